@@ -11,10 +11,10 @@ export {
   toMono,
 } from './audio/audio.ts';
 export type { ByteCursor } from './audio/byteCursor.ts';
-export { audioFormats } from './audio/formats/index.ts';
+export { audioFormats, AudioFileReader } from './audio/audioFileReader.ts';
 export type { OpenAudio, AudioFormat } from './audio/formats/audioFormat.ts';
 export { resample, resamplePoly, resampleStream } from './audio/resample.ts';
-export { toWave } from './audio/wave.ts';
+export { toWave } from './audio/formats/wav.ts';
 export {
   augmentWave,
   type WaveAugmentation,
@@ -40,11 +40,12 @@ export {
   speedPerturbation,
   type SpeedPerturbation,
   type SpeedPerturbationOptions,
+  reverb,
+  type Reverb,
+  type ReverbOptions,
 } from './augment/perturb.ts';
-export { reverb, type Reverb, type ReverbOptions } from './augment/reverb.ts';
-export { audioSpectrogramTransformer } from './families/audioSpectrogramTransformer.ts';
+export { audioSpectrogramTransformer, wav2vec2 } from './families/wav2vec2.ts';
 export { speechFamilies } from './families/index.ts';
-export { wav2vec2 } from './families/wav2vec2.ts';
 export { whisper } from './families/whisper.ts';
 export { LogMel, type LogMelOptions, melFilters } from './features/logMel.ts';
 export { openTranscriber } from './generation/openTranscriber.ts';
@@ -63,11 +64,10 @@ export { type FeatureExtractor, openExtractor, type AudioFrames } from './featur
 export { FeatureExtractorFactory } from './features/featureExtractorFactory.ts';
 export { specAugment, type SpecAugmentOptions } from './features/specAugment.ts';
 export { batchWaveforms, normalise, type WaveformBatchOptions } from './features/waveform.ts';
-export { AudioFileReader } from './audio/audioFileReader.ts';
 export { openSpeechTokenizer, type SpeechTokenizerOptions } from './text/openSpeechTokenizer.ts';
 export type { SpeechTokenizer } from './text/subwordTokenizer.ts';
 export { clipLengths } from './data/clipLengths.ts';
-export { speechDataSettings } from './data/dataSettings.ts';
+export { speechDataSettings } from './data/manifest.ts';
 export { readSpeechData, splitSpeech } from './data/readSpeechData.ts';
 export { SpeechDataset, type SpeechExample, type SpeechLoading, type LoadedAudio } from './data/speechDataset.ts';
 export type {
@@ -80,9 +80,9 @@ export type {
   SplitBy,
 } from './data/speechRecord.ts';
 export { type ReportUtterance, type TranscriptReport, transcriptSections } from './report/transcriptSections.ts';
-export { ctcVocabulary, newVocabularyTokens } from './text/ctcVocabulary.ts';
+export { ctcVocabulary, newVocabularyTokens, type CtcWordsOptions } from './tasks/ctc/ctcWords.ts';
 export { basicNormaliser, type BasicNormaliserOptions, type TextNormaliser } from './text/normalise/basicNormaliser.ts';
-export { englishNormaliser } from './text/normalise/englishNormaliser.ts';
+export { englishNormaliser, type ScoringOptions } from './text/normalise/englishNormaliser.ts';
 export type { ContextSeconds } from './features/audioContext.ts';
 export {
   type RecognitionScores,
@@ -91,7 +91,6 @@ export {
   speechRecognitionTask,
   type SpeechRecognitionTaskOptions,
 } from './tasks/recognition/speechRecognition.ts';
-export type { ScoringOptions } from './tasks/scoring.ts';
 export type { TranscriptOptions } from './tasks/recognition/transcriptLabels.ts';
 export {
   audioClassification,
@@ -107,9 +106,7 @@ export {
 } from './tasks/classification/audioClassification.ts';
 export { audioExamples, type AudioTaskOptions } from './tasks/classification/audioExamples.ts';
 export { ctcRecognition, type CtcRecognitionOptions } from './tasks/ctc/ctcRecognition.ts';
-export type { CtcScores } from './tasks/ctc/ctcMetrics.ts';
-export type { CtcTarget } from './tasks/ctc/ctcLoss.ts';
-export type { CtcWordsOptions } from './tasks/ctc/ctcWords.ts';
+export type { CtcScores, CtcTarget } from './tasks/ctc/ctcLoss.ts';
 export {
   type AudioEmbedder,
   type AudioEmbedderOptions,

@@ -1,4 +1,4 @@
-/** @file What this package brings, as any plugin would. */
+/** @file The plugin of this package. */
 
 import type { ClassPrediction, EmbeddingPrediction, LabelsPrediction, NumberPrediction } from '@onnx-lora/sdk';
 import {
@@ -11,9 +11,8 @@ import {
   binding,
 } from '@onnx-lora/sdk/plugin';
 import type { AudioReader } from './audio/audio.ts';
-import { audioFormats } from './audio/formats/index.ts';
+import { audioFormats, AudioFileReader } from './audio/audioFileReader.ts';
 import type { AudioFormat } from './audio/formats/audioFormat.ts';
-import { AudioFileReader } from './audio/audioFileReader.ts';
 import { speechFamilies } from './families/index.ts';
 import { FeatureExtractorFactory } from './features/featureExtractorFactory.ts';
 import {
@@ -36,13 +35,13 @@ declare module '@onnx-lora/sdk' {
   }
 }
 
-/** Decodes recordings. That of this package reads every {@link AUDIO_FORMAT}. */
+/** The decoder of recordings; this package's reads every {@link AUDIO_FORMAT}. */
 export const AUDIO_READER: Token<AudioReader> = token('audio-reader', { usuallyFrom: '@onnx-lora/speech' });
 
-/** A kind of sound file that can be decoded; provide as many as there are. */
+/** Audio formats; provide any number. */
 export const AUDIO_FORMAT: TokenList<AudioFormat> = tokenList('audio-format');
 
-/** Speech: the families, the preprocessors of Whisper and wav2vec2, a reader of sound files, and the tasks. */
+/** The speech plugin: families, feature extractors, audio formats and tasks. */
 export const speechPlugin: Plugin = definePlugin({
   name: '@onnx-lora/speech',
   description: 'Sound: speech recognition, transcription, classification, tagging, regression, embeddings.',

@@ -1,19 +1,19 @@
-/** @file Recordings, what reads them, and one channel of them. */
+/** @file Audio types, the audio reader's interface, and downmixing to mono. */
 
 import { resample, resampleStream } from './resample.ts';
 
-/** Decoded sound: a rate in Hz and one array of samples in [-1, 1] per channel, all equally long. */
+/** Decoded sound. */
 export interface Audio {
-  /** Samples per second, in Hz. */
+  /** Hz. */
   readonly sampleRate: number;
-  /** One array `[samples]` per channel. */
+  /** One array `[samples]` in [-1, 1] per channel, all equally long. */
   readonly channels: readonly Float32Array[];
 }
 
-/** Where sound comes from: the path of a file, the bytes of one, or samples. */
+/** A sound: the path of a file, its bytes, or samples. */
 export type AudioSource = string | Uint8Array | Audio;
 
-/** Which part of a recording, in seconds from its beginning. */
+/** Part of a recording, in seconds. */
 export interface AudioSpan {
   /** 0 by default. */
   readonly start?: number;
@@ -21,28 +21,28 @@ export interface AudioSpan {
   readonly end?: number;
 }
 
-/** Decoded sound that comes piece by piece, so that hours of it take no more memory than seconds. */
+/** Decoded sound in pieces, so that memory does not grow with its length. */
 export interface AudioStream {
-  /** Samples per second, in Hz. */
+  /** Hz. */
   readonly sampleRate: number;
-  /** Pieces in their order, one array per channel, all equally long. */
+  /** Pieces in order, one array per channel, all equally long. */
   readonly pieces: AsyncIterable<readonly Float32Array[]>;
 }
 
-/** Reads and decodes sound. A plugin may provide another one as `AUDIO_READER` to read formats other than those of `AudioFileReader`. */
+/** Reads and decodes sound. A plugin may replace it as `AUDIO_READER`. */
 export interface AudioReader {
-  /** File endings it can read, in lower case with the dot: `.wav`. */
+  /** Supported file endings, in lower case with the dot: `.wav`. */
   readonly fileEndings: readonly string[];
   /**
-   * The recording, or a span of it, of which nothing else is decoded where the format allows it.
+   * Reads the recording, or a span of it. Formats that allow it decode the span only.
    *
    * @throws OnnxLoraError `FILE_NOT_FOUND` or `DATA_INVALID`, naming the file and the remedy
    */
   read(source: AudioSource, span?: AudioSpan): Promise<Audio>;
   /**
-   * The recording piece by piece; of a stream of bytes, such as standard input, while it comes.
+   * Streams the recording; a stream of bytes, such as standard input, as it arrives.
    *
-   * @throws OnnxLoraError as `read`; what is broken further on is thrown by the pieces
+   * @throws OnnxLoraError as `read`; errors further on are thrown by the pieces
    */
   stream(source: AudioSource | AsyncIterable<Uint8Array>): Promise<AudioStream>;
 }
@@ -57,7 +57,7 @@ export function toMono(audio: Audio, frames: number = Infinity): Float32Array {
 }
 
 /**
- * A recording, or a span of it, as the mean of its channels `[samples]` at `sampleRate`.
+ * Reads a recording, or a span of it, as mono `[samples]` at `sampleRate`: the mean of its channels.
  *
  * @throws OnnxLoraError as {@link AudioReader.read} does
  */
@@ -72,7 +72,7 @@ export async function monoAt(
 }
 
 /**
- * The same piece by piece: joined, the pieces are the samples that {@link monoAt} gives, to the bit.
+ * Streams what {@link monoAt} reads, bit for bit.
  *
  * @throws OnnxLoraError as {@link AudioReader.stream} does
  */

@@ -7,9 +7,8 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Audio, type AudioSource, toMono } from './audio.ts';
-import { audioFormats } from './formats/index.ts';
+import { audioFormats, AudioFileReader } from './audioFileReader.ts';
 import type { AudioFormat } from './formats/audioFormat.ts';
-import { AudioFileReader } from './audioFileReader.ts';
 import '../../../../test/support/seed.ts';
 
 let folder: string;

@@ -1,17 +1,17 @@
-/** @file Reads recordings of all formats that are known. */
+/** @file Reads sound files of every format. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Audio, AudioReader, AudioSource, AudioSpan, AudioStream } from './audio.ts';
 import { byteCursor, type ByteCursor, audioInvalid } from './byteCursor.ts';
-import { audioFormats } from './formats/index.ts';
 import type { OpenAudio, AudioFormat } from './formats/audioFormat.ts';
+import { flac } from './formats/flac/flac.ts';
+import { mp3 } from './formats/mp3/mp3.ts';
+import { mp4 } from './formats/mp4/mp4.ts';
+import { ogg } from './formats/ogg/ogg.ts';
+import { wav } from './formats/wav.ts';
 import { checkRates } from './resample.ts';
 
-/**
- * The pieces behind each other, one array per channel.
- *
- * @param frames samples per channel of all pieces together
- */
+/** Concatenates pieces of `frames` samples per channel in total. */
 export function joinPieces(pieces: readonly (readonly Float32Array[])[], frames: number): readonly Float32Array[] {
   const [first = []] = pieces;
   if (pieces.length === 1) return first;
@@ -26,14 +26,14 @@ export function joinPieces(pieces: readonly (readonly Float32Array[])[], frames:
   });
 }
 
-/** No more than this is read at once; a stream has no limit. */
+/** Longest sound that is read at once; a stream has no limit. */
 const MAX_SECONDS = 3600;
-/** At most this many samples over all channels are read at once, which is 256 MiB as float32. */
+/** Most samples over all channels that are read at once: 256 MiB as float32. */
 const MAX_SAMPLES = 2 ** 26;
-/** Spans of a manifest are rounded, so they may end this many seconds after the recording. */
+/** Tolerance in seconds for a span's end, since manifests round. */
 const SPAN_SLACK = 0.5;
 const HEAD_BYTES = 64;
-/** Hz that files may have: a stranger's header may say 1 or 4e9, and to resample from there would take all memory. */
+/** Least rate in Hz: an untrusted header may claim 1 or 4e9, and resampling would exhaust the memory. */
 const MIN_RATE = 1000;
 const MAX_RATE = 768_000;
 
@@ -42,12 +42,12 @@ interface Opened extends OpenAudio {
   close(): Promise<void>;
 }
 
-/** Reads every format that it is given; all that this package knows by default. */
+/** Reads sound files of the given formats. */
 export class AudioFileReader implements AudioReader {
   readonly fileEndings: readonly string[];
   readonly #formats: readonly AudioFormat[];
 
-  /** `formats` are asked in order, by the first bytes of a file; all that this package decodes by default. */
+  /** `formats` are tried in order, by a file's first bytes; all of this package by default. */
   constructor(formats: readonly AudioFormat[] = audioFormats) {
     this.#formats = formats;
     this.fileEndings = [...new Set(formats.flatMap((format) => format.fileEndings))];
@@ -135,7 +135,6 @@ function checkSpan({ start = 0, end = Infinity }: AudioSpan): void {
   );
 }
 
-/** Refuses a span that is not there in a recording of `frames`. */
 function checkEnd({ name, sampleRate }: Opened, { start = 0, end = 0 }: AudioSpan, frames: number): void {
   const seconds = frames / sampleRate;
   if (frames === 0 || (start < seconds && end <= seconds + SPAN_SLACK)) return;
@@ -153,7 +152,6 @@ function checkLength({ name, sampleRate, channels }: Opened, frames: number, lim
   );
 }
 
-/** The pieces with anything in them, every sample a finite number. */
 async function* checkedPieces(sound: Opened, start: number, end: number): AsyncGenerator<readonly Float32Array[]> {
   let at = start;
   for await (const piece of sound.pieces(start, end)) {
@@ -185,17 +183,12 @@ async function* nonEmptyPieces(sound: Opened): AsyncGenerator<readonly Float32Ar
   if (empty) throw audioInvalid(sound, 'holds no samples. Record it again, or leave it out of the data.');
 }
 
-/** Where the first NaN or infinity is, or -1. */
 function notFinite(samples: Float32Array): number {
   for (let i = 0; i < samples.length; i++) if (!Number.isFinite(samples[i]!)) return i;
   return -1;
 }
 
-/**
- * The samples of `audio`, of which nothing is copied.
- *
- * @throws OnnxLoraError `INPUT_INVALID` when the rate is no positive whole number or the channels differ in length
- */
+/** Wraps samples without a copy. @throws OnnxLoraError `INPUT_INVALID` for invalid rates or unequal channels */
 function openSamples({ sampleRate, channels }: Audio): OpenAudio {
   const frames = channels[0]?.length ?? 0;
   checkRates(sampleRate);
@@ -217,3 +210,6 @@ function openSamples({ sampleRate, channels }: Audio): OpenAudio {
     },
   };
 }
+
+/** All formats of this package. */
+export const audioFormats: readonly AudioFormat[] = [wav, flac, mp3, ogg, mp4];

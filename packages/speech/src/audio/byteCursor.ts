@@ -1,39 +1,35 @@
-/** @file Bytes of a file, of memory or of a stream, read from front to back; what is not needed is stepped over. */
+/** @file Sequential reader of bytes from a file, memory or a stream. */
 
 import { open } from 'node:fs/promises';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 
-/** A place in a sequence of bytes. A file is opened anew for every read, so that only a stream must be closed. */
+/** A position in a sequence of bytes. A file is reopened for every read, so only a stream must be closed. */
 export interface ByteCursor {
-  /** What messages call it: `The sound file "a.wav"`. */
+  /** Name in messages: `The sound file "a.wav"`. */
   readonly name: string;
-  /** How many bytes follow; undefined for a stream. */
+  /** Bytes left; undefined for a stream. */
   readonly remaining: number | undefined;
-  /** The next `length` bytes, fewer only at the end, without moving. */
+  /** The next `length` bytes, fewer at the end, without moving. */
   peek(length: number): Promise<Uint8Array>;
-  /** The next `length` bytes, fewer only at the end. */
+  /** The next `length` bytes, fewer at the end. */
   take(length: number): Promise<Uint8Array>;
-  /** Steps over `length` bytes, or to the end. */
+  /** Skips `length` bytes, or to the end. */
   skip(length: number): Promise<void>;
-  /** Lets a stream go, of which no more is wanted. */
+  /** Closes a stream before its end. */
   close(): Promise<void>;
 }
 
-/** A file is read by so many bytes at least: the headers, all of a short clip, or many frames. */
+/** Least bytes per read of a file: the headers, a short clip, or many frames. */
 const AHEAD = 2 ** 16;
 
-/**
- * A cursor at the beginning of `source`.
- *
- * @throws OnnxLoraError `FILE_NOT_FOUND` or `DATA_INVALID` for a path that cannot be read
- */
+/** Opens a cursor at the beginning. @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID` for an unreadable path */
 export async function byteCursor(source: string | Uint8Array | AsyncIterable<Uint8Array>): Promise<ByteCursor> {
   if (typeof source === 'string') return FileCursor.open(source);
   if (source instanceof Uint8Array) return new MemoryCursor(source);
   return new StreamCursor(source);
 }
 
-/** The error that sound cannot be used: `what` goes on after the name. */
+/** The error for unusable sound; `what` follows the name. */
 export function audioInvalid({ name }: Pick<ByteCursor, 'name'>, what: string, cause?: unknown): OnnxLoraError {
   return new OnnxLoraError('DATA_INVALID', `${name} ${what}`, cause === undefined ? {} : { cause });
 }
@@ -73,7 +69,7 @@ class FileCursor implements ByteCursor {
   readonly #path: string;
   readonly #size: number;
   #offset = 0;
-  /** What was read last, from `#blockAt` on. */
+  /** The last block read, beginning at `#blockAt`. */
   #block: Uint8Array;
   #blockAt = 0;
 
@@ -116,7 +112,6 @@ class FileCursor implements ByteCursor {
   async close(): Promise<void> {}
 }
 
-/** At most `length` bytes from `offset` of a file, and the file's size. */
 async function readAt(path: string, offset: number, length: number): Promise<{ size: number; bytes: Uint8Array }> {
   try {
     const handle = await open(path, 'r');
@@ -216,7 +211,6 @@ class StreamCursor implements ByteCursor {
     }
   }
 
-  /** Forgets bytes at the front. */
   #drop(length: number): void {
     this.#length -= length;
     let left = length;

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 
-/** @throws OnnxLoraError `INPUT_INVALID` when a rate is not a positive integer */
+/** @throws OnnxLoraError `INPUT_INVALID` for a rate that is no positive integer */
 export function checkRates(...rates: readonly number[]): void {
   for (const rate of rates) {
     if (!Number.isSafeInteger(rate) || rate < 1) {
@@ -11,25 +11,22 @@ export function checkRates(...rates: readonly number[]): void {
   }
 }
 
-/** The largest number that divides both: what two rates have in common. */
 function greatestCommonDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }
 
-/** Zero crossings of the sinc on either side. */
 const WIDTH = 6;
-/** The cut-off as a share of the lower Nyquist frequency. */
+/** Cutoff as a share of the lower Nyquist frequency. */
 const ROLLOFF = 0.99;
 
 /**
  * Resamples to `ceil(samples · to / from)` samples with a Hann-windowed sinc, six zero crossings wide, cut off at 0.99
- * of the lower Nyquist frequency: what `torchaudio.functional.resample` does by default.
- * Equal rates return `samples` itself.
+ * of the lower Nyquist frequency: `torchaudio.functional.resample`'s default. Equal rates return `samples` itself.
  *
  * @param samples one channel, `[samples]`
  * @param from its rate in whole Hz
  * @param to the rate wanted in whole Hz
- * @throws OnnxLoraError `INPUT_INVALID` when a rate is not a positive integer
+ * @throws OnnxLoraError `INPUT_INVALID` for a rate that is no positive integer
  * @see https://ccrma.stanford.edu/~jos/resample/ for the method
  */
 export function resample(samples: Float32Array, from: number, to: number): Float32Array {
@@ -40,10 +37,9 @@ export function resample(samples: Float32Array, from: number, to: number): Float
 }
 
 /**
- * Resamples what comes in pieces of any size: joined, the results are what {@link resample} makes of the joined pieces,
- * to the bit. Holds no more than one piece and the width of the filter.
+ * Resamples a stream of pieces, bit-equal to {@link resample} of the whole. Holds one piece and the filter's width.
  *
- * @throws OnnxLoraError `INPUT_INVALID` when a rate is not a positive integer
+ * @throws OnnxLoraError `INPUT_INVALID` for a rate that is no positive integer
  */
 export async function* resampleStream(
   pieces: AsyncIterable<Float32Array>,
@@ -57,7 +53,7 @@ export async function* resampleStream(
   }
   const filter = new Filter(from, to);
   let held = new Float32Array(0);
-  /** The number, from the beginning, of the first sample in `held`. */
+  /** Absolute index of the first held sample. */
   let heldFrom = 0;
   let done = 0;
   for await (const piece of pieces) {
@@ -81,15 +77,12 @@ function join(first: Float32Array, second: Float32Array): Float32Array<ArrayBuff
 }
 
 interface Taps {
-  /** Where they begin, counted from the input that an output of phase 0 falls on. */
+  /** First input, relative to the input of a phase-0 output. */
   readonly first: number;
   readonly weights: Float64Array;
 }
 
-/**
- * The filter between two rates. Outputs that lie equally far behind an input share their taps; there are `phases` such
- * distances, and `phases` outputs for every `step` inputs.
- */
+/** Polyphase filter: outputs of one phase share their taps; there are `phases` outputs for every `step` inputs. */
 class Filter {
   readonly #step: number;
   readonly #phases: number;
@@ -101,24 +94,24 @@ class Filter {
     this.#phases = to / divisor;
   }
 
-  /** How many outputs `inputs` samples make. */
+  /** Outputs of `inputs` samples. */
   outputLength(inputs: number): number {
     return Math.ceil((inputs * this.#phases) / this.#step);
   }
 
-  /** How many outputs from the beginning hear nothing from input number `inputs` on. */
+  /** Leading outputs that do not depend on input `inputs` or later. */
   outputsBefore(inputs: number): number {
-    // An output at position p hears up to p + reach; one more than the reach covers the rounding of positions.
+    // An output at p depends on inputs up to p + reach; one more covers rounding.
     const reach = Math.ceil((WIDTH * this.#step) / (Math.min(this.#step, this.#phases) * ROLLOFF)) + 1;
     return Math.max(0, Math.floor(((inputs - reach) * this.#phases) / this.#step));
   }
 
-  /** The first input that output number `output` hears; may be negative. */
+  /** First input of an output; may be negative. */
   firstInput(output: number): number {
     return Math.floor(output / this.#phases) * this.#step + this.#tapsOf(output % this.#phases).first;
   }
 
-  /** Outputs number `start` to `end`; `samples` are the inputs from number `offset`, and 0 is around them. */
+  /** Outputs `start` to `end`. `samples` holds the inputs from index `offset`; the rest is 0. */
   outputs(samples: Float32Array, offset: number, start: number, end: number): Float32Array {
     const result = new Float32Array(end - start);
     let phase = start % this.#phases;
@@ -145,13 +138,13 @@ class Filter {
 
 const float32 = Math.fround;
 
-/** Weights of the inputs `first`, `first + 1`, … for the output that lies `phase / phases · step` inputs further on. */
+/** Weights of inputs `first`, `first + 1`, … for an output at `phase / phases · step`. */
 function taps(phase: number, phases: number, step: number): Taps {
   const cutoff = Math.min(step, phases) * ROLLOFF;
   const first = Math.ceil((phase / phases - WIDTH / cutoff) * step);
   const last = Math.floor((phase / phases + WIDTH / cutoff) * step);
   const weights = Float64Array.from({ length: last - first + 1 }, (_, k) => {
-    // torchaudio computes these positions in float32; exact ones would differ from its results by up to 1e-5.
+    // torchaudio computes positions in float32; exact ones would differ by up to 1e-5.
     const t = float32(float32(float32((first + k) / step) - float32(phase / phases)) * cutoff);
     if (Math.abs(t) > WIDTH) return 0;
     const window = Math.cos((t * Math.PI) / WIDTH / 2) ** 2;
@@ -161,17 +154,17 @@ function taps(phase: number, phases: number, step: number): Taps {
   return { first, weights };
 }
 
-/** Half the length of the filter, in samples of the lower of the two rates. */
+/** Half the filter's length, in samples of the lower rate. */
 const HALF_LENGTH = 10;
 const KAISER_BETA = 5;
 
 /**
- * Resamples by the ratio `up / down` to `ceil(samples · up / down)` samples as `scipy.signal.resample_poly` does by default:
- * a low-pass with the cut-off at the lower Nyquist frequency and a Kaiser window of β 5, in float64, zeros around the sound.
- * {@link resample} is what this package uses; this one is for data and models that were made with SciPy.
+ * Resamples by `up / down` to `ceil(samples · up / down)` samples as `scipy.signal.resample_poly`: a low-pass at the
+ * lower Nyquist frequency with a Kaiser window of β 5, in float64, zero-padded. For data and models made with SciPy;
+ * this package itself uses {@link resample}.
  *
  * @param samples one channel, `[samples]`
- * @throws OnnxLoraError `INPUT_INVALID` when `up` or `down` is not a positive integer
+ * @throws OnnxLoraError `INPUT_INVALID` if `up` or `down` is no positive integer
  * @see https://docs.scipy.org/doc/scipy/reference/generated/scipy.signal.resample_poly.html
  */
 export function resamplePoly(samples: Float32Array, up: number, down: number): Float32Array {
@@ -183,7 +176,7 @@ export function resamplePoly(samples: Float32Array, up: number, down: number): F
   const filter = lowPass(half, Math.max(phases, step), phases);
   const result = new Float32Array(Math.ceil((samples.length * phases) / step));
   for (let i = 0; i < result.length; i++) {
-    // Output i lies at i · step on a grid on which input j lies at j · phases.
+    // Output i is at i · step on a grid with input j at j · phases.
     const first = Math.max(0, Math.ceil((i * step - half) / phases));
     const last = Math.min(samples.length - 1, Math.floor((i * step + half) / phases));
     let sum = 0;
@@ -193,7 +186,7 @@ export function resamplePoly(samples: Float32Array, up: number, down: number): F
   return result;
 }
 
-/** `firwin(2 · half + 1, 1 / width, window=('kaiser', 5.0)) · gain`: the sum of its weights is `gain`. */
+/** `firwin(2 · half + 1, 1 / width, window=('kaiser', 5.0)) · gain`. */
 function lowPass(half: number, width: number, gain: number): Float64Array {
   const weights = Float64Array.from({ length: 2 * half + 1 }, (_, i) => {
     const t = (i - half) / width;

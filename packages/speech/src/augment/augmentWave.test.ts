@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { describe, expect, it } from 'vitest';
 import { AudioFileReader } from '../audio/audioFileReader.ts';
-import { toWave } from '../audio/wave.ts';
+import { toWave } from '../audio/formats/wav.ts';
 import {
   augmentWave,
   strongWaveAugmentations,
@@ -16,8 +16,7 @@ import {
   waveAugmentSetting,
 } from './augmentWave.ts';
 import { background, loadClips, noise } from './noise.ts';
-import { convolve, reverb } from './reverb.ts';
-import { gain, speedPerturbation } from './perturb.ts';
+import { convolve, reverb, gain, speedPerturbation } from './perturb.ts';
 import type { AudioTrainingOptions } from '../tasks/audioTask.ts';
 import '../../../../test/support/seed.ts';
 

@@ -1,4 +1,4 @@
-/** @file Augmentations of audio as data, their presets, and how they are applied. */
+/** @file Audio augmentations as data, and their presets. */
 
 import { applyAugmentations, augmentationPresets, type AugmentationPresets } from '@onnx-lora/sdk/data';
 import type { SettingRow } from '@onnx-lora/sdk/plugin';
@@ -10,10 +10,11 @@ import {
   gain,
   type SpeedPerturbation,
   speedPerturbation,
+  applyReverb,
+  type Reverb,
 } from './perturb.ts';
-import { applyReverb, type Reverb } from './reverb.ts';
 
-/** What is done to sound at random, as data: it can be sent to a thread. */
+/** A random change of sound, as data that can be sent to a thread. */
 export type WaveAugmentation = Background | Gain | Noise | Reverb | SpeedPerturbation;
 
 const kinds: Parameters<typeof applyAugmentations<Float32Array, WaveAugmentation, [sampleRate: number]>>[0] = {
@@ -25,11 +26,11 @@ const kinds: Parameters<typeof applyAugmentations<Float32Array, WaveAugmentation
 };
 
 /**
- * Applies augmentations to a clip `[samples]` one after the other. The same seed gives the same samples, bit for bit; `samples`
- * itself stays as it is. Nothing is clipped: samples may lie beyond [-1, 1].
+ * Applies augmentations to a clip `[samples]` in order, without changing `samples`. A seed reproduces the result bit
+ * for bit. Samples are not clipped to [-1, 1].
  *
- * @param seed a whole number; `drawSeed` makes one for each draw of a run
- * @throws OnnxLoraError `CONFIG_INVALID` for data that is no augmentation
+ * @param seed a whole number; `drawSeed` makes one per draw
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown augmentation
  */
 export function augmentWave(
   samples: Float32Array,
@@ -40,12 +41,12 @@ export function augmentWave(
   return applyAugmentations(kinds, samples, augmentations, seed, sampleRate);
 }
 
-/** Speeds of 0.9, 1 and 1.1, as models of speech have been trained with since Ko et al. 2015, and loudness by up to 6 dB. */
+/** Speeds of 0.9, 1 and 1.1 (Ko et al. 2015), and gains of up to 6 dB. */
 export function standardWaveAugmentations(): readonly WaveAugmentation[] {
   return [speedPerturbation(), gain()];
 }
 
-/** The standard ones, and pink noise at 10 to 30 dB behind half of the clips. */
+/** The standard ones, and pink noise at 10 to 30 dB in half of the clips. */
 export function strongWaveAugmentations(): readonly WaveAugmentation[] {
   return [...standardWaveAugmentations(), noise()];
 }
@@ -56,7 +57,7 @@ const presets = augmentationPresets<WaveAugmentation>('sound', {
   strong: strongWaveAugmentations(),
 });
 
-/** Presets by the names that the setting has for them. */
+/** Presets by their names in the setting. */
 export const waveAugmentationPresets: AugmentationPresets<WaveAugmentation>['byName'] = presets.byName;
 
 /** `--set augment=standard`. */

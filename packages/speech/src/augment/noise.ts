@@ -1,4 +1,4 @@
-/** @file Adds noise: made here, or recorded. */
+/** @file Noise augmentations: synthetic or recorded. */
 
 import { extname, join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -13,12 +13,7 @@ import {
 } from '@onnx-lora/sdk/data';
 import { type AudioReader, monoAt } from '../audio/audio.ts';
 
-/**
- * `samples + k · noise`, with k such that the power of the samples is `decibels` above that of what is added. Silence, and noise
- * that is silent, change nothing.
- *
- * @param noise as long as `samples`
- */
+/** `samples + k · noise` (equally long) at a signal-to-noise ratio of `decibels`; the samples if either is silent. */
 function mixNoise(samples: Float32Array, noise: Float32Array, decibels: number): Float32Array {
   const [signalPower, noisePower] = [power(samples), power(noise)];
   if (signalPower === 0 || noisePower === 0) return samples;
@@ -26,24 +21,23 @@ function mixNoise(samples: Float32Array, noise: Float32Array, decibels: number):
   return samples.map((sample, i) => sample + k * noise[i]!);
 }
 
-/** Σ x². */
 function power(samples: Float32Array): number {
   let sum = 0;
   for (const sample of samples) sum += sample * sample;
   return sum;
 }
 
-/** Noise of equal power at every frequency (white) or in every octave (pink), as rooms and lines have it. */
+/** Equal power at every frequency (white) or in every octave (pink), as in rooms and on lines. */
 export type NoiseColor = 'white' | 'pink';
 
 /** Added noise. */
 export interface Noise {
   readonly type: 'noise';
-  /** How the noise's power is spread over frequencies; `pink` by default. */
+  /** Spectrum of the noise; `pink` by default. */
   readonly color: NoiseColor;
-  /** Lowest and highest ratio of the clip's power to the noise's in dB, evenly drawn; 10 to 30 by default. */
+  /** Range of the signal-to-noise ratio in dB, uniform; 10 to 30 by default. */
   readonly snr: Range;
-  /** How often, from 0 to 1; half of the draws by default. */
+  /** Probability, 0 to 1; 0.5 by default. */
   readonly probability: number;
 }
 
@@ -51,9 +45,9 @@ export interface Noise {
 export type NoiseOptions = AugmentationOptions<Noise>;
 
 /**
- * Adds Gaussian noise at a ratio that is drawn. Silent clips stay silent.
+ * Adds Gaussian noise at a random ratio. Silent clips stay silent.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for settings that make no sense
+ * @throws OnnxLoraError `CONFIG_INVALID` for invalid settings
  */
 export function noise({ color = 'pink', snr = [10, 30], probability = 0.5 }: NoiseOptions = {}): Noise {
   if (color !== 'pink' && color !== 'white') throw badSetting('color', 'white or pink', color);
@@ -65,22 +59,18 @@ export function noise({ color = 'pink', snr = [10, 30], probability = 0.5 }: Noi
   };
 }
 
-/** Adds noise at a ratio drawn from the range. */
+/** Applies {@link noise}. */
 export function applyNoise(samples: Float32Array, { color, snr }: Noise, random: Random): Float32Array {
   const decibels = random.uniform(...snr);
   const white = new Float32Array(samples.length).map(() => random.normal());
   return mixNoise(samples, color === 'pink' ? pinked(white) : white, decibels);
 }
 
-/** Poles and weights of the filter below; the last three numbers in its body belong to it too. */
+/** Poles and weights of the filter below, whose body has three more. */
 const POLES = [0.99886, 0.99332, 0.969, 0.8665, 0.55, -0.7616] as const;
 const WEIGHTS = [0.0555179, 0.0750759, 0.153852, 0.3104856, 0.5329522, -0.016898] as const;
 
-/**
- * White noise made pink by Paul Kellet's filter, which falls by 3 dB an octave within 0.05 dB from 10 Hz on at 44.1 kHz.
- *
- * @see https://www.firstpr.com.au/dsp/pink-noise/
- */
+/** Pink noise: Kellet's filter, −3 dB an octave within 0.05 dB. @see https://www.firstpr.com.au/dsp/pink-noise/ */
 function pinked(white: Float32Array): Float32Array {
   const state = new Float64Array(POLES.length);
   let late = 0;
@@ -98,11 +88,11 @@ function pinked(white: Float32Array): Float32Array {
 /** Recorded noise behind the clip. */
 export interface Background {
   readonly type: 'background';
-  /** Noise `[samples]`, each clip at the rate of what it is added to: see `loadClips`. */
+  /** Noise clips `[samples]`, each at the rate of the sound: see `loadClips`. */
   readonly clips: readonly Float32Array[];
-  /** Lowest and highest ratio of the clip's power to the noise's in dB, evenly drawn; 5 to 20 by default. */
+  /** Range of the signal-to-noise ratio in dB, uniform; 5 to 20 by default. */
   readonly snr: Range;
-  /** How often, from 0 to 1; half of the draws by default. */
+  /** Probability, 0 to 1; 0.5 by default. */
   readonly probability: number;
 }
 
@@ -110,9 +100,9 @@ export interface Background {
 export type BackgroundOptions = Pick<Background, 'clips'> & AugmentationOptions<Background>;
 
 /**
- * Adds a piece, drawn from one of the recordings and repeated where it is too short, at a ratio that is drawn.
+ * Adds a random piece of a recording, repeated if it is too short, at a random ratio.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for settings that make no sense
+ * @throws OnnxLoraError `CONFIG_INVALID` for invalid settings
  */
 export function background({ clips, snr = [5, 20], probability = 0.5 }: BackgroundOptions): Background {
   if (clips.length === 0 || clips.some(({ length }) => length === 0)) {
@@ -126,21 +116,21 @@ export function background({ clips, snr = [5, 20], probability = 0.5 }: Backgrou
   };
 }
 
-/** Adds a piece of a recording at a ratio drawn from the range. */
+/** Applies {@link background}. */
 export function applyBackground(samples: Float32Array, { clips, snr }: Background, random: Random): Float32Array {
   const decibels = random.uniform(...snr);
   const clip = clips[random.index(clips.length)]!;
-  // A short clip begins anywhere, for it goes round; a long one so that the piece fits.
+  // A short clip wraps around, so it begins anywhere; a long one so that the piece fits.
   const from = random.index(clip.length > samples.length ? clip.length - samples.length + 1 : clip.length);
   const piece = new Float32Array(samples.length).map((_, i) => clip[(from + i) % clip.length]!);
   return mixNoise(samples, piece, decibels);
 }
 
 /**
- * The recordings in a folder and the folders below it, mono at `sampleRate`, in the order of their paths: noise for `background`,
+ * Loads a folder's recordings, recursively, mono at `sampleRate`, in the order of their paths: noise for `background`,
  * impulse responses for `reverb`. All are held in memory.
  *
- * @throws OnnxLoraError `FILE_NOT_FOUND` or `DATA_INVALID` when there is none, or one cannot be read
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` if there is none or one cannot be read
  */
 export async function loadClips(reader: AudioReader, folder: string, sampleRate: number): Promise<Float32Array[]> {
   const clips = await clipsIn(reader, folder, sampleRate);

@@ -1,16 +1,15 @@
-/** @file How long recordings are: for batches of about one length, and to leave out those that are too short or too long. */
+/** @file Lengths of recordings: for length-sorted batches, and to filter by duration. */
 
 import { stat } from 'node:fs/promises';
 import type { SpeechDataOptions, SpeechRecord } from './speechRecord.ts';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { AudioReader } from '../audio/audio.ts';
 
-/** How many files are asked for at a time. */
 const AT_ONCE = 32;
 
 /**
- * A length for each record, all in one unit: seconds where the data says them; or else, as nothing is decoded for it, bytes of
- * the files, which are as good where all files are of one kind. Undefined where neither is known of all.
+ * Lengths in one unit: seconds if the data give them, else file sizes, which need no decoding; undefined without
+ * either.
  */
 export async function clipLengths(records: readonly SpeechRecord[]): Promise<readonly number[] | undefined> {
   const seconds = records.map(statedSeconds);
@@ -24,7 +23,7 @@ export async function clipLengths(records: readonly SpeechRecord[]): Promise<rea
   return bytes.every((each) => each !== undefined) ? bytes : undefined;
 }
 
-/** Seconds as the data says, or as samples in memory are many; undefined where the recording itself would have to be read. */
+/** Duration from the data, or of samples in memory; undefined if the file would have to be read. */
 export function statedSeconds({ audio, span, duration }: SpeechRecord): number | undefined {
   if (duration !== undefined) return duration;
   if (span?.end !== undefined) return span.end - (span.start ?? 0);
@@ -33,7 +32,6 @@ export function statedSeconds({ audio, span, duration }: SpeechRecord): number |
 }
 
 async function bytesOf({ audio, span }: SpeechRecord): Promise<number | undefined> {
-  // A part of a file is not as long as the file.
   if (span !== undefined) return undefined;
   if (audio instanceof Uint8Array) return audio.byteLength;
   if (typeof audio !== 'string') return undefined;
@@ -42,10 +40,9 @@ async function bytesOf({ audio, span }: SpeechRecord): Promise<number | undefine
 }
 
 /**
- * The records of `minSeconds` to `maxSeconds`. Recordings whose length the data does not say are decoded to measure it, up to
- * `maxSeconds`.
+ * The records of `minSeconds` to `maxSeconds`. A recording of unknown duration is decoded, up to `maxSeconds`.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for limits that cannot be; `DATA_INVALID` when nothing is left, and as the reader
+ * @throws OnnxLoraError `CONFIG_INVALID` for invalid limits; `DATA_INVALID` if nothing is left; as the reader
  */
 export async function withinSeconds(
   records: readonly SpeechRecord[],
@@ -88,7 +85,7 @@ function requireReader(reader: AudioReader | undefined): AudioReader {
   );
 }
 
-/** Seconds of a recording, or of the part of it that is meant; no more of it is decoded than tells whether it is too long. */
+/** Measures a recording or its span, and stops beyond `most`. */
 async function measuredSeconds({ audio, span }: SpeechRecord, reader: AudioReader, most: number): Promise<number> {
   const start = span?.start ?? 0;
   const { sampleRate, pieces } = await reader.stream(audio);
@@ -101,10 +98,7 @@ async function measuredSeconds({ audio, span }: SpeechRecord, reader: AudioReade
 }
 
 /**
- * Seconds of the longest recording, or some number above `most` where one is longer than that. Recordings whose length the
- * data does not say are decoded to measure it, until one is longer.
- *
- * @throws OnnxLoraError as the reader
+ * Longest duration, or any above `most`; decodes recordings of unknown duration. @throws OnnxLoraError as the reader
  */
 export async function longestSeconds(
   records: readonly SpeechRecord[],

@@ -1,6 +1,6 @@
 import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { expect, test } from 'vitest';
-import { speechDataSettings } from './dataSettings.ts';
+import { speechDataSettings } from './manifest.ts';
 import type { SpeechDataOptions } from './speechRecord.ts';
 
 const table = settingsOf<SpeechDataOptions>(speechDataSettings);

@@ -1,6 +1,5 @@
-/** @file Recordings that a table names, one per row: which column holds what, and what its cells say. */
+/** @file Speech manifests: their columns and rows, and the settings of speech data. */
 
-import { dirname } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   cellLabels,
@@ -16,11 +15,15 @@ import {
   type Row,
   type Table,
   tasksOfColumns,
+  columnSettings,
+  evalSplitSetting,
 } from '@onnx-lora/sdk/data';
+import type { SettingRows } from '@onnx-lora/sdk/plugin';
+import { dirname } from 'node:path';
 import type { AudioSpan } from '../audio/audio.ts';
 import { isAudio, type SpeechColumns, type SpeechDataOptions, type SpeechRecord } from './speechRecord.ts';
 
-/** What the columns of manifests may hold; usual names are those of Hugging Face's audio folders, Common Voice and NeMo, too. */
+/** Column roles of manifests, with the names of Hugging Face's audio folders, Common Voice and NeMo. */
 export const speechColumns: ColumnRoles<keyof SpeechColumns> = {
   audio: {
     description: 'Column of a manifest with the path of the recording.',
@@ -60,20 +63,15 @@ export const speechColumns: ColumnRoles<keyof SpeechColumns> = {
   split: { description: 'Column with train, validation or test.', usual: ['split', 'subset'] },
 };
 
-/** The tasks that learn what columns hold. No model of a task beside `speech-recognition` that is its usual one writes texts. */
+/** Tasks by the column they learn. Texts are learned by `speech-recognition`, the usual task of its models. */
 const learnedBy = { label: 'audio-classification', labels: 'audio-tagging', values: 'audio-regression' };
 
-/** Columns that a table has, by what they hold. */
 type FoundColumns = { [Role in Exclude<keyof SpeechColumns, 'values'>]?: string } & {
   audio: string;
   values?: readonly string[];
 };
 
-/**
- * Records of a table; whether their files exist is not looked at. Names of files start from `folder`.
- *
- * @throws OnnxLoraError `DATA_INVALID` when no column names the recording, or the user names one that is not there, and for cells
- */
+/** Records of a table; files are not checked. Paths are relative to `folder`. @throws OnnxLoraError `DATA_INVALID` */
 export function manifestRecords(
   table: Table,
   { columns: names, audioFolder, unused }: SpeechDataOptions,
@@ -111,7 +109,7 @@ function recordOf(row: Row, columns: FoundColumns, folder: string): SpeechRecord
   };
 }
 
-/** Numbers of one cell, or of a cell each, of which an empty one is not known. */
+/** Numbers of one cell, or one from each cell; NaN for an empty cell. */
 function valuesIn(row: Row, columns: readonly string[]): readonly number[] {
   const isKnown = (column: string): boolean => ![undefined, null, ''].includes(row.cells.get(column) as undefined);
   const [first] = columns;
@@ -119,7 +117,7 @@ function valuesIn(row: Row, columns: readonly string[]): readonly number[] {
   return columns.map((column) => (isKnown(column) ? cellNumber(row, column) : Number.NaN));
 }
 
-/** The name of the file, which Hugging Face's data may wrap as `{ "path": … }`. */
+/** The file's name, which Hugging Face's data may wrap as `{ "path": … }`. */
 function nameIn(row: Row, column: string): string {
   const cell = row.cells.get(column);
   const inner = typeof cell === 'object' && cell !== null && 'path' in cell ? cell.path : undefined;
@@ -131,7 +129,6 @@ function nameIn(row: Row, column: string): string {
   );
 }
 
-/** Which part of the recording the row means, and how long that is. */
 function placeIn(row: Row, columns: FoundColumns): { span?: AudioSpan; duration?: number } {
   const seconds = (column: string | undefined): number | undefined => {
     if (column === undefined || cellText(row, column) === undefined) return undefined;
@@ -140,7 +137,7 @@ function placeIn(row: Row, columns: FoundColumns): { span?: AudioSpan; duration?
     throw cellRefused(row, column, value, 'a time in seconds', 'Correct it');
   };
   const [start, length] = [seconds(columns.start), seconds(columns.duration)];
-  // Where nothing says when it ends, it is the utterance that lasts so long, and not the recording.
+  // Without an end, the duration is the utterance's, not the recording's.
   const lasts = columns.end === undefined && start !== undefined && length !== undefined;
   const end = lasts ? start + length : seconds(columns.end);
   const span = spanOf(start, end, row.place);
@@ -148,11 +145,7 @@ function placeIn(row: Row, columns: FoundColumns): { span?: AudioSpan; duration?
   return defined({ span, duration });
 }
 
-/**
- * The part from `start` to `end`; undefined for the whole.
- *
- * @throws OnnxLoraError `DATA_INVALID` for a part that ends before it begins
- */
+/** The span from `start` to `end`, if any. @throws OnnxLoraError `DATA_INVALID` for an end before the start */
 export function spanOf(start: number | undefined, end: number | undefined, place: string): AudioSpan | undefined {
   if (start === undefined && end === undefined) return undefined;
   if (end !== undefined && end <= (start ?? 0)) {
@@ -163,3 +156,25 @@ export function spanOf(start: number | undefined, end: number | undefined, place
   }
   return defined({ start, end });
 }
+
+/** Settings of speech data, by option. */
+export const speechDataSettings: SettingRows<SpeechDataOptions> = {
+  columns: columnSettings<SpeechColumns>(speechColumns),
+  audioFolder: {
+    kind: 'text',
+    description: "Folder that the paths in a manifest start from; the manifest's by default.",
+  },
+  missingAudio: {
+    kind: 'choice',
+    of: ['fail', 'skip'],
+    description: 'fail (default) or skip: records whose file does not exist.',
+  },
+  splitBy: {
+    kind: 'choice',
+    of: ['speaker', 'text', 'recording'],
+    description: 'speaker, text or recording: what is never divided when a fraction is held out.',
+  },
+  evalSplit: evalSplitSetting,
+  minSeconds: { kind: 'number', min: 0, description: 'Shorter recordings are left out.' },
+  maxSeconds: { kind: 'number', above: 0, description: 'Longer recordings are left out.' },
+};

@@ -1,4 +1,4 @@
-/** @file Recognises how a folder or file of recordings is laid out, and reads it into records. */
+/** @file Detects the layout of speech data and reads its records. */
 
 import { stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
@@ -17,22 +17,16 @@ import {
   splitManifests,
   stemOf,
 } from '@onnx-lora/sdk/data';
-import { isKaldi, kaldiRecords } from './layouts/kaldi.ts';
-import { libriSpeechRecords } from './layouts/libriSpeech.ts';
+import { isKaldi, kaldiRecords, libriSpeechRecords } from './corpora.ts';
 import { manifestRecords } from './manifest.ts';
 import { audioEndings, isAudio, type SpeechDataOptions, type SpeechRecord } from './speechRecord.ts';
 
-/** Where Common Voice keeps its recordings, and what it calls all sentences that listeners have approved. */
+/** Common Voice's folder of recordings, and its list of all approved sentences. */
 const CLIPS = 'clips';
 const VALIDATED = 'validated.tsv';
-/** A transcript has some kilobytes; those of hours have some more. */
 const MAX_TRANSCRIPT = 1 << 20;
 
-/**
- * Records of a file or folder, as its layout says. Whether files exist that a manifest names is not looked at.
- *
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming what is wrong
- */
+/** Records of any layout; files are not checked. @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID` */
 export async function readLayout(path: string, options: SpeechDataOptions = {}): Promise<readonly SpeechRecord[]> {
   const found = await stat(path).catch(() => undefined);
   if (!found?.isFile()) return readFolders(path, layouts(options));
@@ -58,7 +52,7 @@ const layouts = (options: SpeechDataOptions): FolderLayouts<SpeechRecord> => ({
   classes: classRecords,
 });
 
-/** Records of `train.tsv`, `dev_manifest.json` and the like, as of Common Voice and NeMo; undefined where there are none. */
+/** Records of `train.tsv`, `dev_manifest.json` and the like, as in Common Voice and NeMo; undefined without them. */
 async function manifestsOfSplits(
   root: string,
   entries: FolderEntries,
@@ -69,17 +63,13 @@ async function manifestsOfSplits(
   const named = splitManifests(entries);
   const isUndivided = named.length === 0 && isCommonVoice && files.includes(VALIDATED);
   return readSplits(isUndivided ? [[VALIDATED, 'train']] : named, async (name) => {
-    // Common Voice's sentences hold quotes that stand for themselves.
+    // Common Voice does not quote its cells.
     const table = await readTable(join(root, name), { hasQuotes: !isCommonVoice });
     return manifestRecords(table, options, isCommonVoice ? join(root, CLIPS) : root);
   });
 }
 
-/**
- * Records of the recordings in a folder, each with the text of the `.txt` of the same name beside it.
- *
- * @throws OnnxLoraError `DATA_INVALID` when only some have a text
- */
+/** Records of recordings with `.txt` transcripts. @throws OnnxLoraError `DATA_INVALID` if only some have one */
 async function plainRecords(root: string, { files }: FolderEntries): Promise<SpeechRecord[]> {
   const texts = new Set(files.filter((name) => name.endsWith('.txt')));
   const names = files.filter(isAudio);
@@ -102,10 +92,10 @@ async function plainRecords(root: string, { files }: FolderEntries): Promise<Spe
 }
 
 /**
- * Records of `root/<class>/*.wav`. Folders that begin with `_` are passed over, such as Speech Commands' noise. Lists of names
- * in `validation_list.txt` and `testing_list.txt` say which records are not for training, as in that data.
+ * Records of `root/<class>/*.wav`. Folders such as Speech Commands' `_background_noise_` are skipped, and its lists
+ * `validation_list.txt` and `testing_list.txt` give the splits.
  *
- * @throws OnnxLoraError `DATA_INVALID` when there are no class folders, or a class without recordings
+ * @throws OnnxLoraError `DATA_INVALID` for no class folders, or a class without recordings
  */
 async function classRecords(root: string, { files, folders }: FolderEntries): Promise<SpeechRecord[]> {
   const listed = new Map<string, Split>();
@@ -124,7 +114,7 @@ async function classRecords(root: string, { files, folders }: FolderEntries): Pr
   return records;
 }
 
-/** Speech Commands calls a recording by its speaker: `0a7c2a8d_nohash_0.wav`. */
+/** Speech Commands names a recording after its speaker: `0a7c2a8d_nohash_0.wav`. */
 function fromList(record: SpeechRecord, label: string, listed: ReadonlyMap<string, Split>): SpeechRecord {
   const name = basename(record.where);
   const speaker = /^(\w+)_nohash_/.exec(name)?.[1];

@@ -1,4 +1,4 @@
-/** @file Reads recordings with what is known of them, from any layout, and divides them into splits. */
+/** @file Reads speech data in any layout and splits them. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -28,15 +28,14 @@ import type {
 } from './speechRecord.ts';
 
 /**
- * Reads data. A path may be a manifest (CSV, TSV, JSON, JSONL) or a folder with one, or one for each split, as of Common Voice
- * and NeMo; LibriSpeech; a data folder of Kaldi; a folder of recordings, each with a `.txt` beside it; a folder of recordings
- * for each class; or `train`, `validation` and `test` folders of any of these. Records of the user's own and what this function
- * gave are taken as they are.
+ * Reads data. A path may be a manifest (CSV, TSV, JSON, JSONL), or a folder: with a manifest, with one per split as in
+ * Common Voice and NeMo, LibriSpeech, Kaldi, recordings with `.txt` transcripts, a folder per class, or `train`,
+ * `validation` and `test` folders of any of these. Given records, and the result of this function, are taken as they
+ * are.
  *
  * @example
  * const data = await readSpeechData('recordings', { validation: 0.2 });
  * console.log(data.train.length, data.validation?.length);
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file, the line and the remedy
  */
 export function readSpeechData(source: SpeechSource, options: SpeechDataOptions = {}): Promise<SpeechData> {
@@ -61,7 +60,7 @@ const recordings: DataReader<SpeechRecord, SpeechData, SpeechSource, SpeechDataO
   shared: async (parts, _, { findDuplicates = true }) => {
     const files = findDuplicates ? await filesInTwoSplits(parts, fileOf, ({ span }) => JSON.stringify(span) ?? '') : [];
     const sentences = sharedBetweenSplits(parts, ({ text }) => (text === undefined ? undefined : sentenceKey(text)));
-    // One voice in all of the data is what the data is for.
+    // Data of a single speaker share it by design.
     const speakers = new Set(parts.flatMap((records) => records.map(({ speaker }) => speaker)));
     const voices = speakers.size > 1 ? sharedBetweenSplits(parts, ({ speaker }) => speaker) : [];
     return [
@@ -72,7 +71,6 @@ const recordings: DataReader<SpeechRecord, SpeechData, SpeechSource, SpeechDataO
   },
 };
 
-/** A record that may come from JavaScript. */
 function checkedRecord(record: Partial<GivenSpeechRecord>, number: number): SpeechRecord {
   const { audio } = record;
   const where = record.where ?? (typeof audio === 'string' ? audio : `record ${number}`);
@@ -96,9 +94,9 @@ function fileOf({ audio }: SpeechRecord): string | undefined {
 }
 
 /**
- * Holds out about `fraction` of the records, of every class its share. Speakers stay whole where that is fair, that is, where
- * no more than twice the fraction has to go; or else sentences; or else recordings. The same seed gives the same split
- * whatever the order of the records; nothing is held out where that cannot be done.
+ * Holds out about `fraction` of the records, stratified by class. Speakers stay whole if that takes no more than twice
+ * the fraction, else sentences, else recordings. The same seed gives the same split whatever the order of the records;
+ * nothing is held out if that is impossible.
  */
 export function splitSpeech(
   records: readonly SpeechRecord[],
@@ -115,7 +113,7 @@ export function splitSpeech(
   if (by !== undefined) return split(by);
   const hasSeveral = new Set(records.map(({ speaker }) => speaker)).size > 1;
   const isCut = records.some(({ span }) => span !== undefined);
-  // Utterances of one recording may say the same as those of another; the recording matters more.
+  // Utterances of one recording may share sentences with another; the recording matters more.
   const choices: readonly SplitBy[] = [
     ...(hasSeveral ? (['speaker'] as const) : []),
     ...(isCut ? [] : (['text'] as const)),
@@ -127,20 +125,19 @@ export function splitSpeech(
   return split('recording');
 }
 
-/** One class stratifies, several do as labels. */
+/** One class stratifies as a class, several as labels. */
 function labelsOf({ labels }: SpeechRecord): { label?: string; labels?: readonly string[] } {
   const [first] = labels ?? [];
   return labels?.length === 1 && first !== undefined ? { label: first } : labels ? { labels } : {};
 }
 
-/** What records have in common that are never divided. */
 function groupOf({ audio, speaker, text, where }: SpeechRecord, by: SplitBy): string {
   if (by === 'speaker' && speaker !== undefined) return `speaker ${speaker}`;
   if (by === 'text' && text !== undefined) return `text ${sentenceKey(text)}`;
   return typeof audio === 'string' ? `file ${audio}` : where;
 }
 
-/** What is the same for sentences that differ in case and punctuation alone. */
+/** A sentence without case and punctuation. */
 function sentenceKey(text: string): string {
   return text
     .toLowerCase()
@@ -148,7 +145,7 @@ function sentenceKey(text: string): string {
     .trim();
 }
 
-/** What a record is sorted by. Nothing of where it stands in its manifest. */
+/** A record's sort key, independent of its place in the manifest. */
 function keyOf({ audio, span, text, where }: SpeechRecord): string {
   return JSON.stringify([typeof audio === 'string' ? audio : where, span, text]);
 }

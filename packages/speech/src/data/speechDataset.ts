@@ -1,4 +1,4 @@
-/** @file Recordings with what is known of them, as a dataset. */
+/** @file The dataset of speech records. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { type Labelled, RecordDataset, type RecordLoading } from '@onnx-lora/sdk/tasks';
@@ -7,45 +7,45 @@ import { type AudioReader, monoAt } from '../audio/audio.ts';
 import type { FeatureExtractor, AudioFrames } from '../features/featureExtractor.ts';
 import type { SpeechRecord } from './speechRecord.ts';
 
-/** The sound of an utterance, ready to be fed. */
+/** Features of an utterance. */
 export interface LoadedAudio {
-  /** What it is called in messages. */
+  /** Name in messages. */
   readonly where: string;
   /** Its features, without a batch dimension. */
   readonly features: Tensor;
-  /** Where in a spectrogram the clip is, and not padding. */
+  /** The sound's extent in a spectrogram, without padding. */
   readonly sound?: AudioFrames;
 }
 
-/** One utterance, with what is known of it, such as the ids of its transcript. */
+/** An utterance with its target, such as the ids of its transcript. */
 export type SpeechExample<Target> = Labelled<LoadedAudio, Target>;
 
-/** How the recordings of a dataset are loaded. */
+/** How a dataset loads its recordings. */
 export interface SpeechLoading {
   /** Decodes the recordings. */
   readonly reader: AudioReader;
-  /** Makes features of them. */
+  /** Computes features. */
   readonly extractor: FeatureExtractor;
-  /** What is done at random to the sound of examples that are drawn. */
+  /** Augments the samples of drawn examples. */
   readonly augmentWave?: ((samples: Float32Array, sampleRate: number, seed: number) => Float32Array) | undefined;
-  /** What is done at random to their features, where these are spectrograms; `sound` says where in them the clip is. */
+  /** Augments their spectrograms; `sound` is the clip's extent. */
   readonly augmentFeatures?: ((features: Tensor, sound: AudioFrames, seed: number) => Tensor) | undefined;
-  /** Seeds all that is random; with it every draw is the same again. */
+  /** Makes draws reproducible. */
   readonly seed: number;
-  /** Most bytes of features that are kept in memory; 512 MB by default. 0 keeps none. */
+  /** Most bytes of cached features; 512 MB by default, 0 disables the cache. */
   readonly cacheBytes?: number | undefined;
 }
 
 const DEFAULT_CACHE_BYTES = 512e6;
 
-/** Recordings, each loaded when asked for. */
+/** Recordings, loaded on demand. */
 export class SpeechDataset<Target> extends RecordDataset<SpeechRecord, LoadedAudio, Target> {
-  /** The content of the recording, and which part of it the example is. */
+  /** Content key of the recording and span. */
   declare readonly keyOf: (index: number) => Promise<string>;
-  /** How long each is, for batches of about one length. */
+  /** Clip lengths, for length-sorted batches. */
   readonly lengths?: readonly number[];
 
-  /** `targets` has one for each record; so has `lengths`, where it is known. */
+  /** `targets`, and `lengths` if known, have one entry per record. */
   constructor(
     records: readonly SpeechRecord[],
     targets: readonly Target[],

@@ -1,95 +1,95 @@
-/** @file A recording in the data, what is known of it, and what a user may say of how data are read. */
+/** @file Speech records, and the options of speech data. */
 
 import { extname } from 'node:path';
 import type { DivideOptions, ReadData, Split } from '@onnx-lora/sdk/data';
 import type { AudioReader, AudioSource, AudioSpan } from '../audio/audio.ts';
 
-/** One utterance of the data. Nothing of the sound is read yet. */
+/** One utterance; its sound is not read yet. */
 export interface SpeechRecord {
-  /** The recording: its path, or its bytes. */
+  /** The recording: its path, bytes or samples. */
   readonly audio: AudioSource;
-  /** Which part of the recording, where it is only a part. */
+  /** The utterance's part of the recording; the whole if absent. */
   readonly span?: AudioSpan;
-  /** What is said. */
+  /** Transcript. */
   readonly text?: string;
-  /** Its class, or several, for classification. */
+  /** Its class or labels. */
   readonly labels?: readonly string[];
-  /** Numbers to predict; NaN where one is not known. */
+  /** Regression targets; NaN if unknown. */
   readonly values?: readonly number[];
-  /** ISO 639-1 code or name, where the data says it. */
+  /** ISO 639-1 code or name of the language. */
   readonly language?: string;
-  /** Who speaks, where the data says it. */
+  /** Speaker. */
   readonly speaker?: string;
-  /** Seconds, where the data says it. */
+  /** Duration in seconds. */
   readonly duration?: number;
-  /** The split it is meant for, where the data says so. */
+  /** Its split, if the data name one. */
   readonly split?: Split;
-  /** What it is called in messages: the path, and the line of the manifest. */
+  /** Name in messages: the path, and the line of the manifest. */
   readonly where: string;
 }
 
-/** The data of a task, in parts; `train` is empty where they are for evaluation alone. */
+/** Data by split; `train` is empty for evaluation only. */
 export interface SpeechData extends ReadData<SpeechRecord> {
-  /** What the user should know of the data. */
+  /** Warnings for the user. */
   readonly warnings: readonly string[];
 }
 
-/** A record of the user's own. */
+/** A user's own record. */
 export type GivenSpeechRecord = Omit<SpeechRecord, 'where'> & Partial<Pick<SpeechRecord, 'where'>>;
 
-/** Where recordings come from: a path, what `readSpeechData` gave, or records of the user's own. */
+/** A source of recordings: a path, the result of `readSpeechData`, or own records. */
 export type SpeechSource = string | SpeechData | AsyncIterable<GivenSpeechRecord> | readonly GivenSpeechRecord[];
 
-/** Columns of a manifest whose names do not say what they hold. */
+/** Names of a manifest's columns, where they are unusual. */
 export interface SpeechColumns {
   /** Path of the recording. */
   readonly audio?: string;
-  /** What is said. */
+  /** Transcript. */
   readonly text?: string;
   /** Its class. */
   readonly label?: string;
-  /** All its labels, in one cell. */
+  /** All its labels in one cell. */
   readonly labels?: string;
-  /** Numbers to predict. */
+  /** Regression targets. */
   readonly values?: string | readonly string[];
-  /** Who speaks. */
+  /** Speaker. */
   readonly speaker?: string;
-  /** ISO 639-1 code or name of the language that is spoken. */
+  /** ISO 639-1 code or name of the language. */
   readonly language?: string;
-  /** Seconds from the beginning of the recording at which the utterance begins. */
+  /** Start of the utterance in seconds. */
   readonly start?: string;
-  /** Seconds from the beginning of the recording at which the utterance ends. */
+  /** End of the utterance in seconds. */
   readonly end?: string;
-  /** Seconds that it lasts. */
+  /** Duration in seconds. */
   readonly duration?: string;
   /** `train`, `validation` or `test`. */
   readonly split?: string;
 }
 
-/** What is never divided when a fraction is held out. */
+/** The group that is never divided when a fraction is held out. */
 export type SplitBy = 'speaker' | 'text' | 'recording';
 
 /** Options of `readSpeechData`. */
 export interface SpeechDataOptions extends DivideOptions<SpeechRecord> {
-  /** What a split by fraction never divides; by default speakers, or else sentences, or else recordings, as far as it is fair. */
+  /** The group that a split by fraction keeps whole; by default speakers, else sentences, else recordings, if fair. */
   readonly splitBy?: SplitBy | undefined;
-  /** Columns of a manifest whose names do not say what they hold. */
+  /** Names of a manifest's columns, where they are unusual. */
   readonly columns?: SpeechColumns | undefined;
-  /** The folder that names of files in a manifest start from; the manifest's own by default. */
+  /** Folder of a manifest's relative paths; the manifest's own by default. */
   readonly audioFolder?: string | undefined;
-  /** What becomes of records whose file does not exist: `fail` (the default), or `skip` with a warning. */
+  /** Records with a missing file: `fail` (the default), or `skip` with a warning. */
   readonly missingAudio?: 'fail' | 'skip' | undefined;
-  /** Shorter recordings are left out. */
+  /** Drops shorter recordings. */
   readonly minSeconds?: number | undefined;
-  /** Longer recordings are left out. */
+  /** Drops longer recordings. */
   readonly maxSeconds?: number | undefined;
-  /** Measures recordings whose length the data does not say, where lengths matter. */
+  /** Measures recordings of unknown duration. */
   readonly reader?: AudioReader | undefined;
-  /** Whether files of the same bytes are looked for in different splits; true by default. Reads files that have the same size. */
+  /** Warns about identical files in different splits; true by default. Reads files of equal size. */
   readonly findDuplicates?: boolean | undefined;
 }
 
-/** Endings of sound files. Whether one can be decoded is the reader's affair. */
+/** Endings of sound files; the reader decides which it decodes. */
 export const audioEndings: readonly string[] = [
   '.wav',
   '.wave',
@@ -104,7 +104,7 @@ export const audioEndings: readonly string[] = [
   '.webm',
 ];
 
-/** Whether a file's ending is that of a recording. */
+/** True for the ending of a sound file. */
 export function isAudio(name: string): boolean {
   return audioEndings.includes(extname(name).toLowerCase());
 }

@@ -3,9 +3,18 @@
 import { type DescribedFamily, type ModelFacts, translatePath } from '@onnx-lora/sdk/plugin';
 import { checkFamily } from '@onnx-lora/testing';
 import { expect, it } from 'vitest';
-import { audioSpectrogramTransformer } from './audioSpectrogramTransformer.ts';
+import {
+  audioSpectrogramTransformer,
+  data2vecAudio,
+  hubert,
+  sew,
+  unispeech,
+  wav2vec2,
+  wav2vec2Bert,
+  wav2vec2Conformer,
+  wavlm,
+} from './wav2vec2.ts';
 import { speechFamilies } from './index.ts';
-import { data2vecAudio, hubert, sew, unispeech, wav2vec2, wav2vec2Bert, wav2vec2Conformer, wavlm } from './wav2vec2.ts';
 import { moonshine, whisper } from './whisper.ts';
 
 /** A family, the paths of a model, and the ends of those that are adapted by default. */

@@ -1,8 +1,17 @@
 /** @file All families of the speech package. */
 
 import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
-import { audioSpectrogramTransformer } from './audioSpectrogramTransformer.ts';
-import { data2vecAudio, hubert, sew, unispeech, wav2vec2, wav2vec2Bert, wav2vec2Conformer, wavlm } from './wav2vec2.ts';
+import {
+  audioSpectrogramTransformer,
+  data2vecAudio,
+  hubert,
+  sew,
+  unispeech,
+  wav2vec2,
+  wav2vec2Bert,
+  wav2vec2Conformer,
+  wavlm,
+} from './wav2vec2.ts';
 import { moonshine, whisper } from './whisper.ts';
 
 /** Every speech family, for `openModel(source, { families: speechFamilies })`. */

@@ -1,14 +1,14 @@
-/** @file What the families of this package have in common. */
+/** @file Facts common to speech families. */
 
 import { describedFamily, type DescribedFamily, type FamilyFacts } from '@onnx-lora/sdk/plugin';
 
-/** What is said of a family here; its tasks are {@link encoderTasks} unless it says otherwise. */
+/** Facts of a family; the tasks are {@link encoderTasks} by default. */
 type FactsHere = Omit<FamilyFacts, 'domain' | 'tasks'> & Partial<Pick<FamilyFacts, 'tasks'>>;
 
-/** A family of models of speech, from its facts. */
+/** Describes a speech family. */
 export function speechFamily(facts: FactsHere): DescribedFamily {
   return describedFamily({ tasks: encoderTasks, ...facts, domain: 'speech' });
 }
 
-/** What an encoder of waveforms is trained for, the usual first. */
+/** Tasks of a waveform encoder, the usual first. */
 const encoderTasks: readonly string[] = ['speech-recognition', 'audio-classification', 'audio-embedding'];

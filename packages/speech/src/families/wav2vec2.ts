@@ -1,16 +1,16 @@
-/** @file The family wav2vec 2.0, and those whose encoders of waveforms are built like it. */
+/** @file Families of speech encoders: wav2vec 2.0, its relatives, and AST. */
 
 import type { DescribedFamily, RoleNames } from '@onnx-lora/sdk/plugin';
 import { speechFamily } from './speechFamily.ts';
 
-/** Convolutions over the waveform, and what leads from them into the encoder. */
+/** The convolutions over the waveform, and their projection into the encoder. */
 const waveformModules: RoleNames = {
   'convolution.features': ['feature_extractor.conv_layers.{n}.conv'],
   'convolution.position': ['encoder.pos_conv_embed.conv', 'encoder.pos_conv_embed.layers.{n}.conv'],
   projection: ['feature_projection.projection'],
 };
 
-/** What stands behind the encoder: CTC's head, the classifiers', and x-vectors'. */
+/** Heads: CTC, classification and x-vectors. */
 const headModules: RoleNames = {
   head: ['^lm_head'],
   projector: ['^projector'],
@@ -30,7 +30,7 @@ const wav2vec2Modules: RoleNames = {
   ...headModules,
 };
 
-/** A Conformer's encoder, as two families have it. */
+/** The Conformer encoder of two families. */
 const conformerModules: RoleNames = {
   'attention.query': ['encoder.layers.{n}.self_attn.linear_q'],
   'attention.key': ['encoder.layers.{n}.self_attn.linear_k'],
@@ -43,16 +43,13 @@ const conformerModules: RoleNames = {
   'mlp.down': ['encoder.layers.{n}.ffn{n}.output_dense'],
 };
 
-/** The modules between encoder and head that shorten the sequence, where a model has them. */
+/** The adapter after the encoder that shortens the sequence. */
 const adapterModules: RoleNames = {
   'adapter.convolution': [/(?:.*\.)?adapter\.layers\.\d+\.(?:conv|self_attn_conv|residual_conv)/],
   'adapter.projection': [/(?:.*\.)?adapter\.proj/],
 };
 
-/**
- * wav2vec 2.0, XLS-R and MMS as transformers writes them. MMS's own adapters, one per language, are in the graph as they were
- * when it was exported.
- */
+/** wav2vec 2.0, XLS-R and MMS as transformers writes them. MMS's own language adapter is in the graph as exported. */
 export const wav2vec2: DescribedFamily = speechFamily({
   name: 'wav2vec2',
   title: 'wav2vec 2, XLS-R and MMS',
@@ -61,7 +58,7 @@ export const wav2vec2: DescribedFamily = speechFamily({
   modelTypes: ['wav2vec2', 'mms'],
   signatures: [
     ['^wav2vec2.encoder.layers.{n}.attention.q_proj'],
-    // A base model that was exported by itself; HuBERT and UniSpeech look the same then.
+    // A base model exported alone; HuBERT and UniSpeech look the same then.
     [
       '^feature_extractor.conv_layers.{n}.conv',
       '^feature_projection.projection',
@@ -73,7 +70,7 @@ export const wav2vec2: DescribedFamily = speechFamily({
   preprocessors: ['Wav2Vec2FeatureExtractor'],
 });
 
-/** HuBERT and DistilHuBERT as transformers writes them: wav2vec 2.0's network, trained otherwise. */
+/** HuBERT and DistilHuBERT as transformers writes them: wav2vec 2.0's network with another pre-training. */
 export const hubert: DescribedFamily = speechFamily({
   name: 'hubert',
   title: 'HuBERT',
@@ -85,7 +82,7 @@ export const hubert: DescribedFamily = speechFamily({
   preprocessors: ['Wav2Vec2FeatureExtractor'],
 });
 
-/** UniSpeech and UniSpeech-SAT as transformers writes them: wav2vec 2.0's network, trained otherwise. */
+/** UniSpeech and UniSpeech-SAT as transformers writes them: wav2vec 2.0's network with another pre-training. */
 export const unispeech: DescribedFamily = speechFamily({
   name: 'unispeech',
   title: 'UniSpeech and UniSpeech-SAT',
@@ -97,7 +94,7 @@ export const unispeech: DescribedFamily = speechFamily({
   preprocessors: ['Wav2Vec2FeatureExtractor'],
 });
 
-/** data2vec's model of speech as transformers writes it: wav2vec 2.0's network with several convolutions for positions. */
+/** data2vec's speech model as transformers writes it: wav2vec 2.0's network with stacked positional convolutions. */
 export const data2vecAudio: DescribedFamily = speechFamily({
   name: 'data2vec-audio',
   title: 'data2vec (audio)',
@@ -130,9 +127,9 @@ export const sew: DescribedFamily = speechFamily({
 const { 'attention.output': output, 'mlp.up': up, 'mlp.down': down, ...others } = wav2vec2Modules;
 
 /**
- * WavLM as transformers writes it: wav2vec 2.0's network with a gated relative position in attention, which reads the weights
- * of queries, keys, values and output without calling those modules. An exported graph has their products under the
- * attention's own path, so that only what else a layer has is known by name.
+ * WavLM as transformers writes it: wav2vec 2.0's network with gated relative positions. Its attention reads the weights
+ * of queries, keys, values and output past those modules, so an exported graph knows only a layer's other modules by
+ * name.
  */
 export const wavlm: DescribedFamily = speechFamily({
   name: 'wavlm',
@@ -157,7 +154,7 @@ export const wavlm: DescribedFamily = speechFamily({
   preprocessors: ['Wav2Vec2FeatureExtractor'],
 });
 
-/** wav2vec 2.0 with a Conformer as its encoder, as transformers writes it, with relative or rotary positions. */
+/** wav2vec 2.0 with a Conformer encoder, relative or rotary positions, as transformers writes it. */
 export const wav2vec2Conformer: DescribedFamily = speechFamily({
   name: 'wav2vec2-conformer',
   title: 'wav2vec 2 Conformer',
@@ -191,4 +188,29 @@ export const wav2vec2Bert: DescribedFamily = speechFamily({
     'adapter.attention': [/(?:.*\.)?adapter\.layers\.\d+\.self_attn\.linear_\w+/],
   },
   preprocessors: ['SeamlessM4TFeatureExtractor'],
+});
+
+/** AST as transformers writes it: ViT's encoder on a spectrogram; transformers 5 renamed the modules like ViT's. */
+export const audioSpectrogramTransformer: DescribedFamily = speechFamily({
+  name: 'audio-spectrogram-transformer',
+  title: 'AST',
+  paper: 'Gong et al., "AST: Audio Spectrogram Transformer" (2021), arXiv:2104.01778',
+  modelTypes: ['audio-spectrogram-transformer'],
+  signatures: ['encoder.layer', 'layers'].map((layers) => [`^audio_spectrogram_transformer.${layers}.{n}`]),
+  names: {
+    'patch-embedding': ['embeddings.patch_embeddings.projection'],
+    'attention.query': [{ 4: 'encoder.layer.{n}.attention.attention.query', 5: 'layers.{n}.attention.q_proj' }],
+    'attention.key': [{ 4: 'encoder.layer.{n}.attention.attention.key', 5: 'layers.{n}.attention.k_proj' }],
+    'attention.value': [{ 4: 'encoder.layer.{n}.attention.attention.value', 5: 'layers.{n}.attention.v_proj' }],
+    'attention.output': [{ 4: 'encoder.layer.{n}.attention.output.dense', 5: 'layers.{n}.attention.o_proj' }],
+    'mlp.up': [{ 4: 'encoder.layer.{n}.intermediate.dense', 5: 'layers.{n}.mlp.fc1' }],
+    'mlp.down': [{ 4: 'encoder.layer.{n}.output.dense', 5: 'layers.{n}.mlp.fc2' }],
+    classifier: ['^classifier.dense'],
+  },
+  // The rest of a layer, such as its norms.
+  renamed: [{ 4: 'encoder.layer.{n}', 5: 'layers.{n}' }],
+  targetsFrom:
+    'queries and values: Cappellazzo et al., "Parameter-Efficient Transfer Learning of Audio Spectrogram Transformers" (2023), arXiv:2312.03694, which compares LoRA there',
+  tasks: ['audio-classification', 'audio-embedding'],
+  preprocessors: ['ASTFeatureExtractor'],
 });

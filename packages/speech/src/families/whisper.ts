@@ -1,15 +1,15 @@
-/** @file The families Whisper and Moonshine: encoders of sound with decoders of text. */
+/** @file The encoder-decoder families Whisper and Moonshine. */
 
 import { asInLora, type DescribedFamily, type FamilyFiles } from '@onnx-lora/sdk/plugin';
 import { speechFamily } from './speechFamily.ts';
 
-/** As optimum writes them: an encoder, and one to three decoders. */
+/** optimum's files: an encoder and one to three decoders. */
 const encoderDecoderFiles: FamilyFiles = {
   parts: [
     { name: 'encoder_model', prefix: 'model.encoder' },
     {
       name: 'decoder_model',
-      // Both decoders in one: without a past it is the first.
+      // The merged decoder; without a KV cache it is the first.
       alsoNamed: ['decoder_model_merged'],
       idleInputs: /^(?:use_cache_branch$|past_key_values\.)/,
       reads: { encoder_hidden_states: 'last_hidden_state' },
@@ -18,16 +18,16 @@ const encoderDecoderFiles: FamilyFiles = {
     { name: 'decoder_with_past_model', onlyServes: true },
     { name: 'decoder_model_merged', onlyServes: true },
   ],
-  // Keys and values that serving keeps are of no use in training.
+  // Training needs no KV cache.
   outputs: ['logits'],
-  // Text is written with the past that only they have, and a Whisper in one file beside them is the same model.
+  // Only these files have a KV cache; a Whisper in one file next to them is the same model.
   arePreferred: true,
 };
 
 /**
- * OpenAI's Whisper of all sizes and its distillations, also with a classifier on its encoder. Exports of the whole model
- * begin at `model.encoder` or `model.decoder`, an encoder's own at `layers`; transformers 4 and 5 use the same names. A lone
- * .onnx file without config.json is recognised by the encoder's two convolutions, which no decoder file holds.
+ * OpenAI's Whisper of all sizes and its distillations, also with a classifier on the encoder. Module paths begin at
+ * `model.encoder` or `model.decoder`, in an exported encoder at `layers`; transformers 4 and 5 use the same names. A
+ * lone .onnx file is recognised by the encoder's two convolutions.
  */
 export const whisper: DescribedFamily = speechFamily({
   name: 'whisper',
@@ -67,7 +67,7 @@ export const whisper: DescribedFamily = speechFamily({
   preprocessors: ['WhisperFeatureExtractor'],
 });
 
-/** Moonshine as transformers writes it: an encoder of waveforms of any length, and a decoder of text, with rotary positions. */
+/** Moonshine as transformers writes it: a waveform encoder of any length, and a decoder with rotary positions. */
 export const moonshine: DescribedFamily = speechFamily({
   name: 'moonshine',
   title: 'Moonshine',

@@ -1,31 +1,29 @@
-/**
- * @file How much of its window a model hears. Whisper pads every clip to 30 seconds, and computes the silence as dearly as the
- * speech; with clips of five seconds a step takes six times as long as it must. Without the silence it does not find the end of
- * what it writes, but a little of it may stand for the rest.
- */
+/** @file The audio context: the seconds of its window that a model encodes, to skip most silence after a clip. */
 
-import { type InputSizes, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type InputSizes, OnnxLoraError, type Tensor, type Adapter, type RowAdapter } from '@onnx-lora/sdk';
+import type { AdapterNotes } from '@onnx-lora/sdk/plugin';
+import type { RunnableModel } from '@onnx-lora/sdk/tasks';
+import { isDeepStrictEqual } from 'node:util';
 import type { FeatureExtractor } from './featureExtractor.ts';
 
 /**
- * Seconds that are heard from the beginning of a clip, with a little of the silence behind them: a number, or the whole window
- * (`full`). By `auto` training hears as many as the longest clip has, and transcription those that the adapter notes.
+ * @file The audio context: the seconds of its window that a model encodes, to skip most of the silence after a clip.
+ */
+
+/**
+ * Audio context: seconds from the beginning of a clip, plus some silence; or the whole window (`full`). With `auto`,
+ * training takes the longest clip's duration, and transcription what the adapter notes.
  */
 export type ContextSeconds = number | 'auto' | 'full';
 
-/** Windows are rounded up to these parts of the whole, seconds for Whisper, so that there are few different ones. */
+/** Contexts are rounded up to these fractions of the window (Whisper's seconds), so that few different ones occur. */
 export const UNITS = 30;
-/** With less, the model has too little around the speech that looks like what it has been trained on. */
+/** Least context; below it, the input differs too much from the training data. */
 const LEAST_UNITS = 4;
-/** Of a window of which more is heard, the rest is not worth leaving out. */
+/** Above this context, the whole window is used. */
 const MOST_UNITS = 20;
 
-/**
- * The seconds that a model shall hear of clips of which the longest has `longest`; undefined for the whole
- * window of `window` seconds.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a number that is not more than 0
- */
+/** The context for clips up to `longest`; undefined for the whole window. @throws OnnxLoraError `CONFIG_INVALID` */
 export function contextOf(context: ContextSeconds, longest: number, window: number): number | undefined {
   if (context === 'full') return undefined;
   if (context === 'auto') {
@@ -40,22 +38,19 @@ export function contextOf(context: ContextSeconds, longest: number, window: numb
   return context < window ? context : undefined;
 }
 
-/** An extractor that gives the first frames of a window, and some of the silence behind them. */
+/** An extractor that keeps the first frames of a window and some silence after them. */
 export interface ShortExtractor extends FeatureExtractor {
-  /** The sizes that a model's inputs have by it. */
+  /** The resulting sizes of the model's inputs. */
   readonly sizes: InputSizes;
-  /** The axis of {@link ShortExtractor.sizes}, along which frames lie. */
+  /** The time axis of {@link ShortExtractor.sizes}. */
   readonly axis: number;
   readonly maxSamples: number;
 }
 
-/** How many frames of silence one stands for, at most, but for those next to speech and at the end of the window. */
+/** Most silent frames that one kept frame stands for, except next to speech and at the end. */
 const STANDS_FOR = 4;
 
-/**
- * The extractor of a model that hears the first `seconds` of its window, and of the silence behind them one frame in
- * `standsFor`, or none where that is infinite. Undefined where the features have no fixed window of frames.
- */
+/** The extractor for the first `seconds`, with one silent frame in `standsFor` after them; needs a fixed window. */
 export function shortExtractor(
   extractor: FeatureExtractor,
   seconds: number,
@@ -66,7 +61,7 @@ export function shortExtractor(
   if (maxSamples === undefined || !all) return undefined;
   const { timeAxis } = all;
   const samples = Math.ceil(seconds * sampleRate);
-  // Encoders take two frames at a time.
+  // Encoders take frames in pairs.
   const even = (frames: number): number => 2 * Math.ceil(frames / 2);
   const last = standsFor === Infinity ? 0 : even(all.frames / UNITS / 2);
   const first = even((all.frames * samples) / maxSamples) + last;
@@ -96,7 +91,7 @@ function tooLong(lasts: number, heard: number): OnnxLoraError {
   );
 }
 
-/** `[mels, frames]` along axis 1, `[frames, mels]` along axis 0, with its first and its last frames alone. */
+/** Selects the first and last frames, in `[mels, frames]` along axis 1 or `[frames, mels]` along axis 0. */
 function endsOf({ type, dims, data }: Tensor, timeAxis: 0 | 1, first: number, last: number): Tensor {
   const [rows, columns] = dims as [number, number];
   const [count, each, stride, parts] = timeAxis === 0 ? [rows, columns, 0, 1] : [columns, 1, columns, rows];
@@ -108,4 +103,72 @@ function endsOf({ type, dims, data }: Tensor, timeAxis: 0 | 1, first: number, la
     cut.set(values.subarray((count - last) * each), (part * frames + first) * each);
   }
   return { type, dims: timeAxis === 0 ? [frames, columns] : [rows, frames], data: cut };
+}
+
+export type HeardSizes = NonNullable<AdapterNotes['inputSizes']>;
+
+export interface Heard {
+  readonly extractor: FeatureExtractor;
+  readonly sizes?: HeardSizes;
+}
+
+export interface HearingRequest {
+  readonly model: RunnableModel;
+  readonly extractor: FeatureExtractor;
+  readonly adapters: Readonly<Record<string, Adapter>>;
+  /** Seconds or `full` hold for all clips; `auto` is each adapter's. */
+  readonly context: ContextSeconds;
+}
+
+/** Chooses the audio context of a clip. */
+export class Hearing {
+  readonly #whole: Heard;
+  /** The short extractor by adapter. */
+  readonly #learned = new Map<string, ShortExtractor>();
+  /** The base's, or everyone's if the context is fixed. */
+  readonly #base: ShortExtractor | undefined;
+  readonly #isAsked: boolean;
+
+  /** @throws OnnxLoraError `CONFIG_INVALID` for an invalid number of seconds */
+  constructor({ model, extractor, adapters, context }: HearingRequest) {
+    const { maxSamples, sampleRate } = extractor;
+    this.#whole = { extractor };
+    this.#isAsked = context !== 'auto';
+    if (this.#isAsked) {
+      const window = maxSamples === undefined ? Infinity : maxSamples / sampleRate;
+      const seconds = contextOf(context, window, window);
+      this.#base = seconds === undefined ? undefined : shortExtractor(extractor, seconds);
+      return;
+    }
+    this.#base = learnedWith(extractor, model.trainedSizes);
+    for (const [name, { notes }] of Object.entries(adapters)) {
+      const short = learnedWith(extractor, notes.inputSizes);
+      if (short) this.#learned.set(name, short);
+    }
+  }
+
+  /** The context for a clip: each adapter's if the clip fits, else the whole window, which always works. */
+  of(adapter: RowAdapter, samples: number): Heard {
+    const short = this.#shortOf(adapter);
+    if (!short || samples > short.maxSamples) return this.#whole;
+    return { extractor: short, sizes: short.sizes };
+  }
+
+  #shortOf(adapter: RowAdapter): ShortExtractor | undefined {
+    if (this.#isAsked || adapter === null) return this.#base;
+    const names = typeof adapter === 'string' ? [adapter] : Object.keys(adapter);
+    const [first, ...others] = names.map((name) => this.#learned.get(name));
+    return others.every((each) => isDeepStrictEqual(each?.sizes, first?.sizes)) ? first : undefined;
+  }
+}
+
+/** The extractor for noted sizes that fit this model; rounded up, since each context takes a session. */
+function learnedWith(extractor: FeatureExtractor, sizes: HeardSizes | undefined): ShortExtractor | undefined {
+  const { maxSamples, sampleRate, inputName } = extractor;
+  const all = maxSamples === undefined ? undefined : extractor.soundIn?.(maxSamples);
+  const noted = all && sizes?.[inputName]?.[all.timeAxis + 1];
+  const [frames, standsFor] = typeof noted === 'object' ? [noted.first - noted.last] : [noted, Infinity];
+  if (frames === undefined || maxSamples === undefined || frames >= all!.frames) return undefined;
+  const units = Math.ceil((UNITS * frames) / all!.frames);
+  return units < UNITS ? shortExtractor(extractor, (units / UNITS) * (maxSamples / sampleRate), standsFor) : undefined;
 }

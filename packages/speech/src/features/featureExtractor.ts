@@ -1,4 +1,4 @@
-/** @file What makes a model's input of sound, and how it is found in a model's folder. */
+/** @file The feature extractor's interface, and its lookup in a model's folder. */
 
 import { join } from 'node:path';
 import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
@@ -6,50 +6,50 @@ import { isObject, type JsonObject, readJsonObject } from '@onnx-lora/sdk/data';
 import type { Preprocessor, PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 
-/** What a `preprocessor_config.json` of a speech model describes. */
+/** The feature extractor that a speech model's `preprocessor_config.json` describes. */
 export interface FeatureExtractor extends Preprocessor {
-  /** Hz of the samples that it takes. */
+  /** Sample rate of its input in Hz. */
   readonly sampleRate: number;
-  /** The graph input that takes a batch: `input_features` or `input_values`. */
+  /** The graph's input: `input_features` or `input_values`. */
   readonly inputName: string;
-  /** Samples that it hears at most, as Whisper 30 s; what is longer is cut off. Absent where any length is heard. */
+  /** Most samples of a clip, 30 s for Whisper; the rest is cut off. Absent without a limit. */
   readonly maxSamples?: number;
   /**
-   * What can be made of one clip alone, without a batch dimension: `[mels, frames]`, `[frames, mels]` or `[samples]`. Only
-   * {@link FeatureExtractor.batch} makes of it what a model is fed, also for one clip.
+   * Features of one clip, without a batch dimension: `[mels, frames]`, `[frames, mels]` or `[samples]`. Only
+   * {@link FeatureExtractor.batch} makes feeds of them, also for one clip.
    *
-   * @throws OnnxLoraError `INPUT_INVALID` for a clip that is too short to be heard
+   * @throws OnnxLoraError `INPUT_INVALID` for a clip that is too short
    */
   extract(samples: Float32Array): Tensor;
-  /** Where in the features of a clip of so many samples its sound is. Absent where features are no spectrogram. */
+  /** The sound's extent in the features of a clip. Absent if they are no spectrogram. */
   soundIn?(samples: number): AudioFrames;
   /**
-   * Clips of one batch, padded to the longest as transformers pads them: the input, and an `attention_mask` (int64) where
-   * the model was trained with one.
+   * Feeds of a batch, padded to the longest clip as in transformers, with an `attention_mask` (int64) if the model was
+   * trained with one.
    *
    * @throws OnnxLoraError `INPUT_INVALID` for an empty batch
    */
   batch(clips: readonly Tensor[]): Feeds;
 }
 
-/** Which frames of a spectrogram are sound, and not padding: the first so many along an axis. */
+/** The frames of a spectrogram that are sound: the first ones along the time axis. */
 export interface AudioFrames {
-  /** The axis of time: 1 in `[mels, frames]`, 0 in `[frames, mels]`. */
+  /** The time axis: 1 in `[mels, frames]`, 0 in `[frames, mels]`. */
   readonly timeAxis: 0 | 1;
-  /** How many frames are sound. */
+  /** Number of sound frames. */
   readonly frames: number;
 }
 
-/** An extractor without the part that reads files. */
+/** An extractor without file reading. */
 export type ClipFeatures = Omit<FeatureExtractor, 'preprocess'>;
 
 const fileName = 'preprocessor_config.json';
-/** transformers 5 writes all parts of a processor into one file. */
+/** transformers 5's file for all parts of a processor. */
 const jointFileName = 'processor_config.json';
-/** Real ones have a kilobyte, or half a megabyte where the mel filters are in it. */
+/** Real files have a kilobyte, or half a megabyte with mel filters. */
 const largestFile = 10_000_000;
 
-/** The types that go with models, for files that name none, as older ones do. */
+/** Extractor types by model type, for older files that name none. */
 const typeOfModel: Readonly<Record<string, string>> = {
   'audio-spectrogram-transformer': 'ASTFeatureExtractor',
   'data2vec-audio': 'Wav2Vec2FeatureExtractor',
@@ -66,11 +66,10 @@ const typeOfModel: Readonly<Record<string, string>> = {
 };
 
 /**
- * The feature extractor of a model, from `preprocessor_config.json` in its folder, or `feature_extractor` in
- * `processor_config.json`. The first of `factories` that recognises the file makes it.
+ * Opens a model's feature extractor from `preprocessor_config.json`, or `feature_extractor` in `processor_config.json`.
+ * The first factory that recognises the file makes it.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` when there is no such file, it is no JSON object, or nothing makes features of sound
- *   from it
+ * @throws OnnxLoraError `CONFIG_INVALID` for a missing or invalid file, or one that no factory recognises
  */
 export async function openExtractor(
   model: TaskModel,

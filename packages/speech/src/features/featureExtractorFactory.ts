@@ -1,4 +1,4 @@
-/** @file From a preprocessor_config.json to what makes a model's input of sound. */
+/** @file The factory of feature extractors, by preprocessor_config.json. */
 
 import { float32, OnnxLoraError, stack } from '@onnx-lora/sdk';
 import { ConfigFields } from '@onnx-lora/sdk/data';
@@ -19,11 +19,11 @@ const types: Readonly<Record<string, (fields: ConfigFields) => ClipFeatures>> = 
 
 /** Makes the feature extractors of transformers' speech models, by `feature_extractor_type`. */
 export class FeatureExtractorFactory implements PreprocessorFactory {
-  /** Of recordings. */
+  /** The domain: recordings. */
   readonly domain: string = 'speech';
   readonly #reader: AudioReader;
 
-  /** `reader` decodes the recordings of every extractor that is made. */
+  /** `reader` decodes recordings for every extractor. */
   constructor(reader: AudioReader) {
     this.#reader = reader;
   }
@@ -32,14 +32,14 @@ export class FeatureExtractorFactory implements PreprocessorFactory {
     return this.#reader.fileEndings;
   }
 
-  /** True for the types that it can make. */
+  /** True for a known type. */
   recognises(config: Readonly<Record<string, unknown>>): boolean {
     return (
       typeof config['feature_extractor_type'] === 'string' && Object.hasOwn(types, config['feature_extractor_type'])
     );
   }
 
-  /** @throws OnnxLoraError `CONFIG_INVALID` when the file asks for what is not supported, naming `path` */
+  /** @throws OnnxLoraError `CONFIG_INVALID` for unsupported fields, naming `path` */
   create(config: Readonly<Record<string, unknown>>, path: string): FeatureExtractor {
     const features = this.#features(config, path);
     const { sampleRate, inputName, maxSamples } = features;
@@ -66,7 +66,7 @@ export class FeatureExtractorFactory implements PreprocessorFactory {
   }
 }
 
-/** The first `most` samples, or all where there are fewer; the rest of the recording is not read. */
+/** Reads the first `most` samples at most. */
 async function beginning(pieces: AsyncIterable<Float32Array>, most: number): Promise<Float32Array> {
   const samples = new Float32Array(most);
   let length = 0;
@@ -80,10 +80,10 @@ async function beginning(pieces: AsyncIterable<Float32Array>, most: number): Pro
 }
 
 /**
- * What the Audio Spectrogram Transformer is fed: `input_values` `[batch, frames, mels]`, `[1024, 128]` a clip for most, of mean
- * 0 and deviation 0.5 over the data it was trained on.
+ * AST's features: `input_values` `[batch, frames, mels]`, mostly `[1024, 128]` a clip, normalised to mean 0 and
+ * deviation 0.5 over the training data.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` when the file asks for what is not supported
+ * @throws OnnxLoraError `CONFIG_INVALID` for unsupported fields
  */
 function spectrogramFeatures(fields: ConfigFields): ClipFeatures {
   fields.fixed('sampling_rate', KALDI_RATE);
@@ -100,7 +100,7 @@ function spectrogramFeatures(fields: ConfigFields): ClipFeatures {
     maxSamples,
     extract: (samples) => {
       const data = new Float32Array(frames * mels);
-      // Padding is 0 before it is normalised.
+      // Padding is 0 before normalisation.
       data.set(bank.features(samples.subarray(0, maxSamples)));
       for (let i = 0; i < data.length; i++) data[i] = (data[i]! - mean) * scale;
       return float32(data, [frames, mels]);
@@ -111,10 +111,10 @@ function spectrogramFeatures(fields: ConfigFields): ClipFeatures {
 }
 
 /**
- * What wav2vec2 is fed: `input_values` `[batch, samples]` of zero mean and unit variance if the file says so, and an
- * `attention_mask` of the same shape where the model knows one.
+ * wav2vec2's features: `input_values` `[batch, samples]`, normalised to zero mean and unit variance if the file says
+ * so, with an `attention_mask` if the model takes one.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` when the file asks for what is not supported
+ * @throws OnnxLoraError `CONFIG_INVALID` for unsupported fields
  */
 function waveformFeatures(fields: ConfigFields): ClipFeatures {
   const sampleRate = fields.integer('sampling_rate', 1000, 48_000) ?? 16_000;

@@ -1,23 +1,23 @@
-/** @file Log powers of a filter bank over the frames of a clip, in WebAssembly. */
+/** @file Log filter bank energies of a clip's frames, in WebAssembly. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { program } from './filterBankProgram.ts';
 
-/** One pass of wasm/filterBank.wat, for one factor of the size; what the fields are is explained there. */
+/** One FFT pass of wasm/filterBank.wat, which documents the fields. */
 interface FourierPass {
   readonly factor: 2 | 4 | 5;
   readonly m: number;
   readonly s: number;
-  /** exp(−2πi·k·p / (factor·m)) for each p < m and k from 1 to factor − 1: real part, imaginary part. */
+  /** Twiddle factors exp(−2πi·k·p / (factor·m)) for p < m and k from 1 to factor − 1: real part, imaginary part. */
   readonly turns: Float32Array;
 }
 
-/** Whether frames of so many samples can be transformed: a multiple of 4 that no prime but 2 and 5 divides. */
+/** True for a frame size that the FFT supports: a multiple of 4 with no prime factors but 2 and 5. */
 export function isTransformable(size: number): boolean {
   return size > 0 && size % 4 === 0 && factorsOf(size / 2) !== undefined;
 }
 
-/** The passes that transform `size` complex numbers, a product of 2s and 5s. */
+/** FFT passes for `size` complex numbers. */
 function fourierPasses(size: number): FourierPass[] {
   let s = 1;
   return (factorsOf(size) ?? []).map((factor) => {
@@ -33,7 +33,7 @@ function fourierPasses(size: number): FourierPass[] {
   });
 }
 
-/** exp(−2πi·k / size) for k from 1 to `size / 4`, which put the transform of a real frame together. */
+/** exp(−2πi·k / size) for k from 1 to `size / 4`, to combine the transform of a real frame. */
 function realTurns(size: number): Float32Array {
   return new Float32Array(Array.from({ length: size / 4 }, (_, i) => turn(i + 1, size)).flat());
 }
@@ -43,7 +43,7 @@ function turn(k: number, size: number): [number, number] {
   return [Math.cos(angle), Math.sin(angle)];
 }
 
-/** Large factors first: the fewest multiplications go to waste in a last pass of 2, whose turns are all 1. */
+/** Largest factors first: a last pass of 2 wastes the fewest multiplications, since its twiddle factors are 1. */
 function factorsOf(size: number): (2 | 4 | 5)[] | undefined {
   const factors: (2 | 4 | 5)[] = [];
   let rest = size;
@@ -53,32 +53,28 @@ function factorsOf(size: number): (2 | 4 | 5)[] | undefined {
   return rest === 1 ? factors : undefined;
 }
 
-/** What is heard in each frame. */
 export interface FilterBankOptions {
-  /** Samples of a frame. */
   readonly frameLength: number;
-  /** Samples of its transform, to which it is padded with zeros: see `isTransformable`. */
+  /** FFT size; frames are zero-padded to it: see `isTransformable`. */
   readonly fftLength: number;
-  /** Samples from one frame to the next. */
   readonly hop: number;
-  /** What samples are multiplied by, `[frameLength]`. */
+  /** Window function, `[frameLength]`. */
   readonly window: Float64Array;
-  /** Weights of the powers, row-major `[fftLength / 2 + 1, filters]`, of each filter those of neighbouring powers. */
+  /** Filter weights, row-major `[fftLength / 2 + 1, filters]`, each filter of adjacent bins. */
   readonly filters: Float64Array;
-  /** Less than this counts as this. */
   readonly floor: number;
-  /** Takes each frame's mean off it, and then this share of the sample before from every sample. */
+  /** Subtracts each frame's mean and applies pre-emphasis with this factor. */
   readonly emphasis?: number;
 }
 
-/** Where results go: one number per filter and frame, so far apart. */
+/** Layout of the results: strides of filters and frames. */
 export interface FilterBankTarget {
   readonly data: Float32Array;
   readonly filterStep: number;
   readonly frameStep: number;
 }
 
-/** What wasm/filterBank.wat exports; its arguments are explained there. */
+/** Exports of wasm/filterBank.wat, documented there. */
 interface Program {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
   cut(samples: number, hop: number, count: number, out: number): void;
@@ -99,7 +95,7 @@ interface Program {
   ): void;
 }
 
-/** Node's; its types do not name it without those of a browser. */
+/** Node's WebAssembly, which its types only declare with a browser's. */
 const { Instance, Module } = (
   globalThis as unknown as {
     WebAssembly: {
@@ -112,24 +108,19 @@ const { Instance, Module } = (
 let compiled: object | undefined;
 
 const PAGE = 65_536;
-/** Bytes of a number, and of one of each of the four frames that are worked on at a time. */
+/** Bytes of a float, and of a vector of four frames. */
 const [NUMBER, VECTOR] = [4, 16];
-/** Frames whose samples are in the program's memory at a time, a multiple of four: they fit into the cache of a core. */
+/** Frames in memory at a time, a multiple of four, to fit a core's cache. */
 const BLOCK = 128;
 
-/**
- * The natural logarithm of what each filter lets through of each frame's powers |X[k]|², where
- * X[k] = Σ x[n]·exp(−2πi·k·n / fftLength).
- */
+/** Natural logarithm of the filtered power spectrum |X[k]|² of each frame, X[k] = Σ x[n]·exp(−2πi·k·n / fftLength). */
 export class FilterBank {
-  /** Number of filters. */
   readonly count: number;
   readonly #options: FilterBankOptions;
   readonly #program: Program;
-  /** Views of the program's memory. */
   readonly #samples: Float32Array;
   readonly #logs: Float32Array;
-  /** Works on the four frames that begin with frame `i` of the block. */
+  /** Processes the four frames from frame `i` of the block. */
   readonly #frames: (i: number) => void;
 
   constructor(options: FilterBankOptions) {
@@ -146,7 +137,7 @@ export class FilterBank {
       end += Math.ceil(bytes / VECTOR) * VECTOR;
       return start;
     };
-    // Frames are cut four samples at a time; what a frame does not have is weighed with 0.
+    // Frames are read four samples at a time; surplus samples have weight 0.
     const cut = Math.ceil(frameLength / 4) * 4;
     const samples = area((BLOCK * hop + cut) * NUMBER);
     const [row, x, y] = [area(fftLength * VECTOR), area(fftLength * VECTOR), area(fftLength * VECTOR)];
@@ -187,10 +178,10 @@ export class FilterBank {
   }
 
   /**
-   * Writes the logarithms of `frames` frames into `target`, and gives the largest.
+   * Writes the logarithms of `frames` frames into `target`, and returns the largest.
    *
-   * @param read fills an array with samples from sample `start` on; the first frame begins with sample 0
-   * @throws OnnxLoraError `INPUT_INVALID` where samples are not finite, or so large that their powers are not
+   * @param read fills an array with the samples from `start`; the first frame begins at sample 0
+   * @throws OnnxLoraError `INPUT_INVALID` for samples or powers that are not finite
    */
   write(frames: number, read: (samples: Float32Array, start: number) => void, target: FilterBankTarget): number {
     const { hop } = this.#options;
@@ -214,7 +205,7 @@ export class FilterBank {
   }
 }
 
-/** The error for samples that no features can be made of. */
+/** The error for samples that are not finite. */
 export function notFinite(): OnnxLoraError {
   return new OnnxLoraError(
     'INPUT_INVALID',
@@ -222,7 +213,7 @@ export function notFinite(): OnnxLoraError {
   );
 }
 
-/** The filters without the powers that they do not hear: the first power's place in bytes and their number, by filter. */
+/** Filters in sparse form: byte offset of the first bin and number of bins, by filter. */
 function sparse(filters: Float64Array, count: number): { ranges: Int32Array; weights: Float32Array } {
   const bins = filters.length / count;
   const ranges: number[] = [];

@@ -1,38 +1,33 @@
-/** @file Filter banks as Kaldi makes them, and features of several frames each. */
+/** @file Kaldi's filter banks, and stacked features. */
 
 import { type Feeds, float32, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { ConfigFields } from '@onnx-lora/sdk/data';
 import type { ClipFeatures } from './featureExtractor.ts';
 import { FilterBank, type FilterBankTarget } from './filterBank.ts';
 
-/** Hz of the samples; frames of 25 ms every 10 ms. */
+/** Hz; frames of 25 ms every 10 ms. */
 export const KALDI_RATE = 16_000;
 const [FRAME, FFT, HOP] = [400, 512, 160];
 const LOWEST = 20;
 const PREEMPHASIS = 0.97;
-/** The least power, float32's epsilon, as torchaudio has it. */
+/** Lower bound of an energy: float32's epsilon, as in torchaudio. */
 const FLOOR = 2 ** -23;
 
-/** The windows that models are trained with: Hann's, and Povey's, which is Hann's to the power of 0.85. */
+/** Hann's window, or Povey's, which is Hann's to the power of 0.85. */
 type KaldiWindow = 'hanning' | 'povey';
 
-/**
- * Kaldi's log filter bank of 16 kHz sound, without dither: of each frame that fits into the clip, the mean is taken off and high
- * tones are emphasised.
- *
- * @see https://kaldi-asr.org/doc/feat.html
- */
+/** Kaldi's log filter bank at 16 kHz without dither, of whole frames. @see https://kaldi-asr.org/doc/feat.html */
 export class KaldiFilterBank {
   readonly #bank: FilterBank;
 
-  /** @param scale what samples are multiplied by: 32768 for models that were trained on 16-bit integers */
+  /** @param scale factor for samples: 32768 for models trained on 16-bit integers */
   constructor(mels: number, window: KaldiWindow, scale: number = 1) {
     const exponent = window === 'hanning' ? 1 : 0.85;
     this.#bank = new FilterBank({
       frameLength: FRAME,
       fftLength: FFT,
       hop: HOP,
-      // Symmetric: its last sample is 0 as its first. All up to here is linear, so that the scale may come with it.
+      // Symmetric, unlike the periodic window. Everything before is linear, so the scale is folded in.
       window: Float64Array.from(
         { length: FRAME },
         (_, i) => scale * (0.5 - 0.5 * Math.cos((2 * Math.PI * i) / (FRAME - 1))) ** exponent,
@@ -43,22 +38,15 @@ export class KaldiFilterBank {
     });
   }
 
-  /** Frames of a clip of so many samples. */
   static frames(samples: number): number {
     return Math.max(0, Math.floor((samples - FRAME) / HOP) + 1);
   }
 
-  /** Samples of a clip of so many frames. */
   static samples(frames: number): number {
     return (frames - 1) * HOP + FRAME;
   }
 
-  /**
-   * Natural logarithms `[frames, mels]`.
-   *
-   * @param least frames that the model needs
-   * @throws OnnxLoraError `INPUT_INVALID` where the clip has fewer, or samples are not finite
-   */
+  /** Natural logarithms `[frames, mels]`. @throws OnnxLoraError `INPUT_INVALID` for less than `least` frames, or NaN */
   features(samples: Float32Array, least: number = 1): Float32Array {
     const frames = KaldiFilterBank.frames(samples.length);
     if (frames < least) {
@@ -82,10 +70,7 @@ export class KaldiFilterBank {
   }
 }
 
-/**
- * Triangular filters of height 1 whose flanks are straight on the mel scale 1127 · ln(1 + f / 700), row-major `[bins, mels]`. Bin
- * k stands for `k · sampleRate / 2 / (bins - 1)` Hz.
- */
+/** Triangular mel filters of height 1, row-major `[bins, mels]`. Bin k is `k · sampleRate / 2 / (bins - 1)` Hz. */
 export function kaldiFilters(
   bins: number,
   mels: number,
@@ -103,16 +88,14 @@ export function kaldiFilters(
   });
 }
 
-/** Keeps what never changes from being divided by zero. */
 const EPSILON = 1e-7;
-/** Its models were trained on 16-bit integers. */
 const SCALE = 2 ** 15;
 
 /**
- * What w2v-BERT is fed: `input_features` `[batch, frames / stride, stride · mels]`, each mel of zero mean and unit variance over
- * the clip, and an `attention_mask` `[batch, frames / stride]`.
+ * w2v-BERT's features: `input_features` `[batch, frames / stride, stride · mels]`, each mel normalised over the clip,
+ * and an `attention_mask` `[batch, frames / stride]`.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` when the file asks for what is not supported
+ * @throws OnnxLoraError `CONFIG_INVALID` for unsupported fields
  */
 export function stackedFeatures(fields: ConfigFields): ClipFeatures {
   fields.fixed('sampling_rate', KALDI_RATE);
@@ -135,7 +118,7 @@ export function stackedFeatures(fields: ConfigFields): ClipFeatures {
   };
 }
 
-/** Every `step`-th value from `first` on gets zero mean and unit variance, which is divided by n − 1. */
+/** Normalises every `step`-th value from `first` to zero mean and unit variance (divided by n − 1). */
 function normaliseColumn(data: Float32Array, first: number, step: number, count: number): void {
   let mean = 0;
   for (let i = first; i < data.length; i += step) mean += data[i]! / count;
@@ -145,10 +128,10 @@ function normaliseColumn(data: Float32Array, first: number, step: number, count:
   for (let i = first; i < data.length; i += step) data[i] = (data[i]! - mean) * scale;
 }
 
-/** Clips `[frames, mels]` padded to the longest, `stride` frames side by side; the last few that are fewer are left out. */
+/** Pads clips `[frames, mels]` to the longest and stacks `stride` frames; an incomplete stack is dropped. */
 function stackFrames(clips: readonly Tensor[], stride: number, padding: number): Feeds {
   const longest = clips.reduce((most, { dims }) => Math.max(most, dims[0]!), 0);
-  // transformers pads to an even number of frames, whatever the stride.
+  // transformers pads to an even number of frames for any stride.
   const rows = Math.floor((Math.ceil(longest / 2) * 2) / stride);
   const [first] = clips;
   if (!first) throw new OnnxLoraError('INPUT_INVALID', 'A batch of sound needs at least one clip.');
@@ -158,7 +141,7 @@ function stackFrames(clips: readonly Tensor[], stride: number, padding: number):
   const mask: number[] = [];
   clips.forEach(({ data, dims: [frames = 0] }, clip) => {
     values.set((data as Float32Array).subarray(0, rows * width), clip * rows * width);
-    // The second of the frames that go together says whether they count.
+    // The second frame of a stack gives its mask.
     for (let row = 0; row < rows; row++) mask.push(row * stride + 1 < frames ? 1 : 0);
   });
   return {

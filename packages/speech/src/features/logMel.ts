@@ -1,4 +1,4 @@
-/** @file Whisper's features: logarithms of mel spectrograms. */
+/** @file Whisper's features: log-mel spectrograms. */
 
 import { float32, stack } from '@onnx-lora/sdk';
 import type { ConfigFields } from '@onnx-lora/sdk/data';
@@ -6,17 +6,17 @@ import type { ClipFeatures } from './featureExtractor.ts';
 import { FilterBank, isTransformable } from './filterBank.ts';
 import { normalise } from './waveform.ts';
 
-/** Where the scale turns from linear to logarithmic, Hz, and the mel there. */
+/** Hz at which Slaney's scale turns from linear to logarithmic, and its mel. */
 const BREAK_HERTZ = 1000;
 
 const BREAK_MEL = 15;
 
-/** Mels per natural-log unit above the break: 27 mels from 1 kHz to 6.4 kHz. */
+/** Mels per natural-log unit above the break: 27 from 1 kHz to 6.4 kHz. */
 const MELS_PER_LOG = 27 / Math.log(6.4);
 
 /**
- * Triangular filters on Slaney's mel scale from 0 Hz to `maxFrequency`, each of area 1 ("slaney" scale and norm), as a
- * row-major matrix `[bins, mels]`. Bin k stands for `k · sampleRate / 2 / (bins - 1)` Hz.
+ * Triangular filters on Slaney's mel scale from 0 Hz to `maxFrequency`, each of area 1 ("slaney" scale and norm),
+ * row-major `[bins, mels]`. Bin k is `k · sampleRate / 2 / (bins - 1)` Hz.
  *
  * @see M. Slaney, Auditory Toolbox, 1998
  */
@@ -43,33 +43,32 @@ function toHertz(mel: number): number {
   return mel < BREAK_MEL ? (200 * mel) / 3 : BREAK_HERTZ * Math.exp((mel - BREAK_MEL) / MELS_PER_LOG);
 }
 
-/** Sizes of a log-mel spectrogram; the names in brackets are those of preprocessor_config.json. */
+/** Sizes of a log-mel spectrogram, with preprocessor_config.json's names in brackets. */
 export interface LogMelOptions {
   /** Hz (`sampling_rate`). */
   readonly sampleRate: number;
-  /** Rows of the result (`feature_size`): 80, or 128 since Whisper large-v3. */
+  /** Mel bins (`feature_size`): 80, or 128 since Whisper large-v3. */
   readonly mels: number;
   /** Samples of a frame (`n_fft`): see `isTransformable`. */
   readonly frameLength: number;
-  /** Samples from one frame to the next (`hop_length`). */
+  /** Samples between frames (`hop_length`). */
   readonly hop: number;
-  /** Samples that every clip is padded or cut to (`n_samples`): 30 s. */
+  /** Samples that clips are padded or cut to (`n_samples`): 30 s. */
   readonly length: number;
 }
 
-/** Powers below this count as silence. */
 const FLOOR = 1e-10;
-/** Whisper's filters end here, whatever the sample rate. */
+/** The highest frequency of Whisper's filters at any sample rate. */
 const MAX_FREQUENCY = 8000;
 
-/** Turns sound into what Whisper's encoder is fed. */
+/** Computes the input of Whisper's encoder. */
 export class LogMel {
-  /** Columns of the result: `length / hop`. */
+  /** Frames of the result: `length / hop`. */
   readonly frames: number;
   readonly #options: LogMelOptions;
   readonly #bank: FilterBank;
 
-  /** Prepares window and filters once, for any number of clips. */
+  /** Prepares window and filters for any number of clips. */
   constructor(options: LogMelOptions) {
     const { length, hop, frameLength, mels, sampleRate } = options;
     this.#options = options;
@@ -78,7 +77,7 @@ export class LogMel {
       frameLength,
       fftLength: frameLength,
       hop,
-      // The periodic Hann window: one period is frameLength samples, not frameLength - 1.
+      // The periodic Hann window: its period is frameLength, not frameLength - 1.
       window: Float64Array.from(
         { length: frameLength },
         (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / frameLength),
@@ -89,8 +88,8 @@ export class LogMel {
   }
 
   /**
-   * The features `[mels, frames]` of `samples`, which is cut or padded with silence to `length`: the log10 of the mel
-   * powers, raised to at least their maximum minus 8, then (x + 4) / 4.
+   * The features `[mels, frames]` of `samples`, padded with silence or cut to `length`: log10 of the mel powers,
+   * clamped to their maximum minus 8, then (x + 4) / 4.
    *
    * @throws OnnxLoraError `INPUT_INVALID` where samples are not finite
    * @see A. Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, 2022, section 2.2
@@ -99,7 +98,7 @@ export class LogMel {
     const { mels, frameLength, hop, length } = this.#options;
     const { frames } = this;
     const data = new Float32Array(mels * frames);
-    // Most of a short clip is padding, whose features are the floor.
+    // A short clip is mostly padding, with features at the floor.
     let last = Math.min(length, samples.length) - 1;
     while (last >= 0 && samples[last] === 0) last--;
     const heard = last < 0 ? 0 : Math.min(frames, Math.floor((last + frameLength / 2) / hop) + 1);
@@ -114,7 +113,7 @@ export class LogMel {
     return data;
   }
 
-  /** Frames are centred on samples 0, `hop`, 2·`hop` …, so they begin half a frame before; both ends are mirrored. */
+  /** Reads frames, centred on samples 0, `hop`, 2·`hop` …, with both ends mirrored. */
   #read(samples: Float32Array, block: Float32Array, start: number): void {
     const { length, frameLength } = this.#options;
     const first = start - frameLength / 2;
@@ -131,10 +130,10 @@ export class LogMel {
 }
 
 /**
- * What Whisper is fed: `input_features` `[batch, mels, frames]`, `[80, 3000]` a clip for most. Every clip is cut or padded with
- * silence to `chunk_length` seconds.
+ * Whisper's features: `input_features` `[batch, mels, frames]`, mostly `[80, 3000]` a clip, padded or cut to
+ * `chunk_length` seconds.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` when the file asks for what is not supported
+ * @throws OnnxLoraError `CONFIG_INVALID` for unsupported fields
  */
 export function whisperFeatures(fields: ConfigFields): ClipFeatures {
   const sampleRate = fields.integer('sampling_rate', 16_000, 48_000) ?? 16_000;

@@ -1,22 +1,22 @@
-/** @file SpecAugment: hides stretches of time and bands of frequency, so that a model learns not to rely on any of them. */
+/** @file SpecAugment: masks stretches of time and bands of frequency in training. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/data';
 import type { AudioFrames } from './featureExtractor.ts';
 
-/** How much is hidden; the names are those of transformers' config.json, whose defaults these are for Whisper. */
+/** Sizes of masks, with transformers' names in config.json and its defaults for Whisper. */
 export interface SpecAugmentOptions {
-  /** The share of the clip's frames that time masks cover if none overlap (`mask_time_prob`); 0.05 by default. */
+  /** Share of frames under time masks without overlaps (`mask_time_prob`); 0.05 by default. */
   readonly maskTimeProb?: number;
   /** Frames of one time mask (`mask_time_length`); 10 by default. */
   readonly maskTimeLength?: number;
-  /** Time masks at least, whatever their share (`mask_time_min_masks`); 2 by default. */
+  /** Least number of time masks (`mask_time_min_masks`); 2 by default. */
   readonly maskTimeMinMasks?: number;
-  /** The share of the mel bins that frequency masks cover if none overlap (`mask_feature_prob`); 0 by default. */
+  /** Share of mel bins under frequency masks without overlaps (`mask_feature_prob`); 0 by default. */
   readonly maskFeatureProb?: number;
   /** Mel bins of one frequency mask (`mask_feature_length`); 10 by default. */
   readonly maskFeatureLength?: number;
-  /** Frequency masks at least (`mask_feature_min_masks`); 0 by default. */
+  /** Least number of frequency masks (`mask_feature_min_masks`); 0 by default. */
   readonly maskFeatureMinMasks?: number;
 }
 
@@ -27,14 +27,14 @@ interface Masks {
 }
 
 /**
- * Features with some of what is heard set to 0, as transformers does. Masks start anywhere, may overlap, and lie
- * within the clip: padding stays as it is. Equal seeds hide the same.
+ * Masked features as in transformers: masks are zeros, start anywhere within the clip and may overlap; padding stays as
+ * it is. A seed reproduces them.
  *
- * @param features `[mels, frames]` or `[frames, mels]`, float32; they are not changed
- * @param sound where the clip is in them, from the extractor's `soundIn`
- * @throws OnnxLoraError `INPUT_INVALID` for options that mean nothing
- * @see D. S. Park et al., SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition, 2019; how many masks
- *   there are and where is drawn as transformers' `_compute_mask_indices` does
+ * @param features `[mels, frames]` or `[frames, mels]`, float32, left unchanged
+ * @param sound the clip's extent, from the extractor's `soundIn`
+ * @throws OnnxLoraError `INPUT_INVALID` for invalid options
+ * @see D. S. Park et al., SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition, 2019;
+ *   transformers' `_compute_mask_indices`
  */
 export function specAugment(features: Tensor, sound: AudioFrames, options: SpecAugmentOptions, seed: number): Tensor {
   const time = masksOf('maskTime', options.maskTimeProb ?? 0.05, options.maskTimeLength, options.maskTimeMinMasks ?? 2);
@@ -65,18 +65,18 @@ function masksOf(name: string, prob: number, length: number = 10, min: number = 
   );
 }
 
-/** Places from 0 to `size − 1` that masks cover, some of them more than once. */
+/** Masked positions in 0 to `size − 1`, with repetitions. */
 function hidden(size: number, { prob, length, min }: Masks, random: Random): number[] {
-  // A share of 0 is no mask at all, also where there is a least number.
+  // A share of 0 disables masks, whatever the least number.
   if (prob === 0) return [];
   const starts = size - length + 1;
-  // The share is kept on average: what is left after whole masks is the chance of one more.
+  // Keeps the share on average: the remainder is the probability of one more mask.
   const wanted = Math.max(min, Math.floor((prob * size) / length + random.next()));
   const count = Math.max(0, Math.min(wanted, Math.floor(size / length), starts));
   return drawn(starts, count, random).flatMap((start) => Array.from({ length }, (_, i) => start + i));
 }
 
-/** `count` different whole numbers below `end`, each set of them as likely as any other (R. Floyd's method). */
+/** A uniform sample of `count` different whole numbers below `end` (R. Floyd's method). */
 function drawn(end: number, count: number, random: Random): number[] {
   const found = new Set<number>();
   for (let last = end - count; last < end; last++) {

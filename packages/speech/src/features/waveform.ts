@@ -1,11 +1,10 @@
-/** @file Sound as wav2vec2 and its kin take it: the samples themselves, normalised and padded. */
+/** @file wav2vec2's features: samples, normalised and padded. */
 
 import { OnnxLoraError, float32, tensor, type Feeds } from '@onnx-lora/sdk';
 
-/** Keeps silence from being divided by zero. */
 const EPSILON = 1e-7;
 
-/** Zero mean and unit variance over all of `samples`: (x − mean) / √(variance + 1e-7), the variance divided by n. */
+/** Normalises `samples`: (x − mean) / √(variance + 1e-7), the variance divided by n. */
 export function normalise(samples: Float32Array): Float32Array {
   const result = samples.slice();
   normaliseInPlace(result);
@@ -13,7 +12,7 @@ export function normalise(samples: Float32Array): Float32Array {
 }
 
 function normaliseInPlace(samples: Float32Array): void {
-  // Loops, since half a minute has half a million samples.
+  // Loops, because half a minute has half a million samples.
   let sum = 0;
   for (let i = 0; i < samples.length; i++) sum += samples[i]!;
   const mean = sum / samples.length;
@@ -23,24 +22,24 @@ function normaliseInPlace(samples: Float32Array): void {
   for (let i = 0; i < samples.length; i++) samples[i] = (samples[i]! - mean) * scale;
 }
 
-/** How clips of different length become one batch; the names in brackets are those of preprocessor_config.json. */
+/** Batching of clips of different length, with preprocessor_config.json's names in brackets. */
 export interface WaveformBatchOptions {
-  /** Normalise each clip (`do_normalize`). */
+  /** Normalises each clip (`do_normalize`). */
   readonly normalise: boolean;
-  /** Give an `attention_mask`, and leave padding out of the normalisation (`return_attention_mask`). */
+  /** Returns an `attention_mask`, and excludes padding from the normalisation (`return_attention_mask`). */
   readonly mask: boolean;
-  /** Cut or pad every clip to this many samples, instead of padding to the longest. */
+  /** Pads or cuts clips to this many samples instead of the longest. */
   readonly length?: number;
-  /** What padding is filled with, 0 by default (`padding_value`). */
+  /** Padding value; 0 by default (`padding_value`). */
   readonly padding?: number;
 }
 
 /**
- * Feeds of one batch: `input_values` `[batch, samples]` and, if asked for, `attention_mask` `[batch, samples]`.
- * Without a mask the padding takes part in the normalisation, as it did when models such as wav2vec2-base were trained.
+ * Feeds of a batch: `input_values` `[batch, samples]` and optionally `attention_mask` `[batch, samples]`. Without a
+ * mask, padding is included in the normalisation, as in the training of models such as wav2vec2-base.
  *
- * @param clips mono clips at the model's rate, not yet normalised
- * @throws OnnxLoraError `INPUT_INVALID` for an empty batch or an empty clip
+ * @param clips mono clips at the model's rate, not normalised
+ * @throws OnnxLoraError `INPUT_INVALID` for an empty batch or clip
  */
 export function batchWaveforms(clips: readonly Float32Array[], options: WaveformBatchOptions): Feeds {
   if (clips.length === 0 || clips.some((clip) => clip.length === 0)) {

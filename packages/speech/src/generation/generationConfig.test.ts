@@ -9,8 +9,7 @@ import '../../../../test/support/seed.ts';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { GenerationFile } from '@onnx-lora/sequences';
 import type { SpeechTokenizer } from '../text/subwordTokenizer.ts';
-import { type GenerationConfig, generationConfigOf, readGenerationConfig } from './generationConfig.ts';
-import { promptOf } from './prompt.ts';
+import { type GenerationConfig, generationConfigOf, readGenerationConfig, promptOf } from './generationConfig.ts';
 
 /** As openai/whisper-tiny.en and whisper-tiny have it. */
 const english = {

@@ -1,51 +1,43 @@
-/** @file How a model's text begins, ends and is kept from going wrong: its generation_config.json. */
+/** @file The generation config (start and end tokens, suppressed tokens, limits), and the prompts made of it. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import { isObject } from '@onnx-lora/sdk/data';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { GenerationFile, isId, type SearchSettings } from '@onnx-lora/sequences';
 import type { SpeechTokenizer } from '../text/subwordTokenizer.ts';
 
-/** What `generation_config.json` says; where it is silent, `config.json`. */
+/** The settings of `generation_config.json`, else of `config.json`. */
 export interface GenerationConfig extends SearchSettings {
-  /** The first token of every text: `<|startoftranscript|>`. */
+  /** The start token, `<|startoftranscript|>`. */
   readonly start: number;
-  /** What follows the start in a model of one language. */
+  /** Forced tokens after the start, in a model of one language. */
   readonly forced: readonly number[];
-  /** Tokens of the languages by code: `en`. None for a model of one language. */
+  /** Language tokens by code (`en`); empty for a model of one language. */
   readonly languages: ReadonlyMap<string, number>;
-  /** Tokens of the tasks: `transcribe`, `translate`. */
+  /** Task tokens: `transcribe`, `translate`. */
   readonly tasks: ReadonlyMap<string, number>;
-  /** `<|notimestamps|>`; the token of 0.00 s is the next one. */
+  /** `<|notimestamps|>`; the next id is the token of 0.00 s. */
   readonly noTimestamps?: number;
-  /** `<|startofprev|>`, behind which stands what was said before. */
+  /** `<|startofprev|>`, followed by the previous text. */
   readonly previousStart?: number;
-  /** The latest time at which a text may begin, in steps of 0.02 s. */
+  /** The latest initial time, in steps of 0.02 s. */
   readonly maxInitialTimestamp?: number;
-  /** The heads whose attention follows the sound: layer and head of each. */
+  /** Layer and head of the attention heads that align with the sound. */
   readonly alignmentHeads?: readonly (readonly [layer: number, head: number])[];
-  /** Most tokens that are written, and most with the prompt. */
+  /** Most new tokens, and most in total. */
   readonly maxLength: number;
   readonly maxPositions: number;
 }
 
-/** Whisper's vocabularies of that size and above know several languages. @see openai-whisper, whisper/model.py */
+/** Vocabularies of this size and above are multilingual. @see openai-whisper, whisper/model.py */
 const MULTILINGUAL_VOCABULARY = 51_865;
 
-/**
- * Reads the configuration in the model's folder.
- *
- * @param tokenizer says what the tokens are called, for folders whose files leave it out
- * @throws OnnxLoraError `CONFIG_INVALID` for a file that says something that cannot be, or does not say how texts begin and end
- */
+/** Reads the configuration; the tokenizer gives ids that the files leave out. @throws OnnxLoraError `CONFIG_INVALID` */
 export async function readGenerationConfig(model: TaskModel, tokenizer?: SpeechTokenizer): Promise<GenerationConfig> {
   return generationConfigOf(await GenerationFile.read(model), tokenizer);
 }
 
-/**
- * What the parsed files say.
- *
- * @throws OnnxLoraError as {@link readGenerationConfig}
- */
+/** Combines the parsed files. @throws OnnxLoraError as {@link readGenerationConfig} */
 export function generationConfigOf(file: GenerationFile, tokenizer?: SpeechTokenizer): GenerationConfig {
   const { own } = file;
   const table = (key: string): Map<string, number> => {
@@ -79,7 +71,7 @@ export function generationConfigOf(file: GenerationFile, tokenizer?: SpeechToken
   return {
     ...search,
     start,
-    // What is null is to be found out, as the language of a model that knows several.
+    // null is to be detected, as the language of a multilingual model.
     forced: forced.flatMap(([, token]) => token ?? []),
     languages,
     tasks,
@@ -92,7 +84,7 @@ export function generationConfigOf(file: GenerationFile, tokenizer?: SpeechToken
   };
 }
 
-/** Tokens of languages and tasks: those of the file, or of a tokenizer of several languages where no file names them. */
+/** Language and task tokens: the file's, else a multilingual tokenizer's. */
 function namedTokens(
   languages: Map<string, number>,
   tasks: Map<string, number>,
@@ -100,14 +92,14 @@ function namedTokens(
   tokenizer: SpeechTokenizer | undefined,
 ): Pick<GenerationConfig, 'languages' | 'tasks'> {
   const isMultilingual = own['is_multilingual'] ?? Number(config['vocab_size'] ?? 0) >= MULTILINGUAL_VOCABULARY;
-  // Files of models of English alone may name the tokens all the same, which are then never learned.
+  // The files of English-only models may name these tokens, which are untrained.
   if (isMultilingual !== true) return { languages: new Map(), tasks: new Map() };
   if (languages.size > 0 || !tokenizer) return { languages, tasks };
   for (const name of ['transcribe', 'translate']) {
     const token = tokenizer.idOf(`<|${name}|>`);
     if (token !== undefined) tasks.set(name, token);
   }
-  // The languages stand between the start and the tasks.
+  // Language tokens are between the start and the task tokens.
   const first = tokenizer.idOf('<|startoftranscript|>') ?? Infinity;
   const behind = Math.min(...tasks.values());
   for (let token = first + 1; token < behind; token++) {
@@ -115,4 +107,116 @@ function namedTokens(
     if (name !== undefined) languages.set(name, token);
   }
   return { languages, tasks };
+}
+
+interface PromptRequest {
+  /** Code or English name, `en` or `English`, for multilingual models. */
+  readonly language?: string;
+  readonly task?: 'transcribe' | 'translate';
+  readonly timestamps: boolean;
+  /** Ids of the previous text, of which the end is used. */
+  readonly previous?: readonly number[];
+}
+
+/**
+ * Builds the prompt in transformers' order: `<|startofprev|>` and the previous text, the start, language and task of a
+ * multilingual model, and `<|notimestamps|>` without times (figure 1 of the paper).
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for an unknown language or task, or unsupported timestamps
+ * @see https://arxiv.org/abs/2212.04356
+ */
+export function promptOf(config: GenerationConfig, { language, task, timestamps, previous }: PromptRequest): number[] {
+  const prompt = [config.start];
+  if (config.languages.size > 0) {
+    if (language === undefined) throw new OnnxLoraError('INPUT_INVALID', languageMissing(config));
+    prompt.push(config.languages.get(knownLanguage(config, language))!);
+    const wanted = task ?? 'transcribe';
+    prompt.push(config.tasks.get(wanted) ?? unknown('task', wanted, config.tasks));
+  } else {
+    if (language !== undefined) knownLanguage(config, language);
+    if (task === 'translate') unknown('task', task, new Map([['transcribe', 0]]));
+    prompt.push(...config.forced);
+  }
+  if (timestamps && config.noTimestamps === undefined) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      'The model has no tokens for times, so it cannot say when something is said. Ask for no timestamps.',
+    );
+  }
+  const asked = prompt.filter((token) => !(timestamps && token === config.noTimestamps));
+  if (!timestamps && config.noTimestamps !== undefined && asked.at(-1) !== config.noTimestamps) {
+    asked.push(config.noTimestamps);
+  }
+  return [...before(config, previous ?? []), ...asked];
+}
+
+/** The code of a language by code or English name. @throws OnnxLoraError `INPUT_INVALID` for an unknown one */
+export function knownLanguage({ languages, noTimestamps }: GenerationConfig, language: string): string {
+  // A Whisper of one language knows English; other models do not say.
+  const known = languages.size > 0 ? languages : noTimestamps === undefined ? undefined : new Map([['en', 0]]);
+  return known ? (languageCode(language, known.keys()) ?? unknown('language', language, known)) : language;
+}
+
+/** The previous text, cut to half of the model's positions. @see openai-whisper, whisper/decoding.py */
+function before({ previousStart, maxPositions }: GenerationConfig, previous: readonly number[]): number[] {
+  const most = Math.floor(maxPositions / 2) - 1;
+  return previousStart === undefined || previous.length === 0 ? [] : [previousStart, ...previous.slice(-most)];
+}
+
+function languageMissing({ languages }: GenerationConfig): string {
+  return `The model knows ${languages.size} languages, and none is chosen. Name one: ${[...languages.keys()].slice(0, 12).join(', ')}${languages.size > 12 ? ', …' : ''}.`;
+}
+
+function unknown(what: string, name: string, known: ReadonlyMap<string, number>): never {
+  const names = [...known.keys()];
+  throw new OnnxLoraError(
+    'INPUT_INVALID',
+    `The model does not know the ${what} "${name}". It knows ${names.slice(0, 12).join(', ')}${names.length > 12 ? ` and ${names.length - 12} more` : ''}. Name one of these, or leave the ${what} out.`,
+  );
+}
+
+/** OpenAI's language names that differ from English. @see openai-whisper, whisper/tokenizer.py, TO_LANGUAGE_CODE */
+const otherNames: Readonly<Record<string, string>> = {
+  castilian: 'es',
+  flemish: 'nl',
+  haitian: 'ht',
+  letzeburgesch: 'lb',
+  mandarin: 'zh',
+  moldavian: 'ro',
+  moldovan: 'ro',
+  myanmar: 'my',
+  nynorsk: 'nn',
+  panjabi: 'pa',
+  pushto: 'ps',
+  sinhalese: 'si',
+  tagalog: 'tl',
+  valencian: 'ca',
+};
+
+const languageNames = new Intl.DisplayNames(['en'], { type: 'language' });
+
+/** The code among `known` of `es`, `spa`, `es-MX`, `es_MX`, `Spanish`, `Castilian` or `<|es|>`, if any. */
+export function languageCode(given: string, known: Iterable<string>): string | undefined {
+  const codes = new Set(known);
+  const name = given.trim().replace(/^<\|(.*)\|>$/, '$1').toLowerCase().replaceAll('_', '-'); // prettier-ignore
+  const tag = languageOf(name);
+  for (const code of [name, name.split('-')[0]!, tag, otherNames[name]]) if (code !== undefined && codes.has(code)) return code; // prettier-ignore
+  // Whisper uses jw for Javanese, an obsolete code.
+  return [...codes].find((code) => nameOf(code) === name || (tag !== undefined && languageOf(code) === tag));
+}
+
+function languageOf(tag: string): string | undefined {
+  try {
+    return new Intl.Locale(tag).language;
+  } catch {
+    return undefined;
+  }
+}
+
+function nameOf(code: string): string | undefined {
+  try {
+    return languageNames.of(code)?.toLowerCase();
+  } catch {
+    return undefined;
+  }
 }

@@ -11,13 +11,11 @@ import { speechFamilies } from '../families/index.ts';
 import { shortExtractor } from '../features/audioContext.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
 import { openExtractor } from '../features/featureExtractor.ts';
-import { speechRecognition } from '../tasks/recognition/speechRecognition.ts';
-import { speechRecognitionTask } from '../tasks/recognition/speechRecognition.ts';
+import { speechRecognition, speechRecognitionTask } from '../tasks/recognition/speechRecognition.ts';
 import { openSpeechTokenizer } from '../text/openSpeechTokenizer.ts';
-import { readGenerationConfig } from './generationConfig.ts';
-import { rulesOf } from './timestampRules.ts';
+import { readGenerationConfig, promptOf } from './generationConfig.ts';
+import { rulesOf } from './decodingRules.ts';
 import { openTranscriber } from './openTranscriber.ts';
-import { promptOf } from './prompt.ts';
 import type { Transcriber } from './transcriber.ts';
 
 const folder = path.join(import.meta.dirname, '../../../../test/fixtures/whisperMerged');
@@ -214,7 +212,7 @@ test('evaluate and the answers for files hear as the transcriber does', async ()
   expect(await rate1(undefined, SECONDS)).toBeCloseTo(await expected(null), 10);
 
   const wave = path.join(scratch, 'brief.wav');
-  const { toWave } = await import('../audio/wave.ts');
+  const { toWave } = await import('../audio/formats/wav.ts');
   (await import('node:fs')).writeFileSync(wave, toWave(brief, rate));
   const reader = new AudioFileReader();
   const factory = speechRecognitionTask(reader, [new FeatureExtractorFactory(reader)]);

@@ -1,7 +1,7 @@
 /** @file Languages by code and name. */
 
 import { expect, test } from 'vitest';
-import { languageCode } from './prompt.ts';
+import { languageCode } from './generationConfig.ts';
 
 const whisper = ['en', 'zh', 'es', 'ko', 'jw', 'tl', 'no', 'nn', 'haw', 'my', 'yue', 'he', 'ht', 'ca', 'lb', 'ps'];
 

@@ -12,12 +12,10 @@ import { AudioFileReader } from '../audio/audioFileReader.ts';
 import { whisper } from '../families/whisper.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
 import { openExtractor } from '../features/featureExtractor.ts';
-import { type GenerationConfig, readGenerationConfig } from './generationConfig.ts';
-import { firstLogits } from './firstPass.ts';
-import { openDecoder, servingParts, type SoundDecoder } from './decoder/openDecoder.ts';
-import { rulesOf } from './timestampRules.ts';
+import { type GenerationConfig, readGenerationConfig, promptOf } from './generationConfig.ts';
+import { firstLogits, rulesOf } from './decodingRules.ts';
+import { openDecoder, servingParts, type SoundDecoder } from './encoderAndDecoder.ts';
 import { openTranscriber } from './openTranscriber.ts';
-import { promptOf } from './prompt.ts';
 import { SpeechEngine } from './speechEngine.ts';
 
 const fixture = fileURLToPath(new URL('../../../../test/fixtures/whisperMerged/', import.meta.url));

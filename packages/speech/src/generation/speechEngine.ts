@@ -1,37 +1,31 @@
-/** @file A model with encoder and decoder, loaded with its adapters: sound in, tokens out. */
+/** @file A loaded encoder-decoder model with its adapters: features in, tokens out. */
 
 import { type AdapterChoice, type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { logSumExp, type RunnableModel, type RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { Random } from '@onnx-lora/sdk/data';
 import { adaptersOf, beamSearch, type DecodingOptions, requireEach, selectRows, stepwiseSearch } from '@onnx-lora/sequences'; // prettier-ignore
-import { type DecodedWindow, firstLogits } from './firstPass.ts';
+import { type DecodedWindow, firstLogits, rulesOf } from './decodingRules.ts';
 import type { GenerationConfig } from './generationConfig.ts';
-import { rulesOf } from './timestampRules.ts';
-import type { HeardSizes } from './hearing.ts';
-import { openDecoder, type ServingParts, servingParts, type SoundDecoder } from './decoder/openDecoder.ts';
+import type { HeardSizes } from '../features/audioContext.ts';
+import { openDecoder, type ServingParts, servingParts, type SoundDecoder, AudioEncoder } from './encoderAndDecoder.ts';
 import type { HeardLanguage } from './transcriber.ts';
-import { AudioEncoder } from './decoder/audioEncoder.ts';
 
-/** How texts are written. */
 export interface DecodeOptions {
   /** One adapter for all rows, or one per row; the base by default. */
   readonly adapter?: AdapterChoice;
-  /** Whether times are written, under Whisper's rules for them. */
+  /** Writes times, by Whisper's rules. */
   readonly timestamps?: boolean;
-  /** Beams of the search; what the model's configuration says by default, 1 in all that are published. */
   readonly beams?: number;
-  /** Most tokens for a text, the end included. */
+  /** Most tokens per text, the end included. */
   readonly maxTokens?: number;
-  /** 0, the default, takes the most probable tokens; above, they are drawn. */
+  /** 0 (the default) is greedy; above, tokens are sampled. */
   readonly temperature?: number;
-  /** Seeds what is drawn; needed above temperature 0. */
+  /** Random source for sampling. */
   readonly random?: Random;
-  /** Whether probabilities are wanted. */
   readonly scores?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** More than any model is searched with. */
 const MOST_BEAMS = 64;
 
 interface Loaded {
@@ -42,30 +36,19 @@ interface Loaded {
   readonly decoder: SoundDecoder;
 }
 
-/** A loaded model. */
+/** A loaded encoder-decoder model. */
 export class SpeechEngine {
   readonly config: GenerationConfig;
   readonly #loaded: Loaded;
-  readonly #name: string;
-  readonly #encoder: AudioEncoder;
-  readonly #decoder: SoundDecoder;
-  /** Those that hear less, by how much. */
+  /** Engines with a shorter context, by input sizes. */
   readonly #short = new Map<string, Promise<SpeechEngine>>();
 
-  /** Used by {@link SpeechEngine.open}. */
   private constructor(config: GenerationConfig, loaded: Loaded) {
     this.#loaded = loaded;
-    this.#name = loaded.model.name;
     this.config = config;
-    this.#encoder = loaded.encoder;
-    this.#decoder = loaded.decoder;
   }
 
-  /**
-   * Loads encoder and decoder.
-   *
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without them; others as `model.session`
-   */
+  /** Loads encoder and decoder. @throws OnnxLoraError `MODEL_UNSUPPORTED` without either; others as `model.session` */
   static async open(
     model: RunnableModel,
     config: GenerationConfig,
@@ -74,7 +57,7 @@ export class SpeechEngine {
     return SpeechEngine.#open(model, config, options, servingParts(model));
   }
 
-  /** @param of another engine, whose decoder it shares where that takes any number of positions */
+  /** @param of an engine whose decoder is shared, if it takes any number of positions */
   static async #open(
     model: RunnableModel,
     config: GenerationConfig,
@@ -92,12 +75,7 @@ export class SpeechEngine {
     }
   }
 
-  /**
-   * The engine that hears less, for inputs of these sizes; itself without sizes. It is loaded when it is first asked for, and
-   * released with this one.
-   *
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the graph cannot follow; others as {@link SpeechEngine.open}
-   */
+  /** The engine for shorter inputs, loaded on first use. @throws OnnxLoraError `MODEL_UNSUPPORTED` */
   async hearing(sizes: HeardSizes | undefined): Promise<SpeechEngine> {
     if (!sizes) return this;
     const key = JSON.stringify(sizes);
@@ -109,21 +87,18 @@ export class SpeechEngine {
     return short;
   }
 
-  /**
-   * What the encoder makes of features, `[rows, positions, hidden]`.
-   *
-   * @param features a batch as the feature extractor makes it
-   */
+  /** Encodes a batch of features to `[rows, positions, hidden]`. */
   encode(features: Feeds, options: DecodingOptions = {}): Promise<Tensor> {
-    return this.#encoder.encode(features, options);
+    return this.#loaded.encoder.encode(features, options);
   }
 
   /**
-   * Writes a text for each row. It does not depend on which other rows there are.
+   * Writes a text for each row, independent of the other rows.
    *
-   * @param states of {@link SpeechEngine.encode}
-   * @param prompts the tokens before each row's text ({@link promptOf}), of any lengths
-   * @throws OnnxLoraError `INPUT_INVALID` for a prompt that leaves no room, or not one adapter per row; others as `session.run`
+   * @param states from {@link SpeechEngine.encode}
+   * @param prompts tokens before each text ({@link promptOf}), of any lengths
+   * @throws OnnxLoraError `INPUT_INVALID` for a prompt that leaves no room, or a wrong number of adapters; others as
+   *   `session.run`
    */
   async decode(
     states: Tensor,
@@ -148,19 +123,18 @@ export class SpeechEngine {
     return found;
   }
 
-  /**
-   * The language of each row: the most probable of those that the model knows.
-   *
-   * @throws OnnxLoraError `INPUT_INVALID` for a model of one language
-   */
+  /** Detects the language of each row. @throws OnnxLoraError `INPUT_INVALID` for a model of one language */
   async languages(states: Tensor, { adapter = null, signal }: DecodingOptions = {}): Promise<HeardLanguage[]> {
     const { languages, start } = this.config;
     if (languages.size === 0) {
-      throw new OnnxLoraError('INPUT_INVALID', `"${this.#name}" knows one language, so there is none to find out.`);
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        `"${this.#loaded.model.name}" knows one language, so there is none to find out.`,
+      );
     }
     const codes = [...languages.keys()];
     const tokens = [...languages.values()];
-    const decoding = this.#decoder.begin(states, { adapter, signal });
+    const decoding = this.#loaded.decoder.begin(states, { adapter, signal });
     try {
       const logits = await decoding.next(Array.from({ length: states.dims[0]! }, () => [start]));
       return logits.map(([row]) => {
@@ -173,18 +147,17 @@ export class SpeechEngine {
     }
   }
 
-  /** Frees the sessions. */
   async release(): Promise<void> {
     for (const each of this.#short.values()) {
       const short = await each.catch(() => undefined);
       if (!short) continue;
-      await short.#encoder.release();
-      if (short.#decoder !== this.#decoder) await short.#decoder.release();
+      await short.#loaded.encoder.release();
+      if (short.#loaded.decoder !== this.#loaded.decoder) await short.#loaded.decoder.release();
     }
-    await Promise.all([this.#encoder.release(), this.#decoder.release()]);
+    await Promise.all([this.#loaded.encoder.release(), this.#loaded.decoder.release()]);
   }
 
-  /** Writes texts whose prompts are equally long. */
+  /** Decodes prompts of equal length. */
   async #decodeAlike(
     states: Tensor,
     prompts: readonly (readonly number[])[],
@@ -198,12 +171,12 @@ export class SpeechEngine {
     if (!(maxTokens >= 1)) {
       throw new OnnxLoraError(
         'INPUT_INVALID',
-        `The prompt has ${prompts[0]!.length} tokens, and "${this.#name}" writes ${maxPositions} in all, so none is left for the text. Ask for at least one token, behind a shorter prompt.`,
+        `The prompt has ${prompts[0]!.length} tokens, and "${this.#loaded.model.name}" writes ${maxPositions} in all, so none is left for the text. Ask for at least one token, behind a shorter prompt.`,
       );
     }
     if (!Number.isInteger(beams) || beams < 1 || beams > MOST_BEAMS)
       throw new OnnxLoraError('INPUT_INVALID', `beams is ${beams}. Give a whole number from 1 to ${MOST_BEAMS}.`);
-    const decoding = this.#decoder.begin(states, { adapter, signal });
+    const decoding = this.#loaded.decoder.begin(states, { adapter, signal });
     const { scores = false } = options;
     try {
       const { logits, noSpeech } = await firstLogits(decoding, prompts, this.config, scores);
@@ -219,7 +192,7 @@ export class SpeechEngine {
   }
 }
 
-/** Rows whose prompts are equally long, together. */
+/** Groups rows by the length of their prompts. */
 function byLength(prompts: readonly (readonly number[])[]): number[][] {
   const groups = new Map<number, number[]>();
   prompts.forEach(({ length }, row) => groups.set(length, [...(groups.get(length) ?? []), row]));

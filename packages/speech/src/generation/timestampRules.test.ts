@@ -4,7 +4,7 @@ import { GenerationFile } from '@onnx-lora/sequences';
 import { expect, it } from 'vitest';
 import golden from '../fixtures/timestampRules.json' with { type: 'json' };
 import { generationConfigOf } from './generationConfig.ts';
-import { rulesOf, timestampRules } from './timestampRules.ts';
+import { rulesOf, timestampRules } from './decodingRules.ts';
 
 const allowed = (logits: Float32Array): number[] =>
   [...logits].flatMap((score, token) => (score > -Infinity ? [token] : []));

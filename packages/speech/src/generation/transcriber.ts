@@ -1,4 +1,4 @@
-/** @file What turns sound into text with a model that writes token by token, and how it is opened. */
+/** @file The transcriber's interface and options. */
 
 import type { AdapterChoice, RowAdapter } from '@onnx-lora/sdk';
 import type { PreprocessorFactory } from '@onnx-lora/sdk/plugin';
@@ -8,117 +8,113 @@ import type { ContextSeconds } from '../features/audioContext.ts';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';
 import type { SpeechTokenizer } from '../text/subwordTokenizer.ts';
 
-/** How one request is answered. */
+/** Options of one request. */
 export interface TranscribeOptions {
-  /** Name of the adapter among those of the transcriber, or a blend of several; null or absent is the base. */
+  /** The adapter's name, or a blend; null or absent is the base. */
   readonly adapter?: RowAdapter;
-  /** `en`, `english` …; found out where it is absent and the model knows several. */
+  /** `en`, `english` …; detected if absent in a multilingual model. */
   readonly language?: string;
-  /** `transcribe` (the default) writes what is said, `translate` writes it in English. */
+  /** `transcribe` (the default) keeps the language, `translate` writes English. */
   readonly task?: 'transcribe' | 'translate';
-  /** `segment`: begin and end of each segment, in seconds; `word`: of each word, where the graph gives cross-attentions. */
+  /** Times in seconds: of each `segment`, or of each `word` if the graph has its cross-attention. */
   readonly timestamps?: 'none' | 'segment' | 'word';
-  /** Beams of the search; 1 is greedy. */
+  /** Beam width; 1 is greedy. */
   readonly beams?: number;
-  /** Most tokens for one window. */
+  /** Most tokens per window. */
   readonly maxTokens?: number;
-  /** What was said before the recording, or words that are likely in it: how they are spelled is taken over. */
+  /** Previous text, or likely words, whose spelling is adopted. */
   readonly prompt?: string;
   /**
-   * Whether each window is shown what was written for those before it. Text flows better, but where a model goes wrong it may
-   * stay so. False by default, as in transformers: adapters have learned on clips that nothing goes before.
+   * Conditions each window on the text before it. Text flows better, but errors may persist. False by default, as in
+   * transformers, since adapters are trained on separate clips.
    */
   readonly conditionOnPrevious?: boolean;
-  /**
-   * Temperatures at which a text is written, one after the other, until it does not look wrong. 0, 0.2 … 1 by default for
-   * recordings, 0 alone for clips.
-   */
+  /** Temperatures, tried in order until a text passes the checks; 0, 0.2 … 1 by default for recordings, 0 for clips. */
   readonly temperatures?: readonly number[];
-  /** A text that zlib makes more than this many times smaller looks wrong: it repeats itself. 2.4 by default. */
+  /** A text with a higher compression ratio repeats itself and fails; 2.4 by default. */
   readonly compressionRatioThreshold?: number;
-  /** A text whose tokens have less log-probability than this, on average, looks wrong. −1 by default. */
+  /** A text with a lower mean log-probability per token fails; −1 by default. */
   readonly logprobThreshold?: number;
-  /** Where this probability of silence is exceeded and a text looks wrong for its log-probability, nothing is said. 0.6 by default. */
+  /** A text that fails by log-probability, with a higher no-speech probability, is silence; 0.6 by default. */
   readonly noSpeechThreshold?: number;
-  /** Of what is drawn above temperature 0; 0 by default. */
+  /** Seed of sampling above temperature 0; 0 by default. */
   readonly seed?: number;
-  /** Cancels. */
+  /** Cancels the request. */
   readonly signal?: AbortSignal;
 }
 
-/** How a batch of clips is answered. */
+/** Options of a batch of clips. */
 export interface ClipOptions extends Omit<TranscribeOptions, 'adapter'> {
-  /** One adapter for all clips, or one for each. */
+  /** One adapter for all clips, or one per clip. */
   readonly adapter?: AdapterChoice;
 }
 
-/** A piece of a transcript. */
+/** A segment of a transcript. */
 export interface TranscriptSegment {
-  /** Seconds from the beginning of the recording. */
+  /** Seconds from the recording's beginning. */
   readonly start: number;
-  /** Seconds from the beginning of the recording. */
+  /** Seconds from the recording's beginning. */
   readonly end: number;
-  /** What is said in it. */
+  /** Its text. */
   readonly text: string;
-  /** Its words with their times, where these were asked for. */
+  /** Words with times, if requested. */
   readonly words?: readonly SpokenWord[];
-  /** ISO 639-1 code of what is spoken, for models that know several. */
+  /** ISO 639-1 code, for multilingual models. */
   readonly language?: string;
 }
 
-/** A word, and when it is said. */
+/** A word with its times. */
 export interface SpokenWord {
-  /** With the punctuation that belongs to it. */
+  /** With its punctuation. */
   readonly word: string;
-  /** Seconds from the beginning of the recording. */
+  /** Seconds from the recording's beginning. */
   readonly start: number;
-  /** Seconds from the beginning of the recording. */
+  /** Seconds from the recording's beginning. */
   readonly end: number;
 }
 
-/** What was said. */
+/** A transcript. */
 export interface Transcript {
-  /** All that was said. */
+  /** The whole text. */
   readonly text: string;
-  /** ISO 639-1 code, for models that know several. */
+  /** ISO 639-1 code, for multilingual models. */
   readonly language?: string;
-  /** Its pieces, where their times were asked for. */
+  /** Segments with times, if requested. */
   readonly segments?: readonly TranscriptSegment[];
-  /** The ids that were written, without prompt and end. */
+  /** Token ids, without prompt and end. */
   readonly tokens: readonly number[];
 }
 
-/** A language that was heard. */
+/** A detected language. */
 export interface HeardLanguage {
   /** Its code: `en`. */
   readonly language: string;
-  /** Among all languages that the model knows. */
+  /** Probability among the model's languages. */
   readonly probability: number;
 }
 
-/** A model with its adapters, ready to transcribe. */
+/** A loaded model with adapters that transcribes. */
 export interface Transcriber extends AsyncDisposable {
-  /** Hz of the samples that {@link Transcriber.transcribeClips} takes. */
+  /** Sample rate in Hz of {@link Transcriber.transcribeClips}. */
   readonly sampleRate: number;
-  /** Samples of the longest clip that it takes: one window, 30 s for Whisper. Absent where any length is heard. */
+  /** Most samples of a clip: one window, 30 s for Whisper. Absent without a limit. */
   readonly maxSamples?: number;
   /**
-   * Clips of at most one window each (30 s for Whisper), as one batch, in their order. What is written for one does not
-   * depend on the others.
+   * Transcribes clips of at most one window (30 s for Whisper) as a batch. Texts do not depend on the other clips.
    *
-   * @param clips samples `[samples]` at the rate of the model's feature extractor, mono
+   * @param clips mono samples `[samples]` at {@link Transcriber.sampleRate}
    */
   transcribeClips(clips: readonly Float32Array[], options?: ClipOptions): Promise<Transcript[]>;
-  /** A recording of any length, window by window. */
+  /** Transcribes a recording of any length, window by window. */
   transcribe(source: AudioSource | AsyncIterable<Uint8Array>, options?: TranscribeOptions): Promise<Transcript>;
-  /** The same, with each segment as soon as it is written. Memory does not grow with the length of the recording. */
+  /** Transcribes segment by segment, with constant memory. */
   segments(
     source: AudioSource | AsyncIterable<Uint8Array>,
     options?: TranscribeOptions,
   ): AsyncIterable<TranscriptSegment>;
   /**
-   * What is spoken in clips, of at most one window each. Absent where a model knows no languages by name, as one that writes
-   * letters.
+   * Detects the languages of clips of at most one window. Absent if the model has no language tokens, such as CTC
+   * models.
    *
    * @throws OnnxLoraError `INPUT_INVALID` for a model of one language
    */
@@ -136,16 +132,16 @@ export interface Transcriber extends AsyncDisposable {
 export interface TranscriberOptions extends RunnableOptions {
   /** Decodes sound; an `AudioFileReader` by default. */
   readonly reader?: AudioReader;
-  /** Makers of feature extractors, asked in order; those of transformers' by default. */
+  /** Factories of feature extractors, tried in order; transformers' by default. */
   readonly preprocessors?: readonly PreprocessorFactory[];
-  /** What makes features of sound; made by `preprocessors` of the file in the model's folder by default. */
+  /** The feature extractor; by default `preprocessors` make it from the model's folder. */
   readonly extractor?: FeatureExtractor;
   /**
-   * Seconds from the beginning of a clip that a model with a fixed window hears, with little of the silence behind. By `auto`,
-   * the default, those with which the adapter was trained, which it notes, and else the whole window. A number or `full` holds
-   * for every adapter and for the base. Clips that are longer are heard with the whole window in any case.
+   * Audio context in seconds of a model with a fixed window. `auto`, the default, is what the adapter notes from its
+   * training, else the whole window. A number or `full` holds for every adapter and the base. Longer clips always use
+   * the whole window.
    */
   readonly contextSeconds?: ContextSeconds;
-  /** The vocabulary; found in the model's folder by default. */
+  /** The tokenizer; the model folder's by default. */
   readonly tokenizer?: SpeechTokenizer;
 }

@@ -9,8 +9,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { whisper } from '../families/whisper.ts';
 import searched from '../fixtures/whisperReal.json' with { type: 'json' };
 import { openSpeechTokenizer } from '../text/openSpeechTokenizer.ts';
-import { readGenerationConfig } from './generationConfig.ts';
-import { promptOf } from './prompt.ts';
+import { readGenerationConfig, promptOf } from './generationConfig.ts';
 import { SpeechEngine } from './speechEngine.ts';
 
 // 150 MB of weights, and recordings under a licence that does not suit the repository; kept beside a checkout.

@@ -1,4 +1,4 @@
-/** @file From sound of at most a window to the tokens of its text. */
+/** @file Transcribes windows: from samples to tokens. */
 
 import { type AdapterChoice, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/data';
@@ -6,60 +6,50 @@ import { adapterOf, adaptersOf, requireEach, selectRows } from '@onnx-lora/seque
 import type { AudioReader } from '../audio/audio.ts';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';
 import type { Aligner } from './alignment/aligner.ts';
-import type { Heard, HeardSizes, Hearing } from './hearing.ts';
+import type { Heard, HeardSizes, Hearing } from '../features/audioContext.ts';
 import { type CheckedWindow, decodeWithFallback, type FallbackOptions, usualFallback } from './longform/fallback.ts';
-import { knownLanguage, promptOf } from './prompt.ts';
+import { knownLanguage, promptOf } from './generationConfig.ts';
 import type { ClipOptions, TranscribeOptions } from './transcriber.ts';
 import type { SpeechEngine } from './speechEngine.ts';
 import type { SpeechTokenizer } from '../text/subwordTokenizer.ts';
 
-/** What a transcriber is made of. */
 export interface TranscriberParts {
   readonly engine: SpeechEngine;
   readonly tokenizer: SpeechTokenizer;
   readonly extractor: FeatureExtractor;
-  /** Says how much of a window is heard of a clip. */
   readonly hearing: Hearing;
   readonly reader: AudioReader;
-  /** Says when words are said. */
   readonly aligner: Aligner;
 }
 
 /** Half a step of 16-bit samples. */
 const NOTHING = 2 ** -16;
 
-/** Whether no sample is louder than what 16 bits round to 0. A model that hears this may well write something. */
+/** True if all samples round to 0 at 16 bits. A model may hallucinate on these. */
 export function isSilent(samples: Float32Array): boolean {
   return samples.every((sample) => Math.abs(sample) < NOTHING);
 }
 
-/** What is decided for each window, and not by who asks. */
+/** Decisions per window, not per request. */
 export interface WindowRequest {
-  /** Whether times are written. */
   readonly timestamps: boolean;
-  /** Ids of what was said before. */
   readonly previous?: readonly number[];
-  /** Absent where texts are taken as they are first written. */
+  /** Absent if first texts are kept. */
   readonly fallback?: FallbackOptions | undefined;
   readonly random: Random;
 }
 
-/** A text, and what it was written from. */
+/** A text with its encoder states. */
 export interface WrittenWindow extends CheckedWindow {
-  /** Of the encoder, `[1, positions, hidden]`. */
   readonly states: Tensor;
-  /** Of the encoder's inputs, where less than the window was heard. */
   readonly sizes?: HeardSizes;
   readonly prompt: readonly number[];
-  /** Code of what is spoken, for models that know several. */
+  /** Language code, for multilingual models. */
   readonly language?: string;
 }
 
 /**
- * Texts of clips, as one batch.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for a language or task that the model does not know, before the work; others as
- *   `session.run`
+ * Transcribes clips as a batch. @throws OnnxLoraError `INPUT_INVALID`, before any work, for an unknown language or task
  */
 export async function writeWindows(
   parts: Omit<TranscriberParts, 'reader' | 'aligner'>,
@@ -78,7 +68,7 @@ export async function writeWindows(
   return texts;
 }
 
-/** Clips of which equally much is heard, together. What hears clips of any length would hear the padding of a batch too. */
+/** Groups clips by context. A model of any length groups equal lengths, since it would hear a batch's padding. */
 export function heardAlike(
   { extractor, hearing }: Pick<TranscriberParts, 'extractor' | 'hearing'>,
   clips: readonly Float32Array[],
@@ -107,7 +97,7 @@ async function writeBatch(
     promptOf(config, { timestamps, previous, ...(language === undefined ? {} : { language }), ...(task ? { task } : {}) }); // prettier-ignore
   const language = asked === undefined ? undefined : knownLanguage(config, asked);
   const [anyLanguage] = config.languages.keys();
-  // What cannot be asked for is found out before the work.
+  // Fails early on an unsupported prompt.
   promptIn(language ?? anyLanguage);
   const engine = await parts.engine.hearing(sizes);
   const states = await engine.encode(extractor.batch(clips.map((clip) => extractor.extract(clip))), {
@@ -139,11 +129,7 @@ async function writeBatch(
   }));
 }
 
-/**
- * The prompt that is asked for, as ids of what was said before.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for a model that takes none
- */
+/** Token ids of the requested prompt. @throws OnnxLoraError `INPUT_INVALID` for a model without prompts */
 export function promptTokens(
   { engine, tokenizer }: Pick<TranscriberParts, 'engine' | 'tokenizer'>,
   { prompt = '' }: Pick<TranscribeOptions, 'prompt'>,
@@ -153,11 +139,7 @@ export function promptTokens(
   throw new OnnxLoraError('INPUT_INVALID', 'The model has no token for what was said before, so it takes no prompt.');
 }
 
-/**
- * When texts are written again.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for temperatures that cannot be
- */
+/** The fallback options. @throws OnnxLoraError `INPUT_INVALID` for invalid temperatures */
 export function fallbackOf(options: Omit<TranscribeOptions, 'adapter'>): FallbackOptions {
   if (options.temperatures?.length === 0 || options.temperatures?.some((each) => !(each >= 0 && each < Infinity))) {
     throw new OnnxLoraError(

@@ -1,4 +1,4 @@
-/** @file What the report shows of transcripts: error rates, words that are mistaken often, and the worst recordings to hear. */
+/** @file Report sections of transcripts: error rates, frequent mistakes, and the worst recordings to play. */
 
 import {
   align,
@@ -9,42 +9,42 @@ import {
   wordErrors,
   wordsOf,
 } from '@onnx-lora/sdk/tasks';
-import { toWave } from '../audio/wave.ts';
+import { toWave } from '../audio/formats/wav.ts';
 import type { TextNormaliser } from '../text/normalise/basicNormaliser.ts';
 
-/** A recording of the held-out data, and what was heard in it. */
+/** A held-out recording with its transcripts. */
 export interface ReportUtterance {
-  /** Such as the path of its file. */
+  /** Its name, such as the path. */
   readonly name: string;
-  /** Its sound, or what loads it; it is loaded only where it is shown. */
+  /** Its samples, or a loader that is called only if it is shown. */
   readonly samples?: Float32Array | (() => Promise<Float32Array | undefined>);
   /** Hz of the samples. */
   readonly rate: number;
-  /** What was said. */
+  /** Reference transcript. */
   readonly reference: string;
-  /** What the base heard. */
+  /** Transcript of the base. */
   readonly before: string;
-  /** What the base with the adapter heard. */
+  /** Transcript with the adapter. */
   readonly after: string;
 }
 
-/** Of what the sections are made. */
+/** Data of the sections. */
 export interface TranscriptReport {
-  /** The recordings with what was said and what was heard. */
+  /** The transcribed recordings. */
   readonly utterances: readonly ReportUtterance[];
-  /** Makes texts alike that say the same, as for the error rates. */
+  /** The normaliser of the error rates. */
   readonly normalise?: TextNormaliser;
-  /** How many of the worst recordings are shown; 20 by default. */
+  /** Number of the worst recordings shown; 20 by default. */
   readonly worst?: number;
 }
 
-/** Bytes of sound in one report, which is one file. */
+/** Most bytes of sound in a report, which is one file. */
 const mostAudio = 12_000_000;
 
 /**
- * Sections for a task's report. Recordings whose reference has no word are left out.
+ * Sections of a task's report. Recordings with an empty reference are left out.
  *
- * @throws OnnxLoraError `DATA_INVALID` when no reference has a word
+ * @throws OnnxLoraError `DATA_INVALID` if all references are empty
  */
 export async function transcriptSections({
   utterances,
@@ -73,7 +73,6 @@ export async function transcriptSections({
   ];
 }
 
-/** An utterance word by word. */
 interface ComparedWords {
   readonly utterance: ReportUtterance;
   readonly said: readonly string[];
@@ -116,7 +115,7 @@ function ratesTable(before: ErrorRates, after: ErrorRates): ReportSection {
   };
 }
 
-/** Pairs of words that are taken for each other with the adapter, and how often they were before; the most frequent ones. */
+/** The most frequent word substitutions with the adapter, and their counts before. */
 function mistakesTable(compared: readonly ComparedWords[]): ReportSection[] {
   const after = mistakes(compared.map((each) => each.after));
   const before = mistakes(compared.map((each) => each.before));
@@ -193,7 +192,7 @@ async function clipsOf(worst: readonly ComparedWords[]): Promise<ReportSection> 
   };
 }
 
-/** Neighbours of one kind are one piece. */
+/** Joins neighbours of one kind. */
 function marked({ pieces }: Heard): ReportClip['lines'][number]['pieces'] {
   const runs: { text: string; mark?: 'wrong' | 'missing' | 'extra' }[] = [];
   for (const { kind, reference, hypothesis } of pieces) {
@@ -212,7 +211,6 @@ function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? '' : 's'}`;
 }
 
-/** With one digit after the point. */
 function percent(rate: number): number {
   return Math.round(rate * 1000) / 10;
 }

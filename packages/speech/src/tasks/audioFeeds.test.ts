@@ -6,8 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { AudioFileReader } from '../audio/audioFileReader.ts';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
-import { framesOf, ownFrames } from './frameTargets.ts';
-import { rowsAlike, audioFeeds, audioPorts } from './audioFeeds.ts';
+import { framesOf, ownFrames, rowsAlike, audioFeeds, audioPorts } from './audioFeeds.ts';
 
 const extractor = (mask: boolean): FeatureExtractor =>
   new FeatureExtractorFactory(new AudioFileReader()).create(

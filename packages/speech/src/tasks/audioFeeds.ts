@@ -1,35 +1,30 @@
-/** @file Where sound goes into a model that takes nothing else, and how clips become its feeds. */
+/** @file Ports and feeds of audio models, and the encoder frames of clips. */
 
 import { type Feeds, float32, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { listedPorts, bucketLength, type TaskModel } from '@onnx-lora/sdk/tasks';
-import type { FeatureExtractor } from '../features/featureExtractor.ts';
+import { listedPorts, bucketLength, type TaskModel, type GraphBuilder, type Value } from '@onnx-lora/sdk/tasks';
+import type { FeatureExtractor, AudioFrames } from '../features/featureExtractor.ts';
 
-/** Inputs of a model that hears. */
+/** Input ports. */
 export interface AudioPorts {
   /** Float32: `[batch, samples]`, or features of any layout. */
   readonly input: string;
-  /** Int64 `[batch, length]`, 1 where there is sound and 0 where there is padding; undefined where the graph has none. */
+  /** Int64 `[batch, length]`: 1 for sound, 0 for padding; undefined if the graph has none. */
   readonly mask?: string;
-  /** The batch size the graph insists on, where it does. */
   readonly batch?: number;
-  /** Samples or frames that the graph insists on, where it does. */
+  /** Fixed number of samples or frames of the graph. */
   readonly length?: number;
 }
 
-/** Clips as a model is fed them. */
+/** Feeds of a batch of clips. */
 export interface AudioFeeds {
   readonly feeds: Feeds;
-  /** Of each clip, how many samples or frames of the input are its own and not padding: all where the model cannot tell. */
+  /** Samples or frames of each clip without padding; all of them if the model has no mask. */
   readonly lengths: readonly number[];
-  /** Samples or frames of each row. */
+  /** Samples or frames per row. */
   readonly padded: number;
 }
 
-/**
- * The inputs of a model that takes sound alone, perhaps with an attention mask.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph has
- */
+/** The ports of an audio input and an optional attention mask. @throws OnnxLoraError `MODEL_UNSUPPORTED` */
 export function audioPorts(model: TaskModel): AudioPorts {
   const { attention_mask: mask, ...others } = model.inputs;
   const [found, ...more] = Object.entries(others);
@@ -53,10 +48,10 @@ export function audioPorts(model: TaskModel): AudioPorts {
 /**
  * Feeds of one batch.
  *
- * @param clips what the extractor's `extract` has made of each clip
- * @param unit rows are padded to a {@link bucketLength} of so many samples or frames, so that a graph that is built for the shapes of a
- *   batch serves others too; without it, to the longest clip
- * @throws OnnxLoraError `INPUT_INVALID` for a batch or a length that the graph does not take
+ * @param clips features from `extract`
+ * @param unit pads rows to a {@link bucketLength} in this unit, so that a training graph, built per shape, serves more
+ *   batches; without it, to the longest clip
+ * @throws OnnxLoraError `INPUT_INVALID` for a batch size or length that the graph does not take
  */
 export function audioFeeds(
   extractor: FeatureExtractor,
@@ -85,22 +80,19 @@ export function audioFeeds(
   const feeds: Record<string, Tensor> = { [ports.input]: input };
   if (ports.mask !== undefined) {
     const dims = [clips.length, padded];
-    // A graph may ask for a mask although the model was trained without: then nothing is masked.
+    // A graph may take a mask although the model was trained without one: then all ones.
     feeds[ports.mask] = own ?? int64(new Array<number>(clips.length * padded).fill(1), dims);
   }
   return { feeds, lengths: lengthsOf(ports.mask === undefined ? undefined : own, clips.length, padded), padded };
 }
 
-/** Whether the model is told what is padding, and what is sound. */
+/** True if the model gets a padding mask. */
 export function canTellPadding(extractor: FeatureExtractor, ports: AudioPorts): boolean {
   if (ports.mask === undefined) return false;
   return 'attention_mask' in extractor.batch([extractor.extract(new Float32Array(extractor.sampleRate))]);
 }
 
-/**
- * Which clips can be a batch, so that none is answered otherwise than alone: all, where the model can tell sound from padding;
- * else those that are equally long.
- */
+/** Groups clips whose answers do not depend on the batch: all with a padding mask, else equal lengths. */
 export function rowsAlike(extractor: FeatureExtractor, ports: AudioPorts, clips: readonly Tensor[]): number[][] {
   const isMasked =
     ports.mask !== undefined && clips.length > 0 && 'attention_mask' in extractor.batch(clips.slice(0, 1));
@@ -112,13 +104,13 @@ export function rowsAlike(extractor: FeatureExtractor, ports: AudioPorts, clips:
   return [...groups.values()];
 }
 
-/** How much of each row that was fed is its own, of feeds of {@link audioFeeds}. */
+/** Lengths of the rows in feeds of {@link audioFeeds}. */
 export function fedLengths(feeds: Feeds, { input, mask }: AudioPorts): Omit<AudioFeeds, 'feeds'> {
   const { dims } = feeds[input]!;
   return { lengths: lengthsOf(mask === undefined ? undefined : feeds[mask], dims[0]!, dims[1]!), padded: dims[1]! };
 }
 
-/** A silent clip of the wanted length goes along, so that padding is done as the extractor does it, and is dropped again. */
+/** Pads with an extra silent clip of that length, so that the extractor does the padding, and drops it again. */
 function paddedTo(length: number, extractor: FeatureExtractor, clips: readonly Tensor[]): Feeds {
   const rest = clips[0]!.dims.slice(1);
   const size = rest.reduce((product, dim) => product * dim, length);
@@ -139,4 +131,105 @@ function lengthsOf(mask: Tensor | undefined, rows: number, padded: number): numb
     for (let i = row * padded; i < (row + 1) * padded; i++) if (Number(mask.data[i]) !== 0) count++;
     return count;
   });
+}
+
+/** Frames for an input of `length` samples, or frames of a spectrogram. */
+export type FrameCount = (length: number) => number;
+
+const MOST_LAYERS = 64;
+
+/**
+ * Counts frames as transformers' `_get_feat_extract_output_lengths` does: `floor((length + 2 · padding − kernel) /
+ * stride) + 1` for each convolution of the feature encoder (`conv_kernel`, `conv_stride`) and of the adapter after the
+ * encoder (`add_adapter`). Undefined if config.json does not tell.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for invalid convolutions
+ */
+export function frameCount(model: TaskModel): FrameCount | undefined {
+  const { config } = model;
+  const layers: { readonly kernel: number; readonly stride: number; readonly padding: number }[] = [];
+  const refuse = (): OnnxLoraError =>
+    new OnnxLoraError(
+      'CONFIG_INVALID',
+      `config.json of "${model.name}" must give "conv_kernel" and "conv_stride" as equally many whole numbers above 0. Copy the file again from where the model was published.`,
+    );
+  const [kernels, strides] = [config?.['conv_kernel'], config?.['conv_stride']];
+  const isSpectrogram = 'input_features' in model.inputs;
+  // The only spectrogram model with one output frame per input frame.
+  if (isSpectrogram && config?.['model_type'] !== 'wav2vec2-bert') return undefined;
+  if (!isSpectrogram) {
+    if (kernels === undefined || strides === undefined) return undefined;
+    if (!areSizes(kernels) || !areSizes(strides) || kernels.length !== strides.length) throw refuse();
+    kernels.forEach((kernel, i) => layers.push({ kernel, stride: strides[i]!, padding: 0 }));
+  }
+  if (config?.['add_adapter'] === true) {
+    const sizes = [
+      config['num_adapter_layers'] ?? (isSpectrogram ? 1 : 3),
+      config['adapter_kernel_size'] ?? 3,
+      config['adapter_stride'] ?? 2,
+    ];
+    if (!areSizes(sizes)) throw refuse();
+    const [count, kernel, stride] = sizes as [number, number, number];
+    // wav2vec2's formula counts the adapter's kernel 3 with padding 1 as kernel 1 without padding; the result is the
+    // same.
+    const layer = isSpectrogram
+      ? { kernel, stride, padding: Math.floor(kernel / 2) }
+      : { kernel: 1, stride, padding: 0 };
+    for (let i = 0; i < Math.min(count, MOST_LAYERS); i++) layers.push(layer);
+  }
+  return (length) =>
+    Math.max(
+      0,
+      layers.reduce((n, { kernel, stride, padding }) => Math.floor((n + 2 * padding - kernel) / stride) + 1, length),
+    );
+}
+
+function areSizes(value: unknown): value is number[] {
+  return (
+    Array.isArray(value) && value.length <= MOST_LAYERS && value.every((each) => Number.isSafeInteger(each) && each > 0)
+  );
+}
+
+/** Tolerance of a float32 product. */
+const ROUNDING = 1e-3;
+const INT64 = 7;
+
+/** `frames` int64 `[batch]`; or `shares` float32 `[batch]` of all frames, if they cannot be counted. */
+export function frameTargets(
+  { lengths, padded }: Pick<AudioFeeds, 'lengths' | 'padded'>,
+  count: FrameCount | undefined,
+): Feeds {
+  const rows = [lengths.length];
+  if (count) return { frames: int64(lengths.map(count), rows) };
+  const shares = lengths.map((length) => length / padded);
+  return { shares: float32(shares, rows) };
+}
+
+/** Frame targets that exclude padding, even if the model cannot tell it from sound. */
+export function ownFrames(
+  clips: readonly { readonly features: Tensor; readonly sound?: AudioFrames | undefined }[],
+  { mask }: Pick<AudioPorts, 'mask'>,
+  { lengths, padded }: Pick<AudioFeeds, 'lengths' | 'padded'>,
+  count: FrameCount | undefined,
+): Feeds {
+  if (mask !== undefined) return frameTargets({ lengths, padded }, count);
+  const shares = clips.flatMap(({ features, sound }) => (sound ? [sound.frames / features.dims[sound.timeAxis]!] : []));
+  if (shares.length === clips.length) return frameTargets({ lengths: shares, padded: 1 }, undefined);
+  return frameTargets({ lengths: clips.map(({ features }) => features.dims[0]!), padded }, count);
+}
+
+/** The sound frames of each row, in a batch with `all` frames. */
+export function framesOf({ frames, shares }: Feeds, all: number): number[] {
+  return frames
+    ? Array.from(frames.data as ArrayLike<unknown>, (each) => Math.min(all, Number(each)))
+    : Array.from(shares!.data as ArrayLike<unknown>, (share) => Math.ceil(Number(share) * all - ROUNDING));
+}
+
+/** {@link framesOf} in a graph: int64 `[batch]`. */
+export function frameLengths(g: GraphBuilder, targets: Readonly<Record<string, Value>>, logits: Value): Value {
+  if (targets['frames']) return targets['frames'];
+  // Shapes are static: a graph is built per batch shape.
+  const all = logits.shape![1] as number;
+  const frames = g.emit('Ceil', [g.Sub(g.Mul(targets['shares']!, g.scalar(all)), g.scalar(ROUNDING))]);
+  return g.Cast(frames, INT64);
 }

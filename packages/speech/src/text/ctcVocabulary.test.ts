@@ -2,7 +2,7 @@
 
 import { CtcTokenizer } from '@onnx-lora/sdk/tasks';
 import { describe, expect, it } from 'vitest';
-import { ctcVocabulary, newVocabularyTokens } from './ctcVocabulary.ts';
+import { ctcVocabulary, newVocabularyTokens } from '../tasks/ctc/ctcWords.ts';
 
 describe('a new vocabulary', () => {
   it('has the characters of the transcripts, and writes them back', () => {

@@ -1,4 +1,4 @@
-/** @file Finds out which tokenizer lies in a model's folder. */
+/** @file Opens the tokenizer in a model's folder. */
 
 import { join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -14,17 +14,17 @@ import {
 import { CtcTokenizer, type CtcTokenizerOptions } from '@onnx-lora/sdk/tasks';
 import { isTimestamp, type SpeechTokenizer, SubwordTokenizer } from './subwordTokenizer.ts';
 
-/** What else is said of the tokenizer. */
+/** Options of the tokenizer. */
 export interface SpeechTokenizerOptions {
-  /** Which of the languages of a vocabulary that has one list of characters each, as MMS: `eng`, `spa`. */
+  /** The language of a multilingual character vocabulary, such as MMS's: `eng`. */
   readonly targetLanguage?: string;
 }
 
 /**
- * The tokenizer in a model's folder: tokenizer.json, or the older vocab.json with merges.txt, for models that write token by
- * token; vocab.json alone, a list of characters, for CTC models ({@link CtcTokenizer}).
+ * Opens the tokenizer in a model's folder: tokenizer.json, or the older vocab.json with merges.txt, for encoder-decoder
+ * models; vocab.json alone, a list of characters, for CTC models ({@link CtcTokenizer}).
  *
- * @throws OnnxLoraError `CONFIG_INVALID` when there is none of these, or it cannot be read
+ * @throws OnnxLoraError `CONFIG_INVALID` if none exists or can be read
  */
 export async function openSpeechTokenizer(
   folder: string,
@@ -50,7 +50,7 @@ export async function openSpeechTokenizer(
   if (vocabulary) {
     const lines = await readTokenLines(join(folder, 'merges.txt'));
     if (!lines) return ctc(vocabulary, 'vocab.json');
-    // Timestamps are tokens that are not special.
+    // Timestamps are added tokens, but not special.
     const tokens = Object.entries(added).flatMap(([content, id]) =>
       typeof id === 'number' ? [{ id, content, special: !isTimestamp.test(content) }] : [],
     );
@@ -63,7 +63,7 @@ export async function openSpeechTokenizer(
   );
 }
 
-/** A character tokenizer by its vocab.json, tokens added to it later, and the names in tokenizer_config.json. */
+/** A character tokenizer from vocab.json, added tokens, and the names in tokenizer_config.json. */
 function ctcFrom(
   vocabulary: JsonObject,
   added: JsonObject,
@@ -108,7 +108,7 @@ function ctcFrom(
   return new CtcTokenizer(ids, names);
 }
 
-/** A text, or the content of a token that is described by an object. */
+/** A token's text, given plainly or as an object. */
 function textOf(value: unknown): string | undefined {
   const text = isObject(value) ? value['content'] : value;
   return typeof text === 'string' ? text : undefined;

@@ -1,30 +1,28 @@
-/** @file Text to token ids and back, and the tokenizers of models that write token by token: Whisper's and Moonshine's. */
+/** @file The tokenizer's interface, and the subword tokenizers of Whisper and Moonshine. */
 
 import { Tokenizer } from '@huggingface/tokenizers';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { byTokenizer, checkedTokenizer, type JsonObject } from '@onnx-lora/sdk/data';
 
-/** The vocabulary of a model that writes text. */
+/** A speech model's tokenizer. */
 export interface SpeechTokenizer {
-  /** Ids of a text, without any special token. */
+  /** Ids of a text, without special tokens. */
   encode(text: string): number[];
-  /** The text of ids; special tokens are left out. Ids that are no token are an error. */
+  /** The text of ids, without special tokens. Unknown ids are an error. */
   decode(ids: readonly number[]): string;
-  /** The id of a special token such as `<|startoftranscript|>`; undefined where there is none. */
+  /** The id of a special token such as `<|startoftranscript|>`, if it exists. */
   idOf(token: string): number | undefined;
   /** The token of an id, special ones included. */
   tokenOf(id: number): string | undefined;
-  /** Number of tokens, those added included. */
+  /** Number of tokens, added ones included. */
   readonly size: number;
 }
 
-/** `<|0.00|>`, `<|0.02|>` … `<|30.00|>`: what Whisper writes for the begin and end of a segment. */
+/** Whisper's times of segments: `<|0.00|>`, `<|0.02|>` … `<|30.00|>`. */
 export const isTimestamp: RegExp = /^<\|\d+\.\d\d\|>$/;
 const timestamps = 1501;
 
-/**
- * A tokenizer by tokenizer.json. Whisper's timestamps, which older files leave out, follow `<|notimestamps|>`.
- */
+/** A tokenizer from tokenizer.json. Missing timestamps, as in Whisper's older files, follow `<|notimestamps|>`. */
 export class SubwordTokenizer implements SpeechTokenizer {
   readonly size: number;
   readonly #tokenizer: Tokenizer;
@@ -33,10 +31,7 @@ export class SubwordTokenizer implements SpeechTokenizer {
   readonly #silent = new Set<number>();
   readonly #path: string;
 
-  /**
-   * @param path of tokenizer.json, for messages
-   * @throws OnnxLoraError `CONFIG_INVALID` when it is no tokenizer
-   */
+  /** @throws OnnxLoraError `CONFIG_INVALID` for an invalid tokenizer, naming its `path` */
   constructor(json: JsonObject, config: JsonObject, path: string) {
     this.#path = path;
     this.#tokenizer = checkedTokenizer(json, path, () => new Tokenizer(json, config), true);
@@ -77,7 +72,7 @@ export class SubwordTokenizer implements SpeechTokenizer {
       }
       return !this.#silent.has(id);
     });
-    // Taking spaces from before full stops is for other kinds of tokens; transformers does not do it here either.
+    // The clean-up of spaces before full stops is for other tokenizers; transformers skips it here too.
     if (spoken.length === 0) return '';
     return byTokenizer(this.#path, () => this.#tokenizer.decode(spoken, { clean_up_tokenization_spaces: false }));
   }

@@ -1,13 +1,8 @@
-/** @file What a format of sound is, and what all of them use: optional decoders, and pieces cut to what is heard. */
+/** @file The interface of audio formats, the import of optional decoders, and helpers that cut pieces. */
 
 import { type ByteCursor, audioInvalid } from '../byteCursor.ts';
 
-/**
- * What `load` imports.
- *
- * @param name the package, for the message
- * @throws OnnxLoraError `DATA_INVALID`, saying how to install it, when it cannot be loaded
- */
+/** Imports an optional package. @throws OnnxLoraError `DATA_INVALID` with the install command */
 export async function optionalPackage<Module>(
   bytes: ByteCursor,
   kind: string,
@@ -25,7 +20,7 @@ export async function optionalPackage<Module>(
   }
 }
 
-/** Samples number `start` up to, not including, `end` of what `pieces` give; nothing after them is asked for. */
+/** Samples `start` to `end` (exclusive) of the pieces; stops reading after them. */
 export async function* cutPieces(
   pieces: AsyncIterable<readonly Float32Array[]> | Iterable<readonly Float32Array[]>,
   start: number,
@@ -51,7 +46,7 @@ export async function* withoutLast(
   for await (const piece of pieces) {
     held.push(piece);
     frames += piece[0]?.length ?? 0;
-    // Whole pieces go out as soon as enough is held behind them.
+    // Yields whole pieces as soon as `count` samples are held after them.
     for (let [first] = held; first && frames - first[0]!.length >= count; [first] = held) {
       frames -= first[0]!.length;
       held.shift();
@@ -62,33 +57,33 @@ export async function* withoutLast(
   if (first && frames > count) yield first.map((channel) => channel.subarray(0, frames - count));
 }
 
-/** A sound whose beginning has been read. */
+/** A sound file with its header read. */
 export interface OpenAudio {
   /** Hz. */
   readonly sampleRate: number;
-  /** How many channels there are. */
+  /** Number of channels. */
   readonly channels: number;
-  /** Samples per channel, where that is known before all is decoded. */
+  /** Samples per channel, if known before decoding. */
   readonly frames?: number;
   /**
-   * The samples from number `start` up to, not including, `end` of every channel, in pieces of about a second: one array
-   * in [-1, 1] per channel, all equally long. Called once.
+   * Decodes samples `start` to `end` (exclusive) in pieces of about a second: one array in [-1, 1] per channel, all
+   * equally long. Called once.
    *
    * @throws OnnxLoraError `DATA_INVALID` where the sound is broken
    */
   pieces(start: number, end: number): AsyncIterable<readonly Float32Array[]>;
 }
 
-/** Decodes one kind of sound file. A plugin may provide more of them as `AUDIO_FORMAT`. */
+/** Decodes one kind of sound file. A plugin may add more as `AUDIO_FORMAT`. */
 export interface AudioFormat {
-  /** What messages call it: `WAV`. */
+  /** Name in messages: `WAV`. */
   readonly name: string;
-  /** File endings, in lower case with the dot. What a file holds is told by its first bytes, not by its ending. */
+  /** File endings, in lower case with the dot. The content decides about the format, not the ending. */
   readonly fileEndings: readonly string[];
-  /** Whether a sound that begins with `head`, up to 64 bytes, is of this kind. */
+  /** True if a file with these first bytes (at most 64) is of this kind. */
   recognises(head: Uint8Array): boolean;
   /**
-   * Reads the beginning of a sound, at which `bytes` stands.
+   * Reads the header at `bytes`.
    *
    * @throws OnnxLoraError `DATA_INVALID`, naming `bytes.name` and the remedy
    */

@@ -1,9 +1,8 @@
-/** @file Drives the decoders of compressed sound, and lets none of their troubles pass in silence. */
+/** @file Runs decoders of compressed sound and turns their errors into ours. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type ByteCursor, audioInvalid } from '../byteCursor.ts';
 
-/** What a decoder makes of a chunk. */
 export interface Decoded {
   readonly channelData: readonly Float32Array[];
   readonly samplesDecoded: number;
@@ -11,32 +10,24 @@ export interface Decoded {
   readonly errors: readonly { readonly message: string }[];
 }
 
-/** A decoder of the wasm-audio-decoders kind, for chunks that are bytes or lists of packets. */
+/** A decoder like those of wasm-audio-decoders, for chunks of bytes or lists of packets. */
 export interface ChunkDecoder<Chunk> {
-  /** Waits for the program to be compiled. */
+  /** Resolves once the WebAssembly is compiled. */
   readonly ready: Promise<unknown>;
   decode(chunk: Chunk): Decoded | Promise<Decoded>;
-  /** What is left after the last chunk, where something can be. */
   flush?(): Promise<Decoded>;
   free(): void;
 }
 
-/** What every piece of a sound has. */
 export interface AudioShape {
   readonly sampleRate: number;
   readonly channels: number;
 }
 
-/** What is said of sound that does not decode. */
 export const DAMAGED =
   'Copy or download it again, or make a new file of it, for example with "ffmpeg -i INPUT OUTPUT.wav".';
 
-/**
- * Decodes chunk by chunk and frees the decoder at the end, whatever the end is.
- *
- * @throws OnnxLoraError `DATA_INVALID` where the decoder reports or throws anything, or the rate or number of channels is not
- * that of `shape`
- */
+/** Decodes chunks, then frees the decoder. @throws OnnxLoraError `DATA_INVALID` for errors or changes of shape */
 export async function* decodeChunks<Chunk>(
   bytes: ByteCursor,
   decoder: ChunkDecoder<Chunk>,
@@ -80,7 +71,7 @@ function inShape(
   { channelData, samplesDecoded, sampleRate }: Decoded,
   shape: AudioShape,
 ): readonly Float32Array[] {
-  // A decoder may give a mono sound in two equal channels.
+  // A decoder may return mono as two equal channels.
   const channels = channelData.slice(0, shape.channels).map((channel) => channel.subarray(0, samplesDecoded));
   if (sampleRate === shape.sampleRate && channels.length === shape.channels) return channels;
   throw audioInvalid(

@@ -10,11 +10,10 @@ import { joinedClips, shared } from '../../fixtures/joinedClips.ts';
 import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';
 import type { SpeechTokenizer } from '../../text/subwordTokenizer.ts';
 import type { GenerationConfig } from '../generationConfig.ts';
-import { crossAttentions } from '../decoder/openDecoder.ts';
+import { crossAttentions } from '../encoderAndDecoder.ts';
 import { openTranscriber } from '../openTranscriber.ts';
-import { Aligner } from './aligner.ts';
+import { Aligner, type Grid, medianFilter, timeWarp, tokenTimes } from './aligner.ts';
 import { segmentWords, spokenWords } from './spokenWords.ts';
-import { type Grid, medianFilter, timeWarp, tokenTimes } from './tokenTimes.ts';
 
 function gridOf(rows: readonly (readonly number[])[]): Grid {
   return { rows: rows.length, columns: rows[0]!.length, data: Float64Array.from(rows.flat()) };

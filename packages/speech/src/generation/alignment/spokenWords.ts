@@ -1,28 +1,25 @@
-/** @file Words of a text and of its segments, with their times. */
+/** @file Words of a text and its segments, with times. */
 
 import { isUnspaced } from '../longform/windows.ts';
 import type { SpokenWord } from '../transcriber.ts';
 import type { SpeechTokenizer } from '../../text/subwordTokenizer.ts';
 
-/** A word, and the tokens that it is written with. */
 interface TokenWord {
   readonly word: string;
-  /** Places of its tokens: from the first to before the last. */
+  /** Range of its tokens; the end is exclusive. */
   readonly start: number;
   readonly end: number;
 }
 
-/** Punctuation that belongs to the word behind it, and to the word before it. */
+/** Punctuation that joins the next word, and the previous one. */
 const opening = `"'“¡¿([{-`;
 const closing = `"'.。,，!！?？:：”)]}、`;
 const punctuation = /^[!-/:-@[-`{-~]*$/;
 const BROKEN = '\uFFFD';
 
 /**
- * The words of a text without times, with the punctuation that belongs to them. Languages without spaces are cut into
- * characters, or whatever the model has tokens for.
- *
- * @see transformers, tokenization_whisper.py, _combine_tokens_into_words; openai-whisper, whisper/timing.py, merge_punctuations
+ * Splits a text into words with punctuation, or characters without spaces. @see transformers,
+ * _combine_tokens_into_words
  */
 export function spokenWords(tokens: readonly number[], tokenizer: SpeechTokenizer, language?: string): TokenWord[] {
   const pieces = characters(tokens, tokenizer);
@@ -30,7 +27,7 @@ export function spokenWords(tokens: readonly number[], tokenizer: SpeechTokenize
   return withPunctuation(words).map((each) => ({ ...each, word: each.word.trim() })).filter(({ word }) => word !== ''); // prettier-ignore
 }
 
-/** Tokens together where only together they are characters. */
+/** Joins tokens that only together are whole characters. */
 function characters(tokens: readonly number[], tokenizer: SpeechTokenizer): TokenWord[] {
   const whole = tokenizer.decode(tokens);
   const found: TokenWord[] = [];
@@ -47,7 +44,7 @@ function characters(tokens: readonly number[], tokenizer: SpeechTokenizer): Toke
   return found;
 }
 
-/** A word begins with a space; punctuation stands for itself. */
+/** Joins tokens to words, which begin with a space; punctuation is separate. */
 function joined(pieces: readonly TokenWord[]): TokenWord[] {
   const words: TokenWord[] = [];
   for (const piece of pieces) {
@@ -76,20 +73,18 @@ function withPunctuation(words: readonly TokenWord[]): TokenWord[] {
   return found;
 }
 
-/** A segment of a window. */
 interface AlignedTokens {
   readonly tokens: readonly number[];
-  /** For each token, when it ends. */
   readonly times: readonly number[];
-  /** When the token before the first one ends. */
+  /** End of the token before the first. */
   readonly start: number;
-  /** The token of 0.00 s: from there on tokens are times, which are not said. */
+  /** The token of 0.00 s; later ones are times, not text. */
   readonly firstTime: number;
-  /** Code of what is spoken; English by default. */
+  /** Language code; English by default. */
   readonly language?: string | undefined;
 }
 
-/** The words of a segment; a word begins when the token before it ends. Times are those of the tokens. */
+/** The words of a segment with times from their tokens; a word begins at the end of the previous token. */
 export function segmentWords(
   { tokens, times, start, firstTime, language }: AlignedTokens,
   tokenizer: SpeechTokenizer,

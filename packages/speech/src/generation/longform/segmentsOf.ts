@@ -1,4 +1,4 @@
-/** @file A recording of any length, window by window. */
+/** @file Transcribes a recording of any length, window by window. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/data';
@@ -13,14 +13,13 @@ import {
   writeWindows,
   type WrittenWindow,
 } from '../writeWindows.ts';
-import { knownLanguage } from '../prompt.ts';
+import { knownLanguage } from '../generationConfig.ts';
 import type { TranscribeOptions, Transcript, TranscriptSegment } from '../transcriber.ts';
 import { cutSegments, joinTexts, SlidingAudio } from './windows.ts';
 
-/** The quietest piece of this length is cut through, in the last third of the window. */
 const SECONDS = 0.1;
 
-/** The middle of the quietest tenth of a second in the last third of the samples. */
+/** The middle of the quietest 0.1 s in the last third of the samples. */
 export function quietPlace(samples: Float32Array, sampleRate: number): number {
   const size = Math.max(1, Math.round(SECONDS * sampleRate));
   const first = Math.floor((samples.length * 2) / 3);
@@ -28,7 +27,7 @@ export function quietPlace(samples: Float32Array, sampleRate: number): number {
   for (let start = first; start + size <= samples.length; start += size) {
     let energy = 0;
     for (let i = start; i < start + size; i++) energy += samples[i]! ** 2;
-    // The last of equal ones: windows are long.
+    // The last of equal ones, for long windows.
     if (energy > least) continue;
     least = energy;
     best = start + Math.floor(size / 2);
@@ -36,14 +35,12 @@ export function quietPlace(samples: Float32Array, sampleRate: number): number {
   return best;
 }
 
-/** Steps of Whisper's times in a second. */
 const STEPS = 50;
-/** What a model that hears any length is given at once. */
+/** Window of a model without a fixed one. */
 const WINDOW_SECONDS = 30;
-/** From this temperature on a text is no help for the next window. @see openai-whisper, whisper/transcribe.py */
+/** From this temperature on, a text does not condition the next window. @see openai-whisper, whisper/transcribe.py */
 const HOT = 0.5;
 
-/** A segment and what was written for it. */
 interface Piece {
   readonly segment: TranscriptSegment;
   readonly tokens: readonly number[];
@@ -51,11 +48,7 @@ interface Piece {
 
 type Source = AudioSource | AsyncIterable<Uint8Array>;
 
-/**
- * The segments of a recording in which something is said, as they are written.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for what the model cannot do; others as the reader and `session.run`
- */
+/** Streams the segments of a recording. @throws OnnxLoraError `INPUT_INVALID` for unsupported options */
 export async function* segmentsOf(
   parts: TranscriberParts,
   source: Source,
@@ -64,7 +57,7 @@ export async function* segmentsOf(
   for await (const { segment } of pieces(parts, source, options)) if (segment.text !== '') yield segment;
 }
 
-/** The whole of it. */
+/** The whole transcript. */
 export async function transcriptOf(
   parts: TranscriberParts,
   source: Source,
@@ -86,7 +79,7 @@ export async function transcriptOf(
   }; // prettier-ignore
 }
 
-/** Whether it was asked when something is said. */
+/** True if the request asks for times. */
 export function wantsTimes({ timestamps = 'none' }: Pick<TranscribeOptions, 'timestamps'>): boolean {
   return timestamps !== 'none';
 }
@@ -101,18 +94,14 @@ async function* pieces(parts: TranscriberParts, source: Source, options: Transcr
   }
 }
 
-/** Hears one recording. */
 class Listener {
   readonly #parts: TranscriberParts;
   readonly #options: TranscribeOptions;
-  /** Samples of a window. */
   readonly #length: number;
-  /** The token of 0.00 s, of a model that writes times. */
+  /** The token of 0.00 s, if the model writes times. */
   readonly #firstTime: number | undefined;
   readonly #request: Pick<WindowRequest, 'fallback' | 'random'>;
-  /** What is spoken, as soon as it is known. */
   #language: string | undefined;
-  /** What was said before. */
   #previous: readonly number[];
 
   constructor(parts: TranscriberParts, options: TranscribeOptions) {
@@ -121,7 +110,7 @@ class Listener {
     this.#options = options;
     this.#length = extractor.maxSamples ?? WINDOW_SECONDS * extractor.sampleRate;
     this.#request = { fallback: fallbackOf(options), random: new Random(options.seed ?? 0) };
-    // What cannot be asked for is found out before the work.
+    // Fails early on unsupported options.
     this.#language = options.language === undefined ? undefined : knownLanguage(engine.config, options.language);
     this.#previous = promptTokens(parts, options);
     const { noTimestamps, suppress } = engine.config;
@@ -135,10 +124,7 @@ class Listener {
     }
   }
 
-  /**
-   * Windows follow each other at the times that were written; without times they end where it is quiet. What fits into one
-   * window is heard at once, without times unless they are asked for.
-   */
+  /** Windows follow the written times, or cuts at quiet places. A single window gets no times by default. */
   async *pieces(sound: SlidingAudio): AsyncGenerator<Piece> {
     const firstTime = this.#firstTime;
     const { sampleRate } = this.#parts.extractor;
@@ -147,7 +133,7 @@ class Listener {
       if (this.#options.signal?.aborted === true)
         throw new OnnxLoraError('CANCELLED', 'The transcription was cancelled by its signal.');
       const { samples, isLast } = await sound.window(at, this.#length);
-      // Less than a step of the times is too short to be heard.
+      // A rest shorter than one time step is dropped.
       if (samples.length < shortest && !isFirst) return;
       const isTimed = firstTime !== undefined && (wantsTimes(this.#options) || !(isFirst && isLast));
       const heard = isTimed || isLast ? samples : samples.subarray(0, quietPlace(samples, sampleRate));
@@ -173,7 +159,7 @@ class Listener {
     return written!;
   }
 
-  /** The segments of a window, and the samples after which the next one begins. */
+  /** The segments of a window, and its length in samples up to the next one. */
   async #timed(
     written: WrittenWindow,
     at: number,
@@ -207,7 +193,7 @@ class Listener {
     });
   }
 
-  /** @param start sample with which it begins */
+  /** @param start first sample */
   #piece({ language }: WrittenWindow, start: number, end: number, tokens: readonly number[]): Piece {
     const { sampleRate } = this.#parts.extractor;
     const text = this.#parts.tokenizer.decode(tokens).trim();

@@ -1,10 +1,9 @@
-/** @file The windows of a long recording: slid over its sound, cut into segments, and joined as text. */
+/** @file Sliding windows of a long recording, their segments, and the joined text. */
 
-/** Samples of a stream by their place in it. Places must not go back. */
+/** Random access to a stream of samples; positions must not decrease. */
 export class SlidingAudio {
   readonly #pieces: AsyncIterator<Float32Array>;
   #held: Float32Array[] = [];
-  /** Where what is held begins and ends. */
   #start = 0;
   #end = 0;
   #hasEnded = false;
@@ -13,19 +12,14 @@ export class SlidingAudio {
     this.#pieces = pieces[Symbol.asyncIterator]();
   }
 
-  /** Samples that are held. */
   get held(): number {
     return this.#end - this.#start;
   }
 
-  /**
-   * The samples from `start` on, at most `length`, fewer at the end of the recording. What is before them is forgotten.
-   *
-   * @throws OnnxLoraError as the stream does
-   */
+  /** At most `length` samples from `start`, fewer at the end; drops earlier ones. */
   async window(start: number, length: number): Promise<{ readonly samples: Float32Array; readonly isLast: boolean }> {
     this.#forget(start);
-    // One sample more tells whether the recording goes on.
+    // One more sample tells whether the recording goes on.
     while (!this.#hasEnded && this.#end <= start + length) {
       const { done, value } = await this.#pieces.next();
       if (done === true) this.#hasEnded = true;
@@ -46,7 +40,7 @@ export class SlidingAudio {
     return { samples, isLast: this.#hasEnded && this.#end <= start + length };
   }
 
-  /** Ends the stream, also where it goes on. */
+  /** Closes the stream, also before its end. */
   async close(): Promise<void> {
     this.#held = [];
     await this.#pieces.return?.();
@@ -59,26 +53,23 @@ export class SlidingAudio {
   }
 }
 
-/** A segment of a window. */
 interface TokenSegment {
-  /** Steps of 0.02 s from the beginning of the window. */
+  /** Steps of 0.02 s from the window's beginning. */
   readonly start: number;
   readonly end: number;
-  /** With its times: one before the words, and one behind them where it was written. */
+  /** With the time before the text, and the one after it if written. */
   readonly tokens: readonly number[];
 }
 
-/** What a window says, and how far it is heard. */
 interface CutWindow {
   readonly segments: readonly TokenSegment[];
-  /** Steps after which the next window begins. */
   readonly next: number;
 }
 
 /**
- * Cuts a text where two times stand beside each other: the end of a segment and the begin of the next. What follows the last
- * pair was cut off by the end of the window, and is heard again from there on; unless it ends with one time, behind which
- * nothing is said. A text without pairs is one segment.
+ * Cuts a text at pairs of adjacent times: a segment's end and the next one's start. Text after the last pair was cut
+ * off by the window and is decoded again, unless it ends with a single time, after which nothing is said. A text
+ * without pairs is one segment.
  *
  * @param firstTime the token of 0.00 s
  * @param steps length of the sound in the window, in steps of 0.02 s
@@ -99,19 +90,19 @@ export function cutSegments(tokens: readonly number[], firstTime: number, steps:
     return { start: own[0]! - firstTime, end: own.at(-1)! - firstTime, tokens: own };
   });
   const last = segments.at(-1)!.end;
-  // A model may say that it heard nothing, again and again.
+  // A model may report silence repeatedly.
   return { segments, next: endsInSilence || last === 0 ? steps : last };
 }
 
-/** Languages that write no spaces between words. @see openai-whisper, whisper/tokenizer.py, split_to_word_tokens */
+/** Languages without spaces between words. @see openai-whisper, whisper/tokenizer.py, split_to_word_tokens */
 const unspaced: ReadonlySet<string> = new Set(['zh', 'ja', 'th', 'lo', 'my', 'yue']);
 
-/** Whether words of a language, by its code, are written without spaces. English where nothing is said. */
+/** True for a language code without spaces between words; English by default. */
 export function isUnspaced(language: string | undefined): boolean {
   return language !== undefined && unspaced.has(language);
 }
 
-/** The texts behind each other, with spaces where their language has them. Empty ones are left out. */
+/** Joins texts, with spaces where the language has them, and drops empty ones. */
 export function joinTexts(texts: readonly string[], language?: string): string {
   const said = texts.map((text) => text.trim()).filter((text) => text !== '');
   return said.join(isUnspaced(language) ? '' : ' ');

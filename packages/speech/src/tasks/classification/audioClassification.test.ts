@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { evaluate, modelFor, openModel, type Model, train } from '@onnx-lora/sdk';
 import type { ReportRequest } from '@onnx-lora/sdk/tasks';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { toWave } from '../../audio/wave.ts';
+import { toWave } from '../../audio/formats/wav.ts';
 import { tones } from '../../../../../test/fixtures/tones.ts';
 import { wav2vec2Encoder } from '../../../../../test/fixtures/wav2vec2.ts';
 import { AudioFileReader } from '../../audio/audioFileReader.ts';

@@ -1,4 +1,4 @@
-/** @file Teaches and tests models that answer about whole recordings: words, emotions, speakers, languages, events. */
+/** @file Tasks on whole recordings: classification, tagging and regression. */
 
 import {
   type AnswerKind,
@@ -40,7 +40,7 @@ import { audioExamples, type AudioTaskOptions, requiredHead } from './audioExamp
 
 const taskSettings: SettingRows<AudioTaskOptions> = { head: headSetting, ...audioSettings };
 
-/** Answers of a kind about recordings. */
+/** The predictor for a kind of answer. */
 function answering(kind: AnswerKind): PredictorFacts<unknown, AudioTools>['predictor'] {
   return async (model, tools, options) => filePredictor(model, await audioClassifier(model, tools, kind), options);
 }
@@ -54,8 +54,8 @@ const classSettings = settingsOf<AudioClassificationOptions>({
 });
 
 /**
- * One class per recording. `source` is a folder with a folder of recordings per class, or any other data that
- * `readSpeechData` reads, with a column of labels. Heads, targets, metrics and errors are those of `classification`.
+ * Classification: one class per recording. `source` is a folder with a folder of recordings per class, or other data of
+ * `readSpeechData` with a column of labels. Heads, targets, metrics and errors are those of `classification`.
  *
  * @example
  * ```ts
@@ -87,8 +87,8 @@ export interface AudioTaggingOptions extends AudioTaskOptions, LabellingOptions 
 const labelSettings = settingsOf<AudioTaggingOptions>({ ...labellingSettings, ...taskSettings });
 
 /**
- * Any number of labels per recording, such as the events that are heard in it, of a manifest with a column `labels`. Heads,
- * targets, metrics and errors are those of `labelling`.
+ * Multi-label classification, such as of sound events. `source` is a manifest with a column `labels`. Heads, targets,
+ * metrics and errors are those of `labelling`.
  */
 export function audioTagging(
   source: SpeechSource,
@@ -113,8 +113,8 @@ export interface AudioRegressionOptions extends AudioTaskOptions, RegressionOpti
 const numberSettings = settingsOf<AudioRegressionOptions>({ ...regressionSettings, ...taskSettings });
 
 /**
- * One or several numbers per recording, such as how good speech sounds or how excited it is, of a manifest with columns of
- * values. Heads, units, gaps, targets and errors are those of `regression`.
+ * Regression of one or several numbers per recording, such as speech quality or arousal. `source` is a manifest with
+ * columns of values. Heads, units, gaps, targets and errors are those of `regression`.
  *
  * @example
  * ```ts
@@ -141,8 +141,8 @@ export const audioRegressionTask: AudioTask = audioTask({
 });
 
 /**
- * Turns recordings into what the model is fed, and its scores into labels. Needs the feature extractor's file in the model's
- * folder. An adapter with labels or a head of its own goes into the model first: `modelFor(model, adapter)`.
+ * A processor from recordings to feeds and from scores to labels. Needs the feature extractor's file in the model's
+ * folder. Put an adapter with its own labels or head into the model first: `modelFor(model, adapter)`.
  *
  * @example
  * ```ts
@@ -151,9 +151,9 @@ export const audioRegressionTask: AudioTask = audioTask({
  * console.log(classifier.decode(outputs).map(({ label }) => label));
  * ```
  *
- * @param kind what the model answers with: `labels` for any number of them per recording, or `numbers`
- * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model is no classifier of sound; `feeds` throws
- *   `DATA_INVALID` naming an unreadable file
+ * @param kind the model's answers: classes, `labels` or `numbers`
+ * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` for another model; `feeds` throws `DATA_INVALID` naming
+ *   an unreadable file
  */
 export async function audioClassifier(
   model: TaskModel,

@@ -1,4 +1,4 @@
-/** @file Recordings as tasks with classes, labels or numbers take them: how they are read, fed and shown. */
+/** @file Examples of audio tasks with classes, labels or numbers: data, feeds, heads and mistakes in reports. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -16,20 +16,20 @@ import {
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
 import { monoAt } from '../../audio/audio.ts';
-import { toWave } from '../../audio/wave.ts';
+import { toWave } from '../../audio/formats/wav.ts';
 import type { LoadedAudio } from '../../data/speechDataset.ts';
 import type { SpeechRecord, SpeechSource } from '../../data/speechRecord.ts';
 import { audioPorts } from '../audioFeeds.ts';
 import { openAudioTask, type OpenedAudioTask, type AudioTrainingOptions } from '../audioTask.ts';
 
-/** Options of every task with one answer per recording. */
+/** Options of tasks with one answer per recording. */
 export interface AudioTaskOptions extends AudioTrainingOptions, HeadOption {}
 
-/** Mistakes that the report plays, and the most seconds of each. */
+/** Mistakes in a report, and the most seconds of each. */
 const MISTAKES = 12;
 const MOST_SECONDS = 20;
 
-/** The recordings of a folder, a manifest, or whatever else `readSpeechData` reads. */
+/** The recordings of a source. */
 export function audioExamples(source: SpeechSource, options: AudioTaskOptions): Examples<LoadedAudio, SpeechRecord> {
   return {
     noun: 'recordings',
@@ -55,17 +55,13 @@ export function audioExamples(source: SpeechSource, options: AudioTaskOptions): 
   };
 }
 
-/** The scores of whole recordings, where the model gives some. */
+/** The model's own head, if it has one. */
 function headOf({ outputs: { logits } }: TaskModel): HeadPort | undefined {
   const outputs = logits?.dims?.length === 2 && logits.type === 'float32' ? logits.dims[1] : undefined;
   return typeof outputs === 'number' ? { output: 'logits', outputs } : undefined;
 }
 
-/**
- * The same of a model that must have a head.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED`
- */
+/** The head of a model that needs one. @throws OnnxLoraError `MODEL_UNSUPPORTED` */
 export function requiredHead(model: TaskModel): HeadPort {
   const head = headOf(model);
   if (head) return head;
@@ -76,8 +72,7 @@ export function requiredHead(model: TaskModel): HeadPort {
 }
 
 /**
- * The head of an encoder without one: on the mean of its frames, as transformers' classifiers of wav2vec2's kind and of Whisper's
- * encoder have it; AST's, on its pooled output.
+ * The new head of an encoder, pooled as transformers' classifiers: the mean over frames, or AST's pooled output.
  *
  * @see transformers, `Wav2Vec2ForSequenceClassification`, `WhisperForAudioClassification`, `ASTForAudioClassification`
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`
@@ -100,7 +95,6 @@ function attached(model: TaskModel, labels: readonly string[]): TaskHead {
   );
 }
 
-/** Mistakes to be listened to. */
 async function players(
   worst: readonly ClassAnswer[],
   { labels, records, text }: ShownMistakes<SpeechRecord>,

@@ -1,28 +1,35 @@
-/** @file The CTC loss of a batch, and its targets. */
+/** @file The CTC loss, the targets of a batch, and metrics. */
 
-import { type Feeds, int64 } from '@onnx-lora/sdk';
-import { logSumExp } from '@onnx-lora/sdk/tasks';
-import type { FrameCount } from '../frameCount.ts';
-import { frameTargets } from '../frameTargets.ts';
-import type { AudioFeeds } from '../audioFeeds.ts';
+import { type Feeds, int64, type Tensor } from '@onnx-lora/sdk';
+import {
+  logSumExp,
+  bestPaths,
+  bootstrapDraws,
+  type CtcTokenizer,
+  type Draws,
+  drawsFor,
+  ErrorCounter,
+  meanMeasure,
+  type MetricCollector,
+  type MetricsNamed,
+} from '@onnx-lora/sdk/tasks';
+import type { TextNormaliser } from '../../text/normalise/basicNormaliser.ts';
+import { type AudioFeeds, type FrameCount, frameTargets, framesOf } from '../audioFeeds.ts';
+import { frameScores } from './ctcPorts.ts';
 
-/** Labels with this value are padding. */
 const PADDING = -100;
-/** Rows of labels are as long as a multiple of this, so that a graph that is built for their shape serves other batches. */
+/** Rows of labels are padded to multiples of this, so that a graph built per shape serves more batches. */
 const LABEL_STEP = 32;
 
-/** The transcript of a clip. */
+/** A clip's transcript. */
 export interface CtcTarget {
-  /** Ids of its tokens, without blanks. */
+  /** Token ids without blanks. */
   readonly ids: readonly number[];
-  /** Its number among all transcripts. */
+  /** Index of the transcript. */
   readonly utterance: number;
 }
 
-/**
- * Targets of a batch: `labels` int64 `[batch, length]`, padded with −100; `utterances` int64 `[batch]`; and those of
- * {@link frameTargets}.
- */
+/** Targets: `labels` int64 `[batch, length]`, padded with −100; `utterances` int64 `[batch]`; {@link frameTargets}. */
 export function ctcTargets(
   targets: readonly CtcTarget[],
   sound: Pick<AudioFeeds, 'lengths' | 'padded'>,
@@ -50,25 +57,18 @@ export function labelsOf({ labels }: Feeds): number[][] {
   );
 }
 
-/** What may be said of one clip. */
 interface CtcRow {
-  /** Scores `[frames, labels]`. */
   readonly logits: Float32Array;
   readonly frames: number;
   readonly labels: number;
 }
 
-/**
- * `−log` of the probability that the frames, with repeats joined and blanks left out, say the ids; infinite where these do not
- * fit in.
- *
- * @see Graves et al., "Connectionist Temporal Classification" (2006), equations 6 to 8
- */
+/** `−log` of the labels' probability; infinite if they do not fit. @see Graves et al. (2006), equations 6 to 8 */
 export function ctcLoss({ logits, frames, labels }: CtcRow, ids: readonly number[], blank: number): number {
   const states = [blank, ...ids.flatMap((id) => [id, blank])];
   let ways = new Float64Array(states.length).fill(-Infinity);
   ways[0] = 0;
-  // Before the first frame there is one way, in front of the first two states.
+  // Before the first frame, only the first two states are reachable.
   for (let frame = 0; frame < frames; frame++) {
     const scores = logits.subarray(frame * labels, (frame + 1) * labels);
     const total = logSumExp(scores);
@@ -86,7 +86,7 @@ export function ctcLoss({ logits, frames, labels }: CtcRow, ids: readonly number
   return -logAdd(ways.at(-1)!, states.length > 1 ? ways.at(-2)! : -Infinity);
 }
 
-/** Fewest frames in which ids can be said: one each, and a blank between two that are the same. */
+/** Least frames for a label sequence: one per label, and a blank between equal neighbours. */
 export function framesNeeded(ids: readonly number[]): number {
   return ids.reduce((sum, id, i) => sum + (id === ids[i - 1] ? 2 : 1), 0);
 }
@@ -94,4 +94,56 @@ export function framesNeeded(ids: readonly number[]): number {
 function logAdd(a: number, b: number): number {
   const [high, low] = a > b ? [a, b] : [b, a];
   return low === -Infinity ? high : high + Math.log1p(Math.exp(low - high));
+}
+
+export interface CtcMetricsOptions {
+  readonly output: string;
+  readonly tokenizer: CtcTokenizer;
+  readonly texts: readonly string[];
+  readonly normalise?: TextNormaliser | undefined;
+}
+
+/** Error rates of words and characters, and the loss. */
+export type CtcScores = MetricsNamed<'wer' | 'cer' | 'loss'>;
+
+/** Collects metrics; targets are those of `ctcTargets`. */
+export class CtcMetrics implements MetricCollector<CtcScores> {
+  readonly #options: CtcMetricsOptions;
+  readonly #errors: ErrorCounter;
+  readonly #losses: number[] = [];
+
+  constructor(options: CtcMetricsOptions) {
+    this.#options = options;
+    this.#errors = new ErrorCounter(options.normalise);
+  }
+
+  update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
+    const { output, tokenizer, texts } = this.#options;
+    const logits = frameScores(outputs, output);
+    const [, frames, labels] = logits.dims as readonly [number, number, number];
+    const data = logits.data as Float32Array;
+    const lengths = framesOf(targets, frames);
+    const truths = labelsOf(targets);
+    for (const [row, ids] of bestPaths(logits, lengths).entries()) {
+      this.#errors.add(texts[Number(targets['utterances']!.data[row])]!, tokenizer.decodeFrames(ids));
+      const scores = data.subarray(row * frames * labels, (row + 1) * frames * labels);
+      const truth = truths[row]!;
+      const loss = ctcLoss({ logits: scores, frames: lengths[row]!, labels }, truth, tokenizer.blank);
+      // As in training: impossible labels count as 0, and a row's loss is divided by its labels.
+      this.#losses.push(loss < Infinity ? loss / Math.max(1, truth.length) : 0);
+    }
+  }
+
+  /** `wer` and `cer` of the greedy path (0 to 1 and more), and `loss`, the mean over clips of nats per label. */
+  result(): CtcScores {
+    const { wer, cer } = this.#errors.rates();
+    return { wer, cer, ...meanMeasure({ loss: this.#losses })() };
+  }
+
+  /** The metrics on resampled sets of clips. */
+  draws(): Draws {
+    const { length } = this.#losses;
+    const options = { samples: drawsFor(length) };
+    return { ...this.#errors.draws(), ...bootstrapDraws(meanMeasure({ loss: this.#losses }), length, options) };
+  }
 }

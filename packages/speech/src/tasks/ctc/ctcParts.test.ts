@@ -9,7 +9,7 @@ import { ctcPorts, framedWords, writtenIds } from './ctcPorts.ts';
 import { ctcLoss, framesNeeded } from './ctcLoss.ts';
 import { audioWindows } from './ctcTranscriber.ts';
 import { ctcWords } from './ctcWords.ts';
-import { frameCount } from '../frameCount.ts';
+import { frameCount } from '../audioFeeds.ts';
 
 describe('the loss', () => {
   test('is the sum over all ways to say the ids', () => {

@@ -1,27 +1,22 @@
-/** @file The inputs and outputs of a CTC model, and how many frames are speech. */
+/** @file Ports of a CTC model, and words from its frames. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { type CtcTokenizer, listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { type AudioPorts, audioPorts } from '../audioFeeds.ts';
 
-/** Inputs and output of a CTC model. */
 export interface CtcPorts extends AudioPorts {
   /** Scores `[batch, frames, labels]`, float32; absent in an encoder without a head. */
   readonly logits?: string;
-  /** How many labels there are; absent where the graph does not say. */
   readonly labels?: number;
-  /** Features `[batch, frames, width]` of an encoder without a head, on which one can be put. */
+  /** Features `[batch, frames, width]` of an encoder without a head. */
   readonly states?: string;
 }
 
-/**
- * True for a model that takes sound alone and gives scores for each frame, with no decoder behind it; and for an encoder of
- * speech that could, if it had a head.
- */
+/** True for audio input and scores per frame without a decoder, or a speech encoder that could get such a head. */
 export function isCtc(model: TaskModel): boolean {
   const inputs = Object.keys(model.inputs).filter((name) => name !== 'attention_mask');
   const hears = inputs.length === 1 && ['input_values', 'input_features'].includes(inputs[0]!);
-  // Encoders of models that write token by token have no head for frames, and need none.
+  // Encoders of encoder-decoder models get no CTC head.
   const hasDecoder = model.config?.['is_encoder_decoder'] === true;
   const { logits, last_hidden_state: states } = model.outputs;
   return hears && !hasDecoder && (logits ?? states)?.dims?.length === 3;
@@ -44,7 +39,7 @@ export function ctcPorts(model: TaskModel): CtcPorts {
   return { ...audioPorts(model), ...port };
 }
 
-/** A word and the frames it is said in: `end` is the first after it. */
+/** A word and its frames; `end` is exclusive. */
 export interface FramedWord {
   readonly word: string;
   readonly start: number;
@@ -75,22 +70,18 @@ export function framedWords(ids: readonly number[], tokenizer: CtcTokenizer): Fr
   return words;
 }
 
-/** The label that stands between words; undefined where there is none. */
+/** The label between words, if there is one. */
 export function delimiterOf(tokenizer: CtcTokenizer): number | undefined {
   const [id] = tokenizer.encode(' ');
   return id === tokenizer.unknown ? undefined : id;
 }
 
-/** The ids that were written: what repeats is one, and there are no blanks. */
+/** Merges repeats and removes blanks. */
 export function writtenIds(ids: readonly number[], blank: number): number[] {
   return ids.filter((id, i) => id !== blank && id !== ids[i - 1]);
 }
 
-/**
- * The scores called `name`.
- *
- * @throws OnnxLoraError `INPUT_INVALID` when they are missing or have another shape; `LOSS_NOT_FINITE` when one is no number
- */
+/** Checks the scores called `name`. @throws OnnxLoraError `INPUT_INVALID`; `LOSS_NOT_FINITE` for NaN */
 export function frameScores(outputs: Readonly<Record<string, Tensor>>, name: string): Tensor {
   const tensor = outputs[name];
   if (!(tensor?.data instanceof Float32Array) || tensor.dims.length !== 3) {

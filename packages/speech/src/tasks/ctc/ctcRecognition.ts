@@ -1,4 +1,4 @@
-/** @file Teaches and tests models that write a character for each frame: wav2vec2, HuBERT, WavLM, MMS and others. */
+/** @file Speech recognition with CTC models: wav2vec2, HuBERT, WavLM, MMS and others. */
 
 import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
@@ -17,29 +17,27 @@ import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
 import type { SpeechRecord, SpeechSource } from '../../data/speechRecord.ts';
 import { transcriptSections } from '../../report/transcriptSections.ts';
 import type { TextNormaliser } from '../../text/normalise/basicNormaliser.ts';
-import { isEnglish, type ScoringOptions, scoringNormaliser } from '../scoring.ts';
+import { isEnglish, type ScoringOptions, scoringNormaliser } from '../../text/normalise/englishNormaliser.ts';
 import { openAudioTask, type OpenedAudioTask, type AudioTrainingOptions } from '../audioTask.ts';
 import { ctcPorts, frameScores } from './ctcPorts.ts';
-import { type CtcTarget, ctcTargets, framesNeeded } from './ctcLoss.ts';
-import { CtcMetrics, type CtcScores } from './ctcMetrics.ts';
-import { frameLengths, framesOf } from '../frameTargets.ts';
+import { type CtcTarget, ctcTargets, framesNeeded, CtcMetrics, type CtcScores } from './ctcLoss.ts';
+import { frameLengths, framesOf, frameCount } from '../audioFeeds.ts';
 import { type CtcWords, ctcWords, type CtcWordsOptions } from './ctcWords.ts';
-import { frameCount } from '../frameCount.ts';
 
 /** Options of {@link ctcRecognition}. */
 export interface CtcRecognitionOptions extends AudioTrainingOptions, CtcWordsOptions, ScoringOptions {
   /**
-   * `mean`, the default: each clip's loss over the number of its characters, then the mean over the batch, so that a batch can be
-   * computed in parts. `sum`: the sum of all. transformers' config.json says `sum` unless told otherwise
-   * (`ctc_loss_reduction`), and its script for CTC models says `mean`.
+   * `mean`, the default: each clip's loss divided by its number of characters, then the mean over the batch, so that
+   * micro-batches add up. `sum`: the sum of all. transformers' config.json defaults to `sum` (`ctc_loss_reduction`),
+   * its CTC script to `mean`.
    */
   readonly reduction?: 'mean' | 'sum' | undefined;
 }
 
 /**
- * Transcripts from models that say a character for each frame. The vocabulary is the model's; where it does not know the letters
- * of the transcripts, as in a new language, the model gets a new one and a head for it, which is trained in full and saved with
- * the adapter. Targets are those of `ctcTargets`.
+ * Speech recognition with a CTC model. The vocabulary is the model's; if it lacks letters of the transcripts, as in a
+ * new language, the model gets a new vocabulary and head, which is trained in full and saved with the adapter. Targets
+ * are those of `ctcTargets`.
  *
  * @example
  * ```ts
@@ -105,7 +103,7 @@ async function prepare(
         blank: tokenizer.blank,
         inputLengths: frameLengths(g, batch, outputs[output]!),
         reduction,
-        // A clip that an augmentation has made too short for its text would stop the run otherwise.
+        // Otherwise a clip that an augmentation made too short for its text would stop the run.
         zeroInfinity: true,
       }),
     ...(reduction === 'mean' && { lossWeight: ({ labels }) => labels!.dims[0]! }),
@@ -116,7 +114,6 @@ async function prepare(
   };
 }
 
-/** What outputs say in a vocabulary; nothing without one. */
 type Hearing = (
   outputs: Readonly<Record<string, Tensor>>,
   tokenizer: CtcTokenizer | undefined,
@@ -133,7 +130,6 @@ interface ReportParts {
   readonly heard: Hearing;
 }
 
-/** What was heard before and after. */
 async function report(
   { task: { reader, extractor }, words, validation, collate, texts, normalise, heard }: ReportParts,
   request: ReportRequest,
@@ -166,7 +162,7 @@ function textOf({ text, labels = [], where }: SpeechRecord): string {
   );
 }
 
-/** The dataset, whose examples must be long enough for what is said in them. */
+/** A dataset that rejects clips too short for their transcripts. */
 function fitting(
   dataset: SpeechDataset<CtcTarget>,
   count: ((features: Tensor) => number) | undefined,

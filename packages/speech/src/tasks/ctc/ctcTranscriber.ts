@@ -1,4 +1,4 @@
-/** @file Transcribes with models that write a character for each frame. */
+/** @file Transcribes with CTC models. */
 
 import { type AdapterChoice, OnnxLoraError, type RowAdapter } from '@onnx-lora/sdk';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
@@ -24,33 +24,24 @@ import {
   writtenIds,
 } from './ctcPorts.ts';
 import { ctcTokenizer } from './ctcWords.ts';
-import { type FrameCount, frameCount } from '../frameCount.ts';
-import { rowsAlike, audioFeeds } from '../audioFeeds.ts';
+import { type FrameCount, frameCount, rowsAlike, audioFeeds } from '../audioFeeds.ts';
 import { openAudio } from '../audioTask.ts';
 
-/** How a recording is cut. */
 interface WindowOptions {
-  /** Samples of a window. */
   readonly length: number;
-  /** Samples at either end of a window that are only context: what the model says of them, another window says better. */
+  /** Samples of context at either end, whose output is dropped. */
   readonly context: number;
 }
 
-/** A piece of a recording. */
 interface AudioWindow {
   readonly samples: Float32Array;
-  /** Where it begins in the recording. */
   readonly start: number;
-  /** Samples at its beginning and end that are only context. */
   readonly left: number;
   readonly right: number;
 }
 
 /**
- * The windows of a stream of samples. Without their context they are the recording, piece by piece; no more than one window is
- * held in memory. A recording no longer than a window is one.
- *
- * @see transformers, `chunk_iter` of the pipeline automatic-speech-recognition
+ * Windows that tile a stream, apart from their context. @see transformers, `chunk_iter` of automatic-speech-recognition
  */
 export async function* audioWindows(
   pieces: AsyncIterable<Float32Array>,
@@ -66,7 +57,7 @@ export async function* audioWindows(
       held.set(piece.subarray(at, at + taken), count);
       count += taken;
       at += taken;
-      // One sample more than a window: so this is not the last.
+      // More than a window is held, so this is not the last.
       if (count < held.length) continue;
       yield { samples: held.slice(0, length), start, left: isFirst() ? 0 : context, right: context };
       held.copyWithin(0, step, count);
@@ -77,17 +68,17 @@ export async function* audioWindows(
   if (count > 0) yield { samples: held.slice(0, count), start, left: isFirst() ? 0 : context, right: 0 };
 }
 
-/** Seconds of a window of a long recording, and of the context at either end, as transformers' pipeline has them. */
+/** Seconds of a window and of its context at either end, as in transformers' pipeline. */
 const WINDOW_SECONDS = 30;
 const CONTEXT_SECONDS = WINDOW_SECONDS / 6;
 
 /**
- * Loads a CTC model with any number of adapters; each writes in its own vocabulary. One pass gives the text of a clip; longer
- * recordings are heard in windows of 30 s, of which the outer 5 s are context. `language` chooses among the vocabularies of a
- * model that has several, such as MMS; `beams`, `task` and `maxTokens` mean nothing to these models.
+ * Loads a CTC model with any number of adapters, each with its own vocabulary. Longer recordings are decoded in windows
+ * of 30 s with 5 s of context at either end. `language` selects the vocabulary of a multilingual model such as MMS;
+ * `beams`, `task` and `maxTokens` have no effect.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for another model; `CONFIG_INVALID` without a feature extractor, and when it is
- *   asked without a vocabulary; others as `model.session`
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for another model; `CONFIG_INVALID` without a feature extractor, and on
+ *   requests without a vocabulary; others as `model.session`
  */
 export async function openCtcTranscriber(model: RunnableModel, options: TranscriberOptions = {}): Promise<Transcriber> {
   const { reader = new AudioFileReader(), preprocessors, extractor, tokenizer, contextSeconds: _, ...load } = options;
@@ -125,16 +116,13 @@ interface Opened {
   readonly reader: AudioReader;
   readonly extractor: FeatureExtractor;
   readonly session: RunnableSession;
-  /** What an adapter writes in, by its name; null is the base. */
+  /** The tokenizer of an adapter by name; null is the base. */
   readonly vocabulary: (adapter: string | null, language?: string) => Promise<CtcTokenizer>;
   readonly count: FrameCount | undefined;
 }
 
-/** What a model says of a clip. */
 interface Heard {
-  /** The best label of each frame. */
   readonly ids: readonly number[];
-  /** Samples that a frame stands for. */
   readonly samplesPerFrame: number;
 }
 
@@ -187,7 +175,7 @@ class CtcTranscriber implements Transcriber {
     await this.release();
   }
 
-  /** Whole words, as soon as the word after them has begun or the recording is over. */
+  /** Whole words, once the next word has begun or the recording is over. */
   async *#pieces(
     source: AudioSource | AsyncIterable<Uint8Array>,
     tokenizer: CtcTokenizer,
@@ -197,7 +185,7 @@ class CtcTranscriber implements Transcriber {
     const rate = extractor.sampleRate;
     const cut = { length: WINDOW_SECONDS * rate, context: CONTEXT_SECONDS * rate };
     const delimiter = delimiterOf(tokenizer);
-    // Frames of a word that may go on in the next window.
+    // Frames of a word that may continue in the next window.
     let rest: readonly number[] = [];
     for await (const window of audioWindows(monoStreamAt(reader, source, rate), cut)) {
       const [heard] = await this.#hear([window.samples], options);
@@ -215,7 +203,7 @@ class CtcTranscriber implements Transcriber {
 
   async #hear(clips: readonly Float32Array[], { adapter = null, signal }: ClipOptions): Promise<Heard[]> {
     const { extractor, ports, session, count } = this.#opened;
-    // In what is shorter than one frame nothing is said.
+    // A clip shorter than one frame has no text.
     const isShort = (clip: Float32Array): boolean => clip.length === 0 || (count !== undefined && ports.input === 'input_values' && count(clip.length) < 1); // prettier-ignore
     const answers = clips.map((): Heard => ({ ids: [], samplesPerFrame: 0 }));
     const long = clips.flatMap((clip, i) => (isShort(clip) ? [] : [i]));
@@ -250,7 +238,7 @@ class CtcTranscriber implements Transcriber {
     return { text, tokens, segments: words.length === 0 ? [] : [segmentOf(words, options)] };
   }
 
-  /** What an adapter writes in; of several in a blend, what all of them do. */
+  /** The vocabulary of an adapter, or the common one of a blend. */
   async #vocabulary(adapter: RowAdapter, language: string | undefined): Promise<CtcTokenizer> {
     const isBlend = typeof adapter === 'object' && adapter !== null && Object.keys(adapter).length > 0;
     const names = isBlend ? Object.keys(adapter) : [typeof adapter === 'string' ? adapter : null];
@@ -268,16 +256,15 @@ function isEach(adapter: AdapterChoice): adapter is readonly RowAdapter[] {
   return Array.isArray(adapter);
 }
 
-/** What a window says of the part that is no context. */
+/** A window's ids without its context. */
 function middle(ids: readonly number[], { samples, left, right }: AudioWindow): readonly number[] {
   const frames = (count: number): number => Math.round((count / samples.length) * ids.length);
   return ids.slice(frames(left), ids.length - frames(right));
 }
 
-/** A word with its times in seconds. */
 type TimedWord = NonNullable<TranscriptSegment['words']>[number];
 
-/** @param offset seconds at which the first frame begins */
+/** @param offset seconds of the first frame */
 function timed({ word, start, end }: FramedWord, offset: number, seconds: number): TimedWord {
   return { word, start: offset + start * seconds, end: offset + end * seconds };
 }

@@ -1,22 +1,20 @@
-/** @file Which characters a CTC model writes: its own, or those of new data, for which it gets a new head. */
+/** @file The vocabulary of a CTC model: its own, or a new one with a new head. */
 
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
-import { CtcTokenizer, type NewHead, type TaskModel } from '@onnx-lora/sdk/tasks';
-import { ctcVocabulary, newVocabularyTokens } from '../../text/ctcVocabulary.ts';
+import { CtcTokenizer, type NewHead, type TaskModel, type CtcTokenizerOptions } from '@onnx-lora/sdk/tasks';
 import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';
 import type { CtcPorts } from './ctcPorts.ts';
 
-/** From which share of unknown letters on a vocabulary is another language's. */
+/** Share of unknown letters from which the vocabulary counts as another language's. */
 const FOREIGN_SHARE = 0.01;
 
-/** What a model writes. */
 export interface CtcWords {
   readonly tokenizer: CtcTokenizer;
-  /** What the model is to write of a transcript: without punctuation, unless the vocabulary has it. */
+  /** Normalises a transcript for training: no punctuation, unless the vocabulary has it. */
   readonly write: (text: string) => string;
-  /** The head to make, where the vocabulary is new. */
+  /** The new head, if the vocabulary is new. */
   readonly head?: NewHead;
-  /** What the base writes in, without a new head; absent where it has no vocabulary. */
+  /** The base's vocabulary, if it has one. */
   readonly base?: CtcTokenizer;
   readonly warnings: readonly string[];
 }
@@ -24,20 +22,20 @@ export interface CtcWords {
 /** How the vocabulary is chosen. */
 export interface CtcWordsOptions {
   /**
-   * Whether there is a new vocabulary, and a new head for it. `auto`, the default: where a hundredth of the letters or more are
-   * none that the model knows. `new` always makes one, `keep` never.
+   * Makes a new vocabulary and head: `auto`, the default, if at least a hundredth of the letters are unknown; `new`
+   * always; `keep` never.
    */
   readonly head?: 'auto' | 'new' | 'keep' | undefined;
-  /** Which language's characters, for a model with a vocabulary for each, such as MMS: `eng`, `spa`. */
+  /** The language of a multilingual vocabulary, such as MMS's: `eng`, `spa`. */
   readonly language?: string | undefined;
 }
 
 /**
  * The vocabulary for transcripts.
  *
- * @param texts the transcripts that are trained on
- * @throws OnnxLoraError `CONFIG_INVALID` where the model says of no vocabulary and none is to be made; `DATA_INVALID` for
- *   transcripts without a character
+ * @param texts the training transcripts
+ * @throws OnnxLoraError `CONFIG_INVALID` if there is no vocabulary to keep; `DATA_INVALID` for transcripts without a
+ *   character
  */
 export async function ctcWords(
   model: TaskModel,
@@ -49,7 +47,7 @@ export async function ctcWords(
   const own = learned ? fromLabels(learned) : await ownTokenizer(model, ports, head !== 'keep', language);
   if (own && head !== 'new') {
     const { write, unknown, share } = fitted(own, texts);
-    // An adapter's own vocabulary is never given up for that of the data it is measured on.
+    // An adapter's vocabulary never changes to fit the evaluation data.
     if (head === 'keep' || learned || share < FOREIGN_SHARE)
       return { tokenizer: own, base: own, write, warnings: unknownLetters(unknown) };
   }
@@ -64,11 +62,7 @@ export async function ctcWords(
   };
 }
 
-/**
- * The vocabulary that a model writes in: the adapter's where it brings one, else the model's.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` where neither has one
- */
+/** The vocabulary of a model, the adapter's first. @throws OnnxLoraError `CONFIG_INVALID` if there is none */
 export async function ctcTokenizer(
   model: TaskModel,
   ports: CtcPorts,
@@ -83,7 +77,7 @@ function fromLabels(labels: readonly string[]): CtcTokenizer {
   return new CtcTokenizer(labels, newVocabularyTokens);
 }
 
-/** Labels that came with an adapter: its model's config.json names them, with the blank of new vocabularies. */
+/** Labels from an adapter's config.json, with the blank of new vocabularies. */
 function savedLabels({ config }: TaskModel, { labels: count }: CtcPorts): readonly string[] | undefined {
   const names = config?.['id2label'];
   if (typeof names !== 'object' || names === null) return undefined;
@@ -92,7 +86,7 @@ function savedLabels({ config }: TaskModel, { labels: count }: CtcPorts): readon
   return isOurs && labels.every((label) => typeof label === 'string') ? labels : undefined;
 }
 
-/** The tokenizer in the model's folder; undefined where there is none and none is needed. */
+/** The tokenizer in the model's folder; undefined if missing and optional. */
 async function ownTokenizer(
   model: TaskModel,
   { labels, logits }: CtcPorts,
@@ -116,7 +110,7 @@ async function ownTokenizer(
   try {
     found = await openSpeechTokenizer(model.folder, language === undefined ? {} : { targetLanguage: language });
   } catch (error) {
-    // A model that was only pre-trained is published without a vocabulary.
+    // Models that are only pre-trained have no vocabulary.
     if (isOptional && error instanceof OnnxLoraError && error.message.startsWith('There is neither')) return undefined;
     throw error;
   }
@@ -128,9 +122,8 @@ async function ownTokenizer(
 
 interface Fitted {
   readonly write: (text: string) => string;
-  /** Letters and digits that the vocabulary does not have, and how often they occur. */
+  /** Letters and digits missing from the vocabulary, with counts. */
   readonly unknown: ReadonlyMap<string, number>;
-  /** Their share of all letters and digits. */
   readonly share: number;
 }
 
@@ -161,7 +154,7 @@ function fitted(tokenizer: CtcTokenizer, texts: readonly string[]): Fitted {
 
 const isWord = /[\p{L}\p{M}\p{N}]/u;
 
-/** What a new vocabulary is made of: small letters, marks, digits and apostrophes. */
+/** The characters of a new vocabulary: lower-case letters, marks, digits and apostrophes. */
 function plainText(text: string): string {
   return singleSpaced(
     straight(text)
@@ -170,7 +163,7 @@ function plainText(text: string): string {
   );
 }
 
-/** One way to write what can be written in several: composed characters, straight apostrophes. */
+/** Canonical form: composed characters, straight apostrophes. */
 function straight(text: string): string {
   return text.normalize('NFC').replaceAll(/[\u2018\u2019\u02bc]/g, "'");
 }
@@ -186,4 +179,38 @@ function unknownLetters(unknown: ReadonlyMap<string, number>): string[] {
   return [
     `Transcripts have letters that the model does not write, and learns as unknown: ${listed}. Replace them in the data, or have the model get a new head (head: 'new', --set head=new).`,
   ];
+}
+
+/** Special tokens of {@link ctcVocabulary}, for `CtcTokenizer`. */
+export const newVocabularyTokens: Required<Pick<CtcTokenizerOptions, 'blank' | 'unknown' | 'wordDelimiter'>> = {
+  blank: '[PAD]',
+  unknown: '[UNK]',
+  wordDelimiter: '|',
+};
+
+/**
+ * The characters of transcripts in code point order, with `|` for a space, then the unknown token and the blank: the
+ * labels of a new head, by id.
+ *
+ * @param normalise prepares a transcript, such as by removing punctuation; unchanged by default
+ * @throws OnnxLoraError `DATA_INVALID` if no transcript has a character
+ * @see https://huggingface.co/blog/fine-tune-xlsr-wav2vec2 for this construction
+ */
+export function ctcVocabulary(
+  texts: Iterable<string>,
+  normalise: (text: string) => string = (text) => text,
+): readonly string[] {
+  const { blank, unknown, wordDelimiter } = newVocabularyTokens;
+  const characters = new Set<string>();
+  for (const text of texts) for (const character of normalise(text).normalize('NFC')) characters.add(character);
+  for (const character of characters) if (/\s/u.test(character)) characters.delete(character);
+  characters.delete(wordDelimiter);
+  if (characters.size === 0) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      'No transcript has a character, so there is nothing to make a vocabulary of. Check which column of the data holds the transcripts.',
+    );
+  }
+  const sorted = [...characters].sort((a, b) => a.codePointAt(0)! - b.codePointAt(0)!);
+  return [...sorted, wordDelimiter, unknown, blank];
 }

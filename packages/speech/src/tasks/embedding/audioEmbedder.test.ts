@@ -3,7 +3,7 @@
 import { float32, int64, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { AudioFileReader } from '../../audio/audioFileReader.ts';
-import { toWave } from '../../audio/wave.ts';
+import { toWave } from '../../audio/formats/wav.ts';
 import { FeatureExtractorFactory } from '../../features/featureExtractorFactory.ts';
 import { tones } from '../../../../../test/fixtures/tones.ts';
 import { wav2vec2 } from '../../../../../test/fixtures/wav2vec2.ts';

@@ -1,4 +1,4 @@
-/** @file One vector per recording, from any speech encoder: of lists in a program, and as answers about files and streams. */
+/** @file Embeddings of recordings, from any speech encoder: in programs, and for files and streams. */
 
 import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
@@ -24,26 +24,31 @@ import { type PredictorInput, type SettingRows, settingsOf } from '@onnx-lora/sd
 import { type Audio, type AudioReader, type AudioSource, monoAt } from '../../audio/audio.ts';
 import { joinPieces, AudioFileReader } from '../../audio/audioFileReader.ts';
 import type { AudioFrames } from '../../features/featureExtractor.ts';
-import { frameCount } from '../frameCount.ts';
-import { frameLengths, framesOf, ownFrames } from '../frameTargets.ts';
-import { canTellPadding, fedLengths, audioFeeds, audioPorts } from '../audioFeeds.ts';
+import {
+  frameCount,
+  frameLengths,
+  framesOf,
+  ownFrames,
+  canTellPadding,
+  fedLengths,
+  audioFeeds,
+  audioPorts,
+} from '../audioFeeds.ts';
 import { openAudio, type AudioReading, type AudioTask, audioTask, type AudioTools } from '../audioTask.ts';
 
-/** Recordings at a time, where nothing else is said. */
 const BATCH = 8;
-/** As much as is read of a stream at once. */
 const MAX_SECONDS = 3600;
-/** Samples that an encoder makes one frame of: as much memory as a token takes. */
+/** Samples per encoder frame, for memory estimates. */
 const SAMPLES_PER_FRAME = 320;
 
-/** What embeddings of recordings are made of, and how. */
+/** Options of audio embeddings. */
 export interface EmbeddingOptions extends AudioReading {
   /**
-   * The graph output that is the feature; `before-head` is what a classifier or a recogniser reads. By default `embeddings`,
-   * `pooler_output` or `last_hidden_state`, whichever there is, else `before-head`.
+   * The output used as the feature; `before-head` is the input of a classifier or recogniser. By default the first of
+   * `embeddings`, `pooler_output`, `last_hidden_state` and `before-head`.
    */
   readonly output?: string | undefined;
-  /** Divides every embedding by its length; true by default. */
+  /** Normalises embeddings to length 1; true by default. */
   readonly normalize?: boolean | undefined;
 }
 
@@ -51,13 +56,13 @@ export interface EmbeddingOptions extends AudioReading {
 export interface AudioEmbedderOptions extends RunnableOptions, EmbeddingOptions {}
 
 /**
- * A model with its adapters, ready to embed recordings: of vectors of frames the mean over those that are sound. `embed` throws
- * `DATA_INVALID` or `FILE_NOT_FOUND`, naming the recording.
+ * A loaded model that embeds recordings: frames are averaged without padding. `embed` throws `DATA_INVALID` or
+ * `FILE_NOT_FOUND`, naming the recording.
  */
 export type AudioEmbedder = Embedder<AudioSource>;
 
 /**
- * Loads a speech encoder, such as wav2vec2's, Whisper's or AST, as one that makes embeddings.
+ * Opens a speech encoder, such as wav2vec2, Whisper or AST, as an embedder.
  *
  * @example
  * ```ts
@@ -66,8 +71,8 @@ export type AudioEmbedder = Embedder<AudioSource>;
  * await embedder.release();
  * ```
  *
- * @throws OnnxLoraError `CONFIG_INVALID`, `MODEL_UNSUPPORTED` for a model that takes no sound or gives no features of it;
- *   others as `model.session`
+ * @throws OnnxLoraError `CONFIG_INVALID`; `MODEL_UNSUPPORTED` for a model without audio input or features; others as
+ *   `model.session`
  */
 export async function openAudioEmbedder(
   model: RunnableModel,
@@ -77,14 +82,13 @@ export async function openAudioEmbedder(
   return openEmbedder(model, processor, { noun: 'recordings', ...load });
 }
 
-/** A recording as a model hears it. */
 interface Clip {
   readonly features: Tensor;
-  /** Where in features of fixed length the sound is. */
+  /** The sound's extent in features of fixed length. */
   readonly sound?: AudioFrames | undefined;
 }
 
-/** What answers `{ width, embedding }` about recordings, whole files or streams. */
+/** The predictor of `{ width, embedding }` for files or streams. */
 async function embeddingProcessor(
   model: TaskModel,
   { reader = new AudioFileReader(), preprocessors, output: named, normalize = true }: EmbeddingOptions,
@@ -105,7 +109,7 @@ async function embeddingProcessor(
       isPadded: canTellPadding(extractor, ports),
     },
     batchSize: BATCH,
-    // Recordings wait decoded.
+    // Recordings in the queue are decoded already.
     lookAhead: 1,
     feeds: (clips) => audioFeeds(extractor, ports, clips.map(({ features }) => features)).feeds, // prettier-ignore
     decode: (outputs, feeds, clips) => {
@@ -116,12 +120,7 @@ async function embeddingProcessor(
   };
 }
 
-/**
- * The output that is named; else a usual one of x-vectors, of AST or of encoders; else, of a classifier or recogniser, what its
- * head reads (`before-head`).
- *
- * @throws OnnxLoraError as `featureOf`
- */
+/** The feature output: named, usual, or the head's input (`before-head`). @throws OnnxLoraError as `featureOf` */
 export function audioFeature(model: TaskModel, named?: string): Feature {
   return featureOf(model, named, {
     noun: 'sound',
@@ -131,24 +130,19 @@ export function audioFeature(model: TaskModel, named?: string): Feature {
   });
 }
 
-/**
- * Means over the frames of each row that are sound and not padding: float32 `[batch, width]`.
- *
- * @param targets those of `frameTargets`
- * @throws OnnxLoraError as `pooledRows`
- */
+/** Mean over each row's frames without padding, by `frameTargets`: float32 `[batch, width]`. */
 export function frameMeans(outputs: Readonly<Record<string, Tensor>>, output: string, targets: Feeds): Tensor {
   return pooledRows(outputs, output, {
     places: (row, frames) => [0, Math.min(frames, Math.max(1, framesOf(targets, frames)[row]!))],
   });
 }
 
-/** The same as a graph fragment: `[batch, width]`. */
+/** {@link frameMeans} as a graph fragment: `[batch, width]`. */
 export function frameMeanValue(g: GraphBuilder, states: Value, targets: Readonly<Record<string, Value>>): Value {
   return meanOfPlaces(g, states, () => ({ to: frameLengths(g, targets, states) }));
 }
 
-/** An embedding is of a whole recording, so a stream is read to its end, which must come. */
+/** Reads a stream to its end, since an embedding is of the whole recording. */
 async function whole(source: AudioSource | AsyncIterable<Uint8Array>, reader: AudioReader): Promise<AudioSource> {
   if (typeof source === 'string' || !(Symbol.asyncIterator in source)) return source;
   const { sampleRate, pieces } = await reader.stream(source);
@@ -166,10 +160,9 @@ async function whole(source: AudioSource | AsyncIterable<Uint8Array>, reader: Au
   return { sampleRate, channels: joinPieces(all, frames) } satisfies Audio;
 }
 
-/** What tasks on features are told. */
 type FeatureOption = Pick<EmbeddingOptions, 'output'>;
 
-/** Settings of every task on features. */
+/** Settings of tasks on features. */
 export const featureSettings: SettingRows<FeatureOption> = {
   output: {
     kind: 'text',
@@ -177,14 +170,14 @@ export const featureSettings: SettingRows<FeatureOption> = {
   },
 };
 
-/** What answers `{ width, embedding }`, of length 1, about recordings, from files or a stream. */
+/** The predictor of `{ width, embedding }`, of length 1, for files or a stream. */
 export const embedding: Required<Pick<PredictorFacts<FeatureOption, AudioTools>, 'input' | 'predictor'>> = {
   input: { streams: true } satisfies PredictorInput,
   predictor: async (model, { output, reader, preprocessors }, options) =>
     recordPredictor(model, await embeddingProcessor(model, { reader, preprocessors, output }), options),
 };
 
-/** The task `audio-embedding`: it answers with embeddings, and has nothing to learn. */
+/** The task `audio-embedding`, which only predicts. */
 export const audioEmbeddingTask: AudioTask = audioTask({
   name: 'audio-embedding',
   description: 'One vector per recording, from any speech encoder; to predict with, not to train.',

@@ -1,4 +1,4 @@
-/** @file Teaches a model which recordings are of one kind, such as one speaker, and measures how well one finds the others. */
+/** @file Retrieval of recordings of the same kind, such as speaker: metric learning and its scores. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -16,9 +16,7 @@ import {
 import { settingsOf } from '@onnx-lora/sdk/plugin';
 import type { SpeechExample } from '../../data/speechDataset.ts';
 import type { SpeechRecord, SpeechSource } from '../../data/speechRecord.ts';
-import { frameCount } from '../frameCount.ts';
-import { ownFrames } from '../frameTargets.ts';
-import { audioPorts } from '../audioFeeds.ts';
+import { frameCount, ownFrames, audioPorts } from '../audioFeeds.ts';
 import { audioSettings, type AudioTask, audioTask, type AudioTrainingOptions, openAudioTask } from '../audioTask.ts';
 import { audioFeature, embedding, featureSettings, frameMeans, frameMeanValue } from './audioEmbedder.ts';
 
@@ -38,9 +36,9 @@ const settings = settingsOf<AudioRetrievalOptions>({
 });
 
 /**
- * Metric learning on recordings: those of one kind are drawn together, others apart. The kind is the label, or where there are
- * no labels the speaker, so that voices can be told apart that were not trained on. An example is a group of `perGroup`
- * recordings of one kind. Held-out recordings search each other; they may be of other kinds than those that are trained on.
+ * Metric learning on recordings: embeddings of one kind move together, others apart. The kind is the label, or else the
+ * speaker, so that unseen voices can be told apart. An example is a group of `perGroup` recordings of one kind.
+ * Held-out recordings, also of unseen kinds, search each other.
  *
  * @example
  * ```ts
@@ -52,16 +50,8 @@ export function audioRetrieval(
   options: AudioRetrievalOptions = {},
 ): Task<AudioGroup, RetrievalScores> {
   const { loss, temperature, margin, perGroup, sizes, output, ...data } = options;
-  const request = {
-    name: 'audio-retrieval',
-    noun: 'recordings',
-    loss,
-    temperature,
-    margin,
-    perGroup,
-    sizes,
-    seed: data.seed,
-  };
+  const own = { loss, temperature, margin, perGroup, sizes, seed: options.seed };
+  const request = { name: 'audio-retrieval', noun: 'recordings', ...own };
   const task = retrievalTask<SpeechExample<string>>(request, async (model) => {
     const ports = audioPorts(model);
     const feature = audioFeature(model, output);
@@ -102,13 +92,13 @@ export const audioRetrievalTask: AudioTask = audioTask({
   description:
     'Embeddings in which recordings of one label, or one speaker, lie together; the data is as for audio-classification.',
   settings,
-  // Groups, each of several recordings, whose loss needs them all at once.
+  // Groups of several recordings each; the loss needs all at once.
   defaults: { batchSize: 8 },
   task: audioRetrieval,
   ...embedding,
 });
 
-/** What a recording is of: its label, or else who speaks. */
+/** The kind of a recording: its label, or else the speaker. */
 function kindOf({ labels = [], speaker, where }: SpeechRecord): string {
   const kind = labels[0] ?? speaker;
   if (kind !== undefined && labels.length <= 1) return kind;

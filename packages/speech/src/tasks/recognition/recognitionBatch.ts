@@ -1,24 +1,19 @@
-/** @file Batches of a model that writes: its ports, what it is fed, and what it is to write. */
+/** @file Batches of encoder-decoder models: ports, decoder inputs and labels. */
 
 import { type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { logSumExp, type MetricCollector, type MetricsNamed, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { best } from '@onnx-lora/sequences';
 
-/** Names in the graph of an encoder with a decoder. */
 export interface RecognitionPorts {
-  /** What the encoder reads: `input_features` `[batch, mels, frames]`, or `input_values` `[batch, samples]`. */
+  /** `input_features` `[batch, mels, frames]`, or `input_values` `[batch, samples]`. */
   readonly input: string;
-  /** The tokens so far, int64 `[batch, length]`. */
+  /** Decoder tokens, int64 `[batch, length]`. */
   readonly tokens: string;
   /** Float `[batch, length, vocabulary]`. */
   readonly logits: string;
 }
 
-/**
- * The ports of a model that writes token by token, as transformers calls them.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph has
- */
+/** The ports, by transformers' names. @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph has */
 export function recognitionPorts(model: TaskModel): RecognitionPorts {
   const input = ['input_features', 'input_values'].find((name) => name in model.inputs);
   const tokens = 'decoder_input_ids';
@@ -39,13 +34,11 @@ export function recognitionPorts(model: TaskModel): RecognitionPorts {
   );
 }
 
-/** Labels with this value do not count. */
 export const IGNORED = -100;
 
 /**
- * The decoder's tokens and the labels, int64 `[batch, length]`: each row is fed what begins a transcript and its labels
- * without the last, so that every position is asked for the next. Shorter rows are fed `pad` at their end, and what is asked
- * for there does not count.
+ * Decoder tokens and labels, int64 `[batch, length]`: tokens are the labels shifted right after `start`. Shorter rows
+ * are padded with `pad`, with ignored labels.
  *
  * @param start the token that begins a transcript
  * @param length labels of each row
@@ -60,20 +53,18 @@ export function labelBatch(
   return { tokens: int64(tokens, dims), labels: int64(labels, dims) };
 }
 
-/** How many labels count. */
+/** Number of labels that are not ignored. */
 export function countLabels({ data }: Tensor): number {
   let count = 0;
   for (const label of data as BigInt64Array) if (Number(label) !== IGNORED) count++;
   return count;
 }
 
-/** Rows of up to so many labels are all padded alike. */
+/** Rows up to this length share one padded length. */
 const SHORT = 64;
 
 /**
- * How many labels the rows of a batch are padded to: as many as the longest of all data has, or half or a quarter of that …
- * where these are long. A graph for training is built for the shapes of a batch, and built again for others, which takes longer
- * than a few labels that do not count.
+ * The padded length of labels: the longest's, or a half, a quarter … of it, since a training graph is built per shape.
  */
 export function labelLength(longestOfBatch: number, longestOfAll: number): number {
   let length = longestOfAll;
@@ -81,13 +72,9 @@ export function labelLength(longestOfBatch: number, longestOfAll: number): numbe
   return Math.max(length, longestOfBatch);
 }
 
-/** Metrics of {@link TeacherForcedMetrics}. */
 export type TeacherForcedScores = MetricsNamed<'loss' | 'tokenAccuracy'>;
 
-/**
- * Mean cross-entropy of the labels, and the share of them that the best score names. Each token is asked for after the true
- * ones before it, so this takes one pass; error rates of text that the model writes by itself take many.
- */
+/** Teacher-forced cross-entropy and accuracy of labels, in one pass instead of generated text. */
 export class TeacherForcedMetrics implements MetricCollector<TeacherForcedScores> {
   readonly #logits: string;
   #loss = 0;

@@ -1,4 +1,4 @@
-/** @file Teaches and tests models that write what they hear. */
+/** @file The task `speech-recognition`. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -13,7 +13,7 @@ import {
 import { defined } from '@onnx-lora/sdk/data';
 import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { waveAugmentSetting } from '../../augment/augmentWave.ts';
-import { speechDataSettings } from '../../data/dataSettings.ts';
+import { speechDataSettings } from '../../data/manifest.ts';
 import type { SpeechSource } from '../../data/speechRecord.ts';
 import type { ContextSeconds } from '../../features/audioContext.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
@@ -23,7 +23,7 @@ import { readGenerationConfig } from '../../generation/generationConfig.ts';
 import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';
 import { isCtc } from '../ctc/ctcPorts.ts';
 import { ctcRecognition, type CtcRecognitionOptions } from '../ctc/ctcRecognition.ts';
-import { isEnglish, scoringNormaliser, type ScoringOptions } from '../scoring.ts';
+import { isEnglish, scoringNormaliser, type ScoringOptions } from '../../text/normalise/englishNormaliser.ts';
 import {
   type AudioTask,
   audioTask,
@@ -33,30 +33,29 @@ import {
 } from '../audioTask.ts';
 import { recognitionPorts, type TeacherForcedScores } from './recognitionBatch.ts';
 import { trainingContext } from './trainingContext.ts';
-import { transcriptLabels, type TranscriptOptions } from './transcriptLabels.ts';
+import { transcriptLabels, type TranscriptOptions, usableRecords } from './transcriptLabels.ts';
 import { transcriptionPredictor } from './transcriptionPredictor.ts';
 import { Transcriptions } from './transcriptions.ts';
-import { usableRecords } from './usableRecords.ts';
 import { type RecognitionExample, writtenTask } from './writtenTask.ts';
 
 /** Options of {@link speechRecognition}. */
 export interface SpeechRecognitionOptions extends AudioTrainingOptions, TranscriptOptions, ScoringOptions {
   /**
-   * Seconds from the beginning of a clip that a model with a fixed window hears, with little of the silence behind. Whisper's
-   * window is 30 s, of which it computes the silence as dearly as the speech. By `auto`, the default, training hears as many as
-   * the longest clip has; by `full` the whole window. The adapter notes them, and clips that fit are heard so.
+   * Audio context in training: seconds from the beginning of a clip, with some silence, of a model with a fixed window.
+   * Whisper's window is 30 s and silence costs as much as speech. `auto`, the default, takes the longest clip's
+   * duration; `full` the whole window. The adapter notes the context and uses it for clips that fit.
    *
-   * `evaluate` measures an adapter with what it notes, or with what is set here, and the base with the whole window.
+   * `evaluate` uses an adapter's noted context, or this option, and the whole window for the base.
    */
   readonly contextSeconds?: ContextSeconds | undefined;
-  /** For models that write a character for each frame: as {@link CtcRecognitionOptions} has it. */
+  /** For CTC models: see {@link CtcRecognitionOptions}. */
   readonly head?: CtcRecognitionOptions['head'];
 }
 
-/** What is measured of transcripts: error rates of words and of characters. */
+/** Error rates of words and of characters. */
 export type RecognitionScores = MetricsNamed<'wer' | 'cer'>;
 
-/** Options of the task, and of how transcripts are written. */
+/** Options of the task and of its transcripts. */
 export type SpeechRecognitionTaskOptions = SpeechRecognitionOptions & Pick<TranscribeOptions, 'timestamps' | 'beams'>;
 
 const settings = settingsOf<SpeechRecognitionTaskOptions>({
@@ -102,13 +101,12 @@ const settings = settingsOf<SpeechRecognitionTaskOptions>({
 });
 
 /**
- * Speech recognition. `data` has recordings with transcripts. The model's folder needs `preprocessor_config.json`, the
+ * Speech recognition. `data` are recordings with transcripts. The model's folder needs `preprocessor_config.json`, the
  * tokenizer's files and `config.json`.
  *
- * Models with a decoder, such as Whisper, write token by token. Training minimises the cross-entropy of the transcripts'
- * tokens. `evaluate` has the model write by itself, and gives the word and the character error rate (`wer`, `cer`; 0.25 is
- * 25 %); during training, loss and accuracy of single tokens are measured, which takes one pass. Models that write a character
- * for each frame, such as wav2vec2, are trained by {@link ctcRecognition}.
+ * Encoder-decoder models such as Whisper are trained on the cross-entropy of transcript tokens. `evaluate` generates
+ * text and gives the word and character error rates (`wer`, `cer`; 0.25 is 25 %); during training, loss and token
+ * accuracy are measured, which takes one pass. CTC models such as wav2vec2 are trained by {@link ctcRecognition}.
  *
  * @example
  * ```ts
@@ -128,15 +126,14 @@ export function speechRecognition(
   });
 }
 
-/** What the adapter is called that answers where none is chosen. */
 const ADAPTER = 'adapter';
 
-/** The task `speech-recognition`, which answers with transcripts of recordings that nobody has transcribed. */
+/** The task `speech-recognition`, which predicts transcripts. */
 export const speechRecognitionTask: AudioTask = audioTask({
   name: 'speech-recognition',
   description: 'What is said; the data is recordings with their transcripts.',
   settings,
-  // Those of PEFT's example for Whisper: a step on eight clips teaches as much as one on thirty-two, and takes a quarter.
+  // PEFT's example for Whisper: a step on eight clips teaches as much as one on thirty-two, at a quarter of the time.
   defaults: { batchSize: 8, warmupSteps: 0.1 },
   input: { streams: true },
   task: speechRecognition,
@@ -210,10 +207,7 @@ function folderOf({ folder, name }: TaskModel): string {
   );
 }
 
-/**
- * The extractor, which refuses what lasts longer than the model hears at once: a transcript would go on where the sound that
- * goes with it is cut off.
- */
+/** Wraps the extractor to reject clips beyond the model's window, whose transcripts would exceed the sound. */
 function withinWindow(extractor: FeatureExtractor): FeatureExtractor {
   const { maxSamples = Infinity, sampleRate } = extractor;
   return {

@@ -1,39 +1,31 @@
-/** @file Transcripts as a model is taught them: the tokens that it shall write. */
+/** @file Token ids of transcripts, and the recordings that can be trained on. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
+import { statedSeconds } from '../../data/clipLengths.ts';
 import type { SpeechRecord } from '../../data/speechRecord.ts';
-import type { GenerationConfig } from '../../generation/generationConfig.ts';
-import { promptOf } from '../../generation/prompt.ts';
+import { type GenerationConfig, promptOf } from '../../generation/generationConfig.ts';
 import type { SpeechTokenizer } from '../../text/subwordTokenizer.ts';
 
-/** What the transcripts are, where the data does not say it. */
+/** Language and task of transcripts, if the data do not say. */
 export interface TranscriptOptions {
-  /** What is spoken: `es`. The data's own column goes before it. Models of one language pass it over. */
+  /** The language, `es`. The data's own column has precedence; ignored by models of one language. */
   readonly language?: string | undefined;
-  /** Whether transcripts are in the language that is spoken (`transcribe`, the default), or in English (`translate`). */
+  /** Transcripts in the spoken language (`transcribe`, the default) or in English (`translate`). */
   readonly task?: 'transcribe' | 'translate' | undefined;
 }
 
-/** Makes labels. */
 export interface TranscriptLabels {
-  /** What the decoder is fed first. */
   readonly start: number;
-  /** What shorter rows of a batch are filled up with. */
   readonly pad: number;
-  /** How many labels the model has positions for. */
   readonly longest: number;
-  /**
-   * Labels of a record: what follows the start of the prompt, the text, the end.
-   *
-   * @throws OnnxLoraError `DATA_INVALID` for a record without transcript, or in a language that the model does not know
-   */
+  /** The prompt after the start, the text, the end. @throws OnnxLoraError `DATA_INVALID` for its text or language */
   labelsOf(record: SpeechRecord): readonly number[];
 }
 
 /**
- * Labels as transformers' tokenizers make them for Whisper, without times: `<|es|><|transcribe|><|notimestamps|> texto<|endoftext|>`,
- * and for a model of one language `<|notimestamps|> text<|endoftext|>`. As in what Whisper was trained on, a space goes before
- * the text; not where it would be a token of its own, as before Chinese, since a model is kept from beginning with that.
+ * Labels as of transformers' Whisper tokenizers, without times: `<|es|><|transcribe|><|notimestamps|>
+ * texto<|endoftext|>`, or `<|notimestamps|> text<|endoftext|>` for a model of one language. A space precedes the text,
+ * as in Whisper's training data, unless it would be its own token, as in Chinese, which the model may not begin with.
  */
 export function transcriptLabels(
   config: GenerationConfig,
@@ -75,7 +67,7 @@ function promptFor(config: GenerationConfig, { language, task }: TranscriptOptio
   }
   try {
     return promptOf(config, {
-      // A model of one language is taught another under the same tokens.
+      // A model of one language learns another under the same tokens.
       ...(isMultilingual && language !== undefined ? { language } : {}),
       ...(task === undefined ? {} : { task }),
       timestamps: false,
@@ -84,4 +76,55 @@ function promptFor(config: GenerationConfig, { language, task }: TranscriptOptio
     if (!(cause instanceof OnnxLoraError)) throw cause;
     throw new OnnxLoraError('DATA_INVALID', `${where}: ${cause.message}`, { cause });
   }
+}
+
+export interface UsableRecords {
+  readonly records: readonly SpeechRecord[];
+  readonly targets: readonly (readonly number[])[];
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Drops records without a transcript, with too many tokens for the model's positions, or with a known duration beyond
+ * the model's window, whose text exceeds the sound.
+ *
+ * @param seconds the model's window
+ * @throws OnnxLoraError `DATA_INVALID` if nothing is left; as `labelsOf`
+ */
+export function usableRecords(
+  all: readonly SpeechRecord[],
+  labels: TranscriptLabels,
+  seconds: number = Infinity,
+): UsableRecords {
+  const records: SpeechRecord[] = [];
+  const targets: (readonly number[])[] = [];
+  const silent: SpeechRecord[] = [];
+  const wordy: SpeechRecord[] = [];
+  const long: SpeechRecord[] = [];
+  for (const record of all) {
+    if ((record.text ?? '').trim() === '') silent.push(record);
+    else if ((statedSeconds(record) ?? 0) > seconds) long.push(record);
+    else {
+      const own = labels.labelsOf(record);
+      if (own.length > labels.longest) wordy.push(record);
+      else {
+        records.push(record);
+        targets.push(own);
+      }
+    }
+  }
+  const warning = (left: readonly SpeechRecord[], why: string): string[] =>
+    left.length === 0 ? [] : [`${left.length} of ${all.length} recordings ${why}, such as ${left[0]!.where}`];
+  const reasons = [
+    ...warning(silent, 'have no transcript'),
+    ...warning(wordy, `have a transcript of more than the ${labels.longest} tokens that the model can write`),
+    ...warning(long, `last longer than the ${seconds} s that the model hears at once`),
+  ];
+  if (records.length === 0 && all.length > 0) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `There is nothing to learn from: ${reasons.join('; ')}. Name the column that holds the transcripts (columns: { text: … }; --set columns.text=…), and cut long recordings into utterances.`,
+    );
+  }
+  return { records, targets, warnings: reasons.map((reason) => `${reason}: left out.`) };
 }

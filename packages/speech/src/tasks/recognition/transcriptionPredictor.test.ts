@@ -7,7 +7,7 @@ import type { Prediction } from '@onnx-lora/sdk/tasks';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { monoStreamAt } from '../../audio/audio.ts';
 import { AudioFileReader } from '../../audio/audioFileReader.ts';
-import { toWave } from '../../audio/wave.ts';
+import { toWave } from '../../audio/formats/wav.ts';
 import type { Transcriber, TranscribeOptions } from '../../generation/transcriber.ts';
 import { transcriptionPredictor } from './transcriptionPredictor.ts';
 

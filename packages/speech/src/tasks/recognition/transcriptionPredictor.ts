@@ -1,29 +1,27 @@
-/** @file Transcripts of recordings that nobody has transcribed: short and long ones, and what streams in. */
+/** @file The predictor of transcripts for short and long recordings and streams. */
 
+import { defined } from '@onnx-lora/sdk/data';
 import { type Answer, chosenAdapter, type Predictor, type Source, sourcesOf } from '@onnx-lora/sdk/tasks';
 import { type AudioReader, monoStreamAt } from '../../audio/audio.ts';
+import { joinPieces } from '../../audio/audioFileReader.ts';
 import { joinTexts } from '../../generation/longform/windows.ts';
 import type { Transcriber, TranscribeOptions, Transcript, TranscriptSegment } from '../../generation/transcriber.ts';
 
-/** What answers. */
 export interface TranscriptionPredictorParts {
   readonly transcriber: Transcriber;
   readonly reader: AudioReader;
-  /** How all of them are transcribed. */
   readonly request: Omit<TranscribeOptions, 'adapter'>;
-  /** The adapter where none is chosen; the base by default. */
+  /** The default adapter; the base by default. */
   readonly adapter?: string | null;
-  /** Names of the adapters that may be chosen. */
   readonly adapters?: readonly string[];
 }
 
-/** One try, of which is known whether it is silence: a second one would take as long again for all of a batch. */
+/** A single attempt; a second would double the time of a whole batch. */
 const temperatures = [0];
 
-/** Clips are held in memory until their batch is full, so that one that a model of no window hears at once must end somewhere. */
+/** Longest clip in a batch of a model without a window, since batches are held in memory. */
 const MOST_SECONDS = 30;
 
-/** A recording that is heard at once. */
 interface Clip {
   readonly source: number;
   readonly adapter: string | null;
@@ -31,8 +29,7 @@ interface Clip {
 }
 
 /**
- * Answers with `{ text, language?, segments? }`. Recordings that the model hears at once are transcribed in batches; what is
- * longer, segment by segment, which are the parts of its answer, and is never held whole. A stream is one or the other, too.
+ * Predicts `{ text, language?, segments? }`: one window in batches, longer recordings by segments with constant memory.
  */
 export function transcriptionPredictor({
   transcriber,
@@ -65,7 +62,8 @@ export function transcriptionPredictor({
       const heard = await transcriber.transcribeClips(batch.map(({ samples }) => samples), asked); // prettier-ignore
       for (const [i, { source }] of batch.entries()) {
         if (parts) for (const segment of heard[i]!.segments ?? []) yield partOf(source, segment);
-        yield { source, prediction: predictionOf(heard[i]!) };
+        const { text, language, segments } = heard[i]!;
+        yield { source, prediction: { text, ...defined({ language, segments }) } };
       }
     };
     const long = async function* (source: number, recording: Source, chosen: string | null): AsyncGenerator<Answer> {
@@ -77,7 +75,7 @@ export function transcriptionPredictor({
       }
       const language = segments[0]?.language;
       const text = joinTexts(segments.map((segment) => segment.text), language); // prettier-ignore
-      yield { source, prediction: predictionOf({ text, language, segments: wantsTimes ? segments : undefined }) };
+      yield { source, prediction: { text, ...defined({ language, segments: wantsTimes ? segments : undefined }) } };
     };
     let number = -1;
     for await (const asked of sourcesOf(sources)) {
@@ -106,22 +104,12 @@ export function transcriptionPredictor({
   return { adapters, predict, release, [Symbol.asyncDispose]: release };
 }
 
-/** The words of a recording; `language` and `segments` where the model tells them. */
+/** The text of a recording; `language` and `segments` if the model provides them. */
 export type TranscriptPrediction = Readonly<
   Pick<Transcript, 'text'> & Partial<Pick<Transcript, 'language' | 'segments'>>
 >;
 
-function predictionOf({
-  text,
-  language,
-  segments,
-}: Pick<Transcript, 'text'> & {
-  readonly [Key in 'language' | 'segments']?: Transcript[Key] | undefined;
-}): TranscriptPrediction {
-  return { text, ...(language === undefined ? {} : { language }), ...(segments ? { segments } : {}) };
-}
-
-/** A stream that may be read twice from its beginning. What the first reader took is held until the second one has it. */
+/** A stream that can be read twice; the first reader's data are buffered for the second. */
 function readTwice(stream: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
   const held: Uint8Array[] = [];
   const rest = stream[Symbol.asyncIterator]();
@@ -143,7 +131,7 @@ function readTwice(stream: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>
   };
 }
 
-/** The samples of a recording of at most so many; of a longer one no more is decoded than tells that it is. */
+/** The samples of a short recording; undefined as soon as it exceeds the limit. */
 async function shortClip(
   reader: AudioReader,
   source: Source,
@@ -157,11 +145,10 @@ async function shortClip(
     if (length > most) return undefined;
     pieces.push(piece);
   }
-  const clip = new Float32Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    clip.set(piece, at);
-    at += piece.length;
-  }
-  return clip;
+  return (
+    joinPieces(
+      pieces.map((piece) => [piece]),
+      length,
+    )[0] ?? new Float32Array(0)
+  );
 }

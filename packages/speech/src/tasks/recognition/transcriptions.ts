@@ -1,4 +1,4 @@
-/** @file What a model writes of the recordings that it is measured on, heard once for each adapter. */
+/** @file Transcripts of the evaluation set, cached per adapter. */
 
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import type { MeasureRequest } from '@onnx-lora/sdk/tasks';
@@ -11,29 +11,28 @@ import type { Transcriber } from '../../generation/transcriber.ts';
 import type { SpeechTokenizer } from '../../text/subwordTokenizer.ts';
 import type { TranscriptOptions } from './transcriptLabels.ts';
 
-/** What is transcribed, and how. */
 export interface TranscriptionParts extends TranscriptOptions {
   readonly records: readonly SpeechRecord[];
   readonly reader: AudioReader;
   readonly extractor: FeatureExtractor;
   readonly tokenizer: SpeechTokenizer;
-  /** How much of the window is heard with an adapter, whatever that notes; `auto` is what it notes. */
+  /** The context with an adapter; `auto` is what it notes. */
   readonly context: ContextSeconds;
-  /** Whether the model is told which language it hears. */
+  /** True if the model gets a language token. */
   readonly isMultilingual: boolean;
 }
 
-/** How a request for transcripts is answered; the parts of a {@link MeasureRequest} that matter. */
+/** The relevant parts of a {@link MeasureRequest}. */
 export type TranscriptionRequest = Pick<
   MeasureRequest,
   'model' | 'adapter' | 'options' | 'batchSize' | 'limit' | 'examples' | 'onBadSample' | 'onBatch'
 >;
 
-/** More at once makes nothing faster, and each clip takes tens of megabytes. */
+/** Larger batches are no faster, and a clip takes tens of megabytes. */
 const MOST_AT_ONCE = 16;
 const ADAPTER = 'adapter';
 
-/** Transcripts of the same recordings with several adapters; each is made once. */
+/** Transcripts of the same recordings, made once per adapter. */
 export class Transcriptions {
   readonly #parts: TranscriptionParts;
   readonly #base: (string | undefined)[] = [];
@@ -44,10 +43,10 @@ export class Transcriptions {
   }
 
   /**
-   * A text for each of the first `limit` records, or of those that `examples` names, by their numbers; undefined for those that
-   * could not be read and were left out, and for those that were not asked for.
+   * Texts of the first `limit` records, or of the indices in `examples`; undefined for unreadable or other records.
    *
-   * @throws OnnxLoraError as `openTranscriber`; `DATA_INVALID` for a recording that cannot be read, unless `onBadSample` takes it
+   * @throws OnnxLoraError as `openTranscriber`; `DATA_INVALID` for an unreadable recording, unless `onBadSample`
+   *   handles it
    */
   async of(request: TranscriptionRequest): Promise<readonly (string | undefined)[]> {
     const { model, adapter, options, limit = Infinity, examples } = request;
@@ -57,7 +56,7 @@ export class Transcriptions {
     const missing = this.#inOrder([...wanted]).filter((index) => !(index in known));
     if (missing.length > 0) {
       const adapters = adapter ? { [ADAPTER]: adapter } : {};
-      // What is trained with a part of the window is compared with what the base makes of the whole.
+      // The base is compared with its whole window.
       const contextSeconds = adapter ? context : 'auto';
       const own = { reader, extractor, tokenizer, contextSeconds };
       const transcriber = await openTranscriber(model, { ...options, adapters, ...own });
@@ -106,7 +105,7 @@ export class Transcriptions {
     }
   }
 
-  /** Records of one language, and those of about one length together: a batch is decoded until its longest text ends. */
+  /** Sorts by language and length, since a batch is decoded until its longest text ends. */
   #inOrder(indices: number[]): number[] {
     const key = (index: number): string => this.#languageOf(index) ?? '';
     const length = (index: number): number => this.#parts.records[index]!.text?.length ?? 0;
@@ -128,7 +127,6 @@ export class Transcriptions {
     return isMultilingual ? (records[index]!.language ?? language) : undefined;
   }
 
-  /** Samples by index of the record. */
   async #load(
     batch: readonly number[],
     onBadSample: TranscriptionRequest['onBadSample'],
@@ -155,7 +153,6 @@ export class Transcriptions {
     );
   }
 
-  /** The sound of a record, at the rate of the model. */
   async samplesOf(index: number): Promise<Float32Array> {
     const { records, reader, extractor } = this.#parts;
     const { audio, span, where } = records[index]!;
@@ -168,7 +165,7 @@ export class Transcriptions {
   }
 }
 
-/** What is done ahead of time fails when it is asked for, and not before. */
+/** Defers the error of prefetched work until it is requested. */
 function settled<Value>(promise: Promise<Value>): Promise<() => Value> {
   return promise.then(
     (value) => () => value,

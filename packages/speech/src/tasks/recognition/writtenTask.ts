@@ -1,4 +1,4 @@
-/** @file The task of a model that writes what it hears, from its data and all that reads them. */
+/** @file The recognition task of encoder-decoder models. */
 
 import {
   type Batch,
@@ -28,12 +28,10 @@ import {
 import type { TranscriptLabels } from './transcriptLabels.ts';
 import type { Transcriptions } from './transcriptions.ts';
 
-/** An utterance and the tokens of its transcript. */
 export type RecognitionExample = SpeechExample<readonly number[]>;
 
 type RecognitionDataset = SpeechDataset<readonly number[]>;
 
-/** What the task is made of. */
 export interface WrittenTaskParts {
   readonly model: TaskModel;
   readonly ports: RecognitionPorts;
@@ -41,21 +39,19 @@ export interface WrittenTaskParts {
   readonly inputSizes?: PreparedTask['inputSizes'];
   readonly tokenizer: SpeechTokenizer;
   readonly labels: TranscriptLabels;
-  /** How many labels the longest transcript has. */
   readonly longest: number;
   readonly train: RecognitionDataset;
   readonly validation: RecognitionDataset | undefined;
   readonly warnings: readonly string[];
   readonly alsoFits: PreparedTask['alsoFits'];
-  /** Of the records that are measured on. */
   readonly transcriptions: Transcriptions;
   readonly normalise: TextNormaliser;
 }
 
-/** Samples that waveforms are padded to a multiple of, in seconds, so that few graphs are built for training. */
+/** Waveforms are padded to multiples of this, in seconds, so that few training graphs are built. */
 const PADDED_SECONDS = 0.5;
 
-/** The task. */
+/** Makes the task. */
 export function writtenTask(
   parts: WrittenTaskParts,
 ): PreparedTask<RecognitionExample, MetricsNamed<'wer' | 'cer'>, TeacherForcedScores> {
@@ -75,7 +71,7 @@ export function writtenTask(
     measure: async (request) => {
       const heard = await transcriptions.of(request);
       const read = [...heard.keys()].filter((i) => heard[i] !== undefined);
-      // What measures tells why nothing could be read.
+      // The collector reports why nothing could be read.
       if (read.length === 0) return { metrics: { wer: NaN, cer: NaN }, ...(request.examples ? { examples: 0 } : {}) };
       const counter = new ErrorCounter(normalise);
       for (const i of read) counter.add(records[i]!.text!, heard[i]!);
@@ -104,13 +100,12 @@ function batchOf(
   return { inputs: { ...feeds, [ports.tokens]: tokens }, targets: { labels } };
 }
 
-/** What is heard before and after, with sound to be played. */
 async function reportOf(
   { model, adapter, options, batchSize }: ReportRequest,
   { transcriptions, normalise, extractor }: WrittenTaskParts,
   { records }: RecognitionDataset,
 ): Promise<readonly ReportSection[]> {
-  // What cannot be read has been told when it was measured.
+  // Unreadable recordings were reported when measured.
   const request = { model, options, batchSize, onBadSample: () => undefined };
   const before = await transcriptions.of(request);
   const after = await transcriptions.of({ ...request, adapter });

@@ -1,30 +1,30 @@
-/** @file Texts of any language without case, marks and signs. */
+/** @file Whisper's basic text normaliser, for any language. */
 
-/** What Python calls white space, for character classes. */
+/** Python's white space, for character classes. */
 export const space: string = String.raw`\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000`;
 
-/** A place between a character of a word and one that is none; JavaScript's own `\b` knows ASCII alone. */
+/** A word boundary for Unicode; JavaScript's `\b` is ASCII only. */
 export const edge: string = String.raw`(?:(?<=[\p{L}\p{N}_])(?![\p{L}\p{N}_])|(?<![\p{L}\p{N}_])(?=[\p{L}\p{N}_]))`;
 
 const spaces = new RegExp(`[${space}]+`, 'gu');
 
-/** One space for each run of white space. */
+/** Collapses white space. */
 export function singleSpaced(text: string): string {
   return text.replace(spaces, ' ');
 }
 
-/** What stands in brackets is not said: `[laughter]`, `<unk>`, `(applause)`. */
+/** Removes brackets and their content, which is not speech: `[laughter]`, `<unk>`, `(applause)`. */
 export function withoutBrackets(text: string): string {
   return without(without(text, /[<[][^>\]]*[>\]]/gu, '>]'), /\([^)]+?\)/gu, ')');
 }
 
-/** Behind the last closing bracket nothing is looked for, so that many open ones take no time that grows with their square. */
+/** Stops at the last closing bracket, to avoid quadratic time for many open ones. */
 function without(text: string, bracketed: RegExp, closing: string): string {
   const end = Math.max(...Array.from(closing, (bracket) => text.lastIndexOf(bracket))) + 1;
   return text.slice(0, end).replace(bracketed, '') + text.slice(end);
 }
 
-/** Letters with a stroke or of two letters, which decomposition leaves whole. */
+/** Letters with a stroke, and ligatures, which Unicode does not decompose. */
 const plain: ReadonlyMap<string, string> = new Map(
   Object.entries({
     œ: 'oe',
@@ -46,16 +46,12 @@ const plain: ReadonlyMap<string, string> = new Map(
   }),
 );
 
-/** A space for each mark, symbol and punctuation; letters keep their diacritics where they are one character with them. */
+/** Replaces marks, symbols and punctuation by spaces; composed diacritics stay. */
 function withoutSymbols(text: string): string {
   return text.normalize('NFKC').replace(/[\p{M}\p{S}\p{P}]/gu, ' ');
 }
 
-/**
- * Letters without diacritics, and a space for each other mark, symbol and punctuation.
- *
- * @param keep symbols that stay
- */
+/** Removes diacritics, and replaces other marks and symbols by spaces, except those in `keep`. */
 export function withoutDiacritics(text: string, keep = ''): string {
   return text.normalize('NFKD').replace(/[\p{M}\p{S}\p{P}œŒøØæÆßẞđĐðÐþÞłŁ]/gu, (character) => {
     if (keep.includes(character)) return character;
@@ -63,22 +59,22 @@ export function withoutDiacritics(text: string, keep = ''): string {
   });
 }
 
-/** Makes texts alike that say the same, before they are compared. */
+/** Normalises a text before comparison. */
 export type TextNormaliser = (text: string) => string;
 
-/** What {@link basicNormaliser} takes away. */
+/** Options of {@link basicNormaliser}. */
 export interface BasicNormaliserOptions {
-  /** Whether `é` and `e` are one; false by default. */
+  /** Treats `é` as `e`; false by default. */
   readonly removeDiacritics?: boolean;
-  /** Whether each character is a word of its own, for languages that put no spaces; false by default. */
+  /** Treats each character as a word, for languages without spaces; false by default. */
   readonly splitLetters?: boolean;
 }
 
 const characters = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 
 /**
- * Lower case without punctuation, symbols and what stands in brackets: the same as Whisper's `BasicTextNormalizer`. White
- * space at the ends stays, as there; the error rates do not count it.
+ * Whisper's `BasicTextNormalizer`: lower case without punctuation, symbols and bracketed text. Outer white space stays,
+ * which error rates ignore.
  *
  * @see Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision" (2022), arXiv:2212.04356, appendix C
  */

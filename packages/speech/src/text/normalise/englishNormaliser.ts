@@ -1,7 +1,7 @@
-/** @file The normaliser for English, as Whisper's evaluation has it. */
+/** @file Whisper's English text normaliser, and the choice of a normaliser for error rates. */
 
-import { readFileSync } from 'node:fs';
 import { wordsOf } from '@onnx-lora/sdk/tasks';
+import { readFileSync } from 'node:fs';
 import {
   edge,
   singleSpaced,
@@ -9,10 +9,11 @@ import {
   type TextNormaliser,
   withoutBrackets,
   withoutDiacritics,
+  basicNormaliser,
 } from './basicNormaliser.ts';
 import { englishNumbers } from './englishNumbers.ts';
 
-/** Whole words and what they stand for. A title has a space behind it, for a full stop that follows at once. */
+/** Replacements of whole words. A title gets a trailing space, for an adjacent full stop. */
 const wholeWords: Readonly<Record<string, string>> = {
   "won't": 'will not',
   "can't": 'can not',
@@ -51,7 +52,7 @@ const wholeWords: Readonly<Record<string, string>> = {
   esq: 'esquire ',
 };
 
-/** Ends of words; perfect tenses come before what the same letters say elsewhere. */
+/** Replacements of endings; the perfect tense precedes other meanings of the same letters. */
 const endings: Readonly<Record<string, string>> = {
   "'d been": ' had been',
   "'s been": ' has been',
@@ -69,7 +70,7 @@ const endings: Readonly<Record<string, string>> = {
   "'m": ' am',
 };
 
-// One after the other, since what one writes another may change.
+// In order, since replacements build on each other.
 const replacements: readonly (readonly [RegExp, string])[] = [
   ...Object.entries(wholeWords).map(([word, full]) => [new RegExp(edge + word + edge, 'gu'), full] as const),
   ...Object.entries(endings).map(([ending, full]) => [new RegExp(ending + edge, 'gu'), full] as const),
@@ -78,8 +79,8 @@ const hesitations = new RegExp(`${edge}(?:hmm|mm|mhm|mmm|uh|um)${edge}`, 'gu');
 const spacedApostrophe = new RegExp(`[${space}]+'`, 'gu');
 
 /**
- * English in one form: lower case without punctuation and hesitations, contractions written out, numbers as digits, American
- * spelling. The same as Whisper's `EnglishTextNormalizer`, white space at the ends too; the error rates do not count that.
+ * Whisper's `EnglishTextNormalizer`: lower case without punctuation and hesitations, contractions expanded, numbers as
+ * digits, American spelling. Outer white space stays, which error rates ignore.
  *
  * @see Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision" (2022), arXiv:2212.04356, appendix C
  */
@@ -89,14 +90,14 @@ export const englishNormaliser: TextNormaliser = (text) => {
   said = said.replace(/(\p{Nd}),(\p{Nd})/gu, '$1$2').replace(/\.([^0-9]|$)/gu, ' $1');
   said = englishNumbers(withoutDiacritics(said, '.%$¢€£'));
   said = wordsOf(said).map(americanSpelling).join(' ');
-  // Signs that belong to no number.
+  // Signs without a number.
   return singleSpaced(said.replace(/[.$¢€£]([^0-9])/gu, ' $1').replace(/([^0-9])%/gu, '$1 '));
 };
 
-/** British spellings and their American ones, of Whisper's evaluation. */
+/** British to American spellings, from Whisper's evaluation. */
 let spellings: ReadonlyMap<string, string> | undefined;
 
-/** The American spelling of a word in lower case; other words as they are. */
+/** The American spelling of a lower-case word, or the word itself. */
 function americanSpelling(word: string): string {
   spellings ??= new Map(
     Object.entries(
@@ -107,4 +108,35 @@ function americanSpelling(word: string): string {
     ),
   );
   return spellings.get(word) ?? word;
+}
+
+/** Options of text normalisation. */
+export interface ScoringOptions {
+  /**
+   * Whisper's normalisers: `english` (spelling, numbers, contractions), `basic` (case and punctuation) or `none`. By
+   * default `english` for English or a model of one unnamed language, else `basic`.
+   */
+  readonly normalizer?: 'english' | 'basic' | 'none' | undefined;
+  /** `basic` removes diacritics; false by default. `english` always does. */
+  readonly removeDiacritics?: boolean | undefined;
+}
+
+/** The normaliser of error rates. */
+export function scoringNormaliser(
+  { normalizer, removeDiacritics = false }: ScoringOptions,
+  isEnglish: boolean,
+): TextNormaliser {
+  switch (normalizer ?? (isEnglish ? 'english' : 'basic')) {
+    case 'english':
+      return englishNormaliser;
+    case 'basic':
+      return basicNormaliser({ removeDiacritics });
+    case 'none':
+      return (text) => text.trim();
+  }
+}
+
+/** True for the code or name of English. */
+export function isEnglish(language: string): boolean {
+  return /^en(?:g|glish)?(?:[-_]\w+)?$/i.test(language);
 }

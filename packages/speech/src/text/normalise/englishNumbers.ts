@@ -1,12 +1,12 @@
-/** @file Numbers in English words, as digits. */
+/** @file Converts English number words to digits. */
 
 import { wordsOf } from '@onnx-lora/sdk/tasks';
 import { edge, space } from './basicNormaliser.ts';
 
-/** What a word does to the number that is being read. */
+/** The effect of a word on the current number. */
 type NumberWord =
   | { readonly kind: 'zero' }
-  /** 1 to 19, 20 to 90, 100 and more; with an ending the number is complete: `seconds`, `twentieth`, `millions`. */
+  /** 1 to 19, 20 to 90, 100 and more; an ending completes the number: `seconds`, `twentieth`, `millions`. */
   | { readonly kind: 'ones' | 'tens' | 'multiplier'; readonly value: bigint; readonly ending?: string }
   /** `minus five` → `-5` */
   | { readonly kind: 'sign'; readonly sign: string }
@@ -18,7 +18,6 @@ const ones = ['one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'n
 const tens = ['twenty', 'thirty', 'forty', 'fifty', 'sixty', 'seventy', 'eighty', 'ninety'];
 const thousands = ['thousand', 'million', 'billion', 'trillion', 'quadrillion', 'quintillion', 'sextillion', 'septillion', 'octillion', 'nonillion', 'decillion']; // prettier-ignore
 
-/** Ordinals that are not the cardinal with `th`. */
 const ordinals: Readonly<Record<string, string>> = {
   one: 'first',
   two: 'second',
@@ -28,7 +27,6 @@ const ordinals: Readonly<Record<string, string>> = {
   twelve: 'twelfth',
 };
 
-/** Every word that belongs to a number, by how it is written. */
 const numberWords: ReadonlyMap<string, NumberWord> = new Map(entries());
 
 function* entries(): Generator<[string, NumberWord]> {
@@ -63,7 +61,7 @@ function* entries(): Generator<[string, NumberWord]> {
   for (const word of ['per', 'percent', 'and', 'double', 'triple', 'point'] as const) yield [word, { kind: word }];
 }
 
-/** A cardinal, its plural, and its ordinal with the ending that the ordinal has behind digits. */
+/** A cardinal, its plural, and its ordinal with the ending used after digits. */
 function* forms(
   kind: 'ones' | 'tens' | 'multiplier',
   value: bigint,
@@ -77,11 +75,7 @@ function* forms(
 }
 
 /**
- * Writes spelled numbers with digits, as Whisper's `EnglishNumberNormalizer`: `twenty one` as `21`, `nineteen ninety nine` as
- * `1999`, `one oh one` as `101`, `two and a half million dollars` as `$2500000`, `five percent` as `5%`. A `1` alone is
- * written `one`.
- *
- * @param text in lower case
+ * Whisper's `EnglishNumberNormalizer` on lower case: `two and a half million dollars` becomes `$2500000`, `1` `one`.
  */
 export function englishNumbers(text: string): string {
   return joinedCents(new NumberReader(wordsOf(spacedNumbers(text))).read().join(' '));
@@ -90,7 +84,7 @@ export function englishNumbers(text: string): string {
 const halves = new RegExp(`${edge}and[${space}]+a[${space}]+half${edge}`, 'gu');
 const suffixes = new RegExp(`([0-9])[${space}]+(st|nd|rd|th|s)${edge}`, 'gu');
 
-/** `two and a half` as `two point five`; a space between numbers and letters, but for the endings of ordinals. */
+/** `two and a half` becomes `two point five`; spaces separate numbers and letters, except ordinal endings. */
 function spacedNumbers(text: string): string {
   const segments = text.split(halves);
   const parts = segments.flatMap((segment, i) => {
@@ -110,7 +104,7 @@ const centsAfter = new RegExp(`([€£$])([0-9]+) (?:and )?¢([0-9]{1,2})${edge}
 const centsAlone = new RegExp(`[€£$]0.([0-9]{1,2})${edge}`, 'gu');
 const aloneOne = new RegExp(`${edge}1(s?)${edge}`, 'gu');
 
-/** `$2 and ¢7` as `$2.07`, `$0.50` as `¢50`, `1` as `one`. */
+/** `$2 and ¢7` becomes `$2.07`, `$0.50` `¢50`, and `1` `one`. */
 function joinedCents(text: string): string {
   return text
     .replace(
@@ -127,7 +121,6 @@ function isNumeric(word: string | undefined): word is string {
   return word !== undefined && /^\p{Nd}+(?:\.\p{Nd}+)?$/u.test(word);
 }
 
-/** The number's word, without an ending. */
 function cardinal(word: string | undefined, kind: 'ones' | 'tens' | 'multiplier'): bigint | undefined {
   const found = word === undefined ? undefined : numberWords.get(word);
   return found?.kind === kind && !('ending' in found) ? found.value : undefined;
@@ -146,8 +139,7 @@ function isMultiplier(word: string | undefined): boolean {
 }
 
 /**
- * Reads words in their order. The number so far is a whole number that can still grow by addition (`twenty` `one`), or a
- * string of digits to which more are written (`one` `oh` `one`, `three` `point` `five`).
+ * Reads words; the number grows by addition (`twenty` `one`) or appending (`one` `oh` `one`, `three` `point` `five`).
  */
 class NumberReader {
   readonly #words: readonly string[];
@@ -165,7 +157,7 @@ class NumberReader {
     return this.#written;
   }
 
-  /** Takes word `i`, and says how many of those after it were taken with it. */
+  /** Processes word `i`; returns how many of the next words it consumed. */
   #take(i: number): number {
     const current = this.#words[i]!;
     const isSigned = signs.has(current[0]);
@@ -262,7 +254,7 @@ class NumberReader {
     this.#value = isWhole ? fraction.numerator / fraction.denominator : digits;
   }
 
-  /** The number with ones or tens after it: added where there is room, else written behind. */
+  /** Adds ones or tens to the number where they fit, else appends them. */
   #plus(value: bigint, kind: 'ones' | 'tens', previous: string | undefined): bigint | string {
     const before = this.#value;
     if (before === undefined) return value;
@@ -290,7 +282,7 @@ class NumberReader {
   }
 
   #append(digits: string): void {
-    // A zero that stands in front is not kept.
+    // A leading zero is dropped.
     this.#value = `${this.#value === 0n ? '' : (this.#value ?? '')}${digits}`;
   }
 
@@ -298,7 +290,7 @@ class NumberReader {
     if (ending !== undefined) this.#write(`${this.#value}${ending}`);
   }
 
-  /** Ends the number, and writes a word that is none. */
+  /** Ends the number and writes a plain word. */
   #writeAlone(word: string): void {
     this.#writeValue();
     this.#write(word);
@@ -315,7 +307,7 @@ class NumberReader {
   }
 }
 
-/** The number that digits with at most one point say; undefined where they say none, as in `1.2.3`. */
+/** Parses digits with at most one point; undefined for others, such as `1.2.3`. */
 function fractionOf(digits: string): { numerator: bigint; denominator: bigint } | undefined {
   const match = /^(?=\.?\p{Nd})(\p{Nd}*)(?:\.(\p{Nd}*))?$/u.exec(digits);
   if (!match) return undefined;
@@ -324,7 +316,7 @@ function fractionOf(digits: string): { numerator: bigint; denominator: bigint } 
   return { numerator, denominator: 10n ** BigInt([...decimals].length) };
 }
 
-/** Digits of every script come in tens. */
+/** Unicode digits come in tens. */
 function digitOf(character: string): string {
   const code = character.codePointAt(0)!;
   let below = 0;

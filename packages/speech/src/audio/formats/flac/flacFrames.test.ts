@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { byteCursor } from '../../byteCursor.ts';
-import { flacFrames } from './flacFrames.ts';
+import { flacFrames } from './flac.ts';
 import '../../../../../../test/support/seed.ts';
 
 const file = new Uint8Array(readFileSync(new URL('../../../fixtures/sounds/piped.flac', import.meta.url)));

@@ -1,23 +1,19 @@
-/** @file Decodes MP3 files with mpg123-decoder; the only file that imports it. */
+/** @file The MP3 format, decoded by mpg123-decoder; the only file that imports it. */
 
 import { type ByteCursor, audioInvalid } from '../../byteCursor.ts';
 import { cutPieces, type OpenAudio, optionalPackage, type AudioFormat, withoutLast } from '../audioFormat.ts';
 import { type ChunkDecoder, DAMAGED, decodeChunks } from '../decodeChunks.ts';
-import { mpegFrames, type MpegHeader, mpegHeader, skipTags } from './mpegFrames.ts';
 
-/** A decoder gives its first sample this much later than the encoder's delay says. */
+/** A decoder's own delay in samples, on top of the encoder's. */
 const DECODER_DELAY = 529;
-/** So many frames before a span are decoded too, for a frame builds on the bits and the samples of those before it. */
+/** Frames decoded before a span, since a frame depends on bits and samples of earlier ones. */
 const LEAD_IN = 40;
-/** Frames after which the decoder adds its sums in the same order again; so that a span has the very bits of the whole. */
+/** The decoder's summation order repeats after so many frames; keeps a span bit-equal to the whole. */
 const PERIOD = 8;
-/** Frames that are decoded at a time: a quarter to half of a second. */
+/** Frames per chunk: a quarter to half of a second. */
 const FRAMES = 16;
 
-/**
- * MP3 (MPEG 1, 2 and 2.5, layer III) of constant or variable bit rate. What the encoder put before and after the sound is cut off
- * where its tag tells, so that a file is as long as the recording it was made of.
- */
+/** MP3 (MPEG 1, 2, 2.5, layer III); cuts off the encoder's padding if its tag tells how much. */
 export const mp3: AudioFormat = {
   name: 'MP3',
   fileEndings: ['.mp3'],
@@ -37,7 +33,7 @@ export const mp3: AudioFormat = {
       async *pieces(start, end) {
         const wanted = Math.floor((before + start) / header.samples) - LEAD_IN;
         const skipped = Math.max(0, wanted - (wanted % PERIOD));
-        // The tags and the delay are dealt with here.
+        // Tags and delay are handled here.
         const decoder = new MPEGDecoder({ enableGapless: false });
         const pieces = decodeChunks(
           bytes,
@@ -52,7 +48,7 @@ export const mp3: AudioFormat = {
   },
 };
 
-/** The frames from number `skipped` on, several together. */
+/** Chunks of frames from number `skipped` on. */
 async function* chunks(
   bytes: ByteCursor,
   header: MpegHeader,
@@ -75,32 +71,124 @@ async function* chunks(
   }
 }
 
-/** The first frame of most files holds no sound but this. */
+/** The tag in the first frame of most files, which holds no sound. */
 interface EncoderTag {
-  /** Frames of sound that follow. */
   readonly frames?: number;
-  /** Samples that the encoder added before the sound, and after it. */
+  /** Samples that the encoder added before and after the sound. */
   readonly delay: number;
   readonly padding: number;
 }
 
-/**
- * The tag in a frame; undefined where it is a frame of sound.
- *
- * @see http://gabriel.mp3-tech.org/mp3infotag.html
- */
+/** The encoder's tag; undefined in a frame of sound. @see http://gabriel.mp3-tech.org/mp3infotag.html */
 function encoderTag(frame: Uint8Array, { tagAt }: MpegHeader): EncoderTag | undefined {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   const text = (at: number, length: number): string => Buffer.from(frame.subarray(at, at + length)).toString('latin1');
-  // Fraunhofer's tag has a place of its own; it tells nothing that is needed here.
+  // Fraunhofer's tag has nothing that is needed.
   if (text(36, 4) === 'VBRI') return { delay: 0, padding: 0 };
   if (!['Xing', 'Info'].includes(text(tagAt, 4)) || frame.length < tagAt + 8) return undefined;
   const flags = view.getUint32(tagAt + 4);
-  // Each flag says that a field is there: frames, bytes, a table of contents, the quality.
+  // Each flag announces a field: frames, bytes, table of contents, quality.
   const sizes = [4, 4, 100, 4].map((size, bit) => (flags & (1 << bit) ? size : 0));
   const frames = flags & 1 && frame.length >= tagAt + 12 ? view.getUint32(tagAt + 8) : undefined;
   const lame = tagAt + 8 + sizes.reduce((sum, size) => sum + size, 0);
   const isThere = frame.length >= lame + 24 && /^[A-Z][a-zA-Z]{3}/.test(text(lame, 4));
   const gaps = isThere ? view.getUint32(lame + 20) & 0xff_ffff : 0;
   return { ...(frames !== undefined && { frames }), delay: gaps >> 12, padding: gaps & 0xfff };
+}
+
+export interface MpegHeader {
+  readonly sampleRate: number;
+  readonly channels: 1 | 2;
+  readonly length: number;
+  readonly samples: number;
+  /** Offset of an encoder's tag: the end of the side information. */
+  readonly tagAt: number;
+}
+
+const RATES = [44_100, 48_000, 32_000];
+/** kbit/s by index, for MPEG 1 and for MPEG 2 and 2.5; 0 is "free", which is not supported. */
+const BITRATES = [
+  [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
+  [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
+] as const;
+
+/** Parses a header, if there is one. @see https://www.iso.org/standard/22412.html ISO/IEC 11172-3, 2.4.1.3 */
+export function mpegHeader(bytes: Uint8Array): MpegHeader | undefined {
+  const [a, b, c, d] = bytes;
+  if (a !== 0xff || b === undefined || c === undefined || d === undefined) return undefined;
+  // 11 bits of sync, 2 of version (1 is reserved), 2 of layer (01 is III).
+  if ((b & 0xe6) !== 0xe2) return undefined;
+  const version = (b >> 3) & 3;
+  const rate = RATES[(c >> 2) & 3];
+  if (version === 1 || rate === undefined) return undefined;
+  const isFirst = version === 3;
+  const bitrate = BITRATES[isFirst ? 0 : 1][c >> 4];
+  if (!bitrate) return undefined;
+  const sampleRate = rate / (isFirst ? 1 : version === 2 ? 2 : 4);
+  const samples = isFirst ? 1152 : 576;
+  const channels = d >> 6 === 3 ? 1 : 2;
+  const sideInfo = isFirst ? (channels === 1 ? 17 : 32) : channels === 1 ? 9 : 17;
+  return {
+    sampleRate,
+    channels,
+    length: Math.floor((samples * bitrate * 125) / sampleRate) + ((c >> 1) & 1),
+    samples,
+    tagAt: 4 + sideInfo,
+  };
+}
+
+const TAG_HEAD = 32;
+
+/**
+ * The frames to the end, without tags (ID3, APE) and zeros.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for other data between frames, a truncated last frame, or a change of rate or
+ *   channels
+ */
+export async function* mpegFrames(bytes: ByteCursor, first: MpegHeader): AsyncGenerator<Uint8Array> {
+  for (let number = 1; ; number++) {
+    await skipTags(bytes);
+    const head = await bytes.peek(4);
+    if (head.length === 0) return;
+    const header = mpegHeader(head);
+    if (!header) throw audioInvalid(bytes, `is damaged: what follows frame ${number - 1} is no frame. ${DAMAGED}`);
+    if (header.sampleRate !== first.sampleRate || header.channels !== first.channels) {
+      throw audioInvalid(bytes, `changes its rate or number of channels at frame ${number}. ${DAMAGED}`);
+    }
+    const frame = await bytes.take(header.length);
+    if (frame.length < header.length) throw audioInvalid(bytes, `is cut short in frame ${number}. ${DAMAGED}`);
+    yield frame;
+  }
+}
+
+/** Skips what players skip. */
+export async function skipTags(bytes: ByteCursor): Promise<void> {
+  for (;;) {
+    const head = await bytes.peek(TAG_HEAD);
+    const length = tagLength(head) ?? leadingZeros(head);
+    if (length === 0) return;
+    await bytes.skip(length);
+  }
+}
+
+function tagLength(head: Uint8Array): number | undefined {
+  const text = Buffer.from(head.subarray(0, 8)).toString('latin1');
+  if (text.startsWith('ID3') && head.length >= 10) {
+    // Seven bits a byte; a flag announces a footer of ten more bytes.
+    const size = head.subarray(6, 10).reduce((sum, byte) => sum * 128 + (byte & 0x7f), 0);
+    return 10 + size + (head[5]! & 0x10 ? 10 : 0);
+  }
+  if (text.startsWith('TAG')) return 128;
+  if (text === 'APETAGEX' && head.length === TAG_HEAD) {
+    const view = new DataView(head.buffer, head.byteOffset);
+    const isHeader = (view.getUint32(20, true) & 0x2000_0000) !== 0;
+    // The size counts items and footer; a footer without a header is the rest of a tag.
+    return 32 + (isHeader ? view.getUint32(12, true) : 0);
+  }
+  return undefined;
+}
+
+function leadingZeros(head: Uint8Array): number {
+  const at = head.findIndex((byte) => byte !== 0);
+  return at < 0 ? head.length : at;
 }

@@ -1,23 +1,18 @@
-/** @file Boxes of an MP4 file, and where they say its packets are. */
+/** @file MP4 boxes, and the packet offsets in their tables. */
 
-/** What is in a box, without its header. */
 interface Box {
   readonly type: string;
   readonly body: Uint8Array;
 }
 
-/**
- * The boxes in `bytes`, up to one that is longer than what there is.
- *
- * @see https://www.iso.org/standard/83102.html ISO/IEC 14496-12, 4.2
- */
+/** The boxes in `bytes`, up to a truncated one. @see https://www.iso.org/standard/83102.html ISO/IEC 14496-12, 4.2 */
 function* boxesIn(bytes: Uint8Array): Generator<Box> {
   for (let at = 0; at + 8 <= bytes.length;) {
     const view = viewOf(bytes.subarray(at));
     const short = view.getUint32(0);
     const header = short === 1 ? 16 : 8;
     if (at + header > bytes.length) return;
-    // 0 goes to the end; 1 says that 64 bits follow.
+    // 0 extends to the end; 1 announces 64 bits.
     const length = short === 0 ? bytes.length - at : short === 1 ? Number(view.getBigUint64(8)) : short;
     if (length < header || at + length > bytes.length) return;
     const type = Buffer.from(bytes.subarray(at + 4, at + 8)).toString('latin1');
@@ -26,36 +21,30 @@ function* boxesIn(bytes: Uint8Array): Generator<Box> {
   }
 }
 
-/** The body of the first box that `path` leads to, from outside to inside. */
+/** The body of the first box at `path`, outermost name first. */
 export function boxAt(bytes: Uint8Array, ...path: readonly string[]): Uint8Array | undefined {
   let body: Uint8Array | undefined = bytes;
   for (const type of path) body = body && firstBox(body, (box) => box.type === type)?.body;
   return body;
 }
 
-/** The first box that is wanted; those before it, of which a stranger's file may have millions, are not kept. */
+/** The first wanted box. A stream, since an untrusted file may have millions of boxes. */
 export function firstBox(bytes: Uint8Array, isWanted: (box: Box) => boolean): Box | undefined {
   for (const box of boxesIn(bytes)) if (isWanted(box)) return box;
   return undefined;
 }
 
-/** The same bytes as numbers. */
+/** A DataView of the same bytes. */
 export function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
   return new DataView(buffer, byteOffset, byteLength);
 }
 
-/** Place and length in the file. */
 type PacketPlace = readonly [at: number, length: number];
 
-/** A day at 48 kHz. A stranger's table may claim a packet for each byte of the file, and places take a hundred times as much. */
+/** A day at 48 kHz. An untrusted table may claim a packet for each byte of the file, at a hundred times the memory. */
 const MOST_PACKETS = 2 ** 22;
 
-/**
- * The places by the tables of `stbl`, of which none is believed to be longer than it is, nor a packet to lie elsewhere than in the
- * `size` bytes of the file.
- *
- * @throws RangeError where the tables contradict themselves or the file
- */
+/** Packet offsets from the tables of `stbl`. @throws RangeError if tables contradict each other or the file's `size` */
 export function packetPlaces(stbl: Uint8Array, size: number): PacketPlace[] {
   const lengths = packetLengths(table(stbl, 'stsz'), size);
   const chunks = chunkPlaces(stbl);
@@ -64,7 +53,7 @@ export function packetPlaces(stbl: Uint8Array, size: number): PacketPlace[] {
   const places: PacketPlace[] = [];
   let run = -1;
   for (let chunk = 0; chunk < chunks.length && places.length < lengths.length; chunk++) {
-    // Each run says from which chunk on, counted from 1, so many packets are in a chunk.
+    // Each run gives the packets per chunk from a chunk on, counted from 1.
     while (run + 1 < count && runs.getUint32(8 + 12 * (run + 1)) <= chunk + 1) run++;
     if (run < 0) throw new RangeError('its first chunk is missing');
     const last = Math.min(lengths.length, places.length + runs.getUint32(12 + 12 * run));
@@ -80,7 +69,7 @@ export function packetPlaces(stbl: Uint8Array, size: number): PacketPlace[] {
   return places;
 }
 
-/** How long all packets take together, in units of the track, and how many there are. */
+/** Number of packets and their total duration in units of the track. */
 export function packetTimes(stbl: Uint8Array): { count: number; duration: number } {
   const times = viewOf(table(stbl, 'stts'));
   let [count, duration] = [0, 0];
@@ -117,7 +106,7 @@ function table(stbl: Uint8Array, name: string): Uint8Array {
   return body;
 }
 
-/** How many entries of `bytes` bytes the table has, whose count is at `at`. */
+/** Number of entries of `bytes` bytes in a table with its count at `at`. */
 function entries(view: DataView, at: number, bytes: number): number {
   const count = view.getUint32(at);
   if (at + 4 + count * bytes > view.byteLength) throw new RangeError(`a table of ${count} entries does not fit`);

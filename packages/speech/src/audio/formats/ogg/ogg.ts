@@ -1,9 +1,8 @@
-/** @file Ogg files, whatever is in them. */
+/** @file The Ogg format: Opus, Vorbis and FLAC. */
 
 import { audioInvalid, type ByteCursor } from '../../byteCursor.ts';
 import { DAMAGED, decodeChunks } from '../decodeChunks.ts';
-import { openFlac, streamInfo } from '../flac/flac.ts';
-import { type FlacFrame, flacFrameSamples } from '../flac/flacFrames.ts';
+import { openFlac, streamInfo, type FlacFrame, flacFrameSamples } from '../flac/flac.ts';
 import { type AudioFormat, cutPieces, type OpenAudio, optionalPackage } from '../audioFormat.ts';
 import { oggPackets, oggPages } from './oggPages.ts';
 import { openOpus } from './opus.ts';
@@ -11,9 +10,9 @@ import { openOpus } from './opus.ts';
 const MAX_CHANNELS = 8;
 
 /**
- * Opens an Ogg file whose first packet is `head`, at whose first page `bytes` stands.
+ * Opens Ogg Vorbis, given the first packet `head`; `bytes` is at the first page.
  *
- * @throws OnnxLoraError `DATA_INVALID` when the header says nonsense, or the decoder is not installed
+ * @throws OnnxLoraError `DATA_INVALID` for an invalid header, or if the decoder is not installed
  * @see https://xiph.org/vorbis/doc/Vorbis_I_spec.html section 4.2.2
  */
 async function openVorbis(bytes: ByteCursor, head: Uint8Array): Promise<OpenAudio> {
@@ -53,7 +52,7 @@ async function openVorbis(bytes: ByteCursor, head: Uint8Array): Promise<OpenAudi
           frames += piece[0]!.length;
           yield piece;
         }
-        // A recording of a broadcast begins with another count than 0, so its first page says nothing.
+        // A recorded broadcast does not count from 0, so its first page says nothing.
         if (frames < last - (first ?? 0)) {
           throw audioInvalid(bytes, `is damaged: ${last} samples are announced, but ${frames} came. ${DAMAGED}`);
         }
@@ -63,7 +62,7 @@ async function openVorbis(bytes: ByteCursor, head: Uint8Array): Promise<OpenAudi
   };
 }
 
-/** The first page of a stream holds its first packet alone, and is no longer than this. */
+/** Most bytes of a stream's first page, which holds one packet. */
 const FIRST_PAGE = 28 + 255;
 
 const openers: Readonly<Record<string, (bytes: ByteCursor, head: Uint8Array) => Promise<OpenAudio>>> = {
@@ -72,7 +71,6 @@ const openers: Readonly<Record<string, (bytes: ByteCursor, head: Uint8Array) => 
   '\x7fFLAC': openOggFlac,
 };
 
-/** Ogg with Opus, Vorbis or FLAC. */
 export const ogg: AudioFormat = {
   name: 'Ogg',
   fileEndings: ['.ogg', '.oga', '.opus'],
@@ -93,14 +91,14 @@ export const ogg: AudioFormat = {
   },
 };
 
-/** The header of FLAC's mapping, and of the block in it, before STREAMINFO. */
+/** Bytes of FLAC's mapping header and block header, before STREAMINFO. */
 const FLAC_HEAD = 17;
 
 function openOggFlac(bytes: ByteCursor, head: Uint8Array): Promise<OpenAudio> {
   return openFlac(bytes, streamInfo(bytes, head.subarray(FLAC_HEAD)), () => oggFlacFrames(bytes));
 }
 
-/** Every packet after those of the header is a frame. */
+/** The packets after the header, one frame each. */
 async function* oggFlacFrames(bytes: ByteCursor): AsyncGenerator<FlacFrame> {
   for await (const { packets } of oggPackets(bytes, oggPages(bytes))) {
     for (const packet of packets) {

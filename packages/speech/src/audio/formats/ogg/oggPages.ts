@@ -1,4 +1,4 @@
-/** @file Pages of an Ogg file, and the packets in them. */
+/** @file Ogg pages and their packets. */
 
 import { type ByteCursor, audioInvalid } from '../../byteCursor.ts';
 import { DAMAGED } from '../decodeChunks.ts';
@@ -11,7 +11,7 @@ const table = Uint32Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
-/** The cyclic redundancy check of `bytes`, of which numbers 22 to 25, where a page keeps it, count as 0. */
+/** CRC of a page, with its own field (bytes 22 to 25) as 0. */
 export function pageCrc(bytes: Uint8Array): number {
   let crc = 0;
   for (let i = 0; i < bytes.length; i++) {
@@ -21,16 +21,14 @@ export function pageCrc(bytes: Uint8Array): number {
   return crc >>> 0;
 }
 
-/** One page of one stream. */
 interface OggPage {
-  /** All of it. */
   readonly bytes: Uint8Array;
-  /** Samples from the beginning to its end, by its codec's count; undefined where no packet ends in it. */
+  /** The codec's sample position at its end; undefined if no packet ends in it. */
   readonly granule: number | undefined;
-  /** Whether its first piece goes on with a packet of the page before. */
+  /** True if its first piece continues a packet of the previous page. */
   readonly isContinued: boolean;
   readonly isLast: boolean;
-  /** What is in it: whole packets, but the last goes on if `isOpen`. */
+  /** Whole packets; the last one continues on the next page if `isOpen`. */
   readonly packets: readonly Uint8Array[];
   readonly isOpen: boolean;
 }
@@ -39,9 +37,9 @@ const HEADER = 27;
 const MOST_SEGMENTS = 255;
 
 /**
- * The pages from where `bytes` stands to the last one of the stream.
+ * The pages from `bytes` to the stream's last one.
  *
- * @throws OnnxLoraError `DATA_INVALID` where a checksum is wrong, a page is missing or cut short, or another stream begins or follows
+ * @throws OnnxLoraError `DATA_INVALID` for a wrong checksum, a missing or truncated page, or a second stream
  * @see https://www.rfc-editor.org/rfc/rfc3533.html section 6
  */
 export async function* oggPages(bytes: ByteCursor): AsyncGenerator<OggPage> {
@@ -75,7 +73,7 @@ export async function* oggPages(bytes: ByteCursor): AsyncGenerator<OggPage> {
       isOpen: segments.at(-1) === 255,
     };
     if (!isLast) continue;
-    // Recordings may stand behind each other in a file: to read the first alone would be to lose the others in silence.
+    // A file may chain several streams; reading the first alone would silently lose the others.
     if (isPage(await bytes.peek(4))) throw severalStreams(bytes);
     return;
   }
@@ -92,7 +90,7 @@ function severalStreams(bytes: ByteCursor): Error {
   );
 }
 
-/** Packets end with a segment of less than 255 bytes. */
+/** A segment of less than 255 bytes ends a packet. */
 function packetsOf(page: Uint8Array, segments: Uint8Array): Uint8Array[] {
   const packets: Uint8Array[] = [];
   let from = HEADER + segments.length;
@@ -113,17 +111,15 @@ function cutShort(bytes: ByteCursor, pages: number): Error {
   );
 }
 
-/** The packets that end in one page. */
 export interface PagePackets {
   readonly packets: readonly Uint8Array[];
   readonly granule: number | undefined;
   readonly isLast: boolean;
 }
 
-/** No packet of sound is longer. */
 const MOST_BYTES = 2 ** 20;
 
-/** @throws OnnxLoraError `DATA_INVALID` where a packet has no beginning, no end, or is longer than any should be */
+/** @throws OnnxLoraError `DATA_INVALID` for a packet without a beginning or end, or above the size limit */
 export async function* oggPackets(bytes: ByteCursor, pages: AsyncIterable<OggPage>): AsyncGenerator<PagePackets> {
   let open: Uint8Array | undefined;
   for await (const { packets, granule, isContinued, isLast, isOpen } of pages) {

@@ -1,20 +1,19 @@
-/** @file Decodes Opus with opus-decoder; the only file that imports it. */
+/** @file Opus, decoded by opus-decoder; the only file that imports it. */
 
 import { type ByteCursor, audioInvalid } from '../../byteCursor.ts';
 import { cutPieces, type OpenAudio, optionalPackage } from '../audioFormat.ts';
 import { type ChunkDecoder, DAMAGED, decodeChunks } from '../decodeChunks.ts';
 import { oggPackets, oggPages, type PagePackets } from './oggPages.ts';
 
-/** Opus counts, and is decoded, at this rate, whatever the recording had. */
+/** Opus counts and decodes at this rate, whatever the recording's. */
 const RATE = 48_000;
-/** Packets of "OpusHead" and "OpusTags" come before the sound. */
+/** The packets "OpusHead" and "OpusTags". */
 const HEADERS = 2;
 
 interface OpusHead {
   readonly channels: number;
-  /** Samples at the beginning that are no part of the sound. */
+  /** Samples to drop at the beginning. */
   readonly preSkip: number;
-  /** A factor for all samples. */
   readonly gain: number;
   readonly streamCount: number;
   readonly coupledStreamCount: number;
@@ -22,9 +21,9 @@ interface OpusHead {
 }
 
 /**
- * Opens an Ogg file whose first packet is `head`, at whose first page `bytes` stands.
+ * Opens Ogg Opus, given the first packet `head`; `bytes` is at the first page.
  *
- * @throws OnnxLoraError `DATA_INVALID` when the header says nonsense, or the decoder is not installed
+ * @throws OnnxLoraError `DATA_INVALID` for an invalid header, or if the decoder is not installed
  * @see https://www.rfc-editor.org/rfc/rfc7845.html
  */
 export async function openOpus(bytes: ByteCursor, head: Uint8Array): Promise<OpenAudio> {
@@ -43,7 +42,7 @@ export async function openOpus(bytes: ByteCursor, head: Uint8Array): Promise<Ope
       };
       const packets = async function* (): AsyncGenerator<Uint8Array[]> {
         for await (const page of audioPages(bytes)) {
-          // The count of the last page says how much of its last packet is sound.
+          // The last page's position tells how much of its last packet is sound.
           if (page.isLast) total = page.granule;
           if (page.packets.length > 0) yield [...page.packets];
         }
@@ -78,7 +77,7 @@ function opusHead(bytes: ByteCursor, head: Uint8Array): OpusHead {
   const channels = head[9] ?? 0;
   const family = head[18] ?? 0;
   const mapping = [...head.subarray(21, 21 + channels)];
-  // One or two channels need no table; its other numbers would be these.
+  // One or two channels need no mapping table.
   const isPlain = family === 0 && (channels === 1 || channels === 2);
   const [streamCount = 0, coupledStreamCount = 0] = isPlain ? [1, channels - 1] : head.subarray(19, 21);
   if (

@@ -1,53 +1,51 @@
-/** @file The encoder and the decoder of a model, in whichever files it is published as. */
+/** @file The encoder and the decoder of a speech model, loaded from its parts. */
 
-import { type Feeds, Model, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
-import { asPort, CachedDecoder, type Decoding, type DecodingOptions, ones, PlainDecoder, withLogitPlaces } from '@onnx-lora/sequences'; // prettier-ignore
-import type { HeardSizes } from '../hearing.ts';
+import { type Feeds, Model, OnnxLoraError, type Tensor, type AdapterChoice } from '@onnx-lora/sdk';
+import type { RunnableModel, RunnableOptions, RunnableSession } from '@onnx-lora/sdk/tasks';
+import {
+  adaptersOf,
+  asPort,
+  CachedDecoder,
+  type Decoding,
+  type DecodingOptions,
+  joinRows,
+  ones,
+  PlainDecoder,
+  requireEach,
+  selectRows,
+  withLogitPlaces,
+} from '@onnx-lora/sequences';
+import type { HeardSizes } from '../features/audioContext.ts';
 
-/** What a decoder calls its inputs. */
 export interface DecoderPorts {
   readonly ids: string;
   readonly states: string;
 }
 
-/** A loaded decoder, which writes about sound. */
+/** A loaded decoder of encoder states. */
 export interface SoundDecoder {
-  /**
-   * Begins a text for each row.
-   *
-   * @param states what the encoder made of the sound, `[rows, positions, hidden]`
-   */
+  /** Begins a text for each row of encoder states, `[rows, positions, hidden]`. */
   begin(states: Tensor, options?: DecodingOptions): Decoding;
-  /** Frees the sessions. */
   release(): Promise<void>;
 }
 
-/** The files that serve a model. */
 export interface ServingParts {
   readonly encoder: RunnableModel;
-  /** The output that the decoder reads. */
   readonly states: string;
-  /** The decoder's first pass; of one without a past all passes. */
+  /** The decoder's first pass; without a KV cache, every pass. */
   readonly first: RunnableModel;
-  /** Further passes; the same model where one file holds both. */
+  /** Later passes, with a KV cache; the same model where one file holds both. */
   readonly next?: RunnableModel;
-  /** What a decoder without a past calls its inputs. */
+  /** Input names of a decoder without a KV cache. */
   readonly ports: DecoderPorts;
 }
 
 const STATES = 'last_hidden_state';
-/** Which positions of the sound are heard: all of them. */
-const MASK = 'encoder_attention_mask';
+/** Marks the encoder positions to attend to: all of them. */
+const DECODER_MASK = 'encoder_attention_mask';
 const usualPorts: DecoderPorts = { ids: 'input_ids', states: 'encoder_hidden_states' };
 
-/**
- * Which of a model's files serve it: both decoders in one are preferred, since they have their weights in common. A model of one
- * file is cut behind its encoder.
- *
- * @param sizes of the encoder's inputs, where it shall hear less than its window
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without an encoder and a decoder
- */
+/** A model's files for serving, the merged decoder first. @throws OnnxLoraError `MODEL_UNSUPPORTED` */
 export function servingParts(model: RunnableModel, sizes?: HeardSizes): ServingParts {
   const decoders = model.parts.filter(({ inputs }) => usualPorts.ids in inputs);
   const encoder = model.parts.find(({ inputs, outputs }) => !(usualPorts.ids in inputs) && STATES in outputs);
@@ -68,13 +66,13 @@ export function servingParts(model: RunnableModel, sizes?: HeardSizes): ServingP
   );
 }
 
-/** The parts with an encoder for inputs of these sizes, and decoders for as many positions as it gives then. */
+/** The parts, resized to encoder inputs of `sizes` and decoders of the matching number of positions. */
 function forSizes(parts: ServingParts, sizes: HeardSizes | undefined): ServingParts {
   if (!sizes) return parts;
   const encoder = resized(parts.encoder, sizes);
   const positions = encoder.outputs[parts.states]?.dims?.[1];
   const { states } = parts.ports;
-  // Most leave open how many positions they read.
+  // Most decoders take any number of positions.
   const fitting = (decoder: RunnableModel): RunnableModel =>
     typeof positions === 'number' && typeof decoder.inputs[states]?.dims?.[1] === 'number'
       ? resized(decoder, { [states]: { 1: positions } })
@@ -84,7 +82,7 @@ function forSizes(parts: ServingParts, sizes: HeardSizes | undefined): ServingPa
   return { ...parts, encoder, first, ...(next ? { next } : {}) };
 }
 
-/** @throws OnnxLoraError `MODEL_UNSUPPORTED` where the graph cannot follow */
+/** @throws OnnxLoraError `MODEL_UNSUPPORTED` if the graph cannot be resized */
 function resized(model: RunnableModel, sizes: HeardSizes): RunnableModel {
   if (model.withInputSizes) return model.withInputSizes(sizes);
   throw new OnnxLoraError(
@@ -97,7 +95,7 @@ function has(ports: RunnableModel['inputs'], start: string): boolean {
   return Object.keys(ports).some((name) => name.startsWith(start));
 }
 
-/** A model of one file in two, where its family knows what the decoder reads of the encoder. */
+/** Splits a model in one file, if its family names the encoder states. */
 function cutBehindEncoder(model: RunnableModel): ServingParts | undefined {
   const ids = 'decoder_input_ids';
   if (!(model instanceof Model) || !(ids in model.inputs)) return undefined;
@@ -107,22 +105,20 @@ function cutBehindEncoder(model: RunnableModel): ServingParts | undefined {
   return { encoder, states, first, ports: { ids, states } };
 }
 
-/** The layers that make keys of the encoder's states, in the order in which they are computed. */
+/** The layers that compute cross-attention keys, in graph order. */
 function crossKeys(model: Model): ReturnType<Model['sites']> {
   const keys = (model.family?.roles['cross-attention.key'] ?? []).map(({ source }) => new RegExp(`^(?:${source})$`));
   return model.sites().filter(({ path }) => keys.some((pattern) => pattern.test(path)));
 }
 
-/** What a decoder attends to. */
 interface CrossAttentions {
-  /** Without a past. */
   readonly decoder: Model;
   readonly ports: DecoderPorts;
-  /** By layer, the value inside the decoder's graph that holds the weights. */
+  /** The value with the attention weights, by layer. */
   readonly values: readonly string[];
 }
 
-/** Where the decoder shows what of the sound it attends to; undefined where it does not. */
+/** Finds the decoder's cross-attention weights; undefined if the graph does not expose them. */
 export function crossAttentions(model: RunnableModel, sizes?: HeardSizes): CrossAttentions | undefined {
   if (!(model instanceof Model)) return undefined;
   const plain = model.withoutKnownBranches();
@@ -144,10 +140,57 @@ export async function openDecoder(
     : PlainDecoder.open(own, ports.ids, options));
   const fixed = (states: Tensor): Feeds => ({
     [ports.states]: asPort(states, first.inputs[ports.states]),
-    ...(MASK in first.inputs ? { [MASK]: ones(states.dims.slice(0, 2)) } : {}),
+    ...(DECODER_MASK in first.inputs ? { [DECODER_MASK]: ones(states.dims.slice(0, 2)) } : {}),
   });
   return {
     begin: (states, chosen) => decoder.begin({ rows: states.dims[0]!, fixed: fixed(states), ...chosen }),
     release: () => decoder.release(),
   };
+}
+
+/** Marks the samples that are sound. */
+const MASK = 'attention_mask';
+
+/** A loaded encoder. */
+export class AudioEncoder {
+  readonly #session: RunnableSession;
+  readonly #inputs: RunnableModel['inputs'];
+  readonly #states: string;
+
+  private constructor(session: RunnableSession, { inputs }: RunnableModel, states: string) {
+    this.#session = session;
+    this.#inputs = inputs;
+    this.#states = states;
+  }
+
+  static async open(model: RunnableModel, states: string, options: RunnableOptions): Promise<AudioEncoder> {
+    return new AudioEncoder(await model.session(options), model, states);
+  }
+
+  /** States `[rows, positions, hidden]` of a batch of features. */
+  async encode(features: Feeds, { adapter = null, signal }: DecodingOptions): Promise<Tensor> {
+    const known = Object.entries(features).filter(([name]) => name in this.#inputs);
+    const feeds = known.map(([name, tensor]) => [name, asPort(tensor, this.#inputs[name])] as const);
+    const [[, first] = []] = feeds;
+    const rows = first?.dims[0] ?? 0;
+    // A model trained without a mask may still have the input: then everything is sound.
+    if (first && MASK in this.#inputs && !(MASK in features)) feeds.push([MASK, ones([rows, first.dims.at(-1)!])]);
+    requireEach(adapter, rows, 'clips');
+    const run = async (own: readonly (readonly [string, Tensor])[], each: AdapterChoice): Promise<Tensor> => {
+      const options = { adapter: each, fetches: [this.#states], ...(signal ? { signal } : {}) };
+      return (await this.#session.run(Object.fromEntries(own), options))[this.#states]!;
+    };
+    // On a CPU, the attention of one clip of 30 s already exceeds the caches: batches are slower and take more memory.
+    if (this.#session.provider !== 'cpu') return run(feeds, adapter);
+    const states: Tensor[] = [];
+    for (let row = 0; row < rows; row++) {
+      const own = feeds.map(([name, tensor]) => [name, selectRows(tensor, [row])] as const);
+      states.push(await run(own, adaptersOf(adapter, [row])));
+    }
+    return joinRows(states);
+  }
+
+  release(): Promise<void> {
+    return this.#session.release();
+  }
 }

@@ -1,22 +1,30 @@
-/** @file Kaldi's data folders: `wav.scp`, and beside it `text`, `segments`, `utt2spk` and their kin. */
+/** @file Kaldi's and LibriSpeech's layouts: `wav.scp` with `text` and the like, and folders per speaker and chapter. */
 
-import { join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { defined, fileInside, type FolderEntries, placedLines } from '@onnx-lora/sdk/data';
+import {
+  defined,
+  fileInside,
+  type FolderEntries,
+  placedLines,
+  readFolder,
+  type Split,
+  stemOf,
+} from '@onnx-lora/sdk/data';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
-import { spanOf } from '../manifest.ts';
-import type { SpeechDataOptions, SpeechRecord } from '../speechRecord.ts';
+import { join, basename } from 'node:path';
+import { spanOf } from './manifest.ts';
+import { type SpeechDataOptions, type SpeechRecord, isAudio } from './speechRecord.ts';
 
-/** Whether a folder is one of Kaldi's. */
+/** True for a Kaldi data folder. */
 export function isKaldi({ files }: FolderEntries): boolean {
   return files.includes('wav.scp');
 }
 
 /**
- * Records of a Kaldi data folder. Names of files start from the folder, or from `audioFolder`.
+ * Records of a Kaldi data folder. Paths are relative to the folder, or to `audioFolder`.
  *
- * @throws OnnxLoraError `DATA_INVALID` for a recording that is made by a command, which is never run, or lies in an archive;
- *   and for files that do not fit together
+ * @throws OnnxLoraError `DATA_INVALID` for a recording made by a command, which is never run, or in an archive; and for
+ *   inconsistent files
  * @see https://kaldi-asr.org/doc/data_prep.html
  */
 export async function kaldiRecords(
@@ -56,13 +64,12 @@ interface Entry {
   readonly place: string;
 }
 
-/** The first word of a line, and the rest; undefined for an empty rest. */
+/** The first word of a line and the rest, undefined if empty. */
 export function firstWord(line: string): { readonly word: string; readonly rest: string | undefined } {
   const { word, rest } = /^(?<word>\S+)(?:\s+(?<rest>.*))?$/s.exec(line)!.groups!;
   return { word: word!, rest };
 }
 
-/** What a file says of each id. */
 function entriesOf(lines: Awaited<ReturnType<typeof placedLines>>): ReadonlyMap<string, Entry> {
   const entries = new Map<string, Entry>();
   for (const { text, place } of lines) {
@@ -108,6 +115,81 @@ function segmentOf(
       `${place}: wav.scp has no recording "${id}".${didYouMean(id, [...paths.keys()])} Correct the line.`,
     );
   }
-  // Kaldi writes an end of −1 for the end of the recording.
+  // In Kaldi, −1 is the end of the recording.
   return { audio, place, ...(to < 0 ? { span: { start: from } } : { span: spanOf(from, to, place)! }) };
+}
+
+const ENDING = '.trans.txt';
+/** `LibriSpeech/train-clean-100/19/198`. */
+const DEPTH = 4;
+const splits: readonly (readonly [start: string, split: Split])[] = [
+  ['train', 'train'],
+  ['dev', 'validation'],
+  ['test', 'test'],
+];
+
+/**
+ * Records of LibriSpeech or a part of it; undefined otherwise. @throws OnnxLoraError `DATA_INVALID` for missing audio
+ */
+export async function libriSpeechRecords(root: string, entries: FolderEntries): Promise<SpeechRecord[] | undefined> {
+  if (!(await isLibriSpeech(root, entries, DEPTH))) return undefined;
+  const records: SpeechRecord[] = [];
+  await addFolder(root, entries, DEPTH, splitOf(basename(root)), records);
+  return records;
+}
+
+/** True if the first folders lead to a chapter. */
+async function isLibriSpeech(folder: string, { files, folders }: FolderEntries, depth: number): Promise<boolean> {
+  if (files.some((name) => name.endsWith(ENDING))) return true;
+  const [first] = folders;
+  if (first === undefined || depth === 0 || files.some(isAudio)) return false;
+  const inner = join(folder, first);
+  return isLibriSpeech(inner, await readFolder(inner), depth - 1);
+}
+
+async function addFolder(
+  folder: string,
+  { files, folders }: FolderEntries,
+  depth: number,
+  split: Split | undefined,
+  records: SpeechRecord[],
+): Promise<void> {
+  for (const name of files) if (name.endsWith(ENDING)) await addChapter(folder, name, files, split, records);
+  if (depth === 0) return;
+  for (const name of folders) {
+    const inner = join(folder, name);
+    await addFolder(inner, await readFolder(inner), depth - 1, split ?? splitOf(name), records);
+  }
+}
+
+async function addChapter(
+  folder: string,
+  name: string,
+  files: readonly string[],
+  split: Split | undefined,
+  records: SpeechRecord[],
+): Promise<void> {
+  const recordings = new Map(files.filter(isAudio).map((file) => [stemOf(file), file]));
+  for (const { text: line, place } of await placedLines(join(folder, name))) {
+    const { word: id, rest: text } = firstWord(line);
+    const file = recordings.get(id);
+    if (file === undefined) {
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `${place}: there is no recording "${id}" in "${folder}". Unpack the data again, or remove the line.`,
+      );
+    }
+    records.push({
+      audio: join(folder, file),
+      ...(text === undefined ? {} : { text }),
+      // Utterance ids are SPEAKER-CHAPTER-NUMBER.
+      speaker: id.split('-', 1)[0]!,
+      ...(split === undefined ? {} : { split }),
+      where: `${join(folder, file)} (${place})`,
+    });
+  }
+}
+
+function splitOf(name: string): Split | undefined {
+  return splits.find(([start]) => name.toLowerCase().startsWith(start))?.[1];
 }
