@@ -1,17 +1,14 @@
 /** @file Public API of the vision package. */
 
-export { beit, deit, vit, vitMae } from './families/vit.ts';
+export { beit, deit, vit, vitMae, dinov2, dinov3Vit } from './families/vit.ts';
 export { clip, siglip } from './families/clip.ts';
 export { convnext, dinov3Convnext, resnet } from './families/convnets.ts';
 export { detr } from './families/detr.ts';
-export { dinov2, dinov3Vit } from './families/dino.ts';
 export { efficientSam, mobileSam, sam, sam2 } from './families/sam.ts';
 export { visionFamilies } from './families/index.ts';
-export { mobilevit, mobilevitv2 } from './families/mobilevit.ts';
-export { segformer } from './families/segformer.ts';
-export { swin, swinv2 } from './families/swin.ts';
+export { mobilevit, mobilevitv2, segformer, swin, swinv2 } from './families/stagedVits.ts';
 export { timmBeit, timmVit, torchvisionVit } from './families/timm.ts';
-export type { Color, Interpolation } from './augment/affine.ts';
+export type { Color, Interpolation, Mask, Sample } from './augment/sample.ts';
 export { augment, type Augmentation, standardAugmentations, strongAugmentations } from './augment/augment.ts';
 export type { Range } from '@onnx-lora/sdk/data';
 export {
@@ -20,19 +17,29 @@ export {
   type ColorJitterOptions,
   type RandomGrayscale,
   randomGrayscale,
-} from './augment/colorJitter.ts';
-export { type Flip, horizontalFlip, type ProbabilityOptions, verticalFlip } from './augment/flip.ts';
+} from './augment/color.ts';
+export {
+  type Flip,
+  horizontalFlip,
+  type ProbabilityOptions,
+  verticalFlip,
+  type Rotate90,
+  rotate90,
+  type Rotation,
+  rotation,
+  type RotationOptions,
+} from './augment/orientation.ts';
 export { type GaussianBlur, gaussianBlur, type GaussianBlurOptions } from './augment/gaussianBlur.ts';
 export { mixBatch, type MixOptions, oneHot, type SoftBatch } from './augment/mixBatch.ts';
 export { type RandAugment, randAugment, type RandAugmentOptions } from './augment/randAugment.ts';
-export { type RandomErasing, randomErasing, type RandomErasingOptions } from './augment/randomErasing.ts';
 export {
+  type RandomErasing,
+  randomErasing,
+  type RandomErasingOptions,
   type RandomResizedCrop,
   randomResizedCrop,
   type RandomResizedCropOptions,
-} from './augment/randomResizedCrop.ts';
-export { type Rotate90, rotate90, type Rotation, rotation, type RotationOptions } from './augment/rotation.ts';
-export type { Mask, Sample } from './augment/sample.ts';
+} from './augment/randomWindows.ts';
 export type { Image, ImageDecoder, ImageLike } from './image/image.ts';
 export type {
   Box,
@@ -44,9 +51,9 @@ export type {
   Point,
   Shape,
 } from './data/imageRecord.ts';
-export type { ColumnNames } from './data/columns.ts';
+export type { ColumnNames } from './data/manifest.ts';
 export { readImageData, splitImages } from './data/readImageData.ts';
-export { decodeRle, encodeRle, type Rle, formatCocoCounts, parseCocoCounts } from './data/shapes/rle.ts';
+export { decodeRle, encodeRle, type Rle, formatCocoCounts, parseCocoCounts } from './data/shapes/outlines.ts';
 export {
   boxOfMask,
   classMaskOf,
@@ -100,7 +107,7 @@ export {
   type MultiLabelOptions,
   multiLabelTask,
 } from './tasks/classification/imageTasks.ts';
-export type { ImageTask, ImageTools } from './tasks/imageTask.ts';
+export type { ImageTask, ImageTools, ImageReading } from './tasks/imageTask.ts';
 export {
   type FrozenBaselines,
   frozenBaselines,
@@ -116,7 +123,6 @@ export {
   imageEmbeddingTask,
   type ImageEmbedderOptions,
 } from './tasks/embedding/imageEmbedder.ts';
-export type { ImageReading } from './tasks/imageReading.ts';
 export {
   type ImageGroup,
   imageRetrieval,
@@ -129,21 +135,24 @@ export {
   type ImageTextOptions,
   imageTextTask,
   type Caption,
+  type ImageTextScores,
 } from './tasks/embedding/text/imageText.ts';
-export type { ImageTextScores } from './tasks/embedding/text/imageTextMetrics.ts';
 export { zeroShotClassifier, type ZeroShotOptions } from './tasks/embedding/text/zeroShot.ts';
-export type { FoundMask, GenerateMasksOptions } from './tasks/promptable/generateMasks.ts';
+export {
+  type FoundMask,
+  type GenerateMasksOptions,
+  PromptableImage,
+  type PromptAnswer,
+} from './tasks/promptable/promptableImage.ts';
 export type { MaskLogits } from './tasks/promptable/imageMask.ts';
 export type { InputPrompt, Prompt } from './tasks/promptable/prompt.ts';
-export { PromptableImage, type PromptAnswer } from './tasks/promptable/promptableImage.ts';
 export type { PromptableExample } from './tasks/promptable/promptableDataset.ts';
-export type { PromptableLoss } from './tasks/promptable/promptableLoss.ts';
+export type { PromptableLoss, PromptableScores } from './tasks/promptable/promptableLoss.ts';
 export {
   promptableSegmentation,
   type PromptableSegmentationOptions,
   promptableSegmentationTask,
 } from './tasks/promptable/promptableSegmentation.ts';
-export type { PromptableScores } from './tasks/promptable/promptableMetrics.ts';
 export type { PromptOptions } from './tasks/promptable/promptSampling.ts';
 export type { MaskChoice } from './tasks/promptable/samPorts.ts';
 export { SamPredictor, type SamPredictorOptions } from './tasks/promptable/samPredictor.ts';
@@ -151,11 +160,10 @@ export {
   semanticSegmentation,
   type SemanticSegmentationOptions,
   semanticSegmentationTask,
+  semanticSegmenter,
+  type SemanticSegmenterOptions,
 } from './tasks/segmentation/semanticSegmentation.ts';
-export type { SegmentationScores } from './tasks/segmentation/segmentationMetrics.ts';
-export { semanticSegmenter, type SemanticSegmenterOptions } from './tasks/segmentation/semanticSegmentation.ts';
+export type { SegmentationScores, SegmentationLossOptions } from './tasks/segmentation/segmentationLoss.ts';
 export type { SegmentationExample } from './tasks/segmentation/segmentationReport.ts';
-export type { SegmentationLossOptions } from './tasks/segmentation/segmentationLoss.ts';
-export type { PromptableSegmenterOptions } from './tasks/promptable/promptableSegmenter.ts';
-export type { MaskPrediction } from './tasks/promptable/promptableSegmenter.ts';
+export type { PromptableSegmenterOptions, MaskPrediction } from './tasks/promptable/promptableSegmenter.ts';
 export type { SegmentationPrediction } from './tasks/segmentation/classMap.ts';

@@ -1,4 +1,4 @@
-/** @file What this package brings, as any plugin would. */
+/** @file The plugin of this package. */
 
 import type { ClassPrediction, EmbeddingPrediction, LabelsPrediction, NumberPrediction } from '@onnx-lora/sdk';
 import { token, type Token, definePlugin, type Plugin, binding } from '@onnx-lora/sdk/plugin';
@@ -26,12 +26,12 @@ declare module '@onnx-lora/sdk' {
   }
 }
 
-/** The decoder of image files; provide another to replace sharp. */
+/** The decoder of image files; sharp's by default. */
 export const IMAGE_DECODER: Token<ImageDecoder> = token('image-decoder', {
   usuallyFrom: '@onnx-lora/vision',
 });
 
-/** Image families, preprocessors and tasks. */
+/** The vision plugin: families, preprocessors and tasks. */
 export const visionPlugin: Plugin = definePlugin({
   name: '@onnx-lora/vision',
   description: 'Images: classification, regression, embeddings, retrieval, segmentation, prompted masks.',

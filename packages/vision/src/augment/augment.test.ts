@@ -12,13 +12,11 @@ import {
   standardAugmentations,
   strongAugmentations,
 } from './augment.ts';
-import { colorJitter, randomGrayscale } from './colorJitter.ts';
-import { flip, horizontalFlip, verticalFlip } from './flip.ts';
+import { colorJitter, randomGrayscale } from './color.ts';
+import { flip, horizontalFlip, verticalFlip, rotate90, rotation } from './orientation.ts';
 import { gaussianBlur } from './gaussianBlur.ts';
 import { randAugment } from './randAugment.ts';
-import { randomErasing } from './randomErasing.ts';
-import { randomResizedCrop } from './randomResizedCrop.ts';
-import { rotate90, rotation } from './rotation.ts';
+import { randomErasing, randomResizedCrop } from './randomWindows.ts';
 import type { Sample } from './sample.ts';
 import '../../../../test/support/seed.ts';
 

@@ -1,24 +1,33 @@
-/** @file Augmentations as data, their presets, and how they are applied to samples. */
+/** @file Image augmentations as data, and their presets. */
 
 import { applyAugmentations, augmentationPresets } from '@onnx-lora/sdk/data';
 import type { SettingRow } from '@onnx-lora/sdk/plugin';
-import { applyColorJitter, applyRandomGrayscale, type ColorJitter, type RandomGrayscale } from './colorJitter.ts';
-import { applyFlip, type Flip, horizontalFlip } from './flip.ts';
+import { applyColorJitter, applyRandomGrayscale, type ColorJitter, type RandomGrayscale } from './color.ts';
+import {
+  applyFlip,
+  type Flip,
+  horizontalFlip,
+  applyRotate90,
+  applyRotation,
+  type Rotate90,
+  type Rotation,
+} from './orientation.ts';
 import { applyGaussianBlur, type GaussianBlur } from './gaussianBlur.ts';
 import { applyRandAugment, type RandAugment, randAugment } from './randAugment.ts';
-import { applyRandomErasing, type RandomErasing, randomErasing } from './randomErasing.ts';
 import {
+  applyRandomErasing,
+  type RandomErasing,
+  randomErasing,
   applyRandomResizedCrop,
   fitCrop,
   type RandomResizedCrop,
   randomResizedCrop,
   type RandomResizedCropOptions,
-} from './randomResizedCrop.ts';
-import { applyRotate90, applyRotation, type Rotate90, type Rotation } from './rotation.ts';
+} from './randomWindows.ts';
 import type { Sample } from './sample.ts';
 import type { ImagePlan } from '../preprocess/imagePlan.ts';
 
-/** What is done to an image at random, as data: it can be written to a file and sent to a thread. */
+/** A random change of an image, as data that can be saved or sent to a thread. */
 export type Augmentation =
   | ColorJitter
   | Flip
@@ -44,28 +53,23 @@ const kinds: Parameters<typeof applyAugmentations<Sample, Augmentation, []>>[0] 
 };
 
 /**
- * Applies augmentations one after the other; masks, boxes and points stay in step with the image.
- *
- * The same seed gives the same result, bit for bit, in every Node: all that is random comes from the seed, and the few
- * sines and logarithms are V8's own, which are alike on all machines.
+ * Applies augmentations in order, with masks, boxes and points kept aligned. A seed reproduces the result bit for bit
+ * in every Node, since V8's sines and logarithms are the same on all machines.
  *
  * @param seed a whole number; see `drawSeed` for one per draw
- * @throws OnnxLoraError `CONFIG_INVALID` for data that is no augmentation
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown augmentation
  */
 export function augment(sample: Sample, augmentations: readonly Augmentation[], seed: number): Sample {
   return applyAugmentations(kinds, sample, augmentations, seed);
 }
 
-/**
- * The augmentations for images that `plan` will preprocess: crops without a size take that which the plan resizes to, so that
- * images are resized once and all that follows works on small pictures.
- */
+/** Gives crops without a size that of `plan`, so that images are resized once and later steps work on small ones. */
 export function fitAugmentations(augmentations: readonly Augmentation[], plan: ImagePlan): readonly Augmentation[] {
   return augmentations.map((each) => (each.type === 'random-resized-crop' ? fitCrop(each, plan) : each));
 }
 
 /**
- * Crops of random size and shape, and mirrored images: what vision models have been trained with since Inception.
+ * Random resized crops and horizontal flips, the usual training augmentations since Inception.
  *
  * @see https://arxiv.org/abs/1409.4842 section 6
  */
@@ -74,8 +78,8 @@ export function standardAugmentations(crop: RandomResizedCropOptions = {}): read
 }
 
 /**
- * The standard ones, RandAugment of strength 9, and a quarter of the images with a rectangle of noise: the recipe of DeiT,
- * without its MixUp and CutMix, which work on batches.
+ * The standard ones, RandAugment of magnitude 9, and random erasing with noise at 0.25: DeiT's recipe without its MixUp
+ * and CutMix, which work on batches.
  *
  * @see https://arxiv.org/abs/2012.12877 table 9
  */

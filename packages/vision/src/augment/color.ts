@@ -1,13 +1,16 @@
-/** @file Changes of colour and light, bit for bit as Pillow's `ImageEnhance` and `ImageOps` and, for the hue, its 8-bit HSV. */
+/** @file Colour adjustments, bit for bit as Pillow's except the hue; colour jitter and grayscale. */
 
+import { checkRange, checkShare, type Range, type Random } from '@onnx-lora/sdk/data';
 import type { Image } from '../image/image.ts';
+import type { ProbabilityOptions } from './orientation.ts';
+import type { Sample } from './sample.ts';
 
-/** Blended with black. */
+/** Blends with black. */
 export function adjustBrightness(image: Image, factor: number): Image {
   return mapLevels(image, blendTable(factor, 0));
 }
 
-/** Blended with the mean gray of the image. */
+/** Blends with the image's mean gray. */
 export function adjustContrast(image: Image, factor: number): Image {
   const gray = grayOf(image);
   let sum = 0;
@@ -15,7 +18,7 @@ export function adjustContrast(image: Image, factor: number): Image {
   return mapLevels(image, blendTable(factor, Math.trunc(sum / gray.length + 0.5)));
 }
 
-/** Blended with the gray image. */
+/** Blends with the gray image. */
 export function adjustSaturation(image: Image, factor: number): Image {
   const gray = grayOf(image);
   const share = Math.fround(factor);
@@ -29,12 +32,12 @@ export function adjustSaturation(image: Image, factor: number): Image {
   return { ...image, data };
 }
 
-/** Blended with the smoothed image: each pixel the mean of its neighbours (1/13 each) and itself (5/13). */
+/** Blends with the smoothed image: each pixel weighs 5/13, its neighbours 1/13 each. */
 export function adjustSharpness(image: Image, factor: number): Image {
   const { width, height, data: from } = image;
   const share = Math.fround(factor);
   const row = width * 3;
-  // Pixels at the border have no smooth value, and stay.
+  // Border pixels are not smoothed.
   const data = from.slice();
   for (let y = 1; y < height - 1; y++) {
     for (let at = y * row + 3; at < (y + 1) * row - 3; at++) {
@@ -63,7 +66,6 @@ export function grayscale(image: Image): Image {
   return { ...image, data };
 }
 
-/** Every level by a table of 256. */
 function mapLevels(image: Image, table: Uint8Array): Image {
   const { data: from } = image;
   const data = new Uint8Array(from.length);
@@ -71,7 +73,7 @@ function mapLevels(image: Image, table: Uint8Array): Image {
   return { ...image, data };
 }
 
-/** Luma of ITU-R 601 with 16 bits after the point: Pillow's `convert("L")`. */
+/** ITU-R 601 luma with 16 fractional bits: Pillow's `convert("L")`. */
 function grayOf({ data }: Image): Uint8Array {
   const gray = new Uint8Array(data.length / 3);
   for (let i = 0, at = 0; i < gray.length; i++, at += 3) {
@@ -85,13 +87,13 @@ function blendTable(factor: number, from: number): Uint8Array {
   return Uint8Array.from({ length: 256 }, (_, level) => blend(from, level, share));
 }
 
-/** `from + share (to − from)` in float32, cut off to 0 … 255. */
+/** `from + share (to − from)` in float32, clamped to 0 … 255. */
 function blend(from: number, to: number, share: number): number {
   const value = Math.fround(from + Math.fround(share * (to - from)));
   return value <= 0 ? 0 : value >= 255 ? 255 : Math.trunc(value);
 }
 
-/** Keeps the highest `bits` of every level. */
+/** Keeps the highest `bits` of each level. */
 export function posterize(image: Image, bits: number): Image {
   const mask = 256 - 2 ** (8 - bits);
   return mapLevels(
@@ -108,7 +110,7 @@ export function solarize(image: Image, threshold: number): Image {
   );
 }
 
-/** Stretches the levels of each channel to 0 … 255. */
+/** Stretches each channel to 0 … 255. */
 export function autoContrast(image: Image): Image {
   return mapChannels(image, (counts) => {
     const low = counts.findIndex((count) => count > 0);
@@ -120,7 +122,7 @@ export function autoContrast(image: Image): Image {
   });
 }
 
-/** Spreads the levels of each channel so that all are about equally frequent. */
+/** Equalises each channel's histogram. */
 export function equalize(image: Image): Image {
   return mapChannels(image, (counts) => {
     const last = counts.findLast((count) => count > 0) ?? 0;
@@ -140,7 +142,7 @@ function tableOf(map: (level: number) => number): Uint8Array {
   return Uint8Array.from({ length: 256 }, (_, level) => map(level));
 }
 
-/** Maps each channel by a table made from how often it has each level. */
+/** Maps each channel by a table from its histogram. */
 function mapChannels(image: Image, table: (counts: readonly number[]) => Uint8Array): Image {
   const { data: from } = image;
   const data = new Uint8Array(from.length);
@@ -153,66 +155,113 @@ function mapChannels(image: Image, table: (counts: readonly number[]) => Uint8Ar
   return { ...image, data };
 }
 
-/**
- * @param turn from −0.5 to 0.5 of the colour circle
- */
+/** Turns the hue in HSV by −0.5 to 0.5. @see https://en.wikipedia.org/wiki/HSL_and_HSV#HSV_to_RGB_alternative */
 export function adjustHue(image: Image, turn: number): Image {
   const { data: from } = image;
-  const shift = Math.trunc(turn * 255);
   const data = new Uint8Array(from.length);
   for (let at = 0; at < from.length; at += 3) {
-    const red = from[at]!;
-    const green = from[at + 1]!;
-    const blue = from[at + 2]!;
+    const [red, green, blue] = [from[at]!, from[at + 1]!, from[at + 2]!];
     const value = Math.max(red, green, blue);
-    const range = Math.fround(value - Math.min(red, green, blue));
-    if (range === 0) {
-      data[at] = data[at + 1] = data[at + 2] = value;
-      continue;
+    const range = value - Math.min(red, green, blue);
+    let sixths = 6 * turn + 6;
+    if (range === 0) sixths = 0;
+    else if (red === value) sixths += (green - blue) / range;
+    else if (green === value) sixths += 2 + (blue - red) / range;
+    else sixths += 4 + (red - green) / range;
+    for (let channel = 0; channel < 3; channel++) {
+      const k = (5 - 2 * channel + sixths) % 6;
+      data[at + channel] = Math.round(value - range * Math.max(0, Math.min(k, 4 - k, 1)));
     }
-    const saturation = Math.trunc(Math.fround(range / value) * 255);
-    const hue = (hueOf(red, green, blue, value, range) + shift) & 255;
-    writeRgb(data, at, hue, saturation, value);
   }
   return { ...image, data };
 }
 
-/** 0 to 255 around the circle; rounded to float32 where Pillow's `rgb2hsv` rounds. */
-function hueOf(red: number, green: number, blue: number, value: number, range: number): number {
-  const r = Math.fround((value - red) / range);
-  const g = Math.fround((value - green) / range);
-  const b = Math.fround((value - blue) / range);
-  const sixths = Math.fround(red === value ? Math.fround(b - g) : green === value ? 2 + r - b : 4 + g - r);
-  return Math.trunc(Math.fround((sixths / 6 + 1) % 1) * 255);
+/** Random brightness, contrast, saturation and hue. */
+export interface ColorJitter {
+  readonly type: 'color-jitter';
+  /** Range of the brightness factor; unchanged if absent. */
+  readonly brightness?: Range;
+  /** Range of the contrast factor; unchanged if absent. */
+  readonly contrast?: Range;
+  /** Range of the saturation factor; unchanged if absent. */
+  readonly saturation?: Range;
+  /** Range of the hue's turn on the colour circle, from −0.5 to 0.5; unchanged if absent. */
+  readonly hue?: Range;
 }
 
-/** Pillow's `hsv2rgb`, all three from 0 to 255. */
-function writeRgb(data: Uint8Array, at: number, hue: number, saturation: number, value: number): void {
-  const share = Math.fround(saturation / 255);
-  const sixth = Math.floor((hue * 6) / 255);
-  const rest = Math.fround((hue * 6) / 255 - sixth);
-  const p = Math.round(value * (1 - share));
-  const q = Math.round(value * (1 - Math.fround(share * rest)));
-  const t = Math.round(value * (1 - share * (1 - rest)));
-  if (saturation === 0) return write(data, at, value, value, value);
-  switch (sixth % 6) {
-    case 0:
-      return write(data, at, value, t, p);
-    case 1:
-      return write(data, at, q, value, p);
-    case 2:
-      return write(data, at, p, value, t);
-    case 3:
-      return write(data, at, p, q, value);
-    case 4:
-      return write(data, at, t, p, value);
-    default:
-      return write(data, at, value, p, q);
+/** Random grayscale. */
+export interface RandomGrayscale {
+  readonly type: 'random-grayscale';
+  /** Probability, 0 to 1. */
+  readonly probability: number;
+}
+
+/** Options of {@link colorJitter}: a number x is the range from 1 − x, at least 0, to 1 + x. 0 by default. */
+export interface ColorJitterOptions {
+  /** 0 is black, 1 unchanged, 2 twice as bright. */
+  readonly brightness?: number | Range;
+  /** 0 is gray, 1 unchanged, 2 twice the contrast. */
+  readonly contrast?: number | Range;
+  /** 0 is grayscale, 1 unchanged, 2 twice as colourful. */
+  readonly saturation?: number | Range;
+  /** Turn of the colour circle, up to 0.5: a number x is the range from −x to x. */
+  readonly hue?: number | Range;
+}
+
+/**
+ * Jitters brightness, contrast, saturation and hue in random order: torchvision's `ColorJitter`.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for invalid settings
+ */
+export function colorJitter(options: ColorJitterOptions = {}): ColorJitter {
+  const { hue } = options;
+  return {
+    type: 'color-jitter',
+    ...factors('brightness', options.brightness),
+    ...factors('contrast', options.contrast),
+    ...factors('saturation', options.saturation),
+    ...(hue !== undefined &&
+      hue !== 0 && { hue: checkRange('hue', typeof hue === 'number' ? [-hue, hue] : hue, -0.5, 0.5) }),
+  };
+}
+
+function factors(name: 'brightness' | 'contrast' | 'saturation', value: number | Range | undefined): object {
+  if (value === undefined || value === 0) return {};
+  if (typeof value !== 'number') return { [name]: checkRange(name, value, 0) };
+  return { [name]: checkRange(name, [Math.max(0, 1 - value), 1 + value], 0) };
+}
+
+/**
+ * Converts to grayscale, in one of ten draws by default.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a probability outside of 0 to 1
+ */
+export function randomGrayscale({ probability = 0.1 }: ProbabilityOptions = {}): RandomGrayscale {
+  return { type: 'random-grayscale', probability: checkShare('probability', probability) };
+}
+
+const adjustments: readonly {
+  readonly name: 'brightness' | 'contrast' | 'saturation' | 'hue';
+  readonly adjust: (image: Image, factor: number) => Image;
+}[] = [
+  { name: 'brightness', adjust: adjustBrightness },
+  { name: 'contrast', adjust: adjustContrast },
+  { name: 'saturation', adjust: adjustSaturation },
+  { name: 'hue', adjust: adjustHue },
+];
+
+/** Applies {@link colorJitter}. */
+export function applyColorJitter(sample: Sample, ranges: ColorJitter, random: Random): Sample {
+  let { image } = sample;
+  for (const i of random.permutation(adjustments.length)) {
+    const { name, adjust } = adjustments[i]!;
+    const range = ranges[name];
+    if (range) image = adjust(image, random.uniform(...range));
   }
+  return { ...sample, image };
 }
 
-function write(data: Uint8Array, at: number, red: number, green: number, blue: number): void {
-  data[at] = red;
-  data[at + 1] = green;
-  data[at + 2] = blue;
+/** Applies {@link randomGrayscale}. */
+export function applyRandomGrayscale(sample: Sample): Sample {
+  return { ...sample, image: grayscale(sample.image) };
 }

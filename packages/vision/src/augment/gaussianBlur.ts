@@ -1,4 +1,4 @@
-/** @file Blurs images with a Gaussian of random width. */
+/** @file Gaussian blur of random width. */
 
 import {
   type AugmentationOptions,
@@ -12,14 +12,14 @@ import {
 import type { Image } from '../image/image.ts';
 import type { Sample } from './sample.ts';
 
-/** A blur of random width. */
+/** A Gaussian blur of random width. */
 export interface GaussianBlur {
   readonly type: 'gaussian-blur';
-  /** Pixels that are mixed along each axis, odd; by default as many as reach three deviations of the widest blur. */
+  /** Kernel size in pixels, odd; by default it covers three deviations of the widest blur. */
   readonly kernelSize: number;
-  /** Lowest and highest standard deviation in pixels; 0.1 to 2 by default. */
+  /** Range of the standard deviation in pixels; 0.1 to 2 by default. */
   readonly sigma: Range;
-  /** How often, from 0 to 1; always by default. */
+  /** Probability, 0 to 1; 1 by default. */
   readonly probability: number;
 }
 
@@ -27,9 +27,9 @@ export interface GaussianBlur {
 export type GaussianBlurOptions = AugmentationOptions<GaussianBlur>;
 
 /**
- * Blurs the image: `GaussianBlur` of torchvision, within a level of it.
+ * Blurs the image: torchvision's `GaussianBlur`, within one level.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for settings that make no sense
+ * @throws OnnxLoraError `CONFIG_INVALID` for invalid settings
  */
 export function gaussianBlur({
   kernelSize,
@@ -42,12 +42,12 @@ export function gaussianBlur({
   return { type: 'gaussian-blur', kernelSize: size, sigma, probability: checkShare('probability', probability) };
 }
 
-/** Blurs by a width drawn from the range. */
+/** Applies {@link gaussianBlur}. */
 export function applyGaussianBlur(sample: Sample, options: GaussianBlur, random: Random): Sample {
   return { ...sample, image: blur(sample.image, options.kernelSize, random.uniform(...options.sigma)) };
 }
 
-/** The image mirrored at its borders, weighed by `e^(−d² / 2σ²)` along x, then y. */
+/** Blurs with weights `e^(−d² / 2σ²)` along x, then y, with mirrored borders. */
 export function blur({ width, height, data }: Image, kernelSize: number, sigma: number): Image {
   const reach = (kernelSize - 1) / 2;
   const exact = Array.from({ length: kernelSize }, (_, i) => Math.exp(-0.5 * ((i - reach) / sigma) ** 2));
@@ -58,7 +58,7 @@ export function blur({ width, height, data }: Image, kernelSize: number, sigma: 
   const out = new Uint8Array(data.length);
   const line = new Float64Array(row);
   for (let y = 0; y < height; y++) {
-    // A half, so that cutting off the fraction rounds.
+    // A half, so that truncation rounds.
     line.fill(0.5);
     for (let k = 0; k < kernelSize; k++) {
       const weight = weights[k]!;
@@ -75,7 +75,7 @@ function alongX(data: Uint8Array, width: number, height: number, weights: Float6
   const row = width * 3;
   const out = new Float32Array(data.length);
   const sources = Int32Array.from({ length: width + 2 * reach }, (_, i) => mirrored(i - reach, width) * 3);
-  // One row with what is mirrored at its ends.
+  // One row with its mirrored ends.
   const line = new Float64Array(sources.length * 3);
   for (let y = 0; y < height; y++) {
     for (let i = 0, at = 0; i < sources.length; i++) {
@@ -93,7 +93,7 @@ function alongX(data: Uint8Array, width: number, height: number, weights: Float6
   return out;
 }
 
-/** The place that stands at `i` when a line of `length` is mirrored at its ends over and over, the ends not repeated. */
+/** The index at `i` in a line of `length` mirrored at its ends, without repeating them. */
 function mirrored(i: number, length: number): number {
   if (length === 1) return 0;
   const period = 2 * (length - 1);

@@ -1,28 +1,27 @@
-/** @file MixUp and CutMix: images of a batch are mixed in pairs, and their labels too. */
+/** @file MixUp and CutMix: mix a batch's images and labels in pairs. */
 
 import { float32, OnnxLoraError, type Tensor, tensor } from '@onnx-lora/sdk';
 import { badSetting, Random } from '@onnx-lora/sdk/data';
 
-/** How a batch is mixed. With both, either is taken as often. */
+/** How a batch is mixed; with both options, one is drawn at equal odds. */
 export interface MixOptions {
-  /** MixUp blends two images. The larger this alpha, the nearer to equal parts; 0.8 in DeiT, 0.2 in the paper. */
+  /** MixUp blends two images; a larger alpha blends more evenly. 0.8 in DeiT, 0.2 in the paper. */
   readonly mixUp?: number;
-  /** CutMix puts a rectangle of one image into another. 1 in the paper: each size of rectangle is as likely. */
+  /** CutMix pastes a rectangle of another image. 1 in the paper, which makes all sizes equally likely. */
   readonly cutMix?: number;
 }
 
-/** A batch with a distribution over the classes as the label of each image. */
+/** A batch with soft labels. */
 export interface SoftBatch {
   /** Float32 `[batch, 3, height, width]`. */
   readonly pixels: Tensor;
-  /** Float32 `[batch, classes]`, each row adding up to 1. */
+  /** Float32 `[batch, classes]`; rows add up to 1. */
   readonly labels: Tensor;
 }
 
 /**
- * Mixes each image of a batch with the one before it, the first with the last, all in the same proportion λ, drawn from
- * Beta(α, α); a label is then λ times the one and 1 − λ times the other, where CutMix counts the pixels that are there. Use a loss
- * that takes distributions, such as `crossEntropy`.
+ * Mixes each image with the previous one (the first with the last) at a proportion λ from Beta(α, α); labels become λ
+ * and 1 − λ, for CutMix by actual pixels. Needs a loss on distributions, such as `crossEntropy`.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for an alpha that is not above 0; `INPUT_INVALID` for other shapes
  * @see https://arxiv.org/abs/1710.09412 MixUp
@@ -32,9 +31,9 @@ export function mixBatch(batch: SoftBatch, { mixUp, cutMix }: MixOptions, seed: 
   checkAlpha('mixUp', mixUp);
   checkAlpha('cutMix', cutMix);
   const shape = shapeOf(batch);
-  // Numbers of its own, where augmentations of the same draw have the same seed.
+  // Separates this random stream from augmentations with the same seed.
   const random = new Random(seed ^ 0x4d697842);
-  // Drawn in any case, so that the numbers that follow do not depend on the options.
+  // Always drawn, so that later numbers do not depend on the options.
   const first = random.next() < 0.5;
   if (mixUp !== undefined && (cutMix === undefined || first)) {
     const share = beta(mixUp, random);
@@ -45,7 +44,7 @@ export function mixBatch(batch: SoftBatch, { mixUp, cutMix }: MixOptions, seed: 
   return { pixels, labels: blendWithPrevious(batch.labels, share) };
 }
 
-/** Labels as distributions: float32 `[batch, classes]` with a 1 in each row. */
+/** One-hot labels, float32 `[batch, classes]`. */
 export function oneHot(labels: readonly number[], classes: number): Tensor {
   const data = new Float32Array(labels.length * classes);
   labels.forEach((label, i) => (data[i * classes + label] = 1));
@@ -77,7 +76,7 @@ function shapeOf({ pixels, labels }: SoftBatch): BatchShape {
   return { batch: batch!, channels: channels!, height: height!, width: width! };
 }
 
-/** `share` of each row and the rest of the row before it. */
+/** `share` of each row plus the rest of the previous row. */
 function blendWithPrevious({ data, dims }: Tensor, share: number): Tensor {
   const from = data as Float32Array;
   const row = from.length / dims[0]!;
@@ -88,7 +87,7 @@ function blendWithPrevious({ data, dims }: Tensor, share: number): Tensor {
   return tensor('float32', out, dims);
 }
 
-/** A rectangle of about `1 − share` of the area from the image before; the share that is left in truth. */
+/** Pastes a rectangle of about `1 − share` of the area from the previous image; returns the share that is left. */
 function cutFromPrevious(
   pixels: Tensor,
   { batch, channels, height, width }: BatchShape,
@@ -114,18 +113,14 @@ function cutFromPrevious(
   return { pixels: tensor('float32', out, pixels.dims), share: 1 - ((x1 - x0) * (y1 - y0)) / (width * height) };
 }
 
-/** A share from 0 to 1 of the symmetric Beta distribution: even for `alpha` 1, near 0 or 1 for smaller, near a half for larger. */
+/** A draw from Beta(alpha, alpha): uniform for 1, near 0 or 1 below, near a half above. */
 export function beta(alpha: number, random: Random): number {
-  // For small alpha both logarithms are far below 0, where the numbers themselves would be 0.
+  // In logarithms, since the numbers underflow for a small alpha.
   const [a, b] = [logGamma(alpha, random), logGamma(alpha, random)];
   return 1 / (1 + Math.exp(b - a));
 }
 
-/**
- * The logarithm of a draw of the Gamma distribution with scale 1.
- *
- * @see https://doi.org/10.1145/358407.358414 Marsaglia and Tsang, "A simple method for generating gamma variables"
- */
+/** The log of a Gamma(shape, 1) draw. @see https://doi.org/10.1145/358407.358414 Marsaglia and Tsang */
 function logGamma(shape: number, random: Random): number {
   if (shape < 1) return logGamma(shape + 1, random) + Math.log(1 - random.next()) / shape;
   const d = shape - 1 / 3;

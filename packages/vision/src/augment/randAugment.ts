@@ -1,8 +1,16 @@
-/** @file RandAugment: a few changes drawn from a list of fourteen, all of one strength. */
+/** @file RandAugment: random operations from a list of fourteen, at one magnitude. */
 
 import { type AugmentationOptions, checkWhole, type Random } from '@onnx-lora/sdk/data';
 import type { Image } from '../image/image.ts';
-import { type AffineOptions, affineSample, checkColor, type Color, type Interpolation, rotationMap } from './affine.ts';
+import {
+  type AffineOptions,
+  affineSample,
+  checkColor,
+  type Color,
+  type Interpolation,
+  rotationMap,
+  type Sample,
+} from './sample.ts';
 import {
   adjustBrightness,
   adjustContrast,
@@ -13,18 +21,17 @@ import {
   posterize,
   solarize,
 } from './color.ts';
-import type { Sample } from './sample.ts';
 
-/** A few changes of one strength. */
+/** Random operations at one magnitude. */
 export interface RandAugment {
   readonly type: 'rand-augment';
-  /** How many changes follow each other; 2 by default. */
+  /** Number of operations; 2 by default. */
   readonly operations: number;
-  /** Their strength, from 0 to 30; 9 by default. */
+  /** Magnitude, 0 to 30; 9 by default. */
   readonly magnitude: number;
-  /** Of rotations and shears; `nearest` by default, as in torchvision. */
+  /** Interpolation of rotations and shears; `nearest` by default, as in torchvision. */
   readonly interpolation: Interpolation;
-  /** Colour of what comes in from outside; black by default. */
+  /** Colour outside of the image; black by default. */
   readonly fill: Color;
 }
 
@@ -32,10 +39,10 @@ export interface RandAugment {
 export type RandAugmentOptions = AugmentationOptions<RandAugment>;
 
 /**
- * Changes the image in `operations` ways, each drawn from rotations, shears, shifts and changes of colour: `RandAugment` of
- * torchvision, with its list and strengths. Rotated and shifted masks, boxes and points follow.
+ * Applies `operations` random rotations, shears, shifts and colour changes: torchvision's `RandAugment`, with its list
+ * and magnitudes. Masks, boxes and points move along.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for settings that make no sense
+ * @throws OnnxLoraError `CONFIG_INVALID` for invalid settings
  * @see https://arxiv.org/abs/1909.13719
  */
 export function randAugment({
@@ -53,10 +60,9 @@ export function randAugment({
   };
 }
 
-/** torchvision divides strengths into 31 steps. */
 const strongest = 30;
 
-/** One of the list; `strength` is 0 to 1, negative in half of the draws of what has a direction. */
+/** An operation; `strength` is 0 to 1, or negative in half of the draws if `signed`. */
 interface Operation {
   readonly signed: boolean;
   readonly apply: (sample: Sample, strength: number, options: AffineOptions) => Sample;
@@ -73,7 +79,7 @@ function coloring(signed: boolean, change: (image: Image, strength: number) => I
   return { signed, apply: (sample, strength) => ({ ...sample, image: change(sample.image, strength) }) };
 }
 
-/** The list in torchvision's order. */
+/** Operations in torchvision's order. */
 export const randAugmentOperations: readonly Operation[] = [
   { signed: false, apply: (sample) => sample },
   moving((_, strength) => [1, 0.3 * strength, 0, 0, 1, 0]),
@@ -91,7 +97,7 @@ export const randAugmentOperations: readonly Operation[] = [
   coloring(false, equalize),
 ];
 
-/** Applies as many of the list as `options` say. */
+/** Applies {@link randAugment}. */
 export function applyRandAugment(sample: Sample, options: RandAugment, random: Random): Sample {
   let changed = sample;
   for (let i = 0; i < options.operations; i++) {

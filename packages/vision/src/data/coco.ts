@@ -1,4 +1,4 @@
-/** @file COCO's files: boxes, polygons and run lengths per image, or captions. */
+/** @file COCO files: boxes, polygons, run-length encodings and captions. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { fileInside, type FolderEntries, readFolder, type Split } from '@onnx-lora/sdk/data';
@@ -6,18 +6,14 @@ import { basename, dirname, join } from 'node:path';
 import { existsSync } from 'node:fs';
 import type { ImageDataOptions, ImageObject, ImageRecord, Shape } from './imageRecord.ts';
 import { boxFrom } from './manifest.ts';
-import { parseCocoCounts } from './shapes/rle.ts';
+import { parseCocoCounts } from './shapes/outlines.ts';
 
-/** A file, and the split it is for, where there are several and their names say so. */
 interface CocoFileOfSplit {
   readonly file: string;
   readonly split?: Split;
 }
 
-/**
- * The COCO files of a folder: those that are named after COCO in the folder itself, or those of `annotations`. Where there are
- * `instances_…` and others, such as `captions_…`, only the instances.
- */
+/** COCO files in a folder, by name, or in its `annotations`. `instances_…` exclude others, such as `captions_…`. */
 export async function cocoFilesIn(root: string, { files, folders }: FolderEntries): Promise<CocoFileOfSplit[]> {
   const own = files.filter((name) => /^(instances|captions|annotations)[^/]*\.json$|coco[^/]*\.json$/i.test(name));
   const folder = own.length === 0 && folders.includes('annotations') ? join(root, 'annotations') : root;
@@ -37,14 +33,13 @@ function splitIn(name: string): Split | undefined {
   return /test/i.test(name) ? 'test' : undefined;
 }
 
-/** A parsed COCO file, of which nothing but its lists is known. */
 interface CocoFile {
   readonly images: readonly unknown[];
   readonly annotations?: readonly unknown[];
   readonly categories?: readonly unknown[];
 }
 
-/** Whether a parsed JSON file is COCO's. */
+/** True for a parsed COCO file. */
 export function isCoco(json: unknown): json is CocoFile {
   if (typeof json !== 'object' || json === null || !('images' in json) || !Array.isArray(json.images)) return false;
   const { annotations = [], categories = [] } = json as { annotations?: unknown; categories?: unknown };
@@ -52,8 +47,8 @@ export function isCoco(json: unknown): json is CocoFile {
 }
 
 /**
- * One record per image, with its objects and, as labels, their categories; of a file of captions, one record per caption, those
- * of an image in one group.
+ * One record per image, with objects, and their categories as labels; for caption files, one record per caption,
+ * grouped by image.
  *
  * @throws OnnxLoraError `DATA_INVALID`, naming the image or annotation
  */
@@ -112,7 +107,7 @@ function objectOf(annotation: CocoFields, categories: ReadonlyMap<string, string
     !(Array.isArray(bbox) && (bbox.length === 0 || (bbox.length === 4 && bbox.every(Number.isFinite))))
   )
     throw refused(annotation.place, '"bbox" must be [x, y, width, height]');
-  // Boxes without an extent occur where somebody clicked once; they say nothing.
+  // Boxes without an extent come from accidental clicks.
   const box = Array.isArray(bbox) ? boxFrom(bbox, true) : undefined;
   const shape = segmentation === undefined ? undefined : cocoShape(segmentation, annotation.place);
   return {
@@ -123,7 +118,7 @@ function objectOf(annotation: CocoFields, categories: ReadonlyMap<string, string
   };
 }
 
-/** Where the file's images are: the first of the usual places that has the first image. */
+/** The image folder: the first of the usual places with the first image. */
 function usualFolder(coco: CocoFile, file: string): string {
   const folder = dirname(file);
   const parent = dirname(folder);
@@ -145,13 +140,12 @@ function usualFolder(coco: CocoFile, file: string): string {
   return found || folder;
 }
 
-/** An entry's fields, and where it is, for messages. */
 interface CocoFields {
   readonly place: string;
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** @throws OnnxLoraError `DATA_INVALID` for what is no object */
+/** @throws OnnxLoraError `DATA_INVALID` for anything but an object */
 function fieldsOf(entry: unknown, place: string): CocoFields {
   if (typeof entry === 'object' && entry !== null && !Array.isArray(entry)) {
     const { id } = entry as { id?: unknown };
@@ -161,21 +155,15 @@ function fieldsOf(entry: unknown, place: string): CocoFields {
   throw refused(place, 'it is no object');
 }
 
-/** An id, which is a number or a text. */
 function idOf({ fields, place }: CocoFields, name: string): string {
   const id = fields[name];
   if (typeof id === 'number' || typeof id === 'string') return String(id);
   throw refused(place, `"${name}" must be a number`);
 }
 
-/** Most pixels of a mask that run lengths may claim. */
 const MOST_PIXELS = 100_000_000;
 
-/**
- * An object's shape as COCO writes it, or undefined where polygons have too few corners to hold a pixel.
- *
- * @throws OnnxLoraError `DATA_INVALID` for anything else
- */
+/** A COCO segmentation; undefined for too few corners. @throws OnnxLoraError `DATA_INVALID` for anything else */
 function cocoShape(segmentation: unknown, place: string): Shape | undefined {
   if (Array.isArray(segmentation)) {
     const isRing = (ring: unknown): ring is number[] =>

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { expect, test } from 'vitest';
 import { dataFolder } from '../../fixtures/dataFolder.ts';
-import { dataSettings } from './dataSettings.ts';
+import { dataSettings } from './manifest.ts';
 import type { ImageDataOptions } from './imageRecord.ts';
 import { readImageData } from './readImageData.ts';
 

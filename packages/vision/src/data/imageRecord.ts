@@ -1,79 +1,79 @@
-/** @file What is known of an image before it is read, the one form that all layouts of data are brought to; and what a user may say of how data are read. */
+/** @file Image records, the common form of all layouts, and the options of image data. */
 
 import type { DivideOptions, ReadData, Split } from '@onnx-lora/sdk/data';
-import type { ColumnNames } from './columns.ts';
+import type { ColumnNames } from './manifest.ts';
 
-/** One image of a dataset, with what its data says about it. */
+/** An image of a dataset with its annotations. */
 export interface ImageRecord {
   /** Path of the image file. */
   readonly file: string;
-  /** Where the record comes from, for messages: `labels.csv, line 12`; the file itself where a folder says all. */
+  /** Its source in messages: `labels.csv, line 12`, or the file. */
   readonly place: string;
-  /** Name of its class. */
+  /** Its class. */
   readonly label?: string;
-  /** Names of all its labels, where there may be none or many. */
+  /** All its labels. */
   readonly labels?: readonly string[];
-  /** Numbers to predict. */
+  /** Regression targets. */
   readonly values?: readonly number[];
   /** A caption. */
   readonly text?: string;
-  /** Path of a mask image: class numbers per pixel, or one object in white. */
+  /** Path of a mask: class numbers per pixel, or one object in white. */
   readonly mask?: string;
-  /** Things in the image. */
+  /** Objects in the image. */
   readonly objects?: readonly ImageObject[];
-  /** Points in pixels within the one object that `mask` shows. */
+  /** Points in pixels on the object of `mask`. */
   readonly points?: readonly Point[];
-  /** Records of one group, such as one patient, are never divided between splits. */
+  /** The group that splits never divide, such as a patient. */
   readonly group?: string;
-  /** The split it is meant for, where the data says so. */
+  /** Its split, if the data name one. */
   readonly split?: Split;
 }
 
-/** One thing in an image. */
+/** An object in an image. */
 export interface ImageObject {
   /** Its class. */
   readonly category?: string;
-  /** The box around it. */
+  /** Its bounding box. */
   readonly box?: Box;
-  /** Its outline or its pixels. */
+  /** Its outline or pixels. */
   readonly shape?: Shape;
-  /** A group that nobody has told apart. */
+  /** True for a crowd of objects. */
   readonly crowd?: boolean;
 }
 
-/** `[x, y]` in pixels from the left upper corner; the middle of the first pixel is `[0.5, 0.5]`. */
+/** `[x, y]` in pixels from the upper left corner; the first pixel's centre is `[0.5, 0.5]`. */
 export type Point = readonly [x: number, y: number];
 
 /** Left, upper, right and lower edge in pixels. */
 export type Box = readonly [x0: number, y0: number, x1: number, y1: number];
 
-/** Polygons of alternating x and y, or run lengths of an uncompressed COCO mask, column by column, background first. */
+/** Polygons of alternating x and y; or the run lengths of a COCO mask, by columns, background first. */
 export type Shape =
   | { readonly kind: 'polygons'; readonly rings: readonly (readonly number[])[] }
   | { readonly kind: 'runs'; readonly height: number; readonly width: number; readonly counts: readonly number[] };
 
-/** Images of a dataset, by split. */
+/** Images by split. */
 export interface ImageData extends ReadData<ImageRecord> {
-  /** What the data is called in messages: its folder or file. */
+  /** The folder or file, for messages. */
   readonly root: string;
 }
 
-/** Where images come from: a path, what {@link readImageData} gave, or records of the user's own. */
+/** A source of images: a path, the result of {@link readImageData}, or own records. */
 export type ImageSource = string | ImageData | AsyncIterable<ImageRecord> | readonly ImageRecord[];
 
 /** Options of {@link readImageData}. */
 export interface ImageDataOptions extends DivideOptions<ImageRecord> {
-  /** Columns of a manifest whose names do not say what they hold: `{ label: 'species', group: 'patient' }`. */
+  /** Names of a manifest's columns, where they are unusual: `{ label: 'species', group: 'patient' }`. */
   readonly columns?: ColumnNames | undefined;
-  /** The folder that the names of images in a manifest or a COCO file start from; the file's own by default. */
+  /** Folder of relative paths in a manifest or COCO file; the file's own by default. */
   readonly imageFolder?: string | undefined;
-  /** What becomes of a manifest's rows whose image does not exist: `fail` (the default), or `skip` with a warning. */
+  /** Rows with a missing image: `fail` (the default), or `skip` with a warning. */
   readonly missingImages?: 'fail' | 'skip' | undefined;
-  /** Whether images of the same bytes are looked for in different splits; true by default. Reads files that have the same size. */
+  /** Warns about identical files in different splits; true by default. Reads files of equal size. */
   readonly findDuplicates?: boolean | undefined;
 }
 
-/** One label, or any number of them. */
+/** The labels of a record. */
 export function labelsOfRecord({ label, labels }: ImageRecord): readonly string[] {
   return label === undefined ? (labels ?? []) : [label];
 }

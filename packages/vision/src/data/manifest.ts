@@ -1,8 +1,15 @@
-/** @file Records from a manifest: a table that names an image per row, and may say where something is in it. */
+/** @file Image manifests: their columns and rows, and the settings of image data. */
 
-import { dirname } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
+  ColumnFinder,
+  type ColumnRoles,
+  defined,
+  type Table,
+  tasksOfColumns,
+  type UnusedColumns,
+  columnSettings,
+  evalSplitSetting,
   cellLabels,
   cellList,
   cellNumber,
@@ -11,15 +18,183 @@ import {
   cellRefused,
   cellSplit,
   cellText,
-  defined,
   fileInside,
   type Row,
-  type Table,
 } from '@onnx-lora/sdk/data';
-import { type Columns, findColumns } from './columns.ts';
-import type { Box, ImageDataOptions, ImageObject, ImageRecord, Point } from './imageRecord.ts';
+import type { SettingRows } from '@onnx-lora/sdk/plugin';
+import { dirname } from 'node:path';
+import { isImage } from '../image/imageFile.ts';
+import type { ImageDataOptions, Box, ImageObject, ImageRecord, Point } from './imageRecord.ts';
 
-/** Records of a table; whether their files exist is not looked at. */
+/** Names of a manifest's columns, where they are unusual. */
+export interface ColumnNames {
+  /** Path of the image. */
+  readonly image?: string;
+  /** Its class. */
+  readonly label?: string;
+  /** All its labels: one column that lists them, or binary columns named after them. */
+  readonly labels?: string | readonly string[];
+  /** Regression targets. */
+  readonly values?: string | readonly string[];
+  /** A caption. */
+  readonly text?: string;
+  /** Path of the mask. */
+  readonly mask?: string;
+  /** A point on the object in pixels, with `y`. */
+  readonly x?: string;
+  /** See `x`. */
+  readonly y?: string;
+  /** Points as a JSON list of pairs. */
+  readonly points?: string;
+  /** A box as four numbers, or four columns: left, upper, right and lower edge. */
+  readonly box?: string | readonly string[];
+  /** The group that splits never divide, such as a patient. */
+  readonly group?: string;
+  /** `train`, `validation` or `test`. */
+  readonly split?: string;
+}
+
+export interface Columns {
+  readonly image: string;
+  readonly label?: string;
+  readonly labels?: string;
+  readonly oneHot?: readonly string[];
+  readonly values?: readonly string[];
+  readonly text?: string;
+  readonly mask?: string;
+  readonly xy?: readonly [string, string];
+  readonly points?: string;
+  /** One or four columns; `isSize` if the last two numbers are width and height. */
+  readonly box?: { readonly columns: readonly string[]; readonly isSize: boolean };
+  /** Objects in Hugging Face's form: `{ "bbox": [[x, y, width, height]], "categories": [0] }`. */
+  readonly objects?: string;
+  readonly group?: string;
+  readonly split?: string;
+}
+
+/** Column roles of image manifests, in order of precedence. */
+export const imageColumns: ColumnRoles<keyof ColumnNames> = {
+  image: {
+    description: 'Column of a manifest with the path of the image.',
+    usual: ['image', 'file', 'file_name', 'path', 'filename', 'image_path', 'image_file', 'img'],
+  },
+  label: {
+    description: 'Column with the class.',
+    usual: ['label', 'class', 'category', 'class_name'],
+  },
+  labels: {
+    description: 'Column that lists labels, or columns of 0 and 1 named after them.',
+    usual: ['labels', 'tags', 'classes', 'categories'],
+    isMany: true,
+  },
+  values: {
+    description: 'Columns with numbers to predict.',
+    usual: ['value', 'values', 'target', 'targets'],
+    isMany: true,
+  },
+  text: { description: 'Column with a caption.', usual: ['text', 'caption'] },
+  mask: {
+    description: 'Column with the path of a mask.',
+    usual: ['mask', 'mask_path', 'mask_file'],
+  },
+  x: {
+    description: 'With columns.y: columns of a point on the object, in pixels.',
+    usual: ['x'],
+  },
+  y: { description: 'See columns.x.', usual: ['y'] },
+  points: {
+    description: 'Column with points on the object, as a JSON list of pairs.',
+    usual: ['points'],
+  },
+  box: {
+    description: 'Column with a box as four numbers, or four columns: left, upper, right and lower edge.',
+    usual: ['box'],
+    isMany: true,
+  },
+  group: {
+    description: 'Column of what is never divided between splits, such as a patient.',
+    usual: ['group'],
+  },
+  split: { description: 'Column with train, validation or test.', usual: ['split', 'subset'] },
+};
+
+/** Tasks by the column they learn. Captions are learned by `image-text`, the usual task of its models. */
+const learnedBy = { label: 'image-classification', labels: 'multi-label-classification', values: 'image-regression' };
+
+const corners = [
+  ['x0', 'y0', 'x1', 'y1'],
+  ['xmin', 'ymin', 'xmax', 'ymax'],
+] as const;
+
+/** Finds a table's columns. @throws OnnxLoraError `DATA_INVALID` without an image column, or a named one */
+export function findColumns(table: Table, names: ColumnNames = {}, unused?: UnusedColumns): Columns {
+  const finder = new ColumnFinder(table, imageColumns, names);
+  const [manyLabels, boxes] = [finder.chosen('labels'), finder.chosen('box')];
+  if (![0, 1, 4].includes(boxes.length))
+    throw new OnnxLoraError('DATA_INVALID', `columns.box names ${boxes.length} columns. Name one, or four.`);
+  const image = finder.one('image');
+  if (image === undefined) throw finder.missing('image', { what: 'the image', isData: isImage, header: 'image,label' });
+  // Several label columns exclude a single one, unless it is named too.
+  const label = manyLabels.length > 0 ? finder.chosen('label')[0] : finder.one('label');
+  const labels = manyLabels.length > 1 ? undefined : finder.one('labels');
+  const values = finder.many('values');
+  const [x, y] = [finder.one('x'), finder.one('y')];
+  const [objects] = finder.all(['objects']) ?? [];
+  const box = finder.many('box') ?? finder.all(corners[0]) ?? finder.all(corners[1]);
+  const bbox = box ? undefined : finder.all(['bbox']);
+  const isTold = label !== undefined || labels !== undefined || values !== undefined;
+  const found = {
+    mask: finder.one('mask'),
+    text: finder.one('text'),
+    points: finder.one('points'),
+    group: finder.one('group'),
+    split: finder.one('split'),
+  };
+  const oneHot = manyLabels.length > 1 ? manyLabels : isTold ? undefined : binaryColumns(table, finder.rest);
+  // With places in the image, a label is the object's.
+  const isPlaced = [found.mask, found.points, x, box, bbox, objects].some((each) => each !== undefined);
+  const tasks = isPlaced ? [] : tasksOfColumns(table.columns, imageColumns, learnedBy);
+  unused?.add(
+    finder.rest.filter((column) => !oneHot?.includes(column)),
+    tasks,
+  );
+  return {
+    image,
+    ...defined({
+      ...found,
+      label,
+      labels,
+      oneHot,
+      values,
+      xy: x === undefined || y === undefined ? undefined : ([x, y] as const),
+      box: box ? { columns: box, isSize: false } : bbox && { columns: bbox, isSize: true },
+      objects,
+    }),
+  };
+}
+
+/** At least two columns with cells 0 or 1 only. */
+function binaryColumns({ rows }: Table, columns: readonly string[]): readonly string[] | undefined {
+  const isBit = (cell: unknown): boolean => [0, 1, '0', '1', true, false].includes(cell as number);
+  const binary = columns.filter((column) => rows.every(({ cells }) => isBit(cells.get(column))));
+  return binary.length > 1 ? binary : undefined;
+}
+
+export const dataSettings: SettingRows<ImageDataOptions> = {
+  columns: columnSettings<ColumnNames>(imageColumns),
+  evalSplit: evalSplitSetting,
+  imageFolder: {
+    kind: 'text',
+    description: "Folder that the paths in a manifest start from; the manifest's by default.",
+  },
+  missingImages: {
+    kind: 'choice',
+    of: ['fail', 'skip'],
+    description: 'fail (default) or skip: lines whose image does not exist.',
+  },
+};
+
+/** Records of a table, without a check that the files exist. */
 export function manifestRecords(table: Table, options: ImageDataOptions = {}): ImageRecord[] {
   const columns = findColumns(table, options.columns, options.unused);
   const folder = options.imageFolder ?? dirname(table.file);
@@ -64,7 +239,7 @@ function objectsIn(row: Row, columns: Columns, label: string | undefined): Image
   return box && [{ box, ...(label === undefined ? {} : { category: label }) }];
 }
 
-/** Points of one cell: `[[10, 20], [30, 40]]`, or one point. An empty cell has none. */
+/** Points in a cell: `[[10, 20], [30, 40]]`, or one point. */
 function pointsOf(row: Row, column: string | undefined): Point[] | undefined {
   const cell = column === undefined ? undefined : cellList(row, column);
   if (column === undefined || cell === undefined) return undefined;
@@ -72,7 +247,7 @@ function pointsOf(row: Row, column: string | undefined): Point[] | undefined {
   if (Array.isArray(pairs) && pairs.every(isPoint)) return pairs;
   throw cellRefused(row, column, cell, 'a list of points', 'Write [[10, 20], [30, 40]]');
 }
-/** A box from one cell of four numbers, or from four cells. Empty cells give none. */
+/** A box from one cell of four numbers, or from four cells. */
 function boxOf(row: Row, columns: readonly string[], isSize: boolean): Box | undefined {
   if (columns.every((column) => [undefined, null, ''].includes(row.cells.get(column) as string | null | undefined)))
     return undefined;
@@ -86,7 +261,6 @@ function boxOf(row: Row, columns: readonly string[], isSize: boolean): Box | und
   throw cellRefused(row, columns.join(', '), numbers, wanted, 'Correct it');
 }
 
-/** Objects as Hugging Face datasets write them. */
 function objectsOf(row: Row, column: string): ImageObject[] | undefined {
   const cell = row.cells.get(column);
   if (cell === undefined || cell === null || cell === '') return undefined;
@@ -103,7 +277,7 @@ function objectsOf(row: Row, column: string): ImageObject[] | undefined {
   });
 }
 
-/** Four numbers as a box with an extent; undefined for anything else. */
+/** Four numbers as a box with an extent; undefined otherwise. */
 export function boxFrom(numbers: readonly unknown[], isSize: boolean): Box | undefined {
   if (numbers.length !== 4 || !numbers.every((each) => typeof each === 'number' && Number.isFinite(each)))
     return undefined;

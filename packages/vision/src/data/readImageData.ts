@@ -1,4 +1,4 @@
-/** @file Reads images with what is known of them, from any layout, and divides them into splits. */
+/** @file Reads image data in any layout and splits them. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -19,27 +19,26 @@ import type { ImageData, ImageDataOptions, ImageRecord, ImageSource } from './im
 import { readLayout } from './readLayout.ts';
 
 /**
- * Reads data. A path may be a folder of class folders; a manifest (CSV, TSV, JSONL) or a folder with one; a COCO file or a
- * folder as COCO publishes them; images with masks in a folder beside them; a list of paths and labels; a folder of images
- * alone; or `train`, `validation` and `test` folders of any of these. Records of the user's own and what this function gave
- * are taken as they are.
+ * Reads data. A path may be a manifest (CSV, TSV, JSONL), a COCO file, a list of paths and labels; or a folder: with a
+ * manifest, of class folders, in COCO's layout, of images with a folder of masks, of images alone, or with `train`,
+ * `validation` and `test` folders of any of these. Given records, and the result of this function, are taken as they
+ * are.
  *
  * @example
  * const data = await readImageData('photos', { validation: 0.2 });
  * console.log(data.train.length, data.validation?.length);
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file, the line and the remedy
  */
 export function readImageData(source: ImageSource, options: ImageDataOptions = {}): Promise<ImageData> {
   return readData(images, source, options);
 }
 
-/** As `splitRecords`; records of one image are never divided. */
+/** {@link splitRecords} with the records of an image kept together. */
 export function splitImages(records: readonly ImageRecord[], fraction: number, seed: number): RecordSplit<ImageRecord> {
   return splitRecords(records, fraction, seed, (record) => ({ ...record, key: keyOf(record) }));
 }
 
-/** What a record is sorted by. Nothing of where it stands in its manifest, nor outlines, which are long. */
+/** A record's sort key, independent of its place in the manifest, and without its long outlines. */
 function keyOf({ file, label, text, mask, points, group }: ImageRecord): string {
   return JSON.stringify([file, label, text, mask, points, group]);
 }
@@ -54,7 +53,7 @@ const images: DataReader<ImageRecord, ImageData, ImageSource, ImageDataOptions> 
       ? withoutRepeated(await readLayout(source, options))
       : { records: await givenRecords(source, checkedRecord), warnings: [] };
     requireRecords(distinct.records, source, 'images');
-    // Whether records of the user's own have files is found when they are loaded.
+    // Own records are checked when they are loaded.
     const present = isPath ? await withoutMissing(distinct.records, filesOfImages, options.missingImages) : distinct;
     return {
       root: isPath ? source : 'the given records',
@@ -76,7 +75,6 @@ const images: DataReader<ImageRecord, ImageData, ImageSource, ImageDataOptions> 
   },
 };
 
-/** A record that may come from JavaScript. */
 function checkedRecord(record: Partial<ImageRecord>, number: number): ImageRecord {
   const { file, place = `record ${number}` } = record;
   if (typeof file === 'string') return { ...record, file, place };
@@ -94,11 +92,7 @@ const filesOfImages: FilesOfRecords<ImageRecord> = {
     "Correct the paths, say which folder they start from (imageFolder), or leave such images out (missingImages: 'skip').",
 };
 
-/**
- * The records without those that say the same as one before. An image may come again with another caption, mask, point or box.
- *
- * @throws OnnxLoraError `DATA_INVALID` for an image that comes again with nothing but another label, value or split
- */
+/** Drops repeated records. @throws OnnxLoraError `DATA_INVALID` for an image with two labels, values or splits */
 function withoutRepeated(records: readonly ImageRecord[]): {
   readonly records: readonly ImageRecord[];
   readonly warnings: readonly string[];

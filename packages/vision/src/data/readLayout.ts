@@ -1,4 +1,4 @@
-/** @file Recognises how a folder or file of images is laid out, and reads it into records. */
+/** @file Detects the layout of image data and reads its records. */
 
 import { constants } from 'node:buffer';
 import { stat } from 'node:fs/promises';
@@ -23,16 +23,12 @@ import {
   tableEndings,
   tableOf,
 } from '@onnx-lora/sdk/data';
-import { imageEndings, isImage } from '../image/imageFormat.ts';
+import { imageEndings, isImage } from '../image/imageFile.ts';
 import { cocoFilesIn, cocoRecords, isCoco } from './coco.ts';
 import type { ImageDataOptions, ImageRecord } from './imageRecord.ts';
 import { manifestRecords } from './manifest.ts';
 
-/**
- * Records of a file or folder, as its layout says. Whether files exist that a manifest names is not looked at.
- *
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming what is wrong
- */
+/** Records of any layout; files are not checked. @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID` */
 export async function readLayout(path: string, options: ImageDataOptions = {}): Promise<readonly ImageRecord[]> {
   const found = await stat(path).catch(() => undefined);
   return found?.isFile() ? readManifest(path, options) : readFolders(path, layouts(options));
@@ -59,9 +55,9 @@ async function readManifest(file: string, options: ImageDataOptions): Promise<re
   );
 }
 
-/** @throws OnnxLoraError `DATA_INVALID` for a file that is too large to be taken into memory */
+/** @throws OnnxLoraError `DATA_INVALID` for a file beyond the longest string */
 async function requireReadable(file: string): Promise<void> {
-  // That it cannot be asked is told by who reads it.
+  // A missing file is reported by its reader.
   const { size } = await stat(file).catch(() => ({ size: 0 }));
   if (size <= constants.MAX_STRING_LENGTH) return;
   throw new OnnxLoraError(
@@ -80,10 +76,7 @@ async function readJson(file: string): Promise<unknown> {
   }
 }
 
-/**
- * Records of a text file with a path per line, and after it, separated by spaces or a tab, a label, as ImageNet has them. A path
- * without a label is an image without one; lines that are empty or begin with `#` are passed over.
- */
+/** Records of ImageNet's path lists: a path and an optional label per line; `#` begins a comment. */
 async function pathListRecords(
   file: string,
   { imageFolder = dirname(file) }: ImageDataOptions,
@@ -92,7 +85,7 @@ async function pathListRecords(
   if (lines.length === 0)
     throw new OnnxLoraError('DATA_INVALID', `"${file}" names no images. Write a path and a label per line.`);
   return lines.map(({ text, place }) => {
-    // The label is the last word, so that paths may hold spaces; a tab is never part of a path.
+    // The label is the last word, so paths may contain spaces, but not tabs.
     const { path, label } = /^(?<path>[^\t]+)\t+(?<label>.+)$/.exec(text)?.groups ??
       /^(?<path>.+\.\w{2,5})\s+(?<label>\S+)$/.exec(text)?.groups ?? { path: text };
     const record = { file: fileInside(imageFolder, path!.trim(), place, 'imageFolder'), place };
@@ -138,14 +131,13 @@ async function cocoFolder(
 
 const imageFolders = ['images', 'image', 'imgs', 'img', 'JPEGImages'] as const;
 const maskFolders = ['masks', 'mask', 'annotations', 'labels', 'SegmentationClass', 'SegmentationObject'] as const;
-/** What masks add to the name of their image. */
 const suffixes = ['', '_mask', '-mask', '_seg', '_label', '_labelIds'] as const;
 
 /**
- * Records of `root/images` and `root/masks`, or of `train`, `validation` … in both of them, matched by their names without the
- * ending; undefined where there are no such folders.
+ * Records of `root/images` and `root/masks`, or their `train`, `validation` …, matched by name; undefined without such
+ * folders.
  *
- * @throws OnnxLoraError `DATA_INVALID` when an image has no mask
+ * @throws OnnxLoraError `DATA_INVALID` for an image without a mask
  */
 async function maskFolderRecords(
   root: string,

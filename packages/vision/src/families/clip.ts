@@ -1,11 +1,10 @@
-/** @file The families CLIP and SigLIP: two towers, one for images and one for text. */
+/** @file The two-tower families CLIP and SigLIP. */
 
 import type { DescribedFamily, NamePair, RoleNames } from '@onnx-lora/sdk/plugin';
 import { visionFamily } from './visionFamily.ts';
 
 const layer = 'encoder.layers.{n}';
 
-/** The modules of either tower. */
 const towerModules: RoleNames = {
   'patch-embedding': ['embeddings.patch_embedding'],
   'embedding.position': ['embeddings.position_embedding'],
@@ -19,10 +18,7 @@ const towerModules: RoleNames = {
   classifier: ['^classifier'],
 };
 
-/**
- * A tower that is a model of its own: transformers 4 has a prefix before each of its modules, transformers 5 has none.
- * Inside a larger model the prefix is there in both.
- */
+/** A tower's names: alone, it has a prefix in transformers 4 but not 5; inside a larger model, always. */
 function towerNames(prefix: string, children: readonly string[]): NamePair[] {
   return children.map((child) => ({ 4: `^${prefix}.${child}`, 5: `^${child}` }));
 }
@@ -31,7 +27,7 @@ function towerNames(prefix: string, children: readonly string[]): NamePair[] {
 const cliplora =
   'queries, keys and values of both towers: Zanella and Ben Ayed, "Low-Rank Few-Shot Adaptation of Vision-Language Models" (2024), arXiv:2405.18541';
 
-/** What two towers can be trained for, the usual first. */
+/** Tasks of two towers, the usual first. */
 const towerTasks: readonly string[] = [
   'image-text',
   'image-embedding',
@@ -43,10 +39,7 @@ const towerTasks: readonly string[] = [
 
 const towerQuery = 'encoder.layers.{n}.self_attn.q_proj';
 
-/**
- * CLIP as transformers writes it: both towers, or one of them with its projection or without. A lone .onnx file is
- * recognised by a projection.
- */
+/** CLIP as transformers writes it: both towers, or one; a lone .onnx file is recognised by its projection. */
 export const clip: DescribedFamily = visionFamily({
   name: 'clip',
   title: 'CLIP',
@@ -80,10 +73,7 @@ export const clip: DescribedFamily = visionFamily({
 
 const siglipQuery = 'encoder.layers.{n}.self_attn.q_proj';
 
-/**
- * SigLIP and SigLIP 2 as transformers writes them: both towers, or one of them. A lone .onnx file is recognised by a
- * tower's head.
- */
+/** SigLIP and SigLIP 2 as transformers writes them: both towers or one. A lone .onnx file is recognised by its head. */
 export const siglip: DescribedFamily = visionFamily({
   name: 'siglip',
   title: 'SigLIP and SigLIP 2',

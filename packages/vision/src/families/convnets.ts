@@ -1,4 +1,4 @@
-/** @file Families of convolutional networks: ConvNeXt, also DINOv3's, and ResNet. */
+/** @file Convolutional families: ConvNeXt, DINOv3's ConvNeXt and ResNet. */
 
 import type { DescribedFamily, NamePair } from '@onnx-lora/sdk/plugin';
 import { visionFamily } from './visionFamily.ts';
@@ -7,7 +7,6 @@ const layer = 'encoder.stages.{n}.layers.{n}';
 const timmBlock = 'stages.{n}.blocks.{n}';
 const torchvisionBlock = 'features.{n}.{n}.block';
 
-/** The reason for adapting a ConvNeXt's pointwise layers. */
 const pointwiseLayers =
   'no study of this family; the pointwise layers, which hold nearly all weights and are linear as in a transformer';
 
@@ -35,7 +34,6 @@ export const convnext: DescribedFamily = visionFamily({
   preprocessors: ['ConvNextImageProcessor'],
 });
 
-/** transformers 5 put a module around the stages. */
 const inModelStages = (name: string): NamePair => ({ 4: `^stages.{n}.${name}`, 5: `^model.stages.{n}.${name}` });
 
 /** DINOv3's ConvNeXt as transformers writes it, since 4.56. */

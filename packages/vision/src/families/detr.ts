@@ -5,13 +5,10 @@ import { visionFamily } from './visionFamily.ts';
 
 const attention = ['encoder.layers.{n}.self_attn', 'decoder.layers.{n}.self_attn', 'decoder.layers.{n}.encoder_attn'];
 const layers = ['encoder.layers.{n}', 'decoder.layers.{n}'];
-/** The convolutions and norms of the mask head, of which transformers 5 made stages. */
+/** The mask head's convolutions and norms, which became stages in transformers 5. */
 const maskLayers = ['conv1', 'conv2', 'fpn_stages.0.refine', 'fpn_stages.1.refine', 'fpn_stages.2.refine'];
 
-/**
- * DETR as transformers writes it: a ResNet, a transformer over its features, and heads for boxes or masks. The backbone
- * may be transformers' ResNet or timm's.
- */
+/** DETR as transformers writes it, with transformers' ResNet or timm's, and heads for boxes or masks. */
 export const detr: DescribedFamily = visionFamily({
   name: 'detr',
   title: 'DETR',
@@ -44,7 +41,7 @@ export const detr: DescribedFamily = visionFamily({
     { 4: 'backbone.conv_encoder.model', 5: 'backbone.model' },
     ...maskLayers.map((recent, i) => ({ 4: `^mask_head.gn${i + 1}`, 5: `^mask_head.${recent}.norm` })),
   ],
-  // Boxes are learnt with a matching of its own, which none of this package's tasks does.
+  // Training boxes needs a bipartite matching, which no task here has.
   tasks: [],
   preprocessors: ['DetrImageProcessor'],
 });

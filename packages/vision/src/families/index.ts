@@ -1,15 +1,12 @@
 /** @file All families of the vision package. */
 
 import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
-import { beit, deit, vit, vitMae } from './vit.ts';
+import { beit, deit, vit, vitMae, dinov2, dinov3Vit } from './vit.ts';
 import { clip, siglip } from './clip.ts';
 import { convnext, dinov3Convnext, resnet } from './convnets.ts';
 import { detr } from './detr.ts';
-import { dinov2, dinov3Vit } from './dino.ts';
 import { efficientSam, mobileSam, sam, sam2 } from './sam.ts';
-import { mobilevit, mobilevitv2 } from './mobilevit.ts';
-import { segformer } from './segformer.ts';
-import { swin, swinv2 } from './swin.ts';
+import { mobilevit, mobilevitv2, segformer, swin, swinv2 } from './stagedVits.ts';
 import { timmBeit, timmVit, torchvisionVit } from './timm.ts';
 
 /** Every vision family, for `openModel(source, { families: visionFamilies })`. */

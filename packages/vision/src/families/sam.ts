@@ -1,4 +1,4 @@
-/** @file The family SAM (Segment Anything), SAM 2, and those with smaller encoders, which share its decoder. */
+/** @file Families of SAM (Segment Anything): SAM, SAM 2, and smaller encoders with its decoder. */
 
 import type { DescribedFamily, FamilyFiles, RoleNames } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
@@ -10,7 +10,7 @@ const attentions = [
   'transformer.final_attn_token_to_image',
 ];
 
-/** A decoder as transformers and segment_anything write it: in a file of its own, or behind `mask_decoder.`. */
+/** The decoder, as transformers and segment_anything write it: in its own file, or under `mask_decoder.`. */
 const samDecoder: RoleNames = {
   'decoder.query': attentions.map((name) => `${name}.q_proj`),
   'decoder.key': attentions.map((name) => `${name}.k_proj`),
@@ -48,20 +48,19 @@ const samDecoder: RoleNames = {
   ],
 };
 
-/** The encoder's attention and, where it is in the file, queries and values of the decoder's. */
+/** The encoder's attention, and in one file also the decoder's queries and values. */
 const samTargets: readonly string[] = ['attention.query-key-value', 'decoder.query', 'decoder.value'];
 
-/** The reason for {@link samTargets}. */
 const samed =
   'the encoder\'s fused attention: Zhang and Liu, "Customized Segment Anything Model for Medical Image Segmentation" (SAMed, 2023), arXiv:2304.13785; its decoder, which they train in full, gets adapters at queries and values';
 
-/** SAM and SAM 2 are published as two files: the encoder of images, and that of prompts with the decoder of masks. */
+/** SAM's two files: the image encoder, and the prompt encoder with the mask decoder. */
 const samFiles: FamilyFiles = {
   parts: [{ name: 'vision_encoder', prefix: 'vision_encoder' }, { name: 'prompt_encoder_mask_decoder' }],
 };
 
 const decoderAttention = 'transformer.final_attn_token_to_image.q_proj';
-/** Encoders that are another family's. */
+/** Encoders of other families. */
 const others = [
   '!image_encoder.layers',
   '!image_encoder.blocks.{n}.mlp.fc1',
@@ -70,10 +69,7 @@ const others = [
   '!sam_mask_decoder',
 ];
 
-/**
- * SAM (base, large, huge) as transformers and segment_anything write it: the whole model, or the vision encoder and the
- * mask decoder in files of their own. transformers 4 and 5 use the same names.
- */
+/** SAM (base, large, huge) as transformers and segment_anything write it: whole, or encoder and mask decoder. */
 export const sam: DescribedFamily = visionFamily({
   name: 'sam',
   title: 'SAM',
@@ -90,7 +86,7 @@ export const sam: DescribedFamily = visionFamily({
     'patch-embedding': ['patch_embed.projection', 'patch_embed.proj'],
     'attention.query-key-value': ['layers.{n}.attn.qkv', 'blocks.{n}.attn.qkv'],
     'attention.output': ['layers.{n}.attn.proj', 'blocks.{n}.attn.proj'],
-    // The decoder has layers with the same names, inside its transformer.
+    // Excludes layers of the same names in the decoder's transformer.
     'mlp.up': [/(?:(?:.*\.)?(?:vision|image)_encoder\.)?(?:layers|blocks)\.\d+\.mlp\.lin1/],
     'mlp.down': [/(?:(?:.*\.)?(?:vision|image)_encoder\.)?(?:layers|blocks)\.\d+\.mlp\.lin2/],
     neck: ['neck.conv{n}', 'neck.{n}'],
@@ -103,10 +99,7 @@ export const sam: DescribedFamily = visionFamily({
   files: samFiles,
 });
 
-/**
- * SAM 2 for images as transformers writes it, and as the original does (`image_encoder.trunk`). transformers 4.56 and
- * later, and 5, use the same names.
- */
+/** SAM 2 for images, as transformers and the original (`image_encoder.trunk`) write it. */
 export const sam2: DescribedFamily = visionFamily({
   name: 'sam2',
   title: 'SAM 2 (Hiera)',
@@ -130,7 +123,7 @@ export const sam2: DescribedFamily = visionFamily({
   defaultTargets: samTargets,
   targetsFrom:
     'no study of this family; the attention of the encoder, and queries and values of the decoder, as for SAM',
-  // Its decoder takes features of three sizes, which the task for SAM does not feed.
+  // Its decoder takes features of three sizes, which the SAM task does not feed.
   tasks: ['image-embedding'],
   preprocessors: ['Sam2ImageProcessor'],
   files: samFiles,
@@ -174,7 +167,7 @@ export const mobileSam: DescribedFamily = visionFamily({
   preprocessors: ['SamImageProcessor'],
 });
 
-/** EfficientSAM as its authors write it: the whole model, or its encoder alone. */
+/** EfficientSAM as its authors write it: whole, or the encoder alone. */
 export const efficientSam: DescribedFamily = visionFamily({
   name: 'efficient-sam',
   title: 'EfficientSAM',
@@ -198,6 +191,6 @@ export const efficientSam: DescribedFamily = visionFamily({
   targetsFrom:
     'no study of this family; the attention of the encoder, and queries and values of the decoder, as for SAM',
   tasks: ['promptable-segmentation'],
-  // transformers has no EfficientSAM; its images are only scaled to between 0 and 1.
+  // Not in transformers; images are only scaled to 0 to 1.
   preprocessors: [],
 });

@@ -1,4 +1,4 @@
-/** @file The families of timm's and torchvision's vision transformers. */
+/** @file Vision transformers of timm and torchvision. */
 
 import { asInLora, type DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { visionFamily } from './visionFamily.ts';
@@ -7,9 +7,9 @@ const block = 'blocks.{n}';
 const notOthers = ['!neck', `!${block}.mlp.lin1`, `!${block}.mlp.proj_in`];
 
 /**
- * ViT as timm writes it, and whatever else has its names: timm's DeiT, EVA, DINOv2, DINOv3 and SigLIP towers, and
- * DINO and DINOv2 of their authors. They are one family since nothing in a graph tells them apart. Queries, keys and
- * values are one layer in all but some EVAs.
+ * ViT as timm writes it, and models with its names: timm's DeiT, EVA, DINOv2, DINOv3 and SigLIP towers, and the
+ * originals of DINO and DINOv2, which a graph does not tell apart. Queries, keys and values are one layer, except in
+ * some EVAs.
  */
 export const timmVit: DescribedFamily = visionFamily({
   name: 'timm-vit',
@@ -39,8 +39,7 @@ export const timmVit: DescribedFamily = visionFamily({
 });
 
 /**
- * BEiT as timm writes it. Its attention multiplies with the weight of `qkv` past that layer, so that PEFT's adapters there
- * have no effect, and a graph does not have it.
+ * BEiT as timm writes it. Its attention uses `qkv`'s weight past the layer: PEFT has no effect there, a graph lacks it.
  */
 export const timmBeit: DescribedFamily = visionFamily({
   name: 'timm-beit',
@@ -67,7 +66,7 @@ export const timmBeit: DescribedFamily = visionFamily({
 
 const layer = 'encoder.layers.encoder_layer_{n}';
 
-/** ViT as torchvision writes it: torch's MultiheadAttention, whose queries, keys and values are one parameter. */
+/** ViT as torchvision writes it: torch's MultiheadAttention, with queries, keys and values in one parameter. */
 export const torchvisionVit: DescribedFamily = visionFamily({
   name: 'torchvision-vit',
   title: 'ViT of torchvision',

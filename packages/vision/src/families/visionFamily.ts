@@ -1,22 +1,22 @@
-/** @file What the families of this package have in common. */
+/** @file Facts common to vision families. */
 
 import { describedFamily, type DescribedFamily, type FamilyFacts } from '@onnx-lora/sdk/plugin';
 
-/** What is said of a family here; its tasks are {@link backboneTasks} unless it says otherwise. */
+/** Facts of a family; the tasks are {@link backboneTasks} by default. */
 type FactsHere = Omit<FamilyFacts, 'domain' | 'tasks'> & Partial<Pick<FamilyFacts, 'tasks'>>;
 
-/** A family from its facts; models that transformers' wrapper of timm holds are known by timm's names. */
+/** Describes a vision family. Models in transformers' wrapper of timm are recognised by timm's names. */
 export function visionFamily(facts: FactsHere): DescribedFamily {
   const family = describedFamily({ tasks: backboneTasks, ...facts, domain: 'vision' });
   return {
     ...family,
-    // The wrapper says only that timm's names follow.
+    // The wrapper does not name the model.
     matches: ({ config, modulePaths }) =>
       family.matches(config && config['model_type'] !== 'timm_wrapper' ? { config, modulePaths } : { modulePaths }),
   };
 }
 
-/** What can be trained on any backbone, the usual first. */
+/** Tasks of any backbone, the usual first. */
 export const backboneTasks: readonly string[] = [
   'image-classification',
   'multi-label-classification',

@@ -1,11 +1,11 @@
-/** @file The family ViT (Vision Transformer), and those that share its encoder. */
+/** @file Families with ViT's encoder: ViT, DeiT, BEiT, ViT-MAE, DINOv2 and DINOv3. */
 
 import type { DescribedFamily, NamePair, RoleNames } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 /**
- * ViT as transformers 4 (`encoder.layer.0.…`) and 5 (`layers.0.…`) name it; the same in models that were written after
- * it, such as DeiT and BEiT. The prefix (`vit.`, `deit.`, a wrapper's or none) is free.
+ * ViT's modules in transformers 4 (`encoder.layer.0.…`) and 5 (`layers.0.…`), and in derived models such as DeiT and
+ * BEiT. Any prefix (`vit.`, `deit.`, a wrapper's or none) matches.
  */
 const vitModules: RoleNames = {
   'patch-embedding': ['embeddings.patch_embeddings.projection'],
@@ -22,7 +22,7 @@ const vitModules: RoleNames = {
 /** The rest of a layer, such as its norms. */
 const vitLayer: NamePair = { 4: 'encoder.layer.{n}', 5: 'layers.{n}' };
 
-/** How a model is known that transformers keeps under `prefix`, such as `vit`: its class shows in nothing else. */
+/** Signatures of a model that only its `prefix` tells apart, such as `vit`. */
 function vitUnder(prefix: string): string[][] {
   return [[`^${prefix}.encoder.layer.{n}`], [`^${prefix}.layers.{n}`]];
 }
@@ -58,7 +58,7 @@ export const deit: DescribedFamily = visionFamily({
   preprocessors: ['DeiTImageProcessor'],
 });
 
-/** What the head for segmentation calls its convolutions and their norms. */
+/** Convolutions and norms of the segmentation head. */
 const convolutions = [
   ['decode_head.psp_modules.{n}.1', 'decode_head.psp_modules.blocks.{n}.conv'],
   ['decode_head.bottleneck', 'decode_head.psp_bottleneck'],
@@ -113,7 +113,7 @@ const decoderModules: RoleNames = {
   'decoder.head': ['decoder.decoder_embed', 'decoder.decoder_pred'],
 };
 
-/** ViT-MAE as transformers writes it: ViT's encoder, alone or with the decoder that paints what was masked. */
+/** ViT-MAE as transformers writes it: ViT's encoder, alone or with the decoder that reconstructs masked patches. */
 export const vitMae: DescribedFamily = visionFamily({
   name: 'vit_mae',
   title: 'ViT-MAE',
@@ -123,4 +123,54 @@ export const vitMae: DescribedFamily = visionFamily({
   names: { ...vitModules, ...decoderModules },
   renamed: [vitLayer],
   preprocessors: ['ViTImageProcessor'],
+});
+
+const dinov2Layer = 'encoder.layer.{n}';
+
+/**
+ * DINOv2 as transformers writes it. Its largest model has a gated MLP (SwiGLU), whose first layer transformers 5 split.
+ */
+export const dinov2: DescribedFamily = visionFamily({
+  name: 'dinov2',
+  title: 'DINOv2',
+  paper: 'Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision" (2023), arXiv:2304.07193',
+  modelTypes: ['dinov2', 'dinov2_with_registers'],
+  signatures: [[`^dinov2.${dinov2Layer}`], [`^dinov2_with_registers.${dinov2Layer}`]],
+  names: {
+    'patch-embedding': ['embeddings.patch_embeddings.projection'],
+    'attention.query': [{ 4: `${dinov2Layer}.attention.attention.query`, 5: `${dinov2Layer}.attention.q_proj` }],
+    'attention.key': [{ 4: `${dinov2Layer}.attention.attention.key`, 5: `${dinov2Layer}.attention.k_proj` }],
+    'attention.value': [{ 4: `${dinov2Layer}.attention.attention.value`, 5: `${dinov2Layer}.attention.v_proj` }],
+    'attention.output': [{ 4: `${dinov2Layer}.attention.output.dense`, 5: `${dinov2Layer}.attention.o_proj` }],
+    'mlp.up': [`${dinov2Layer}.mlp.fc1`, { 4: `${dinov2Layer}.mlp.weights_in` }, { 5: `${dinov2Layer}.mlp.up_proj` }],
+    'mlp.gate': [{ 5: `${dinov2Layer}.mlp.gate_proj` }],
+    'mlp.down': [`${dinov2Layer}.mlp.fc2`, { 4: `${dinov2Layer}.mlp.weights_out`, 5: `${dinov2Layer}.mlp.down_proj` }],
+    classifier: ['^classifier'],
+  },
+  targetsFrom:
+    'no comparison; LoRA in the attention as in Cui et al., "Surgical-DINO: Adapter Learning of Foundation Models for Depth Estimation in Endoscopic Surgery" (2024), arXiv:2401.06013',
+  preprocessors: ['BitImageProcessor'],
+});
+
+const inModel = (name: string): NamePair => ({ 4: `^layer.{n}.${name}`, 5: `^model.layer.{n}.${name}` });
+
+/** DINOv3's ViT as transformers writes it, since 4.56; the MLP is gated (SwiGLU) in some sizes. */
+export const dinov3Vit: DescribedFamily = visionFamily({
+  name: 'dinov3_vit',
+  title: 'DINOv3 (ViT)',
+  paper: 'Siméoni et al., "DINOv3" (2025), arXiv:2508.10104',
+  modelTypes: ['dinov3_vit'],
+  signatures: [['^layer.{n}.attention.q_proj'], ['^model.layer.{n}.attention.q_proj']],
+  names: {
+    'patch-embedding': ['^embeddings.patch_embeddings'],
+    'attention.query': [inModel('attention.q_proj')],
+    'attention.key': [inModel('attention.k_proj')],
+    'attention.value': [inModel('attention.v_proj')],
+    'attention.output': [inModel('attention.o_proj')],
+    'mlp.up': [inModel('mlp.up_proj')],
+    'mlp.gate': [inModel('mlp.gate_proj')],
+    'mlp.down': [inModel('mlp.down_proj')],
+  },
+  renamed: [{ 4: '^layer.{n}', 5: '^model.layer.{n}' }],
+  preprocessors: ['DINOv3ViTImageProcessor'],
 });

@@ -1,37 +1,32 @@
-/** @file What the package asks of an image library: a decoder that gives plain RGB pixels. */
+/** @file RGB images, and the interface of image decoders. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 
-/** Pixels as every step after decoding sees them. */
+/** Decoded RGB pixels. */
 export interface Image {
-  /** Pixels per row. */
+  /** Width in pixels. */
   readonly width: number;
-  /** Rows. */
+  /** Height in pixels. */
   readonly height: number;
-  /** Red, green and blue, 0 to 255, row by row: `[height, width, 3]`. */
+  /** Red, green and blue, 0 to 255: `[height, width, 3]`. */
   readonly data: Uint8Array;
 }
 
-/** An image wherever it is: the path of a file, the bytes of such a file, or its pixels. */
+/** An image: the path of a file, its bytes, or pixels. */
 export type ImageLike = string | Uint8Array | Image;
 
-/** Reads image files. {@link SharpDecoder} is the one that is used when none is given. */
+/** Decodes image files; {@link SharpDecoder} by default. */
 export interface ImageDecoder {
   /**
-   * Decodes the first picture of a file, upright and without alpha.
+   * Decodes the first frame, upright and without alpha.
    *
    * @param source the path of the file, or its bytes
-   * @throws OnnxLoraError `FILE_NOT_FOUND` when there is no such file, `DATA_INVALID` when it cannot be decoded;
-   * both name the file
+   * @throws OnnxLoraError `FILE_NOT_FOUND`, or `DATA_INVALID` for an undecodable file; both name the file
    */
   decode(source: string | Uint8Array): Promise<Image>;
 }
 
-/**
- * The pixels of an image that may not be decoded yet.
- *
- * @throws OnnxLoraError as {@link ImageDecoder.decode}; `INPUT_INVALID` when pixels are fewer or more than their size says
- */
+/** Decodes an image unless it is. @throws OnnxLoraError as {@link ImageDecoder.decode}; `INPUT_INVALID` for its size */
 export async function imageOf(source: ImageLike, decoder: ImageDecoder): Promise<Image> {
   if (typeof source === 'string' || source instanceof Uint8Array) return decoder.decode(source);
   const { width, height, data } = source;
@@ -43,7 +38,7 @@ export async function imageOf(source: ImageLike, decoder: ImageDecoder): Promise
   );
 }
 
-/** What an image is called in messages. */
+/** An image's name in messages. */
 export function sourceName(source: ImageLike): string {
   if (typeof source === 'string') return source;
   return source instanceof Uint8Array

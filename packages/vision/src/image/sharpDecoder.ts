@@ -1,34 +1,33 @@
-/** @file Decodes images with sharp (libvips). */
+/** @file The image decoder with sharp (libvips). */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { type Image, type ImageDecoder, sourceName } from './image.ts';
-import { type ImageFormat, imageFormat, signatureLength, whatElse } from './imageFormat.ts';
-import { checkBytes, readImageFile } from './readImageFile.ts';
+import { type ImageFormat, imageFormat, signatureLength, whatElse, checkBytes, readImageFile } from './imageFile.ts';
 
-/** Bounds on what a file may ask for; a stranger's file of a few bytes can claim any size. */
+/** Limits, since an untrusted file of a few bytes can claim any size. */
 export interface SharpDecoderOptions {
-  /** Most pixels an image may have; 100 million by default, which takes 300 MB. */
+  /** Most pixels of an image; 100 million by default, which takes 300 MB. */
   readonly maxPixels?: number;
-  /** Most bytes a file may have; 512 MB by default. */
+  /** Most bytes of a file; 512 MB by default. */
   readonly maxBytes?: number;
 }
 
 /**
- * Decodes JPEG, PNG, WebP, TIFF, GIF and AVIF into what Pillow's `ImageOps.exif_transpose` and `convert("RGB")` give:
- * upright, the first frame, alpha dropped without compositing, colour profiles ignored. One difference is meant: of
- * 16-bit gray the high byte is taken, where Pillow clips to white.
+ * Decodes JPEG, PNG, WebP, TIFF, GIF and AVIF like Pillow's `ImageOps.exif_transpose` and `convert("RGB")`: upright,
+ * first frame, alpha dropped without compositing, colour profiles ignored. Of 16-bit gray it takes the high byte, where
+ * Pillow clips to white.
  */
 export class SharpDecoder implements ImageDecoder {
   readonly #maxPixels: number;
   readonly #maxBytes: number;
 
-  /** The bounds, for another decoder like this one. */
+  /** The limits, to make an equal decoder. */
   get limits(): Required<SharpDecoderOptions> {
     return { maxPixels: this.#maxPixels, maxBytes: this.#maxBytes };
   }
 
-  /** Bounds what is decoded; see {@link SharpDecoderOptions}. */
+  /** See {@link SharpDecoderOptions}. */
   constructor({ maxPixels = 100_000_000, maxBytes = 512 * 1024 * 1024 }: SharpDecoderOptions = {}) {
     this.#maxPixels = maxPixels;
     this.#maxBytes = maxBytes;
@@ -45,12 +44,12 @@ export class SharpDecoder implements ImageDecoder {
         `Cannot read the image "${file}": ${whatElse(bytes.subarray(0, signatureLength))}. Convert it to PNG or JPEG (WebP, TIFF, GIF and AVIF work too), or take it out of the data.`,
       );
     }
-    // Loaded here, since much else is done with the package that decodes no image.
+    // Loaded lazily, since much of this package decodes no image.
     const { default: sharp } = await import('sharp');
     try {
       const options = {
         limitInputPixels: this.#maxPixels,
-        // Truncated and corrupt files fail; oddities that leave the pixels whole do not.
+        // Fails on truncated and corrupt files, not on harmless oddities.
         failOn: 'error',
         ignoreIcc: true,
         sequentialRead: true,
@@ -92,10 +91,9 @@ export class SharpDecoder implements ImageDecoder {
   }
 }
 
-/** What must be known of an image before it is decoded. */
 type Header = Pick<Metadata, 'width' | 'height' | 'depth' | 'space'>;
 
-/** Of an ordinary JPEG, what its header says: asking sharp would take a tenth of the time of decoding. */
+/** Parses an ordinary JPEG's header: asking sharp takes a tenth of the decoding time. */
 function plainHeader(bytes: Uint8Array, format: ImageFormat): Header | undefined {
   const header = format === 'jpeg' ? jpegHeader(bytes) : undefined;
   if (!header || header.precision !== 8 || (header.components !== 1 && header.components !== 3)) return undefined;
@@ -104,7 +102,7 @@ function plainHeader(bytes: Uint8Array, format: ImageFormat): Header | undefined
 
 async function decodeRgb(image: Sharp, metadata: Header): Promise<Image> {
   if (metadata.space === 'cmyk') {
-    // Left as it is, for libvips would convert it through a printing profile.
+    // Left as CMYK, since libvips would convert through a printing profile.
     const raw = await image
       .pipelineColourspace('cmyk')
       .toColourspace('cmyk')
@@ -121,7 +119,7 @@ async function decodeRgb(image: Sharp, metadata: Header): Promise<Image> {
       .raw({ depth: 'ushort' })
       .toBuffer({ resolveWithObject: true });
     const { width, height, channels } = raw.info;
-    // Copied, because a Buffer need not start at an even address.
+    // Copied, because a Buffer may start at an odd address.
     const samples = new Uint16Array(new Uint8Array(raw.data).buffer);
     return { width, height, data: rgbPixels({ width, height, channels, samples }) };
   }
@@ -130,19 +128,15 @@ async function decodeRgb(image: Sharp, metadata: Header): Promise<Image> {
   return { width, height, data: rgbPixels({ width, height, channels, samples: bytesOf(raw.data) }) };
 }
 
-/** The same memory as a plain array, so that no Buffer method leaks into what users compare and copy. */
+/** The memory as a plain Uint8Array, since users compare and copy it. */
 function bytesOf(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
 }
 
-/**
- * The same GIF, in whose first picture nothing is transparent; `bytes` itself where that is so already.
- *
- * @see https://www.w3.org/Graphics/GIF/spec-gif89a.txt
- */
+/** The GIF with an opaque first frame. @see https://www.w3.org/Graphics/GIF/spec-gif89a.txt */
 function gifWithoutTransparency(bytes: Uint8Array): Uint8Array {
   const flags = bytes[10] ?? 0;
-  // Behind the screen's size comes its palette, if it has one.
+  // The screen descriptor may be followed by a palette.
   let at = 13 + (flags & 0x80 ? 3 * 2 ** ((flags & 7) + 1) : 0);
   while (bytes[at] === 0x21) {
     const isControl = bytes[at + 1] === 0xf9;
@@ -151,7 +145,7 @@ function gifWithoutTransparency(bytes: Uint8Array): Uint8Array {
       copy[at + 3]! &= ~1;
       return copy;
     }
-    // Extensions are blocks of a length and as many bytes, up to an empty one.
+    // Extensions are length-prefixed blocks, up to an empty one.
     at += 2;
     while (at < bytes.length && bytes[at] !== 0) at += 1 + bytes[at]!;
     at += 1;
@@ -159,30 +153,26 @@ function gifWithoutTransparency(bytes: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** What the frame header of a JPEG says. */
 interface JpegHeader {
   readonly width: number;
   readonly height: number;
-  /** Bits per sample. */
   readonly precision: number;
   /** 1 for gray, 3 for colour, 4 for CMYK. */
   readonly components: number;
 }
 
-/**
- * The frame header of a JPEG file; undefined where none is found. @see https://www.w3.org/Graphics/JPEG/itu-t81.pdf B.2
- */
+/** Parses a JPEG's frame header, if found. @see https://www.w3.org/Graphics/JPEG/itu-t81.pdf B.2 */
 function jpegHeader(bytes: Uint8Array): JpegHeader | undefined {
   const word = (at: number): number => (bytes[at]! << 8) | bytes[at + 1]!;
   for (let at = 2; at + 9 < bytes.length;) {
     if (bytes[at] !== 0xff) return undefined;
     const marker = bytes[at + 1]!;
-    // Any number of FF may stand before a marker.
+    // A marker may follow any number of FF bytes.
     if (marker === 0xff) {
       at += 1;
       continue;
     }
-    // C0 to CF begin a frame, but for tables (C4, CC) and C8, which is reserved. After SOS (DA) there is none.
+    // C0 to CF begin a frame, except C4, CC (tables) and C8 (reserved); none follows SOS (DA).
     if (marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc) {
       return { precision: bytes[at + 4]!, height: word(at + 5), width: word(at + 7), components: bytes[at + 9]! };
     }
@@ -192,7 +182,7 @@ function jpegHeader(bytes: Uint8Array): JpegHeader | undefined {
   return undefined;
 }
 
-/** Samples as a decoder gives them: `[height, width, channels]`, 8 or 16 bits each. */
+/** Decoded samples: `[height, width, channels]`, 8 or 16 bits each. */
 interface RawPixels {
   readonly width: number;
   readonly height: number;
@@ -200,14 +190,11 @@ interface RawPixels {
   readonly samples: Uint8Array | Uint16Array;
 }
 
-/**
- * Drops alpha without compositing (the colour under transparent pixels stays), repeats gray, and takes the high byte
- * of 16 bits. Returns `[height, width, 3]`; 8-bit RGB is returned as it is, without a copy.
- */
+/** Drops alpha without compositing, repeats gray, takes the high byte of 16 bits; does not copy 8-bit RGB. */
 function rgbPixels({ width, height, channels, samples }: RawPixels): Uint8Array {
   if (channels === 3 && samples instanceof Uint8Array) return samples;
   const shift = samples instanceof Uint16Array ? 8 : 0;
-  // One channel is gray, two are gray and alpha, four are RGB and alpha.
+  // One channel is gray, two gray with alpha, four RGB with alpha.
   const [green, blue] = channels < 3 ? [0, 0] : [1, 2];
   const rgb = new Uint8Array(width * height * 3);
   for (let at = 0, from = 0; at < rgb.length; at += 3, from += channels) {
@@ -218,10 +205,7 @@ function rgbPixels({ width, height, channels, samples }: RawPixels): Uint8Array 
   return rgb;
 }
 
-/**
- * Plain CMYK to RGB as Pillow does it, with no colour profile: each ink takes its share of what black leaves,
- * `r = (255 - k) - c (255 - k) / 255`. Only the first four channels count.
- */
+/** CMYK to RGB as in Pillow, without a profile: `r = (255 - k) - c (255 - k) / 255`, from the first four channels. */
 function cmykToRgb({ width, height, channels, samples }: RawPixels): Uint8Array {
   const shift = samples instanceof Uint16Array ? 8 : 0;
   const rgb = new Uint8Array(width * height * 3);

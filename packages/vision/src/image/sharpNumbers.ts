@@ -1,33 +1,25 @@
-/** @file Decodes images of one number per pixel, such as masks, with sharp (libvips). */
+/** @file Decodes masks, with one number per pixel, by sharp (libvips). */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { crc32 } from 'node:zlib';
 import type { SharpOptions } from 'sharp';
-import { type ImageFormat, imageFormat, signatureLength, whatElse } from './imageFormat.ts';
-import { readImageFile } from './readImageFile.ts';
+import { type ImageFormat, imageFormat, signatureLength, whatElse, readImageFile } from './imageFile.ts';
 
-/** Bytes before the first chunk. */
 const SIGNATURE = 8;
 
-/** Bytes of a chunk beside its data: length, name and checksum. */
+/** Bytes of a chunk besides its data: length, name and checksum. */
 const FRAME = 12;
 
-/** A PNG as a decoder may see it. */
 interface PlainPng {
   readonly bytes: Uint8Array;
-  /** Whether it had a palette, whose indices are now its gray values. */
+  /** True if palette indices became gray values. */
   readonly isPalette: boolean;
-  /** Bits per sample, 1 to 16. */
   readonly bits: number;
-  /** Whether it has no colours, but for those of a palette. */
+  /** True without colours, apart from a palette's. */
   readonly isGray: boolean;
 }
 
-/**
- * The same numbers without palette and transparency; colours are left as they are.
- *
- * @throws RangeError for a file that ends within its header
- */
+/** Strips palette and transparency, so that indices decode as gray. @throws RangeError for a truncated header */
 function pngWithoutPalette(bytes: Uint8Array): PlainPng {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const bits = view.getUint8(SIGNATURE + 16);
@@ -53,29 +45,22 @@ function grayHeader(chunk: Uint8Array): Uint8Array {
   return chunk;
 }
 
-/** Numbers of an image file. */
 export interface StoredNumbers {
   readonly width: number;
   readonly height: number;
-  /** Row by row: gray values, or indices of a palette; of a picture in colours its green. */
+  /** Row by row: gray values, palette indices, or the green channel of a colour image. */
   readonly numbers: Uint8Array | Uint16Array;
-  /** The largest number that the file could hold. */
   readonly highest: number;
   readonly isPalette: boolean;
-  /** Whether red, green and blue differ anywhere. */
+  /** True if red, green and blue differ anywhere. */
   readonly isColour: boolean;
   readonly format: ImageFormat;
 }
 
-/** As for images: what a file may claim. */
 const MOST_PIXELS = 100_000_000;
 const MOST_BYTES = 512 * 1024 * 1024;
 
-/**
- * Decodes gray of 1 to 16 bits and palettes without what a viewer would make of them. Alpha is dropped.
- *
- * @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID`, naming the file
- */
+/** Decodes gray of 1 to 16 bits and palette indices. @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID` */
 export async function decodeNumbers(file: string): Promise<StoredNumbers> {
   const bytes = await readImageFile(file, MOST_BYTES, 'mask');
   const format = imageFormat(bytes);
@@ -114,11 +99,11 @@ async function decode(bytes: Uint8Array, format: ImageFormat): Promise<StoredNum
     .toColourspace(target)
     .raw({ depth: isWide ? 'ushort' : 'uchar' })
     .toBuffer({ resolveWithObject: true });
-  // Copied where there are 16 bits, because a Buffer need not start at an even address.
+  // Copied, because a Buffer may start at an odd address.
   const samples = isWide ? new Uint16Array(new Uint8Array(data).buffer) : data;
   const { width, height, channels } = info;
   const { bits } = plain;
-  // libvips spreads 1, 2 and 4 bits over 8.
+  // libvips scales 1, 2 and 4 bits to 8.
   const scale = bits < 8 ? 255 / (2 ** bits - 1) : 1;
   const numbers = isWide ? new Uint16Array(width * height) : new Uint8Array(width * height);
   let isColour = false;

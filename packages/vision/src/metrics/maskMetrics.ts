@@ -1,4 +1,4 @@
-/** @file How well masks agree: overlap, borders, and pixels by class. */
+/** @file Metrics of masks: overlap, boundaries, and confusion by class. */
 
 import type { Mask } from '../augment/sample.ts';
 
@@ -8,7 +8,7 @@ interface Overlap {
   readonly either: number;
 }
 
-/** Counts pixels of two masks of one size. */
+/** Counts the overlap of two masks of one size. */
 export function overlapOf(found: Uint8Array, truth: Uint8Array): Overlap {
   let [both, either] = [0, 0];
   for (let i = 0; i < truth.length; i++) {
@@ -18,23 +18,22 @@ export function overlapOf(found: Uint8Array, truth: Uint8Array): Overlap {
   return { both, either };
 }
 
-/** Intersection over union; 1 where both masks are empty. */
+/** Intersection over union; 1 for two empty masks. */
 export function intersectionOverUnion({ both, either }: Overlap): number {
   return either === 0 ? 1 : both / either;
 }
 
-/** `2·|A ∩ B| ÷ (|A| + |B|)`; 1 where both masks are empty. */
+/** `2·|A ∩ B| ÷ (|A| + |B|)`; 1 for two empty masks. */
 export function diceScore({ both, either }: Overlap): number {
   return either === 0 ? 1 : (2 * both) / (either + both);
 }
 
-/** What distance still counts as met, as a share of the image's diagonal: that of the DAVIS benchmark. */
+/** Boundary tolerance as a share of the diagonal, as in the DAVIS benchmark. */
 const TOLERANCE = 0.008;
 
 /**
- * The boundary F measure of two masks of zeros and ones: the harmonic mean of how much of the found outline lies near the
- * true one (precision) and how much of the true one near the found (recall); near is within 0.8 % of the image's diagonal.
- * 1 where neither has an outline, 0 where only one has.
+ * The boundary F measure of two masks in zeros and ones: the harmonic mean of the outlines' precision and recall within
+ * 0.8 % of the diagonal. 1 without any outline, 0 if only one mask has one.
  *
  * @see https://doi.org/10.1109/CVPR.2016.85 Perazzi et al., the measure F of the DAVIS benchmark
  */
@@ -50,7 +49,7 @@ export function boundaryF(found: Mask, truth: Mask): number {
   return precision + recall === 0 ? 0 : (2 * precision * recall) / (precision + recall);
 }
 
-/** Pixels that differ from the one to the right, below, or both; in the last row and column from the one neighbour left. */
+/** Pixels that differ from the right or lower neighbour. */
 function outline({ width, height, data }: Mask): number[] {
   const pixels: number[] = [];
   for (let y = 0, at = 0; y < height; y++) {
@@ -68,11 +67,11 @@ function outline({ width, height, data }: Mask): number[] {
 function offsetsWithin(reach: number): readonly (readonly [x: number, y: number])[] {
   const side = Array.from({ length: 2 * reach + 1 }, (_, i) => i - reach);
   const all = side.flatMap((y) => side.filter((x) => x * x + y * y <= reach * reach).map((x) => [x, y] as const));
-  // The nearest first, since most are met at once.
+  // Nearest first, since most are found at once.
   return all.sort(([ax, ay], [bx, by]) => ax * ax + ay * ay - (bx * bx + by * by));
 }
 
-/** How many of `pixels` have one of `others` within the disk. */
+/** Counts `pixels` with one of `others` within the disk. */
 function near(
   pixels: readonly number[],
   others: readonly number[],
@@ -90,17 +89,13 @@ function near(
   }).length;
 }
 
-/** How well one class is found. */
 interface ClassOverlap {
-  /** Pixels of the class. */
   readonly pixels: number;
-  /** Intersection over union of its true and its found pixels. */
   readonly iou: number;
-  /** Twice the intersection over the sum of both. */
   readonly dice: number;
 }
 
-/** Counts of pixels, `[true class, found class]`. */
+/** Pixel counts, `[true class, found class]`. */
 export class PixelConfusion {
   readonly classes: number;
   readonly #counts: Float64Array;
@@ -110,24 +105,23 @@ export class PixelConfusion {
     this.#counts = new Float64Array(classes * classes);
   }
 
-  /** Counts the pixels of one image; those whose true class is none of the classes, such as 255, do not count. */
+  /** Adds an image; true classes out of range, such as 255, are ignored. */
   add(truth: Uint8Array, found: Uint8Array): void {
     for (let i = 0; i < truth.length; i++) {
       if (truth[i]! < this.classes) this.#counts[truth[i]! * this.classes + found[i]!]!++;
     }
   }
 
-  /** Adds the counts of another. */
   join(other: PixelConfusion): void {
     other.#counts.forEach((count, i) => (this.#counts[i]! += count));
   }
 
-  /** Pixels of class `truth` that were taken for `found`. */
+  /** Pixels of class `truth` taken for `found`. */
   count(truth: number, found: number): number {
     return this.#counts[truth * this.classes + found]!;
   }
 
-  /** Of each class; IoU and Dice are NaN for one that neither occurs nor was found. */
+  /** Scores by class; IoU and Dice are NaN for a class in neither. */
   perClass(): readonly ClassOverlap[] {
     const range = Array.from({ length: this.classes }, (_, i) => i);
     return range.map((c) => {
@@ -138,7 +132,6 @@ export class PixelConfusion {
     });
   }
 
-  /** Share of all pixels whose class was found. */
   accuracy(): number {
     const total = this.#counts.reduce((sum, count) => sum + count, 0);
     let right = 0;
@@ -147,7 +140,7 @@ export class PixelConfusion {
   }
 }
 
-/** Mean over the classes that occur or were found; NaN where there is none. */
+/** Mean over classes that are not NaN. */
 export function meanOver(classes: readonly ClassOverlap[], value: 'iou' | 'dice'): number {
   const known = classes.map((each) => each[value]).filter((each) => !Number.isNaN(each));
   return known.reduce((sum, each) => sum + each, 0) / known.length;

@@ -1,24 +1,21 @@
-/** @file Windows of images: where a crop in the middle begins, and the pixels in it. */
+/** @file Crops of planes, and centre crops. */
 
 import { type CropStep, roundHalfEven, type Size } from './imagePlan.ts';
 
-/** Left upper corner of a window, in pixels; negative where the window begins outside of the image. */
+/** Upper left corner of a window in pixels; negative outside of the image. */
 export interface Offset {
   /** Rows above the window. */
   readonly top: number;
-  /** Pixels to the left of the window. */
+  /** Pixels left of the window. */
   readonly left: number;
 }
 
-/** Samples row by row, `[height, width, channels]`. */
+/** Samples `[height, width, channels]`. */
 export interface Plane<Data extends Uint8Array | Float32Array = Uint8Array> extends Size {
   readonly data: Data;
 }
 
-/**
- * Where a crop begins: at `(image.height - height) / 2`, rounded as the step says, and the same for the width. Where the image
- * is smaller, both ways to round put the odd pixel of the margin where their library does.
- */
+/** Centre crop offset, rounded as the step says; each mode places a margin's odd pixel like its library. */
 export function centerCropOffset(image: Size, { height, width, rounding = 'down' }: CropStep): Offset {
   const start =
     rounding === 'down'
@@ -27,10 +24,7 @@ export function centerCropOffset(image: Size, { height, width, rounding = 'down'
   return { top: start(image.height - height), left: start(image.width - width) };
 }
 
-/**
- * The window of `size` at `offset`, with `fill` where the window reaches outside. Gives `plane` itself when the window is
- * all of it.
- */
+/** Crops to `size` at `offset`, with `fill` outside. Returns `plane` itself if nothing changes. */
 export function cropPlane<Data extends Uint8Array | Float32Array>(
   plane: Plane<Data>,
   channels: number,

@@ -1,4 +1,4 @@
-/** @file Where an image comes to lie in a model's input, and the way of points, boxes and masks. */
+/** @file The geometry of preprocessing, for points, boxes and masks. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Mask } from '../augment/sample.ts';
@@ -7,33 +7,33 @@ import { centerCropOffset, cropPlane } from './crop.ts';
 import { type ImagePlan, resizedSize, type Size } from './imagePlan.ts';
 import { resizeNearest } from './resize/resize.ts';
 
-/** The way of one image through a plan. Positions are continuous: the middle of the first pixel is at 0.5. */
+/** An image's geometry through a plan. Coordinates are continuous: the first pixel's centre is at 0.5. */
 export interface Geometry {
-  /** Of the image itself. */
+  /** Size of the image. */
   readonly input: Size;
-  /** After resizing, before cropping. */
+  /** Size after resizing, before cropping. */
   readonly resized: Size;
-  /** How much larger the image becomes: `resized / input`. */
+  /** Scale factors: `resized / input`. */
   readonly scale: { readonly x: number; readonly y: number };
-  /** What is added after scaling: negative where the crop cuts off, positive where it adds a margin. */
+  /** Shift after scaling: negative for a crop, positive for a margin. */
   readonly shift: { readonly x: number; readonly y: number };
-  /** After cropping: what of the model's input shows the image. */
+  /** Size after cropping: the image in the model's input. */
   readonly content: Size;
-  /** After padding on the right and below. The padding that makes the images of one batch alike is not counted. */
+  /** Size after padding on the right and below, without a batch's padding. */
   readonly output: Size;
 }
 
-/** More than this after resizing is a mistake: an image of 10,000 x 1 scaled until its edge of 1 is 224. */
+/** A larger result is a mistake, such as 10,000 x 1 pixels with the edge of 1 scaled to 224. */
 const largestResult = 100_000_000;
 
 /**
- * What `plan` does to an image of `size`.
+ * The geometry of an image of `size`.
  *
  * @param name of the image, for messages
- * @throws OnnxLoraError `DATA_INVALID` when the image is so thin that resizing would blow it up; `CONFIG_INVALID` when
- *   it does not fit into the plan's padding
+ * @throws OnnxLoraError `DATA_INVALID` for an image too thin to be resized; `CONFIG_INVALID` for one beyond the plan's
+ *   padding
  */
-export function geometryOf(plan: ImagePlan, size: Size, name = 'the image'): Geometry {
+export function geometryOf(plan: Omit<ImagePlan, 'normalization'>, size: Size, name = 'the image'): Geometry {
   const resized = plan.resize ? resizedSize(size, plan.resize.to) : size;
   if (resized.height < 1 || resized.width < 1 || resized.height * resized.width > largestResult) {
     throw new OnnxLoraError(
@@ -60,31 +60,31 @@ export function geometryOf(plan: ImagePlan, size: Size, name = 'the image'): Geo
   };
 }
 
-/** A point of the image in the model's input; outside of it where the crop cut the point off. */
+/** Maps a point from the image to the model's input; outside of it if cropped. */
 export function pointToInput({ scale, shift }: Geometry, [x, y]: Point): Point {
   return [x * scale.x + shift.x, y * scale.y + shift.y];
 }
 
-/** A box of the image in the model's input; it may reach over the input's edges. */
+/** Maps a box from the image to the model's input, without clipping. */
 export function boxToInput(geometry: Geometry, [x0, y0, x1, y1]: Box): Box {
   return [...pointToInput(geometry, [x0, y0]), ...pointToInput(geometry, [x1, y1])];
 }
 
-/** A point of the model's input in the image: undoes {@link pointToInput}. */
+/** Maps a point from the model's input to the image: inverts {@link pointToInput}. */
 export function pointToImage({ scale, shift }: Geometry, [x, y]: Point): Point {
   return [(x - shift.x) / scale.x, (y - shift.y) / scale.y];
 }
 
-/** A box of the model's input in the image: undoes {@link boxToInput}. */
+/** Maps a box from the model's input to the image: inverts {@link boxToInput}. */
 export function boxToImage(geometry: Geometry, [x0, y0, x1, y1]: Box): Box {
   return [...pointToImage(geometry, [x0, y0]), ...pointToImage(geometry, [x1, y1])];
 }
 
 /**
- * A mask of the image in the model's input, of the size `output`: resized by the nearest pixel, as transformers does with
- * segmentation maps, then cropped and padded with what the mask says is `outside`.
+ * Maps a mask to the model's input at size `output`: resized by the nearest pixel as in transformers, cropped, and
+ * padded with `outside`.
  *
- * @throws OnnxLoraError `DATA_INVALID` when the mask has not the image's size
+ * @throws OnnxLoraError `DATA_INVALID` for a mask of another size than the image
  */
 export function maskToInput({ input, resized, shift, content, output }: Geometry, mask: Mask): Mask {
   if (mask.height !== input.height || mask.width !== input.width) {
@@ -95,7 +95,7 @@ export function maskToInput({ input, resized, shift, content, output }: Geometry
   }
   const { outside = 0 } = mask;
   const nearest = resizeNearest(mask, 1, resized.height, resized.width);
-  // Cut to the content first: what a crop cut off must not come back in the padding.
+  // Cut first, so that cropped parts do not return in the padding.
   const cut = cropPlane(nearest, 1, { left: 0 - shift.x, top: 0 - shift.y }, content, outside);
   return { ...cropPlane(cut, 1, { left: 0, top: 0 }, output, outside), outside };
 }

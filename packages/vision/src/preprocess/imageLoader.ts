@@ -1,4 +1,4 @@
-/** @file Loads images with their annotations for a model: in other threads where that can be, and from memory what never changes. */
+/** @file Loads images with annotations in worker threads, with a cache. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { BoundedCache, ThreadPool } from '@onnx-lora/sdk/data';
@@ -14,9 +14,10 @@ import {
 } from './imageThread.ts';
 import { existsSync } from 'node:fs';
 import { SharpDecoder } from '../image/sharpDecoder.ts';
+import { geometryOf } from './geometry.ts';
 import { ImagePreprocessor } from './preprocessor.ts';
 
-/** An image as the model is fed it, and its annotations. It may be shared with others, who do not expect it to change. */
+/** A preprocessed image with its annotations. Cached and shared: do not change it. */
 export interface LoadedImage extends ImageAnnotations {
   /** Float32 `[3, height, width]`. */
   readonly pixels: Tensor;
@@ -25,14 +26,14 @@ export interface LoadedImage extends ImageAnnotations {
 /** Loads images for a model. */
 export interface ImageLoader extends Preprocessor {
   /**
-   * Decodes, augments and preprocesses an image, and brings its annotations along.
+   * Decodes, augments and preprocesses an image with its annotations.
    *
    * @throws OnnxLoraError `FILE_NOT_FOUND` or `DATA_INVALID`, naming the file
    */
   load(request: ImageRequest): Promise<LoadedImage>;
 }
 
-/** What an answer is remembered by; undefined of what is augmented, or is not of files alone. */
+/** Cache key; undefined for augmented images, and images or masks in memory. */
 function keyOf({
   image,
   masks = [],
@@ -43,7 +44,7 @@ function keyOf({
 }: ImageRequest): string | undefined {
   if (typeof image !== 'string' || augmentations.length > 0) return undefined;
   if (masks.some(({ kind }) => kind === 'mask')) return undefined;
-  // A Map would be written as {}.
+  // JSON writes a Map as {}.
   const parts = [image, masks, boxes, points, annotations];
   return JSON.stringify(parts, (_, value: unknown) => (value instanceof Map ? [...value] : value));
 }
@@ -55,31 +56,29 @@ function bytesOf({ pixels, masks = [] }: LoadedPixels): number {
 /** Options of {@link imageLoader}. */
 export interface ImageLoaderOptions {
   /**
-   * Most bytes of images that are kept in memory; 512 MB by default, 0 keeps none. Images that are not augmented are kept as
-   * they are after resizing, others as they are after decoding, by each thread its share.
+   * Most bytes of cached images; 512 MB by default, 0 disables the cache. Images are cached resized, or decoded if
+   * augmented, in equal shares per thread.
    */
   readonly cacheBytes?: number;
   /**
-   * The threads, whose program is `imageThread.ts`; by default those that all loaders share.
+   * The thread pool of `imageThread.ts`; shared by default.
    *
    * @hidden
    */
   readonly pool?: ThreadPool<ThreadRequest, LoadedPixels>;
 }
 
-/** The program of the threads, which lies beside this file once it is compiled. */
+/** The compiled worker next to this file. */
 const program = new URL('./imageThread.js', import.meta.url);
 
-/** A pool has at most so many. */
 const THREADS = 2;
 
-/** One for all loaders: threads take a moment to start. */
+/** Shared by all loaders, since threads take a moment to start. */
 let shared: ThreadPool<ThreadRequest, LoadedPixels> | undefined;
 
 /**
- * A loader for images that `preprocessor` prepares. Decoding, augmenting and resizing happen in other threads, except where
- * that cannot be: with a decoder of the user's own, which a thread does not know, and where a bundler has left the threads'
- * program behind. A preprocessor of the user's own is asked for tensors of files and nothing else.
+ * A loader of preprocessed images. Decoding, augmenting and resizing run in threads, unless the decoder is the user's
+ * own, or a bundler dropped the worker file. A user's own preprocessor only gets files.
  */
 export function imageLoader(preprocessor: Preprocessor, options: ImageLoaderOptions = {}): ImageLoader {
   if (!(preprocessor instanceof ImagePreprocessor)) return new ForeignLoader(preprocessor);
@@ -100,18 +99,18 @@ function sourceOf(
     try {
       return await threads.run({ request, plan, limits: decoder.limits, keepBytes: cacheBytes / THREADS });
     } catch (cause) {
-      // Of an error only the message comes through.
+      // Errors from a thread keep only their message.
       const isMissing = typeof request.image === 'string' && !existsSync(request.image);
       throw new OnnxLoraError(isMissing ? 'FILE_NOT_FOUND' : 'DATA_INVALID', (cause as Error).message, { cause });
     }
   };
 }
 
-/** Normalises in this thread: floats would take four times as long to come here, and four times the memory to keep. */
+/** Normalises in this thread, since floats would quadruple transfer time and memory. */
 class ThreadedLoader implements ImageLoader {
   readonly #preprocessor: ImagePreprocessor;
   readonly #source: PixelSource;
-  /** Resized images, so that a run decodes each of them once. */
+  /** Resized images, decoded once per run. */
   readonly #kept: BoundedCache<string, LoadedPixels>;
 
   constructor(preprocessor: ImagePreprocessor, source: PixelSource, cacheBytes: number) {
@@ -153,15 +152,6 @@ class ForeignLoader implements ImageLoader {
     }
     const pixels = await this.#preprocessor.preprocess(image);
     const [height = 0, width = 0] = pixels.dims.slice(-2);
-    const size = { height, width };
-    const geometry = {
-      input: size,
-      resized: size,
-      scale: { x: 1, y: 1 },
-      shift: { x: 0, y: 0 },
-      content: size,
-      output: size,
-    };
-    return { pixels, geometry };
+    return { pixels, geometry: geometryOf({}, { height, width }) };
   }
 }

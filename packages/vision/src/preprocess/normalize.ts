@@ -1,18 +1,18 @@
-/** @file From pixels to the floats of a batch: normalised, and padded to one size. */
+/** @file Normalisation of pixels, and padding of batches. */
 
 import { type Tensor, tensor } from '@onnx-lora/sdk';
 import type { Normalization, Size } from './imagePlan.ts';
 import { pixelProgram } from './pixelMemory.ts';
 
-/** Pixels between resizing and the model: 8 bits, or fractions of the same levels from 0 to 255. */
+/** Pixels before normalisation: 8 bits, or fractions of levels from 0 to 255. */
 export interface Pixels extends Size {
-  /** Red, green and blue, row by row: `[height, width, 3]`. */
+  /** Red, green and blue: `[height, width, 3]`. */
   readonly data: Uint8Array | Float32Array;
 }
 
 /**
- * Float32 `[256 * 3]`: the value of each level of red, then green, then blue. The steps are rounded to float32 one by
- * one, as transformers' numpy code does: `(float32(level * rescale_factor) - mean) / std`.
+ * Lookup table, float32 `[256 * 3]`: the value of each level in red, green and blue, rounded to float32 step by step as
+ * transformers' numpy code: `(float32(level * rescale_factor) - mean) / std`.
  */
 export function normalizationTable(normalization: Normalization): Float32Array {
   const table = new Float32Array(256 * 3);
@@ -34,18 +34,14 @@ function normalized(
   return stdTwice ? fround(once / divisor) : once;
 }
 
-/** How {@link normalize} makes values of pixels. */
+/** A normalisation with its lookup table. */
 export interface Normalizer {
-  /** Of `table`, see {@link normalizationTable}. */
   readonly normalization: Normalization;
   readonly table: Float32Array;
   readonly channelOrder?: 'rgb' | 'bgr';
 }
 
-/**
- * Float32 `[3, height, width]`. `height` and `width` may exceed the image's: what is right of and below it is 0, as SAM's
- * padding wants it.
- */
+/** Float32 `[3, height, width]`. A size beyond the image's is zero padding on the right and below, as for SAM. */
 export function normalize(
   pixels: Pixels,
   { normalization, table, channelOrder }: Normalizer,
@@ -53,7 +49,7 @@ export function normalize(
 ): Tensor {
   const plane = height * width;
   const out = new Float32Array(3 * plane);
-  // Which plane of the output each colour goes to.
+  // Output plane of each colour.
   const planes = channelOrder === 'bgr' ? [2, 1, 0] : [0, 1, 2];
   const values =
     pixels.data instanceof Uint8Array ? lookedUp(pixels.data, table) : computed(pixels.data, normalization);
@@ -69,7 +65,7 @@ export function normalize(
   return tensor('float32', out, [3, height, width]);
 }
 
-/** The values of red, of green and of blue; they lie in memory that the next image will use. */
+/** Planes of red, green and blue, in memory that the next image reuses. */
 function lookedUp(data: Uint8Array, table: Float32Array): Float32Array[] {
   const count = data.length / 3;
   const { program, starts } = pixelProgram([4 * table.length, data.length, 4 * count, 4 * count, 4 * count]);
@@ -90,15 +86,15 @@ function computed(data: Float32Array, normalization: Normalization): Float32Arra
   });
 }
 
-/** A batch of images that were padded, and where each is. */
+/** A padded batch with its mask. */
 export interface PaddedBatch {
   /** Float32 `[batch, 3, height, width]`. */
   readonly pixels: Tensor;
-  /** Int64 `[batch, height, width]`: 1 where there is an image, 0 in the padding; `pixel_mask` of transformers. */
+  /** Int64 `[batch, height, width]`: 1 for image, 0 for padding; transformers' `pixel_mask`. */
   readonly mask: Tensor;
 }
 
-/** Puts zeros on the right of and below images `[3, height, width]`, until all are as large as the largest of them. */
+/** Pads images `[3, height, width]` with zeros on the right and below to the largest. */
 export function padBatch(images: readonly Tensor[]): PaddedBatch {
   const sizes = images.map(({ dims }) => [dims[1]!, dims[2]!] as const);
   const height = Math.max(...sizes.map(([each]) => each));

@@ -1,8 +1,8 @@
-/** @file The WebAssembly that works on pixels, and its memory: JavaScript cannot multiply eight numbers at once. */
+/** @file The WebAssembly for pixels and its memory, since JavaScript has no SIMD. */
 
 import { program } from './pixelProgram.ts';
 
-/** What wasm/pixels.wat exports; its arguments are explained there. */
+/** Exports of wasm/pixels.wat, documented there. */
 export interface PixelProgram {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
   horizontal(
@@ -20,15 +20,14 @@ export interface PixelProgram {
   normalize(source: number, count: number, table: number, red: number, green: number, blue: number): void;
 }
 
-/** Bytes of pixels that are worked on at a time: what fits into the second-level cache of a core. */
+/** Bytes of pixels per band, to fit a core's second-level cache. */
 export const BAND: number = 256 * 1024;
-/** The program reads so many bytes more than it uses, at most. */
 const SLACK = 64;
 const PAGE = 65_536;
-/** A memory that a huge image has made larger than this is not kept. */
+/** A memory above this is dropped after use. */
 const LARGEST_KEPT = 64 * 1024 * 1024;
 
-/** Node's; its types do not name it without those of a browser. */
+/** Node's WebAssembly, which its types only declare with a browser's. */
 const { Instance, Module } = (
   globalThis as unknown as {
     WebAssembly: {
@@ -40,10 +39,7 @@ const { Instance, Module } = (
 
 let current: PixelProgram | undefined;
 
-/**
- * The program with areas of so many bytes in its memory, and where they begin. What was in its memory before is lost, and so
- * are views of it.
- */
+/** The program with memory areas of these sizes, and their offsets. Invalidates previous contents and views. */
 export function pixelProgram(sizes: readonly number[]): { program: PixelProgram; starts: readonly number[] } {
   let end = 0;
   const starts = sizes.map((size) => {

@@ -1,4 +1,4 @@
-/** @file Turns images into what a vision model is fed. */
+/** @file The image preprocessor. */
 
 import type { Tensor } from '@onnx-lora/sdk';
 import type { Preprocessor } from '@onnx-lora/sdk/plugin';
@@ -10,16 +10,16 @@ import { normalizationTable, normalize, type Normalizer, type Pixels } from './n
 import { resize, resizeFractional } from './resize/resize.ts';
 
 /**
- * Decodes, resizes, crops, normalises and pads as `plan` says: bit for bit what the image processors of transformers
- * make with Pillow, within 1e-6 after normalising.
+ * Decodes, resizes, crops, normalises and pads by a plan: bit for bit as transformers' image processors with Pillow,
+ * within 1e-6 after normalising.
  */
 export class ImagePreprocessor implements Preprocessor {
-  /** The steps that it does. */
+  /** The preprocessing steps. */
   readonly plan: ImagePlan;
   readonly #decoder: ImageDecoder;
   readonly #normalizer: Normalizer;
 
-  /** `decoder` reads the files, `plan` says what is done to their pixels. */
+  /** `decoder` reads the files, `plan` gives the steps. */
   constructor(plan: ImagePlan, decoder: ImageDecoder) {
     this.plan = plan;
     this.#decoder = decoder;
@@ -27,12 +27,12 @@ export class ImagePreprocessor implements Preprocessor {
     this.#normalizer = { normalization, table: normalizationTable(normalization), channelOrder };
   }
 
-  /** What reads the files. */
+  /** The decoder of files. */
   get decoder(): ImageDecoder {
     return this.#decoder;
   }
 
-  /** Size of every image that comes out; undefined where it depends on the image. */
+  /** Size of all outputs; undefined if it depends on the image. */
   get outputSize(): Size | undefined {
     return outputSize(this.plan);
   }
@@ -47,34 +47,34 @@ export class ImagePreprocessor implements Preprocessor {
   }
 
   /**
-   * The first half: resized and cropped, still 8 bits unless the plan says otherwise. `name` is for error messages.
+   * First half: resizes and crops, at 8 bits unless the plan is fractional. `name` is for messages.
    *
-   * @throws OnnxLoraError `DATA_INVALID` when the image is too thin to be resized; `CONFIG_INVALID` when it does not
-   *   fit into the plan's padding
+   * @throws OnnxLoraError `DATA_INVALID` for an image too thin to be resized; `CONFIG_INVALID` for one beyond the
+   *   plan's padding
    */
   pixels(image: Image, name = 'the image'): Pixels {
     const { resize: step, crop } = this.plan;
-    // Also checks that the image can be resized at all.
+    // Also checks that the image can be resized.
     const { resized } = geometryOf(this.plan, image, name);
     const offset = crop ? centerCropOffset(resized, crop) : { top: 0, left: 0 };
     const size = crop ?? resized;
     if (!step) return cropPlane(image, 3, offset, size);
     const { height, width } = resized;
     if (step.fractional) return cropPlane(resizeFractional(image, height, width, step.resample), 3, offset, size);
-    // What the crop will cut off is not computed.
+    // Skips what the crop cuts off.
     const window = within(resized, offset, size);
     const pixels = resize(image, height, width, step.resample, window);
     return cropPlane(pixels, 3, { top: offset.top - window.top, left: offset.left - window.left }, size);
   }
 
-  /** The second half: float32 `[3, height, width]`, normalised and padded. */
+  /** Second half: float32 `[3, height, width]`, normalised and padded. */
   tensor(pixels: Pixels): Tensor {
     const { pad } = this.plan;
     return normalize(pixels, this.#normalizer, pad === undefined || pad === 'batch' ? pixels : pad);
   }
 }
 
-/** The part of a window that lies within an image of `size`. */
+/** The part of a window within an image of `size`. */
 function within(size: Size, { top, left }: Offset, window: Size): Offset & Size {
   const [y0, x0] = [Math.max(0, top), Math.max(0, left)];
   return {

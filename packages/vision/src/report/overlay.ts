@@ -1,15 +1,13 @@
-/** @file Images of reports: small ones, and masks over them in colours of classes. */
+/** @file Images of reports: thumbnails and mask overlays. */
 
 import type { ReportPicture, ReportSection } from '@onnx-lora/sdk/tasks';
-import type { Color } from '../augment/affine.ts';
-import type { Mask } from '../augment/sample.ts';
+import type { Color, Mask } from '../augment/sample.ts';
 import type { Point } from '../data/imageRecord.ts';
 import type { Image } from '../image/image.ts';
 import { resize } from '../preprocess/resize/resize.ts';
 
 /**
- * The colours of Pascal VOC: black for 0, and neighbours in number far apart in colour, by spreading the number's bits over the
- * channels.
+ * Pascal VOC's colours: black for 0, and distinct ones for adjacent numbers, by spreading their bits over the channels.
  *
  * @see http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ VOCdevkit, VOClabelcolormap.m
  */
@@ -22,19 +20,15 @@ export function classColor(number: number): Color {
   return [channel(0), channel(1), channel(2)];
 }
 
-/** What galleries show of results. */
 export interface Galleries<Result> {
-  /** What a result is: `masks`. */
   readonly noun: string;
-  /** Above each gallery. */
   readonly text: string;
-  /** How many of the worst are shown, and of those in the middle. */
   readonly worst: number;
   readonly usual: number;
   readonly picture: (result: Result) => Promise<ReportPicture>;
 }
 
-/** A gallery of the worst results, and one of usual ones; of `sorted`, the worst first. One without results is left out. */
+/** Galleries of the worst and the median results, from `sorted` with the worst first. */
 export async function galleries<Result>(
   sorted: readonly Result[],
   { noun, text, worst, usual, picture }: Galleries<Result>,
@@ -50,7 +44,7 @@ export async function galleries<Result>(
   return (await Promise.all(sections)).flat();
 }
 
-/** The image with its longer edge at most `edge` pixels. */
+/** Shrinks the longer edge to at most `edge` pixels. */
 export function shrunk(image: Image, edge: number): Image {
   const scale = edge / Math.max(image.width, image.height);
   if (scale >= 1) return image;
@@ -58,7 +52,7 @@ export function shrunk(image: Image, edge: number): Image {
   return resize(image, side(image.height), side(image.width), 'bilinear');
 }
 
-/** The bytes of a WebP file. */
+/** Encodes a WebP file. */
 export async function webp({ width, height, data }: Image): Promise<Uint8Array> {
   const { default: sharp } = await import('sharp');
   const bytes = await sharp(data, { raw: { width, height, channels: 3 } })
@@ -67,15 +61,14 @@ export async function webp({ width, height, data }: Image): Promise<Uint8Array> 
   return new Uint8Array(bytes);
 }
 
-/** How a mask is laid over its image. */
 interface PaintOptions {
   /** The colour of a number; undefined leaves the image as it is. */
   readonly color: (number: number) => Color | undefined;
-  /** Share of the colour inside an area, from 0 to 1; 0.5 by default. Its edges are drawn in full. */
+  /** Opacity of areas, 0 to 1; 0.5 by default. Edges are opaque. */
   readonly opacity?: number;
 }
 
-/** The image with a mask of its size laid over it: areas tinted, their edges drawn. */
+/** Overlays a mask of the same size: tinted areas with edges. */
 export function paintMask(image: Image, mask: Mask, { color, opacity = 0.5 }: PaintOptions): Image {
   const { width, height } = image;
   const data = image.data.slice();
@@ -100,7 +93,7 @@ export function paintMask(image: Image, mask: Mask, { color, opacity = 0.5 }: Pa
   return { width, height, data };
 }
 
-/** The image with a dot of `color`, ringed in white, at each of `points`. */
+/** Draws dots of `color`, ringed in white. */
 export function paintPoints(image: Image, points: readonly Point[], color: Color): Image {
   const { width, height } = image;
   const data = image.data.slice();
@@ -117,7 +110,7 @@ export function paintPoints(image: Image, points: readonly Point[], color: Color
   return { width, height, data };
 }
 
-/** Images of one height beside each other, with a white gap between. */
+/** Joins images of one height with a white gap. */
 export function sideBySide(images: readonly Image[], gap = 4): Image {
   const height = Math.max(...images.map((each) => each.height));
   const width = images.reduce((sum, each) => sum + each.width, gap * (images.length - 1));

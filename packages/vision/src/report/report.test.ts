@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { synthetic } from '../../fixtures/goldens.ts';
-import { indexedPng } from '../image/indexedPng.ts';
+import { indexedPng } from '../image/imageFile.ts';
 import { classColor, paintMask, paintPoints, shrunk, sideBySide, webp } from './overlay.ts';
 
 test('class colours are those of Pascal VOC', () => {

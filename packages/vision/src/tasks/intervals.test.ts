@@ -5,9 +5,9 @@ import { bootstrapIntervals, intervalsOf, type MetricCollector, RetrievalMetrics
 import { Random } from '@onnx-lora/sdk/data';
 import { expect, test } from 'vitest';
 import type { ImagePlan } from '../preprocess/imagePlan.ts';
-import { ImageTextMetrics } from './embedding/text/imageTextMetrics.ts';
-import { packMasks, PromptableMetrics } from './promptable/promptableMetrics.ts';
-import { SegmentationMetrics } from './segmentation/segmentationMetrics.ts';
+import { ImageTextMetrics } from './embedding/text/imageText.ts';
+import { packMasks, PromptableMetrics } from './promptable/promptableLoss.ts';
+import { SegmentationMetrics } from './segmentation/segmentationLoss.ts';
 
 const random = new Random(5);
 const draw = (...dims: number[]): Tensor =>

@@ -1,18 +1,16 @@
-/** @file Masks of what a record says, in a file or as outlines: one object, all of them, or a class per pixel. */
+/** @file Masks of a record, from a file or outlines: one object, all objects, or a class per pixel. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Mask } from '../../augment/sample.ts';
 import { decodeNumbers } from '../../image/sharpNumbers.ts';
 import type { Size } from '../../preprocess/imagePlan.ts';
 import type { Box, ImageObject, ImageRecord } from '../imageRecord.ts';
-import { maskOfPolygons } from './polygonMask.ts';
-import { decodeRle } from './rle.ts';
+import { maskOfPolygons, decodeRle } from './outlines.ts';
 
 /**
- * Class numbers per pixel: gray values, or the indices of a palette, whatever its colours are. White of 16 bits becomes 255,
- * which usually means that nobody knows.
+ * Reads class numbers: gray values, or palette indices. 16-bit white becomes 255, usually the ignored class.
  *
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for colours, for lossy formats, and for numbers above 255
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for colours, lossy formats, and numbers above 255
  */
 export async function readClassMask(file: string): Promise<Mask> {
   const { width, height, numbers, isColour, format } = await decodeNumbers(file);
@@ -43,10 +41,10 @@ export async function readClassMask(file: string): Promise<Mask> {
 }
 
 /**
- * An object in white on black, or in any colour of a palette but the first: ones where it is. Grays of smooth edges count from
- * the middle up; a mask of zeros and ones is taken as it is.
+ * Reads an object in white on black, or in any palette colour but the first, as ones. Gray edges count from the middle
+ * up; zeros and ones are kept.
  *
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` when the file cannot be decoded
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for an unreadable file
  */
 export async function readObjectMask(file: string): Promise<Mask> {
   const { width, height, numbers, isPalette, highest } = await decodeNumbers(file);
@@ -59,10 +57,10 @@ export async function readObjectMask(file: string): Promise<Mask> {
 }
 
 /**
- * The object's pixels as zeros and ones, from its polygons or run lengths; undefined where it has neither.
+ * The object's mask in zeros and ones, from polygons or run lengths; undefined without either.
  *
  * @param size of the image
- * @throws OnnxLoraError `DATA_INVALID` when its run lengths are of another size
+ * @throws OnnxLoraError `DATA_INVALID` for run lengths of another size
  */
 export function maskOfObject({ shape }: ImageObject, { width, height }: Size, place: string): Mask | undefined {
   if (!shape) return undefined;
@@ -72,10 +70,9 @@ export function maskOfObject({ shape }: ImageObject, { width, height }: Size, pl
 }
 
 /**
- * What a record shows as one object, in zeros and ones: its mask file, or all its objects together. Undefined where it says
- * nothing of pixels.
+ * A record's mask in zeros and ones, from its file, or all its objects together; undefined without either.
  *
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` when the mask cannot be read, or is not of the image's size
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for an unreadable mask, or one of another size than the image
  */
 export async function maskOf(record: ImageRecord, size: Size): Promise<Mask | undefined> {
   if (record.mask !== undefined) {
@@ -83,7 +80,7 @@ export async function maskOf(record: ImageRecord, size: Size): Promise<Mask | un
     requireSize(mask, size, `${record.place}: "${record.mask}"`);
     return mask;
   }
-  // One mask at a time: those of a thousand objects would not fit into memory.
+  // One mask at a time, since a thousand would not fit into memory.
   let data: Uint8Array | undefined;
   for (const object of record.objects ?? []) {
     const mask = maskOfObject(object, size, record.place)?.data;
@@ -93,19 +90,19 @@ export async function maskOf(record: ImageRecord, size: Size): Promise<Mask | un
   return data && { width: size.width, height: size.height, data };
 }
 
-/** How {@link classMaskOf} numbers what it paints. */
+/** Class numbers of {@link classMaskOf}. */
 export interface ClassNumbers {
-  /** Numbers of the categories; objects of others stay background. */
+  /** Numbers by category; others stay background. */
   readonly numbers: ReadonlyMap<string, number>;
-  /** The number where there is no object. */
+  /** The background's number. */
   readonly background: number;
-  /** The number of a crowd, which a loss should ignore; 255 by default. */
+  /** A crowd's number, which a loss should ignore; 255 by default. */
   readonly crowd?: number;
 }
 
 /**
- * A class per pixel: the numbers of the record's mask file as they are stored, or its objects painted with their categories'
- * numbers, large ones first. Undefined where it says nothing of pixels.
+ * A record's class map, from its mask file, or its objects painted by category, large ones first; undefined without
+ * either.
  *
  * @throws OnnxLoraError as {@link maskOf}
  */
@@ -121,7 +118,7 @@ export async function classMaskOf(
   }
   if (!record.objects) return undefined;
   const data = new Uint8Array(size.width * size.height).fill(background);
-  // The area of what each pixel shows, so that masks need not be kept until all areas are known.
+  // The area of the object at each pixel, so that no mask has to be kept.
   const shown = new Float32Array(data.length).fill(Infinity);
   for (const object of record.objects) {
     const number = object.crowd ? crowd : numbers.get(object.category ?? '');
@@ -137,7 +134,7 @@ export async function classMaskOf(
   return { width: size.width, height: size.height, data };
 }
 
-/** The smallest box around what is not zero; undefined where all is. */
+/** The bounding box of nonzero pixels; undefined if there are none. */
 export function boxOfMask({ width, height, data }: Mask): Box | undefined {
   let [left, top, right, bottom] = [width, height, 0, 0];
   for (let y = 0, i = 0; y < height; y++) {

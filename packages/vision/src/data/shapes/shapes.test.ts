@@ -6,8 +6,7 @@ import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import { bytesOf, fixture } from '../../../fixtures/goldens.ts';
 import type { ImageRecord } from '../imageRecord.ts';
 import { boxOfMask, classMaskOf, maskOf, maskOfObject, readClassMask, readObjectMask } from './masks.ts';
-import { maskOfPolygons } from './polygonMask.ts';
-import { formatCocoCounts, parseCocoCounts, decodeRle, encodeRle } from './rle.ts';
+import { maskOfPolygons, formatCocoCounts, parseCocoCounts, decodeRle, encodeRle } from './outlines.ts';
 
 interface Runs {
   width: number;

@@ -1,21 +1,21 @@
-/** @file The fields of an image processor's file that are about pixels. */
+/** @file Typed fields of an image processor's file. */
 
 import { ConfigFields } from '@onnx-lora/sdk/data';
 import type { Size } from '../imagePlan.ts';
 import type { Channels } from './processorTypes.ts';
 import { type Resample, resampleByNumber } from '../resize/resampleFilters.ts';
 
-/** More than any model takes; a bound, so that a file cannot ask for gigabytes. */
+/** An upper bound, so that a file cannot ask for gigabytes. */
 const largestEdge = 16_384;
 
-/** The fields of an image processor's file. */
+/** Typed fields of an image processor's file. */
 export class ImageFields extends ConfigFields {
   /** A whole number of pixels. */
   edge(name: string): number | undefined {
     return this.only(name, `a whole number of pixels from 1 to ${largestEdge}`, isEdge);
   }
 
-  /** A list of `count` whole numbers of pixels; a lone number stands for a list of one. */
+  /** `count` whole numbers of pixels; a lone number is a list of one. */
   edges(name: string, count: number): number[] | undefined {
     const value = this.raw(name);
     if (value === undefined) return undefined;
@@ -33,7 +33,7 @@ export class ImageFields extends ConfigFields {
     return this.only(name, 'a number above 0', isPositive);
   }
 
-  /** Three finite numbers; one number stands for three alike. */
+  /** Three finite numbers, or one for all. */
   channels(name: string): Channels | undefined {
     const value = this.raw(name);
     if (value === undefined) return undefined;
@@ -52,7 +52,7 @@ export class ImageFields extends ConfigFields {
     throw this.expected(name, `a number from 0 to 5 (${resampleByNumber.map((each, i) => `${i} ${each}`).join(', ')})`);
   }
 
-  /** One number, or an object of numbers such as `{ "height": 224, "width": 224 }`; all of them are edges in pixels. */
+  /** A number of pixels, or an object of them such as `{ "height": 224, "width": 224 }`. */
   size(name: string): number | ReadonlyMap<string, number> | undefined {
     const value = this.raw(name);
     if (value === undefined) return undefined;
@@ -64,7 +64,7 @@ export class ImageFields extends ConfigFields {
     throw this.expected(name, `a whole number of pixels from 1 to ${largestEdge}, or an object of such numbers`);
   }
 
-  /** Like {@link size}, where only a height and a width make sense; one number is a square's side. */
+  /** A height and width; one number is a square's side. */
   heightAndWidth(name: string): Size | undefined {
     const size = this.size(name);
     if (size === undefined) return undefined;

@@ -1,10 +1,10 @@
-/** @file Reads `preprocessor_config.json` of transformers' image processors into a plan. */
+/** @file Parses transformers' `preprocessor_config.json` into a plan. */
 
 import { ImageFields } from './configFields.ts';
 import { misleadingTypes, type ProcessorDefaults, processorTypes, shortTypeName } from './processorTypes.ts';
 import type { ImagePlan, Normalization, ResizeStep, SizeRule } from '../imagePlan.ts';
 
-/** Fields that a processor of unknown name may have: those understood here, and those that change no pixel. */
+/** Fields allowed for an unknown processor: supported ones, and those without an effect on pixels. */
 const knownFields: ReadonlySet<string> = new Set(
   [
     'do_resize size max_size resample default_to_square do_center_crop crop_size do_pad pad_size',
@@ -15,15 +15,13 @@ const knownFields: ReadonlySet<string> = new Set(
   ].flatMap((line) => line.split(' ')),
 );
 
-/** `do_rescale` divides by this unless `rescale_factor` says otherwise. */
 const rescaleFactor = 1 / 255;
 
 /**
- * The plan of a parsed `preprocessor_config.json`. Classes known by name (see `processorTypes`) fill in what older
- * files leave out. Any other class is accepted when the file states everything in fields that are understood.
+ * Parses `preprocessor_config.json`. Known classes (`processorTypes`) have defaults for older files; an unknown class
+ * must state everything in supported fields.
  *
- * @throws OnnxLoraError `CONFIG_INVALID`, naming `path` and the field, for values of the wrong type and for what is
- * not supported
+ * @throws OnnxLoraError `CONFIG_INVALID`, naming `path` and the field, for wrong types and unsupported values
  */
 export function readImagePlan(config: Readonly<Record<string, unknown>>, path: string): ImagePlan {
   const fields = new ImageFields(config, path);
@@ -118,7 +116,7 @@ function resizeLikeConvNext(
     throw fields.error('ConvNextImageProcessor needs "size" as { "shortest_edge": … }. Write it so.');
   }
   const { edge } = resize.to;
-  // From 384 pixels on, the whole image is used, pressed into a square.
+  // From 384 pixels on, the image is squeezed into a square without a crop.
   if (edge >= 384) return { resize: { ...resize, to: { kind: 'exact', height: edge, width: edge } } };
   const share = fields.positive('crop_pct') ?? cropShare;
   const enlarged = Math.trunc(edge / share);
@@ -174,7 +172,7 @@ function readMeanAndStd(
   if (std.some((each) => each <= 0)) {
     throw fields.error(`"image_std" must be above 0, but is [${std.join(', ')}]. Correct it.`);
   }
-  // Without the first division, the second is the only one.
+  // Without the first normalisation, only the second remains.
   return asked ? { mean, std, ...(stdTwice && { stdTwice }) } : { mean: zero, std };
 }
 

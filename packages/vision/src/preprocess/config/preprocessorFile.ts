@@ -1,4 +1,4 @@
-/** @file Finds the preprocessor's file in a model's folder and makes the preprocessor it describes. */
+/** @file Opens the preprocessor in a model's folder. */
 
 import { join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -6,29 +6,29 @@ import { isObject, readJsonObject } from '@onnx-lora/sdk/data';
 import type { Preprocessor, PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import type { ImageDecoder } from '../../image/image.ts';
-import { imageEndings } from '../../image/imageFormat.ts';
+import { imageEndings } from '../../image/imageFile.ts';
 import { readImagePlan } from './preprocessorConfig.ts';
 import { processorTypeOfModel, processorTypes, shortTypeName } from './processorTypes.ts';
 import { presetClass, readPresetPlan, readTimmPlan, timmSettings } from './torchvisionPlan.ts';
 import { ImagePreprocessor } from '../preprocessor.ts';
 
-/** Makes preprocessors for the image processors of transformers, of timm, and for torchvision's presets. */
+/** Makes preprocessors of transformers, timm and torchvision's presets. */
 export class ImagePreprocessorFactory implements PreprocessorFactory {
   readonly domain = 'vision';
   readonly fileEndings: readonly string[] = imageEndings;
   readonly #decoder: ImageDecoder;
 
-  /** `decoder` reads the images of every preprocessor that is made. */
+  /** `decoder` reads images for every preprocessor. */
   constructor(decoder: ImageDecoder) {
     this.#decoder = decoder;
   }
 
-  /** True for any image processor, also one that {@link create} then refuses, saying why. */
+  /** True for any image processor, also one that {@link create} then rejects with a reason. */
   recognises(config: Readonly<Record<string, unknown>>): boolean {
     if (typeof config['image_processor_type'] === 'string') return true;
     if (timmSettings(config)) return true;
     const extractor = config['feature_extractor_type'];
-    // Audio has feature extractors too, so an extractor is an image's only when its name is known.
+    // Audio has feature extractors too, so the name must be known.
     if (typeof extractor === 'string') return processorTypes.has(shortTypeName(extractor));
     return (
       !('sampling_rate' in config) && ['size', 'crop_size', 'image_mean', 'do_resize'].some((key) => key in config)
@@ -48,24 +48,24 @@ export class ImagePreprocessorFactory implements PreprocessorFactory {
 }
 
 const fileName = 'preprocessor_config.json';
-/** transformers 5 writes all parts of a processor into one file. */
+/** transformers 5's file for all parts of a processor. */
 const jointFileName = 'processor_config.json';
-/** Real ones have a kilobyte or less. */
+/** Real files have a kilobyte or less. */
 const largestFile = 1_000_000;
 
-/** A preprocessor and the file that described it. */
+/** A preprocessor and its file. */
 export interface ModelPreprocessor {
-  /** What the file describes. */
+  /** The preprocessor. */
   readonly preprocessor: Preprocessor;
-  /** The file, such as `preprocessor_config.json` of the model's folder. */
+  /** Its file, such as `preprocessor_config.json`. */
   readonly path: string;
 }
 
 /**
- * The preprocessor of a model, from `preprocessor_config.json` in its folder, or `image_processor` in
- * `processor_config.json`, or `pretrained_cfg` in timm's `config.json`. The first of `factories` that recognises the file makes it.
+ * Opens a model's preprocessor from `preprocessor_config.json`, `image_processor` in `processor_config.json`, or
+ * `pretrained_cfg` in timm's `config.json`. The first factory that recognises the file makes it.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` when there is no such file, it is no JSON object, or nothing recognises it
+ * @throws OnnxLoraError `CONFIG_INVALID` for a missing or invalid file, or one that no factory recognises
  */
 export async function preprocessorOf(
   model: TaskModel,
@@ -82,7 +82,7 @@ export async function preprocessorOf(
   const jointPath = join(model.folder, jointFileName);
   const own = await readPart(path);
   const part = own ? undefined : (await readPart(jointPath))?.['image_processor'];
-  // timm publishes no file for the preprocessor: its config.json says all.
+  // timm's settings are in config.json.
   const timm = own || isObject(part) || !model.config || !timmSettings(model.config) ? undefined : model.config;
   const config = own ?? (isObject(part) ? part : timm);
   if (!config) {
@@ -102,7 +102,7 @@ export async function preprocessorOf(
   return { preprocessor: factory.create(withType(config, model), foundPath), path: foundPath };
 }
 
-/** Files without a type mean the one that goes with the model, as in transformers. */
+/** A file without a type means the model's usual one, as in transformers. */
 function withType(config: Readonly<Record<string, unknown>>, model: TaskModel): Readonly<Record<string, unknown>> {
   if ('image_processor_type' in config || 'feature_extractor_type' in config) return config;
   const type = processorTypeOfModel(model.config?.['model_type']);

@@ -1,39 +1,38 @@
-/** @file The image processors of transformers that are known by name, and what each does when its file is silent. */
+/** @file Defaults of transformers' image processors. */
 
 import type { Resample } from '../resize/resampleFilters.ts';
 
-/** How a processor reads `size` when it is one number, as files of before 2023 have it. */
+/** Meaning of a single number as `size`, in files before 2023. */
 type NumberSize = 'square' | 'shortest-edge' | 'longest-edge';
 
 /** Three numbers, of red, green and blue. */
 export type Channels = readonly [number, number, number];
 
-/** Defaults of one image processor class of transformers. */
+/** Defaults of an image processor class. */
 export interface ProcessorDefaults {
   readonly numberSize: NumberSize;
   readonly size: Readonly<Record<string, number>>;
   readonly resample: Resample;
-  /** True where the class rescales before it resizes, so that nothing is rounded to 8 bits. */
+  /** True if the class rescales before it resizes, without rounding to 8 bits. */
   readonly fractional?: boolean;
-  /** Side of the crop. */
   readonly crop?: number;
-  /** Whether the class crops unless told not to; by default it does where there is a `crop`. */
+  /** Whether the class crops by default; if absent, it does with a `crop`. */
   readonly doesCrop?: boolean;
-  /** ConvNext's way: below 384 pixels, resize the shortest edge to `size / crop_pct` and crop to `size`. */
+  /** ConvNeXt's rule: below 384 pixels, resize the shortest edge to `size / crop_pct` and crop to `size`. */
   readonly cropShare?: number;
-  /** Sides that the image is padded to, on the right and below; `batch` for those of the largest image of a batch. */
+  /** Padded sides on the right and below; `batch` for the largest image of a batch. */
   readonly pad?: number | 'batch';
-  /** The longest edge where the file has a number as `size` (`max_size`). */
+  /** The longest edge for a number as `size` (`max_size`). */
   readonly maxSize?: number;
-  /** Whether the class turns RGB into BGR unless told not to. */
+  /** True if the class converts RGB to BGR by default. */
   readonly flipsChannels?: boolean;
-  /** `never` where the class has no normalisation, `stdTwice` for EfficientNet's; by default it normalises. */
+  /** `never` for no normalisation, `stdTwice` for EfficientNet's. */
   readonly normalizes?: 'never' | 'stdTwice';
   readonly mean: Channels;
   readonly std: Channels;
 }
 
-// The constants of transformers.image_utils.
+// Constants of transformers.image_utils.
 const half: Channels = [0.5, 0.5, 0.5];
 const standard = { mean: half, std: half };
 const imagenet = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
@@ -66,12 +65,12 @@ const mobileNet: ProcessorDefaults = {
   ...standard,
 };
 
-/** By the class's name without `ImageProcessor`. A Map, for the name comes from a file. */
+/** By class name without `ImageProcessor`. A Map, since the name is untrusted. */
 export const processorTypes: ReadonlyMap<string, ProcessorDefaults> = new Map<string, ProcessorDefaults>([
   ['ViT', { numberSize: 'square', size: square(224), resample: 'bilinear', ...standard }],
   ['DeiT', { numberSize: 'square', size: square(256), resample: 'bicubic', crop: 224, ...standard }],
   ['CLIP', clip],
-  // DINOv2 is published with the processor of BiT.
+  // DINOv2 uses BiT's processor.
   ['Bit', clip],
   ['Siglip', { numberSize: 'square', size: square(224), resample: 'bicubic', ...standard }],
   [
@@ -85,7 +84,7 @@ export const processorTypes: ReadonlyMap<string, ProcessorDefaults> = new Map<st
     },
   ],
   ['Sam', { numberSize: 'longest-edge', size: { longest_edge: 1024 }, resample: 'bilinear', pad: 1024, ...imagenet }],
-  // SAM 2 exists for torchvision only, which resizes 8 bits as Pillow does, within a level.
+  // SAM 2 exists for torchvision only, which resizes 8 bits within one level of Pillow.
   ['Sam2', { numberSize: 'square', size: square(1024), resample: 'bilinear', ...imagenet }],
   ['DINOv3ViT', { numberSize: 'square', size: square(224), resample: 'bilinear', fractional: true, ...imagenet }],
   ['Beit', { numberSize: 'square', size: square(256), resample: 'bicubic', crop: 224, ...standard }],
@@ -121,7 +120,7 @@ export const processorTypes: ReadonlyMap<string, ProcessorDefaults> = new Map<st
   ],
 ]);
 
-/** Classes whose fields look like those of others and mean something else. */
+/** Classes whose familiar fields have other meanings. */
 export const misleadingTypes: ReadonlySet<string> = new Set([
   'DPT',
   'Levit',
@@ -173,13 +172,13 @@ const typeOfModel: ReadonlyMap<string, string> = new Map([
   ['edgetam', 'Sam2'],
 ]);
 
-/** The processor class that transformers takes for a `model_type` when the preprocessor's file names none. */
+/** transformers' processor class for a `model_type`, if the file names none. */
 export function processorTypeOfModel(modelType: unknown): string | undefined {
   const type = typeof modelType === 'string' ? typeOfModel.get(modelType) : undefined;
   return type && `${type}ImageProcessor`;
 }
 
-/** `ViT` of `ViTImageProcessor`, `ViTImageProcessorFast`, `ViTImageProcessorPil` or `ViTFeatureExtractor`. */
+/** `ViT` from `ViTImageProcessor`, `ViTImageProcessorFast`, `ViTImageProcessorPil` or `ViTFeatureExtractor`. */
 export function shortTypeName(className: string): string {
   return className.replace(/(ImageProcessor(Fast|Pil)?|FeatureExtractor)$/, '');
 }

@@ -1,32 +1,27 @@
-/** @file Plans of models that come without a preprocessor's file of transformers: timm's and torchvision's. */
+/** @file Preprocessing plans of timm and torchvision. */
 
 import { ImageFields } from './configFields.ts';
 import type { Channels } from './processorTypes.ts';
 import type { ImagePlan } from '../imagePlan.ts';
 import { type Resample, resampleByNumber } from '../resize/resampleFilters.ts';
 
-// IMAGENET_DEFAULT_MEAN and _STD of timm, which torchvision's presets have too.
+// timm's IMAGENET_DEFAULT_MEAN and _STD, as in torchvision's presets.
 const mean: Channels = [0.485, 0.456, 0.406];
 const std: Channels = [0.229, 0.224, 0.225];
 
-/** timm's DEFAULT_CROP_PCT. */
 const usualCropShare = 0.875;
 
-/** The class of torchvision's presets, by which a file asks for {@link readPresetPlan}. */
+/** The class of torchvision's presets, which selects {@link readPresetPlan}. */
 export const presetClass = 'ImageClassification';
 
-/** What timm's `config.json` says of images; undefined for any other object. */
+/** The image settings in timm's `config.json`, if it is one. */
 export function timmSettings(config: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> | undefined {
   const settings = config['pretrained_cfg'];
   if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) return undefined;
   return settings as Readonly<Record<string, unknown>>;
 }
 
-/**
- * The plan of `pretrained_cfg` in the `config.json` of a model that timm has published: `transforms_imagenet_eval` of timm.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`, naming `path` and the field
- */
+/** The plan of timm's `pretrained_cfg`: `transforms_imagenet_eval`. @throws OnnxLoraError `CONFIG_INVALID` */
 export function readTimmPlan(settings: Readonly<Record<string, unknown>>, path: string): ImagePlan {
   const fields = new ImageFields(settings, path);
   const [channels, height = 0, width = 0] = fields.edges('input_size', 3) ?? [3, 224, 224];
@@ -53,9 +48,8 @@ export function readTimmPlan(settings: Readonly<Record<string, unknown>>, path: 
 }
 
 /**
- * The plan of a torchvision preset, `torchvision.transforms._presets.ImageClassification`, whose arguments a user has
- * written into `preprocessor_config.json`: `resize_size`, `crop_size`, and where they differ from torchvision's defaults
- * `interpolation`, `mean` and `std`.
+ * The plan of a torchvision preset, `torchvision.transforms._presets.ImageClassification`, with its arguments in
+ * `preprocessor_config.json`: `resize_size`, `crop_size`, and optionally `interpolation`, `mean` and `std`.
  *
  * @throws OnnxLoraError `CONFIG_INVALID`, naming `path` and the field
  */

@@ -1,13 +1,13 @@
-/** @file The filters of Pillow's `Image.resize` and the weights they give to input pixels. */
+/** @file Pillow's resampling filters and their weights. */
 
-/** Filters by Pillow's names; `nearest` has no weights and is handled by the caller. */
+/** Filters by Pillow's names; callers handle `nearest`, which has no weights. */
 export type Resample = 'nearest' | 'lanczos' | 'bilinear' | 'bicubic' | 'box' | 'hamming';
 
-/** Pillow's numbers for its filters (`PIL.Image.Resampling`), by which `preprocessor_config.json` names them. */
+/** Filters by Pillow's numbers (`PIL.Image.Resampling`), as in `preprocessor_config.json`. */
 export const resampleByNumber: readonly Resample[] = ['nearest', 'lanczos', 'bilinear', 'bicubic', 'box', 'hamming'];
 
 interface Filter {
-  /** Half of the filter's width, in input pixels when enlarging. */
+  /** Half the filter's width, in input pixels when enlarging. */
   readonly support: number;
   weight(x: number): number;
 }
@@ -16,7 +16,7 @@ function sinc(x: number): number {
   return x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
 }
 
-// Keys' cubic convolution with a = -1/2 (Keys, 1981), as in Pillow; OpenCV and torch take -3/4.
+// Keys' cubic convolution (1981) with a = -1/2 as in Pillow; OpenCV and torch use -3/4.
 const a = -0.5;
 
 const filters: { readonly [name in Exclude<Resample, 'nearest'>]: Filter } = {
@@ -38,25 +38,20 @@ const filters: { readonly [name in Exclude<Resample, 'nearest'>]: Filter } = {
   lanczos: { support: 3, weight: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
 };
 
-/** Bits after the binary point of a weight: 32 less 8 for the pixel and 2 of headroom for overshooting filters. */
+/** Fractional bits of a weight: 32 less 8 for the pixel and 2 for overshooting. */
 const precisionBits = 22;
 
-/** For each output pixel along one axis: the input pixels it is made of, and their weights. */
+/** Input pixels and weights of each output pixel along one axis. */
 export interface ResampleWeights<Weights extends Int32Array | Float64Array = Int32Array> {
-  /** Weights per output pixel that are reserved in `weights`. */
+  /** Reserved weights per output pixel. */
   readonly stride: number;
-  /** First input pixel, by output pixel. */
   readonly first: Int32Array;
-  /** Number of input pixels, by output pixel. */
   readonly count: Int32Array;
-  /** `[output, stride]`; of each output pixel they make 1 together. */
+  /** `[output, stride]`; each row sums to 1. */
   readonly weights: Weights;
 }
 
-/**
- * Weights for resampling `inputSize` pixels to `outputSize`. When shrinking, the filter widens with the ratio, so that
- * every input pixel counts (antialiasing); at the borders the weights that remain are normalised to 1.
- */
+/** Weights along one axis. Shrinking widens the filter (antialiasing); weights are renormalised at the borders. */
 export function filterWeights(
   inputSize: number,
   outputSize: number,
@@ -70,7 +65,7 @@ export function filterWeights(
   const first = new Int32Array(outputSize);
   const count = new Int32Array(outputSize);
   const weights = new Float64Array(outputSize * stride);
-  // Multiplying by the reciprocal and dividing differ in the last bit, and a rounded weight could follow.
+  // Multiplying by the reciprocal differs from division in the last bit, which could change a rounded weight.
   const narrowing = 1 / widening;
   for (let out = 0; out < outputSize; out++) {
     const center = (out + 0.5) * scale;
@@ -90,7 +85,7 @@ export function filterWeights(
   return { stride, first, count, weights };
 }
 
-/** {@link filterWeights} in fixed point, with {@link precisionBits} bits after the point. */
+/** {@link filterWeights} in fixed point with {@link precisionBits} fractional bits. */
 export function resampleWeights(
   inputSize: number,
   outputSize: number,

@@ -1,19 +1,18 @@
-/** @file The two passes of resampling, in WebAssembly. */
+/** @file The two resampling passes, in WebAssembly. */
 
 import type { Image } from '../../image/image.ts';
 import { BAND, pixelProgram } from '../pixelMemory.ts';
 import type { ResampleWeights } from './resampleFilters.ts';
 
-/** A run of output pixels along one axis. */
+/** A range of output pixels along one axis. */
 export interface Span {
   readonly from: number;
   readonly count: number;
 }
 
-/** The low part of a weight has so many bits. */
 const LOW_BITS = 11;
 
-/** Puts weights in pairs of high and low parts, as the program wants them: `room` numbers for each output pixel. */
+/** Packs weights in pairs of high and low parts: `room` numbers per output pixel. */
 function packed({ weights, stride, count }: ResampleWeights, { from, count: length }: Span, room: number): Int16Array {
   const out = new Int16Array(length * room);
   for (let i = 0; i < length; i++) {
@@ -29,7 +28,7 @@ function packed({ weights, stride, count }: ResampleWeights, { from, count: leng
   return out;
 }
 
-/** Columns `columns` of the image resampled along x, of its rows `rows`: `[rows, columns, 3]`. */
+/** Resamples `rows` along x to `columns`: `[rows, columns, 3]`. */
 export function resampleColumns(image: Image, table: ResampleWeights, columns: Span, rows: Span): Image {
   const width = columns.count;
   const pairs = Int32Array.from({ length: width }, (_, x) => Math.ceil(table.count[columns.from + x]! / 2));
@@ -58,7 +57,7 @@ export function resampleColumns(image: Image, table: ResampleWeights, columns: S
     const count = Math.min(bandRows, rows.count - done);
     const from = (rows.from + done) * rowBytes;
     bytes.set(image.data.subarray(from, from + count * rowBytes), sourceAt);
-    // A band has an even number of rows, of which the last may hold what nobody asked for.
+    // Bands have an even number of rows; the last row may be surplus.
     for (let y = 0; y < count; y += 2) {
       const [source, out] = [sourceAt + y * rowBytes, outAt + y * width * 3];
       program.horizontal(source, rowBytes, out, width * 3, width, firstAt, pairsAt, weightsAt, 2 * room);
@@ -68,7 +67,7 @@ export function resampleColumns(image: Image, table: ResampleWeights, columns: S
   return { width, height: rows.count, data };
 }
 
-/** Rows `rows` of the image resampled along y: `[rows, width, 3]`. The image's first row is number `offset` of the table's. */
+/** Resamples along y to `rows`: `[rows, width, 3]`. `offset` is the image's first row in the table. */
 export function resampleRows(image: Image, table: ResampleWeights, rows: Span, offset: number): Image {
   const most = table.count.reduce((highest, each) => Math.max(highest, each), 0);
   const room = 4 * Math.ceil(most / 2);
@@ -76,7 +75,7 @@ export function resampleRows(image: Image, table: ResampleWeights, rows: Span, o
   const rowBytes = image.width * 3;
   const data = new Uint8Array(rows.count * rowBytes);
 
-  // Output rows are made in bands whose input fits into memory that is close.
+  // Bands of output rows keep their input in the cache.
   const bandRows = Math.max(most, Math.floor(BAND / rowBytes));
   const { program, starts } = pixelProgram([2 * weights.length, rowBytes, (bandRows + 1) * rowBytes]);
   const [weightsAt = 0, outAt = 0, sourceAt = 0] = starts;

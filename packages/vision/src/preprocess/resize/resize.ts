@@ -1,4 +1,4 @@
-/** @file Resizes images: 8 bits as Pillow does, and with fractions as torchvision does. */
+/** @file Resizes images: in 8 bits as Pillow, in floating point as torchvision. */
 
 import type { Image } from '../../image/image.ts';
 import { cropPlane, type Offset, type Plane } from '../crop.ts';
@@ -7,14 +7,14 @@ import { filterWeights, type Resample, type ResampleWeights, resampleWeights } f
 import { resampleColumns, resampleRows, type Span } from './resamplePasses.ts';
 
 /**
- * Resizes to `[height, width]` with the result of Pillow 13's `Image.resize((width, height), resample)` on 8-bit RGB:
- * two passes, each rounded and clipped to 8 bits, with fixed-point weights; a pass that would change no size is left
- * out. Returns `image` itself when its size is right already.
+ * Resizes to `[height, width]` like Pillow 13's `Image.resize((width, height), resample)` on 8-bit RGB: two passes with
+ * fixed-point weights, each rounded and clipped to 8 bits; unchanged axes are skipped. Returns `image` itself if
+ * nothing changes.
  *
- * The horizontal pass comes first, except when the height shrinks by more than twice as many pixels as the width.
- * That exception is new in Pillow 13 (python-pillow/Pillow#9549) and may change a pixel by a level or two.
+ * The horizontal pass comes first, unless the height shrinks by more than twice as many pixels as the width: new in
+ * Pillow 13 (python-pillow/Pillow#9549), with a difference of a level or two.
  *
- * @param window the part of the result that is wanted, which must lie within it; nothing else is computed
+ * @param window the wanted part of the result; only it is computed
  */
 export function resize(
   image: Image,
@@ -44,17 +44,14 @@ export function resize(
   return down ? resampleRows(narrow, down, rows, needed.from) : narrow;
 }
 
-/** The rows of the image that some rows of the result are made of. */
+/** The input rows of a range of output rows. */
 function inputRows({ first, count }: ResampleWeights, rows: Span): Span {
   const from = first[rows.from]!;
   const last = rows.from + rows.count - 1;
   return { from, count: first[last]! + count[last]! - from };
 }
 
-/**
- * Resizes samples `[height, width, channels]` by Pillow's `NEAREST`: each takes the sample under its centre. Gives `plane`
- * itself when its size is right already.
- */
+/** Pillow's `NEAREST` on `[height, width, channels]`. Returns `plane` itself if nothing changes. */
 export function resizeNearest(plane: Plane, channels: number, height: number, width: number): Plane {
   if (plane.height === height && plane.width === width) return plane;
   const columns = nearestPositions(plane.width, width);
@@ -71,7 +68,7 @@ export function resizeNearest(plane: Plane, channels: number, height: number, wi
   return { width, height, data: out };
 }
 
-/** The input pixel under the centre of each output pixel. The position is summed up, as Pillow does, error and all. */
+/** The input pixel under each output pixel's centre, accumulated as in Pillow with its rounding errors. */
 function nearestPositions(inputSize: number, outputSize: number): Int32Array {
   const step = inputSize / outputSize;
   const positions = new Int32Array(outputSize);
@@ -83,10 +80,7 @@ function nearestPositions(inputSize: number, outputSize: number): Int32Array {
   return positions;
 }
 
-/**
- * Resizes to `[height, width]` in floating point, in levels from 0 to 255: what torch's `interpolate(antialias=True)` makes
- * of float images, up to its rounding. The filters are Pillow's.
- */
+/** Resizes in floating point, levels 0 to 255, as torch's `interpolate(antialias=True)` but with Pillow's filters. */
 export function resizeFractional(image: Image, height: number, width: number, resample: Resample): Plane<Float32Array> {
   if (resample === 'nearest') {
     const pixels = resizeNearest(image, 3, height, width);

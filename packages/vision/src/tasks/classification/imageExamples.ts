@@ -1,4 +1,4 @@
-/** @file Images as tasks with classes, labels or numbers take them: how they are read, fed and shown. */
+/** @file Examples of image tasks with classes, labels or numbers: data, feeds, and mistakes in reports. */
 
 import { OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
 import {
@@ -25,23 +25,25 @@ import type { ImageLoader } from '../../preprocess/imageLoader.ts';
 import { shrunk, webp } from '../../report/overlay.ts';
 import { type Features, featuresOf } from '../embedding/features.ts';
 import { featureSections } from '../embedding/featureSections.ts';
-import { checkBatch } from '../imagePort.ts';
-import { imageLoading, type ImageReading, openImages } from '../imageReading.ts';
-import { attached, imagePorts } from './imagePorts.ts';
+import { checkBatch, attached, imagePorts } from '../imagePorts.ts';
+import { imageLoading, type ImageReading, openImages } from '../imageTask.ts';
 
-/** Options of every task with one answer per image. */
+/** Options of tasks with one answer per image. */
 export interface ImageTaskOptions extends ImageDataOptions, ImageReading, HeadOption {
-  /** What is done at random to each image that is trained on; nothing by default. */
+  /** Augmentations of training images; none by default. */
   readonly augment?: readonly Augmentation[] | undefined;
 }
 
-/** Options of classifiers alone. */
+/** Options of classifiers. */
 export interface ImageMixOptions extends MixOptions {
-  /** Compare with what needs no training of the model. */
+  /**
+   * Compares the adapter in the report with k nearest neighbours and a linear probe on frozen features, see
+   * {@link frozenBaselines}. False by default, since it takes another pass over the training images.
+   */
   readonly baselines?: boolean | undefined;
 }
 
-/** One image, ready to be fed. */
+/** A preprocessed image. */
 export interface LoadedPixels {
   /** Path of the image. */
   readonly file: string;
@@ -49,11 +51,11 @@ export interface LoadedPixels {
   readonly pixels: Tensor;
 }
 
-/** Longer edge of a picture of the report, and how many there are. */
+/** Longer edge of the report's pictures, and their number. */
 const EDGE = 160;
 const MISTAKES = 12;
 
-/** The images of a folder, a manifest, or whatever else `readImageData` reads. */
+/** The images of a source. */
 export function imageExamples(
   source: ImageSource,
   { augment = [], mixUp, cutMix, baselines = false, ...options }: ImageTaskOptions & ImageMixOptions,
@@ -74,7 +76,7 @@ export function imageExamples(
       attach: attached,
       dataset: (records, targets, isTrained) => {
         const loading = pixelLoading(loader, augment, seed);
-        // Of examples that are blended no batch comes twice.
+        // Blended batches never repeat.
         return new RecordDataset(records, targets, isTrained && isMixed ? { ...loading, isDeterministic: false } : loading); // prettier-ignore
       },
       feeds: (examples) => {
@@ -108,7 +110,7 @@ export function imageExamples(
   return { noun: 'images', one: 'image', root, tagging: 'multi-label-classification', open };
 }
 
-/** How images are loaded whose labels say how often each is drawn; see {@link imageLoading}. */
+/** {@link imageLoading} with the labels that balance the draws. */
 export function pixelLoading(
   loader: ImageLoader,
   augment: readonly Augmentation[],
@@ -120,11 +122,7 @@ export function pixelLoading(
   };
 }
 
-/**
- * The model's features for the report; without baselines a model that has none only lacks the picture of them.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` where baselines need them
- */
+/** Features for the report. @throws OnnxLoraError `MODEL_UNSUPPORTED` if baselines need them and there are none */
 function featuresIn(model: TaskModel, needed: boolean): Features | undefined {
   try {
     return featuresOf(model);
@@ -134,7 +132,6 @@ function featuresIn(model: TaskModel, needed: boolean): Features | undefined {
   }
 }
 
-/** The share of records whose likeliest class is theirs. */
 function accuracyOf({ answers, truths }: Pick<FoundAnswers<never, never, never>, 'answers' | 'truths'>): number {
   const classes = answers.length / truths.length;
   const right = truths.filter(([truth], row) => {
@@ -144,7 +141,7 @@ function accuracyOf({ answers, truths }: Pick<FoundAnswers<never, never, never>,
   return right.length / truths.length;
 }
 
-/** Mistakes as pictures. Images that cannot be read any more are left out. */
+/** Pictures of mistakes; unreadable images are left out. */
 async function gallery(
   worst: readonly ClassAnswer[],
   { labels, records, text }: ShownMistakes<ImageRecord>,

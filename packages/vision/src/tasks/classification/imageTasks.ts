@@ -1,4 +1,4 @@
-/** @file Teaches and tests models that answer about whole images: with a class, with labels, or with numbers. */
+/** @file Tasks on whole images: classification, multi-label classification and regression. */
 
 import {
   type AnswerKind,
@@ -24,23 +24,12 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import { settingsOf } from '@onnx-lora/sdk/plugin';
 import type { ImageSource } from '../../data/imageRecord.ts';
-import { imageFeeds, type ImageReading, openImages } from '../imageReading.ts';
-import { imageSettings, type ImageTask, imageTask } from '../imageTask.ts';
-import { imageExamples, type ImageTaskOptions, type LoadedPixels } from './imageExamples.ts';
-import { headPorts } from './imagePorts.ts';
+import { imageFeeds, type ImageReading, openImages, imageSettings, type ImageTask, imageTask } from '../imageTask.ts';
+import { imageExamples, type ImageMixOptions, type ImageTaskOptions, type LoadedPixels } from './imageExamples.ts';
+import { headPorts } from '../imagePorts.ts';
 
 /** Options of {@link imageClassification}. */
-export interface ImageClassificationOptions extends ImageTaskOptions, ClassifierOptions {
-  /** Blends the images of a batch in pairs: alpha of MixUp's Beta distribution. */
-  readonly mixUp?: number;
-  /** Puts a rectangle of one image into another: alpha of CutMix's Beta distribution. */
-  readonly cutMix?: number;
-  /**
-   * The report compares the adapter with what needs no training of the model: k nearest neighbours and a linear probe on its
-   * frozen features, see {@link frozenBaselines}. False by default, since every training image is looked at once more.
-   */
-  readonly baselines?: boolean;
-}
+export interface ImageClassificationOptions extends ImageTaskOptions, ClassifierOptions, ImageMixOptions {}
 
 const classSettings = settingsOf<ImageClassificationOptions>({
   ...imageSettings,
@@ -54,9 +43,9 @@ const classSettings = settingsOf<ImageClassificationOptions>({
 });
 
 /**
- * One class per image. `source` is a folder with a folder of images per class, or any other data that `readImageData` reads.
- * Needs `preprocessor_config.json` in the model's folder. With MixUp or CutMix, targets of training are float32
- * `[batch, classes]`. Heads, metrics and errors are those of `classification`.
+ * Classification: one class per image. `source` is a folder with a folder of images per class, or other data of
+ * `readImageData`. Needs `preprocessor_config.json` in the model's folder. With MixUp or CutMix, training targets are
+ * float32 `[batch, classes]`. Heads, metrics and errors are those of `classification`.
  *
  * @example
  * ```ts
@@ -87,8 +76,8 @@ export interface MultiLabelOptions extends ImageTaskOptions, LabellingOptions {}
 const labelSettings = settingsOf<MultiLabelOptions>({ ...imageSettings, ...labellingSettings });
 
 /**
- * Any number of labels per image, of a manifest with a column `labels`, or a column of zeros and ones for each. Needs
- * `preprocessor_config.json` in the model's folder. Heads, metrics and errors are those of `labelling`.
+ * Multi-label classification. `source` is a manifest with a column `labels`, or a column of zeros and ones per label.
+ * Needs `preprocessor_config.json` in the model's folder. Heads, metrics and errors are those of `labelling`.
  *
  * @example
  * ```ts
@@ -119,8 +108,8 @@ export interface ImageRegressionOptions extends ImageTaskOptions, RegressionOpti
 const numberSettings = settingsOf<ImageRegressionOptions>({ ...imageSettings, ...regressionSettings });
 
 /**
- * One or several numbers per image, of a manifest with columns of values. Needs `preprocessor_config.json` in the model's folder.
- * Heads, units, metrics and errors are those of `regression`.
+ * Regression of one or several numbers per image. `source` is a manifest with columns of values. Needs
+ * `preprocessor_config.json` in the model's folder. Heads, units, metrics and errors are those of `regression`.
  *
  * @example
  * ```ts
@@ -146,8 +135,8 @@ export const imageRegressionTask: ImageTask = imageTask({
 });
 
 /**
- * Turns image files into what the model is fed, and its outputs into labels. Needs `preprocessor_config.json` in the
- * model's folder. An adapter with labels or a head of its own goes into the model first: `modelFor(model, adapter)`.
+ * A processor from image files to feeds and from outputs to labels. Needs `preprocessor_config.json` in the model's
+ * folder. Put an adapter with its own labels or head into the model first: `modelFor(model, adapter)`.
  *
  * @example
  * ```ts
@@ -156,7 +145,7 @@ export const imageRegressionTask: ImageTask = imageTask({
  * console.log(classifier.decode(outputs).map(({ label }) => label));
  * ```
  *
- * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model is no image classifier; `feeds` throws
+ * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` for a model that is no image classifier; `feeds` throws
  *   `DATA_INVALID` naming an unreadable image
  */
 export function imageClassifier(model: TaskModel, options: ImageProcessorOptions = {}): Promise<OutputProcessor> {
@@ -166,11 +155,7 @@ export function imageClassifier(model: TaskModel, options: ImageProcessorOptions
 /** Options of processors. */
 export type ImageProcessorOptions = Pick<ImageReading, 'decoder' | 'preprocessors'>;
 
-/**
- * A processor of a model that answers about images with classes, labels or numbers.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model takes no images or has no head
- */
+/** A processor for a kind of answer. @throws OnnxLoraError `CONFIG_INVALID`, `MODEL_UNSUPPORTED` */
 async function imageProcessor(
   model: TaskModel,
   options: ImageProcessorOptions,

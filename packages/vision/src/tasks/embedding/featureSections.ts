@@ -1,4 +1,4 @@
-/** @file What the report of a classifier shows of its features: where images lie, and how far frozen features carry. */
+/** @file Report sections on a classifier's features: a scatter plot and frozen baselines. */
 
 import type { Tensor } from '@onnx-lora/sdk';
 import {
@@ -13,30 +13,23 @@ import {
 import { frozenBaselines } from './baselines/frozenBaselines.ts';
 import { type Features, imageRows } from './features.ts';
 
-/** Images whose features are looked at. */
 export interface FeatureImages<Example> {
   readonly images: Dataset<Example>;
-  /** The number of each image's label. */
   readonly labels: readonly number[];
 }
 
-/** What the sections are made from. */
 export interface FeatureSectionsRequest<Example> {
   readonly features: Features;
-  /** Names of the labels, by number. */
   readonly names: readonly string[];
   readonly collate: (examples: readonly Example[]) => Promise<Batch>;
   readonly train: FeatureImages<Example>;
   readonly validation: FeatureImages<Example>;
-  /** Compare with baselines: the adapted model's accuracy on the validation images. */
+  /** Accuracy of the adapted model on the validation images; adds the baselines. */
   readonly accuracy?: number | undefined;
   readonly seed: number;
 }
 
-/**
- * Embeddings before and after training, in two dimensions; with `accuracy` also a table of k nearest neighbours and a linear
- * probe on the base's features, beside the adapted model.
- */
+/** A scatter plot of embeddings before and after training; with `accuracy`, also baselines on the base's features. */
 export async function featureSections<Example>(
   { features, names, collate, train, validation, accuracy, seed }: FeatureSectionsRequest<Example>,
   request: ReportRequest,
@@ -84,7 +77,6 @@ function rounded(share: number): number {
   return Number(share.toFixed(4));
 }
 
-/** What the base makes of each image. */
 async function frozenRows<Example>(
   images: Dataset<Example>,
   { features, collate }: Pick<FeatureSectionsRequest<Example>, 'features' | 'collate'>,

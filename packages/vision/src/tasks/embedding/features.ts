@@ -1,4 +1,4 @@
-/** @file Which value of a graph is an image's feature, and how one vector is made of it. */
+/** @file Feature outputs of image models, and their pooling. */
 
 import type { Tensor } from '@onnx-lora/sdk';
 import {
@@ -10,53 +10,47 @@ import {
   type TaskModel,
   type Value,
 } from '@onnx-lora/sdk/tasks';
-import { imagePort, type ImagePort } from '../imagePort.ts';
-import { type ImageReading, type OpenedImages, openImages } from '../imageReading.ts';
+import { imagePort, type ImagePort } from '../imagePorts.ts';
+import { type ImageReading, type OpenedImages, openImages } from '../imageTask.ts';
 
-/** What is made of several vectors per image: of tokens the class token or the mean, of a map the mean, or GeM of either. */
+/** Pooling of several vectors per image: the class token, the mean, or GeM, of tokens or a map. */
 export type Pooling = 'cls' | 'mean' | 'gem';
 
-/** Options of every use of features. */
+/** Options of features. */
 export interface FeatureOptions {
   /**
-   * The graph output that is the feature; `before-head` is what the head of a classifier reads. By default the first that
-   * there is: `image_embeds`, `pooler_output`, `last_hidden_state`, another output that is no score, `before-head`.
+   * The output used as the feature; `before-head` is the input of a classifier's head. By default the first of
+   * `image_embeds`, `pooler_output`, `last_hidden_state`, another output without scores, and `before-head`.
    */
   readonly output?: string | undefined;
-  /** By default the class token, where the model has one, or else the mean. */
+  /** By default the class token if the model has one, else the mean. */
   readonly pooling?: Pooling | undefined;
 }
 
-/** Where features come from. */
 export interface Features {
   readonly input: ImagePort;
-  /** Name of the value: `[batch, width]`, `[batch, tokens, width]` or `[batch, width, height, width]`. */
+  /** The value: `[batch, width]`, `[batch, tokens, width]` or `[batch, width, height, width]`. */
   readonly output: string;
-  /** The value, where it is none of the graph's outputs and must become one. */
+  /** The value, if it must be added to the graph's outputs. */
   readonly inner: readonly string[];
   readonly pooling: Pooling;
-  /** Tokens in front that are no patches of the image: the class token and registers. */
+  /** Leading tokens that are no patches: class token and registers. */
   readonly extraTokens: number;
 }
 
-/** Models of transformers whose first token stands for the whole image. */
+/** transformers' models with a class token. */
 const withClassToken: ReadonlySet<string> = new Set([
   'vit', 'deit', 'beit', 'vit_mae', 'vit_msn', 'dinov2', 'dinov2_with_registers', 'dinov3_vit', 'clip', 'clip_vision_model',
   'ijepa', 'data2vec-vision', 'flava',
 ]); // prettier-ignore
-/** Of these, those whose `pooler_output` is a layer that published weights have not trained, or that was trained for text. */
+/** Those with an untrained `pooler_output`, or one trained for text. */
 const withoutPooler: ReadonlySet<string> = new Set(['vit', 'deit', 'vit_mae', 'vit_msn']);
-/** Outputs that are answers to a question, not features. */
 const answers: ReadonlySet<string> = new Set([
   'logits', 'logits_per_image', 'logits_per_text', 'text_embeds', 'pred_boxes', 'image_positional_embeddings', 'probabilities',
   'scores',
 ]); // prettier-ignore
 
-/**
- * Chooses the feature of a model.
- *
- * @throws OnnxLoraError as `featureOf`
- */
+/** Chooses a model's feature. @throws OnnxLoraError as `featureOf` */
 export function featuresOf(model: TaskModel, { output: named, pooling }: FeatureOptions = {}): Features {
   const input = imagePort(model);
   const type = modelType(model);
@@ -68,7 +62,7 @@ export function featuresOf(model: TaskModel, { output: named, pooling }: Feature
       ...(type !== undefined && withoutPooler.has(type)
         ? ['image_embeds', 'last_hidden_state', 'pooler_output']
         : ['image_embeds', 'pooler_output', 'last_hidden_state']),
-      // A layer gives a classifier's scores, whatever they are called.
+      // A classifier's scores come from a layer, whatever their name.
       ...names.filter((name) => model.outputs[name]?.dims?.length !== 2 || model.headInput?.(name) === undefined),
     ],
     isAnswer: (name) => answers.has(name),
@@ -89,11 +83,7 @@ export function featuresOf(model: TaskModel, { output: named, pooling }: Feature
   };
 }
 
-/**
- * The feature of a model, and what makes its images.
- *
- * @throws OnnxLoraError as {@link featuresOf} and {@link openImages}
- */
+/** A model's feature and image loader. @throws OnnxLoraError as {@link featuresOf} and {@link openImages} */
 export async function openFeatures(
   model: TaskModel,
   options: FeatureOptions & ImageReading,
@@ -102,16 +92,12 @@ export async function openFeatures(
   return { features, ...(await openImages(model, features.input.name, options)) };
 }
 
-/**
- * Float32 `[batch, width]` of what the model gives for a batch of images.
- *
- * @throws OnnxLoraError as `pooledRows`
- */
+/** Pools a batch to float32 `[batch, width]`. @throws OnnxLoraError as `pooledRows` */
 export function imageRows(outputs: Readonly<Record<string, Tensor>>, features: Features): Tensor {
   return pooledRows(outputs, features.output, poolingOf(features));
 }
 
-/** The same as a graph fragment, for losses. */
+/** {@link imageRows} as a graph fragment, for losses. */
 export function imageValue(g: GraphBuilder, outputs: Readonly<Record<string, Value>>, features: Features): Value {
   return pooledValue(g, outputs[features.output]!, poolingOf(features));
 }
@@ -122,13 +108,12 @@ function poolingOf({ pooling, extraTokens }: Features): PoolOptions {
   return { places, kind: pooling === 'gem' ? 'gem' : 'mean' };
 }
 
-/** `model_type` of config.json, where it is a text. */
 function modelType({ config }: TaskModel): string | undefined {
   const type = config?.['model_type'];
   return typeof type === 'string' ? type : undefined;
 }
 
-/** Whether the model was trained as SigLIP: pairs are questions of their own, and texts are filled up to one length. */
+/** True for SigLIP's training: independent pairs, and texts of one padded length. */
 export function isSiglip(model: TaskModel): boolean {
   return modelType(model)?.startsWith('siglip') ?? false;
 }

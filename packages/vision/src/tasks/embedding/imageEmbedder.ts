@@ -1,4 +1,4 @@
-/** @file Images with their embeddings: as answers, and as one vector per image of a list, from any vision model. */
+/** @file Image embeddings, as predictions and for lists of images. */
 
 import { type Adapter, type Model, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
@@ -11,30 +11,29 @@ import {
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
 import { type SettingRows, settingsOf } from '@onnx-lora/sdk/plugin';
-import { imageFeeds, type ImageReading } from '../imageReading.ts';
-import { type ImageTask, imageTask } from '../imageTask.ts';
+import { imageFeeds, type ImageReading, type ImageTask, imageTask } from '../imageTask.ts';
 import { type FeatureOptions, imageRows, openFeatures } from './features.ts';
 
 /** Options of {@link imageEmbedder}. */
 export interface ImageEmbedderOptions extends FeatureOptions, ImageReading {
-  /** Divides every embedding by its length; true by default. */
+  /** Normalises embeddings to length 1; true by default. */
   readonly normalize?: boolean | undefined;
 }
 
 /** Options of {@link imageEmbeddings}. */
 export interface ImageEmbeddingsOptions
   extends ImageEmbedderOptions, Pick<RunnableOptions, 'provider' | 'threads' | 'allowBaseMismatch'> {
-  /** Whose embeddings they are; the base's without one. */
+  /** The adapter; the base without one. */
   readonly adapter?: Adapter;
-  /** Images per run; 32 by default. */
+  /** Images per batch; 32 by default. */
   readonly batchSize?: number;
   /** Called after each batch with the number of images done. */
   readonly onBatch?: (done: number) => void;
 }
 
 /**
- * Turns image files into what the model is fed, and its outputs into embeddings of length 1: `{ width, embedding }`, a
- * `Float32Array`. Where `outputs` names a value, the session must be one of `model.withOutputs(embedder.outputs)`.
+ * A processor from image files to feeds, and from outputs to embeddings of length 1: `{ width, embedding }`, a
+ * `Float32Array`. If `outputs` names a value, take a session of `model.withOutputs(embedder.outputs)`.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED`: see {@link FeatureOptions}; `feeds` throws
  *   `DATA_INVALID` naming an unreadable image
@@ -52,12 +51,12 @@ export async function imageEmbedder(
 }
 
 /**
- * Embeddings of images, float32 `[files, width]`, in the order of the files. The next batch is read while one is computed.
+ * Embeddings of images, float32 `[files, width]`, in the order of the files; the next batch is read while one is
+ * computed.
  *
  * @example
  * const photos = await imageEmbeddings(model, ['a.jpg', 'b.jpg']);
  * await saveEmbeddings('photos.safetensors', ['a.jpg', 'b.jpg'], photos);
- *
  * @throws OnnxLoraError `CONFIG_INVALID`, `MODEL_UNSUPPORTED`: see {@link FeatureOptions}; `DATA_INVALID` and
  *   `FILE_NOT_FOUND`, naming the image; `INPUT_INVALID` without images; as `model.session`
  */
@@ -82,7 +81,7 @@ export async function imageEmbeddings(
   });
 }
 
-/** Settings of every task that works on features. */
+/** Settings of tasks on features. */
 export const featureSettings: SettingRows<FeatureOptions> = {
   output: {
     kind: 'text',
@@ -95,7 +94,7 @@ export const featureSettings: SettingRows<FeatureOptions> = {
   },
 };
 
-/** The task `image-embedding`: it answers with embeddings, and has nothing to learn. */
+/** The task `image-embedding`, which only predicts. */
 export const imageEmbeddingTask: ImageTask = imageTask({
   name: 'image-embedding',
   description: 'One vector per image, from any vision model; to predict with, not to train.',

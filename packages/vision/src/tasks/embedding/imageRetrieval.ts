@@ -1,4 +1,4 @@
-/** @file Teaches a model which images show the same thing, and measures how well one image finds the others. */
+/** @file Retrieval of images of the same kind: metric learning and its scores. */
 
 import { OnnxLoraError, stack } from '@onnx-lora/sdk';
 import {
@@ -16,13 +16,12 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { type Augmentation, augmentSetting } from '../../augment/augment.ts';
-import { dataSettings } from '../../data/dataSettings.ts';
+import { dataSettings } from '../../data/manifest.ts';
 import type { ImageDataOptions, ImageRecord, ImageSource } from '../../data/imageRecord.ts';
 import { readImageData } from '../../data/readImageData.ts';
 import { type LoadedPixels, pixelLoading } from '../classification/imageExamples.ts';
-import { checkBatch } from '../imagePort.ts';
-import type { ImageReading } from '../imageReading.ts';
-import { type ImageTask, imageTask } from '../imageTask.ts';
+import { checkBatch } from '../imagePorts.ts';
+import { type ImageReading, type ImageTask, imageTask } from '../imageTask.ts';
 import { featureSettings, imageEmbedder } from './imageEmbedder.ts';
 import { type FeatureOptions, imageRows, imageValue, openFeatures } from './features.ts';
 
@@ -31,7 +30,7 @@ export type ImageGroup = KindGroup<Labelled<LoadedPixels, string>>;
 
 /** Options of {@link imageRetrieval}. */
 export interface ImageRetrievalOptions extends FeatureOptions, ImageDataOptions, ImageReading, RetrievalLossOptions {
-  /** What is done to training images at random; nothing by default. */
+  /** Augmentations of training images; none by default. */
   readonly augment?: readonly Augmentation[] | undefined;
 }
 
@@ -43,13 +42,12 @@ const settings = settingsOf<ImageRetrievalOptions>({
 });
 
 /**
- * Metric learning on images with labels: images of one label are drawn together, others apart. An example is a group of
- * `perGroup` images of one label, so a batch of 32 examples has 64 images. Held-out images search each other; they may show
- * other things than the training images.
+ * Metric learning on labelled images: embeddings of one label move together, others apart. An example is a group of
+ * `perGroup` images of one label, so a batch of 32 examples has 64 images. Held-out images, also of unseen labels,
+ * search each other.
  *
  * @example
  * const run = await train(model, { task: imageRetrieval('products', { validation: 0.2 }), lora: { r: 8 } });
- *
  * @param data a path, records or what {@link readImageData} gave; every image needs a label
  */
 export function imageRetrieval(
@@ -57,16 +55,8 @@ export function imageRetrieval(
   options: ImageRetrievalOptions = {},
 ): Task<ImageGroup, RetrievalScores> {
   const { loss, temperature, margin, perGroup, sizes, augment = [], ...reading } = options;
-  const request = {
-    name: 'image-retrieval',
-    noun: 'images',
-    loss,
-    temperature,
-    margin,
-    perGroup,
-    sizes,
-    seed: options.seed,
-  };
+  const own = { loss, temperature, margin, perGroup, sizes, seed: options.seed };
+  const request = { name: 'image-retrieval', noun: 'images', ...own };
   const task = retrievalTask<Labelled<LoadedPixels, string>>(request, async (model) => {
     const { features, images } = await openFeatures(model, reading);
     const canMeasure = (held: readonly ImageRecord[]): boolean => haveAPair(held.map(({ label }) => label));
@@ -96,7 +86,7 @@ export function imageRetrieval(
   return checkedTask(settings, options, task);
 }
 
-/** The task `image-retrieval`, which answers with embeddings. */
+/** The task `image-retrieval`, which predicts embeddings. */
 export const imageRetrievalTask: ImageTask = imageTask({
   name: 'image-retrieval',
   description: 'Embeddings in which images of one label lie together; the data is as for image-classification.',

@@ -1,23 +1,21 @@
-/** @file Masks that a model predicts: out of its outputs, and in the image's own pixels. */
+/** @file Predicted masks: from the model's outputs to the image's pixels. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { Geometry } from '../../preprocess/geometry.ts';
 import type { Size } from '../../preprocess/imagePlan.ts';
 import type { SamPorts } from './samPorts.ts';
 
-/** Numbers of a mask before they are cut at 0, `[height, width]`. */
+/** Mask logits, `[height, width]`. */
 export interface MaskLogits extends Size {
-  /** Row by row; above 0 is the object. */
+  /** Row by row; the object is above 0. */
   readonly data: Float32Array;
 }
 
 /**
- * Logits at the image's size, as `SamImageProcessor.post_process_masks` makes them: enlarged to the model's input, without its
- * padding, then resized to the image, both bilinear without antialias. Where the preprocessor pads no image, SAM 2's way: at
- * once.
+ * Logits at the image's size, as `SamImageProcessor.post_process_masks`: resized to the model's input, unpadded, and
+ * resized to the image, both bilinear without antialias. Without padding, as for SAM 2, resized at once.
  *
- * Both steps are linear along each axis, so they are done as one: each pixel is a sum of a few of the decoder's, and what lies
- * between is never made.
+ * Both steps are linear along each axis and are combined: each pixel is a sum of a few of the decoder's.
  *
  * @see https://pytorch.org/docs/stable/generated/torch.nn.functional.interpolate.html, align_corners=False
  */
@@ -33,17 +31,17 @@ export function logitsOfImage(
   return vertical(horizontal(mask, columns, input.width), rows, input.height);
 }
 
-/** Ones where the logits of a mask are above `threshold`. */
+/** Ones where a mask's logits are above `threshold`. */
 export function cutLogits({ data }: MaskLogits, threshold = 0): Uint8Array {
   const found = new Uint8Array(data.length);
   for (let i = 0; i < data.length; i++) found[i] = data[i]! > threshold ? 1 : 0;
   return found;
 }
 
-/** For each place of a result those of the source that it is summed from. */
+/** Weighted source positions, by output position. */
 type Taps = readonly (readonly (readonly [from: number, weight: number])[])[];
 
-/** Linear interpolation from `size` places to `wanted`; positions in single precision, as torch has them. */
+/** Linear interpolation from `size` to `wanted` positions, in single precision as in torch. */
 function taps(size: number, wanted: number): Taps {
   const scale = Math.fround(size / wanted);
   return Array.from({ length: wanted }, (_, i) => {
@@ -57,7 +55,6 @@ function taps(size: number, wanted: number): Taps {
   });
 }
 
-/** First `inner`, then `outer`. */
 function joined(outer: Taps, inner: Taps): Taps {
   return outer.map((each) => {
     const weights = new Map<number, number>();
@@ -92,21 +89,15 @@ function vertical({ width, data }: MaskLogits, rows: Taps, wanted: number): Mask
   return { width, height: wanted, data: out };
 }
 
-/** What the decoder gives for one prompt. */
+/** The decoder's output for one prompt. */
 export interface PromptMasks {
-  /** A mask for each thing that the prompt could mean. */
+  /** A mask for each meaning of the prompt. */
   readonly logits: readonly MaskLogits[];
-  /** The decoder's estimate of each mask's IoU. */
   readonly scores: readonly number[];
-  /** Which has the highest. */
   readonly best: number;
 }
 
-/**
- * Reads the outputs of a run: by the number of the image in the batch, and of the prompt.
- *
- * @throws OnnxLoraError `INPUT_INVALID` when they are not those of the model; `LOSS_NOT_FINITE` for a score that is no number
- */
+/** Reads a run's outputs, by image and prompt. @throws OnnxLoraError `INPUT_INVALID`; `LOSS_NOT_FINITE` for NaN */
 export function masksOf(
   outputs: Readonly<Record<string, Tensor>>,
   ports: Pick<SamPorts, 'scores' | 'masks' | 'isSingle'>,

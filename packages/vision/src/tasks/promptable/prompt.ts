@@ -1,30 +1,27 @@
-/** @file What a user points at in an image, and how a model is fed it. */
+/** @file Prompts, and their feeds. */
 
 import { type Feeds, float32, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { Box, Point } from '../../data/imageRecord.ts';
 import { boxToInput, type Geometry, pointToInput } from '../../preprocess/geometry.ts';
 import type { SamPorts } from './samPorts.ts';
 
-/** What says which object is meant, in pixels of the image, as transformers' `SamProcessor` takes it. */
+/** A prompt for an object, in pixels of the image, as for transformers' `SamProcessor`. */
 export interface Prompt {
-  /** Points on the object, or beside it. */
+  /** Points on the object or off it. */
   readonly points?: readonly Point[];
-  /** For each point 1 where it lies on the object and 0 where it does not; all 1 when left out. */
+  /** 1 for each point on the object, 0 for one off it; all 1 by default. */
   readonly labels?: readonly (0 | 1)[];
   /** A box around the object. */
   readonly box?: Box;
-  /**
-   * Logits of an earlier answer, `[height, width]` as the decoder gives them: SAM refines what it is shown. Only for models
-   * with an input for it.
-   */
+  /** An earlier answer's logits to refine, `[height, width]` of the decoder, for models with an input for it. */
   readonly mask?: Float32Array;
 }
 
 /** A prompt in pixels of the model's input. */
 export interface InputPrompt {
-  /** Points on the object, or beside it. */
+  /** Points on the object or off it. */
   readonly points: readonly Point[];
-  /** For each point 1 where it lies on the object, and 0 where it does not. */
+  /** 1 for each point on the object, 0 for one off it. */
   readonly labels: readonly number[];
   /** A box around the object. */
   readonly box?: Box;
@@ -32,15 +29,13 @@ export interface InputPrompt {
   readonly mask?: Float32Array;
 }
 
-/** The label of a point that fills up a shorter list, which SAM leaves out. */
 const NO_POINT = -10;
 
 /**
- * The prompt where the image lies in the model's input: scaled with the image in double precision, as `SamProcessor` does.
+ * Scales a prompt to the model's input, in double precision as `SamProcessor`.
  *
  * @param name of the image, for messages
- * @throws OnnxLoraError `INPUT_INVALID` for a prompt without anything in it, labels that do not fit the points, and
- *   numbers that are none
+ * @throws OnnxLoraError `INPUT_INVALID` for an empty prompt, labels that do not match the points, and NaN
  */
 export function promptToInput(prompt: Prompt, geometry: Geometry, name: string): InputPrompt {
   const { points = [], box, mask } = prompt;
@@ -65,15 +60,13 @@ export function promptToInput(prompt: Prompt, geometry: Geometry, name: string):
   };
 }
 
-/** Points and labels of many prompts, each list as long as the longest, with what `SamProcessor` fills them up with. */
+/** Pads points and labels to the longest list, as `SamProcessor`. */
 export function padPoints(prompts: readonly InputPrompt[]): {
   readonly count: number;
-  /** `[prompts, count, 2]` */
   readonly points: number[];
-  /** `[prompts, count]` */
   readonly labels: number[];
 } {
-  // At least one: SAM's graph cannot do without.
+  // At least one, which SAM's graph needs.
   const count = Math.max(1, ...prompts.map(({ points }) => points.length));
   const points: number[] = [];
   const labels: number[] = [];
@@ -91,11 +84,11 @@ function invalid(message: string, name: string): OnnxLoraError {
 }
 
 /**
- * What the decoder is fed for prompts: as many for each image.
+ * The decoder's feeds, with as many prompts for each image.
  *
  * @param images prompts of each image
  * @param name of the model, for messages
- * @throws OnnxLoraError `INPUT_INVALID` for a prompt that the graph has no input for
+ * @throws OnnxLoraError `INPUT_INVALID` for a prompt without an input in the graph
  */
 export function promptFeeds(
   images: readonly (readonly InputPrompt[])[],
@@ -143,11 +136,7 @@ function maskFeed(masks: readonly Float32Array[]): Feeds[string] {
   return float32(data, [masks.length, 1, edge, edge]);
 }
 
-/**
- * Checks that the graph has inputs for all that a prompt says, and that the prompt says all that the graph asks for.
- *
- * @throws OnnxLoraError `INPUT_INVALID`
- */
+/** Checks that graph and prompt fit. @throws OnnxLoraError `INPUT_INVALID` */
 function checkPrompt(
   prompt: Pick<InputPrompt, 'points' | 'box' | 'mask'>,
   ports: Pick<SamPorts, 'points' | 'boxes' | 'mask'>,

@@ -1,4 +1,4 @@
-/** @file Prompts drawn from a mask, as a user would point at it. */
+/** @file Prompts sampled from a mask. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/data';
@@ -10,7 +10,7 @@ import type { Prompt } from './prompt.ts';
 import type { SamPorts } from './samPorts.ts';
 
 /**
- * Squared Euclidean distances, exact, in time linear in the number of pixels; Infinity where the set is empty.
+ * Exact squared Euclidean distances to a set of pixels, in linear time; Infinity for an empty set.
  *
  * @param isIn 1 for pixels of the set, `[height, width]`
  * @see Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled Functions", Theory of Computing 8 (2012)
@@ -23,12 +23,11 @@ function squaredDistances(isIn: Uint8Array, { height, width }: Size): Float64Arr
   return out;
 }
 
-/** The lower envelope of parabolas, one for each finite value of a line. */
+/** The lower envelope of parabolas, one per finite value of a line. */
 class Envelope {
   readonly #values: Float64Array;
-  /** Where each parabola of the envelope has its lowest point. */
   readonly #centres: Int32Array;
-  /** From where on each is the lowest. */
+  /** Position from which each is the lowest. */
   readonly #starts: Float64Array;
 
   constructor(size: number) {
@@ -37,7 +36,7 @@ class Envelope {
     this.#starts = new Float64Array(size + 1);
   }
 
-  /** Replaces `length` values from `first` on, `stride` apart, by the lowest of all value + squared distance. */
+  /** Replaces `length` values from `first`, `stride` apart, by the minimum of value + squared distance. */
   transform(data: Float64Array, first: number, stride: number, length: number): void {
     const [values, centres, starts] = [this.#values, this.#centres, this.#starts];
     let last = -1;
@@ -66,17 +65,17 @@ class Envelope {
   }
 }
 
-/** How the model is prompted. */
+/** Kinds of prompts in training and evaluation. */
 export interface PromptOptions {
-  /** Points on the object; 1 by default, or 0 where it is prompted with boxes. */
+  /** Points on the object; 1 by default, or 0 with boxes. */
   readonly points?: number;
-  /** Points beside the object, within its box and half as far around it; 0 by default. */
+  /** Points off the object, within its box enlarged by half; 0 by default. */
   readonly negativePoints?: number;
-  /** A box around the object. In training its edges are moved at random. */
+  /** A box around the object, with random edges in training. */
   readonly box?: boolean;
 }
 
-/** How the graph can be prompted as wanted. */
+/** Resolves prompt options against the graph's inputs. */
 export function promptOptions(wanted: PromptOptions, ports: SamPorts, name: string): Required<PromptOptions> {
   const box = wanted.box ?? (ports.boxes !== undefined && ports.points === undefined);
   const { points = box ? 0 : 1, negativePoints = 0 } = wanted;
@@ -98,12 +97,12 @@ export function promptOptions(wanted: PromptOptions, ports: SamPorts, name: stri
 }
 
 /**
- * A prompt for the object in `mask`. Points that are known are taken as they are. Others are drawn at random: those on the
- * object and beside it evenly, the edges of a box with a deviation of a tenth of its sides, 20 pixels at most. Without random
- * numbers the first point is the one farthest from the outline, and others follow in the same way; the box is exact.
+ * A prompt for the object in `mask`. Given points are kept. Others are random in training: uniform on and off the
+ * object, with box edges off by a deviation of a tenth of the sides, at most 20 pixels. Without a random source, points
+ * are farthest from the outline, and the box is exact.
  *
- * @param mask of zeros and ones, with one at least
- * @see Kirillov et al., "Segment Anything" (2023), arXiv:2304.02643, appendix A, for training, and §7.1 for evaluation
+ * @param mask in zeros and ones, not empty
+ * @see Kirillov et al., "Segment Anything" (2023), arXiv:2304.02643, appendix A for training, §7.1 for evaluation
  */
 export function promptFor(
   mask: Mask,
@@ -137,11 +136,11 @@ function spread(places: readonly number[], count: number, { width }: Mask): Poin
   );
 }
 
-/** The point deepest inside, then that deepest inside of what is left without it, and so on. */
+/** The deepest point inside, then the deepest one without it, and so on. */
 function farthest(data: Uint8Array, count: number, { height, width }: Mask): Point[] {
   const found: Point[] = [];
   if (count < 1) return found;
-  // One more row and column on each side: what lies beyond the image is not the object.
+  // Padded by a pixel, since the object ends at the image's edge.
   const outside = new Uint8Array((height + 2) * (width + 2)).fill(1);
   for (let y = 0; y < height; y++)
     for (let x = 0; x < width; x++) outside[(y + 1) * (width + 2) + x + 1] = data[y * width + x] === 0 ? 1 : 0;
@@ -149,7 +148,7 @@ function farthest(data: Uint8Array, count: number, { height, width }: Mask): Poi
     const distances = squaredDistances(outside, { height: height + 2, width: width + 2 });
     let most = 0;
     for (let at = 0; at < distances.length; at++) if (distances[at]! > distances[most]!) most = at;
-    // Where all pixels are points already, the last one comes again.
+    // Repeats the last point when none is left.
     const isNew = distances[most]! > 0;
     found.push(isNew ? [(most % (width + 2)) - 1, Math.floor(most / (width + 2)) - 1] : found.at(-1)!);
     outside[most] = 1;
@@ -165,7 +164,7 @@ function placesIn({ data, width, height }: Mask, value: 0 | 1, box: Box = [0, 0,
   return places;
 }
 
-/** The pixel's own numbers, as SAM counts them: it adds the half itself. */
+/** SAM's point of a pixel is its index; SAM adds the half itself. */
 function pointAt(place: number, width: number): Point {
   return [place % width, Math.floor(place / width)];
 }

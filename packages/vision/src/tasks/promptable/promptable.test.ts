@@ -7,7 +7,7 @@ import type { Prediction } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/data';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { horizontalFlip } from '../../augment/flip.ts';
+import { horizontalFlip } from '../../augment/orientation.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import { readObjectMask } from '../../data/shapes/masks.ts';
 import { visionFamilies } from '../../families/index.ts';

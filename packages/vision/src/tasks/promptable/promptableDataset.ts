@@ -1,4 +1,4 @@
-/** @file Objects in images, and prompts for them, as a dataset. */
+/** @file The dataset of objects in images, with prompts. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { RecordDataset } from '@onnx-lora/sdk/tasks';
@@ -12,53 +12,49 @@ import type { MaskSource } from '../../preprocess/imageThread.ts';
 import { type InputPrompt, promptToInput } from './prompt.ts';
 import { promptFor, type PromptOptions } from './promptSampling.ts';
 
-/** One image with prompts for some of its objects. */
+/** An image with prompts for some of its objects. */
 export interface PromptableExample {
   /** Path of the image. */
   readonly file: string;
   /** Float32 `[3, height, width]`. */
   readonly pixels: Tensor;
-  /** The way from the image's pixels to the model's input. */
+  /** From the image's pixels to the model's input. */
   readonly geometry: Geometry;
   /** One prompt per object, in pixels of the model's input. */
   readonly prompts: readonly InputPrompt[];
-  /** What each prompt asks for, in pixels of the image. */
+  /** The object of each prompt, in pixels of the image. */
   readonly masks: readonly Mask[];
-  /** 0 for prompts that only fill the list up, 1 for others. */
+  /** 1 for prompts, 0 for padding. */
   readonly weights: readonly number[];
-  /** Whether it is measured and not trained on. */
+  /** True for evaluation. */
   readonly isMeasured: boolean;
 }
 
-/** Objects that one example asks for. */
 interface Item {
   readonly record: ImageRecord;
   readonly masks: readonly MaskSource[];
 }
 
-/** What a dataset is made with. */
 export interface PromptableDatasetOptions {
   readonly loader: ImageLoader;
   readonly prompts: Required<PromptOptions>;
-  /** Names of the inputs that take prompts. */
   readonly promptInputs: readonly string[];
   readonly augment: readonly Augmentation[];
-  /** Prompts of an example, which share the encoder's work. */
   readonly objectsPerImage: number;
   readonly seed: number;
 }
 
-/** Prompts for objects whose masks are known, drawn anew each time an example is. */
+/** Prompts for objects with known masks, sampled anew for each draw. */
 export class PromptableDataset extends RecordDataset<Item, PromptableExample, undefined> {
-  /** Prompts differ, unless all are given by the data. */
+  /** Prompts vary, unless the data give all of them. */
   readonly changingInputs: readonly string[];
 
-  /** @throws OnnxLoraError `DATA_INVALID` for a record that shows no object's pixels */
+  /** @throws OnnxLoraError `DATA_INVALID` for a record without a mask */
   constructor(records: readonly ImageRecord[], options: PromptableDatasetOptions) {
     const { prompts, promptInputs, augment, objectsPerImage } = options;
     const items = records.flatMap((record) => itemsOf(record, objectsPerImage));
     super(items, [], {
-      // Images stay the same unless they are augmented.
+      // Images only vary with augmentations.
       isDeterministic: augment.length === 0,
       nameOf: ({ record }) => nameOfRecord(record),
       keyOf: ({ record }) => contentKey(record.file),
@@ -69,7 +65,7 @@ export class PromptableDataset extends RecordDataset<Item, PromptableExample, un
   }
 }
 
-/** @throws OnnxLoraError `DATA_INVALID`, naming the file, when an image or a mask cannot be read, or shows no object */
+/** @throws OnnxLoraError `DATA_INVALID`, naming the file, for an unreadable image or mask, or an empty mask */
 async function prompted(
   item: Item,
   draw: number | undefined,
@@ -110,18 +106,18 @@ async function prompted(
     geometry,
     prompts: shown.map(promptOf),
     masks: shown,
-    // In training an object that is asked for twice has two prompts; measured, it would only count twice.
+    // A repeated object has another prompt in training, but counts once in evaluation.
     weights: shown.map((mask, i) => (mask === nothing || (isMeasured && i >= there.length) ? 0 : 1)),
     isMeasured,
   };
 }
 
-/** Points that the data gives for the one object of an image. */
+/** The data's points for an image's only object. */
 function pointsOf({ points, mask, objects }: ImageRecord): readonly Point[] | undefined {
   return points && points.length > 0 && (mask !== undefined || objects?.length === 1) ? points : undefined;
 }
 
-/** Augmentations may have moved points to where the object is no more. */
+/** Drops points that augmentations moved off the object. */
 function onObject(points: readonly Point[], { data, width, height }: Mask): Point[] {
   return points.filter(([x, y]) => x >= 0 && y >= 0 && x < width && y < height && data[Math.floor(y) * width + Math.floor(x)] === 1); // prettier-ignore
 }

@@ -1,6 +1,6 @@
-/** @file The loss of masks that a prompt asked for. */
+/** @file The loss and the metrics of prompted masks. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError, type Feeds, int64, type Tensor } from '@onnx-lora/sdk';
 import {
   binaryCrossEntropy,
   dice,
@@ -8,32 +8,45 @@ import {
   sigmoidFocal,
   type Value,
   weightedSum,
+  bootstrapDraws,
+  type Draws,
+  drawsFor,
+  meanMeasure,
+  type Measure,
+  type MetricCollector,
+  type MetricsNamed,
 } from '@onnx-lora/sdk/tasks';
+import type { Mask } from '../../augment/sample.ts';
+import { boundaryF, diceScore, intersectionOverUnion, overlapOf } from '../../metrics/maskMetrics.ts';
+import { geometryOf } from '../../preprocess/geometry.ts';
+import type { ImagePlan } from '../../preprocess/imagePlan.ts';
+import { cutLogits, logitsOfImage, masksOf } from './imageMask.ts';
+import type { SamPorts } from './samPorts.ts';
 
-/** What of a mask counts how much; SAM's own by default. */
+/** Weights of the loss; SAM's by default. */
 export interface PromptableLoss {
-  /** Focal loss of each pixel; 20 by default, unless `bce` is given. */
+  /** Pixel focal loss; 20 by default, unless `bce` is given. */
   readonly focal?: number;
-  /** Binary cross-entropy of each pixel; 0 by default. */
+  /** Pixel binary cross-entropy; 0 by default. */
   readonly bce?: number;
-  /** Dice loss of each mask; 1 by default. */
+  /** Dice loss; 1 by default. */
   readonly dice?: number;
-  /** Squared error of the decoder's estimate of each mask's IoU; 1 by default. */
+  /** Squared error of the estimated IoU; 1 by default. */
   readonly iou?: number;
 }
 
-/** Outside of the image in what the masks are compared with. */
+/** Target value outside of the image. */
 export const OUTSIDE = -1;
 
 /**
- * The loss of SAM: 20 parts focal loss, one part Dice, one part squared error of the estimated IoU. Of several masks for one
- * prompt the one with the largest true IoU is trained, for a prompt can mean a whole or its part; the estimates of all are.
- * Pixels that pad the image do not count.
+ * SAM's loss: 20 parts focal loss, one part Dice, one part squared error of the estimated IoU. Of several masks for a
+ * prompt, the one with the largest true IoU is trained, since a prompt is ambiguous; all estimates are. Padding is
+ * ignored.
  *
- * @param outputs logits `masks` `[batch, prompts, masks, height, width]` and estimated IoU `scores` `[batch, prompts, masks]`;
- *   `isSingle` where only the first mask is meant
- * @param targets what is there at the size of the model's input: `truth` float32 `[batch, prompts, input height, input width]`
- *   with 1, 0 and {@link OUTSIDE}; `weights` float32 `[batch, prompts]`, 0 for prompts that only fill the batch up
+ * @param outputs logits `masks` `[batch, prompts, masks, height, width]` and estimated IoU `scores` `[batch, prompts,
+ *   masks]`; `isSingle` for the first mask only
+ * @param targets at the size of the model's input: `truth` float32 `[batch, prompts, input height, input width]` with
+ *   1, 0 and {@link OUTSIDE}; `weights` float32 `[batch, prompts]`, 0 for padding prompts
  * @see Kirillov et al., "Segment Anything" (2023), arXiv:2304.02643, §3 and appendix A
  */
 export function promptableLoss(
@@ -72,7 +85,7 @@ export function promptableLoss(
   return weightedSum(g, terms);
 }
 
-/** How much of each pixel of the decoder's mask is object, and whether it shows the image, in 1 and 0. */
+/** Object share of each decoder pixel, and 1 for pixels inside the image. */
 function targetsOf(
   g: GraphBuilder,
   truth: Value,
@@ -91,19 +104,19 @@ function targetsOf(
     g.Reshape(g.ReduceMean(g.Reshape(value, [rows, height, y, width, x]), [2, 4], false), [rows, 1, height, width]);
   return {
     target: means(g.Relu(truth)),
-    // A pixel that is partly padding counts as the image: the decoder cannot tell.
+    // A pixel that is partly padding counts as image, since the decoder cannot tell.
     inside: g.Cast(g.Greater(means(isInside), 0), 1),
   };
 }
 
-/** IoU of each mask cut at 0: `[rows, masks]`. */
+/** IoU of each mask at threshold 0: `[rows, masks]`. */
 function trueIou(g: GraphBuilder, logits: Value, target: Value, inside: Value): Value {
   const found = g.Mul(g.Cast(g.Greater(logits, 0), 1), inside);
   const there = g.Cast(g.Greater(target, 0.5), 1);
   const sum = (value: Value): Value => g.ReduceSum(value, [2, 3], false);
   const both = sum(g.Mul(found, there));
   const either = g.Sub(g.Add(sum(found), sum(there)), both);
-  // No pixel in either: the mask of nothing is found.
+  // Two empty masks have IoU 1.
   return g.Div(g.Add(both, 1e-6), g.Add(either, 1e-6));
 }
 
@@ -130,3 +143,104 @@ function shapeOf<Rank extends 4 | 5>(value: Value, rank: Rank): Rank extends 5 ?
 
 type Four = readonly [number, number, number, number];
 type Five = readonly [number, number, number, number, number];
+
+/** Packs masks: `bits` uint8 `[images, masks, bytes]` and `sizes` int64 `[images, 2]`, height and width. */
+export function packMasks(images: readonly (readonly Mask[])[]): {
+  readonly bits: Feeds[string];
+  readonly sizes: Feeds[string];
+} {
+  const bytes = Math.max(...images.flat().map(({ data }) => Math.ceil(data.length / 8)));
+  const each = images[0]!.length;
+  const data = new Uint8Array(images.length * each * bytes);
+  images.flat().forEach((mask, k) => {
+    const start = k * bytes;
+    for (let i = 0; i < mask.data.length; i++) if (mask.data[i] !== 0) data[start + (i >> 3)]! |= 1 << (i & 7);
+  });
+  return {
+    bits: { type: 'uint8', dims: [images.length, each, bytes], data },
+    sizes: int64(
+      images.flatMap(([mask]) => [mask!.height, mask!.width]),
+      [images.length, 2],
+    ),
+  };
+}
+
+function unpackMasks(bits: Feeds[string], sizes: Feeds[string]): Mask[][] {
+  const [images = 0, each = 0, bytes = 0] = bits.dims;
+  return Array.from({ length: images }, (_, i) => {
+    const [height, width] = [Number(sizes.data[2 * i]), Number(sizes.data[2 * i + 1])];
+    return Array.from({ length: each }, (__, j) => {
+      const start = (i * each + j) * bytes;
+      const data = new Uint8Array(height * width);
+      for (let k = 0; k < data.length; k++) data[k] = ((bits.data[start + (k >> 3)] as number) >> (k & 7)) & 1;
+      return { height, width, data };
+    });
+  });
+}
+
+/** Metrics of prompted masks. */
+export type PromptableScores = MetricsNamed<'meanIou' | 'dice' | 'boundaryF'>;
+
+/**
+ * Means over prompts: `meanIou`, `dice`, `boundaryF` of the mask with the highest score, `bestIou` of the actual best.
+ */
+export class PromptableMetrics implements MetricCollector<PromptableScores> {
+  readonly #ports: SamPorts;
+  readonly #plan: ImagePlan;
+  #masks = 1;
+  readonly #images: number[] = [];
+  readonly #iou: number[] = [];
+  readonly #dice: number[] = [];
+  readonly #boundary: number[] = [];
+  readonly #best: number[] = [];
+
+  constructor(ports: SamPorts, plan: ImagePlan) {
+    this.#ports = ports;
+    this.#plan = plan;
+  }
+
+  update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
+    const { bits, sizes, weights, images } = targets;
+    if (!bits || !sizes || !weights || !images)
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        'Examples drawn for training cannot be measured. Get them without a draw.',
+      );
+    const found = masksOf(outputs, this.#ports);
+    const isPadded = this.#plan.pad !== undefined;
+    for (const [i, truths] of unpackMasks(bits, sizes).entries()) {
+      for (const [j, truth] of truths.entries()) {
+        if (weights.data[i * truths.length + j] === 0) continue;
+        const geometry = geometryOf(this.#plan, truth);
+        const { logits, best } = found(i, j);
+        const cut = logits.map((each) => cutLogits(logitsOfImage(each, geometry, { isPadded })));
+        const overlaps = cut.map((mask) => overlapOf(mask, truth.data));
+        this.#images.push(Number(images.data[i]));
+        this.#masks = cut.length;
+        this.#iou.push(intersectionOverUnion(overlaps[best]!));
+        this.#dice.push(diceScore(overlaps[best]!));
+        this.#boundary.push(boundaryF({ ...truth, data: cut[best]! }, truth));
+        this.#best.push(Math.max(...overlaps.map(intersectionOverUnion)));
+      }
+    }
+  }
+
+  result(): PromptableScores {
+    return this.#measure();
+  }
+
+  /** The metrics on resampled images, since objects of one image are alike. */
+  draws(): Draws {
+    const prompts = this.#images.length;
+    return bootstrapDraws(this.#measure, prompts, { samples: drawsFor(prompts), groups: this.#images });
+  }
+
+  get #measure(): Measure<PromptableScores> {
+    return meanMeasure<'meanIou' | 'dice' | 'boundaryF'>({
+      meanIou: this.#iou,
+      dice: this.#dice,
+      boundaryF: this.#boundary,
+      ...(this.#masks > 1 && { bestIou: this.#best }),
+    });
+  }
+}

@@ -1,4 +1,4 @@
-/** @file What a report shows of prompted masks: the worst and the usual, on their images. */
+/** @file The report of prompted masks: galleries and the distribution of IoU. */
 
 import { basename } from 'node:path';
 import {
@@ -9,8 +9,7 @@ import {
   type ReportSection,
   evenlySpaced,
 } from '@onnx-lora/sdk/tasks';
-import type { Color } from '../../augment/affine.ts';
-import type { Mask } from '../../augment/sample.ts';
+import type { Color, Mask } from '../../augment/sample.ts';
 import type { ImageDecoder } from '../../image/image.ts';
 import { intersectionOverUnion, overlapOf } from '../../metrics/maskMetrics.ts';
 import { pointToImage } from '../../preprocess/geometry.ts';
@@ -20,7 +19,6 @@ import { cutLogits, logitsOfImage, masksOf } from './imageMask.ts';
 import type { PromptableDataset, PromptableExample } from './promptableDataset.ts';
 import type { SamPorts } from './samPorts.ts';
 
-/** What a report is made from. */
 export interface PromptableReportOptions {
   readonly dataset: PromptableDataset;
   readonly collate: (examples: readonly PromptableExample[]) => Promise<Batch>;
@@ -29,11 +27,10 @@ export interface PromptableReportOptions {
   readonly decoder: ImageDecoder;
 }
 
-/** Examples that are looked at, evenly spaced over the held-out ones. */
+/** Most examples examined, evenly spaced over the held-out ones. */
 const MOST_EXAMPLES = 200;
 const WORST = 6;
 const USUAL = 3;
-/** Longer edge of each picture. */
 const EDGE = 240;
 const TRUE: Color = [40, 160, 80];
 const FOUND: Color = [220, 90, 30];
@@ -46,7 +43,7 @@ interface Result {
   readonly mask: Mask;
 }
 
-/** Two galleries, and the distribution of the IoU before and after. */
+/** Two galleries, and the distribution of IoU before and after. */
 export async function promptableReport(
   request: ReportRequest,
   options: PromptableReportOptions,
@@ -104,7 +101,7 @@ async function resultsOf(
   });
 }
 
-/** Percent of the values at or below each of them. */
+/** Cumulative percentages of values. */
 function shares(values: readonly number[]): [number, number][] {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted.map((value, i) => [value, (100 * (i + 1)) / sorted.length]);

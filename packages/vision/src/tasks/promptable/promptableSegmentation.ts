@@ -1,19 +1,24 @@
-/** @file Teaches a SAM to find the objects that prompts ask for. */
+/** @file The task `promptable-segmentation`: trains SAM. */
 
 import { type Feeds, float32, int64, OnnxLoraError, stack } from '@onnx-lora/sdk';
 import { type Batch, checkedTask, type PreparedTask, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { type Augmentation, augmentSetting } from '../../augment/augment.ts';
-import { dataSettings } from '../../data/dataSettings.ts';
+import { dataSettings } from '../../data/manifest.ts';
 import type { Box, ImageDataOptions, ImageSource, Point } from '../../data/imageRecord.ts';
 import { readImageData } from '../../data/readImageData.ts';
 import { maskToInput } from '../../preprocess/geometry.ts';
-import type { ImageReading } from '../imageReading.ts';
-import { type ImageTask, imageTask } from '../imageTask.ts';
-import { packMasks, PromptableMetrics, type PromptableScores } from './promptableMetrics.ts';
+import { type ImageReading, type ImageTask, imageTask } from '../imageTask.ts';
+import {
+  packMasks,
+  PromptableMetrics,
+  type PromptableScores,
+  OUTSIDE,
+  promptableLoss,
+  type PromptableLoss,
+} from './promptableLoss.ts';
 import { type MaskChoice, openSamImages, samPorts } from './samPorts.ts';
 import { PromptableDataset, type PromptableExample } from './promptableDataset.ts';
-import { OUTSIDE, promptableLoss, type PromptableLoss } from './promptableLoss.ts';
 import { promptableReport } from './promptableReport.ts';
 import { promptFeeds } from './prompt.ts';
 import { promptableSegmenter, type PromptableSegmenterOptions } from './promptableSegmenter.ts';
@@ -21,18 +26,18 @@ import { promptOptions, type PromptOptions } from './promptSampling.ts';
 
 /** Options of {@link promptableSegmentation}. */
 export interface PromptableSegmentationOptions extends ImageDataOptions, ImageReading {
-  /** How the model is prompted: with one point by default. */
+  /** Kinds of prompts; one point by default. */
   readonly prompts?: PromptOptions;
-  /** Which masks a prompt is answered with; `several` by default. */
+  /** Answers per prompt; `several` by default. */
   readonly masks?: MaskChoice | undefined;
-  /** What of a mask counts how much: 20 parts focal loss, one Dice, one of the estimated IoU by default, as in SAM. */
+  /** Weights of the loss; 20 parts focal loss, one Dice, one estimated IoU by default, as in SAM. */
   readonly loss?: PromptableLoss;
   /**
-   * How many objects of an image are asked for at once; 1 by default. They share the work of the encoder, which is nearly all
-   * there is. An image with more is several examples; one with fewer has several prompts for the same object.
+   * Prompts per image in an example; 1 by default. They share the encoder's work, which dominates. More objects make
+   * more examples; fewer are repeated with other prompts.
    */
   readonly objectsPerImage?: number;
-  /** What is done to images at random in training; nothing by default. */
+  /** Augmentations of training images; none by default. */
   readonly augment?: readonly Augmentation[] | undefined;
 }
 
@@ -89,7 +94,7 @@ const signs: ReadonlyMap<string, 0 | 1> = new Map([
   ['1', 1],
 ]);
 
-/** What stands between semicolons; undefined where one of them is none. */
+/** A list between semicolons; undefined if an item is invalid. */
 function listOf<Item>(text: string, read: (part: string) => Item | undefined): readonly Item[] | undefined {
   const items = text.split(';').map(read);
   return items.every((item) => item !== undefined) ? items : undefined;
@@ -101,9 +106,9 @@ function numbersIn<Numbers extends Point | Box>(text: string, count: Numbers['le
 }
 
 /**
- * Promptable segmentation: an image and a prompt in, the mask of the object out. The data says which pixels are the object: a
- * mask image each (with points, if it has some: columns x and y of a manifest), or outlines of many as in COCO. Other prompts
- * are made from the masks.
+ * Promptable segmentation: from an image and a prompt to the object's mask. The data have a mask per image (optionally
+ * with points: columns x and y of a manifest), or outlines of many objects as in COCO. Other prompts are sampled from
+ * the masks.
  *
  * @example
  * ```ts
@@ -186,7 +191,7 @@ async function prepare(
   };
 }
 
-/** `truth` and `weights` as the loss takes them; for examples that are measured, `bits` and `sizes` of the masks and the number of each image beside. */
+/** `truth` and `weights` of the loss; for evaluation also `bits` and `sizes` of the masks, and image numbers. */
 function targetsOf(examples: readonly PromptableExample[], numberOf: (file: string) => number): Feeds {
   const truths = examples.map(({ geometry, masks }) =>
     masks.map((mask) => maskToInput(geometry, { ...mask, outside: 255 })),

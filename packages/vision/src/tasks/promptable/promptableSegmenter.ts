@@ -1,35 +1,35 @@
-/** @file The masks of one prompt in many image files, for the command line. */
+/** @file The processor of one prompt for many image files. */
 
 import { stack } from '@onnx-lora/sdk';
 import type { Processor, TaskModel } from '@onnx-lora/sdk/tasks';
-import { formatCocoCounts, encodeRle } from '../../data/shapes/rle.ts';
-import { indexedPng } from '../../image/indexedPng.ts';
+import { formatCocoCounts, encodeRle } from '../../data/shapes/outlines.ts';
+import { indexedPng } from '../../image/imageFile.ts';
 import type { Geometry } from '../../preprocess/geometry.ts';
-import { FedImages, type ImageReading } from '../imageReading.ts';
+import { FedImages, type ImageReading } from '../imageTask.ts';
 import { cutLogits, logitsOfImage, masksOf, type PromptMasks } from './imageMask.ts';
 import { type MaskChoice, openSamImages, samPorts } from './samPorts.ts';
 import { type Prompt, promptFeeds, promptToInput } from './prompt.ts';
 
-/** What a segmenter is made with. */
+/** Options of the segmenter. */
 export interface PromptableSegmenterOptions extends Pick<ImageReading, 'decoder' | 'preprocessors'> {
-  /** The same for all files. */
+  /** The prompt for all files. */
   readonly prompt: Prompt;
-  /** Which masks a prompt is answered with; `several` by default. */
+  /** Answers per prompt; `several` by default. */
   readonly masks?: MaskChoice | undefined;
 }
 
 /**
- * Answers with the mask that the decoder thinks best, at the size of the image: `score`, `area` in pixels, `mask` as a PNG file
- * in black and white, and `rle` as COCO writes masks. Outputs are decoded with the feeds that gave them.
+ * Predicts the best mask at image size: `score`, `area` in pixels, `mask` as a black and white PNG, and `rle` in COCO's
+ * form. Outputs are decoded with their own feeds.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model is no SAM
+ * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` for a model that is no SAM
  */
 export async function promptableSegmenter(
   model: TaskModel,
   { prompt, masks, ...reading }: PromptableSegmenterOptions,
 ): Promise<Processor> {
   const ports = samPorts(model, masks);
-  // Each image is looked at once.
+  // Each image is read once.
   const { images: loader, preprocessor } = await openSamImages(model, { ...reading, cacheBytes: 0 });
   const isPadded = preprocessor.plan.pad !== undefined;
   const fed = new FedImages();
@@ -49,11 +49,11 @@ export async function promptableSegmenter(
   };
 }
 
-/** The mask of a prompt. */
+/** A predicted mask. */
 export type MaskPrediction = Readonly<{
-  /** The model's own estimate of the mask's overlap with the object, 0 to 1. */
+  /** The model's estimate of the IoU, 0 to 1. */
   score: number;
-  /** Pixels inside. */
+  /** Its area in pixels. */
   area: number;
   /** A PNG in black and white. */
   mask: Uint8Array;

@@ -1,43 +1,36 @@
-/** @file The inputs and outputs of SAM and its kin, and what their images are prepared with. */
+/** @file Ports of SAM and its relatives, and their preprocessor. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { GraphPort, TaskModel } from '@onnx-lora/sdk/tasks';
-import { type ImageReading, type OpenedImages, openImages } from '../imageReading.ts';
+import { type ImageReading, type OpenedImages, openImages } from '../imageTask.ts';
 
-/** Where images and prompts go in, and masks come out, by the names that transformers' export gives. */
 export interface SamPorts {
-  /** float32 `[batch, 3, height, width]` */
   readonly pixels: string;
-  /** float32 `[batch, prompts, points, 2]`, where the graph takes points. */
+  /** float32 `[batch, prompts, points, 2]`, if the graph takes points. */
   readonly points?: string;
   /** int64 `[batch, prompts, points]` */
   readonly labels?: string;
-  /** float32 `[batch, prompts, 4]`, where the graph takes boxes. */
+  /** float32 `[batch, prompts, 4]`, if the graph takes boxes. */
   readonly boxes?: string;
-  /** float32 `[batch, 1, height, width]`, where the graph takes the logits of an earlier mask. */
+  /** float32 `[batch, 1, height, width]`, if the graph takes mask logits. */
   readonly mask?: string;
-  /** float32 `[batch, prompts, masks]`: how well the decoder thinks it has done. */
+  /** float32 `[batch, prompts, masks]`: estimated IoU. */
   readonly scores: string;
   /** float32 `[batch, prompts, masks, height, width]`: logits. */
   readonly masks: string;
-  /** Values inside the graph among these, which must be made outputs. */
+  /** Inner values among these, to be added to the outputs. */
   readonly inner: readonly string[];
-  /** Whether only the first mask is meant. */
+  /** True if only the first mask is meant. */
   readonly isSingle: boolean;
 }
 
 /**
- * Which masks a prompt is answered with. `several`: one for each thing that it could mean, for a point on a wheel may mean the
- * wheel or the car. `one`: the mask that SAM keeps for prompts that can mean only one thing. It suits data
- * with one kind of object, and prompts of several points or a box.
+ * Masks per prompt. `several`: one per meaning, since a point on a wheel may mean the wheel or the car. `one`: SAM's
+ * mask for unambiguous prompts, for data with one kind of object, and prompts of several points or a box.
  */
 export type MaskChoice = 'several' | 'one';
 
-/**
- * Checks that the graph takes an image and prompts, and gives masks with scores.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph has
- */
+/** Finds the inputs of image and prompts, and the outputs. @throws OnnxLoraError `MODEL_UNSUPPORTED` with the ports */
 export function samPorts(model: TaskModel, choice: MaskChoice = 'several'): SamPorts {
   const { inputs, outputs } = model;
   const pixels = named(inputs, ['pixel_values']);
@@ -74,7 +67,7 @@ export function samPorts(model: TaskModel, choice: MaskChoice = 'several'): SamP
   };
 }
 
-/** Published graphs leave out the mask for prompts that can mean only one thing, but they make it: it is the first of all. */
+/** Finds the mask outputs; published graphs compute the mask for unambiguous prompts first, but do not output it. */
 export function maskPorts(
   model: TaskModel,
   { scores, masks }: Pick<SamPorts, 'scores' | 'masks'>,
@@ -105,11 +98,7 @@ function unsupported(model: TaskModel, message: string): OnnxLoraError {
   return new OnnxLoraError('MODEL_UNSUPPORTED', `"${model.name}" cannot be prompted for masks: ${message}.`);
 }
 
-/**
- * The loader of a SAM's images, and its preprocessor.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` when there is no preprocessor, its images are of no fixed size, or not of the graph's
- */
+/** Opens the loader and preprocessor. @throws OnnxLoraError `CONFIG_INVALID` without a file, or for another size */
 export async function openSamImages(model: TaskModel, reading: ImageReading): Promise<Required<OpenedImages>> {
   const { preprocessor, ...opened } = await openImages(model, 'pixel_values', reading);
   if (!preprocessor) {

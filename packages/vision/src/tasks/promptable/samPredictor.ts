@@ -1,4 +1,4 @@
-/** @file Segments images by prompts: the encoder runs once for each image, the decoder for each prompt. */
+/** @file Segments by prompts: the encoder runs once per image, the decoder per prompt. */
 
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
@@ -16,16 +16,15 @@ import {
 import { fileIdentity } from '@onnx-lora/sdk/data';
 import type { ImageLike } from '../../image/image.ts';
 import type { ImageLoader } from '../../preprocess/imageLoader.ts';
-import type { ImageReading } from '../imageReading.ts';
+import type { ImageReading } from '../imageTask.ts';
 import { masksOf } from './imageMask.ts';
 import { type InputPrompt, promptFeeds } from './prompt.ts';
 import { PromptableImage } from './promptableImage.ts';
 import { type MaskChoice, maskPorts, openSamImages, type SamPorts, samPorts } from './samPorts.ts';
 
-/** Holds tensors by key up to so many bytes; what was not used for longest goes first. */
+/** An LRU cache of tensors, bounded in bytes. */
 export class EmbeddingCache {
   readonly #maxBytes: number;
-  /** In the order of their last use. */
   readonly #entries = new Map<string, { readonly tensors: Feeds; readonly bytes: number }>();
   #bytes = 0;
 
@@ -33,7 +32,7 @@ export class EmbeddingCache {
     this.#maxBytes = maxBytes;
   }
 
-  /** The tensors of a key; undefined where they are not held (any more). */
+  /** The tensors of a key, if cached. */
   get(key: string): Feeds | undefined {
     const found = this.#entries.get(key);
     if (!found) return undefined;
@@ -42,7 +41,7 @@ export class EmbeddingCache {
     return found.tensors;
   }
 
-  /** Holds tensors, unless they alone are too large. */
+  /** Caches tensors, unless they exceed the bound. */
   set(key: string, tensors: Feeds): void {
     this.#remove(key);
     const bytes = Object.values(tensors).reduce((sum, { data }) => sum + data.byteLength, 0);
@@ -55,7 +54,6 @@ export class EmbeddingCache {
     }
   }
 
-  /** Lets go of all. */
   clear(): void {
     this.#entries.clear();
     this.#bytes = 0;
@@ -72,15 +70,14 @@ export interface SamPredictorOptions
   extends
     Omit<ModelSessionOptions, 'targetModules' | 'modulesToSave' | 'useDora'>,
     Pick<ImageReading, 'decoder' | 'preprocessors'> {
-  /** Most bytes of encoded images that are kept; 512 MB by default, which is 60 images of the published models. 0 keeps none. */
+  /** Most bytes of cached embeddings; 512 MB by default, 60 images of the published models. 0 disables the cache. */
   readonly cacheBytes?: number;
-  /** Which masks a prompt is answered with; `several` by default. Take what the adapter was trained with. */
+  /** Masks per prompt; `several` by default. Use the adapter's training setting. */
   readonly masks?: MaskChoice;
 }
 
 /**
- * A SAM that answers prompts, with any number of adapters. The encoder, which takes nearly all of the time, runs once for each
- * image and adapter; its results are kept.
+ * A SAM with any number of adapters. The encoder, which dominates, runs once per image and adapter and is cached.
  *
  * @example
  * ```ts
@@ -100,7 +97,6 @@ export class SamPredictor implements AsyncDisposable {
   readonly #decoder: AdapterSession;
   readonly #cache: EmbeddingCache;
 
-  /** Used by {@link SamPredictor.create}. */
   private constructor(
     model: Model,
     ports: SamPorts,
@@ -120,7 +116,7 @@ export class SamPredictor implements AsyncDisposable {
   /**
    * Loads both parts of the model.
    *
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no SAM, or is one file; others as `model.session`
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for another model, or one in a single file; others as `model.session`
    */
   static async create(model: Model, options: SamPredictorOptions = {}): Promise<SamPredictor> {
     const { cacheBytes = 512 * 1024 * 1024, masks, decoder: reader, preprocessors, ...session } = options;
@@ -133,9 +129,9 @@ export class SamPredictor implements AsyncDisposable {
         `"${model.name}" is one file, so an image cannot be encoded once and prompted often. Open a folder with the vision encoder and the mask decoder as two files.`,
       );
     }
-    // What is kept is what the encoder makes.
+    // Embeddings are cached instead.
     const images = await openSamImages(model, { decoder: reader, preprocessors, cacheBytes: 0 });
-    // By the names of the decoder's own file.
+    // By the names of the decoder's file.
     const ports = { ...whole, ...maskPorts(decoder, whole, masks) };
     const first = await encoder.session(session);
     try {
@@ -148,9 +144,9 @@ export class SamPredictor implements AsyncDisposable {
   }
 
   /**
-   * Encodes an image, unless that has been done with this adapter.
+   * Encodes an image, unless cached for this adapter.
    *
-   * @param source the path of a file, the bytes of one, or its pixels
+   * @param source the path of a file, its bytes, or pixels
    * @throws OnnxLoraError `FILE_NOT_FOUND` or `DATA_INVALID`, naming the file; `INPUT_INVALID` for an unknown adapter
    */
   async setImage(
@@ -174,7 +170,7 @@ export class SamPredictor implements AsyncDisposable {
   }
 
   /**
-   * Adds an adapter, under a new name. It needs places in the graph: those of the adapters that the predictor was made with.
+   * Adds an adapter under a new name, in the slots of the adapters that the predictor was created with.
    *
    * @throws OnnxLoraError as `AdapterSession.add`
    */
@@ -188,9 +184,9 @@ export class SamPredictor implements AsyncDisposable {
     }
   }
 
-  /** Removes an adapter, and what it encoded; false where there is none of that name. */
+  /** Removes an adapter and its embeddings; false for an unknown name. */
   remove(name: string): boolean {
-    // Another adapter may come under the same name.
+    // Another adapter may get the same name.
     this.#cache.clear();
     this.#decoder.remove(name);
     return this.#encoder.remove(name);
@@ -219,10 +215,10 @@ export class SamPredictor implements AsyncDisposable {
   }
 }
 
-/** What tells an image from others: of a file its place and what it is now, of pixels and bytes their digest. */
+/** Identity of an image: path and stats of a file, a digest of pixels or bytes. */
 async function identityOf(source: ImageLike): Promise<string> {
   if (typeof source === 'string') {
-    // That there is no such file is told by who reads it.
+    // A missing file is reported by its reader.
     const stats = await stat(source, { bigint: true }).catch(() => undefined);
     return `${path.resolve(source)} ${stats ? fileIdentity(stats) : ''}`;
   }

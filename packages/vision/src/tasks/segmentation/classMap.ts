@@ -1,28 +1,21 @@
-/** @file From a model's logits to a class for each pixel, and to files of it. */
+/** @file Class maps from logits, and their predictions as PNG. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
-import type { Color } from '../../augment/affine.ts';
-import type { Mask } from '../../augment/sample.ts';
-import { indexedPng } from '../../image/indexedPng.ts';
+import type { Color, Mask } from '../../augment/sample.ts';
+import { indexedPng } from '../../image/imageFile.ts';
 import type { Geometry } from '../../preprocess/geometry.ts';
 import type { Size } from '../../preprocess/imagePlan.ts';
 import { classColor } from '../../report/overlay.ts';
-import { type ImagePort, imagePort } from '../imagePort.ts';
+import { type ImagePort, imagePort } from '../imagePorts.ts';
 
-/** Where images go in and scores come out. */
 export interface SegmentationPorts {
   readonly input: ImagePort;
-  /** Name of the output, float32 `[batch, classes, rows, columns]`. */
   readonly output: string;
   readonly classes: number;
 }
 
-/**
- * The image input, and the output `logits`, or the only one of four dimensions.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph has
- */
+/** The image input, and `logits` or the only 4D output. @throws OnnxLoraError `MODEL_UNSUPPORTED` with the outputs */
 export function segmentationPorts(model: TaskModel): SegmentationPorts {
   const input = imagePort(model);
   const maps = Object.entries(model.outputs).filter(([, { type, dims }]) => type === 'float32' && dims?.length === 4);
@@ -41,7 +34,7 @@ export function segmentationPorts(model: TaskModel): SegmentationPorts {
   );
 }
 
-/** Masks hold a byte per pixel, and 255 stands for unknown. */
+/** Masks have a byte per pixel, and 255 is unlabelled. */
 const mostClasses = 255;
 
 /** Scores of one image, `[classes, rows, columns]`. */
@@ -52,7 +45,7 @@ export interface ClassScores {
   readonly data: Float32Array;
 }
 
-/** The scores of each image of a batch `[batch, classes, rows, columns]`. */
+/** The scores of each image in a batch `[batch, classes, rows, columns]`. */
 export function scoresOf({ data, dims }: Tensor): ClassScores[] {
   const [batch = 0, classes = 0, rows = 0, columns = 0] = dims;
   const size = classes * rows * columns;
@@ -64,15 +57,12 @@ export function scoresOf({ data, dims }: Tensor): ClassScores[] {
   }));
 }
 
-/**
- * The likeliest class of each pixel of an image of `size`, whose scores are resized bilinearly: `interpolate` of torch with
- * `align_corners=False`, then `argmax`, as `post_process_semantic_segmentation` of transformers does.
- */
+/** The class map at `size`: torch's bilinear `interpolate`, then `argmax`, as `post_process_semantic_segmentation`. */
 export function classMap(scores: ClassScores, { width, height }: Size): Mask {
   return mapAt(scores, positions(scores.columns, width), positions(scores.rows, height));
 }
 
-/** The likeliest class of each pixel of the image that went through `geometry`: without the padding, and what a crop cut off. */
+/** The class map of an image with this `geometry`, without padding and margins. */
 export function classMapOfImage(scores: ClassScores, { input, output, scale, shift }: Geometry): Mask {
   const along = (size: number, from: number, to: number, factor: number, offset: number): Float64Array =>
     Float64Array.from({ length: size }, (_, i) => (((i + 0.5) * factor + offset) * from) / to - 0.5);
@@ -83,18 +73,18 @@ export function classMapOfImage(scores: ClassScores, { input, output, scale, shi
   );
 }
 
-/** Where the middle of each of `to` pixels lies among `from`. */
+/** Source positions of the centres of `to` pixels in `from`. */
 function positions(from: number, to: number): Float64Array {
   return Float64Array.from({ length: to }, (_, i) => ((i + 0.5) * from) / to - 0.5);
 }
 
-/** The class of the highest score at each pair of positions; beyond the border stands the border. */
+/** The class with the highest score at each position, with borders extended. */
 function mapAt({ classes, rows, columns, data }: ClassScores, xs: Float64Array, ys: Float64Array): Mask {
   const [x, y] = [neighbours(xs, columns), neighbours(ys, rows)];
   const [width, height] = [xs.length, ys.length];
   const best = new Float32Array(width * height).fill(-Infinity);
   const found = new Uint8Array(width * height);
-  // Rows of one class resized along x, each made once.
+  // Rows of one class resized along x, cached.
   const wide = new Float32Array(rows * width);
   for (let c = 0; c < classes; c++) {
     const plane = c * rows * columns;
@@ -130,20 +120,17 @@ function neighbours(at: Float64Array, size: number): { first: Int32Array; second
   };
 }
 
-/** The classes of an image's pixels. */
+/** A predicted class map. */
 export type SegmentationPrediction = Readonly<{
-  /** Each class that occurs with its share, in words. */
+  /** Classes with their shares, as text. */
   label: string;
-  /** The share of the pixels of each class that occurs, 0 to 1, largest first. */
+  /** Share of the pixels of each class, 0 to 1, largest first. */
   classes: readonly { readonly label: string; readonly share: number }[];
   /** A PNG of class numbers. */
   mask: Uint8Array;
 }>;
 
-/**
- * `{ label, classes, mask }`: in words and in numbers the share of each class that occurs, largest first, and a PNG of class
- * numbers.
- */
+/** `{ label, classes, mask }`: the shares of classes as text and numbers, largest first, and a PNG of class numbers. */
 export function segmentationPrediction(map: Mask, labels: readonly string[]): SegmentationPrediction {
   const counts = new Float64Array(labels.length);
   for (const number of map.data) counts[number]!++;
@@ -155,7 +142,7 @@ export function segmentationPrediction(map: Mask, labels: readonly string[]): Se
   return { label, classes, mask: indexedPng(map, labelColors(labels)) };
 }
 
-/** A colour for each class: black only for the background. */
+/** A colour for each class; only the background is black. */
 export function labelColors(labels: readonly string[]): (number: number) => Color {
   const first = labels[0]?.toLowerCase() === 'background' ? 0 : 1;
   return (number) => classColor((number + first) % 256);

@@ -1,4 +1,4 @@
-/** @file What the numbers of class maps stand for, from the data, the model and the user. */
+/** @file The classes of class maps, from the data, the model or the user. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { labelsOrNumbers, listed, type TaskModel } from '@onnx-lora/sdk/tasks';
@@ -9,37 +9,32 @@ import { type ClassNumbers, readClassMask } from '../../data/shapes/masks.ts';
 import type { MaskSource } from '../../preprocess/imageThread.ts';
 import { IGNORED } from './segmentationLoss.ts';
 
-/** The classes of a task. */
 export interface SegmentationClasses {
-  /** Their names, in the order of the model's outputs. */
+  /** Names in the order of the model's outputs. */
   readonly labels: readonly string[];
-  /** True where the model's head does not have these classes, so that it needs a new one. */
+  /** True if the model needs a new head. */
   readonly isNew: boolean;
-  /** Where the class map of a record comes from. */
   maskOf(record: ImageRecord): MaskSource;
 }
 
-/** What the classes are found from. */
 export interface ClassesRequest {
   readonly model: TaskModel;
-  /** How many classes the model's head has. */
   readonly classes: number;
   readonly data: ImageData;
-  /** Names that the user gave. */
   readonly labels?: readonly string[] | undefined;
-  /** True where masks count classes from 1, as the preprocessor's file says. */
+  /** True if masks count classes from 1, as the preprocessor's file says. */
   readonly reduceLabels?: boolean | undefined;
 }
 
-/** Masks that are looked through before training, evenly spaced; the others when it is their turn. */
+/** Masks that are checked before training, evenly spaced; the others when loaded. */
 const SCANNED = 100;
 
 /**
- * The classes: those that the user names; else the categories of outlined objects, with `background` before them; else the
- * model's, which masks number. Masks of black and white stand for `background` and `object`.
+ * The classes: the user's; else the categories of outlined objects after `background`; else the model's, as numbered in
+ * masks. Black and white masks mean `background` and `object`.
  *
- * @throws OnnxLoraError `DATA_INVALID` where a record has neither mask nor objects, and where numbers or categories go beyond
- *   the classes
+ * @throws OnnxLoraError `DATA_INVALID` for a record without mask and objects, and for numbers or categories beyond the
+ *   classes
  */
 export async function segmentationClasses(request: ClassesRequest): Promise<SegmentationClasses> {
   const { data, labels } = request;
@@ -66,7 +61,7 @@ export async function segmentationClasses(request: ClassesRequest): Promise<Segm
   return { ...chosen, maskOf: (record) => ({ kind: 'classes', record, numbers: none }) };
 }
 
-/** @throws OnnxLoraError `DATA_INVALID` when a mask has the number and the classes have not */
+/** @throws OnnxLoraError `DATA_INVALID` for a mask's number beyond the classes */
 export function checkNumber(number: number, labels: readonly string[], place: string): void {
   if (number < labels.length || number === IGNORED) return;
   throw new OnnxLoraError(
@@ -98,7 +93,7 @@ function isThing(label: string): boolean {
   return label.toLowerCase() !== 'background';
 }
 
-/** The labels, and whether the model's head has them: by their names, or by their number where it names none. */
+/** The labels, and whether the head has them: by name, or by number if the model names none. */
 function fitting({ model, classes }: ClassesRequest, labels: readonly string[]): Omit<SegmentationClasses, 'maskOf'> {
   if (labels.length < 2 || labels.length > 255 || new Set(labels).size < labels.length) {
     throw new OnnxLoraError(
@@ -119,7 +114,7 @@ function categoriesOf(records: readonly ImageRecord[]): string[] {
   return [...new Set(all)].sort();
 }
 
-/** The numbers in some of the masks, each with a file that has it. */
+/** The numbers in a sample of masks, each with one of its files. */
 async function scan(records: readonly ImageRecord[], reduceLabels: boolean): Promise<Map<number, string>> {
   const numbers = new Map<number, string>();
   const step = Math.max(1, Math.floor(records.length / SCANNED));

@@ -1,4 +1,4 @@
-/** @file What a report shows of a segmentation: classes in a table, and pictures of the worst and of usual results. */
+/** @file The report of segmentations: a table of classes, and pictures. */
 
 import { basename } from 'node:path';
 import type { Tensor } from '@onnx-lora/sdk';
@@ -22,52 +22,47 @@ import { classMap, classMapOfImage, type ClassScores, scoresOf, labelColors } fr
 import type { SegmentationClasses } from './segmentationClasses.ts';
 import { IGNORED } from './segmentationLoss.ts';
 
-/** One image, ready to be fed. */
+/** A preprocessed image with its class map. */
 export interface SegmentationExample {
   /** Path of the image. */
   readonly file: string;
   /** Float32 `[3, height, width]`. */
   readonly pixels: Tensor;
-  /** The class of each pixel of `pixels`; 255 where it does not count. */
+  /** The class of each pixel of `pixels`; 255 is ignored. */
   readonly classes: Mask;
 }
 
-/** Images with their class maps. */
 export type SegmentationDataset = RecordDataset<ImageRecord, SegmentationExample, undefined>;
 
-/** What a report is made from. */
 export interface SegmentationReportOptions {
   readonly dataset: SegmentationDataset;
   readonly collate: (examples: readonly SegmentationExample[]) => Promise<Batch>;
-  /** Name of the graph output `[batch, classes, rows, columns]`. */
   readonly output: string;
   readonly classes: SegmentationClasses;
   readonly loader: ImageLoader;
   readonly decoder: ImageDecoder;
 }
 
-/** Images that are looked at, evenly spaced over the held-out ones. */
+/** Most images examined, evenly spaced over the held-out ones. */
 const MOST_IMAGES = 200;
 const WORST = 4;
 const USUAL = 2;
-/** Longer edge of each picture. */
 const EDGE = 240;
 
-/** One held-out image. */
 interface Result {
   readonly index: number;
   readonly scores: ClassScores;
   readonly meanIou: number;
 }
 
-/** A table of the classes, before and after where the model knew them before, and a gallery. */
+/** A table of classes, before and after if the model knew them, and a gallery. */
 export async function segmentationReport(
   request: ReportRequest,
   options: SegmentationReportOptions,
 ): Promise<readonly ReportSection[]> {
   const { labels, isNew } = options.classes;
   const adapted = new PixelConfusion(labels.length);
-  // A new head without its adapter is random, and no result to compare with.
+  // A new head without its adapter is random.
   const base = isNew ? undefined : new PixelConfusion(labels.length);
   const results: Result[] = [];
   const chosen = evenlySpaced(options.dataset.length, MOST_IMAGES);
@@ -78,7 +73,7 @@ export async function segmentationReport(
       const one = new PixelConfusion(labels.length);
       one.add(classes.data, classMap(scores[i]!, classes).data);
       adapted.join(one);
-      // A copy, so that the batch's outputs need not be kept for the few that are shown.
+      // Copied, so that the batch's outputs can be freed.
       const own = { ...scores[i]!, data: scores[i]!.data.slice() };
       results.push({ index: indices[i]!, scores: own, meanIou: meanOver(one.perClass(), 'iou') });
       if (before) base.add(classes.data, classMap(before[i]!, classes).data);

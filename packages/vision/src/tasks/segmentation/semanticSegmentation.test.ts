@@ -13,7 +13,7 @@ import { bytesOf } from '../../../fixtures/goldens.ts';
 import { standardAugmentations } from '../../augment/augment.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import { visionFamilies } from '../../families/index.ts';
-import { indexedPng } from '../../image/indexedPng.ts';
+import { indexedPng } from '../../image/imageFile.ts';
 import { classColor } from '../../report/overlay.ts';
 import { classMap, scoresOf } from './classMap.ts';
 import { segmentationLoss } from './segmentationLoss.ts';
@@ -21,8 +21,8 @@ import {
   semanticSegmentation,
   type SemanticSegmentationOptions,
   semanticSegmentationTask,
+  semanticSegmenter,
 } from './semanticSegmentation.ts';
-import { semanticSegmenter } from './semanticSegmentation.ts';
 import type { SegmentationExample } from './segmentationReport.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';

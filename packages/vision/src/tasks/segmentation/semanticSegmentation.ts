@@ -1,4 +1,4 @@
-/** @file Teaches and tests models that give every pixel of an image a class. */
+/** @file The task `semantic-segmentation`. */
 
 import { OnnxLoraError, stack, tensor, type Tensor } from '@onnx-lora/sdk';
 import {
@@ -13,16 +13,21 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { type Augmentation, augmentSetting } from '../../augment/augment.ts';
-import { dataSettings } from '../../data/dataSettings.ts';
+import { dataSettings } from '../../data/manifest.ts';
 import type { ImageDataOptions, ImageRecord, ImageSource } from '../../data/imageRecord.ts';
 import { readImageData } from '../../data/readImageData.ts';
 import type { LoadedImage } from '../../preprocess/imageLoader.ts';
-import { checkBatch } from '../imagePort.ts';
-import { FedImages, imageLoading, type ImageReading, openImages } from '../imageReading.ts';
-import { type ImageTask, imageTask } from '../imageTask.ts';
+import { checkBatch } from '../imagePorts.ts';
+import { FedImages, imageLoading, type ImageReading, openImages, type ImageTask, imageTask } from '../imageTask.ts';
 import { checkNumber, segmentationClasses } from './segmentationClasses.ts';
-import { IGNORED, segmentationLoss, type SegmentationLossOptions } from './segmentationLoss.ts';
-import { checkedScores, SegmentationMetrics, type SegmentationScores } from './segmentationMetrics.ts';
+import {
+  IGNORED,
+  segmentationLoss,
+  type SegmentationLossOptions,
+  checkedScores,
+  SegmentationMetrics,
+  type SegmentationScores,
+} from './segmentationLoss.ts';
 import {
   classMapOfImage,
   scoresOf,
@@ -35,11 +40,11 @@ import { type SegmentationDataset, type SegmentationExample, segmentationReport 
 /** Options of {@link semanticSegmentation}. */
 export interface SemanticSegmentationOptions extends ImageDataOptions, ImageReading, SegmentationLossOptions {
   /**
-   * Names of all classes of the data, in the order of their numbers. Where they are not the model's, its head is replaced by a
-   * new one. By default the categories of COCO objects with `background` before them, or the model's classes.
+   * Names of all classes, in the order of their numbers; others than the model's get a new head. By default the
+   * categories of COCO objects after `background`, or the model's classes.
    */
   readonly labels?: readonly string[] | undefined;
-  /** Random changes of the images in training, whose class maps follow; none by default. */
+  /** Augmentations of training images and class maps; none by default. */
   readonly augment?: readonly Augmentation[] | undefined;
 }
 
@@ -68,9 +73,9 @@ const settings = settingsOf<SemanticSegmentationOptions>({
 });
 
 /**
- * Semantic segmentation: a class for every pixel. `data` has masks whose pixels are class numbers, 255 for what does not count
- * (a folder `images` beside a folder `masks`, or a manifest with a column `mask`), or outlined objects (COCO). Needs
- * `preprocessor_config.json` in the model's folder. Targets are `{ labels: int64 [batch, height, width] }`.
+ * Semantic segmentation: a class per pixel. `data` have masks of class numbers, with 255 ignored (folders `images` and
+ * `masks`, or a manifest with a column `mask`), or outlined objects (COCO). Needs `preprocessor_config.json` in the
+ * model's folder. Targets are `{ labels: int64 [batch, height, width] }`.
  *
  * @example
  * ```ts
@@ -137,7 +142,7 @@ async function prepare(
     ...(classes.isNew && { head: { output, labels } }),
     collate,
     loss: (g, outputs, targets) => segmentationLoss(g, outputs[output]!, targets['labels']!, options),
-    // A Dice loss is one of the whole batch, and so no mean over its parts.
+    // A Dice loss is over the whole batch, not a mean of its parts.
     ...(options.dice ? {} : { lossWeight: ({ labels: maps }) => weightOf(maps!, options.classWeights) }),
     metrics: () => new SegmentationMetrics({ output, labels }),
     ...(validation && {
@@ -173,10 +178,10 @@ async function collateBatch(
   };
 }
 
-/** Made once, for a bigint per pixel is slow to make. */
+/** Precomputed, since bigints are slow to make. */
 const numbers = Array.from({ length: 256 }, (_, number) => BigInt(number));
 
-/** How many pixels count, or what they weigh together. */
+/** Number of labelled pixels, or the sum of their weights. */
 function weightOf({ data }: Tensor, weights: readonly number[] | undefined): number {
   let sum = 0;
   for (const label of data as BigInt64Array) {
@@ -195,16 +200,15 @@ function weightsIn(texts: readonly string[]): readonly number[] | undefined {
 export type SemanticSegmenterOptions = Pick<ImageReading, 'decoder' | 'preprocessors'>;
 
 /**
- * Turns image files into what the model is fed, and its outputs into class maps of the images' own size: of each a PNG of class
- * numbers with a palette (`mask`), and the share of each class (`classes`). Outputs are decoded with
- * the feeds that gave them, of which the segmenter knows the images' own sizes.
+ * A processor from image files to feeds, and from outputs to class maps at image size: a PNG of class numbers with a
+ * palette (`mask`), and the share of each class (`classes`). Outputs are decoded with their own feeds.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model does not segment images; `feeds` throws
- *   `DATA_INVALID` naming an unreadable image
+ * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` for another model; `feeds` throws `DATA_INVALID` naming
+ *   an unreadable image
  */
 export async function semanticSegmenter(model: TaskModel, options: SemanticSegmenterOptions = {}): Promise<Processor> {
   const { input, output, classes } = segmentationPorts(model);
-  // Each image is looked at once.
+  // Each image is read once.
   const { images: loader } = await openImages(model, input.name, { ...options, cacheBytes: 0 });
   const labels = labelsOrNumbers(model, classes);
   const fed = new FedImages();

@@ -1,4 +1,4 @@
-/** @file What frozen features give without any training of the model: k nearest neighbours, and a linear probe. */
+/** @file Baselines on frozen features: k nearest neighbours and a linear probe. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
@@ -15,25 +15,22 @@ import { matrix, type Matrix } from '@onnx-lora/sdk/plugin';
 import { Random } from '@onnx-lora/sdk/data';
 import { fitLogisticRegression, type LogisticRegression, predictClasses } from './logisticRegression.ts';
 
-/** Numbers of neighbours that are tried; DINO tries 10, 20, 100 and 200. */
+/** Values of k that are tried; DINO tries 10, 20, 100 and 200. */
 const candidates = [1, 2, 5, 10, 20, 50, 100, 200];
 
-/** What cosines are divided by before their exponentials are the neighbours' weights: DINO's. */
+/** Temperature of the neighbours' weights, as in DINO. */
 const temperature = 0.07;
 
-/** Training images that are classified by the others to choose the number of neighbours. */
 const most = 2000;
 
-/** Labelled features: `[examples, features]`, of length 1, and numbers of the classes. */
+/** Normalised features `[examples, features]` with class numbers. */
 interface LabelledRows {
   readonly features: Matrix;
   readonly labels: readonly number[];
 }
 
 /**
- * The class of each query: its `k` nearest training images by cosine vote, each with `exp(cosine ÷ 0.07)`.
- *
- * @see https://arxiv.org/abs/1805.01978, section 3.4, as DINO does it: https://arxiv.org/abs/2104.14294, section 4.1
+ * DINO's weighted k nearest neighbours. @see https://arxiv.org/abs/1805.01978 section 3.4, arXiv:2104.14294 section 4.1
  */
 export function nearestClasses({ features, labels }: LabelledRows, queries: Matrix, k: number): number[] {
   const found: number[] = [];
@@ -41,13 +38,13 @@ export function nearestClasses({ features, labels }: LabelledRows, queries: Matr
   return found;
 }
 
-/** The number of neighbours with which the training images are classified best by each other, each left out in turn. */
+/** The k with the best leave-one-out accuracy on the training images. */
 export function bestNeighbourCount({ features, labels }: LabelledRows): number {
   const errorOf = (near: Nearest, image: number): number => Number(vote(near, labels) !== labels[image]);
   return bestCount({ features, isUnit: true }, { candidates, most, errorOf });
 }
 
-/** The class with the largest sum of weights; of equal ones that of the nearer image. */
+/** The class with the largest weight; ties go to the nearer image. */
 function vote({ rows, products }: Nearest, labels: readonly number[]): number {
   const weights = new Map<number, number>();
   for (const [i, row] of rows.entries()) {
@@ -57,52 +54,51 @@ function vote({ rows, products }: Nearest, labels: readonly number[]): number {
   return [...weights].reduce((best, each) => (each[1] > best[1] ? each : best))[0];
 }
 
-/** Embeddings of images, and the images' classes. */
+/** Embeddings with the images' classes. */
 export interface LabelledEmbeddings {
-  /** Float32 `[images, width]`, such as {@link imageEmbeddings} gives. */
+  /** Float32 `[images, width]`, as from {@link imageEmbeddings}. */
   readonly embeddings: Tensor;
-  /** The class of each image, in the order of the rows. */
+  /** The class of each row. */
   readonly labels: readonly string[];
 }
 
-/** What {@link frozenBaselines} is asked. */
+/** Input of {@link frozenBaselines}. */
 export interface FrozenBaselinesRequest {
-  /** What the baselines learn from. */
+  /** Training images. */
   readonly train: LabelledEmbeddings;
-  /** What the baselines are measured on. */
+  /** Validation images. */
   readonly validation: LabelledEmbeddings;
-  /** Seeds the folds of the cross-validation; 0 by default. */
+  /** Seed of the cross-validation; 0 by default. */
   readonly seed?: number;
 }
 
-/** How good a baseline is. */
+/** A baseline's score. */
 export interface MeasuredBaseline {
-  /** The share of validation images whose class it names. */
+  /** Accuracy on the validation images. */
   readonly accuracy: number;
-  /** The same on sets of these images. */
+  /** The accuracy on resampled sets of images. */
   readonly draws: Draws;
 }
 
-/** How far frozen features carry. */
+/** Scores of the baselines. */
 export interface FrozenBaselines {
-  /** k nearest neighbours by cosine, weighted as in DINO. `k` was chosen on the training images, each left out in turn. */
+  /** k nearest neighbours by cosine, weighted as in DINO; `k` by leave-one-out on the training images. */
   readonly knn: MeasuredBaseline & { readonly k: number };
-  /** Multinomial logistic regression on standardised features. `C` was chosen by cross-validation on the training images. */
+  /** Multinomial logistic regression on standardised features; `C` by cross-validation on the training images. */
   readonly linearProbe: MeasuredBaseline & { readonly C: number };
 }
 
-/** From strong to weak; chosen by cross-validation. */
+/** Values of C from strong to weak penalties. */
 const penalties = [1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100];
-/** Enough to tell penalties apart; each begins where the last ended. */
+/** Coarse fits to compare penalties, each starting from the previous one. */
 const rough = { tolerance: 1e-3, iterations: 40 };
 const folds = 5;
 
 /**
- * The baselines that an adapter has to beat: classes by nearest neighbours and by a linear probe, on features of a model
- * that nobody has trained on these images. Nothing of the validation images is used to choose anything.
+ * Baselines for an adapter: k nearest neighbours and a linear probe on frozen features. The validation images choose
+ * nothing.
  *
- * @throws OnnxLoraError `INPUT_INVALID` where embeddings and labels are not as many, or their widths differ;
- *   `DATA_INVALID` for fewer than two classes
+ * @throws OnnxLoraError `INPUT_INVALID` for mismatched embeddings and labels; `DATA_INVALID` for fewer than two classes
  */
 export function frozenBaselines({ train, validation, seed = 0 }: FrozenBaselinesRequest): FrozenBaselines {
   const features = checked(train, 'training');
@@ -137,7 +133,7 @@ export function frozenBaselines({ train, validation, seed = 0 }: FrozenBaselines
   };
 }
 
-/** The strongest penalty with the best accuracy over the folds; weaker ones are not tried once two have made it worse. */
+/** The strongest penalty with the best accuracy over the folds; stops after two weaker ones are worse. */
 function bestPenalty(features: Matrix, labels: readonly number[], classes: number, seed: number): number {
   const fold = stratifiedFolds(labels, Math.min(folds, labels.length), seed);
   const parts = [...new Set(fold)].map((held) => {
@@ -184,14 +180,14 @@ function checked({ embeddings, labels }: LabelledEmbeddings, which: string): Mat
   );
 }
 
-/** A fold number for each example: every class is spread evenly over all folds, at random. */
+/** Stratified random folds. */
 export function stratifiedFolds(labels: readonly number[], folds: number, seed: number): number[] {
   const random = new Random(seed);
   const result = new Array<number>(labels.length).fill(0);
   let next = 0;
   for (const label of [...new Set(labels)].sort((a, b) => a - b)) {
     const members = labels.flatMap((each, i) => (each === label ? [i] : []));
-    // Classes go on where the one before ended, so that small ones do not all lie in the first folds.
+    // Each class continues where the last ended, so that small ones do not share the first folds.
     for (const at of random.permutation(members.length)) result[members[at]!] = next++ % folds;
   }
   return result;

@@ -1,37 +1,32 @@
-/** @file Multinomial logistic regression with an L2 penalty: a linear probe of features. */
+/** @file Multinomial logistic regression with an L2 penalty. */
 
 import { scaled, type Scaling, scalingOf } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix, minimize, matmul, transpose } from '@onnx-lora/sdk/plugin';
 
-/** A fitted classifier on standardised features. */
+/** A classifier fitted on standardised features. */
 export interface LogisticRegression {
   readonly scaling: Scaling;
-  /** `[classes, features]` */
   readonly weight: Matrix;
   readonly bias: Float64Array;
 }
 
-/** What is fitted. */
 export interface LogisticRegressionRequest {
   /** `[examples, features]` */
   readonly features: Matrix;
-  /** Numbers of the classes, from 0. */
   readonly labels: ArrayLike<number>;
   readonly classes: number;
-  /** How weak the penalty is: the sum of the examples' losses times C, plus half the weights' squares. */
+  /** Inverse penalty: minimises C times the sum of losses, plus half the squared weights. */
   readonly C: number;
-  /** Where the search begins; the neighbouring C's solution saves most of it. */
+  /** Initial solution, such as a neighbouring C's. */
   readonly from?: LogisticRegression | undefined;
-  /** The largest gradient that is left, of the mean loss; 1e-5 by default. */
+  /** Largest remaining gradient of the mean loss; 1e-5 by default. */
   readonly tolerance?: number | undefined;
-  /** Steps at most; 200 by default. */
   readonly iterations?: number | undefined;
 }
 
 /**
- * Fits weights to features, each of which is brought to mean 0 and deviation 1 first. It is scikit-learn's
- * `make_pipeline(StandardScaler(), LogisticRegression(C=C))`; of two classes each has weights of its own here, so that
- * its C is twice this one.
+ * Fits standardised features like scikit-learn's `make_pipeline(StandardScaler(), LogisticRegression(C=C))`. Two
+ * classes have separate weights here, so scikit-learn's C is twice this one.
  */
 export function fitLogisticRegression({
   features,
@@ -69,7 +64,7 @@ export function fitLogisticRegression({
   return { scaling, weight: matrix(classes, d, found.slice(0, size)), bias: found.slice(size) };
 }
 
-/** The likeliest class of each row of features `[examples, features]`. */
+/** The most probable class of each row of features `[examples, features]`. */
 export function predictClasses({ scaling, weight, bias }: LogisticRegression, features: Matrix): number[] {
   const scores = scoresOf(transpose(scaled(features, scaling)), weight, bias);
   return Array.from({ length: features.rows }, (_, i) => {
@@ -80,14 +75,14 @@ export function predictClasses({ scaling, weight, bias }: LogisticRegression, fe
   });
 }
 
-/** Scores `[classes, examples]`: long rows are multiplied fastest. */
+/** Scores `[classes, examples]`, since long rows multiply fastest. */
 function scoresOf(columns: Matrix, weight: Matrix, bias: Float64Array): Matrix {
   const scores = matmul(weight, columns);
   for (let at = 0; at < scores.data.length; at++) scores.data[at]! += bias[Math.floor(at / scores.columns)]!;
   return scores;
 }
 
-/** Turns scores `[classes, examples]` into their softmax less 1 at the label; the sum of the cross-entropies. */
+/** Turns scores `[classes, examples]` into softmax minus one-hot labels; returns the summed cross-entropy. */
 function toDifferences({ rows: classes, columns: n, data }: Matrix, labels: ArrayLike<number>): number {
   let loss = 0;
   for (let i = 0; i < n; i++) {

@@ -1,6 +1,7 @@
-/** @file Teaches a model of images and texts which caption belongs to which image. */
+/** @file The task `image-text`: contrastive training on images with captions, and its scores. */
 
-import { int64, OnnxLoraError, stack } from '@onnx-lora/sdk';
+import { int64, OnnxLoraError, stack, type Feeds, type Tensor } from '@onnx-lora/sdk';
+import { settingsOf } from '@onnx-lora/sdk/plugin';
 import {
   checkedTask,
   contrastive,
@@ -11,17 +12,27 @@ import {
   sigmoidContrastive,
   type Task,
   type TaskModel,
+  bootstrapDraws,
+  type Draws,
+  drawsFor,
+  joinRows,
+  type LabelledMatrix,
+  matrixOf,
+  meanMeasure,
+  type Measure,
+  type MetricCollector,
+  type MetricsNamed,
+  takeRows,
+  type QueryScores,
+  scoresByQuery,
 } from '@onnx-lora/sdk/tasks';
-import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { type Augmentation, augmentSetting } from '../../../augment/augment.ts';
-import { dataSettings } from '../../../data/dataSettings.ts';
+import { dataSettings } from '../../../data/manifest.ts';
 import type { ImageDataOptions, ImageRecord, ImageSource } from '../../../data/imageRecord.ts';
 import { readImageData } from '../../../data/readImageData.ts';
 import { type LoadedPixels, pixelLoading } from '../../classification/imageExamples.ts';
-import type { ImageReading } from '../../imageReading.ts';
-import { type ImageTask, imageTask } from '../../imageTask.ts';
-import { ImageTextMetrics, type ImageTextScores } from './imageTextMetrics.ts';
-import { openImageText, textFeeds, usualScale } from './imageTextPorts.ts';
+import { type ImageReading, type ImageTask, imageTask } from '../../imageTask.ts';
+import { openImageText, textFeeds, usualScale, type ImageTextPorts } from './imageTextPorts.ts';
 import { rowLength } from './textTokenizer.ts';
 import { zeroShotClassifier, type ZeroShotOptions } from './zeroShot.ts';
 
@@ -29,16 +40,16 @@ import { zeroShotClassifier, type ZeroShotOptions } from './zeroShot.ts';
 export interface Caption {
   /** Its token ids. */
   readonly ids: readonly number[];
-  /** The same number for all captions of one image. */
+  /** The image's number, common to its captions. */
   readonly image: number;
 }
 
-/** An image and its caption, ready to be fed. */
+/** A preprocessed image with its caption. */
 export type CaptionedImage = Labelled<LoadedPixels, Caption>;
 
 /** Options of {@link imageText}. */
 export interface ImageTextOptions extends ImageDataOptions, ImageReading {
-  /** What is done to training images at random; nothing by default. */
+  /** Augmentations of training images; none by default. */
   readonly augment?: readonly Augmentation[] | undefined;
 }
 
@@ -53,12 +64,11 @@ const settings = settingsOf<ImageTextOptions & ZeroShotOptions>({
 });
 
 /**
- * Contrastive training on images with captions, as CLIP and SigLIP were trained: in a batch, each caption must find its image
- * and each image its caption. A batch in which two captions say the same punishes a right answer, so captions should differ.
+ * Contrastive training on images with captions, like CLIP and SigLIP: within a batch, captions and images must find
+ * each other. Captions should differ, since equal ones in a batch penalise a right answer.
  *
  * @example
  * const run = await train(model, { task: imageText('captions.csv', { validation: 0.1 }), batchSize: 64, lora: { r: 8 } });
- *
  * @param data a path, records or what {@link readImageData} gave; every image needs a `text`
  */
 export function imageText(data: ImageSource, options: ImageTextOptions = {}): Task<CaptionedImage, ImageTextScores> {
@@ -68,7 +78,7 @@ export function imageText(data: ImageSource, options: ImageTextOptions = {}): Ta
   });
 }
 
-/** The task `image-text`, which answers as zero-shot classifiers do. */
+/** The task `image-text`, which predicts as a zero-shot classifier. */
 export const imageTextTask: ImageTask = imageTask({
   name: 'image-text',
   description: 'Which caption belongs to which image (CLIP, SigLIP); the data is a manifest of image and text.',
@@ -144,4 +154,61 @@ function captionOf({ text, place }: ImageRecord): string {
     'DATA_INVALID',
     `${place}: the image has no caption. Give each image one: a manifest with the columns image and text.`,
   );
+}
+
+/** Recall at k in both directions. */
+export type ImageTextScores = MetricsNamed<`${'imageToText' | 'textToImage'}@${1 | 5 | 10}`>;
+
+/** Collects both embeddings. Targets are `{ images: int64 [batch] }`, with one number per image. */
+export class ImageTextMetrics implements MetricCollector<ImageTextScores> {
+  readonly #ports: ImageTextPorts;
+  readonly #images: Tensor[] = [];
+  readonly #texts: Tensor[] = [];
+  readonly #numbers: number[] = [];
+
+  constructor(ports: ImageTextPorts) {
+    this.#ports = ports;
+  }
+
+  update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
+    this.#images.push(outputs[this.#ports.imageEmbeds]!);
+    this.#texts.push(outputs[this.#ports.textEmbeds]!);
+    for (const image of targets['images']!.data) this.#numbers.push(Number(image));
+  }
+
+  /**
+   * `imageToText@k`: share of images with one of their captions among the first k; `textToImage@k`: share of captions
+   * with their image among the first k; k is 1, 5, 10.
+   */
+  result(): ImageTextScores {
+    return this.#measure().measure();
+  }
+
+  /** The scores on resampled images with their captions, against the same candidates. */
+  draws(): Draws {
+    const { measure, images } = this.#measure();
+    return bootstrapDraws(measure, images, { samples: drawsFor(this.#numbers.length) });
+  }
+
+  #measure(): { readonly measure: Measure<ImageTextScores>; readonly images: number } {
+    const texts: LabelledMatrix = { embeddings: matrixOf(joinRows(this.#texts)), labels: this.#numbers };
+    const firsts = this.#numbers.flatMap((image, i) => (this.#numbers.indexOf(image) === i ? [i] : []));
+    const labels = firsts.map((i) => this.#numbers[i]!);
+    const images: LabelledMatrix = { embeddings: takeRows(matrixOf(joinRows(this.#images)), firsts), labels };
+    const places = this.#numbers.map((image) => labels.indexOf(image));
+    const toText = meanMeasure(recalls('imageToText', scoresByQuery(images, texts)));
+    const toImage = meanMeasure(recalls('textToImage', scoresByQuery(texts, images)));
+    return {
+      measure: (times) => ({ ...toText(times), ...toImage(times && places.map((place) => times[place]!)) }),
+      images: firsts.length,
+    };
+  }
+}
+
+function recalls<Name extends string>(
+  name: Name,
+  { values }: QueryScores,
+): Readonly<Record<`${Name}@${1 | 5 | 10}`, readonly number[]>> {
+  const renamed = ([1, 5, 10] as const).map((k) => [`${name}@${k}`, values[`recall@${k}`]]);
+  return Object.fromEntries(renamed) as ReturnType<typeof recalls<Name>>;
 }

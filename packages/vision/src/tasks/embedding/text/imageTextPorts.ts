@@ -1,35 +1,30 @@
-/** @file Where images and texts go into a graph with two towers, what comes out, and what makes their feeds. */
+/** @file Ports of two-tower models, and the feeds of images and texts. */
 
 import { type Feeds, OnnxLoraError, tensor, type Tensor } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
-import { imagePort, type ImagePort } from '../../imagePort.ts';
-import { type ImageReading, type OpenedImages, openImages } from '../../imageReading.ts';
+import { imagePort, type ImagePort } from '../../imagePorts.ts';
+import { type ImageReading, type OpenedImages, openImages } from '../../imageTask.ts';
 import { isSiglip } from '../features.ts';
 import { rowLength, type TextTokenizer, textTokenizer } from './textTokenizer.ts';
 
-/** What CLIP's cosines are multiplied by where a graph of two files has lost its `logit_scale`: to what CLIP's came. */
+/** CLIP's trained scale, for graphs of two files without `logit_scale`. */
 export const usualScale = 100;
 
-/** Inputs and outputs of a model of images and texts. */
 export interface ImageTextPorts {
   readonly image: ImagePort;
-  /** Token ids, `[texts, length]`, and whether they are int32. */
+  /** Token ids `[texts, length]`. */
   readonly ids: { readonly name: string; readonly type: 'int64' | 'int32'; readonly length?: number };
-  /** 1 for a token, 0 for filling; absent where the graph does not ask. */
+  /** Padding mask: 1 for a token, 0 for padding. */
   readonly mask?: { readonly name: string; readonly type: 'int64' | 'int32' };
-  /** Scaled similarities `[images, texts]`, where the graph gives them. */
+  /** Scaled similarities `[images, texts]`, if the graph has them. */
   readonly logits?: string;
   readonly imageEmbeds: string;
   readonly textEmbeds: string;
-  /** Whether each pair is a question of its own (SigLIP), or texts compete for an image (CLIP). */
+  /** True for independent pairs (SigLIP), false for texts that compete (CLIP). */
   readonly sigmoid: boolean;
 }
 
-/**
- * Checks that the graph has both towers.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph has
- */
+/** Finds both towers. @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph has */
 function imageTextPorts(model: TaskModel): ImageTextPorts {
   const image = imagePort(model);
   const ids = model.inputs['input_ids'];
@@ -61,30 +56,20 @@ function isInteger(type: string | undefined): boolean {
   return type === 'int64' || type === 'int32';
 }
 
-/** The model's ports, and what makes its images and texts. */
+/** Ports, image loader and tokenizer of a model. */
 export interface OpenedImageText extends OpenedImages {
   readonly ports: ImageTextPorts;
   readonly tokenizer: TextTokenizer;
 }
 
-/**
- * Finds them.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for another kind of model, `CONFIG_INVALID` without the files of its
- *   preprocessor and its tokenizer
- */
+/** Opens a two-tower model. @throws OnnxLoraError `MODEL_UNSUPPORTED`, `CONFIG_INVALID` */
 export async function openImageText(model: TaskModel, reading: ImageReading): Promise<OpenedImageText> {
   const ports = imageTextPorts(model);
   const opened = await openImages(model, ports.image.name, reading);
   return { ...opened, ports, tokenizer: await textTokenizer(model) };
 }
 
-/**
- * Feeds of texts, filled up on the right.
- *
- * @param least rows are at least so long, so that all batches of a run have one shape
- * @throws OnnxLoraError `INPUT_INVALID` for a text of more tokens than the graph takes
- */
+/** Right-padded texts of at least `least` tokens. @throws OnnxLoraError `INPUT_INVALID` for a text that is too long */
 export function textFeeds(
   texts: readonly (readonly number[])[],
   tokenizer: TextTokenizer,

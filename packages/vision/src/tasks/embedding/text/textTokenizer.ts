@@ -1,4 +1,4 @@
-/** @file Texts as token ids, by the tokenizer.json of the model's folder. */
+/** @file Text tokenizers of two-tower models. */
 
 import { join } from 'node:path';
 import type { Tokenizer } from '@huggingface/tokenizers';
@@ -7,24 +7,18 @@ import { byTokenizer, checkedTokenizer, isObject, type JsonObject, readTokenizer
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { isSiglip } from '../features.ts';
 
-/** Makes token ids. */
+/** A text tokenizer. */
 export interface TextTokenizer {
-  /** What rows are filled up with. */
   readonly pad: number;
-  /** The longest text that the model takes, in tokens; undefined where nothing says so. */
+  /** Most tokens of a text, if known. */
   readonly longest: number | undefined;
-  /** Whether every text is filled up to the longest, as SigLIP was trained, and not to the longest of its batch. */
+  /** True to pad to the longest text possible, as SigLIP was trained; else to the batch's longest. */
   readonly padsToLongest: boolean;
-  /** The ids of a text with its marks of beginning and end; cut to the longest so that the marks stay. */
+  /** Ids of a text with begin and end tokens, truncated inside them. */
   encode(text: string): readonly number[];
 }
 
-/**
- * The tokenizer in a model's folder, with the rules of the model's processor: CLIP fills rows up to the longest of the
- * batch, SigLIP to 64 tokens.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` when there is no tokenizer.json, or it cannot be read
- */
+/** Opens the tokenizer; CLIP pads to the batch's longest, SigLIP to 64. @throws OnnxLoraError `CONFIG_INVALID` */
 export async function textTokenizer(model: TaskModel): Promise<TextTokenizer> {
   if (model.folder === undefined) {
     throw new OnnxLoraError(
@@ -85,7 +79,7 @@ function cut(tokenizer: Tokenizer, text: string, longest = Infinity): readonly n
   return [...ids.slice(0, front), ...bare.slice(0, longest - marks), ...ids.slice(front + bare.length)];
 }
 
-/** How many numbers each row has when these texts are one batch. */
+/** The padded length of a batch of texts. */
 export function rowLength({ longest, padsToLongest }: TextTokenizer, texts: readonly (readonly number[])[]): number {
   if (padsToLongest && longest !== undefined) return longest;
   return texts.reduce((most, ids) => Math.max(most, ids.length), 1);
@@ -95,7 +89,7 @@ function objectIn(value: unknown, key: string): unknown {
   return isObject(value) ? value[key] : undefined;
 }
 
-/** A whole number above 0; transformers writes 1e30 where there is no limit. */
+/** A whole number above 0; transformers writes 1e30 for no limit. */
 function numberIn(value: unknown, key: string): number | undefined {
   const found = objectIn(value, key);
   return typeof found === 'number' && Number.isSafeInteger(found) && found >= 0 ? found : undefined;

@@ -1,29 +1,29 @@
-/** @file Classes without training: which text describes an image best. */
+/** @file Zero-shot classification: the text that describes an image best. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { matrixOf, type OutputProcessor, l2Normalize, softmaxRows, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matmul } from '@onnx-lora/sdk/plugin';
-import { imageFeeds, type ImageReading } from '../../imageReading.ts';
+import { imageFeeds, type ImageReading } from '../../imageTask.ts';
 import { type ImageTextPorts, openImageText, textFeeds, usualScale } from './imageTextPorts.ts';
 
 /** Options of {@link zeroShotClassifier}. */
 export interface ZeroShotOptions extends ImageReading {
-  /** What images may show: `['cat', 'dog']`. */
+  /** The classes: `['cat', 'dog']`. */
   readonly labels: readonly string[];
-  /** The sentence that a label is put into at `{}`; `a photo of a {}.` by default, as CLIP's. */
+  /** The prompt with `{}` for a label; CLIP's `a photo of a {}.` by default. */
   readonly template?: string | undefined;
 }
 
 /**
- * A classifier for labels that nobody has trained: each label becomes a sentence, and an image gets the label whose sentence
- * is most like it. Answers are `{ label, score, top }`; CLIP's scores add up to 1, SigLIP's are each between 0 and 1.
+ * A classifier without training: each label becomes a sentence, and the most similar one gives an image's label.
+ * Predicts `{ label, score, top }`; CLIP's scores sum to 1, SigLIP's are independent.
  *
  * @example
  * const classifier = await zeroShotClassifier(model, { labels: ['cat', 'dog'] });
  * const answers = classifier.decode(await session.run(await classifier.feeds(['a.jpg'])));
  *
- * @throws OnnxLoraError `CONFIG_INVALID` without labels, for a template without `{}`, or without the files of the model's
- *   preprocessor and tokenizer; `MODEL_UNSUPPORTED` for another kind of model
+ * @throws OnnxLoraError `CONFIG_INVALID` without labels, for a template without `{}`, or without the preprocessor's or
+ *   tokenizer's files; `MODEL_UNSUPPORTED` for another kind of model
  */
 export async function zeroShotClassifier(
   model: TaskModel,
@@ -50,11 +50,7 @@ export async function zeroShotClassifier(
   };
 }
 
-/**
- * For each image how likely each text is to belong to it: softmax over the texts for CLIP, a sigmoid of each for SigLIP.
- *
- * @throws OnnxLoraError `LOSS_NOT_FINITE` when a similarity is NaN or infinite
- */
+/** Probabilities of texts: softmax for CLIP, sigmoid for SigLIP. @throws OnnxLoraError `LOSS_NOT_FINITE` */
 function similarities(outputs: Readonly<Record<string, Tensor>>, ports: ImageTextPorts): number[][] {
   const { data, columns } = ports.logits === undefined ? cosines(outputs, ports) : matrixOf(outputs[ports.logits]!);
   if (!data.every(Number.isFinite)) {

@@ -1,36 +1,81 @@
-/** @file Finds the image input and the head's output among the inputs and outputs of a graph, or makes the head. */
+/** @file Ports of image models and checks of their feeds: the image input, and the head's output or a new head. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   type GraphPort,
-  type HeadPort,
   listedPorts,
-  shownPort,
   type TaskModel,
+  type HeadPort,
+  shownPort,
   type NewHead,
   noHead,
   type TaskHead,
 } from '@onnx-lora/sdk/tasks';
-import { imagePort } from '../imagePort.ts';
+import type { Size } from '../preprocess/imagePlan.ts';
 
-/** Where images go into a model and answers come out. */
-export interface ImagePorts {
-  /** Name of the input, float32 `[batch, 3, height, width]`. */
-  readonly input: string;
-  /** The output that a head gives, where the model has one. */
-  readonly head?: HeadPort;
-  /** The batch size the graph insists on, where it does. */
+/** The image input. */
+export interface ImagePort {
+  /** Float32 `[batch, 3, height, width]`. */
+  readonly name: string;
   readonly batch?: number;
 }
 
-/** Outputs that hold features, whatever their shape. */
+/** The only float32 input `[batch, 3, height, width]`. @throws OnnxLoraError `MODEL_UNSUPPORTED` with the inputs */
+export function imagePort(model: TaskModel): ImagePort {
+  const found = Object.entries(model.inputs).filter(([, port]) => takesImages(port));
+  const [first, second] = found;
+  if (!first || second) {
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `"${model.name}" takes no single batch of images as float32 [batch, 3, height, width] (its inputs: ${listedPorts(model.inputs)}). Use the float32 file of a vision model, channels first.`,
+    );
+  }
+  const [name, { dims }] = first;
+  const batch = dims?.[0];
+  return { name, ...(typeof batch === 'number' && { batch }) };
+}
+
+function takesImages({ type, dims }: GraphPort): boolean {
+  const channels = dims?.[1];
+  // A port without a shape may be an image's.
+  return type === 'float32' && (!dims || (dims.length === 4 && (typeof channels !== 'number' || channels === 3)));
+}
+
+/** Checks that images of `size` fit the input. @throws OnnxLoraError `CONFIG_INVALID`, naming the file at `path` */
+export function checkImageSize(model: TaskModel, input: string, size: Size | undefined, path: string): void {
+  const [, , height, width] = model.inputs[input]?.dims ?? [];
+  const fits =
+    !size ||
+    ((typeof height !== 'number' || height === size.height) && (typeof width !== 'number' || width === size.width));
+  if (fits) return;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${path}" makes images of ${size.height} x ${size.width} (height x width), but the input "${input}" of "${model.name}" takes ${height} x ${width}. Take the preprocessor's file that was published with this model.`,
+  );
+}
+
+/** Checks a batch against the graph's fixed size. @throws OnnxLoraError `INPUT_INVALID`, naming the size */
+export function checkBatch(model: TaskModel, { batch }: Pick<ImagePort, 'batch'>, images: number): void {
+  if (batch === undefined || batch === images) return;
+  throw new OnnxLoraError(
+    'INPUT_INVALID',
+    `"${model.name}" takes batches of exactly ${batch}, but this one has ${images} images. Set the batch size to ${batch}, or export the model with a dynamic batch.`,
+  );
+}
+
+export interface ImagePorts {
+  /** Name of the input, float32 `[batch, 3, height, width]`. */
+  readonly input: string;
+  readonly head?: HeadPort;
+  readonly batch?: number;
+}
+
+/** Outputs of features, whatever their shape. */
 const features = /hidden_state|pooler|pooled|embed|feature/;
 
 /**
- * Finds the one float32 image batch that the graph takes, and the scores that it gives: `logits`, or its only output of two
- * dimensions that is not called a feature.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph has
+ * The image input, and the scores: `logits`, or the only 2D output not named a feature. @throws OnnxLoraError
+ * `MODEL_UNSUPPORTED`
  */
 export function imagePorts(model: TaskModel): ImagePorts {
   const { length } = Object.keys(model.inputs);
@@ -45,11 +90,7 @@ export function imagePorts(model: TaskModel): ImagePorts {
   return { input, ...(found && { head: { output: found.name, outputs: countOf(model, found) } }), ...port };
 }
 
-/**
- * The same of a model that must have a head.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED`
- */
+/** The ports of a model that needs a head. @throws OnnxLoraError `MODEL_UNSUPPORTED` */
 export function headPorts(model: TaskModel): ImagePorts & { readonly head: HeadPort } {
   const { head, ...rest } = imagePorts(model);
   if (head) return { ...rest, head };
@@ -98,16 +139,16 @@ function unsupported(model: TaskModel, message: string): OnnxLoraError {
   return new OnnxLoraError('MODEL_UNSUPPORTED', `"${model.name}" cannot answer about images: ${message}.`);
 }
 
-/** Models whose pooled output is part of what was pre-trained, and what classifiers of transformers read. */
+/** Models with a pre-trained pooled output, which transformers' classifiers read. */
 const pooled: ReadonlySet<unknown> = new Set([
   'beit', 'convnext', 'convnextv2', 'data2vec-vision', 'mobilevit', 'mobilevitv2', 'poolformer', 'regnet', 'resnet', 'swin',
   'swinv2',
 ]); // prettier-ignore
 
 /**
- * A head on the features of a model without one, which reads what transformers' classifier of that family reads: of DINOv2
- * the class token and the mean of patches, of CLIP the mean of patches, of SigLIP the mean of all tokens, of convolutional
- * networks the pooled map, else the class token.
+ * A new head on the features that transformers' classifier of the family reads: class token and mean of patches for
+ * DINOv2, mean of patches for CLIP, mean of all tokens for SigLIP, the pooled map for convolutional networks, else the
+ * class token.
  *
  * @see transformers, `Dinov2ForImageClassification`, `CLIPForImageClassification`, `SiglipForImageClassification`,
  *   `ViTForImageClassification`, `ConvNextForImageClassification`
