@@ -12,13 +12,13 @@ import {
   type TokenOptions,
   type WholeOptions,
 } from '@onnx-lora/sequences';
-import { dataSettings } from './data/dataSettings.ts';
+import { dataSettings } from './data/table/columnRoles.ts';
 import { readSequenceData } from './data/readSequenceData.ts';
 import type { SequenceDataOptions, SequenceRecord, SequenceSource } from './data/sequenceRecord.ts';
 import { sequenceEndings, streamSequences } from './data/streamSequences.ts';
 import { sequenceNames } from './names.ts';
 import { classLogos, highestLogo } from './report/logoSections.ts';
-import { type AttendedSequence, attentionSections } from './tasks/attention/attentionSection.ts';
+import { type AttendedSequence, attentionSections } from './tasks/attention/attentionOver.ts';
 import { unfitLetters } from './tasks/unfitLetters.ts';
 
 /** Options of every task on sequences. */

@@ -40,40 +40,42 @@ export {
   openSequenceClassifier,
   openSequenceLabeller,
   openSequenceRegressor,
-} from './tasks/classification/openSequenceClassifier.ts';
-export {
   sequenceClassification,
   type SequenceClassificationOptions,
+  sequenceClassificationTask,
   type SequenceClassScores,
   sequenceLabelling,
   type SequenceLabellingOptions,
+  sequenceLabellingTask,
   sequenceRegression,
   type SequenceRegressionOptions,
-} from './tasks/classification/sequenceTasks.ts';
-export {
-  sequenceClassificationTask,
-  sequenceLabellingTask,
   sequenceRegressionTask,
-} from './tasks/classification/sequenceFactories.ts';
+} from './tasks/classification/sequenceTasks.ts';
 export {
   maskedLanguageModelling,
   type MaskedLanguageModellingOptions,
+  maskedLanguageModellingTask,
+  openPerplexity,
+  type PerplexityOptions,
 } from './tasks/masked/maskedLanguageModelling.ts';
-export { maskedLanguageModellingTask } from './tasks/masked/maskedLanguageModellingTask.ts';
 export type { MaskingOptions } from '@onnx-lora/sequences';
-export { openPerplexity, type PerplexityOptions } from './tasks/masked/openPerplexity.ts';
 export { openResidueClassifier, openResidueRegressor } from './tasks/residues/openResidueClassifier.ts';
-export { residueClassificationTask, residueRegressionTask } from './tasks/residues/residueFactories.ts';
 export {
   residueClassification,
   type ResidueClassificationOptions,
+  residueClassificationTask,
   type ResidueExample,
   residueRegression,
   type ResidueRegressionOptions,
+  residueRegressionTask,
 } from './tasks/residues/residueTasks.ts';
-export { openSequenceEmbedder } from './tasks/embedding/sequenceEmbedder.ts';
-export { sequenceEmbeddingTask, sequenceRetrievalTask } from './tasks/embedding/sequenceEmbeddingTask.ts';
-export { sequenceRetrieval, type SequenceRetrievalOptions } from './tasks/embedding/sequenceRetrieval.ts';
+export {
+  openSequenceEmbedder,
+  sequenceEmbeddingTask,
+  sequenceRetrieval,
+  type SequenceRetrievalOptions,
+  sequenceRetrievalTask,
+} from './tasks/embedding/sequenceEmbedding.ts';
 export { mutationScanTask, variantEffectTask } from './tasks/variants/variantFactories.ts';
 export { type MeasuredVariant, variantEffect, type VariantEffectOptions } from './tasks/variants/variantEffect.ts';
 export {

@@ -12,11 +12,11 @@ import {
   sequenceClassificationTask,
   sequenceLabellingTask,
   sequenceRegressionTask,
-} from './tasks/classification/sequenceFactories.ts';
-import { sequenceEmbeddingTask, sequenceRetrievalTask } from './tasks/embedding/sequenceEmbeddingTask.ts';
-import { maskedLanguageModellingTask } from './tasks/masked/maskedLanguageModellingTask.ts';
+} from './tasks/classification/sequenceTasks.ts';
+import { sequenceEmbeddingTask, sequenceRetrievalTask } from './tasks/embedding/sequenceEmbedding.ts';
+import { maskedLanguageModellingTask } from './tasks/masked/maskedLanguageModelling.ts';
 import type { ResidueClasses } from './tasks/residues/openResidueClassifier.ts';
-import { residueClassificationTask, residueRegressionTask } from './tasks/residues/residueFactories.ts';
+import { residueClassificationTask, residueRegressionTask } from './tasks/residues/residueTasks.ts';
 import { mutationScanTask, variantEffectTask } from './tasks/variants/variantFactories.ts';
 
 declare module '@onnx-lora/sdk' {

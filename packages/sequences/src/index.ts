@@ -12,24 +12,27 @@ export {
 export { ColumnContents, isMissing, numberOf } from './data/columnContents.ts';
 export { type OpenBytes, openBytes } from './data/openBytes.ts';
 export { openParquet, PARQUET, type ParquetFile, readAnyTable } from './data/parquet.ts';
-export { splitOf, targetsOf } from './data/targetCells.ts';
 export {
   foldOf,
   splitColumns,
+  splitOf,
   splitWarnings,
   type TargetColumns,
-  type TargetFinder,
   targetColumns,
+  type TargetFinder,
+  targetsOf,
 } from './data/targetColumns.ts';
 export type { SequenceDomain, Wanted } from './domain.ts';
 export { heldOutNote, requireShort, type SequenceData, type SequenceRecord, type StreamedRecord } from './record.ts';
-export { evaluateEnsemble, type EnsembleOptions, withEnsemble } from './ensemble/evaluateEnsemble.ts';
 export {
   type EnsembleCalibration,
   ensembleCalibration,
   type EnsembleEvaluation,
+  type EnsembleOptions,
+  evaluateEnsemble,
   type UncertainAnswers,
-} from './ensemble/measureEnsemble.ts';
+  withEnsemble,
+} from './ensemble/evaluateEnsemble.ts';
 export { bert, classifierNames, encoderModules, roberta } from './families/bert.ts';
 export { sequenceTasks } from './families/encoderFamily.ts';
 export { encoderFamilies } from './families/index.ts';
@@ -40,7 +43,7 @@ export { PLACES, withLogitPlaces } from './generation/decoder/logitPlaces.ts';
 export { rowsOfFeeds } from './tasks/embedding/lengthParts.ts';
 export { isPast, pastUpTo, takesPast } from './generation/decoder/past.ts';
 export { PlainDecoder } from './generation/decoder/plainDecoder.ts';
-export { tokenInputs } from './generation/decoder/tokenFeeds.ts';
+export { tokenInputs } from './generation/decoder/decoderFeeds.ts';
 export {
   adapterOf,
   adaptersOf,
@@ -65,8 +68,12 @@ export {
   type WrittenText,
 } from './generation/search/search.ts';
 export { curveSections, type ScoredClasses } from './report/curveSections.ts';
-export { type BaselineOptions, frozenEmbeddings, type FrozenRequest } from './report/frozenEmbeddings.ts';
-export { comparisonSection } from './report/frozenSections.ts';
+export {
+  type BaselineOptions,
+  comparisonSection,
+  frozenEmbeddings,
+  type FrozenRequest,
+} from './report/frozenSections.ts';
 export { openClassifier, openLabeller, openRegressor } from './tasks/classification/openClassifier.ts';
 export { answersOf, sequenceExamples, type WholeOptions } from './tasks/classification/sequenceExamples.ts';
 export {
@@ -92,11 +99,10 @@ export {
   type TokenPooling,
 } from './tasks/embedding/tokenStates.ts';
 export { openVectors, sequenceFeature, type VectorOptions, type Vectors } from './tasks/embedding/vectors.ts';
-export { maskedFactory } from './tasks/masked/maskedFactory.ts';
+export { type GuesserOptions, maskedFactory, openGuesser } from './tasks/masked/openGuesser.ts';
 export type { GuessScores } from './tasks/masked/maskedMetrics.ts';
 export { maskedModelling, type MaskedModellingOptions } from './tasks/masked/maskedModelling.ts';
 export type { MaskingOptions } from './tasks/masked/masking.ts';
-export { type GuesserOptions, openGuesser } from './tasks/masked/openGuesser.ts';
 export { openSequenceTask } from './tasks/openSequenceTask.ts';
 export type { RowRules } from './tasks/tokenRows.ts';
 export { type TokenOutput, tokenOutput } from './tasks/outputOfTokens.ts';
@@ -123,6 +129,7 @@ export {
   type SequenceRow,
 } from './tasks/records/sequencePredictor.ts';
 export {
+  answersByToken,
   bestOf,
   type ShownRecord,
   tokenClassMetrics,
@@ -131,7 +138,6 @@ export {
   tokenNumberMetrics,
   worstAndUsual,
 } from './tasks/tokens/tokenAnswers.ts';
-export { answersByToken } from './tasks/tokens/answersByToken.ts';
 export { classComparison } from './tasks/tokens/guessing.ts';
 export {
   type PartClasses,

@@ -11,8 +11,7 @@ import { bagOfWords } from './baselines/bagOfWords.ts';
 import { Bm25, plainWords } from './baselines/bm25.ts';
 import { readTextData } from './data/readTextData.ts';
 import { streamTexts, textEndings } from './data/streamTexts.ts';
-import { dataSettings } from './data/textColumns.ts';
-import type { TextDataOptions, TextSource } from './data/textRecord.ts';
+import { dataSettings, type TextDataOptions, type TextSource } from './data/textColumns.ts';
 
 /** Options of every task on texts. */
 export interface TextTaskOptions extends TextDataOptions, TokenOptions {}

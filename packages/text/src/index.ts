@@ -10,7 +10,7 @@ export {
 } from './data/taggedText.ts';
 export { readTextData } from './data/readTextData.ts';
 export { streamTexts } from './data/streamTexts.ts';
-export type { GivenText, TextColumns, TextDataOptions, TextSource } from './data/textRecord.ts';
+export type { GivenText, TextColumns, TextDataOptions, TextSource } from './data/textColumns.ts';
 export type { TextPredictorOptions, TextTaskOptions, WholeTextOptions } from './domain.ts';
 export { textFamilies } from './families/index.ts';
 export { mixtral, qwenMoe } from './families/experts.ts';
@@ -27,15 +27,15 @@ export {
   type TextRetrievalOptions,
   textRetrievalTask,
 } from './tasks/textEmbedding.ts';
-export type {
-  GivenQuestion,
-  QuestionColumns,
-  QuestionDataOptions,
-  QuestionRecord,
-  QuestionSource,
-  TextAnswer,
-} from './data/questionRecord.ts';
-export { readQuestions } from './data/readQuestions.ts';
+export {
+  type GivenQuestion,
+  type QuestionColumns,
+  type QuestionDataOptions,
+  type QuestionRecord,
+  type QuestionSource,
+  readQuestions,
+  type TextAnswer,
+} from './data/readQuestions.ts';
 export {
   type AnswerOptions,
   openQuestionAnswerer,
@@ -64,32 +64,40 @@ export {
   type TokenClassificationOptions,
   tokenClassificationTask,
 } from './tasks/tagging/tokenClassification.ts';
-export { textClassificationTask, textLabellingTask, textRegressionTask } from './tasks/textFactories.ts';
 export {
   openTextClassifier,
   openTextLabeller,
   openTextRegressor,
   textClassification,
   type TextClassificationOptions,
+  textClassificationTask,
   textLabelling,
   type TextLabellingOptions,
+  textLabellingTask,
   textRegression,
   type TextRegressionOptions,
+  textRegressionTask,
 } from './tasks/textTasks.ts';
-export { ChatTemplate, openChatTemplate } from './chat/chatTemplate.ts';
-export type { ChatMessage, Conversation, RenderedChat, RenderOptions } from './chat/chatTemplate.ts';
-export type { NamedTokens } from './chat/specialTokens.ts';
+export {
+  type ChatMessage,
+  ChatTemplate,
+  type Conversation,
+  type NamedTokens,
+  openChatTemplate,
+  type RenderedChat,
+  type RenderOptions,
+} from './chat/chatTemplate.ts';
 export type { Learned } from './chat/taughtTokens.ts';
-export type {
-  ConversationColumns,
-  ConversationData,
-  ConversationDataOptions,
-  ConversationRecord,
-  ConversationSource,
-  GivenConversation,
-  PromptedText,
-} from './data/conversationRecord.ts';
-export { readConversations } from './data/readConversations.ts';
+export {
+  type ConversationColumns,
+  type ConversationData,
+  type ConversationDataOptions,
+  type ConversationRecord,
+  type ConversationSource,
+  type GivenConversation,
+  type PromptedText,
+  readConversations,
+} from './data/readConversations.ts';
 export type { Prompt, Prompts, RowPrompt } from './generation/checkedPrompts.ts';
 export { ChatConversation, openConversation } from './generation/conversation.ts';
 export { type GenerateOptions, generateSettings, type RowOptions } from './generation/generateOptions.ts';
@@ -100,16 +108,16 @@ export { type AnswererOptions, openAnswerer } from './tasks/chat/answerPredictor
 export { chat, type ChatOptions } from './tasks/chat/chat.ts';
 export type { ChatScores } from './tasks/chat/chatMetrics.ts';
 export type { TaughtExample, TaughtRow } from './tasks/chat/taughtRows.ts';
-export type {
-  GivenPreference,
-  PreferenceColumns,
-  PreferenceData,
-  PreferenceDataOptions,
-  PreferenceRecord,
-  PreferenceSource,
-  Said,
-} from './data/preferenceRecord.ts';
-export { readPreferences } from './data/readPreferences.ts';
+export {
+  type GivenPreference,
+  type PreferenceColumns,
+  type PreferenceData,
+  type PreferenceDataOptions,
+  type PreferenceRecord,
+  type PreferenceSource,
+  readPreferences,
+  type Said,
+} from './data/readPreferences.ts';
 export type { PreferenceLoss, PreferenceLossOptions } from './tasks/preferences/preferenceLoss.ts';
 export type { PreferenceScores } from './tasks/preferences/preferenceMetrics.ts';
 export type { PreferenceExample } from './tasks/preferences/preferenceRows.ts';

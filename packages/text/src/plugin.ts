@@ -14,7 +14,7 @@ import { questionAnsweringTask } from './tasks/questions/questionAnswering.ts';
 import { textRerankingTask } from './tasks/reranking/textReranking.ts';
 import { tokenClassificationTask } from './tasks/tagging/tokenClassification.ts';
 import { textEmbeddingTask, textRetrievalTask } from './tasks/textEmbedding.ts';
-import { textClassificationTask, textLabellingTask, textRegressionTask } from './tasks/textFactories.ts';
+import { textClassificationTask, textLabellingTask, textRegressionTask } from './tasks/textTasks.ts';
 import { chatTask } from './tasks/chat/chat.ts';
 import { preferencesTask } from './tasks/preferences/preferences.ts';
 

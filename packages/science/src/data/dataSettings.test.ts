@@ -2,7 +2,7 @@
 
 import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { expect, test } from 'vitest';
-import { dataSettings } from './dataSettings.ts';
+import { dataSettings } from './table/columnRoles.ts';
 import type { SequenceDataOptions } from './sequenceRecord.ts';
 
 const table = settingsOf<SequenceDataOptions>(dataSettings);

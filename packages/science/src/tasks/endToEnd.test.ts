@@ -10,12 +10,14 @@ import type { Answer, Predictor, Task } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/data';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../families/index.ts';
-import { sequenceClassification, sequenceLabelling, sequenceRegression } from './classification/sequenceTasks.ts';
 import {
+  sequenceClassification,
   sequenceClassificationTask,
+  sequenceLabelling,
   sequenceLabellingTask,
+  sequenceRegression,
   sequenceRegressionTask,
-} from './classification/sequenceFactories.ts';
+} from './classification/sequenceTasks.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-sequences-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

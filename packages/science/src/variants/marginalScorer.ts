@@ -1,10 +1,150 @@
-/** @file Scores substitutions by the log-odds of residues at their positions. */
+/** @file Masked and wild-type marginals: log-odds of residues at the positions of substitutions. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { Substitution } from '../data/sequenceRecord.ts';
-import type { TokenScores } from './tokenScores.ts';
+import { type Question, sharedWindow, type Span, type TokenScores, windowAround } from './tokenScores.ts';
 import { nameOfVariant, substitutionsOf, type Variant, type VariantScorer } from './effectScorer.ts';
-import { type Masking, WildType } from './wildType.ts';
+
+/**
+ * The ids of a sequence's letters.
+ *
+ * @param what what the sequence is called in errors
+ * @throws OnnxLoraError `DATA_INVALID` for the first letter that the vocabulary does not have
+ */
+export function letterIds(tokenizer: SequenceTokenizer, sequence: string, what: string): readonly number[] {
+  const { ids } = tokenizer.tokens(sequence);
+  if (ids.length === 0) throw new OnnxLoraError('DATA_INVALID', `There are no residues in ${what}. Leave it out.`);
+  if (ids.length === sequence.length && !ids.includes(tokenizer.unknownId ?? NaN)) return ids;
+  const at = [...sequence].findIndex((letter) => !isKnown(tokenizer, letter));
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `The model has no token for "${sequence[at] ?? ''}" at position ${at + 1} of ${what}. Write residues in capital letters; X stands for one that is not known.`,
+  );
+}
+
+/**
+ * The id of the residue that a substitution puts in.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` where the vocabulary does not have it, naming the substitution
+ */
+function substituteId(tokenizer: SequenceTokenizer, { from, position, to }: Substitution): number {
+  if (isKnown(tokenizer, to)) return tokenizer.tokens(to).ids[0]!;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `The model has no token for "${to}", which ${from}${position}${to} puts in. Write residues in capital letters, one for each position.`,
+  );
+}
+
+function isKnown(tokenizer: SequenceTokenizer, letter: string): boolean {
+  const { ids } = tokenizer.tokens(letter);
+  return letter.length === 1 && ids.length === 1 && ids[0] !== tokenizer.unknownId;
+}
+
+/** What is hidden from the model: each position by itself, all that a variant substitutes at once, or nothing. */
+export type Masking = 'each' | 'together' | 'none';
+
+/** What the model sees when it is asked for a position. */
+interface Context {
+  readonly span: Span;
+  readonly masked: readonly number[];
+}
+
+/** A context, and the positions that are asked for in it. */
+interface Asked extends Context {
+  readonly positions: Set<number>;
+}
+
+/** Answers that are kept for variants to come: 40 MB. */
+const MOST_KNOWN = 100_000;
+
+/** A wild type of which many variants are scored. */
+export class WildType {
+  readonly sequence: string;
+  readonly #scores: TokenScores;
+  readonly #masking: Masking;
+  readonly #ids: readonly number[];
+  /** Ids of residues that variants put in. */
+  readonly #substitutes = new Map<string, number>();
+  /** Log-probabilities of all tokens, by context and position. */
+  readonly #known = new Map<string, Float64Array>();
+
+  /** @throws OnnxLoraError `DATA_INVALID` for a letter that the model does not know */
+  constructor(sequence: string, masking: Masking, scores: TokenScores) {
+    this.sequence = sequence;
+    this.#masking = masking;
+    this.#scores = scores;
+    this.#ids = letterIds(scores.tokenizer, sequence, 'the wild type');
+  }
+
+  /**
+   * Asks the model what it takes to score variants that substitute so; what it was asked before is not asked again.
+   *
+   * @throws OnnxLoraError `DATA_INVALID` where positions that are to be masked together do not fit into one window, or a
+   *   residue is not known to the model
+   */
+  async ask(
+    variants: Iterable<readonly Substitution[]>,
+    onAnswer?: (done: number, total: number) => void,
+  ): Promise<void> {
+    if (this.#known.size > MOST_KNOWN) this.#known.clear();
+    const wanted = new Map<string, Asked>();
+    for (const substitutions of variants) {
+      for (const each of substitutions) {
+        if (!this.#substitutes.has(each.to)) this.#substitutes.set(each.to, substituteId(this.#scores.tokenizer, each));
+        const context = this.#contextOf(each, substitutions);
+        const key = keyOf(context);
+        const position = each.position - 1;
+        if (this.#known.has(`${key}@${position}`)) continue;
+        if (!wanted.has(key)) wanted.set(key, { ...context, positions: new Set() });
+        wanted.get(key)!.positions.add(position);
+      }
+    }
+    const entries = [...wanted];
+    let done = 0;
+    for await (const answers of this.#scores.answers(this.#questions(entries.map(([, context]) => context)))) {
+      const [key, { positions }] = entries[done++]!;
+      for (const [i, position] of [...positions].entries()) this.#known.set(`${key}@${position}`, answers[i]!);
+      onAnswer?.(done, entries.length);
+    }
+  }
+
+  /** Σ log p(mutant) − log p(wild type) over the substituted positions, after {@link WildType.ask}; 0 for the wild type. */
+  logOdds(substitutions: readonly Substitution[]): number {
+    let sum = 0;
+    for (const each of substitutions) {
+      const position = each.position - 1;
+      const logs = this.#known.get(`${keyOf(this.#contextOf(each, substitutions))}@${position}`)!;
+      sum += logs[this.#substitutes.get(each.to)!]! - logs[this.#ids[position]!]!;
+    }
+    return sum;
+  }
+
+  *#questions(contexts: readonly Asked[]): Generator<Question> {
+    for (const { span, masked, positions } of contexts)
+      yield this.#scores.question(this.#ids, { span, masked, asked: [...positions] });
+  }
+
+  #contextOf({ position }: Substitution, all: readonly Substitution[]): Context {
+    const { length } = this.sequence;
+    const size = this.#scores.windowSize;
+    if (this.#masking === 'none') return { span: sharedWindow(position - 1, length, size), masked: [] };
+    if (this.#masking === 'each') return { span: windowAround(position - 1, length, size), masked: [position - 1] };
+    const masked = [...new Set(all.map((each) => each.position - 1))].sort((a, b) => a - b);
+    const [first, last] = [masked[0]!, masked.at(-1)!];
+    if (last - first >= size) {
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `The positions ${first + 1} and ${last + 1} lie ${last - first} residues apart, and the model sees ${size} at once: they cannot be masked together. Score the variant with multiple: 'additive', which looks at each position by itself.`,
+      );
+    }
+    return { span: windowAround(Math.ceil((first + last) / 2), length, size), masked };
+  }
+}
+
+function keyOf({ span: [from], masked }: Context): string {
+  return `${from}:${masked.join()}`;
+}
 
 /** Masked marginals and wild-type marginals. */
 export function marginalScorer(scores: TokenScores, masking: Masking): VariantScorer {

@@ -2,7 +2,7 @@
 
 import { nameOfVariant, type ScoreOptions, sequenceOf, type VariantScorer } from './effectScorer.ts';
 import { type Question, type TokenScores, windowAround } from './tokenScores.ts';
-import { letterIds } from './wildType.ts';
+import { letterIds } from './marginalScorer.ts';
 
 /** A sequence, and what it is called in errors. */
 interface Named {

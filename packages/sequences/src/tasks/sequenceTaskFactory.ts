@@ -18,7 +18,7 @@ import type { DivideOptions } from '@onnx-lora/sdk/data';
 import type { SequenceDomain } from '../domain.ts';
 import type { SequenceRecord } from '../record.ts';
 import { withEnsemble } from '../ensemble/evaluateEnsemble.ts';
-import type { BaselineOptions } from '../report/frozenEmbeddings.ts';
+import type { BaselineOptions } from '../report/frozenSections.ts';
 import { type EnsembleSources, ensembleSettings } from './records/answeringAdapters.ts';
 import { sequenceOptionsOf, type SequencePredictorOptions } from './records/headPredictor.ts';
 import type { SequenceHeadOptions } from './sequenceHead.ts';

@@ -1,10 +1,28 @@
-/** @file A conversation as the text that a model was taught to go on with: by the chat template beside it. */
+/** @file Renders conversations with a model's chat template. */
 
 import { join } from 'node:path';
-import { OnnxLoraError } from '@onnx-lora/sdk';
 import { isObject, type JsonObject, readText, readTokenizerFile } from '@onnx-lora/sdk/data';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import { compileJinja, RaisedByTemplate } from './boundedJinja.ts';
-import { type NamedTokens, readNamedTokens } from './specialTokens.ts';
+
+/** Tokens by what they are for: `{ bos_token: '<s>', eos_token: '</s>' }`. */
+export type NamedTokens = Readonly<Record<string, string>>;
+
+/**
+ * What `tokenizer_config.json` and `special_tokens_map.json` of a folder name.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for files that cannot be read
+ */
+export async function readNamedTokens(folder: string): Promise<NamedTokens> {
+  const named: Record<string, string> = {};
+  for (const file of ['special_tokens_map.json', 'tokenizer_config.json']) {
+    for (const [name, token] of Object.entries((await readTokenizerFile(folder, file)) ?? {})) {
+      const text = isObject(token) ? token['content'] : token;
+      if (name.endsWith('_token') && typeof text === 'string') named[name] = text;
+    }
+  }
+  return named;
+}
 
 /** What somebody says: `role` and `content`, and whatever else a template may read, such as `tool_calls`. */
 export interface ChatMessage extends JsonObject {

@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it, test } from 'vitest';
 import { dataFolder } from '../../../sequences/src/fixtures/dataFolder.ts';
-import type { ConversationRecord } from './conversationRecord.ts';
-import { readConversations } from './readConversations.ts';
+import { type ConversationRecord, readConversations } from './readConversations.ts';
 import { readPreferences } from './readPreferences.ts';
 import { streamPrompts } from './streamPrompts.ts';
 

@@ -4,7 +4,6 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   cellList,
   cellSplit,
-  ColumnFinder,
   type ColumnRoles,
   columnSettings,
   type DivideOptions,
@@ -18,7 +17,7 @@ import {
 } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import type { ChoiceQuestion } from '../metrics/chooseAnswers.ts';
-import { readSaid, tableReader } from './tableReader.ts';
+import { columnsOf, readSaid, saidIn, tableReader } from './tableReader.ts';
 
 /** A question of the data. */
 export interface ChoiceRecord extends ChoiceQuestion {
@@ -116,20 +115,17 @@ export async function readChoiceFile(
   unused?: UnusedColumns,
 ): Promise<ChoiceRecord[]> {
   const table = await readSaid(file);
-  const finder = new ColumnFinder(table, choiceColumns, names);
-  const found = Object.fromEntries(Object.keys(choiceColumns).map((role) => [role, finder.one(role as 'prompt')]));
+  const { columns, finder } = columnsOf(table, choiceColumns, names);
   const one = { isData: () => false, header: 'question,choices,answer' };
-  const { prompt, choices, answer, split } = found as ChoiceColumns;
+  const { prompt, choices, answer, split } = columns;
   if (prompt === undefined) throw finder.missing('prompt', { what: 'the question', ...one });
   if (choices === undefined) throw finder.missing('choices', { what: 'the answers to choose from', ...one });
   if (isTaught && answer === undefined) throw finder.missing('answer', { what: 'the right answer', ...one });
   unused?.add(finder.rest);
   return table.rows.map((row) => {
-    const asked = row.cells.get(prompt);
-    const isList = typeof asked === 'string' && asked.trimStart().startsWith('[{');
     const listed = row.cells.get(choices);
     const given = {
-      prompt: isList ? cellList(row, prompt) : asked,
+      prompt: saidIn(row, prompt),
       choices: isObject(listed) ? listed : cellList(row, choices),
       answer: answer === undefined ? undefined : row.cells.get(answer),
       split: split === undefined ? undefined : cellSplit(row, split),

@@ -1,45 +1,88 @@
-/** @file Reads questions about texts: SQuAD's JSON, and tables with a question, a text and an answer on each row. */
+/** @file Questions about texts: types, and a reader of SQuAD's JSON and of tables. */
 
 import { stat } from 'node:fs/promises';
-import { extname, join } from 'node:path';
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { extname } from 'node:path';
 import {
   cellNumber,
   cellSplit,
   cellText,
-  ColumnFinder,
   type ColumnRoles,
   columnSettings,
-  type DataReader,
+  type DivideOptions,
   evalSplitSetting,
-  givenRecords,
+  type FolderEntries,
   isObject,
   manifestEndings,
   readData,
-  readFolder,
-  readSplits,
   readText,
-  recordsBySplit,
-  requireRecords,
   type Row,
-  sharedBetweenSplits,
-  sharedWarning,
+  type Split,
   splitInName,
-  splitRecords,
   type Table,
   type UnusedColumns,
 } from '@onnx-lora/sdk/data';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
-import { readAnyTable, type SequenceData, type StreamedRecord } from '@onnx-lora/sequences';
-import type {
-  GivenQuestion,
-  QuestionColumns,
-  QuestionDataOptions,
-  QuestionRecord,
-  QuestionSource,
-  TextAnswer,
-} from './questionRecord.ts';
+import { readAnyTable, type SequenceData, type SequenceRecord, type StreamedRecord } from '@onnx-lora/sequences';
 import { streamTexts } from './streamTexts.ts';
+import { columnsOf, readFileOrSplits, sequenceReader } from './tableReader.ts';
+
+/** An answer that stands in a text. */
+export interface TextAnswer {
+  /** Its words. */
+  readonly text: string;
+  /** Where it begins in the text, counted as strings are indexed. */
+  readonly start: number;
+}
+
+/** A question (`sequence`), and the text (`second`) that is asked. */
+export interface QuestionRecord extends SequenceRecord {
+  readonly second: string;
+  /** What is right; an empty list where the text does not say; absent where it is not known. */
+  readonly answers?: readonly TextAnswer[];
+}
+
+/** A question as a user writes it. */
+export interface GivenQuestion extends Pick<SequenceRecord, 'group' | 'split'> {
+  /** What is asked. */
+  readonly question: string;
+  /** The text that is asked. */
+  readonly context: string;
+  /** What is right, of which training takes the first; an empty list where the text does not say. */
+  readonly answers?: readonly TextAnswer[];
+  /** What it is called; its number by default. */
+  readonly id?: string;
+  /** Where it is, for messages. */
+  readonly where?: string;
+}
+
+/** A path, questions of the user's own, or data that was read before. */
+export type QuestionSource =
+  string | readonly GivenQuestion[] | AsyncIterable<GivenQuestion> | SequenceData<QuestionRecord>;
+
+/** Which columns of a table hold what; usual names are found by themselves. */
+export interface QuestionColumns {
+  /** What is asked. */
+  readonly question?: string | undefined;
+  /** The text that is asked. */
+  readonly context?: string | undefined;
+  /** The words of the answer; empty where the text does not say. */
+  readonly answer?: string | undefined;
+  /** Where the answer begins in the text, in letters from 0. Without it the answer's first place in the text is taken. */
+  readonly start?: string | undefined;
+  /** What the question is called. */
+  readonly id?: string | undefined;
+  /** `train`, `validation` or `test`. */
+  readonly split?: string | undefined;
+  /** What is never divided between splits; by default the text that is asked. */
+  readonly group?: string | undefined;
+}
+
+/** How questions are read and divided. */
+export interface QuestionDataOptions extends DivideOptions<QuestionRecord> {
+  /** Columns of a table whose names do not say what they hold. */
+  readonly columns?: QuestionColumns | undefined;
+}
 
 const columns: ColumnRoles<keyof QuestionColumns> = {
   question: { description: 'Column with the question.', usual: ['question', 'query'] },
@@ -80,56 +123,26 @@ export function readQuestions(
   source: QuestionSource,
   options: QuestionDataOptions = {},
 ): Promise<SequenceData<QuestionRecord>> {
-  return readData<QuestionRecord, SequenceData<QuestionRecord>, QuestionSource, QuestionDataOptions>(
-    reader,
-    source,
-    options,
-  );
+  return readData(reader, source, options);
 }
 
-const plain = ({ sequence, second }: QuestionRecord): string => `${sequence}\n${second}`.toLowerCase();
-
-const reader: DataReader<QuestionRecord, SequenceData<QuestionRecord>, QuestionSource, QuestionDataOptions> = {
+const reader = sequenceReader<QuestionRecord, GivenQuestion, QuestionDataOptions>({
   noun: 'questions',
   remedy: 'add questions about other texts',
-  read: async (source, options) => {
-    if (typeof source === 'object' && 'train' in source) return source;
-    const records =
-      typeof source === 'string' ? await readPath(source, options) : await givenRecords(source, checkedQuestion);
-    requireRecords(records, source, 'questions');
-    return { ...recordsBySplit(records), warnings: [] };
-  },
-  holdOut: ({ train }, fraction, { seed = 0 }) => {
-    const whole = 'questions about one text stay together';
-    const split = splitRecords(train, fraction, seed, (record) => {
-      return { key: plain(record), group: record.group ?? record.second };
-    });
-    return { ...split, whole, facts: { splitBy: whole } };
-  },
-  besides: (file) => ({ splitBy: `given as "${file}"` }),
-  shared: async (parts) =>
-    sharedWarning(sharedBetweenSplits(parts, plain), 'questions are', ([[first], [second]]) => `"${first!.where}" and "${second!.where}"`), // prettier-ignore
-};
+  path: (source, options) =>
+    readFileOrSplits(source, splitsIn, (file) => readQuestionFile(file, options), 'train.json and dev.json'),
+  checked: checkedQuestion,
+  plain: ({ sequence, second }) => `${sequence}\n${second}`.toLowerCase(),
+  groupOf: ({ group, second }) => group ?? second,
+  whole: 'questions about one text stay together',
+});
 
-async function readPath(source: string, options: QuestionDataOptions): Promise<readonly QuestionRecord[]> {
-  // What is no folder is opened as a file, which says what is wrong.
-  const isFolder = await stat(source).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-  if (!isFolder) return readQuestionFile(source, options);
-  const { files } = await readFolder(source);
-  const splits = files.flatMap((name) => {
+function splitsIn({ files }: FolderEntries): (readonly [name: string, split: Split])[] {
+  return files.flatMap((name) => {
     // SQuAD's files are called train-v2.0.json and dev-v2.0.json.
     const split = splitInName(name.replace(/-v\d+\.\d+(?=\.json$)/, ''));
     return manifestEndings.includes(extname(name).toLowerCase()) && split ? [[name, split] as const] : [];
   });
-  const read = await readSplits(splits, (name) => readQuestionFile(join(source, name), options));
-  if (read) return read;
-  throw new OnnxLoraError(
-    'DATA_INVALID',
-    `"${source}" has no file for a split, such as train.json and dev.json. Name the files so, or give one file.`,
-  );
 }
 
 /** The questions of a file; with `hasAnswers` false their answers are not looked at. */
@@ -203,9 +216,7 @@ function tableRecords(
   hasAnswers: boolean,
   unused?: UnusedColumns,
 ): QuestionRecord[] {
-  const finder = new ColumnFinder(table, columns, names);
-  const roles = Object.keys(columns) as (keyof QuestionColumns)[];
-  const found = Object.fromEntries(roles.map((role) => [role, finder.one(role)])) as QuestionColumns;
+  const { columns: found, finder } = columnsOf(table, columns, names);
   const shown = { isData: () => false, header: 'question,context,answer,start' };
   if (found.question === undefined) throw finder.missing('question', { what: 'the question', ...shown });
   if (found.context === undefined) throw finder.missing('context', { what: 'the text that is asked', ...shown });

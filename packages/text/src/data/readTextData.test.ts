@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../sequences/src/fixtures/dataFolder.ts';
 import { readTextData } from './readTextData.ts';
 import { streamTexts } from './streamTexts.ts';
-import type { TextDataOptions } from './textRecord.ts';
+import type { TextDataOptions } from './textColumns.ts';
 
 type Content = Readonly<Record<string, string | Uint8Array>>;
 

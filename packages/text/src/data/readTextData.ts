@@ -1,6 +1,5 @@
 /** @file Reads texts with what is known of them, from any layout, and divides them into splits. */
 
-import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -18,8 +17,6 @@ import {
   readText,
   recordsBySplit,
   requireRecords,
-  sharedBetweenSplits,
-  sharedWarning,
   splitManifests,
   splitRecords,
   type Table,
@@ -34,9 +31,16 @@ import {
   splitWarnings,
   type Wanted,
 } from '@onnx-lora/sequences';
-import { findColumns, recordOf, textTasksOf } from './textColumns.ts';
+import {
+  findColumns,
+  type GivenText,
+  recordOf,
+  type TextDataOptions,
+  type TextSource,
+  textTasksOf,
+} from './textColumns.ts';
 import { formatOf, recordOfLine } from './streamTexts.ts';
-import type { GivenText, TextDataOptions, TextSource } from './textRecord.ts';
+import { besides, isFolder, sharedWarnings } from './tableReader.ts';
 
 /** What a reader knows besides: what every record must have. */
 type Options = TextDataOptions & {
@@ -84,9 +88,8 @@ const texts: DataReader<SequenceRecord, SequenceData, TextSource, Options> = {
     const whole = hasGroups ? 'groups stay whole' : 'equal texts stay together';
     return { ...split, whole, facts: { splitBy: whole } };
   },
-  besides: (file) => ({ splitBy: `given as "${file}"` }),
-  shared: async (parts) =>
-    sharedWarning(sharedBetweenSplits(parts, plain), 'texts are', ([[first], [second]]) => `"${first!.where}" and "${second!.where}"`), // prettier-ignore
+  besides,
+  shared: (parts) => Promise.resolve(sharedWarnings(parts, plain, 'texts')),
 };
 
 /** A text by which it is known again. */
@@ -117,12 +120,7 @@ async function readSource(source: TextSource, options: Options): Promise<Sequenc
 }
 
 async function readPath(source: string, options: Options): Promise<TextPart> {
-  // What is no folder is opened as a file, which says what is wrong.
-  const isFolder = await stat(source).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-  if (!isFolder) return readTextFile(source, options);
+  if (!(await isFolder(source))) return readTextFile(source, options);
   const parts: TextPart[] = [];
   const manifest = async (file: string): Promise<readonly SequenceRecord[]> => {
     const part = await readTextFile(file, options);

@@ -2,10 +2,15 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Line } from '@onnx-lora/sdk/data';
-import { checkedConversation, type ConversationColumns, type ConversationRecord } from './conversationRecord.ts';
-import { conversationCells, findConversationColumns } from './readConversations.ts';
+import {
+  checkedConversation,
+  conversationCells,
+  type ConversationColumns,
+  type ConversationRecord,
+  conversationColumns,
+} from './readConversations.ts';
 import { type BegunTable, eachRow, openTexts } from './streamTexts.ts';
-import { saidRow } from './tableReader.ts';
+import { columnsOf, saidRow } from './tableReader.ts';
 
 /** What is to be answered. */
 export interface StreamedPrompt {
@@ -51,7 +56,7 @@ async function* promptsOfLines(name: string, lines: AsyncIterable<Line>, asks: b
 
 async function* promptsOf(table: BegunTable, names: ConversationColumns | undefined): AsyncGenerator<Named> {
   try {
-    const { columns } = findConversationColumns(table, names);
+    const { columns } = columnsOf(table, conversationColumns, names);
     yield* eachRow(table, (row, number) => {
       const id = row.cells.get('id');
       const isNamed = typeof id === 'string' || typeof id === 'number';

@@ -13,8 +13,7 @@ import {
   textOfHead,
 } from '@onnx-lora/sdk/data';
 import { openBytes, openParquet, PARQUET, type SequenceRecord, type StreamedRecord } from '@onnx-lora/sequences';
-import { findColumns, recordOf } from './textColumns.ts';
-import type { TextDataOptions } from './textRecord.ts';
+import { findColumns, recordOf, type TextDataOptions } from './textColumns.ts';
 
 const endingsOf: Readonly<Record<TableFormat | 'lines', readonly string[]>> = {
   csv: ['.csv'],

@@ -5,8 +5,13 @@ import { extname, join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { listed } from '@onnx-lora/sdk/tasks';
 import {
+  cellList,
+  ColumnFinder,
+  type ColumnRoles,
   type DataReader,
   type DivideOptions,
+  type FolderEntries,
+  type NamedColumns,
   type ReadData,
   givenRecords,
   manifestEndings,
@@ -23,7 +28,7 @@ import {
   splitRecords,
   type Table,
 } from '@onnx-lora/sdk/data';
-import { PARQUET, readAnyTable } from '@onnx-lora/sequences';
+import { PARQUET, readAnyTable, type SequenceData, type SequenceRecord } from '@onnx-lora/sequences';
 
 /** Endings of tables of what is said. */
 const endings: readonly string[] = [...manifestEndings, PARQUET];
@@ -50,6 +55,23 @@ function withoutEmpty(value: unknown): unknown {
   if (!isObject(value)) return value;
   const given = Object.entries(value).filter(([, each]) => each !== null && each !== undefined);
   return Object.fromEntries(given.map(([name, each]) => [name, withoutEmpty(each)]));
+}
+
+/** Finds the column of each role; the finder has the columns that are left. */
+export function columnsOf<Role extends string>(
+  table: Table,
+  roles: ColumnRoles<Role>,
+  names: NamedColumns<Role> | undefined,
+): { readonly columns: { readonly [R in Role]?: string }; readonly finder: ColumnFinder<Role> } {
+  const finder = new ColumnFinder(table, roles, names);
+  const columns = Object.fromEntries((Object.keys(roles) as Role[]).map((role) => [role, finder.one(role)]));
+  return { columns: columns as { readonly [R in Role]?: string }, finder };
+}
+
+/** A cell with a text as it is, blanks included, or with a list of messages, which may be JSON in a text. */
+export function saidIn(row: Row, column: string | undefined): unknown {
+  const cell = column === undefined ? undefined : row.cells.get(column);
+  return typeof cell === 'string' && cell.trimStart().startsWith('[{') ? cellList(row, column!) : cell;
 }
 
 /** A record, and where it stands. */
@@ -117,6 +139,96 @@ export function tableReader<
       return Promise.resolve(sharedWarning(found, `${noun} are`, ([[a], [b]]) => `${a!.where} and ${b!.where}`));
     },
   };
+}
+
+/** A kind of {@link sequenceReader}. */
+interface SequenceKind<R extends SequenceRecord, Given, Options> {
+  /** The plural of a record: `questions`. */
+  readonly noun: string;
+  /** The remedy where nothing can be held out. */
+  readonly remedy: string;
+  /** Reads the records of a path. */
+  readonly path: (source: string, options: Options) => Promise<readonly R[]>;
+  /** Checks the `number`-th of the caller's own records. */
+  readonly checked: (given: Partial<Given>, number: number) => R;
+  /** The same text for equal records. */
+  readonly plain: (record: R) => string;
+  /** The group that a record is held out with. */
+  readonly groupOf: (record: R) => string | undefined;
+  /** The rule of the split in words. */
+  readonly whole: string;
+}
+
+/** Reads sequence records: of a path, the caller's own, or data that was read before. */
+export function sequenceReader<R extends SequenceRecord, Given, Options extends DivideOptions<R>>({
+  noun,
+  remedy,
+  path,
+  checked,
+  plain,
+  groupOf,
+  whole,
+}: SequenceKind<R, Given, Options>): DataReader<
+  R,
+  SequenceData<R>,
+  string | readonly Given[] | AsyncIterable<Given> | SequenceData<R>,
+  Options
+> {
+  return {
+    noun,
+    remedy,
+    read: async (source, options) => {
+      if (typeof source === 'object' && 'train' in source) return source;
+      const records = typeof source === 'string' ? await path(source, options) : await givenRecords(source, checked);
+      requireRecords(records, source, noun);
+      return { ...recordsBySplit(records), warnings: [] };
+    },
+    holdOut: ({ train }, fraction, { seed = 0 }) => {
+      const split = splitRecords(train, fraction, seed, (each) => ({ key: plain(each), group: groupOf(each) }));
+      return { ...split, whole, facts: { splitBy: whole } };
+    },
+    besides,
+    shared: (parts) => Promise.resolve(sharedWarnings(parts, plain, noun)),
+  };
+}
+
+/** Describes a held-out part that another path gave. */
+export const besides = (file: string): { readonly splitBy: string } => ({ splitBy: `given as "${file}"` });
+
+/** Warns of records that are in several parts. */
+export function sharedWarnings<R extends SequenceRecord>(
+  parts: readonly (readonly R[])[],
+  plain: (record: R) => string,
+  noun: string,
+): string[] {
+  const found = sharedBetweenSplits(parts, plain);
+  return sharedWarning(found, `${noun} are`, ([[first], [second]]) => `"${first!.where}" and "${second!.where}"`);
+}
+
+/** Whether a path is a folder; another path is opened as a file, which then says what is wrong. */
+export async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+}
+
+/**
+ * Reads a file, or a folder with a file for each split.
+ *
+ * @param example of the names of such files, for the error
+ * @throws OnnxLoraError `DATA_INVALID` for a folder without such files
+ */
+export async function readFileOrSplits<Item extends { readonly split?: Split }>(
+  path: string,
+  splitsIn: (entries: FolderEntries) => ReturnType<typeof splitManifests>,
+  read: (file: string) => Promise<readonly Item[]>,
+  example: string,
+): Promise<readonly Item[]> {
+  if (!(await isFolder(path))) return read(path);
+  const found = await readSplits(splitsIn(await readFolder(path)), (name) => read(join(path, name)));
+  if (found) return found;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `"${path}" has no file for a split, such as ${example}. Name the files so, or give one file.`,
+  );
 }
 
 /**

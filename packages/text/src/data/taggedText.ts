@@ -1,30 +1,20 @@
 /** @file Texts whose words have classes: parts of speech, names, terms. Tables with lists, and CoNLL's columns. */
 
-import { extname, join } from 'node:path';
-import { stat } from 'node:fs/promises';
+import { extname } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   cellList,
   cellRefused,
   cellText,
-  ColumnFinder,
   type ColumnRoles,
   columnSettings,
-  type DataReader,
   type DivideOptions,
   evalSplitSetting,
-  givenRecords,
+  type FolderEntries,
   placedLines,
   readData,
-  readFolder,
-  readSplits,
-  recordsBySplit,
-  requireRecords,
   type Row,
-  sharedBetweenSplits,
-  sharedWarning,
   splitManifests,
-  splitRecords,
 } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import {
@@ -36,6 +26,7 @@ import {
   type SequenceRecord,
   splitOf,
 } from '@onnx-lora/sequences';
+import { columnsOf, readFileOrSplits, sequenceReader } from './tableReader.ts';
 
 /** A text in words; `sequence` has them with a blank between each two. */
 export interface TaggedText extends SequenceRecord {
@@ -141,54 +132,32 @@ export function wordsOf(text: string): TaggedText['words'] {
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file, row, column and remedy
  */
 export function readTaggedTexts(source: TaggedSource, options: TaggedOptions = {}): Promise<SequenceData<TaggedText>> {
-  return readData<TaggedText, SequenceData<TaggedText>, TaggedSource, TaggedOptions>(reader, source, options);
+  return readData(reader, source, options);
 }
 
-const plain = ({ sequence }: TaggedText): string => sequence.toLowerCase();
-
-const reader: DataReader<TaggedText, SequenceData<TaggedText>, TaggedSource, TaggedOptions> = {
+const reader = sequenceReader<TaggedText, GivenTaggedText, TaggedOptions>({
   noun: 'texts',
   remedy: 'choose what is not divided (columns.group)',
-  read: async (source, options) => {
-    if (typeof source === 'object' && 'train' in source) return source;
-    const records = typeof source === 'string' ? await readPath(source, options) : await givenRecords(source, checked);
-    requireRecords(records, source, 'texts');
-    return { ...recordsBySplit(records), warnings: [] };
-  },
-  holdOut: ({ train }, fraction, { seed = 0 }) => {
-    const whole = 'equal texts stay together';
-    const split = splitRecords(train, fraction, seed, (record) => ({ key: plain(record), group: record.group }));
-    return { ...split, whole, facts: { splitBy: whole } };
-  },
-  besides: (file) => ({ splitBy: `given as "${file}"` }),
-  shared: async (parts) =>
-    sharedWarning(sharedBetweenSplits(parts, plain), 'texts are', ([[first], [second]]) => `"${first!.where}" and "${second!.where}"`), // prettier-ignore
-};
+  path: (source, options) =>
+    readFileOrSplits(source, splitsIn, (file) => readFile(file, options), 'train.jsonl or train.conll'),
+  checked,
+  plain: ({ sequence }) => sequence.toLowerCase(),
+  groupOf: ({ group }) => group,
+  whole: 'equal texts stay together',
+});
 
 const conllEndings: readonly string[] = ['.conll', '.conllu', '.bio', '.iob', '.iob2'];
 const tables: readonly string[] = [PARQUET, '.jsonl', '.ndjson', '.json', '.csv', '.tsv'];
 
-async function readPath(source: string, options: TaggedOptions): Promise<readonly TaggedText[]> {
-  // What is no folder is opened as a file, which says what is wrong.
-  const isFolder = await stat(source).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-  if (!isFolder) return readFile(source, options);
-  const splits = splitManifests(await readFolder(source), [...conllEndings, ...tables]);
-  const read = await readSplits(splits, (name) => readFile(join(source, name), options));
-  if (read) return read;
-  throw new OnnxLoraError(
-    'DATA_INVALID',
-    `"${source}" has no file for a split, such as train.jsonl or train.conll. Name the files so, or give one file.`,
-  );
+function splitsIn(entries: FolderEntries): ReturnType<typeof splitManifests> {
+  return splitManifests(entries, [...conllEndings, ...tables]);
 }
 
 async function readFile(file: string, { columns: names, unused }: TaggedOptions): Promise<readonly TaggedText[]> {
   if (conllEndings.includes(extname(file).toLowerCase())) return readConll(file);
   const table = await readAnyTable(file);
-  const finder = new ColumnFinder(table, columns, names);
-  const [tokens, tags, split, group] = [finder.one('tokens'), finder.one('tags'), finder.one('split'), finder.one('group')]; // prettier-ignore
+  const { columns: found, finder } = columnsOf(table, columns, names);
+  const { tokens, tags, split, group } = found;
   const words_ = { isData: () => false, header: 'tokens,tags' };
   if (tokens === undefined) throw finder.missing('tokens', { what: 'the list of words', ...words_ });
   if (tags === undefined) throw finder.missing('tags', { what: "the list of the words' classes", ...words_ });

@@ -10,7 +10,7 @@ import golden from '../fixtures/tinyDecoder/golden.json' with { type: 'json' };
 import { openConversation } from './conversation.ts';
 import { openGenerator } from './openGenerator.ts';
 import type { TextGenerator, TextPiece } from './textGenerator.ts';
-import { TextPieces } from './textPieces.ts';
+import { TextPieces } from './writing.ts';
 
 const fixture = fileURLToPath(new URL('../fixtures/tinyDecoder/', import.meta.url));
 const load = { provider: 'cpu', threads: 1, worker: false } as const;

@@ -3,8 +3,8 @@
 import { type Adapter, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import { checkedConversation, type ConversationRecord } from '../data/conversationRecord.ts';
-import type { Said } from '../data/preferenceRecord.ts';
+import { checkedConversation, type ConversationRecord } from '../data/readConversations.ts';
+import type { Said } from '../data/readPreferences.ts';
 import { openTeaching } from '../tasks/chat/openTeaching.ts';
 import { rowSums, runBatches } from '../tasks/chat/runBatches.ts';
 import { fedRow, NOT_LEARNED, oneRowOf } from '../tasks/chat/taughtRows.ts';

@@ -21,6 +21,11 @@ const punctuation = /[!-/:-@[-`{-~]/g;
 /** English articles. */
 const articles = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu;
 
+/** The words of a text as SQuAD compares them: in lower case, without punctuation and articles. */
+export function squadWords(text: string): string[] {
+  return text.toLowerCase().replace(punctuation, '').replace(articles, ' ').split(/\s+/).filter(Boolean);
+}
+
 /**
  * F1 of the words that two texts have in common, however often each, in lower case and without punctuation and English articles.
  * Of texts without words it is 1 where both have none.
@@ -28,10 +33,7 @@ const articles = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu;
  * @see Rajpurkar et al., "SQuAD" (2016): its `evaluate-v1.1.py`
  */
 export function wordF1(written: string, wanted: string): number {
-  const [own, others] = [written, wanted].map(
-    (text) =>
-    text.toLowerCase().replace(punctuation, '').replace(articles, ' ').split(/\s+/).filter(Boolean), // prettier-ignore
-  ) as [string[], string[]];
+  const [own, others] = [squadWords(written), squadWords(wanted)];
   if (own.length === 0 || others.length === 0) return Number(own.length === others.length);
   const left = new Map<string, number>();
   for (const word of others) left.set(word, (left.get(word) ?? 0) + 1);

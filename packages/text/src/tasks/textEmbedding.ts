@@ -23,7 +23,7 @@ import {
   type SequencePooling,
   type SequenceRecord,
 } from '@onnx-lora/sequences';
-import type { TextDataOptions, TextSource } from '../data/textRecord.ts';
+import type { TextDataOptions, TextSource } from '../data/textColumns.ts';
 import { textDomain, type TextTaskOptions } from '../domain.ts';
 
 /**

@@ -22,8 +22,14 @@ import { dataFolder } from '../../../sequences/src/fixtures/dataFolder.ts';
 import { Bm25, plainWords } from '../baselines/bm25.ts';
 import { textPlugin } from '../plugin.ts';
 import { openTextEmbedder, textRetrieval } from './textEmbedding.ts';
-import { textClassificationTask, textLabellingTask, textRegressionTask } from './textFactories.ts';
-import { textClassification, textLabelling, textRegression } from './textTasks.ts';
+import {
+  textClassification,
+  textClassificationTask,
+  textLabelling,
+  textLabellingTask,
+  textRegression,
+  textRegressionTask,
+} from './textTasks.ts';
 
 let model: Model;
 beforeAll(async () => {

@@ -1,28 +1,34 @@
-/** @file Teaches and tests models that answer about whole texts: with a class, with labels, or with numbers. */
+/** @file Classification, labelling and regression of texts: tasks, predictors and factories. */
 
 import {
+  type AnsweringFactory,
   classification,
   type ClassifierOptions,
+  classifierSettings,
   type ClassScores,
-  type LabelMeasures,
   labelling,
   type LabellingOptions,
+  labellingSettings,
+  type LabelMeasures,
   type LabelVector,
   type NumberScores,
   type Predictor,
   regression,
   type RegressionOptions,
+  regressionSettings,
   type RunnableModel,
   type Task,
 } from '@onnx-lora/sdk/tasks';
 import {
+  answeringFactory,
+  headSettings,
   openClassifier,
   openLabeller,
   openRegressor,
   type SequenceExample,
   sequenceExamples,
 } from '@onnx-lora/sequences';
-import type { TextSource } from '../data/textRecord.ts';
+import type { TextSource } from '../data/textColumns.ts';
 import { textDomain, type TextPredictorOptions, type WholeTextOptions } from '../domain.ts';
 
 /** Options of {@link textClassification}. */
@@ -112,3 +118,33 @@ export function openTextLabeller(model: RunnableModel, options?: TextPredictorOp
 export function openTextRegressor(model: RunnableModel, options?: TextPredictorOptions): Promise<Predictor> {
   return openRegressor(textDomain, model, options);
 }
+
+/** Makes `text-classification` tasks, and what answers with classes. */
+export const textClassificationTask: AnsweringFactory = answeringFactory(textDomain, {
+  name: 'text-classification',
+  description:
+    'One class per text or pair of texts, such as a topic; the data is a table with a column of classes, or a folder of text files for each.',
+  settings: { ...headSettings, ...classifierSettings('texts') },
+  task: textClassification,
+  open: openTextClassifier,
+});
+
+/** Makes `text-labelling` tasks, and what answers with any number of labels. */
+export const textLabellingTask: AnsweringFactory = answeringFactory(textDomain, {
+  name: 'text-labelling',
+  description:
+    'Any number of labels per text or pair, such as topics; the data is a table with labels, or a column of 0 and 1 for each.',
+  settings: { ...headSettings, ...labellingSettings },
+  task: textLabelling,
+  open: openTextLabeller,
+});
+
+/** Makes `text-regression` tasks, and what answers with numbers. */
+export const textRegressionTask: AnsweringFactory = answeringFactory(textDomain, {
+  name: 'text-regression',
+  description:
+    'Numbers about each text or pair, such as stars or likeness; the data is a table with a column of numbers.',
+  settings: { ...headSettings, ...regressionSettings },
+  task: textRegression,
+  open: openTextRegressor,
+});

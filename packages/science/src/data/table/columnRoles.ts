@@ -1,7 +1,8 @@
-/** @file What the columns of tables of sequences hold, and what they are usually called. */
+/** @file Column roles of tables of sequences with their usual names, and the settings of the reader. */
 
-import type { ColumnRoles } from '@onnx-lora/sdk/data';
-import type { SequenceColumns } from '../sequenceRecord.ts';
+import { type ColumnRoles, columnSettings, evalSplitSetting } from '@onnx-lora/sdk/data';
+import type { SettingRows } from '@onnx-lora/sdk/plugin';
+import type { SequenceColumns, SequenceDataOptions } from '../sequenceRecord.ts';
 
 /** Usual names are those of FLIP, ProteinGym, TAPE, MoleculeNet and biotrainer, too; the first that is there is taken. */
 export const sequenceColumns: ColumnRoles<keyof SequenceColumns> = {
@@ -141,5 +142,44 @@ export const sequenceColumns: ColumnRoles<keyof SequenceColumns> = {
   group: {
     description: 'Column of what is never divided between splits.',
     usual: ['group', 'group_id', 'cluster', 'cluster_id'],
+  },
+};
+
+/** Settings by the options that they give. */
+export const dataSettings: SettingRows<SequenceDataOptions> = {
+  columns: columnSettings<SequenceColumns>(sequenceColumns),
+  alphabet: {
+    kind: 'choice',
+    of: ['protein', 'dna', 'rna', 'smiles'],
+    description: 'What letters stand for: protein, dna, rna or smiles; found out by default.',
+  },
+  wildType: { kind: 'text', description: 'Sequence that mutations are counted in, or a FASTA file with it.' },
+  firstPosition: {
+    kind: 'number',
+    whole: true,
+    description: "Number of the wild type's first letter; 1 by default.",
+  },
+  evalSplit: evalSplitSetting,
+  fold: {
+    kind: 'number',
+    whole: true,
+    min: 0,
+    description: 'Fold that is measured on, where columns.split numbers folds; 0 by default.',
+  },
+  splitBy: {
+    kind: 'choice',
+    of: ['random', 'group', 'mutations', 'cluster', 'scaffold', 'similarity'],
+    description: 'How data are held out: random, group, mutations, cluster, scaffold or similarity.',
+  },
+  identity: {
+    kind: 'number',
+    above: 0,
+    max: 1,
+    description: 'Share of alike positions that makes a cluster, or similarity of molecules.',
+  },
+  illegal: {
+    kind: 'choice',
+    of: ['error', 'skip'],
+    description: 'error (default) or skip: sequences with letters that do not belong.',
   },
 };

@@ -1,12 +1,25 @@
-/** @file Which column of a table holds what. */
+/** @file Finds the columns of a table of sequences. */
 
 import type { OnnxLoraError } from '@onnx-lora/sdk';
 import { ColumnFinder, type Table } from '@onnx-lora/sdk/data';
 import { nearest } from '@onnx-lora/sdk/plugin';
-import { splitColumns, targetColumns, type TargetColumns } from '@onnx-lora/sequences';
+import { ColumnContents, splitColumns, targetColumns, type TargetColumns } from '@onnx-lora/sequences';
+import { areMutations, isWildType } from '../mutations.ts';
 import type { SequenceColumns, SequenceNeed } from '../sequenceRecord.ts';
-import { SequenceContents } from './sequenceContents.ts';
 import { sequenceColumns } from './columnRoles.ts';
+
+/** What the cells of columns look like. */
+export class SequenceContents extends ColumnContents {
+  readonly hasSequences = (column: string): boolean => {
+    const texts = this.textsOf(column);
+    return texts.length === 0 || texts.filter((text) => /^[A-Za-z][^,;]*$|^[[(]/.test(text)).length > texts.length / 2;
+  };
+
+  hasMutations(column: string): boolean {
+    const texts = this.textsOf(column).filter((text) => !isWildType(text));
+    return texts.filter(areMutations).length > texts.length / 2;
+  }
+}
 
 /** Columns that a table has, by what they hold. */
 export interface FoundColumns extends TargetColumns {

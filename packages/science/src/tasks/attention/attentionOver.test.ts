@@ -6,8 +6,7 @@ import type { ReportRequest } from '@onnx-lora/sdk/tasks';
 import { EsmTokenizer } from '@onnx-lora/sequences';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
-import { attentionOver, attentionValues } from './attentionOver.ts';
-import { attentionSections } from './attentionSection.ts';
+import { attentionOver, attentionSections, attentionValues } from './attentionOver.ts';
 
 const folder = fileURLToPath(new URL('../../fixtures/esmMasked', import.meta.url));
 let model: Model;

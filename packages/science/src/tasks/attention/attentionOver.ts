@@ -1,10 +1,10 @@
-/** @file Which letters of a sequence a model attends to. */
+/** @file Attention over the letters of a sequence, as numbers and as a section of the report. */
 
 import { type Adapter, Model, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
+import type { ReportLetters, ReportRequest, ReportSection, RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import { openSequenceInput, type SequenceTokenizer, type TokenRow } from '@onnx-lora/sequences';
-import { perLetter } from '../residues/residueTargets.ts';
 import { sequenceNames } from '../../names.ts';
+import { perLetter } from '../residues/residueTargets.ts';
 
 /** Options of {@link attentionOver}. */
 export interface AttentionOptions extends Omit<RunnableOptions, 'adapters'> {
@@ -124,4 +124,50 @@ function sharesOf(
   }
   const own = shares.subarray(at, at + count).reduce((sum, share) => sum + share, 0);
   return { shares: lettersOf((token) => (token < count ? shares[at + token] : undefined)), special: 1 - own };
+}
+
+/** A sequence that is shown. */
+export interface AttendedSequence {
+  readonly title: string;
+  readonly sequence: string;
+}
+
+/**
+ * Sequences whose letters are coloured by the attention that they get in the last layer, with the adapter. None where the graph
+ * does not show its attention.
+ *
+ * @param maxLength most tokens of a sequence
+ */
+export async function attentionSections(
+  sequences: readonly AttendedSequence[],
+  { model, adapter, options }: ReportRequest,
+  { tokenizer, maxLength }: { readonly tokenizer: SequenceTokenizer; readonly maxLength?: number | undefined },
+): Promise<readonly ReportSection[]> {
+  if (sequences.length === 0 || attentionValues(model).length === 0) return [];
+  const reader = await openAttention(model, { ...options, adapter, tokenizer, maxLength });
+  try {
+    const rows: ReportLetters[] = [];
+    for (const { title, sequence } of sequences) {
+      const { shares, special } = await reader.over(sequence);
+      const known = shares.filter((share) => share !== undefined);
+      const [least, most] = [Math.min(...known), Math.max(...known)];
+      const colour = (share: number): number => (most > least ? (share - least) / (most - least) : 0);
+      const own = `${title}; ${(100 * special).toFixed(0)}% of the attention is on special tokens`;
+      rows.push({
+        title: own,
+        text: sequence,
+        values: shares.map((share) => (share === undefined ? 0 : colour(share))),
+      });
+    }
+    return [
+      {
+        kind: 'letters',
+        title: 'Attention',
+        text: 'Where the last layer looks, with the adapter: the mean over its heads and over the tokens that attend, from the letter with the least (no colour) to that with the most. It says what is read, which need not be why the answer is what it is.',
+        rows,
+      },
+    ];
+  } finally {
+    await reader.release();
+  }
 }

@@ -1,22 +1,36 @@
-/** @file Teaches and tests models that answer about whole sequences: with a class, with labels, or with numbers. */
+/** @file Classification, labelling and regression of sequences: tasks, predictors and factories. */
 
 import {
+  type AnsweringFactory,
   classification,
   type ClassifierOptions,
+  classifierSettings,
   type ClassScores,
-  type LabelMeasures,
   labelling,
   type LabellingOptions,
+  labellingSettings,
+  type LabelMeasures,
   type LabelVector,
   type Metrics,
   type NumberScores,
+  type Predictor,
   regression,
   type RegressionOptions,
+  regressionSettings,
+  type RunnableModel,
   type Task,
 } from '@onnx-lora/sdk/tasks';
-import { type SequenceExample, sequenceExamples } from '@onnx-lora/sequences';
+import {
+  answeringFactory,
+  headSettings,
+  openClassifier,
+  openLabeller,
+  openRegressor,
+  type SequenceExample,
+  sequenceExamples,
+} from '@onnx-lora/sequences';
 import type { SequenceRecord, SequenceSource } from '../../data/sequenceRecord.ts';
-import { sequenceDomain, type WholeSequenceOptions } from '../../domain.ts';
+import { sequenceDomain, type SequencePredictorOptions, type WholeSequenceOptions } from '../../domain.ts';
 
 /** Options of {@link sequenceClassification}. */
 export interface SequenceClassificationOptions extends WholeSequenceOptions, ClassifierOptions {}
@@ -80,3 +94,70 @@ export function sequenceRegression(
 ): Task<SequenceExample<readonly number[], SequenceRecord>, NumberScores> {
   return regression('sequence-regression', sequenceExamples(sequenceDomain, source, options), options);
 }
+
+/**
+ * Loads a model that answers `{ id, label, score }` about each sequence of a file, where `score` is the probability. Where several
+ * adapters answer together, it is the mean, and `deviation` says how far they differ. An adapter with a head of its own goes into
+ * the model first: `modelFor(model, adapter)`.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no classifier; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
+ */
+export function openSequenceClassifier(model: RunnableModel, options?: SequencePredictorOptions): Promise<Predictor> {
+  return openClassifier(sequenceDomain, model, options);
+}
+
+/**
+ * The same for models with any number of labels: `{ id, labels }`, and the probability of each label under its name.
+ *
+ * @throws OnnxLoraError as {@link openSequenceClassifier}
+ */
+export function openSequenceLabeller(model: RunnableModel, options?: SequencePredictorOptions): Promise<Predictor> {
+  return openLabeller(sequenceDomain, model, options);
+}
+
+/**
+ * Loads a model that answers `{ id, value }` about each sequence of a file, or `{ id, … }` with several numbers by their names.
+ * Where several adapters answer together, it is the mean, and `deviation` says how far they differ. An adapter with a head of its
+ * own goes into the model first: `modelFor(model, adapter)`.
+ *
+ * @example
+ * const fitness = await loadAdapter('runs/gb1/adapter');
+ * const regressor = await openSequenceRegressor(modelFor(model, fitness), { adapter: fitness });
+ * for await (const { prediction } of regressor.predict(['variants.fasta'])) console.log(prediction);
+ * await regressor.release();
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that gives no numbers; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
+ */
+export function openSequenceRegressor(model: RunnableModel, options?: SequencePredictorOptions): Promise<Predictor> {
+  return openRegressor(sequenceDomain, model, options);
+}
+
+/** Makes `sequence-classification` tasks, and what answers with classes. */
+export const sequenceClassificationTask: AnsweringFactory = answeringFactory(sequenceDomain, {
+  name: 'sequence-classification',
+  description:
+    'One class per sequence or pair, such as a family, or whether two bind; the data is a table with a column of classes.',
+  settings: { ...headSettings, ...classifierSettings('sequences') },
+  task: sequenceClassification,
+  open: openSequenceClassifier,
+});
+
+/** Makes `sequence-labelling` tasks, and what answers with any number of labels. */
+export const sequenceLabellingTask: AnsweringFactory = answeringFactory(sequenceDomain, {
+  name: 'sequence-labelling',
+  description:
+    'Any number of labels per sequence or pair, such as functions; the data is a table with labels, or a column of 0 and 1 for each.',
+  settings: { ...headSettings, ...labellingSettings },
+  task: sequenceLabelling,
+  open: openSequenceLabeller,
+});
+
+/** Makes `sequence-regression` tasks, and what answers with numbers. */
+export const sequenceRegressionTask: AnsweringFactory = answeringFactory(sequenceDomain, {
+  name: 'sequence-regression',
+  description:
+    'Numbers about each sequence or pair, such as fitness or solubility; the data is a table with a column of numbers.',
+  settings: { ...headSettings, ...regressionSettings },
+  task: sequenceRegression,
+  open: openSequenceRegressor,
+});

@@ -8,8 +8,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
 import { embeddingPredictor, isPerToken, type SequenceEmbeddingOptions, sequenceFeature } from '@onnx-lora/sequences';
 import { sequenceDomain } from '../../domain.ts';
-import { openSequenceEmbedder } from './sequenceEmbedder.ts';
-import { sequenceEmbeddingTask } from './sequenceEmbeddingTask.ts';
+import { openSequenceEmbedder, sequenceEmbeddingTask } from './sequenceEmbedding.ts';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/', import.meta.url));
 const golden = JSON.parse(readFileSync(`${fixtures}embeddings.json`, 'utf8')) as Record<

@@ -7,9 +7,7 @@ import { embeddingsBy, kindsOf, pooledTokens } from '@onnx-lora/sequences';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import { scienceFamilies } from '../../families/index.ts';
-import { openSequenceEmbedder } from './sequenceEmbedder.ts';
-import { sequenceRetrievalTask } from './sequenceEmbeddingTask.ts';
-import { sequenceRetrieval } from './sequenceRetrieval.ts';
+import { openSequenceEmbedder, sequenceRetrieval, sequenceRetrievalTask } from './sequenceEmbedding.ts';
 
 let model: Model;
 beforeAll(async () => {

@@ -10,8 +10,7 @@ import { Random } from '@onnx-lora/sdk/data';
 import { openTokenizer } from '@onnx-lora/sequences';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
-import { maskedLanguageModelling } from './maskedLanguageModelling.ts';
-import { maskedLanguageModellingTask } from './maskedLanguageModellingTask.ts';
+import { maskedLanguageModelling, maskedLanguageModellingTask } from './maskedLanguageModelling.ts';
 
 /** What is not to be guessed: torch's `ignore_index`. */
 const NOT_ASKED = -100;

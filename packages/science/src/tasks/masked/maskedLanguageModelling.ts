@@ -1,13 +1,16 @@
-/** @file Teaches models more about sequences without labels: they guess masked tokens. */
+/** @file Masked-language modelling on sequences: the task, its predictor and its factory. */
 
-import type { Task } from '@onnx-lora/sdk/tasks';
+import type { AnsweringFactory, Predictor, RunnableModel, Task } from '@onnx-lora/sdk/tasks';
 import {
+  type GuesserOptions,
   type GuessScores,
+  maskedFactory,
   maskedModelling,
   type MaskedModellingOptions,
+  openGuesser,
   type SequenceExample,
 } from '@onnx-lora/sequences';
-import type { SequenceRecord, SequenceSource } from '../../data/sequenceRecord.ts';
+import type { SequenceDataOptions, SequenceRecord, SequenceSource } from '../../data/sequenceRecord.ts';
 import { sequenceDomain, type SequenceTaskOptions } from '../../domain.ts';
 
 /** Options of {@link maskedLanguageModelling}. */
@@ -32,3 +35,25 @@ export function maskedLanguageModelling(
 ): Task<SequenceExample<undefined, SequenceRecord>, GuessScores> {
   return maskedModelling('masked-language-modelling', sequenceDomain, source, options);
 }
+
+/** Options of {@link openPerplexity}. */
+export type PerplexityOptions = GuesserOptions<SequenceDataOptions>;
+
+/**
+ * Loads a model that answers `{ id, perplexity, accuracy, masked }` about each sequence of a file: how it guesses `masked` tokens
+ * of it, the same each time. Low perplexities are of sequences like those that it was trained on.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not guess masked tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND` of
+ *   its tokenizer
+ */
+export function openPerplexity(model: RunnableModel, options?: PerplexityOptions): Promise<Predictor> {
+  return openGuesser(sequenceDomain, model, options);
+}
+
+/** Makes `masked-language-modelling` tasks, and what says how well a model knows sequences, see {@link openPerplexity}. */
+export const maskedLanguageModellingTask: AnsweringFactory = maskedFactory(sequenceDomain, {
+  name: 'masked-language-modelling',
+  description:
+    'Goes on with what the model was pre-trained on, with sequences of your own; the data is sequences without labels.',
+  task: maskedLanguageModelling,
+});

@@ -11,8 +11,12 @@ import { EsmTokenizer, type SequenceTokenizer } from '@onnx-lora/sequences';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
 import { openResidueClassifier } from './openResidueClassifier.ts';
-import { residueClassificationTask, residueRegressionTask } from './residueFactories.ts';
-import { residueClassification, residueRegression } from './residueTasks.ts';
+import {
+  residueClassification,
+  residueClassificationTask,
+  residueRegression,
+  residueRegressionTask,
+} from './residueTasks.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-residues-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

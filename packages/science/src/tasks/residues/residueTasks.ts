@@ -1,24 +1,32 @@
-/** @file Teaches and tests models that answer about every residue of a sequence: with a class, or with a number. */
+/** @file Classification and regression of residues: tasks and factories. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
+  type AnsweringFactory,
+  classifierSettings,
+  headSetting,
   type MetricsNamed,
   type NumberScores,
   type PreparedTask,
   regressionHead,
   type RegressionOptions,
   regressionParts,
+  regressionSettings,
   type Task,
   type TaskModel,
   valueNames,
   valueTargets,
 } from '@onnx-lora/sdk/tasks';
+import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import {
+  answeringFactory,
+  type AnsweringOptions,
+  answeringSettings,
+  boundParts,
   headOnEachToken,
   heldOutNote,
   openSequenceTask,
   ownHead,
-  boundParts,
   type PartClasses,
   type PartClassOptions,
   preparePartClasses,
@@ -28,10 +36,11 @@ import {
   type TokenExample,
   tokenNumberMetrics,
 } from '@onnx-lora/sequences';
-import { type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
+import type { SequenceDataOptions, SequenceRecord, SequenceSource } from '../../data/sequenceRecord.ts';
+import { sequenceDomain, type SequenceTaskOptions } from '../../domain.ts';
 import { classReport, numberReport } from './residueReports.ts';
 import { requireLetters, residues } from './residueTargets.ts';
-import { type SequenceTaskOptions, sequenceDomain } from '../../domain.ts';
+import { openResidueClassifier, openResidueRegressor } from './openResidueClassifier.ts';
 
 /** Options of {@link residueClassification}. */
 export interface ResidueClassificationOptions extends SequenceTaskOptions, PartClassOptions {}
@@ -165,3 +174,39 @@ function numberOf({ where, id }: SequenceRecord, residue: string | number, lette
     `${where}: residue ${letter + 1} of "${id}" has the label ${JSON.stringify(residue)}, which is no number. Correct it, leave it empty where nothing is known, or take the task residue-classification for classes.`,
   );
 }
+
+/** What both tasks have; what a head reads is not to be chosen, for there is one answer per token. */
+const residueSettings: SettingRows<Pick<SequenceHeadOptions, 'head'> & AnsweringOptions<SequenceDataOptions>> = {
+  head: headSetting,
+  ...answeringSettings(sequenceDomain),
+  tooLong: {
+    kind: 'choice',
+    of: ['crop', 'windows', 'error'],
+    description: 'Of longer sequences: windows (all of it, in pieces; default), crop or error.',
+  },
+};
+
+/** Makes `residue-classification` tasks, and what answers with `{ id, residues, confidence, score }`. */
+export const residueClassificationTask: AnsweringFactory = answeringFactory(sequenceDomain, {
+  name: 'residue-classification',
+  description:
+    'A class for each residue, such as its secondary structure or whether it binds; the data is a table with a letter per residue, or a list.',
+  settings: {
+    unknown: { kind: 'texts', description: 'Labels of residues of which nothing is known, such as X.' },
+    classWeights: classifierSettings('').classWeights,
+    labelSmoothing: classifierSettings('').labelSmoothing,
+    ...residueSettings,
+  },
+  task: residueClassification,
+  open: openResidueClassifier,
+});
+
+/** Makes `residue-regression` tasks, and what answers with `{ id, values }`. */
+export const residueRegressionTask: AnsweringFactory = answeringFactory(sequenceDomain, {
+  name: 'residue-regression',
+  description:
+    'A number for each residue, such as its accessibility or flexibility; the data is a table with a list of numbers per sequence.',
+  settings: { ...regressionSettings, ...residueSettings },
+  task: residueRegression,
+  open: openResidueRegressor,
+});

@@ -3,7 +3,7 @@
 import { type AnsweringFactory, answeringTask, requireNamedAdapters } from '@onnx-lora/sdk/tasks';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import { sequenceFactory } from '@onnx-lora/sequences';
-import { dataSettings } from '../../data/dataSettings.ts';
+import { dataSettings } from '../../data/table/columnRoles.ts';
 import type { SequenceDataOptions } from '../../data/sequenceRecord.ts';
 import type { MutationScannerOptions, ScanOptions } from '../../variants/mutationScan.ts';
 import { variantMethods, type VariantScorerOptions } from '../../variants/variantScorer.ts';

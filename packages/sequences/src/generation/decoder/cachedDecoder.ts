@@ -3,11 +3,10 @@
 import type { AdapterChoice, Feeds, Tensor } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions, RunnableSession } from '@onnx-lora/sdk/tasks';
 import type { Decoding, DecodingStart, Past, TokenDecoder } from './decoding.ts';
-import { FixedFeeds, mapFeeds } from './fixedFeeds.ts';
+import { FixedFeeds, mapFeeds, tokenFeeds } from './decoderFeeds.ts';
 import { placesFed } from './logitPlaces.ts';
 import { emptyPast, outputFor, pastIn } from './past.ts';
 import { adaptersOf, logitsAt, selectRows } from './rows.ts';
-import { tokenFeeds } from './tokenFeeds.ts';
 
 /** The two passes: with the prompt, and with one token and what was kept. */
 interface Passes {

@@ -3,10 +3,9 @@
 import type { AdapterChoice } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions, RunnableSession } from '@onnx-lora/sdk/tasks';
 import type { Decoding, DecodingStart, TokenDecoder } from './decoding.ts';
-import { FixedFeeds } from './fixedFeeds.ts';
+import { FixedFeeds, tokenFeeds } from './decoderFeeds.ts';
 import { placesFed } from './logitPlaces.ts';
 import { adaptersOf, logitsAt } from './rows.ts';
-import { tokenFeeds } from './tokenFeeds.ts';
 
 interface Loaded {
   readonly model: RunnableModel;

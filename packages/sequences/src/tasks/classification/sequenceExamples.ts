@@ -12,8 +12,12 @@ import type { DivideOptions } from '@onnx-lora/sdk/data';
 import { type SequenceDomain } from '../../domain.ts';
 import { heldOutNote, type SequenceRecord } from '../../record.ts';
 import { curveSections } from '../../report/curveSections.ts';
-import { type BaselineOptions, hiddenOutput } from '../../report/frozenEmbeddings.ts';
-import { type FrozenQuestion, frozenSections } from '../../report/frozenSections.ts';
+import {
+  type BaselineOptions,
+  type FrozenQuestion,
+  frozenSections,
+  hiddenOutput,
+} from '../../report/frozenSections.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import { headOnTokens, ownHead, type SequenceHeadOptions } from '../sequenceHead.ts';
 import type { SequenceDataset, SequenceItem, TokenOptions } from '../sequenceTask.ts';

@@ -1,10 +1,11 @@
-/** @file Answers about parts of sequences, such as residues or words, read from batches and put together from windows. */
+/** @file Answers about parts of sequences, such as residues or words: read from batches, joined over windows, measured. */
 
 import type { Feeds } from '@onnx-lora/sdk';
 import {
   AnswerMetrics,
   type AnswerReader,
   ClassTally,
+  JoinedWindows,
   type MeanAnswer,
   meanClasses,
   meanNumbers,
@@ -14,6 +15,7 @@ import {
   type PartAnswer,
 } from '@onnx-lora/sdk/tasks';
 import { tokenOutput } from '../outputOfTokens.ts';
+import type { SequenceRow } from '../records/sequencePredictor.ts';
 import { placesOf } from './tokenTargets.ts';
 
 /** What is measured of classes of parts. */
@@ -108,4 +110,38 @@ export function bestOf(scores: ArrayLike<number>): number {
   let best = 0;
   for (let c = 1; c < scores.length; c++) if (scores[c]! > scores[best]!) best = c;
   return best;
+}
+
+/**
+ * The mean answer about each token of a sequence, over its windows and over adapters.
+ *
+ * @param valuesOf what the scores of a token say: probabilities, or numbers
+ */
+export function answersByToken(
+  rows: readonly Pick<SequenceRow, 'row' | 'members'>[],
+  {
+    output,
+    outputs,
+    valuesOf,
+  }: {
+    readonly output: string;
+    readonly outputs: number;
+    readonly valuesOf: (scores: Float32Array) => Float64Array;
+  },
+): ReadonlyMap<number, Float64Array> {
+  const found = new Map<number, Float64Array>();
+  const joined = new JoinedWindows((_, answers) => {
+    for (const { part, values } of answers) found.set(part, values);
+  });
+  const members = rows[0]!.members.length;
+  for (const { row, members: each } of rows) {
+    for (const member of each) {
+      const scores = tokenOutput(member, output, outputs);
+      const answers = Array.from({ length: row.count }, (__, i): PartAnswer => {
+        return { part: row.from + i, truth: Number.NaN, values: valuesOf(scores.at(0, row.at + i)) };
+      });
+      joined.add({ record: 0, windows: rows.length * members, answers });
+    }
+  }
+  return found;
 }

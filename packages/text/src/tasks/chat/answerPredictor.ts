@@ -12,7 +12,7 @@ import {
 import type { PredictorInput, PredictorOptions } from '@onnx-lora/sdk/plugin';
 import { openSequenceInput, requireShort, type SequenceTokenizer } from '@onnx-lora/sequences';
 import { openChatTemplate } from '../../chat/chatTemplate.ts';
-import type { ConversationColumns } from '../../data/conversationRecord.ts';
+import type { ConversationColumns } from '../../data/readConversations.ts';
 import { textEndings } from '../../data/streamTexts.ts';
 import { type StreamedPrompt, streamPrompts } from '../../data/streamPrompts.ts';
 import type { RowPrompt } from '../../generation/checkedPrompts.ts';

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { evenlySpaced, type ReportClip, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
-import type { ConversationRecord } from '../../data/conversationRecord.ts';
+import type { ConversationRecord } from '../../data/readConversations.ts';
 import { likeliestByDefault } from '../../generation/generateOptions.ts';
 import { openGenerator } from '../../generation/openGenerator.ts';
 import type { GeneratedText } from '../../generation/textGenerator.ts';

@@ -9,7 +9,7 @@ import type { Answer, ReportClip, ReportSection } from '@onnx-lora/sdk/tasks';
 import { openTokenizer } from '@onnx-lora/sequences';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chatFixtures, openBigrams } from '../../fixtures/bigrams.ts';
-import type { GivenConversation } from '../../data/conversationRecord.ts';
+import type { GivenConversation } from '../../data/readConversations.ts';
 import { askedPrompt } from './askedPrompt.ts';
 import { chat } from './chat.ts';
 

@@ -3,7 +3,7 @@
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { ChatMessage, ChatTemplate } from '../../chat/chatTemplate.ts';
 import { isTurn, withoutWeights } from '../../chat/taughtTokens.ts';
-import type { ConversationRecord } from '../../data/conversationRecord.ts';
+import type { ConversationRecord } from '../../data/readConversations.ts';
 import { noTemplate } from './taughtRows.ts';
 
 /** A prompt, and what the data have for an answer. */

@@ -9,7 +9,7 @@ import { checkTask } from '@onnx-lora/testing';
 import { openTokenizer } from '@onnx-lora/sequences';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chatFixtures, openBigrams, TOKENS } from '../../fixtures/bigrams.ts';
-import type { GivenConversation } from '../../data/conversationRecord.ts';
+import type { GivenConversation } from '../../data/readConversations.ts';
 import { chat, type ChatOptions, chatTask } from './chat.ts';
 import { narrowed } from './runBatches.ts';
 import { NOT_LEARNED, type TaughtExample, type TaughtRow } from './taughtRows.ts';

@@ -13,20 +13,23 @@ import {
 import { type SettingRows, settingsOf } from '@onnx-lora/sdk/plugin';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { Learned } from '../../chat/taughtTokens.ts';
-import type { ConversationDataOptions, ConversationRecord, ConversationSource } from '../../data/conversationRecord.ts';
-import { conversationSettings, readConversations } from '../../data/readConversations.ts';
+import {
+  type ConversationDataOptions,
+  type ConversationRecord,
+  conversationSettings,
+  type ConversationSource,
+  readConversations,
+} from '../../data/readConversations.ts';
 import { generateRows } from '../../generation/generateOptions.ts';
 import { groupedAttention } from '../../attention/groupedAttention.ts';
 import { SEGMENTS, segmentBias } from '../../attention/segmentBias.ts';
 import { answererInput, type AnswererOptions, openAnswerer } from './answerPredictor.ts';
-import { measureAnswers } from './measureAnswers.ts';
+import { measureAnswers, measureChat } from './measureChat.ts';
 import { ChatMetrics, type ChatScores, learnedTokens } from './chatMetrics.ts';
 import { answerSection } from './answerSection.ts';
 import { embeddingNoise } from './embeddingNoise.ts';
-import { groupedFeeds, groupedRules } from './groupedRows.ts';
-import { measureChat } from './measureChat.ts';
+import { apartFed, groupedFeeds, groupedRules, PackedDataset } from './rowLayouts.ts';
 import { narrowed } from './runBatches.ts';
-import { apartFed, PackedDataset } from './packedRows.ts';
 import { openTeaching } from './openTeaching.ts';
 import { NOT_LEARNED, TaughtDataset, type TaughtExample } from './taughtRows.ts';
 

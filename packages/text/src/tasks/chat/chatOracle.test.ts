@@ -7,7 +7,7 @@ import type { Batch, PreparedTask } from '@onnx-lora/sdk/tasks';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
 import { describe, expect, test } from 'vitest';
-import type { GivenConversation } from '../../data/conversationRecord.ts';
+import type { GivenConversation } from '../../data/readConversations.ts';
 import { textPlugin } from '../../plugin.ts';
 import { chat } from './chat.ts';
 import { learnedTokens } from './chatMetrics.ts';

@@ -1,9 +1,14 @@
-/** @file Measures how likely a model finds answers. */
+/** @file Measures a language model: the likelihood of held-out answers, and scores of answers that it writes. */
 
-import { type Batch, evenlySpaced, type MeasureRequest } from '@onnx-lora/sdk/tasks';
+import { type Batch, bootstrapDraws, evenlySpaced, type Measurement, type MeasureRequest } from '@onnx-lora/sdk/tasks';
+import { likeliestByDefault } from '../../generation/generateOptions.ts';
+import { openGenerator } from '../../generation/openGenerator.ts';
+import { type TextScores, textScores } from '../../metrics/textScores.ts';
 import type { ChatMetrics } from './chatMetrics.ts';
 import { runBatches } from './runBatches.ts';
 import type { TaughtDataset, TaughtExample } from './taughtRows.ts';
+import type { AnswererOptions } from './answerPredictor.ts';
+import { askedPrompt, type AskingRules } from './askedPrompt.ts';
 
 /** What is measured, and with what. */
 export interface ChatMeasurement {
@@ -27,4 +32,63 @@ export async function measureChat(
   for await (const { outputs, targets } of runBatches({ ...request, lengths, batch, size, adapters: [adapter] }))
     metrics.update(outputs[0]!, targets);
   return { metrics, examples: asked.length };
+}
+
+/** What is asked, and how answers are written. */
+export interface AnswerMeasurement {
+  readonly rules: AskingRules & { readonly most: number };
+  /** How many prompts are answered; none is 0. */
+  readonly answers: number;
+  readonly generate?: AnswererOptions['generate'];
+  /** Of the bootstrap. */
+  readonly seed?: number | undefined;
+}
+
+/** Tokens of an answer without a word of the user's. */
+const TOKENS = 64;
+/** Texts that are written at once: all of them wait for the longest. */
+const TOGETHER = 16;
+
+/**
+ * The mean scores of answers to prompts all over the examples that are asked for, those without room for an answer left out. Nothing
+ * where no answers are asked for.
+ *
+ * @throws OnnxLoraError as `openGenerator`
+ */
+export async function measureAnswers(
+  dataset: TaughtDataset,
+  { rules, answers, generate }: AnswerMeasurement,
+  { model, adapter, options, batchSize, examples, limit, onBatch }: MeasureRequest,
+): Promise<Pick<Measurement, 'metrics' | 'draws'>> {
+  if (answers === 0) return { metrics: {} };
+  const asked = (examples ?? evenlySpaced(dataset.length)).slice(0, limit);
+  const records = [...new Set(asked.map((example) => dataset.recordAt(example)!))];
+  const { maxNewTokens = TOKENS } = generate ?? {};
+  const prompts = records.flatMap((record) => {
+    const prompt = askedPrompt(record, rules);
+    const isAnswered = prompt?.wanted !== undefined && prompt.ids.length + maxNewTokens <= rules.most;
+    return isAnswered ? [{ ids: prompt.ids, wanted: prompt.wanted }] : [];
+  });
+  const chosen = evenlySpaced(prompts.length, answers).map((i) => prompts[i]!);
+  const written = likeliestByDefault({ ...generate, maxNewTokens });
+  const scores: TextScores[] = [];
+  await using generator = await openGenerator(model, { ...options, ...(adapter && { adapter }), tokenizer: rules.tokenizer }); // prettier-ignore
+  for (let from = 0; from < chosen.length; from += Math.min(batchSize, TOGETHER)) {
+    const batch = chosen.slice(from, from + Math.min(batchSize, TOGETHER));
+    const texts = await generator.complete(batch.map(({ ids }) => ({ prompt: ids })), written); // prettier-ignore
+    for (const [i, { wanted }] of batch.entries()) scores.push(textScores(texts[i]!.text, wanted));
+    onBatch?.(scores.length, chosen.length);
+  }
+  return {
+    metrics: meansOf(scores),
+    draws: bootstrapDraws((times) => meansOf(scores, times), scores.length),
+  };
+}
+
+/** @param times how often each counts; once by default */
+function meansOf(scores: readonly TextScores[], times?: ArrayLike<number>): Record<keyof TextScores, number> {
+  const total = scores.reduce((sum, _, i) => sum + (times?.[i] ?? 1), 0);
+  const mean = (name: keyof TextScores): number =>
+    scores.reduce((sum, each, i) => sum + (times?.[i] ?? 1) * each[name], 0) / total;
+  return { exactMatch: mean('exactMatch'), f1: mean('f1'), rougeL: mean('rougeL') };
 }

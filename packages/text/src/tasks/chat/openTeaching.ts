@@ -3,8 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { openSequenceInput, type SequenceInput, type SequenceNames, type SequenceTokenizer } from '@onnx-lora/sequences'; // prettier-ignore
-import { openChatTemplate } from '../../chat/chatTemplate.ts';
-import { readNamedTokens } from '../../chat/specialTokens.ts';
+import { openChatTemplate, readNamedTokens } from '../../chat/chatTemplate.ts';
 import type { Learned } from '../../chat/taughtTokens.ts';
 import type { TeachingRules } from './taughtRows.ts';
 

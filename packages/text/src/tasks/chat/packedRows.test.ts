@@ -2,7 +2,7 @@
 
 import { int64 } from '@onnx-lora/sdk';
 import { describe, expect, test } from 'vitest';
-import { apartFed, packedRows } from './packedRows.ts';
+import { apartFed, packedRows } from './rowLayouts.ts';
 import { fedRow } from './taughtRows.ts';
 
 describe('rows of several', () => {

@@ -5,8 +5,7 @@ import type { Dataset } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer, TokenRow } from '@onnx-lora/sequences';
 import type { ChatTemplate } from '../../chat/chatTemplate.ts';
 import { chatTokens, type Learned, plainTokens, type TaughtTokens } from '../../chat/taughtTokens.ts';
-import type { ConversationRecord } from '../../data/conversationRecord.ts';
-import { conversationKey } from '../../data/readConversations.ts';
+import { conversationKey, type ConversationRecord } from '../../data/readConversations.ts';
 
 /** The label of tokens that are not learned: torch's `ignore_index`. */
 export const NOT_LEARNED = -100;

@@ -22,7 +22,7 @@ import {
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
 import { type PredictorOptions, type SettingRows, settingsOf } from '@onnx-lora/sdk/plugin';
-import type { ConversationRecord } from '../../data/conversationRecord.ts';
+import type { ConversationRecord } from '../../data/readConversations.ts';
 import { type ChoiceColumns, type ChoiceDataOptions, type ChoiceRecord, choiceSettings, type ChoiceSource, readChoiceFile, readChoices } from '../../data/readChoices.ts'; // prettier-ignore
 import { choiceAsSaid, choiceScores, chooseAnswers, type ChosenAnswer } from '../../metrics/chooseAnswers.ts';
 import { chat, type ChatOptions } from '../chat/chat.ts';

@@ -10,7 +10,7 @@ import {
   openGuesser,
   type SequenceExample,
 } from '@onnx-lora/sequences';
-import type { TextDataOptions, TextSource } from '../../data/textRecord.ts';
+import type { TextDataOptions, TextSource } from '../../data/textColumns.ts';
 import { textDomain, type TextTaskOptions } from '../../domain.ts';
 
 /** Options of {@link maskedTextModelling}. */

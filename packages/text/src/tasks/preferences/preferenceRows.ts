@@ -2,8 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Dataset } from '@onnx-lora/sdk/tasks';
-import { answered, type PreferenceRecord, type Said } from '../../data/preferenceRecord.ts';
-import { preferenceKey, promptKey } from '../../data/readPreferences.ts';
+import { answered, preferenceKey, type PreferenceRecord, promptKey, type Said } from '../../data/readPreferences.ts';
 import { fedRow, type KeptRow, oneRowOf, type TaughtRow, type TeachingRules } from '../chat/taughtRows.ts';
 
 /** Two rows that are compared. */

@@ -8,8 +8,7 @@ import { checkTask } from '@onnx-lora/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openBigrams } from '../../fixtures/bigrams.ts';
 import { narrowed } from '../chat/runBatches.ts';
-import type { GivenPreference } from '../../data/preferenceRecord.ts';
-import { readPreferences } from '../../data/readPreferences.ts';
+import { type GivenPreference, readPreferences } from '../../data/readPreferences.ts';
 import type { PreferenceLoss } from './preferenceLoss.ts';
 import { preferences, preferencesTask } from './preferences.ts';
 

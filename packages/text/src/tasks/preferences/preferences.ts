@@ -1,6 +1,6 @@
 /** @file Teaches language models which of two answers is better, or which answers are good. */
 
-import { type Adapter, float32, int64 } from '@onnx-lora/sdk';
+import { type Adapter, float32, int64, loadAdapter, OnnxLoraError } from '@onnx-lora/sdk';
 import {
   type AnsweringFactory,
   type Batch,
@@ -15,14 +15,19 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import { type SettingRows, settingsOf } from '@onnx-lora/sdk/plugin';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import { answered, type PreferenceDataOptions, type PreferenceRecord, type PreferenceSource } from '../../data/preferenceRecord.ts'; // prettier-ignore
-import { preferenceSettings, readPreferences } from '../../data/readPreferences.ts';
+import {
+  answered,
+  type PreferenceDataOptions,
+  type PreferenceRecord,
+  preferenceSettings,
+  type PreferenceSource,
+  readPreferences,
+} from '../../data/readPreferences.ts';
 import { generateRows } from '../../generation/generateOptions.ts';
 import { answererInput, type AnswererOptions, openAnswerer } from '../chat/answerPredictor.ts';
 import { openTeaching } from '../chat/openTeaching.ts';
 import { narrowed, rowSums, runBatches } from '../chat/runBatches.ts';
 import { NOT_LEARNED } from '../chat/taughtRows.ts';
-import { ComparedWith } from './comparedWith.ts';
 import { preferenceLoss, type PreferenceLossOptions } from './preferenceLoss.ts';
 import { PreferenceMetrics, type PreferenceScores } from './preferenceMetrics.ts';
 import { answerSection } from '../chat/answerSection.ts';
@@ -126,11 +131,21 @@ async function prepare(
   const metrics = (): PreferenceMetrics => new PreferenceMetrics(port, options);
   const batchOf = async (from: PreferenceDataset, examples: readonly number[]): Promise<Batch> =>
     collate(await Promise.all(examples.map((example) => from.get(example))));
-  const compared = new ComparedWith(reference);
+  let loaded: Promise<Adapter> | undefined;
+  /** The adapter of the reference; undefined for the base alone. */
+  const referenceAdapter = async (): Promise<Adapter | undefined> => {
+    if (reference === undefined || reference === 'base') return undefined;
+    return typeof reference === 'string' ? (loaded ??= loadAdapter(reference)) : reference;
+  };
 
   const begin = async ({ adapter, onBatch, ...request }: BeginRequest): Promise<void> => {
     if (options.loss === 'orpo') return;
-    if (adapter) compared.requireChoice();
+    if (adapter && reference === undefined) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        'The run begins with an adapter, and nothing says whether it is to stay near the model with that adapter, or near the model alone. Name the adapter as the reference, as most do (reference, or --set reference=runs/answers/adapter), or "base".',
+      );
+    }
     const total = train.length + (validation?.length ?? 0);
     let before = 0;
     for (const each of validation ? [train, validation] : [train]) {
@@ -139,7 +154,7 @@ async function prepare(
         lengths: each.lengths,
         batch: (examples) => batchOf(each, examples),
         size: port.size,
-        adapters: [await compared.adapter()],
+        adapters: [await referenceAdapter()],
         onBatch: (done) => onBatch?.(before + done, total),
       });
       for await (const { examples, targets, outputs } of run) {
@@ -155,7 +170,7 @@ async function prepare(
     const from = validation ?? train;
     const { adapter, limit, examples: some, ...run } = request;
     const asked = (some ?? evenlySpaced(from.length)).slice(0, limit);
-    const adapters = [adapter, await compared.adapter()];
+    const adapters = [adapter, await referenceAdapter()];
     const batches = runBatches({
       ...run,
       lengths: asked.map((example) => from.lengths[example]!),

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { evaluate, loadAdapter, openModel } from '@onnx-lora/sdk';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
 import { describe, expect, test } from 'vitest';
-import type { GivenPreference } from '../../data/preferenceRecord.ts';
+import type { GivenPreference } from '../../data/readPreferences.ts';
 import { textPlugin } from '../../plugin.ts';
 import { type PreferenceOptions, preferences } from './preferences.ts';
 

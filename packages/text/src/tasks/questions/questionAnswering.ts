@@ -37,8 +37,14 @@ import {
   type SequenceTokenizer,
   type TokenOptions,
 } from '@onnx-lora/sequences';
-import type { QuestionDataOptions, QuestionRecord, QuestionSource } from '../../data/questionRecord.ts';
-import { questionSettings, readQuestions, streamQuestions } from '../../data/readQuestions.ts';
+import {
+  type QuestionDataOptions,
+  type QuestionRecord,
+  questionSettings,
+  type QuestionSource,
+  readQuestions,
+  streamQuestions,
+} from '../../data/readQuestions.ts';
 import { textEndings } from '../../data/streamTexts.ts';
 import { textDomain } from '../../domain.ts';
 import { bestSpan, lettersOf, tokensOfAnswer } from './answerSpans.ts';

@@ -8,12 +8,11 @@ import { Random } from '@onnx-lora/sdk/data';
 import type { Answer } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import { dataFolder } from '../../../../sequences/src/fixtures/dataFolder.ts';
-import type { QuestionRecord } from '../../data/questionRecord.ts';
-import { readQuestions } from '../../data/readQuestions.ts';
+import { type QuestionRecord, readQuestions } from '../../data/readQuestions.ts';
 import { textPlugin } from '../../plugin.ts';
 import { bestSpan, lettersOf, type SpanWindow } from './answerSpans.ts';
 import { openQuestionAnswerer, questionAnswering } from './questionAnswering.ts';
-import { matchOf } from './squadScores.ts';
+import { matchOf } from './spanMetrics.ts';
 
 let model: Model;
 beforeAll(async () => {

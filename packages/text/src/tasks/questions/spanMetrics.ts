@@ -10,9 +10,9 @@ import {
   type Metrics,
 } from '@onnx-lora/sdk/tasks';
 import { type SequenceTokenizer, type SequenceExample, tokenOutput } from '@onnx-lora/sequences';
-import type { QuestionRecord } from '../../data/questionRecord.ts';
+import type { QuestionRecord } from '../../data/readQuestions.ts';
+import { squadWords, wordF1 } from '../../metrics/textScores.ts';
 import { bestSpan, lettersOf, type Span, type SpanRules, type SpanWindow } from './answerSpans.ts';
-import { type AnswerMatch, matchOf } from './squadScores.ts';
 
 /** What is measured, as shares of 1; the last two where texts may lack the answer. */
 export type AnswerScores = Metrics & {
@@ -144,6 +144,25 @@ export class SpanMetrics implements MetricCollector<AnswerScores> {
     if (!mayLack) return whole;
     return { ...whole, answeredF1: mean('f1', (n) => n > 0), noAnswerAccuracy: mean('exact', (n) => n === 0) };
   }
+}
+
+/** How an answer compares with the right one. */
+interface AnswerMatch {
+  /** 1 where both have the same words. */
+  readonly exact: number;
+  readonly f1: number;
+}
+
+/**
+ * Compares an answer with the closest of several right ones; with no answer where there are none.
+ *
+ * @see the evaluation scripts of SQuAD v1.1 and v2.0, https://rajpurkar.github.io/SQuAD-explorer/
+ */
+export function matchOf(answer: string, right: readonly string[]): AnswerMatch {
+  const known = right.filter((each) => squadWords(each).length > 0);
+  const all = known.length > 0 ? known : [''];
+  const exact = all.some((each) => squadWords(answer).join(' ') === squadWords(each).join(' '));
+  return { exact: Number(exact), f1: Math.max(...all.map((each) => wordF1(answer, each))) };
 }
 
 /** −log softmax of one of some scores. */

@@ -37,7 +37,7 @@ import {
 } from '@onnx-lora/sequences';
 import { Bm25, plainWords } from '../../baselines/bm25.ts';
 import { readTextData } from '../../data/readTextData.ts';
-import type { TextDataOptions, TextSource } from '../../data/textRecord.ts';
+import type { TextDataOptions, TextSource } from '../../data/textColumns.ts';
 import { textDomain, type TextPredictorOptions, type WholeTextOptions } from '../../domain.ts';
 import { type ListMeasures, listMeasures } from './rankedLists.ts';
 

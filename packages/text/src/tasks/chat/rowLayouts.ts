@@ -1,9 +1,9 @@
-/** @file Several conversations in one row, so that little of a batch is padding. */
+/** @file Layouts of training rows: several conversations packed into one, and groups of attention. */
 
-import { type Feeds, int64, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { Dataset } from '@onnx-lora/sdk/tasks';
-import type { SequencePorts } from '@onnx-lora/sequences';
-import type { TaughtDataset, TaughtExample, TaughtRow } from './taughtRows.ts';
+import type { SequenceInput, SequencePorts } from '@onnx-lora/sequences';
+import type { TaughtDataset, TaughtExample, TaughtRow, TeachingRules } from './taughtRows.ts';
 
 /**
  * Which of these lengths share a row of at most `most`: best fit, the longest first, as TRL's strategy `bfd` does. Each goes into the
@@ -99,4 +99,33 @@ export function apartFed(
   const moved = numbers.map((segment, at) => Number(counted.data[at - begins[Math.floor(at / length)]![segment]!]));
   const placed: Tensor = counted.type === 'int32' ? { type: 'int32', dims, data: Int32Array.from(moved) } : int64(moved, dims); // prettier-ignore
   return { inputs: { ...inputs, [positions]: placed }, segments };
+}
+
+/**
+ * Rules for rows that have whole groups where they have several.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for groups that do not fit, and for packed rows
+ */
+export function groupedRules(rules: TeachingRules, group: number, packing: boolean): TeachingRules {
+  const count = Math.floor(rules.most / group);
+  if (!packing && group % 2 === 0 && count >= 2) return { ...rules, most: count * group };
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    packing
+      ? 'Packed rows are not trained in groups, which would cut conversations anywhere. Leave out packing or attentionGroups.'
+      : `attentionGroups must be an even number of tokens of which several fit into maxLength, ${rules.most}, but it is ${group}. Take a quarter of it.`,
+  );
+}
+
+/**
+ * Feeds of rows that are trained on, in groups where there are such. Padding stands behind, where no token reads it; it must not be
+ * hidden from itself, or there would be groups in which there is nothing to read.
+ */
+export function groupedFeeds(input: SequenceInput, rows: readonly TaughtRow[], most: number, group?: number): Feeds {
+  const fed = input.feeds(rows, most, group);
+  const { mask } = input.ports;
+  const own = mask === undefined ? undefined : fed[mask];
+  if (group === undefined || mask === undefined || !own) return fed;
+  const ones = new Int32Array(own.data.length).fill(1);
+  return { ...fed, [mask]: own.type === 'int32' ? { type: 'int32', dims: own.dims, data: ones } : int64(Array.from(ones), own.dims) }; // prettier-ignore
 }

@@ -1,13 +1,68 @@
-/** @file Embeddings of sequences for the command line. */
+/** @file Embeddings of sequences: the embedder, metric learning, and both tasks of the command line. */
 
+import {
+  type AnsweringFactory,
+  answeringTask,
+  type RetrievalScores,
+  retrievalSettings,
+  type RunnableModel,
+  type Task,
+} from '@onnx-lora/sdk/tasks';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { type AnsweringFactory, answeringTask, retrievalSettings } from '@onnx-lora/sdk/tasks';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
-import { embeddingPredictor, type SequenceEmbeddingOptions as Asked, sequenceFactory } from '@onnx-lora/sequences';
-import type { SequenceDataOptions } from '../../data/sequenceRecord.ts';
+import {
+  embeddingPredictor,
+  openEmbedderOf,
+  retrieval,
+  type RetrievalOptions,
+  type SequenceEmbedder,
+  type SequenceEmbedderOptions,
+  type SequenceEmbeddingOptions as Asked,
+  sequenceFactory,
+  type SequenceGroup,
+} from '@onnx-lora/sequences';
+import { sequenceDomain, sequenceSettings, type SequenceTaskOptions } from '../../domain.ts';
+import type { SequenceDataOptions, SequenceRecord, SequenceSource } from '../../data/sequenceRecord.ts';
 
-import { sequenceRetrieval, type SequenceRetrievalOptions } from './sequenceRetrieval.ts';
-import { sequenceDomain, sequenceSettings } from '../../domain.ts';
+/**
+ * Loads a model of proteins, nucleotides or molecules as one that makes embeddings.
+ *
+ * @example
+ * ```ts
+ * const embedder = await openSequenceEmbedder(model);
+ * const vectors = await embedder.embed(['MKTAYIAK', 'MKLLV']);
+ * await embedder.release();
+ * ```
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer; `MODEL_UNSUPPORTED` for a model that reads no tokens or
+ *   gives no features; others as `model.session`
+ */
+export function openSequenceEmbedder(
+  model: RunnableModel,
+  options?: SequenceEmbedderOptions,
+): Promise<SequenceEmbedder> {
+  return openEmbedderOf(sequenceDomain, model, options);
+}
+
+/** Options of {@link sequenceRetrieval}. */
+export interface SequenceRetrievalOptions extends SequenceTaskOptions, RetrievalOptions {}
+
+/**
+ * Metric learning on sequences: those of one kind are drawn together, others apart. The kind is the label, or the group where there
+ * are no labels; of pairs, the two of each belong together. An example is a group of `perGroup` sequences of one kind. Held-out
+ * sequences search each other; they may be of other kinds than those that are trained on.
+ *
+ * @example
+ * ```ts
+ * const run = await train(model, { task: sequenceRetrieval('families.csv', { validation: 0.2 }), lora: { r: 8 } });
+ * ```
+ */
+export function sequenceRetrieval(
+  source: SequenceSource,
+  options: SequenceRetrievalOptions = {},
+): Task<SequenceGroup<SequenceRecord>, RetrievalScores> {
+  return retrieval(sequenceDomain, source, options);
+}
 
 /** What files are answered about with. */
 type SequenceEmbeddingOptions = Asked & SequenceDataOptions;
