@@ -68,7 +68,7 @@ async function sections<Target>(
   return { last: [...classLogos(labels, sequences, named), ...attention] };
 }
 
-/** Sequences whose attention is shown, one of a class; and letters of the longest. */
+/** Number of shown sequences, one per class, and the longest that is shown. */
 const SHOWN = 4;
 const LONGEST = 1000;
 

@@ -13,11 +13,9 @@ export function canonicalSmiles(rdkit: Rdkit, smiles: string): string {
   return rdkit.withMolecule(smiles, (molecule) => molecule.get_smiles());
 }
 
-/** Bits by the neighbourhoods of a molecule's atoms. */
+/** Bits of a Morgan fingerprint. */
 interface Fingerprint {
-  /** 32 bits each. */
   readonly words: Uint32Array;
-  /** How many bits are set. */
   readonly count: number;
 }
 
@@ -69,7 +67,7 @@ function withoutSideChains({ atoms, bonds = [] }: JsonMolecule): JsonMolecule {
   const kept = ringsAndLinkers(atoms.length, bonds);
   const frame = new Set(kept);
   for (const { atoms: ends, bo = 1 } of bonds) {
-    // What hangs on a double bond decides on the shape of the frame.
+    // Atoms on a double bond shape the framework.
     if (bo === 2 && ends.some((atom) => frame.has(atom))) for (const atom of ends) kept.add(atom);
   }
   const hydrogens = atoms.map(({ impHs = 0 }) => impHs);
@@ -89,7 +87,7 @@ function withoutSideChains({ atoms, bonds = [] }: JsonMolecule): JsonMolecule {
   };
 }
 
-/** Atoms that are left when ends of chains are taken away for as long as there are any. */
+/** Prunes chain ends until none are left: rings and their linkers remain. */
 function ringsAndLinkers(count: number, bonds: readonly JsonBond[]): Set<number> {
   const neighbours = Array.from({ length: count }, () => new Set<number>());
   for (const { atoms } of bonds) {

@@ -13,7 +13,7 @@ export interface Rdkit {
    * @throws OnnxLoraError `DATA_INVALID` where it is no molecule, with RDKit's reason, or too large; `RUNTIME_FAILED` where RDKit fails
    */
   withMolecule<T>(smiles: string, use: (molecule: Mol) => T): T;
-  /** The same of a molecule in RDKit's JSON. */
+  /** The same for RDKit's JSON. */
   withJson<T>(json: string, use: (molecule: Mol) => T): T;
 }
 
@@ -39,7 +39,7 @@ export interface JsonBond {
  * and what it says after that is wrong.
  */
 const MOST_ATOMS = 500;
-/** Signs of a SMILES of so many atoms, and more than that. */
+/** Upper bound on characters of such a SMILES. */
 const MOST_SIGNS = 10_000;
 const ATOM = /\[[^\]]{0,99}\]|Br|Cl|[A-Za-z*]/g;
 
@@ -69,7 +69,7 @@ async function load(): Promise<Rdkit> {
       }
     } catch (cause) {
       if (cause instanceof OnnxLoraError) throw cause;
-      // Its memory may hold anything now. Who loads it next gets another one.
+      // Its memory may be corrupt: the next caller loads it again.
       isBroken = true;
       loaded = undefined;
       throw new OnnxLoraError(
@@ -81,7 +81,7 @@ async function load(): Promise<Rdkit> {
   };
   return {
     withMolecule: (smiles, use) => {
-      // RDKit would also take whole files here, and names after a blank.
+      // RDKit would read whole files here, and names after a blank.
       if (smiles.length > MOST_SIGNS || (smiles.match(ATOM)?.length ?? 0) > MOST_ATOMS) throw tooLarge(smiles);
       if (!/^[!-z|}~]+$/.test(smiles)) throw noMolecule(smiles, 'it has blanks or signs that SMILES does not know');
       return using(smiles, smiles, use);
@@ -90,7 +90,7 @@ async function load(): Promise<Rdkit> {
   };
 }
 
-/** The first reason in what RDKit has logged, without the time of day. */
+/** The first logged reason, without the time of day. */
 function reasonIn(log: Log | null): string {
   const [first = '', second = ''] = (log?.get_buffer() ?? '')
     .split('\n')

@@ -3,19 +3,19 @@
 import type { Alphabet, SequencePart, SequenceRecord } from './sequenceRecord.ts';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 
-/** Signs that SMILES have and proteins and nucleic acids do not. */
+/** Characters that SMILES have and proteins and nucleic acids lack. */
 const SMILES_SIGN = /[0-9()[\]=#]/;
-/** What SMILES are made of: atoms in brackets, the organic ones without, bonds, branches and rings. */
+/** Tokens of SMILES: bracket atoms, organic atoms, bonds, branches and rings. */
 const SMILES = /^(?:\[[^\]\s]*\]|Br|Cl|[BCNOPSFIbcnops]|[-=#$:/\\.()%0-9*@+~>])+(?:\[[^\]\s]*)?$/;
-/** Letters of a sequence that tell whether it is SMILES. */
+/** Prefix length that decides on SMILES. */
 const SMILES_LENGTH = 500;
-/** The share of A, C, G, T, U and N from which sequences of nothing but IUPAC's nucleotide codes are nucleic acids. */
+/** Least share of A, C, G, T, U and N in nucleic acids that are written in IUPAC codes. */
 const NUCLEIC = 0.9;
 
-/** What does not belong into a sequence; `-` and `.` are gaps. */
+/** Illegal letters of each alphabet; `-` and `.` are gaps. */
 const illegalLetters: Readonly<Record<Alphabet, RegExp>> = {
   protein: /[^A-Z]/u,
-  // IUPAC's codes for several bases among them.
+  // Includes IUPAC's ambiguity codes.
   dna: /[^ACGTRYSWKMBDHVN]/u,
   rna: /[^ACGURYSWKMBDHVN]/u,
   smiles: /[^A-Za-z0-9()[\]=#@+\-/\\%$:.~*>]/u,
@@ -26,10 +26,9 @@ export class AlphabetGuess {
   #sequences = 0;
   #smiles = 0;
   #hasSmilesSign = false;
-  /** By code, in capitals. */
+  /** Letter counts by char code, upper case. */
   readonly #counts = new Float64Array(128);
 
-  /** Looks at one more sequence. */
   add(sequence: string): void {
     this.#sequences++;
     const start = sequence.slice(0, SMILES_LENGTH);
@@ -44,7 +43,7 @@ export class AlphabetGuess {
     }
   }
 
-  /** What the letters are likely to stand for: SMILES if most are made of their signs, nucleic acids if all letters may be bases. */
+  /** The likely alphabet: SMILES if most sequences parse as such, nucleic acids if all letters may be bases. */
   get alphabet(): Alphabet {
     if (this.#hasSmilesSign && this.#smiles > this.#sequences / 2) return 'smiles';
     const count = (letters: string): number =>
@@ -56,21 +55,19 @@ export class AlphabetGuess {
   }
 }
 
-/** A sequence as models know it, and what was changed for that. */
+/** A normalised sequence and what was changed. */
 interface Spelled {
   readonly text: string;
-  /** True where gaps were left out. */
   readonly hadGaps: boolean;
-  /** True where a stop codon at the end was left out. */
+  /** Whether a final stop codon was dropped. */
   readonly hadStop: boolean;
-  /** True where U was read as T, or T as U. */
+  /** Whether U was read as T, or T as U. */
   readonly wasExchanged: boolean;
 }
 
-/** A letter that does not belong. */
 interface IllegalLetter {
   readonly letter: string;
-  /** Its place in the text, from 1. */
+  /** From 1. */
   readonly position: number;
 }
 
@@ -96,7 +93,7 @@ export function spelled(text: string, alphabet: Alphabet): Spelled | IllegalLett
   const hadStop = alphabet === 'protein' && letters.endsWith('*');
   const whole = hadStop ? letters.slice(0, -1) : letters;
   if (!illegalLetters[alphabet].test(whole)) return { text: whole, hadGaps, hadStop, wasExchanged };
-  // The place in the text as the user has it, a stop at the end aside.
+  // The position in the original text, without the final stop.
   const last = hadStop ? exchanged.lastIndexOf('*') : exchanged.length;
   const place = Array.from(exchanged.slice(0, last)).findIndex(
     (letter) => !/[-.\s]/.test(letter) && illegalLetters[alphabet].test(letter),
@@ -160,7 +157,6 @@ export class SequenceSpeller {
     };
   }
 
-  /** What the user should know of what was changed. */
   get warnings(): string[] {
     const { first } = this.#alphabets;
     const [other, own] = first === 'rna' ? ['T', 'U'] : ['U', 'T'];
@@ -217,7 +213,7 @@ function sequences(count: number): string {
   return count === 1 ? '1 sequence' : `${count} sequences`;
 }
 
-/** The labels of the letters that are left. */
+/** Labels of the letters that remain. */
 function labelsOfLetters(
   { sequence, residues, where }: SequenceRecord,
   text: string,

@@ -3,14 +3,13 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Substitution } from './sequenceRecord.ts';
 
-/** What stands for the wild type itself. */
+/** Spellings of the wild type. */
 const WILD_TYPE = /^(?:wt|_wt|wild[-_ ]?type|wildtype|p\.=|=|none|-)?$/i;
 const SEPARATORS = /[\s:,;+/|_]+/;
-// No sequence has more positions than nine digits can number.
+// Positions have at most nine digits.
 const ONE = /^([A-Z])(-?\d{1,9})([A-Z=])$/i;
 const THREE = /^([A-Z][a-z]{2})(-?\d{1,9})([A-Z][a-z]{2}|=)$/;
 
-/** The amino acids by their codes of three letters. */
 const letterOf: ReadonlyMap<string, string> = new Map(
   'AlaA ArgR AsnN AspD CysC GlnQ GluE GlyG HisH IleI LeuL LysK MetM PheF ProP SerS ThrT TrpW TyrY ValV SecU PylO'
     .split(' ')
@@ -104,7 +103,7 @@ export function fittingStarts(wildType: string, mutations: readonly (readonly Su
     [Infinity, -Infinity],
   );
   const found: number[] = [];
-  // The first mutated position is a letter of the wild type, and so is the last.
+  // First and last mutated position lie within the wild type.
   for (let start = last - wildType.length + 1; start <= least && found.length < most; start++) {
     if (all.every(({ from, position }) => wildType[position - start] === from)) found.push(start);
   }

@@ -23,7 +23,7 @@ import { headerFacts, sequenceRecords } from './sequenceRecords.ts';
 import { tableRecords } from './table/tableRecords.ts';
 import { type FastaRecord, parseFasta } from './formats/fasta.ts';
 
-/** A wild type's file is no data. */
+/** Files of wild types are no data. */
 const WILD_TYPE = /^(?:wild[-_ ]?type|wt|reference)\./i;
 
 /**
@@ -56,7 +56,7 @@ export async function readLayout(
   return readFiles(path, options, wildType);
 }
 
-/** The parts of a folder: one file, or one for each class. */
+/** Reads a folder with one file, or a file per class. */
 async function readFiles(
   folder: string,
   options: SequenceDataOptions,
@@ -94,7 +94,6 @@ function filesOf({ files }: FolderEntries): string[] {
   return files.filter((name) => formatOfName(name) !== undefined && !WILD_TYPE.test(name));
 }
 
-/** Records with what the name of their file says. */
 function withFacts(part: SequencePart, facts: { split?: Split; labels?: readonly string[] }): SequencePart {
   return { ...part, records: part.records.map((record): SequenceRecord => ({ ...record, ...facts })) };
 }

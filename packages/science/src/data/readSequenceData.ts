@@ -55,7 +55,7 @@ const remedies: Readonly<Record<SequenceNeed, string>> = {
     'it is not known how it differs from a wild type. Give a table with the column "mutations" (A123G), or the wild type that sequences of its length are compared with: wildType: \'wt.fasta\', on the command line --set wildType=wt.fasta.',
 };
 
-/** RDKit takes some tenths of a millisecond for each, which is a minute for hundreds of thousands. */
+/** RDKit takes some tenths of a millisecond each, a minute for hundreds of thousands. */
 const MOST_MOLECULES = 50_000;
 
 /**
@@ -77,10 +77,10 @@ export async function readSequenceData(
   return data;
 }
 
-/** Data whose letters are known. */
+/** Data with a known alphabet. */
 interface SpelledData extends SequenceData {
   readonly alphabet?: Alphabet;
-  /** True where they were divided in a way that minds relatives. */
+  /** Whether the split keeps relatives together. */
   readonly isChosen?: boolean;
 }
 
@@ -89,17 +89,17 @@ const sequences: DataReader<SequenceRecord, SpelledData, SequenceSource, Sequenc
   remedy: 'choose what is not divided (splitBy)',
   read: readSource,
   holdOut: async ({ train, alphabet }, fraction, { seed = 0, splitBy: by, identity, needs = [] }) => {
-    // A number to predict is no class, even where all are whole, and neither is what else the table has.
+    // Numbers to predict are not classes, even where all are whole.
     const byClass = !needs.includes('values') || needs.includes('label') || needs.includes('labels');
     const split = await splitSequences(train, { fraction, seed, by, identity, alphabet, byClass });
     const { splitBy } = split;
-    // By chance, relatives come to both sides.
+    // Random splits put relatives on both sides.
     return { ...split, whole: splitBy, facts: { splitBy, isChosen: by !== 'random' } };
   },
   besides: (path) => ({ splitBy: `given as "${path}"` }),
   shared: async (parts, { train, alphabet, isChosen = false }, { identity }) => [
     ...(await sharedSequences(parts, alphabet)),
-    // Variants of one protein are all alike, which is what they are for.
+    // Variants of one protein are similar by design.
     ...(train.length > 0 && !isChosen && !isOneProtein(train)
       ? await similarAcrossSplits(parts, { alphabet, identity })
       : []),
@@ -112,7 +112,7 @@ async function readSource(
   beside?: SpelledData,
 ): Promise<SpelledData> {
   if (typeof source === 'object' && 'train' in source) return { ...source, isChosen: true };
-  // The wild type of the one data is that of the other.
+  // Training and validation data share the wild type.
   const known = options.wildType ?? beside?.wildType;
   const wildType = known === undefined ? undefined : await givenWildType(known);
   const written =
@@ -144,7 +144,7 @@ async function readSource(
   };
 }
 
-/** The part with molecules alone, as far as they are looked at. */
+/** Drops records that are not molecules, among the first ones. */
 async function withMolecules(part: SequencePart, { illegal }: SequenceDataOptions): Promise<SequencePart> {
   const { records, warnings } = await checkMolecules(
     part.records.slice(0, MOST_MOLECULES),
@@ -159,7 +159,7 @@ async function withMolecules(part: SequencePart, { illegal }: SequenceDataOption
   return { ...part, records: [...records, ...others], warnings: [...part.warnings, ...warnings, ...unseen] };
 }
 
-/** What the values of all parts are called. */
+/** Names of the values, equal in all parts. */
 function sameValues(parts: readonly SequencePart[]): readonly string[] | undefined {
   const [first, ...others] = parts;
   const other = others.find(({ valueNames }) => String(valueNames) !== String(first?.valueNames));
@@ -187,7 +187,6 @@ async function given(
   };
 }
 
-/** A record that may come from JavaScript. */
 function checkedRecord(record: Partial<GivenSequenceRecord>, number: number): SequenceRecord {
   const { sequence, id = String(number) } = record;
   const where = record.where ?? (record.id === undefined ? `record ${number}` : `record ${number} (${id})`);

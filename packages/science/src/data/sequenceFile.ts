@@ -63,7 +63,7 @@ export function formatOf(name: string, head: Uint8Array): SequenceFormat {
     );
   }
   if (/^[>;]/.test(text)) return 'fasta';
-  // An @ may also begin a SMILES in no file that is known.
+  // No known SMILES file begins with @.
   if (text.startsWith('@')) return 'fastq';
   if (text.startsWith('{')) return 'jsonl';
   const [line = ''] = text.split(/\r\n|\n|\r/, 1);

@@ -32,13 +32,13 @@ export interface SequenceData extends Divided<SequenceRecord> {
 
 /** The records of one file. */
 export interface SequencePart {
-  /** With sequences as the file spells them. */
+  /** As the file spells them. */
   readonly records: readonly SequenceRecord[];
   readonly valueNames?: readonly string[] | undefined;
   readonly wildType?: string | undefined;
-  /** What the letters stand for, where the file says it. */
+  /** Alphabet, where the file names it. */
   readonly alphabet?: Alphabet | undefined;
-  /** What divides the records into splits, in words: `the column "sampled"`. */
+  /** How the records were split, in words: `the column "sampled"`. */
   readonly splitBy?: string | undefined;
   /** Columns of a table, for messages. */
   readonly columns?: {

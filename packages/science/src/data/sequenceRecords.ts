@@ -8,34 +8,32 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type Split, splitNames, textLines, textOf, type TextPieces } from '@onnx-lora/sdk/data';
 import { isMissing, numberOf } from '@onnx-lora/sequences';
 
-/** A way to write sequences. */
+/** A file format of sequences. */
 interface RecordFormat {
-  /** Of its files, in lower case with the dot. */
+  /** File endings, lower case with the dot. */
   readonly endings: readonly string[];
-  /** The records of text that comes in pieces cut anywhere; `name` is what it is called in errors. */
+  /** Parses text that comes in arbitrary chunks; errors call it `name`. */
   readonly records: (text: TextPieces, name: string, options: ParseOptions) => AsyncIterable<ParsedRecord>;
 }
 
 interface ParseOptions {
-  /** What becomes of characters that are no residues: an error at the line, or they are kept to be looked at later. */
+  /** Illegal characters: an error at their line, or kept for a later check. */
   readonly illegal: 'error' | 'keep';
 }
 
-/** A record as its format has it. */
 interface ParsedRecord {
-  /** The number of its line by default. */
+  /** Line number by default. */
   readonly id?: string;
   readonly sequence: string;
-  /** What the header says beside the id. */
+  /** The header behind the id. */
   readonly description?: string;
-  /** A letter for each letter of the sequence. */
   readonly structure?: string;
   readonly family?: string;
-  /** Counted from 1. */
+  /** From 1. */
   readonly line: number;
 }
 
-/** Formats whose records stand by themselves; `lines` has one on each line. */
+/** Formats of self-contained records; `lines` has one per line. */
 type RecordFormats = 'fasta' | 'fastq' | 'a3m' | 'stockholm' | 'lines';
 
 /** How each is read. */

@@ -6,7 +6,7 @@ import { canonicalSmiles } from '../chemistry/molecules.ts';
 import { loadRdkit } from '../chemistry/rdkit.ts';
 import type { Alphabet, SequencePart, SequenceRecord } from './sequenceRecord.ts';
 
-/** Molecules up to which all ways to write one are known as the same; it takes some tenths of a millisecond for each. */
+/** Canonical SMILES are compared up to this many molecules, at some tenths of a millisecond each. */
 const MOST_MOLECULES = 50_000;
 
 /** Warnings about sequences, or pairs of them, that are in two of the lists; molecules however they are written. */
@@ -47,7 +47,7 @@ export function repeatedRecords(parts: readonly SequencePart[]): string[] {
     const byId = new Map<string, SequenceRecord>();
     let count = 0;
     let example: string | undefined;
-    // Rows of a table have ids where it has a column for them.
+    // Rows have ids only where the table has an id column.
     const hasIds = columns === undefined || columns.id !== undefined;
     for (const record of hasIds ? records : []) {
       const first = byId.get(record.id);

@@ -25,7 +25,7 @@ export interface StreamedSequence {
   readonly wildType?: string;
 }
 
-/** Records that are looked at to find out what columns and letters are. */
+/** Records looked at to find columns and alphabet. */
 const LOOKED_AT = 200;
 
 /**
@@ -52,7 +52,6 @@ export async function* streamSequences(
   yield* spelled(stream, open, options);
 }
 
-/** Records that are being read. */
 interface RecordStream {
   readonly records: AsyncGenerator<SequenceRecord>;
   readonly wildType: () => string | undefined;
@@ -121,7 +120,7 @@ async function tableStream(
   }
 }
 
-/** The first few of what a generator gives, which goes on after them. */
+/** Takes the first items of a generator, which then continues behind them. */
 async function firstOf<T extends SequenceRecord | Row>(items: AsyncGenerator<T, void>): Promise<T[]> {
   const first: T[] = [];
   while (first.length < LOOKED_AT) {

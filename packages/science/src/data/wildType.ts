@@ -11,7 +11,7 @@ import type { SequenceRecord } from './sequenceRecord.ts';
 /** A wild type. */
 export interface WildType {
   readonly sequence: string;
-  /** Positions, from 1, of which a table has the residues; where its file says so. */
+  /** Sites from 1 whose residues a table has, where the file names them. */
   readonly sites?: readonly number[];
 }
 
@@ -20,7 +20,7 @@ const BESIDE = /^(?:wild[-_ ]?type|wt|reference)$/i;
 const REFERENCE = /^reference\./i;
 const LETTERS = /^[A-Za-z*]+$/;
 
-/** The share of positions up to which a sequence of the wild type's length is a variant of it. */
+/** Largest share of changed positions in a variant. */
 const VARIANT = 0.5;
 
 /** A record with its substitutions, if its sequence is a variant of the wild type, of the same length. */
@@ -66,7 +66,7 @@ export async function wildTypeBeside(file: string): Promise<WildType | undefined
   return readWildType(join(dirname(file), found), REFERENCE.test(found));
 }
 
-/** The sites that a header names: `variant sites 39,40,41,54 (1-based)`. */
+/** Sites named by a header: `variant sites 39,40,41,54 (1-based)`. */
 function sitesOf(description: string): readonly number[] | undefined {
   const [, list] = /\b(?:sites?|positions?)\b[:= ]*(\d+(?:\s*,\s*\d+)*)/i.exec(description) ?? [];
   if (list === undefined) return undefined;

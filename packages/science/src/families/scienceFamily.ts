@@ -3,7 +3,7 @@
 import { describedFamily, type DescribedFamily, type FamilyFacts, type ModelFacts } from '@onnx-lora/sdk/plugin';
 import { sequenceTasks } from '@onnx-lora/sequences';
 
-/** What is said of a family here; its tasks are {@link maskedModelTasks} unless it says otherwise. */
+/** Facts of a family; tasks default to {@link maskedModelTasks}. */
 type FactsHere = Omit<FamilyFacts, 'domain' | 'tasks'> & Partial<Pick<FamilyFacts, 'tasks'>>;
 
 /** A family of models of sequences, from its facts. */
@@ -16,5 +16,5 @@ export function isFolding({ config }: ModelFacts): boolean {
   return config?.['is_folding_model'] === true;
 }
 
-/** What any encoder of sequences is trained and used for, the usual first, where the model also guesses masked letters. */
+/** Tasks of an encoder that also guesses masked letters, the usual first. */
 const maskedModelTasks: readonly string[] = [...sequenceTasks, 'masked-language-modelling', 'variant-effect'];

@@ -16,7 +16,6 @@ export interface LogoRequest {
   readonly places?: readonly number[] | undefined;
 }
 
-/** A longer logo is read by nobody. */
 const MOST_PLACES = 80;
 
 /** A section with the logo; undefined where sequences are of several lengths, or there is nothing to show. */
@@ -59,11 +58,11 @@ export function logoColumn(found: readonly string[], letters: number, label: str
   };
 }
 
-/** A logo of fewer says little. */
+/** Fewest sequences of a logo. */
 const FEWEST = 10;
-/** Of predicted numbers, the share that counts as high. */
+/** Share of predicted numbers that counts as high. */
 const HIGH = 0.1;
-/** Classes of which there is a logo, those with most sequences. */
+/** Number of class logos, the largest classes first. */
 const MOST_CLASSES = 4;
 
 /** The tenth of the sequences with the highest predicted number, ten at least; nothing where lengths differ. */
@@ -100,7 +99,7 @@ export function classLogos(
   });
 }
 
-/** Of nucleic acids there are four. */
+/** Alphabet size: 4 for nucleic acids. */
 function lettersOf(sequences: readonly string[]): number {
   return sequences.every((sequence) => /^[ACGTUN-]*$/.test(sequence)) ? 4 : 20;
 }

@@ -13,7 +13,6 @@ export interface SequenceGroups {
   readonly splitBy: string;
 }
 
-/** How likeness is told. */
 interface Likeness {
   readonly alphabet?: Alphabet | undefined;
   readonly identity?: number | undefined;
@@ -35,7 +34,7 @@ export function givenGroups(records: readonly SequenceRecord[]): SequenceGroups 
       `${records[0]?.where ?? 'The data'}: no groups are known, which the split is to go by. Name the column that has them (columns: { group }), or split in another way (splitBy: 'random').`,
     );
   }
-  // Names of groups and sequences are kept apart.
+  // Keeps names of groups and sequences apart.
   const groups = records.map((record) => (record.group === undefined ? sequenceKey(record) : `group ${record.group}`));
   return { groups, splitBy: 'groups stay whole' };
 }
@@ -52,7 +51,7 @@ export async function similarMolecules(
   { alphabet, identity = USUAL_SIMILARITY }: Likeness,
 ): Promise<SequenceGroups> {
   checkMolecules(records, alphabet, 'similarity');
-  // An illegal molecule is named with its record here.
+  // Throws for an illegal molecule, with its record.
   const canonical = await ofMolecules(records, canonicalSmiles);
   const clusters = await clusterMolecules(canonical, identity);
   return {
@@ -103,7 +102,7 @@ function checkMolecules([first]: readonly SequenceRecord[], alphabet: Alphabet |
   );
 }
 
-/** What is found of each molecule; an error names the record. */
+/** Maps molecules; errors name the record. */
 async function ofMolecules(
   records: readonly SequenceRecord[],
   find: (rdkit: Rdkit, smiles: string) => string,
@@ -129,7 +128,7 @@ export function splitFacts(record: SequenceRecord, group: string): SplitFacts {
   const { id, labels, values } = record;
   const [first] = labels ?? [];
   return {
-    // Nothing of where it stands in its file, so that the order of records does not matter.
+    // Independent of the position in the file, so the order of records does not matter.
     key: JSON.stringify([sequenceKey(record), id, labels, values]),
     file: group,
     ...(labels?.length === 1 && first !== undefined ? { label: first } : labels ? { labels } : {}),
@@ -152,7 +151,7 @@ export async function clusterMolecules(
 ): Promise<number[]> {
   const rdkit = await loadRdkit();
   const fingerprints = smiles.map((each) => morganFingerprint(rdkit, each));
-  // By how many bits they have: those with far fewer or more cannot be similar.
+  // Sorted by bit count: far fewer or more bits cannot be similar.
   const order = [...fingerprints.keys()].sort((a, b) => fingerprints[a]!.count - fingerprints[b]!.count);
   const sets = new LinkedSets(fingerprints.length);
   for (const [at, i] of order.entries()) {
@@ -167,7 +166,7 @@ export async function clusterMolecules(
   return fingerprints.map((_, i) => sets.first(i));
 }
 
-/** How much of a sequence is as in most others, on average, from which all are variants of one. */
+/** Mean share of the majority letter from which all sequences are variants of one. */
 const ALIKE = 0.9;
 
 /**

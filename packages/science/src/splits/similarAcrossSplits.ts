@@ -49,7 +49,7 @@ export async function similarRecords(
 export const MOST_LETTERS = 12_000_000;
 /** The same for molecules. */
 const MOST_MOLECULES = 50_000;
-/** Held-out records that are looked at, which are enough to tell their share. */
+/** Sample size of held-out records. */
 const MOST_HELD = 2000;
 
 /**

@@ -18,10 +18,10 @@ import {
 import { lettersIn } from './likeness/clusterSequences.ts';
 import { MOST_LETTERS, similarAcrossSplits } from './similarAcrossSplits.ts';
 
-/** Records from which a class should be on both sides; a rarer one may well not be. */
+/** Size from which a class should be on both sides. */
 const ENOUGH = 10;
 
-/** Classes that are only measured on, and larger ones that are only trained on. */
+/** Classes that are only held out, and larger ones that are only trained on. */
 function classesOnOneSide({ kept, held }: RecordSplit<SequenceRecord>): {
   readonly trained: readonly string[];
   readonly measured: readonly string[];
@@ -33,7 +33,6 @@ function classesOnOneSide({ kept, held }: RecordSplit<SequenceRecord>): {
   };
 }
 
-/** Warnings about such classes. */
 function oneSideWarnings(split: RecordSplit<SequenceRecord>): string[] {
   if (split.held.length === 0) return [];
   const { trained, measured } = classesOnOneSide(split);
@@ -104,7 +103,7 @@ export async function splitSequences(
 const unfair =
   'The split is at random, because no fair part can be held out: groups, or sequences that are like one another, are too large, or classes have one alone. What is measured says little about sequences that are not like those that are trained on.';
 
-/** True where about the right part is held out; and of every class some, unless the user has chosen the way. */
+/** Whether the held-out part has about the right size, and some of every class unless the user chose the way. */
 function isFair(split: RecordSplit<SequenceRecord>, { fraction, by, byClass = true }: SequenceSplitOptions): boolean {
   if (!fairHoldOut(split, fraction)) return false;
   return by !== undefined || !byClass || Object.values(classesOnOneSide(split)).every(({ length }) => length === 0);
@@ -136,11 +135,11 @@ const splitBy: Readonly<Record<SequenceSplitBy, Way>> = {
   similarity: async (records, options) => splitByGroups(records, await similarMolecules(records, options), options),
 };
 
-/** The split that says most where nobody chooses one. */
+/** The strictest usual split where none is chosen. */
 function usualWay(records: readonly SequenceRecord[], alphabet: Alphabet | undefined): SequenceSplitBy {
   if (new Set(records.map(({ group }) => group)).size > 1) return 'group';
   if (alphabet === 'smiles') return 'scaffold';
-  // Clusters of more would take longer than anybody expects who has not asked for them.
+  // Clustering more takes too long for a default.
   const isMany = lettersIn(records.map(({ sequence }) => sequence)) > MOST_LETTERS;
   return isMany || isOneProtein(records) ? 'random' : 'cluster';
 }
@@ -171,7 +170,7 @@ async function splitByClusters(
   return { ...loose, warnings: [...pairs, ...alike] };
 }
 
-/** Residues or bases, which SMILES with their signs and numbers are not. */
+/** Residues or bases, in contrast to SMILES. */
 const LETTERS = /^[A-Za-z*.-]+$/;
 
 function splitByGroups(

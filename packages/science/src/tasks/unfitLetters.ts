@@ -4,11 +4,10 @@ import { AlphabetGuess } from '../data/letters.ts';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
 
-/** Records that are looked at. */
 const LOOKED_AT = 200;
-/** Letters from which nucleic acids are told from a peptide that happens to have no others. */
+/** Letters from which nucleic acids are told from peptides of the same letters. */
 const ENOUGH = 60;
-/** The share of unknown tokens from which something is wrong; X and the like are rarer. */
+/** Share of unknown tokens that is suspicious; X and the like are rarer. */
 const MOST_UNKNOWN = 0.1;
 const aminoAcids = 'ACDEFGHIKLMNPQRSTVWY';
 

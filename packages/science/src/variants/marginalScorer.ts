@@ -44,18 +44,18 @@ function isKnown(tokenizer: SequenceTokenizer, letter: string): boolean {
 /** What is hidden from the model: each position by itself, all that a variant substitutes at once, or nothing. */
 export type Masking = 'each' | 'together' | 'none';
 
-/** What the model sees when it is asked for a position. */
+/** The model's input for one position. */
 interface Context {
   readonly span: Span;
   readonly masked: readonly number[];
 }
 
-/** A context, and the positions that are asked for in it. */
+/** A context with the positions asked for. */
 interface Asked extends Context {
   readonly positions: Set<number>;
 }
 
-/** Answers that are kept for variants to come: 40 MB. */
+/** Cache limit: 40 MB of answers. */
 const MOST_KNOWN = 100_000;
 
 /** A wild type of which many variants are scored. */
@@ -64,9 +64,9 @@ export class WildType {
   readonly #scores: TokenScores;
   readonly #masking: Masking;
   readonly #ids: readonly number[];
-  /** Ids of residues that variants put in. */
+  /** Token ids of mutant residues. */
   readonly #substitutes = new Map<string, number>();
-  /** Log-probabilities of all tokens, by context and position. */
+  /** Log-probabilities by context and position. */
   readonly #known = new Map<string, Float64Array>();
 
   /** @throws OnnxLoraError `DATA_INVALID` for a letter that the model does not know */
@@ -109,7 +109,7 @@ export class WildType {
     }
   }
 
-  /** Σ log p(mutant) − log p(wild type) over the substituted positions, after {@link WildType.ask}; 0 for the wild type. */
+  /** Σ log p(mutant) − log p(wild type) over the substitutions, after {@link WildType.ask}. */
   logOdds(substitutions: readonly Substitution[]): number {
     let sum = 0;
     for (const each of substitutions) {

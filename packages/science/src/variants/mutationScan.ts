@@ -30,7 +30,7 @@ export interface ScanOptions extends ScoreOptions {
   readonly residues?: readonly string[] | undefined;
 }
 
-/** The 20 amino acids by kind, so that like ones are neighbours: small, aliphatic, aromatic, polar, charged. */
+/** Amino acids ordered by kind: small, aliphatic, aromatic, polar, charged. */
 const aminoAcids = [...'GAPCVILMFWYHSTNQDEKR'];
 
 /**

@@ -4,7 +4,7 @@ import { nameOfVariant, type ScoreOptions, sequenceOf, type VariantScorer } from
 import { type Question, type TokenScores, windowAround } from './tokenScores.ts';
 import { letterIds } from './marginalScorer.ts';
 
-/** A sequence, and what it is called in errors. */
+/** A sequence and its name in errors. */
 interface Named {
   readonly sequence: string;
   readonly name: string;
@@ -12,7 +12,7 @@ interface Named {
 
 /** Pseudo-log-likelihoods, or their means over residues. */
 export function pseudoScorer(scores: TokenScores, isMean: boolean): VariantScorer {
-  /** The wild type of the last call, and how likely it is. */
+  /** The last wild type and its likelihood. */
   let wild: { readonly sequence: string; readonly likelihood: number } | undefined;
   const likelihoods = (all: readonly Named[], { onProgress }: ScoreOptions = {}): Promise<number[]> =>
     likelihoodsOf(scores, all, isMean, onProgress);

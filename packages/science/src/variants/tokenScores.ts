@@ -42,11 +42,11 @@ export function sharedWindow(position: number, length: number, size: number): Sp
 /** A part of a sequence as it is fed, and what is to be known of it. */
 export interface Question {
   readonly row: TokenRow;
-  /** Places in the row's ids. */
+  /** Positions in the row's ids. */
   readonly places: readonly number[];
 }
 
-/** What is asked about a sequence. All numbers are places in it, counted from 0. */
+/** Span, mask and positions, counted from 0. */
 interface Asking {
   readonly span: Span;
   readonly masked: readonly number[];
@@ -67,7 +67,7 @@ export const SCORES = 'logits';
 /** A masked language model, ready to be asked. */
 export class TokenScores {
   readonly tokenizer: SequenceTokenizer;
-  /** Most tokens of a sequence that the model sees at once, special ones aside. */
+  /** Most tokens per window, without special ones. */
   readonly windowSize: number;
   readonly #asker: SequenceAsker<Question, readonly Float64Array[]>;
 
@@ -99,7 +99,7 @@ export class TokenScores {
           if (dims.length !== 3) throw notTokens(model.name, dims);
           return places.map((place) => {
             const logs = logSoftmax(data as Float32Array, place * dims[2]!, dims[2]!);
-            // Scores that are no numbers would be left out where orders are compared.
+            // NaN scores would vanish where ranks are compared.
             if (logs.some(Number.isNaN)) throw notNumbers(model.name, load.adapter !== undefined);
             return logs;
           });
@@ -110,7 +110,7 @@ export class TokenScores {
     return new TokenScores(input, asker);
   }
 
-  /** A part of a sequence with special tokens around it and the mask where it is to be. */
+  /** A window of a sequence with special tokens and masks. */
   question(ids: readonly number[], { span: [from, to], masked, asked }: Asking): Question {
     const own = ids.slice(from, to);
     for (const each of masked) own[each - from] = this.tokenizer.maskId!;
@@ -130,13 +130,12 @@ export class TokenScores {
     return this.#asker.ask(questions);
   }
 
-  /** Frees the session. */
   release(): Promise<void> {
     return this.#asker.release();
   }
 }
 
-/** log softmax of `width` numbers from `at` on, in doubles. */
+/** Log softmax of `width` numbers from `at` on, in float64. */
 function logSoftmax(data: ArrayLike<number>, at: number, width: number): Float64Array {
   let max = -Infinity;
   for (let i = 0; i < width; i++) max = Math.max(max, data[at + i]!);

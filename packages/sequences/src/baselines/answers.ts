@@ -32,17 +32,17 @@ export interface FeatureRows {
 
 /** What a ridge is made for. */
 export interface RidgeOptions {
-  /** What the features are, in words. */
+  /** The features in words. */
   readonly on: string;
-  /** Whether targets are 1 for what is right and 0 for what is not. */
+  /** Whether targets are 0 and 1. */
   readonly areClasses: boolean;
-  /** Whether features are on one scale already. */
+  /** Whether features share one scale already. */
   readonly isScaled: boolean;
-  /** Seeds the choice of examples, where there are too many. */
+  /** Seed of the subsample. */
   readonly seed: number;
 }
 
-/** A ridge over more takes minutes: examples or features, whichever are fewer. */
+/** Most examples or features, whichever are fewer, of a ridge that fits in seconds. */
 const MOST = 1500;
 
 /** The mean of the training targets, whatever the sequence. */
@@ -91,16 +91,16 @@ export function ridgeOn(
   };
 }
 
-/** Numbers of neighbours that are tried. */
+/** Candidates of k. */
 const candidates = [1, 2, 3, 5, 10, 20, 50];
-/** Training examples that are answered by the others to choose the number of neighbours. */
+/** Examples of leave-one-out. */
 const most = 1000;
 
 /** What is known. */
 export interface Known {
   /** `[examples, features]` */
   readonly features: Matrix;
-  /** `[examples, outputs]`: numbers, or 1 for the class of an example and 0 for the others. */
+  /** `[examples, outputs]`: numbers, or one-hot classes. */
   readonly targets: Matrix;
 }
 

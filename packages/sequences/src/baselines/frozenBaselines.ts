@@ -58,7 +58,7 @@ export type SequenceBaselines = (
   asked: { readonly kind: BaselinesRequest['kind']; readonly seed: number },
 ) => readonly BaselineAnswers[];
 
-/** Ridge on which letter stands where, for variants of one length. */
+/** Ridge on one-hot letters, for variants of one length. */
 const onLetters: SequenceBaselines = ({ train, validation }, targets, { kind, seed }) => {
   const letters = oneHot(train, validation);
   if (!letters) return [];
@@ -89,14 +89,14 @@ export interface Comparison {
   readonly verdict?: Verdict | undefined;
 }
 
-/** Metrics that are shown; the first is the one by which methods are compared. */
+/** Metrics in the table; the first decides. */
 const shown = {
   numbers: ['spearman', 'rmse', 'r2'],
   classes: ['accuracy', 'macroF1', 'mcc', 'auroc'],
   labels: ['mAP', 'auroc', 'macroF1'],
 } as const;
 
-/** The baseline that looks at no sequence. */
+/** The constant baseline. */
 const simplest = { numbers: 'mean', classes: 'most frequent class', labels: 'frequencies' } as const;
 
 /**
@@ -145,7 +145,7 @@ export function baselinesIn(methods: readonly MethodResult[]): Readonly<Record<s
   return Object.fromEntries(methods.slice(0, -1).map((each) => [each.method, each]));
 }
 
-/** Targets as numbers to be fitted: classes as 1 for the right one and 0 for the others. */
+/** Targets as numbers, classes one-hot. */
 function targetsOf({ kind, outputs = 1, train: { embeddings, targets } }: BaselinesRequest): Matrix {
   if (kind !== 'classes') return matrix(embeddings.rows, outputs, targets);
   const result = matrix(embeddings.rows, outputs);
@@ -153,7 +153,7 @@ function targetsOf({ kind, outputs = 1, train: { embeddings, targets } }: Baseli
   return result;
 }
 
-/** `threshold`: that of all labels; the adapter's own ones without it. */
+/** Applies `threshold` to all labels, by default the adapter's own thresholds. */
 function measureOf(
   { kind, outputs = 1, thresholds, validation: { targets: truths } }: BaselinesRequest,
   answers: ArrayLike<number>,

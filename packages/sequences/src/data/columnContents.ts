@@ -2,11 +2,11 @@
 
 import { splitNames, type Table } from '@onnx-lora/sdk/data';
 
-/** Rows that are looked at where most cells tell what a column is. */
+/** Rows sampled where most cells decide. */
 const LOOKED_AT = 2000;
-/** Different texts that may be classes, at most. */
+/** Most distinct texts of a class column. */
 const MOST_CLASSES = 1000;
-/** Different whole numbers that may be classes, at most. */
+/** Most distinct whole numbers of a class column. */
 const MOST_NUMBERED_CLASSES = 20;
 
 /** What the cells of columns look like. */
@@ -14,7 +14,6 @@ export class ColumnContents {
   readonly #table: Table;
   readonly #texts = new Map<string, readonly string[]>();
 
-  /** Looks at the cells of `table`. */
   constructor(table: Table) {
     this.#table = table;
   }
@@ -87,7 +86,7 @@ export class ColumnContents {
   }
 }
 
-/** Text of a cell; a list of one is that one, as TAPE writes numbers. */
+/** Text of a cell; a list of one counts as its item, as TAPE writes numbers. */
 function textOfCell(cell: unknown): string {
   if (typeof cell === 'string') return cell.trim();
   if (Array.isArray(cell) && cell.length === 1) return textOfCell(cell[0]);

@@ -23,7 +23,7 @@ export interface OpenBytes {
 }
 
 const GZIP = [0x1f, 0x8b] as const;
-/** As much as shows what a file is. */
+/** Bytes that reveal the format. */
 const HEAD_BYTES = 1 << 12;
 
 /**
@@ -63,7 +63,7 @@ async function sizeOf(path: string): Promise<number> {
 }
 
 function gunzipped(bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
-  // Errors are thrown where the result is read.
+  // Errors surface where the result is read.
   return pipeline(Readable.from(bytes, { objectMode: false }), createGunzip(), () => undefined);
 }
 
@@ -71,7 +71,7 @@ async function* named(name: string, bytes: AsyncIterable<Uint8Array>): AsyncGene
   const iterator = bytes[Symbol.asyncIterator]();
   try {
     for (;;) {
-      // Only what the source throws is caught, and nothing of the consumer's.
+      // Catches errors of the source, not of the consumer.
       const { value, done } = await readable(name, iterator.next());
       if (done) return;
       yield value;

@@ -10,15 +10,15 @@ import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet';
 /** The ending of such files. */
 export const PARQUET = '.parquet';
 
-/** Bytes of what tells of the columns, of a page, and of a row group, decompressed; no file that people write comes near. */
+/** Bytes of metadata, of a page and of a row group, decompressed; far above real files. */
 const [MOST_METADATA, MOST_PAGE, MOST_GROUP] = [2 ** 26, 2 ** 28, 2 ** 31];
-/** Rows of a group, and values of one of its columns, lists taken apart. */
+/** Rows of a group, and values of one column. */
 const MOST_ROWS = 50_000_000;
-/** Groups of columns in one another; tables have a few. */
+/** Nesting of columns. */
 const MOST_DEPTH = 64;
-/** `PAR1`, at the beginning and at the end. */
+/** Magic at both ends. */
 const MAGIC = 'PAR1';
-/** Length and magic at the end. */
+/** Bytes of length and magic at the end. */
 const TAIL = 8;
 
 /** A Parquet file that is being read. */
@@ -63,7 +63,7 @@ export async function openParquet(path: string): Promise<ParquetFile> {
       byteLength: size,
       slice: (start, end = size) => {
         const bytes = slice(start, end);
-        // The parser asks for more than it waits for.
+        // The parser requests more than it awaits.
         bytes.catch(() => undefined);
         return bytes;
       },
@@ -115,7 +115,7 @@ async function metadataOf(path: string, file: AsyncBuffer): Promise<FileMetaData
  */
 function leavesOf({ schema: [root, ...elements] }: FileMetaData): string[][] {
   const leaves: string[][] = [];
-  /** The groups around the next element, each with the number of its elements that are still to come. */
+  /** Open groups, each with the number of children to come. */
   const open = [{ name: '', left: root?.num_children ?? 0 }];
   for (const { name, num_children: children = 0 } of elements) {
     if (open.length > MOST_DEPTH) throw new Error('its columns are nested too deeply');
@@ -174,7 +174,7 @@ async function* rowsOf(
   }
 }
 
-/** Decompressors that make no more than a page may have. Those that most files do without are loaded for files that need them. */
+/** Decompressors with a page limit; rare codecs are loaded on demand. */
 async function decompressors({ row_groups: groups }: FileMetaData): Promise<Compressors> {
   const { snappyUncompress } = await import('hyparquet');
   const usual: Compressors = {
@@ -202,7 +202,7 @@ function bounded(size: number): number {
   throw new Error(`a page claims ${size} bytes`);
 }
 
-/** A value as JSON has it. */
+/** Converts a value to JSON's types. */
 function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
   if (value instanceof Date) return value.toISOString();
@@ -211,7 +211,7 @@ function plain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, plain(each)]));
 }
 
-/** What a parser gives, whose errors name no file. */
+/** Runs a parser, whose errors lack the file. */
 async function parsed<T>(path: string, parse: () => Promise<T>): Promise<T> {
   try {
     return await parse();

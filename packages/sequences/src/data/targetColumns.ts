@@ -49,7 +49,7 @@ export function splitColumns(
 ): Pick<TargetColumns, 'split' | 'otherSplits' | 'isValidation'> {
   const chosen = finder.chosen('split')[0];
   const usual = chosen ?? finder.usual('split', contents.hasMostlySplits);
-  // FLIP's tables have a column for each way to divide them.
+  // FLIP's tables have a column per split.
   const others = finder.rest.filter(contents.hasSplits);
   others.forEach((column) => finder.take(column));
   const split = usual ?? contents.mostTrained(others);
@@ -70,7 +70,7 @@ export function targetColumns(
   const oneHot = chosenLabels.length > 1 ? chosenLabels : undefined;
   const labels = oneHot ? undefined : finder.one('labels');
   const named = finder.one('label');
-  // A cell that is no number is a mistake where numbers are needed, and is told.
+  // A cell that is not a number is reported where numbers are needed.
   const numbers = needs.includes('values') ? contents.hasNumbers : contents.hasOnlyNumbers;
   const measured = finder.usual('values', (column) => needs.includes('values') || contents.hasNumbers(column));
   const numbered = [named, labels].find((column) => column !== undefined && numbers(column));
@@ -189,7 +189,7 @@ export function splitOf(
   return split === undefined ? {} : { split };
 }
 
-/** The text of a cell; a list of one is that one, as TAPE writes numbers. */
+/** Text of a cell; a list of one counts as its item, as TAPE writes numbers. */
 function oneText(row: Row, column: string): string {
   const cell = row.cells.get(column);
   const inner: unknown = Array.isArray(cell) && cell.length === 1 ? cell[0] : cell;

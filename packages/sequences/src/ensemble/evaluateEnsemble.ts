@@ -41,7 +41,7 @@ export interface EnsembleCalibration {
   readonly ranking: number;
 }
 
-/** Levels, and the z of a normal distribution inside which they lie. */
+/** Levels with the z of a normal distribution. */
 const levels = [
   [0.5, 0.6744897501960817],
   [0.8, 1.2815515655446004],
@@ -61,9 +61,8 @@ export function ensembleCalibration({ measured, mean, deviation }: UncertainAnsw
   };
 }
 
-/** What {@link measureEnsemble} is asked. */
 interface EnsembleRequest {
-  /** The model as its adapters answer with it. */
+  /** The model with the adapters' head. */
   readonly model: RunnableModel;
   readonly data: PreparedTask;
   readonly task: string;
@@ -138,7 +137,7 @@ export async function measureEnsemble(request: EnsembleRequest): Promise<Ensembl
   };
 }
 
-/** For each number: its means, deviations and measured values, without those that were not measured. */
+/** Calibration per number, without unmeasured records. */
 function calibrationOf(
   members: readonly NumberTally<Metrics>[],
   { columns }: NumberTally<Metrics>,

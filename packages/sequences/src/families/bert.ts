@@ -5,14 +5,14 @@ import { encoderFamily } from './encoderFamily.ts';
 
 const layer = 'encoder.layer.{n}';
 
-/** What comes after the attention of each layer. */
+/** Modules behind the attention. */
 const feedForward: RoleNames = {
   'attention.output': [`${layer}.attention.output.dense`],
   'mlp.up': [`${layer}.intermediate.dense`],
   'mlp.down': [`${layer}.output.dense`],
 };
 
-/** Embeddings of tokens, positions, and the sequences of a pair. */
+/** Embeddings of tokens, positions and segments. */
 const embeddingModules: RoleNames = {
   'embedding.token': ['embeddings.word_embeddings'],
   'embedding.position': ['embeddings.position_embeddings'],
@@ -28,7 +28,7 @@ export const encoderModules: RoleNames = {
   ...embeddingModules,
 };
 
-/** The encoder of DeBERTa, whose attention has other names. */
+/** DeBERTa's encoder. */
 const debertaModules: RoleNames = {
   'attention.query': [`${layer}.attention.self.query_proj`],
   'attention.key': [`${layer}.attention.self.key_proj`],

@@ -2,7 +2,7 @@
 
 import { describedFamily, type DescribedFamily, type FamilyFacts } from '@onnx-lora/sdk/plugin';
 
-/** What is said of a family here; its tasks are {@link maskedTasks} unless it says otherwise. */
+/** Facts of a family; tasks default to {@link maskedTasks}. */
 type FactsHere = Omit<FamilyFacts, 'domain' | 'tasks'> & Partial<Pick<FamilyFacts, 'tasks'>>;
 
 /** A family of encoders, from its facts. */
@@ -33,5 +33,5 @@ export const encoderTasks: readonly string[] = [
   ...sequenceTasks,
 ];
 
-/** The same where the model also guesses masked letters. */
+/** Tasks of encoders that also guess masked letters. */
 const maskedTasks: readonly string[] = [...encoderTasks, 'masked-language-modelling', 'variant-effect'];

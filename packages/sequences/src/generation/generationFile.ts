@@ -35,7 +35,7 @@ export interface GenerationFiles {
   readonly where: string;
 }
 
-/** Of published files the largest has 4 kB. */
+/** Published files have at most 4 kB. */
 const LARGEST = 1_000_000;
 const MAX_ID = 2 ** 31 - 1;
 
@@ -47,7 +47,7 @@ export class GenerationFile {
   readonly config: JsonObject;
   readonly #where: string;
 
-  /** Of files that are read already. */
+  /** Takes files that were read already. */
   constructor({ own, config, where }: GenerationFiles) {
     this.own = own;
     this.config = config;

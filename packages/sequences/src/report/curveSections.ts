@@ -12,9 +12,9 @@ export interface ScoredClasses {
   readonly truths: ArrayLike<number | boolean>;
 }
 
-/** As many as there are colours; those with most sequences are drawn. */
+/** Number of colours; the largest classes are drawn. */
 const MOST_CLASSES = 12;
-/** Points of a curve that are drawn, evenly chosen. */
+/** Points per drawn curve. */
 const MOST_POINTS = 200;
 
 /** Both curves with the area under each; none where no class can be told from the others. */
@@ -31,7 +31,7 @@ export function curveSections(classes: ScoredClasses): readonly ReportSection[] 
       return { name, examples, ...own };
     })
     .filter(({ examples }) => examples > 0 && examples < size);
-  // Of two classes one curve says it all.
+  // For two classes one curve suffices.
   const candidates = count === 2 && all.length === 2 && isOneOf(truths, count) ? all.slice(1) : all;
   const drawn = candidates.toSorted((a, b) => b.examples - a.examples).slice(0, MOST_CLASSES);
   if (drawn.length === 0) return [];
@@ -64,7 +64,7 @@ export function curveSections(classes: ScoredClasses): readonly ReportSection[] 
   ];
 }
 
-/** Whether exactly one of the classes is right of each. */
+/** Whether the labels are exclusive. */
 function isOneOf(truths: ArrayLike<number | boolean>, count: number): boolean {
   for (let i = 0; i < truths.length; i += count) {
     let sum = 0;

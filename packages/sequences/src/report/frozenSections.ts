@@ -71,7 +71,7 @@ export async function frozenEmbeddings<Target, R extends SequenceRecord>(
     const tokens = dims.length === 3 ? dims[1]! : 1;
     for (const [i, { index, record, row }] of examples.entries()) {
       const at = rows.get(index)!;
-      // Of a pair both sequences, and what separates them.
+      // For a pair, both sequences and their separator.
       const end = record.second === undefined ? row.at + row.count : row.ids.length - 1;
       const [from, to] = dims.length === 3 ? [row.at, end] : [0, 1];
       counts[at]! += to - from;
@@ -85,36 +85,36 @@ export async function frozenEmbeddings<Target, R extends SequenceRecord>(
   return { ...found, data: found.data.map((sum, i) => sum / (counts[Math.floor(i / found.columns)]! || 1)) };
 }
 
-/** Examples of like length together, so that little is padding. */
+/** Sorts by length, for little padding. */
 function byLength(examples: readonly number[], { lengths }: SequenceDataset<unknown>): readonly number[] {
   return examples.toSorted((a, b) => lengths[a]! - lengths[b]!);
 }
 
 /** What is compared. */
 export interface FrozenSectionsRequest<Target, R extends SequenceRecord = SequenceRecord> {
-  /** Name of the base's hidden states, among the task's outputs. */
+  /** Output name of the base's hidden states. */
   readonly hidden: string;
   readonly train: SequenceDataset<Target, R>;
   readonly validation: SequenceDataset<Target, R>;
   readonly collate: (examples: readonly SequenceExample<Target, R>[]) => Promise<Batch>;
   readonly seed: number;
-  /** Baselines on the sequences themselves. */
+  /** Baselines on the raw sequences. */
   readonly onSequences?: SequenceBaselines | undefined;
-  /** What is predicted, a table for each; for several numbers one for each of them. */
+  /** A table per predicted thing. */
   readonly questions: readonly FrozenQuestion<Target>[];
 }
 
 /** One thing that is predicted of every record. */
 export interface FrozenQuestion<Target> extends Pick<BaselinesRequest, 'kind' | 'outputs' | 'thresholds'> {
-  /** What it is called, where there are several. */
+  /** Name, where there are several. */
   readonly name?: string | undefined;
-  /** The number, the class, or the labels of a record; NaN or undefined where it is not known. */
+  /** Target of a record; NaN or undefined where unknown. */
   readonly targetOf: (target: Target) => number | readonly number[] | undefined;
-  /** The adapter's answers for the validation records, in their order: `[records, outputs]`. */
+  /** The adapter's answers `[records, outputs]`. */
   readonly adapted: ArrayLike<number>;
 }
 
-/** Embeddings of more training sequences take longer than they are worth. */
+/** Sample size of training embeddings. */
 const MOST_TRAINED = 5000;
 
 /** A table per question; none with fewer than two training or validation sequences. */
@@ -179,7 +179,7 @@ function cell({ metrics, intervals }: Comparison['methods'][number], metric: str
   const value = metrics[metric]!;
   if (Number.isNaN(value)) return '–';
   const interval = intervals[metric];
-  // Errors have the data's units and may be of any size; all else is about 1.
+  // Errors have the data's units; other metrics are about 1.
   const shown = (each: number): string =>
     String(Number(metric === 'rmse' ? each.toPrecision(3) : each.toFixed(3))).replace('-', '−');
   return interval ? `${shown(value)} (${shown(interval[0])} to ${shown(interval[1])})` : shown(value);

@@ -6,7 +6,7 @@ import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import type { SequencePorts } from './sequenceTask.ts';
 
-/** What numbers its positions from the one after the padding's on, so that some of its places are never used. */
+/** Models whose position ids start behind the padding id. */
 const offsetTypes: ReadonlySet<unknown> = new Set([
   'roberta',
   'xlm-roberta',
@@ -31,7 +31,7 @@ export function maxTokens(
 ): number {
   const positions = numberOf(model, 'max_position_embeddings') - positionOffset(model);
   const isRotary = model.config?.['position_embedding_type'] === 'rotary';
-  // Rotary positions have no end: one who asks for more than the model was trained on gets it.
+  // Rotary positions are unbounded: the user may exceed the trained length.
   const hard = Math.min(ports.length ?? Infinity, isRotary ? Infinity : positions);
   if (given === undefined) return Math.min(hard, positions, tokenizer.maxLength ?? Infinity);
   const least = tokenizer.added.pair + 1;

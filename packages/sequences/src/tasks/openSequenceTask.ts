@@ -29,7 +29,7 @@ export async function openSequenceTask<R extends SequenceRecord, Source, Options
   if (data.train.length === 0 && !data.validation?.length)
     throw new OnnxLoraError('DATA_INVALID', `The data have no ${domain.noun}. Name a file that has some.`);
   const { seed = 0 } = options;
-  // Rows are padded to few lengths, and none beyond the longest that is trained on.
+  // Longest training row, which caps the padding.
   let most = 0;
   return {
     model,
@@ -46,7 +46,7 @@ export async function openSequenceTask<R extends SequenceRecord, Source, Options
   };
 }
 
-/** A model that is not told what is padding may take it for letters; answers (predict) are computed without any. */
+/** Warns of models without an attention mask, which may read padding; prediction runs without any. */
 function unmasked({ name }: TaskModel, { mask, length }: SequencePorts, data: SequenceData): string[] {
   if (mask !== undefined || length !== undefined) return [];
   const records = [...data.train, ...(data.validation ?? [])];

@@ -40,7 +40,7 @@ export function tokenOutput(outputs: Readonly<Record<string, Tensor>>, name: str
   };
 }
 
-/** Scores that are no numbers have no best among them, and a broken model must not look right by chance. */
+/** Rejects NaN and infinite scores, so that a broken model cannot look right by chance. */
 function checked(scores: Float32Array, name: string, row: number): Float32Array {
   for (const score of scores) {
     if (score < Infinity) continue;

@@ -57,7 +57,7 @@ export type SequenceNames = Pick<
   'noun' | 'one' | 'remedy' | 'meanOf' | 'readsSecond' | 'embeds'
 >;
 
-/** Inputs beside the ids, by the part that they play. */
+/** Optional inputs by role. */
 const others = { mask: 'attention_mask', types: 'token_type_ids', positions: 'position_ids' } as const;
 
 /**
@@ -136,7 +136,7 @@ export async function openSequenceInput(
     rows: (record) => tokenRows(tokensOf(tokenizer, record), record, rules),
     feeds: (rows, most, group = 1) => {
       const longest = rows.reduce((max, { ids }) => Math.max(max, ids.length), 0);
-      // What is not told what is padding gets no more of it than it must.
+      // Without a mask, rows get as little padding as possible.
       const padded =
         most === undefined || ports.mask === undefined
           ? longest

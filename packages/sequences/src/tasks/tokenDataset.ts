@@ -6,16 +6,16 @@ import type { SequenceRecord } from '../record.ts';
 import type { SequenceDataset, SequenceExample, TokenRow } from './sequenceTask.ts';
 import { type RecordTokens, type RowRules, tokenRows, tokensOf } from './tokenRows.ts';
 
-/** Bytes of tokens that are kept in memory; what comes after is made anew each time. */
+/** Cache limit in bytes; other tokens are computed again. */
 const CACHE_BYTES = 256e6;
-/** A token's id in an array of numbers. */
+/** Bytes of a token id in a number array. */
 const BYTES_PER_TOKEN = 8;
 
 /** How a dataset is made. */
 export interface TokenDatasetOptions {
   readonly rules: RowRules;
   readonly seed: number;
-  /** Whether a too long sequence is cropped at a place that each draw chooses. */
+  /** Whether a long sequence is cropped at a random position per draw. */
   readonly isCroppedAtRandom: boolean;
 }
 
@@ -26,7 +26,7 @@ export class TokenDataset<Target, R extends SequenceRecord = SequenceRecord> imp
   readonly lengths: readonly number[];
   readonly recordOf: readonly number[];
   readonly isDeterministic: boolean;
-  /** Of each example, the number of its record, and which of its windows it is. */
+  /** Record, window and number of windows of each example. */
   readonly #places: readonly (readonly [record: number, window: number, windows: number])[];
   readonly #options: TokenDatasetOptions;
   readonly #cache = new BoundedCache<number, RecordTokens>(
@@ -64,20 +64,18 @@ export class TokenDataset<Target, R extends SequenceRecord = SequenceRecord> imp
     return this.#places.length;
   }
 
-  /** How often each is drawn where every label comes equally often; undefined where there are no labels. */
+  /** Class-balanced sampling weights; undefined without labels. */
   get weights(): readonly number[] | undefined {
     if (!this.records.some(({ labels }) => labels)) return undefined;
     const weights = balancedWeights(this.records.map(({ labels = [] }) => labels));
     return this.#places.map(([record]) => weights[record]!);
   }
 
-  /** Where the record is in the data. */
   nameOf(index: number): string {
     const place = this.#places[index];
     return place ? this.records[place[0]]!.where : String(index);
   }
 
-  /** The sequence, or both of a pair. */
   async keyOf(index: number): Promise<string> {
     const { sequence, second } = this.records[this.#places[index]![0]]!;
     return Promise.resolve(JSON.stringify([sequence, second]));

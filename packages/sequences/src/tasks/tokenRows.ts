@@ -79,7 +79,7 @@ export function tokenRows(
   return [singleRow(tokenizer, first.slice(from, from + room), from)];
 }
 
-/** Tokens that neighbouring windows share: a quarter by default. */
+/** Overlap of neighbouring windows, a quarter by default. */
 function overlapOf({ overlap }: RowRules, room: number): number {
   if (overlap === undefined) return Math.floor(room / 4);
   if (Number.isInteger(overlap) && overlap >= 0 && overlap < room) return overlap;
@@ -94,7 +94,7 @@ function singleRow(tokenizer: SequenceTokenizer, ids: readonly number[], from: n
   return { ids: framed.ids, types: framed.types, at: framed.firstAt, count: ids.length, from };
 }
 
-/** Windows over the second of a pair, each behind the first, which is cropped to half of the room; or the first of them. */
+/** Windows over the second sequence, each behind the first, which is cropped to half of the room. */
 function secondRows({ first, second = [] }: RecordTokens, room: number, rules: RowRules): readonly TokenRow[] {
   const asked = first.slice(0, Math.floor(room / 2));
   const left = room - asked.length;
@@ -113,7 +113,7 @@ function pairRow(
   room: number,
 ): TokenRow {
   const isWhole = first.length + second.length <= room;
-  // The first one keeps the larger half where both are long.
+  // The first sequence keeps the larger half where both are long.
   const ofSecond = isWhole
     ? second.length
     : Math.min(second.length, Math.max(Math.floor(room / 2), room - first.length));

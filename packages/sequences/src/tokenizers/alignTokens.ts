@@ -21,33 +21,33 @@ export interface HfTokenizer {
   get_added_tokens_decoder(): ReadonlyMap<number, HfAddedToken>;
 }
 
-/** What cuts pieces into tokens. */
+/** The model step of a tokenizer. */
 interface HfModel {
   (pieces: readonly string[]): readonly string[];
   readonly config: { readonly continuing_subword_prefix?: string | null };
   readonly unk_token: string | undefined;
-  /** Whether unknown letters in a row are one token. */
+  /** Whether a run of unknown letters is one token. */
   readonly fuse_unk: boolean;
   readonly end_of_word_suffix?: string | undefined;
 }
 
-/** A token that is looked for before anything else, such as `<mask>`. */
+/** An added token, such as `<mask>`, matched before all else. */
 interface HfAddedToken {
   readonly content: string;
   readonly special: boolean;
-  /** Whether it takes blanks in front of it, and behind it. */
+  /** Whether it absorbs blanks on the left, and on the right. */
   readonly lstrip: boolean;
   readonly rstrip: boolean;
 }
 
-/** A text as tokens spell it, and where in the original each of its characters begins and ends. */
+/** Normalised text with the original span of each character. */
 interface Spelling {
   readonly text: string;
   readonly starts: readonly number[];
   readonly ends: readonly number[];
 }
 
-/** How far what a normaliser does to a whole text may be from what it does to its letters one by one. */
+/** Largest lookahead between whole-text and per-letter normalisation. */
 const farthest = 16;
 
 /**
@@ -86,7 +86,7 @@ function normalisedSpelling(text: string, whole: string, normalise: (text: strin
 
 const encoder = new TextEncoder();
 
-/** The same with a character for each byte, as byte-level tokens have them. */
+/** The spelling with a character per byte, as in byte-level tokens. */
 function inBytes({ text, starts, ends }: Spelling): Spelling {
   const result = { text: '', starts: [] as number[], ends: [] as number[] };
   const known = new Map<string, string>();
@@ -104,7 +104,6 @@ function inBytes({ text, starts, ends }: Spelling): Spelling {
   return result;
 }
 
-/** Tokens with their places. */
 interface PlacedTokens {
   readonly tokens: readonly string[];
   readonly starts: readonly number[];
@@ -151,7 +150,7 @@ export function tokensIn(tokenizer: HfTokenizer, text: string, isByteLevel: bool
   return result;
 }
 
-/** Parts of a text between added tokens such as `<mask>`, and these tokens. */
+/** Splits a text at added tokens such as `<mask>`. */
 function sectionsOf(tokenizer: HfTokenizer, text: string): { from: number; to: number; isAdded: boolean }[] {
   const added = [...tokenizer.get_added_tokens_decoder().values()].filter(
     ({ content }) => content !== '' && text.includes(content),
@@ -180,7 +179,7 @@ function sectionsOf(tokenizer: HfTokenizer, text: string): { from: number; to: n
   return sections;
 }
 
-/** Where a token is among the characters from `at` to `to`, where its piece is. */
+/** Span of a token between `at` and `to`. */
 function placeOf(
   token: string,
   next: string | undefined,
@@ -200,12 +199,12 @@ function placeOf(
   return found >= 0 && found + surface.length <= to ? [found, found + surface.length] : [at, at];
 }
 
-/** Whether letters that it does not know are unknown one by one: BPE and unigram, but not WordPiece and lists of words. */
+/** Whether unknown letters are unknown one by one: BPE and unigram, unlike WordPiece and word lists. */
 function isInPieces(model: HfModel): boolean {
   return 'merges' in model || 'trie' in model;
 }
 
-/** A token as the text has it: without marks of what continues a word or ends it, and without a blank in front. */
+/** Surface text of a token, without continuation marks and leading blank. */
 function surfaceOf(token: string, { config, end_of_word_suffix: suffix }: HfModel): string {
   const prefix = config.continuing_subword_prefix;
   const begun =
@@ -213,7 +212,7 @@ function surfaceOf(token: string, { config, end_of_word_suffix: suffix }: HfMode
   return withoutMarks(suffix && begun.endsWith(suffix) ? begun.slice(0, -suffix.length) : begun);
 }
 
-/** Without the signs that stand for a blank: a sentence piece's ▁ and a byte-level token's Ġ. */
+/** Strips the blank markers ▁ of SentencePiece and Ġ of byte-level BPE. */
 function withoutMarks(piece: string): string {
   return piece.replace(/^[\s▁Ġ]+/, '').replaceAll('▁', ' ');
 }

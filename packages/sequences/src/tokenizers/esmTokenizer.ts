@@ -32,7 +32,7 @@ export class EsmTokenizer extends VocabularyTokenizer {
   readonly unkId: number;
   /** The id of `<mask>`. */
   declare readonly maskId: number;
-  /** Lengths of tokens, the largest first. */
+  /** Token lengths, descending. */
   readonly #lengths: readonly number[];
 
   /**

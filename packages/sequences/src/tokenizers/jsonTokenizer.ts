@@ -15,7 +15,7 @@ import {
 import { tokenBytes, typesOf } from './tokenBytes.ts';
 import { specialIds, type SpecialTokens } from './vocabularyFiles.ts';
 
-/** Stand for the sequences; no vocabulary has them. */
+/** Placeholders of the sequences, in no vocabulary. */
 const marks = ['\u0001 first', '\u0001 second'] as const;
 
 /**
@@ -30,7 +30,7 @@ function jsonFrame(json: JsonObject, tokenizer: HfTokenizer, path: string): Fram
   ];
   const { post_processor: processor } = tokenizer;
   if (!processor) return { single: bare.slice(0, 1), pair: bare };
-  // RoBERTa has no types: 0 throughout, as in the Rust tokenizers, where the library has 1.
+  // RoBERTa's type is 0 throughout, as in the Rust tokenizers; the library has 1.
   const isRoberta = typesOf(json['post_processor']).includes('RobertaProcessing');
   const items = (pair: readonly string[] | null): FrameItem[] => {
     const made = processor.post_process([marks[0]], pair, true);
@@ -47,7 +47,7 @@ function jsonFrame(json: JsonObject, tokenizer: HfTokenizer, path: string): Fram
     });
   };
   const single = items(null);
-  // A template may have none for pairs.
+  // A template may lack pairs.
   const pair = items([marks[1]]);
   return { single, pair: pair.length > 0 ? pair : [...single, bare[1]!] };
 }
@@ -57,10 +57,10 @@ export interface TokenizerFacts {
   readonly special: SpecialTokens;
   /** tokenizer_config.json. */
   readonly config: JsonObject;
-  /** The id of padding by config.json. */
+  /** Padding id of config.json. */
   readonly padId: number | undefined;
   readonly maxLength: number | undefined;
-  /** Of the file, for messages. */
+  /** File path, for messages. */
   readonly path: string;
 }
 
@@ -68,9 +68,9 @@ export interface TokenizerFacts {
 export interface OpenedJson {
   readonly tokenizer: HfTokenizer;
   readonly vocabulary: Vocabulary;
-  /** Whether tokens have a character for each byte. */
+  /** Whether tokens have a character per byte. */
   readonly isByteLevel: boolean;
-  /** What a token spells, where that is its own affair. */
+  /** Bytes of a token, where they do not depend on its neighbours. */
   readonly bytes: ((token: string) => Uint8Array) | undefined;
 }
 

@@ -2,17 +2,17 @@
 
 import { type SequenceTokens, type Vocabulary, VocabularyTokenizer } from './sequenceTokenizer.ts';
 
-/** Rare amino acids, which ProtBERT and ProtT5 read as unknown ones. */
+/** Rare amino acids, unknown to ProtBERT and ProtT5. */
 const rare: ReadonlySet<string> = new Set('UZOB');
 const aminoAcids = 'ACDEFGHIKLMNPQRSTVWY';
-/** Letters whose ids are remembered; there are no more in any alphabet. */
+/** Cache limit of letters. */
 const MOST_KNOWN = 4096;
 
 /** How letters are written in the vocabulary. */
 export interface LetterSpelling {
-  /** In front of each: a sentence piece's `▁`. */
+  /** Prefix of each letter: SentencePiece's `▁`. */
   readonly prefix?: string;
-  /** Whether letters become small ones first. */
+  /** Whether letters are lower-cased. */
   readonly isLowerCase?: boolean;
 }
 
@@ -27,7 +27,7 @@ export class LetterTokenizer extends VocabularyTokenizer {
   readonly isPerLetter = true;
   readonly #ids = new Map<string, number>();
   readonly #spelling: LetterSpelling;
-  /** U is no rare letter of RNA. */
+  /** In RNA, U is not rare. */
   readonly #isProtein: boolean;
 
   constructor(vocabulary: Vocabulary, spelling: LetterSpelling = {}) {
@@ -36,7 +36,7 @@ export class LetterTokenizer extends VocabularyTokenizer {
     this.#isProtein = [...aminoAcids].every((letter) => this.idOf(this.#spelled(letter)) !== undefined);
   }
 
-  /** Blanks vanish. A letter that the vocabulary does not have is its unknown token, one for each. Throws `DATA_INVALID` where there is none. */
+  /** Skips blanks; unknown letters become the unknown token. Throws `DATA_INVALID` without one. */
   tokens(text: string): SequenceTokens {
     const [ids, starts, ends]: [number[], number[], number[]] = [[], [], []];
     let at = 0;

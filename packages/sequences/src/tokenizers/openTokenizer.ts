@@ -31,7 +31,7 @@ import { LetterTokenizer } from './letterTokenizer.ts';
  */
 const smilesPart: RegExp = /\[[^\]]{1,99}\]|Br|Cl|[BCNOSPFIbcnosp]|[().=#+\\/:~@?*$-]|>>?|%\d\d|\d/g;
 
-/** One token per part of a SMILES, as MoLFormer and DeepChem's SmilesTokenizer read them; what is no part of one is unknown. */
+/** Regex tokenizer of SMILES, as MoLFormer and DeepChem's SmilesTokenizer; other characters are unknown. */
 class SmilesTokenizer extends VocabularyTokenizer {
   readonly isPerLetter = false;
 
@@ -57,17 +57,16 @@ class SmilesTokenizer extends VocabularyTokenizer {
   }
 }
 
-/** A kind of vocabulary. */
 type VocabularyKind =
   | { readonly kind: 'letters'; readonly prefix: string }
   | { readonly kind: 'kmers'; readonly k: number }
   | { readonly kind: 'smiles' }
   | { readonly kind: 'words' };
 
-/** `[PAD]`, `<s>`, `[unused12]`: special by their looks. */
+/** Special by form: `[PAD]`, `<s>`, `[unused12]`. */
 const isSpecial = (token: string): boolean => /^(?:<.+>|\[(?:PAD|UNK|CLS|SEP|MASK|unused\d+)\])$/.test(token);
 
-/** Finds the kind, by the tokens that are not special. */
+/** Classifies a vocabulary by its ordinary tokens. */
 function vocabularyKind(tokens: readonly (string | undefined)[]): VocabularyKind {
   const ordinary = tokens.filter((token) => token !== undefined && token !== '▁' && !isSpecial(token)) as string[];
   const k = ordinary[0]?.length ?? 0;
@@ -96,7 +95,7 @@ class KmerTokenizer extends VocabularyTokenizer {
     this.#k = k;
   }
 
-  /** Token i stands for the letters from i to i + k; blanks are not taken for letters. */
+  /** Token i covers letters i to i + k, without blanks. */
   tokens(text: string): SequenceTokens {
     const [ids, starts, ends]: [number[], number[], number[]] = [[], [], []];
     const places = Array.from({ length: text.length }, (_, i) => i).filter((i) => !/\s/.test(text[i]!));
@@ -187,7 +186,7 @@ function fromJson(opened: OpenedJson): SequenceTokenizer {
   if (kind.kind === 'kmers') return new KmerTokenizer(opened.vocabulary, kind.k);
   if (kind.kind !== 'letters') return new JsonTokenizer(opened, false);
   const together = new JsonTokenizer(opened, true);
-  // Whether letters must be apart is best known by trying.
+  // Tries whether letters must be separated.
   const letters = tokens.flatMap((token) => (token && /^▁?[A-Z]$/i.test(token) ? [token] : [])).slice(-2);
   const isRead = (between: string): boolean =>
     together.tokens(letters.map((letter) => letter.slice(-1)).join(between)).ids.join() ===
@@ -232,14 +231,14 @@ function smiles(vocabulary: JsonObject, facts: TokenizerFacts): SmilesTokenizer 
   );
 }
 
-/** A list of tokens with the special ones that it has. */
+/** A vocabulary with its special tokens. */
 function plainVocabulary(tokens: readonly (string | undefined)[], facts: TokenizerFacts): Vocabulary {
   const known = new Map(tokens.map((token, id) => [token, id]));
   const { ids, around } = specialIds((token) => known.get(token), facts.special, facts.padId, facts.path);
   return { tokens, ...ids, specialIds: [], frame: plainFrame(around), maxLength: facts.maxLength, path: facts.path };
 }
 
-/** A whole number above 0 and not above `most`; transformers writes 1e30 where there is no limit. */
+/** A whole number up to `most`; transformers writes 1e30 for no limit. */
 function whole(value: unknown, most: number): number | undefined {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= most ? value : undefined;
 }

@@ -81,13 +81,13 @@ export interface Frame {
   readonly pair: readonly FrameItem[];
 }
 
-/** How BERT and its kin write: the ids `begin` in front and `end` behind each sequence. */
+/** BERT's frame: the ids `begin` in front and `end` behind each sequence. */
 interface PlainFrame {
   readonly begin: readonly number[];
   readonly end: readonly number[];
-  /** Before the second sequence: RoBERTa has its end once more. */
+  /** Before the second sequence: RoBERTa repeats its end. */
   readonly between?: readonly number[];
-  /** `token_type_id` of the second sequence; 1 is BERT's. */
+  /** `token_type_id` of the second sequence; 1 in BERT. */
   readonly secondType?: 0 | 1;
 }
 
@@ -99,13 +99,13 @@ export function plainFrame({ begin, end, between = [], secondType = 1 }: PlainFr
   return { single, pair: [...single, ...special(between, secondType), ...second] };
 }
 
-/** How many special tokens a frame adds. */
+/** Number of special tokens of a frame. */
 function addedBy({ single, pair }: Frame): { readonly single: number; readonly pair: number } {
   const count = (items: readonly FrameItem[]): number => items.filter((item) => 'id' in item).length;
   return { single: count(single), pair: count(pair) };
 }
 
-/** Ids of one sequence, or of two, with what stands around them. */
+/** Puts the frame around one or two sequences. */
 function framedBy(frame: Frame, first: readonly number[], second?: readonly number[]): FramedTokens {
   const ids: number[] = [];
   const types: number[] = [];
@@ -123,16 +123,16 @@ function framedBy(frame: Frame, first: readonly number[], second?: readonly numb
 
 /** A vocabulary and the part that its special tokens play. */
 export interface Vocabulary {
-  /** Tokens by their ids; where an id has none there is a gap. */
+  /** Tokens by id, with gaps. */
   readonly tokens: readonly (string | undefined)[];
   readonly padId: number;
   readonly unknownId?: number | undefined;
   readonly maskId?: number | undefined;
-  /** Beside those above. */
+  /** Besides those above. */
   readonly specialIds: Iterable<number>;
   readonly frame: Frame;
   readonly maxLength?: number | undefined;
-  /** The file that it is from, for messages. */
+  /** File path, for messages. */
   readonly path: string;
 }
 

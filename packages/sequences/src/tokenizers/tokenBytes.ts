@@ -24,7 +24,7 @@ function stepsIn(step: unknown): readonly JsonObject[] {
   return [step, ...inner.flatMap((list) => (Array.isArray(list) ? list.flatMap(stepsIn) : []))];
 }
 
-/** Decoders that make text of each token by itself, but for a blank at the beginning of the text. */
+/** Decoders that map each token by itself, except for a leading blank. */
 const plainDecoders: ReadonlySet<unknown> = new Set([
   'Sequence',
   'Replace',

@@ -51,7 +51,7 @@ export function wordPieceJson(tokens: readonly string[], config: JsonObject): Js
   };
 }
 
-/** That of 250,000 pieces has 5 MB. */
+/** 250,000 pieces have 5 MB. */
 const MOST_BYTES = 64 * 2 ** 20;
 
 /**
@@ -81,7 +81,7 @@ export async function readSentencePieces(file: string): Promise<readonly string[
   }
 }
 
-/** Contents of the fields of one number whose values are bytes, in a message of protocol buffers. */
+/** Byte contents of one field of a protobuf message. */
 function fieldsOf(message: Uint8Array, wanted: number, file: string): Uint8Array[] {
   const found: Uint8Array[] = [];
   let at = 0;
@@ -117,13 +117,13 @@ function broken(file: string, why: string): OnnxLoraError {
   );
 }
 
-/** The parts that transformers knows. */
+/** Roles of special tokens in transformers. */
 const parts = ['pad', 'unk', 'mask', 'cls', 'sep', 'bos', 'eos'] as const;
 
 /** Special tokens by the part they play; null where the files say that there is none, absent where they say nothing. */
 export type SpecialTokens = Readonly<Partial<Record<(typeof parts)[number], string | null>>>;
 
-/** What these parts are called where no file says so. */
+/** Default tokens by role. */
 const usual: Readonly<Record<(typeof parts)[number], readonly string[]>> = {
   pad: ['[PAD]', '<pad>'],
   unk: ['[UNK]', '<unk>'],
@@ -145,14 +145,14 @@ export function readSpecialTokens(config: JsonObject, map: JsonObject): SpecialT
   return Object.fromEntries(found);
 }
 
-/** Ids of the parts in a vocabulary. */
+/** Special ids of a vocabulary. */
 interface SpecialIds {
   readonly ids: {
     readonly padId: number;
     readonly unknownId: number | undefined;
     readonly maskId: number | undefined;
   };
-  /** In front of a sequence, and behind it. */
+  /** In front of and behind a sequence. */
   readonly around: { readonly begin: readonly number[]; readonly end: readonly number[] };
 }
 
@@ -175,7 +175,7 @@ export function specialIds(
     if (named !== undefined) return idOf(named);
     return usual[part].map(idOf).find((each) => each !== undefined);
   };
-  // Models that write are often published without one, and filled up with their end, as transformers does.
+  // Generative models often lack a padding token; their end fills up, as in transformers.
   const padId = id('pad') ?? pad ?? (tokens.eos ? id('eos') : undefined);
   if (padId === undefined) {
     throw new OnnxLoraError(

@@ -117,7 +117,7 @@ export interface A3mOptions extends FastaOptions {
   readonly form?: 'ungapped' | 'aligned' | undefined;
 }
 
-/** Rows of HH-suite's files that are no sequences: predicted and known structure, and confidences. */
+/** Annotation rows of HH-suite's files: structure and confidences. */
 const ANNOTATION = /^(?:ss_(?:pred|conf|dssp)|sa_(?:pred|dssp)|aa_(?:pred|conf))$/;
 
 /**
@@ -131,7 +131,7 @@ export async function* parseA3m(
   name: string,
   { form = 'ungapped', illegal }: A3mOptions = {},
 ): AsyncGenerator<FastaRecord> {
-  // Confidences are digits; they are passed over, so that letters are looked at here.
+  // Confidences are digits and skipped, so illegal letters are checked here.
   for await (const record of parseFasta(chunks, name, { illegal, isPassedOver: ({ id }) => ANNOTATION.test(id) })) {
     const { sequence } = record;
     const text =

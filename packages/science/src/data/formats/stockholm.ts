@@ -20,12 +20,11 @@ export interface StockholmRecord {
   readonly line: number;
 }
 
-/** Characters of one alignment that are held in memory, at most: letters, names and structures. */
+/** Upper bound on characters of one alignment in memory. */
 const MAX_LETTERS = 2 ** 29;
 const BLANK = /\s/u;
 const NOT_A_RESIDUE = /[^A-Za-z*.~_-]/u;
 
-/** An alignment that is being read. */
 interface Alignment {
   readonly rows: Map<string, { text: string; readonly line: number }>;
   readonly structures: Map<string, string>;
@@ -111,13 +110,12 @@ function readLine(alignment: Alignment, text: string, number: number, name: stri
   if (row && row.text.length > MAX_SEQUENCE) throw tooLong(name, number);
 }
 
-/** A word and what stands behind it. A pattern for the whole line would run out of stack where that has millions of letters. */
+/** Splits off the first word; a regex over the whole line would overflow the stack on millions of letters. */
 function firstWord(text: string): [word: string, rest: string] {
   const at = text.search(BLANK);
   return at === -1 ? [text, ''] : [text.slice(0, at), text.slice(at).trimStart()];
 }
 
-/** Counts what is kept of a line. */
 function count(alignment: Alignment, text: string, number: number, name: string): void {
   alignment.letters += text.length;
   if (alignment.letters <= MAX_LETTERS) return;

@@ -30,12 +30,12 @@ export class RowReader {
     this.#wildType = options.wildType?.sequence;
   }
 
-  /** The wild type, which may be worked out of the first mutated sequence. */
+  /** The wild type, possibly derived from the first mutated sequence. */
   get wildType(): string | undefined {
     return this.#wildType;
   }
 
-  /** How many rows have mutations that their sequence does not have. */
+  /** Number of rows whose sequence lacks their mutations. */
   get misfits(): number {
     return this.#misfits;
   }
@@ -90,7 +90,7 @@ export class RowReader {
     return { sequence: sequence! };
   }
 
-  /** A sequence beside its mutations. */
+  /** Checks a sequence against its mutations. */
   #written(sequence: string, found: readonly Substitution[]): Pick<SequenceRecord, 'sequence' | 'substitutions'> {
     if (found.some(({ position, to }) => sequence[position - 1]?.toUpperCase() !== to)) {
       this.#misfits++;
@@ -117,7 +117,7 @@ export class RowReader {
   }
 }
 
-/** What is known of each letter: a text of letters, or a list. */
+/** Residue labels of a cell: a text of letters, or a list. */
 function residuesOf(row: Row, column: string, sequence: string): SequenceRecord['residues'] | undefined {
   const cell = cellList(row, column);
   if (cell === undefined) return undefined;
@@ -135,7 +135,7 @@ function residuesOf(row: Row, column: string, sequence: string): SequenceRecord[
   return numbers.every((number) => number !== undefined) ? numbers : read;
 }
 
-/** The wild type with the residues of a cell at its sites. */
+/** The wild type with the cell's residues at its sites. */
 function atSites(wildType: string, sites: readonly number[], row: Row, column: string): string {
   const residues = cellText(row, column) ?? '';
   if (residues.length !== sites.length || /[^A-Za-z]/.test(residues)) {

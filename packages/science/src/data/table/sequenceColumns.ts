@@ -27,9 +27,9 @@ export interface FoundColumns extends TargetColumns {
   readonly second?: string | undefined;
   readonly residues?: string | undefined;
   readonly mutations?: string | undefined;
-  /** Residues at the sites that the wild type's file names. */
+  /** Residues at the sites named by the wild type's file. */
   readonly sites?: string | undefined;
-  /** Columns that nothing is read from. */
+  /** Unused columns. */
   readonly unused: readonly string[];
 }
 
@@ -84,7 +84,7 @@ function checkNeeds(finder: Finder, columns: Omit<FoundColumns, 'unused'>, needs
     values: columns.values !== undefined,
     residues: columns.residues !== undefined,
     second: columns.second !== undefined,
-    // They may also be worked out from a wild type.
+    // May be derived from a wild type.
     substitutions: true,
   };
   for (const need of needs) if (!has[need]) throw missing(finder, need);
@@ -103,7 +103,7 @@ const words: Readonly<Record<SequenceNeed | 'sequence', string>> = {
 function missing(finder: Finder, need: SequenceNeed | 'sequence'): OnnxLoraError {
   const role = need === 'substitutions' ? 'mutations' : need;
   const names = sequenceColumns[role].usual!;
-  // Only what begins alike: names are short, and all are near to one another.
+  // Only names that begin alike: short names are all close to each other.
   const alike = finder.rest.find((column) => {
     const [near] = nearest(column.toLowerCase(), names);
     return near?.startsWith(column.slice(0, 3).toLowerCase());

@@ -10,7 +10,7 @@ import { sequenceColumns } from './columnRoles.ts';
 import { RowReader } from './rowReader.ts';
 import { findColumns, type FoundColumns } from './sequenceColumns.ts';
 
-/** The tasks that would learn other columns than the class, which is what the usual task learns. */
+/** Tasks that would learn other columns than the class. */
 function otherTasks(table: Table, { label, labels }: FoundColumns): readonly AlsoFits[] {
   const others = table.columns.filter((column) => column !== (label ?? labels));
   const tasks = { labels: 'sequence-labelling', values: 'sequence-regression', residues: 'residue-classification' };
@@ -30,7 +30,7 @@ export function tableRecords(table: Table, options: SequenceDataOptions, wildTyp
   const reader = new RowReader({ columns, needs, wildType, firstPosition, fold });
   try {
     const all = table.rows.map((row) => reader.read(row));
-    // In a table of several splits, rows that name none are in none.
+    // In a table with splits, rows without one belong to none.
     const records = columns.split === undefined ? all : all.filter(({ split }) => split !== undefined);
     return {
       records,
@@ -64,7 +64,7 @@ function misfitWarnings({ file }: Table, { misfits }: RowReader): string[] {
   ];
 }
 
-/** What went wrong, and where mutations do not fit the wild type, from which number on all of them would. */
+/** Adds the `firstPosition` that fits all mutations to an error about a misfit. */
 function withHint(
   cause: unknown,
   { rows }: Table,
@@ -78,7 +78,7 @@ function withHint(
     try {
       all.push(parseMutations(cellText(row, mutations) ?? ''));
     } catch {
-      // What is no mutation is told when its row is read.
+      // Reported when its row is read.
     }
   }
   const starts = fittingStarts(wildType.sequence, all);

@@ -12,26 +12,26 @@ export class LinkedSets {
     this.#parents = Array.from({ length: count }, (_, i) => i);
   }
 
-  /** The least number of the set that a number is in. */
+  /** The least number of a number's set. */
   first(number: number): number {
     const parents = this.#parents;
     let at = number;
     while (parents[at]! !== at) {
-      // Paths are halved as they are walked.
+      // Path halving.
       parents[at] = parents[parents[at]!]!;
       at = parents[at]!;
     }
     return at;
   }
 
-  /** Joins the sets of two numbers. */
+  /** Joins two sets. */
   link(a: number, b: number): void {
     const [one, other] = [this.first(a), this.first(b)];
     this.#parents[Math.max(one, other)] = Math.min(one, other);
   }
 }
 
-/** From how much of it a sequence finds nothing that the one it is like does not find. */
+/** Identity from which a sequence adds nothing to the index that its relative lacks. */
 const REDUNDANT = 0.9;
 
 /** How {@link clusterSequences} works. */
@@ -102,7 +102,7 @@ function nearMembers(sequences: readonly string[], alphabet: Exclude<Alphabet, '
   for (const [i, sequence] of sequences.entries()) {
     const codes = known.codes(sequence);
     let isRedundant = false;
-    // Those of the cluster that it is in by now need not be looked at.
+    // Sequences of its own cluster are skipped.
     for (const found of known.like(codes, (number) => sets.first(added[number]!) !== sets.first(i))) {
       sets.link(added[found.number]!, i);
       isRedundant ||= found.identity >= REDUNDANT;

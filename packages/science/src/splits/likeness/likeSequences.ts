@@ -5,9 +5,9 @@ import { LocalAligner } from './localAlignment.ts';
 import { codesOf, type Scoring, scoringOf } from './scoring.ts';
 import { type LikeCandidate, WordIndex } from './wordIndex.ts';
 
-/** After so many alignments in a row that were in vain nothing more is looked for: the best candidates come first. */
+/** Failed alignments in a row after which the search stops: the best candidates come first. */
 const MOST_IN_VAIN = 8;
-/** From so many letters, or such a likeness, longer words find enough. */
+/** From so many letters, or this identity, longer words suffice. */
 const MANY_LETTERS = 1_500_000;
 const CLOSE = 0.5;
 
@@ -30,12 +30,12 @@ export class LikeSequences {
     this.#identity = identity;
   }
 
-  /** The sequence in the form that the other methods take. */
+  /** Encodes a sequence for the other methods. */
   codes(sequence: string): Uint8Array {
     return codesOf(sequence, this.#scoring);
   }
 
-  /** Adds a sequence and gives its number, from 0. */
+  /** Adds a sequence; returns its number, from 0. */
   add(codes: Uint8Array): number {
     return this.#index.add(codes);
   }
@@ -61,7 +61,7 @@ export class LikeSequences {
     }
   }
 
-  /** 0 where the alignment is no better than chance. */
+  /** Identity; 0 for an alignment no better than chance. */
   #identityWith(codes: Uint8Array, { number, diagonal }: LikeCandidate): number {
     const other = this.#index.sequence(number);
     const shorter = Math.min(codes.length, other.length);

@@ -2,16 +2,16 @@
 
 import type { Scoring } from './scoring.ts';
 
-/** Scores are kept in units of this, with the number of identical letters in what is below, so that both go through one maximum. */
+/** Scores are multiples of this; the remainder counts identical letters, so one maximum tracks both. */
 const UNIT = 2 ** 20;
-/** How far an alignment may shift from the diagonal that it was found on. */
+/** Half width of the band around the diagonal. */
 const BAND = 24;
 const NONE = -(2 ** 45);
 
 /** What an alignment gave. */
 export interface LocalAlignment {
   readonly score: number;
-  /** Places with the same letter. */
+  /** Number of identical positions. */
   readonly identical: number;
 }
 
@@ -51,7 +51,7 @@ export class LocalAligner {
     const first = Math.max(0, -diagonal - BAND);
     const last = Math.min(a.length - 1, b.length - 1 - diagonal + BAND);
     for (let i = first; i <= last; i++) {
-      // Column k of the band is place i + diagonal - BAND + k of b; the row before is shifted by one.
+      // Column k of the band is position i + diagonal - BAND + k of b; the previous row is shifted by one.
       const shift = i + diagonal - BAND;
       const row = a[i]! * size;
       const end = Math.min(b.length - 1, shift + 2 * BAND) - shift;
@@ -67,7 +67,7 @@ export class LocalAligner {
         let here = best[k]! + weights[row + b[shift + k]!]!;
         if (gap > here) here = gap;
         if (down > here) here = down;
-        // Below one unit there is no score left, whatever is identical.
+        // Below one unit no score is left.
         if (here < UNIT) here = 0;
         best[k] = here;
         left = here;

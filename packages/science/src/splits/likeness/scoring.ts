@@ -4,25 +4,25 @@ import type { Alphabet } from '../../data/sequenceRecord.ts';
 
 /** Scores of an alignment, and what is looked at when like sequences are searched for. */
 export interface Scoring {
-  /** Every other letter counts as the last of these. */
+  /** Alphabet; unknown letters count as its last. */
   readonly letters: string;
-  /** Letters that are taken for one of these. */
+  /** Letters mapped to letters of the alphabet. */
   readonly relatives: Readonly<Record<string, string>>;
-  /** By letter, then the other's letter: `[letters × letters]`. */
+  /** Substitution scores `[letters × letters]`. */
   readonly scores: Int8Array;
-  /** Letters from this one on stand for several or none and are identical to nothing. */
+  /** Letters from this index on are ambiguous and identical to nothing. */
   readonly certain: number;
-  /** What the first letter of a gap costs, and each of the others. */
+  /** Gap penalties. */
   readonly gapOpen: number;
   readonly gapExtend: number;
-  /** Letters that count as the same in words. */
+  /** Reduced alphabet of words. */
   readonly groups: readonly string[];
-  /** The places in a word that are compared, as `11011`; longer words make many fewer hits of chance. */
+  /** Spaced seed, such as `11011`; longer seeds have far fewer chance hits. */
   readonly word: string;
   readonly longWord: string;
-  /** The least score of a piece without gaps from which two sequences are aligned. */
+  /** Least score of an ungapped segment that is aligned. */
   readonly pieceScore: number;
-  /** The score from which an alignment is no mere chance; of very short sequences so much per letter is enough. */
+  /** Least score beyond chance; for very short sequences, per letter. */
   readonly chanceScore: number;
   readonly chancePerLetter: number;
 }

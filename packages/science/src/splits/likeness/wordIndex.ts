@@ -2,23 +2,22 @@
 
 import type { Scoring } from './scoring.ts';
 
-/** An extension ends where its score has fallen by so much below its best. */
+/** X-drop of an ungapped extension. */
 const DROP = 20;
-/** Bits of a word's bucket: more than there are words of proteins. */
+/** Bits of a hash bucket: more buckets than protein words. */
 const BUCKET_BITS = 18;
-/** What stands before and after every sequence: no piece goes on there. Codes of letters are below it. */
+/** Sentinel around every sequence; codes of letters are below it. */
 const END = 31;
-/** Letters of a unit whose repeats are counted once; telomeres have six. */
+/** Longest repeat unit that is indexed once; telomeres have six letters. */
 const LONGEST_UNIT = 6;
-/** Places of one word that are looked at: what is in more sequences, such as the word of a tail that all have, tells little of any. */
+/** Most postings looked at per word: very common words say little. */
 const MOST_PLACES = 4096;
 const END_BITS = 5;
 
 /** A sequence that may be like the one that was asked for. */
 export interface LikeCandidate {
-  /** The number that {@link WordIndex.add} gave it. */
   readonly number: number;
-  /** Where its best piece without gaps lies: place in it minus place in the other. */
+  /** Diagonal of its best ungapped segment: position in it minus position in the query. */
   readonly diagonal: number;
   readonly score: number;
 }
@@ -34,14 +33,14 @@ export class WordIndex {
   readonly #scoring: Scoring;
   readonly #places: readonly number[];
   readonly #kinds: Int32Array;
-  /** By one letter and another, with what ends every piece. */
+  /** Scores by letter pair, with the sentinel. */
   readonly #scores: Int8Array;
-  /** All sequences one after the other, with an end before and after each. */
+  /** All sequences, separated by sentinels. */
   #text: Uint8Array<ArrayBuffer> = new Uint8Array(1).fill(END);
   #length = 1;
   readonly #starts: number[] = [];
   readonly #words: (Postings | undefined)[] = new Array<undefined>(1 << BUCKET_BITS).fill(undefined);
-  /** To which place of the query, counted over all queries, a diagonal has been looked at. */
+  /** Position up to which each diagonal was searched, counted over all queries. */
   #looked: Int32Array<ArrayBuffer> = new Int32Array(0);
   #asked = 0;
 
@@ -57,7 +56,6 @@ export class WordIndex {
     });
   }
 
-  /** Adds a sequence and gives its number, from 0. */
   add(codes: Uint8Array): number {
     const start = this.#length;
     this.#length += codes.length + 1;
@@ -74,12 +72,11 @@ export class WordIndex {
     return this.#starts.push(start) - 1;
   }
 
-  /** The sequence of a number. */
   sequence(number: number): Uint8Array {
     return this.#text.subarray(this.#starts[number], (this.#starts[number + 1] ?? this.#length) - 1);
   }
 
-  /** Sequences with a piece that is like one of `codes`, the best first. */
+  /** Sequences with a similar segment, best first. */
   candidates(codes: Uint8Array): LikeCandidate[] {
     this.#prepare(codes.length);
     const [looked, scores, text, asked] = [this.#looked, this.#scores, this.#text, this.#asked];
@@ -97,7 +94,7 @@ export class WordIndex {
         const place = places[i]!;
         const slot = place - at + codes.length;
         if (asked + at < looked[slot]!) continue;
-        // The best piece without gaps around the hit: to the right, then to the left.
+        // Ungapped extension of the hit, right then left.
         let best = 0;
         let end = 0;
         for (let run = 0; run > best - DROP; end++) {
@@ -133,7 +130,7 @@ export class WordIndex {
     });
   }
 
-  /** The bucket of the word that begins at a place; negative where there is none. */
+  /** Bucket of the word at a position, or a negative number. */
   #wordAt(codes: Uint8Array, at: number): number {
     let word = 0;
     for (const place of this.#places) {
@@ -141,7 +138,7 @@ export class WordIndex {
       if (kind < 0) return -1;
       word = (Math.imul(word, this.#scoring.groups.length) + kind) | 0;
     }
-    // Knuth's multiplicative hash; what else falls into a bucket does not outlast the extension.
+    // Knuth's multiplicative hash; collisions do not survive the extension.
     return Math.imul(word, 0x9e3779b1) >>> (32 - BUCKET_BITS);
   }
 
@@ -152,7 +149,7 @@ export class WordIndex {
     }
   }
 
-  /** The sequence that a place is in. */
+  /** The sequence at a position. */
   #numberAt(place: number): number {
     let [low, high] = [0, this.#starts.length - 1];
     while (low < high) {
@@ -164,7 +161,7 @@ export class WordIndex {
   }
 }
 
-/** Places of one word, one after the other in memory. */
+/** Posting list of one word. */
 class Postings {
   places: Int32Array<ArrayBuffer> = new Int32Array(2);
   count = 0;
@@ -179,7 +176,7 @@ class Postings {
   }
 }
 
-/** So much that growing by one takes no new memory most of the time. */
+/** Capacity with room to grow. */
 function roomFor(length: number): number {
   return Math.ceil(1.5 * length) + 1;
 }

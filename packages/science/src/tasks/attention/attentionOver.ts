@@ -70,7 +70,6 @@ export function attentionValues(model: RunnableModel): readonly string[] {
 export interface AttentionReader {
   /** As {@link attentionOver}. */
   over(sequence: string): Promise<LetterAttention>;
-  /** Frees the session. */
   release(): Promise<void>;
 }
 
@@ -106,13 +105,13 @@ export async function openAttention(
   };
 }
 
-/** The mean over heads, and over the tokens that attend, of weights `[…, tokens, tokens]`. */
+/** Means over heads and queries of weights `[…, tokens, tokens]`. */
 function sharesOf(
   { dims, data }: Tensor,
   { ids, at, count }: TokenRow,
   lettersOf: (shareOf: (token: number) => number | undefined) => LetterAttention['shares'],
 ): LetterAttention {
-  // A graph of a fixed length has padding behind the tokens, which nothing attends to.
+  // Graphs of a fixed length have padding behind the tokens, which nothing attends to.
   const length = dims.at(-1)!;
   const heads = data.length / (length * length);
   const shares = new Float64Array(length);

@@ -64,7 +64,7 @@ export function sequenceRetrieval(
   return retrieval(sequenceDomain, source, options);
 }
 
-/** What files are answered about with. */
+/** Options of the predictor. */
 type SequenceEmbeddingOptions = Asked & SequenceDataOptions;
 
 const embeddingSettings: SettingRows<SequenceEmbeddingOptions> = {
@@ -110,7 +110,7 @@ export const sequenceRetrievalTask: AnsweringFactory = sequenceFactory<
   name: 'sequence-retrieval',
   description:
     'Embeddings in which sequences of one label or group, or the two of a pair, lie together; data as for sequence-classification.',
-  // Groups, each of several sequences, whose loss needs them all at once.
+  // Groups of several sequences, all of which the loss needs at once.
   defaults: { batchSize: 16, epochs: 10, lr: 1e-3, warmupSteps: 0.1 },
   settings: { ...retrievalSettings('Sequences of one kind'), ...embeddingSettings },
   task: (data, { pool, ...options }) => {

@@ -13,9 +13,9 @@ import { perLetter, requireLetters } from './residueTargets.ts';
 
 /** What a task makes of the scores of residues. */
 export interface ResidueAnswers {
-  /** What the scores of a residue say: probabilities, or numbers. Those of windows and adapters are averaged. */
+  /** Maps a residue's scores to probabilities or numbers; averaged over windows and adapters. */
   readonly valuesOf: (scores: Float32Array) => Float64Array;
-  /** The prediction, without what the record is called; undefined for letters without an answer. */
+  /** Builds the prediction, without the id; undefined for letters without an answer. */
   readonly shown: (letters: readonly (Float64Array | undefined)[]) => Prediction;
 }
 
@@ -87,7 +87,7 @@ export function openResidueClassifier(
 export function openResidueRegressor(model: RunnableModel, options: SequencePredictorOptions = {}): Promise<Predictor> {
   return residuePredictor(model, options, 'numbers', () => ({
     valuesOf: (scores) => Float64Array.from(scores),
-    // As many digits as float32 has.
+    // The digits of float32.
     shown: (letters): Prediction => ({
       values: letters.map((value) => (value ? Number(value[0]!.toPrecision(7)) : null)),
     }),
@@ -104,15 +104,15 @@ export type ResidueClasses = Readonly<{
   score: number;
 }>;
 
-/** A probability as a digit. */
 function tenths(probability: number): string {
   return String(Math.min(9, Math.floor(10 * probability)));
 }
 
-/** What stands for residues without an answer. */
 const NONE = '-';
 
-/** One string where all classes are single letters, as in `HHHEEC`; else a list. `-` stands for residues without an answer. */
+/**
+ * One string where all classes are single letters, as in `HHHEEC`; else a list. `-` marks residues without an answer.
+ */
 function classesText(classes: readonly (string | undefined)[]): string | readonly string[] {
   const given = classes.map((name) => name ?? NONE);
   return given.every((name) => name.length === 1) ? given.join('') : given;

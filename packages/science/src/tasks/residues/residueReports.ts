@@ -29,10 +29,8 @@ import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import { classLetters } from './openResidueClassifier.ts';
 import { perLetter } from './residueTargets.ts';
 
-/** What a report is made from. */
 type ReportOptions = Omit<PartReportOptions<SequenceRecord>, 'hasOwnHead'>;
 
-/** Points of the scatter plot. */
 const MOST_POINTS = 2000;
 
 /** A table beside majorities, one of the classes, and sequences with their true classes and those that were named. */
@@ -119,7 +117,7 @@ function letters(
   ];
 }
 
-/** What the sequence around a residue is worth: the adapter beside the mean of all, and of each letter. */
+/** Compares the adapter with the mean of all residues and of each letter. */
 function numberComparison(
   { tokenizer, train, validation }: ReportOptions,
   adapted: ReturnType<typeof tokenNumberMetrics>,

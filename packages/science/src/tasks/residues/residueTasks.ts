@@ -154,7 +154,7 @@ async function openResidues(
   return task;
 }
 
-/** In most tables of structures and sites these stand for residues that nobody could see. */
+/** X and ? mostly mark unresolved residues. */
 function gapWarnings(classes: readonly string[]): string[] {
   return classes.flatMap((name) =>
     name === 'X' || name === '?'
@@ -175,7 +175,7 @@ function numberOf({ where, id }: SequenceRecord, residue: string | number, lette
   );
 }
 
-/** What both tasks have; what a head reads is not to be chosen, for there is one answer per token. */
+/** Settings of both tasks; the pool is fixed, with one answer per token. */
 const residueSettings: SettingRows<Pick<SequenceHeadOptions, 'head'> & AnsweringOptions<SequenceDataOptions>> = {
   head: headSetting,
   ...answeringSettings(sequenceDomain),

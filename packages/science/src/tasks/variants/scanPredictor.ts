@@ -37,10 +37,10 @@ export function scanSection({ sequence, residues, scores }: MutationScan, title:
   };
 }
 
-/** Sequences of which there is a heat map; more would be too much to look at. */
+/** Number of heat maps. */
 const SHOWN = 8;
 
-/** Of a scan by likelihood and by a trained model: what its colours mean. */
+/** Meaning of the colours. */
 const meanings = {
   likelihood:
     'Log-odds of each residue against that of the wild type: below 0 the model finds it less likely than the wild type, which is no measurement of what it does.',

@@ -36,7 +36,7 @@ export interface MeasuredVariant {
   readonly value: number;
 }
 
-/** How the order of scores agrees with that of measurements. */
+/** Correlations of scores and measurements. */
 type EffectScores = Readonly<Record<'spearman' | 'pearson', number>>;
 
 /**
@@ -78,7 +78,7 @@ function preparedTask(data: SequenceData, options: VariantEffectOptions): Prepar
   };
 }
 
-/** What is measured on: all of the data, or the part that is held out by the user's word. */
+/** The measured variants: all data, or the held-out part that the user names. */
 function measuredOf(data: SequenceData, { validation, evalSplit, value }: VariantEffectOptions): MeasuredVariant[] {
   const { train, validation: held = [], test = [], valueNames = [] } = data;
   const isPart = (validation !== undefined && validation !== 0) || evalSplit !== undefined;
@@ -145,10 +145,10 @@ interface Scoring {
   readonly request: Pick<MeasureRequest, 'onBatch' | 'onBadSample'>;
 }
 
-/** A score for each record; NaN for those that cannot be scored, where such are left out. */
+/** A score per record; NaN for records that cannot be scored and are skipped. */
 async function scoresOf({ scorer, wildType, records, request }: Scoring): Promise<number[]> {
   const { onBatch, onBadSample } = request;
-  // Progress is one of rows that the model is fed.
+  // Progress is per record, not per row.
   const onProgress = (done: number, total: number): void =>
     onBatch?.(Math.floor((done / total) * records.length), records.length);
   const score = (some: readonly SequenceRecord[], options = {}): Promise<number[]> =>
@@ -163,7 +163,7 @@ async function scoresOf({ scorer, wildType, records, request }: Scoring): Promis
   } catch (error) {
     if (!onBadSample || !(error instanceof OnnxLoraError)) throw error;
   }
-  // Only now one by one, to see which cannot be scored.
+  // One by one, to find the records that fail.
   const scores: number[] = [];
   for (const [i, record] of records.entries()) {
     try {

@@ -12,7 +12,7 @@ import { variantEffect, type VariantEffectOptions } from './variantEffect.ts';
 import { variantPredictor } from './variantPredictor.ts';
 import { sequenceDomain } from '../../domain.ts';
 
-/** Of scoring by likelihood. */
+/** Settings of scoring by likelihood. */
 const scoringSettings: SettingRows<Pick<VariantScorerOptions, 'method' | 'maxLength'>> = {
   method: {
     kind: 'choice',
@@ -46,7 +46,7 @@ export const variantEffectTask: AnsweringFactory = sequenceFactory<VariantEffect
     },
     ...dataSettings,
   },
-  // Nothing is held out, since nothing is trained on the data.
+  // No held-out part: nothing is trained.
   task: (data, options) => variantEffect(data, { ...options, holdOut: undefined }),
   predictor: (model, { adapter, adapters, load }, { method, multiple, maxLength, ...data }) => {
     requireNamedAdapters(adapters);
@@ -54,7 +54,6 @@ export const variantEffectTask: AnsweringFactory = sequenceFactory<VariantEffect
   },
 });
 
-/** Options of the scan and of the data. */
 type MutationScanOptions = Pick<MutationScannerOptions, 'by' | 'value' | 'method' | 'maxLength'> &
   Pick<ScanOptions, 'residues'> &
   SequenceDataOptions;
@@ -91,7 +90,7 @@ export const mutationScanTask: AnsweringFactory = sequenceFactory<MutationScanOp
   },
 });
 
-/** The letters of a word, each once; undefined where it has others than letters. */
+/** Distinct letters of a word; undefined where it has other characters. */
 function lettersOf(text: string): readonly string[] | undefined {
   const letters = [...new Set(text.toUpperCase().replaceAll(/[\s,]/g, ''))];
   return letters.length > 0 && letters.every((letter) => /[A-Z]/.test(letter)) ? letters : undefined;

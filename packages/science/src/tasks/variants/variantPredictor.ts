@@ -7,14 +7,14 @@ import type { VariantScorer } from '../../variants/effectScorer.ts';
 import { isPseudo, openVariantScorer, type VariantScorerOptions } from '../../variants/variantScorer.ts';
 import { variantOf } from './variantEffect.ts';
 
-/** Variants that are scored together: positions that they share are looked at once, and batches are full. */
+/** Variants scored together, which share positions and fill batches. */
 const VARIANTS = 4096;
-/** Where every residue of every variant takes a pass, so that answers come now and then. */
+/** Fewer where every residue takes a pass, so that answers keep coming. */
 const PSEUDO_VARIANTS = 32;
-/** Residues that are held in memory at most, unless a single variant has more. */
+/** Most residues in memory, unless a single variant has more. */
 const RESIDUES = 4e6;
 
-/** A variant that waits for its score. */
+/** A variant without its score. */
 interface Waiting {
   readonly record: SequenceRecord;
   readonly read: number;

@@ -8,7 +8,7 @@ import { placesFed } from './logitPlaces.ts';
 import { emptyPast, outputFor, pastIn } from './past.ts';
 import { adaptersOf, logitsAt, selectRows } from './rows.ts';
 
-/** The two passes: with the prompt, and with one token and what was kept. */
+/** Sessions of the first pass, with the prompt, and of later ones, with the past. */
 interface Passes {
   readonly first: RunnableSession;
   readonly next: RunnableSession;
@@ -65,9 +65,9 @@ class CachedDecoding implements Decoding {
   #adapter: AdapterChoice;
   #padding: readonly number[] | undefined;
   #length: number;
-  /** What grows with the text: keys and values of its own tokens, by the names of the inputs. */
+  /** The decoder's own keys and values, by input name. */
   #own: Feeds;
-  /** What stays the same: an encoder's states, and keys and values of them. */
+  /** Encoder states and their keys and values. */
   readonly #fixed: FixedFeeds;
 
   constructor(passes: Passes, { rows, fixed = {}, padding, past, adapter = null, signal }: DecodingStart) {
@@ -125,7 +125,7 @@ class CachedDecoding implements Decoding {
     const names = Object.keys(this.#own);
     const outputs = await next.run(
       { ...feeds, ...this.#own, ...fed },
-      // What is kept of the encoder comes back as it was, or as a dummy.
+      // The encoder's past comes back unchanged, or as a dummy.
       { ...this.#options(), fetches: ['logits', ...names.map(outputFor)], ...bound },
     );
     this.#own = Object.fromEntries(names.map((name) => [name, outputs[outputFor(name)]!]));
@@ -137,7 +137,7 @@ class CachedDecoding implements Decoding {
   }
 }
 
-/** Keys and values of the encoder's states, against those of the text's own tokens. */
+/** Whether a past belongs to cross-attention. */
 function isOfEncoder(name: string): boolean {
   return name.includes('.encoder.');
 }

@@ -7,7 +7,7 @@ import { selectRows } from './rows.ts';
 /** Feeds that stay as they are, but for which rows there are. */
 export class FixedFeeds {
   #feeds: Feeds;
-  /** Which of the first rows each row reads. */
+  /** The original row that each row reads. */
   #rows: readonly number[];
   #bound: BoundFeeds | undefined;
 
@@ -20,28 +20,27 @@ export class FixedFeeds {
     return this.#feeds;
   }
 
-  /** Other feeds from now on, for the same rows. */
+  /** Replaces the feeds, for the same rows. */
   replace(feeds: Feeds): void {
     this.release();
     this.#feeds = feeds;
   }
 
-  /** Goes on with these rows. */
   select(rows: readonly number[]): void {
     const read = rows.map((row) => this.#rows[row]!);
-    // The beams of a row read the same.
+    // Beams of a row read the same.
     if (read.length === this.#rows.length && read.every((row, i) => row === this.#rows[i])) return;
     this.replace(mapFeeds(this.#feeds, (tensor) => selectRows(tensor, rows)));
     this.#rows = read;
   }
 
-  /** What a run of the session is given: the tensors, or what it keeps of them. */
+  /** Feeds of a run: the tensors, or their handle in the session. */
   of(session: RunnableSession): { readonly feeds: Feeds; readonly bound?: readonly BoundFeeds[] } {
     if (Object.keys(this.#feeds).length > 0) this.#bound ??= session.bind(this.#feeds);
     return this.#bound ? { feeds: {}, bound: [this.#bound] } : { feeds: this.#feeds };
   }
 
-  /** Frees what the session keeps. */
+  /** Frees the handle. */
   release(): void {
     this.#bound?.release();
     this.#bound = undefined;
@@ -53,7 +52,7 @@ export function mapFeeds(feeds: Feeds, change: (tensor: Feeds[string]) => Feeds[
   return Object.fromEntries(Object.entries(feeds).map(([name, each]) => [name, change(each)]));
 }
 
-/** Whether the first pass is this input's false, and the others its true: both decoders in one file. */
+/** False in the first pass and true later, in merged decoders. */
 const BRANCH = 'use_cache_branch';
 
 /** The inputs that `tokenFeeds` knows, beside the ids. */
@@ -61,13 +60,13 @@ export const tokenInputs: readonly string[] = ['attention_mask', 'position_ids',
 
 /** Tokens that are appended to texts. */
 export interface AppendedTokens {
-  /** What the model calls its ids. */
+  /** Name of the ids' input. */
   readonly ids: string;
   /** `[rows][appended]`. */
   readonly tokens: readonly (readonly number[])[];
-  /** How many tokens were read before. */
+  /** Tokens read before. */
   readonly before: number;
-  /** How many of the first tokens of each row only fill it up. */
+  /** Left padding per row. */
   readonly padding: readonly number[] | undefined;
 }
 

@@ -32,7 +32,7 @@ export function placesFed(
   return { feeds: { [PLACES]: int64(places, [places.length]) }, at: places.map((_, i) => i) };
 }
 
-/** The graph with the rows picked before the product that gives `output`, in both branches where an If gives it. */
+/** Inserts a Gather before the product that yields `output`, in both branches of an If. */
 function narrowed(graph: GraphProto, output: string): GraphProto | undefined {
   const nodes = graph.node ?? [];
   const maker = nodes.find((node) => node.output?.includes(output));
@@ -47,7 +47,7 @@ function narrowed(graph: GraphProto, output: string): GraphProto | undefined {
     return replaced(graph, maker, [{ ...maker, attribute: branches.flatMap((branch) => branch ?? []) }]);
   }
   const [states, ...others] = maker?.input ?? [];
-  // A constant from the left would be a transform, and no product of states.
+  // A constant on the left is a transform, not a product of states.
   const isComputed = nodes.some((node) => states !== undefined && node.output?.includes(states));
   if (maker?.opType !== 'MatMul' || !isComputed) return undefined;
   const picked = `${output}/picked`;
@@ -56,7 +56,7 @@ function narrowed(graph: GraphProto, output: string): GraphProto | undefined {
     opType: 'Gather',
     input: [states!, PLACES],
     output: [picked],
-    // The type of an attribute that is an integer.
+    // INT.
     attribute: [{ name: 'axis', type: 2, i: 1 }],
   };
   return replaced(graph, maker, [gather, { ...maker, input: [picked, ...others] }]);
@@ -66,7 +66,7 @@ function replaced(graph: GraphProto, node: NodeProto, by: readonly NodeProto[]):
   return { ...graph, node: (graph.node ?? []).flatMap((each) => (each === node ? by : [each])) };
 }
 
-/** A declaration `[batch, tokens, vocabulary]` without the number of tokens. */
+/** Drops the number of tokens from `[batch, tokens, vocabulary]`. */
 function ofAnyLength(info: ValueInfoProto): ValueInfoProto {
   const tensorType = info.type?.tensorType;
   if (!tensorType?.shape?.dim) return info;

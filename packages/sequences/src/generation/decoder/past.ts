@@ -4,7 +4,7 @@ import { type Feeds, type Tensor, tensor, type TensorData } from '@onnx-lora/sdk
 import { type GraphPort, type RunnableModel, arrayOf } from '@onnx-lora/sdk/tasks';
 import type { Past } from './decoding.ts';
 
-/** Before the name of each input for them. */
+/** Prefix of past inputs. */
 const PAST = 'past_key_values.';
 
 /** Whether a decoder takes keys and values of what it has read before. */
@@ -22,7 +22,7 @@ export function emptyPast({ inputs }: RunnableModel, rows: number): Feeds {
   return Object.fromEntries(
     Object.entries(inputs).flatMap(([name, { type, dims }]) => {
       if (!isPast(name)) return [];
-      // Its rows are the batch, and its heads and their size are known.
+      // The batch is given; heads and their size are static.
       const shape = (dims ?? []).map((dim, axis) => (axis === 0 ? rows : typeof dim === 'number' ? dim : 0));
       return [[name, tensor(type, new (arrayOf(type))(0), shape)] as const];
     }),

@@ -9,7 +9,7 @@ import { adaptersOf, logitsAt } from './rows.ts';
 
 interface Loaded {
   readonly model: RunnableModel;
-  /** What the model calls its ids. */
+  /** Name of the ids' input. */
   readonly ids: string;
   readonly session: RunnableSession;
 }

@@ -26,7 +26,7 @@ export function asPort(tensor: Tensor, port: GraphPort | undefined): Tensor {
   return tensor;
 }
 
-/** Half floats as ONNX Runtime gives them: their bits, or numbers where Node has an array for them. */
+/** Half floats as ONNX Runtime gives them: bits, or numbers where Node has Float16Array. */
 function floatsOf(data: TensorData): Float32Array {
   return data instanceof Uint16Array ? fromHalves(data) : Float32Array.from(data as ArrayLike<number>);
 }
@@ -36,7 +36,7 @@ export function selectRows(tensor: Tensor, rows: readonly number[]): Tensor {
   const [count = 0, ...rest] = tensor.dims;
   if (rows.length === count && rows.every((row, i) => row === i)) return tensor;
   const size = count === 0 ? 0 : tensor.data.length / count;
-  // Of the same kind, which the union of typed arrays cannot express.
+  // Same kind of array, which the union cannot express.
   const data = tensor.data as Float32Array;
   const selected = new (data.constructor as Float32ArrayConstructor)(rows.length * size);
   rows.forEach((row, i) => selected.set(data.subarray(row * size, (row + 1) * size), i * size));

@@ -20,28 +20,27 @@ export interface FoundText extends WrittenText {
   readonly score: number;
 }
 
-/** A text that is being written. */
+/** An open hypothesis. */
 interface Beam {
   readonly tokens: readonly number[];
-  /** Of what the model gives, by which texts are compared. */
+  /** Sum of the model's log-probabilities, by which texts are ranked. */
   readonly sumLogProb: number;
-  /** Of what the rules allow. */
+  /** Sum over the allowed tokens. */
   readonly sumAllowed: number;
-  /** Which row of the passes it goes on from. */
+  /** Row of the last pass. */
   readonly row: number;
 }
 
-/** A text that has ended. */
+/** A finished hypothesis. */
 interface Finished extends Beam {
   readonly score: number;
-  /** Undefined where there was no more room. */
+  /** Undefined where the length limit ended it. */
   readonly end: number | undefined;
 }
 
-/** What is searched for one row. */
 interface Search {
   readonly prompt: readonly number[];
-  /** Best first, as `finished`. */
+  /** Best first. */
   open: readonly Beam[];
   finished: readonly Finished[];
   isDone: boolean;
@@ -84,7 +83,7 @@ export async function beamSearch(request: BeamRequest): Promise<FoundText[][]> {
   );
 }
 
-/** One token more for all texts of a row: the `length`-th. */
+/** Extends all beams of a row by the `length`-th token. */
 function advance(request: BeamRequest, search: Search, logits: readonly Float32Array[], length: number): void {
   const { ends, beams, lengthPenalty, earlyStopping, maxTokens } = request;
   const isEnd = (token: number | undefined): boolean => ends.includes(token!);
@@ -104,14 +103,14 @@ function advance(request: BeamRequest, search: Search, logits: readonly Float32A
   search.finished = [...search.finished, ...ended].sort((a, b) => b.score - a.score).slice(0, beams);
   search.open = found.filter(({ tokens }) => !isEnd(tokens.at(-1))).slice(0, beams);
   const [leader] = search.open;
-  // Where long texts are preferred, one may become better as long as there is room.
+  // With a positive length penalty, longer texts may still win.
   const reach = earlyStopping === 'never' && lengthPenalty > 0 ? maxTokens : length;
   const canImprove = leader !== undefined && leader.sumLogProb / reach ** lengthPenalty > (search.finished.at(-1)?.score ?? -Infinity); // prettier-ignore
   const isFull = search.finished.length === beams;
   search.isDone = isLast || leader === undefined || (isFull && (earlyStopping === true || !canImprove));
 }
 
-/** The most probable texts with one token more. */
+/** The best continuations of a beam. */
 function continuations(
   { rules, scores }: SearchRequest,
   prompt: readonly number[],

@@ -45,7 +45,7 @@ export function logitRules(options: LogitRuleOptions): LogitRule[] {
   return [
     ...(repetitionPenalty === 1 ? [] : [repetitionRule(repetitionPenalty)]),
     ...(noRepeatNgram === 0 ? [] : [ngramRule(noRepeatNgram)]),
-    // A word that is only an end may come all the same, as there.
+    // A bad word that is only an end token is ignored, as in transformers.
     ...badWords.filter((word) => word.length > 1 || !ends.includes(word[0]!)).map(badWordRule),
     ...(minTokens === 0 ? [] : [onlyWhere((written) => written < minTokens, noEnd)]),
     never,
@@ -59,7 +59,6 @@ function onlyWhere(isHere: (written: number) => boolean, rule: LogitRule): Logit
   };
 }
 
-/** Tokens that are never written. */
 function suppressed(tokens: readonly number[]): LogitRule {
   return (logits) => {
     for (const token of tokens) if (token < logits.length) logits[token] = -Infinity;
@@ -80,7 +79,7 @@ function repetitionRule(penalty: number): LogitRule {
   };
 }
 
-/** Forbids what would complete a sequence of `size` tokens that is there already. */
+/** Forbids repeated n-grams. */
 function ngramRule(size: number): LogitRule {
   return (logits, written, prompt) => {
     const ids = [...prompt, ...written];
@@ -91,7 +90,7 @@ function ngramRule(size: number): LogitRule {
   };
 }
 
-/** Forbids the last token of a word behind all the others. */
+/** Forbids the last token of a bad word behind the others. */
 function badWordRule(word: readonly number[]): LogitRule {
   const [before, last] = [word.slice(0, -1), word.at(-1)!];
   return (logits, written, prompt) => {

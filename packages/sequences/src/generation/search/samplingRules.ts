@@ -47,7 +47,7 @@ function heated(temperature: number): LogitRule {
   };
 }
 
-/** All that are not worse than the `count`-th. */
+/** Top-k. */
 function foremost(count: number): LogitRule {
   return (logits) => {
     const least = logits[bestOf(logits, count).at(-1)!]!;
@@ -65,7 +65,7 @@ function nucleus(share: number): LogitRule {
     const chances = probabilities(logits);
     const order = possible(chances).sort((a, b) => chances[a]! - chances[b]!);
     let sum = 0;
-    // Of the least probable ones so many as have the rest together, but never the best.
+    // Drops the least probable tail, never the best.
     for (const place of order.slice(0, -1)) {
       sum += chances[place]!;
       if (sum > 1 - share) break;
@@ -112,12 +112,12 @@ function probabilities(logits: Float32Array): Float64Array {
   return Float64Array.from(logits, (score) => Math.exp(score - total));
 }
 
-/** Of what cannot come, nothing is expected. */
+/** Entropy; impossible tokens add nothing. */
 function entropyOf(chances: Float64Array): number {
   return chances.reduce((sum, chance) => (chance > 0 ? sum - chance * Math.log(chance) : sum), 0);
 }
 
-/** Places of those that can come: where some were left out before, few of them. */
+/** Indices of possible tokens. */
 function possible(chances: Float64Array): number[] {
   return Array.from(chances, (_, i) => i).filter((i) => chances[i]! > 0);
 }

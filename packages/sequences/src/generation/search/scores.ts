@@ -28,13 +28,11 @@ export function drawn(scores: Float32Array, temperature: number, random: Random)
     left -= Math.exp((scores[i]! - greatest) / temperature);
     if (left < 0) return i;
   }
-  // What rounding leaves over belongs to the most probable.
+  // Rounding leaves the rest to the most probable.
   return at;
 }
 
-/**
- * Places of the `count` greatest, best first; the first of equal ones comes first. Those that are −∞ are left out.
- */
+/** Places of the `count` greatest, best first; the first of equal ones comes first. Those that are −∞ are left out. */
 export function bestOf(scores: Float32Array, count: number): number[] {
   const found: number[] = [];
   for (let i = 0; i < scores.length; i++) {

@@ -96,7 +96,7 @@ export async function* takeTokens(request: StepwiseRequest): AsyncGenerator<Take
       decoding.select(open);
       rows = open.map((i) => rows[i]!);
     }
-    // Rows that are over go on with their end, or their last token, which nobody reads.
+    // Finished rows repeat their last token, which nobody reads.
     const passed = await decoding.next(rows.map(({ tokens, end }) => [end ?? tokens.at(-1)!]));
     logits = passed.map(([row]) => row!);
   }

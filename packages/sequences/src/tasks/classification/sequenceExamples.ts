@@ -25,12 +25,12 @@ import type { SequenceDataset, SequenceItem, TokenOptions } from '../sequenceTas
 /** Options of every task with one answer per sequence. */
 export interface WholeOptions extends TokenOptions, SequenceHeadOptions, BaselineOptions {}
 
-/** Mistakes in the report's table, and letters that it shows of a sequence, or of a text, whose lines can break. */
+/** Rows of the table of mistakes, and letters shown of a sequence or of a text, whose lines can wrap. */
 const MISTAKES = 20;
 const LETTERS = 40;
 const LETTERS_OF_TEXT = 120;
 
-/** What each kind of task needs of the data. */
+/** Required target by kind of task. */
 const wanted = { classes: 'label', labels: 'labels', numbers: 'values' } as const;
 
 /** The sequences, or pairs of them, that a domain reads. */
@@ -71,7 +71,7 @@ export function sequenceExamples<R extends SequenceRecord, Source, Options exten
         mistakes: (worst, shown) => Promise.resolve(mistakes(one, worst.slice(0, MISTAKES), shown)),
         sections: async (found, request) => {
           const { train, validation, collate, labels, answers, truths } = found;
-          // They are what `dataset` has made.
+          // Made by `dataset`.
           const [known, held] = [train, validation] as SequenceDataset<never, R>[];
           const first = hidden === undefined ? [] : await frozenSections({ hidden, train: known!, validation: held!, collate, seed, onSequences: domain.baselines, questions: questionsOf(found) }, request); // prettier-ignore
           const own = (await domain.sections?.(found, request, task)) ?? {};
@@ -94,7 +94,7 @@ export function answersOf(
   return Array.from({ length: answers.length / labels.length }, (_, row) => answers[row * labels.length + i]!);
 }
 
-/** What baselines are compared by: of several numbers each. */
+/** Baseline questions; one per number in a regression of several. */
 function questionsOf<Target>(
   found: Pick<FoundAnswers<never, never, Target>, 'kind' | 'labels' | 'answers' | 'thresholds' | 'numbersOf'>,
 ): FrozenQuestion<Target>[] {
@@ -110,7 +110,6 @@ function questionsOf<Target>(
   return [{ kind, outputs: labels.length, ...(thresholds && { thresholds }), targetOf: numbersOf, adapted: answers }];
 }
 
-/** Mistakes as a table. */
 function mistakes(
   one: string,
   worst: readonly ClassAnswer[],

@@ -47,7 +47,7 @@ export interface SequenceEmbedder extends Embedder<string | SequenceRecord> {
   embedTokens(sequence: string | SequenceRecord, adapter?: string | null): Promise<Tensor>;
 }
 
-/** What is asked of a model: embeddings of a sequence, or of its tokens. */
+/** A request: one vector, or one per token. */
 interface Asked {
   readonly record: SequenceRecord;
   readonly isEach: boolean;
@@ -144,7 +144,7 @@ export async function embeddingPredictor<R extends SequenceRecord, Source, Optio
     data: data as Partial<Options>,
     outputs: [feature.output],
     rows: input.rows,
-    // States of all tokens are large.
+    // Token states are large.
     ...(isEach && { lookAhead: 1, count: (record) => ownTokens(input.rows(record)) }),
     answers: (record, rows) => {
       const { id, sequence } = record;
@@ -160,19 +160,17 @@ export async function embeddingPredictor<R extends SequenceRecord, Source, Optio
   });
 }
 
-/** The embedding of a sequence. */
 function wholeOf(rows: readonly StateRow[], { feature, pool, isNormalized }: Vectors): Float32Array {
   const vector = pooledStates(rows, feature, pool);
   return isNormalized ? unitVector(vector) : vector;
 }
 
-/** The embeddings of its tokens. */
 function eachOf(rows: readonly StateRow[], { states }: Vectors, normalize = false): readonly Float32Array[] {
   const vectors = tokenStates(rows, states);
   return normalize ? vectors.map(unitVector) : vectors;
 }
 
-/** Tokens of a sequence that its rows hold. */
+/** Number of tokens in a sequence's windows. */
 function ownTokens(rows: readonly StateRow['row'][]): number {
   return Math.max(...rows.map(({ from, count }) => from + count)) - Math.min(...rows.map(({ from }) => from));
 }

@@ -97,10 +97,10 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
   });
 }
 
-/** More takes longer than it is worth. */
+/** Most documents of the lexical search. */
 const MOST_SEARCHED = 20_000;
 
-/** A search by words alone, of the held-out pairs. */
+/** Lexical search over the held-out pairs. */
 function rivalOf<R extends SequenceRecord>(
   { name, index }: NonNullable<SequenceDomain<R, never, never>['search']>,
   { records, asks }: Kinds<R>,
@@ -124,7 +124,7 @@ export interface Kinds<R> {
   readonly negatives?: readonly (readonly number[])[];
 }
 
-/** Labels of pairs that belong together, and of those that do not. */
+/** Labels of positive and negative pairs. */
 const together: ReadonlySet<string> = new Set(['1', 'true', 'yes', 'positive']);
 const apart: ReadonlySet<string> = new Set(['0', 'false', 'no', 'negative']);
 

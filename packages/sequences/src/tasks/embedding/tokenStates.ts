@@ -78,7 +78,7 @@ export function pooledStates(rows: readonly StateRow[], feature: Feature, pool: 
   if (!isPerToken(feature)) return meanOf(rows.map(({ found }) => featureTensor(found, output, [2]).data));
   const own = pool === 'mean' ? tokenStates(rows, feature) : [];
   if (own.length > 0) return meanOf(own);
-  // An empty text has no tokens but the special ones.
+  // Empty texts have special tokens only.
   if (pool !== 'first') return (pool === 'max' ? maxOf : meanOf)(rows.flatMap((row) => allStates(row, feature)));
   const { row, found } = rows[0]!;
   requireFirst(row);
@@ -86,7 +86,7 @@ export function pooledStates(rows: readonly StateRow[], feature: Feature, pool: 
   return data.slice(0, dims[2]);
 }
 
-/** The states of all tokens of a row but padding. */
+/** States of all tokens without padding. */
 function allStates({ row, found }: StateRow, { output }: Feature): Float32Array[] {
   const { data, dims } = featureTensor(found, output, [3]);
   const width = dims[2]!;
@@ -103,7 +103,7 @@ function maxOf(rows: readonly Float32Array[]): Float32Array {
   return Float32Array.from(rows[0]!, (_, i) => rows.reduce((most, row) => Math.max(most, row[i]!), -Infinity));
 }
 
-/** The targets that say which tokens count in the embedding of a row: from the one to before the other, int64 `[batch]`. */
+/** Targets with the pooled span `[from, to)` of each row, int64 `[batch]`. */
 const [FROM, TO] = ['from', 'to'];
 
 /**

@@ -26,9 +26,9 @@ export interface VectorOptions extends Pick<FeatureOptions, 'output'> {
   readonly normalize?: boolean | undefined;
 }
 
-/** The output that graphs of sentence-transformers have beside the states of tokens. */
+/** The pooled output of sentence-transformers' graphs. */
 const SENTENCE = 'sentence_embedding';
-/** Outputs with a vector for each token, the best first. */
+/** Outputs with token states, best first. */
 const STATES = ['last_hidden_state', 'token_embeddings', 'hidden_states'] as const;
 const pools = { mean: 'all', max: 'max', cls: 'first' } as const;
 

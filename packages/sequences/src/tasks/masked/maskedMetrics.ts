@@ -14,11 +14,11 @@ import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import { tokenOutput } from '../outputOfTokens.ts';
 import { eachAsked } from './masking.ts';
 
-/** Scores of each token of the vocabulary. */
+/** Output with vocabulary scores per token. */
 interface MaskedPort {
-  /** Name of the output, float32 `[batch, tokens, size]`. */
+  /** Float32 `[batch, tokens, size]`. */
   readonly output: string;
-  /** At least as many as the vocabulary has: published models pad theirs. */
+  /** May exceed the vocabulary: published models pad theirs. */
   readonly size: number;
 }
 
@@ -33,7 +33,7 @@ export function maskedPort(model: TaskModel, tokenizer: SequenceTokenizer): Mask
     return dims?.length === 3 && typeof size === 'number' && size >= tokenizer.size ? [{ output, size }] : [];
   });
   const [only] = fitting;
-  // Hidden states of an encoder are as wide as a vocabulary by chance alone, and are no scores.
+  // Hidden states may be as wide as a vocabulary by chance.
   const found = fitting.find(({ output }) => output === 'logits') ?? (fitting.length === 1 ? only : undefined);
   if (found && found.output !== 'last_hidden_state') return found;
   throw new OnnxLoraError(
@@ -45,7 +45,6 @@ export function maskedPort(model: TaskModel, tokenizer: SequenceTokenizer): Mask
 /** How guesses are. */
 export type GuessScores = Readonly<Record<'loss' | 'perplexity' | 'accuracy', number>>;
 
-/** Sums over guesses. */
 interface Sums {
   readonly loss: number;
   readonly right: number;
@@ -76,29 +75,29 @@ export class GuessSums {
     }
   }
 
-  /** One guess, by the scores of all tokens. */
+  /** Adds one guess from the scores of all tokens. */
   addScores(record: number, token: number, scores: Float32Array): void {
     const isRight = scores.every((score, id) => id === token || score < scores[token]!);
     this.add(record, token, logSumExp(scores) - scores[token]!, isRight);
   }
 
-  /** How many guesses, and of how many records. */
+  /** Numbers of guesses and of records. */
   get size(): { readonly guesses: number; readonly records: number } {
     return { guesses: total([...this.#records.values()]).count, records: this.#records.size };
   }
 
-  /** Over all guesses; NaN where there are none. */
+  /** Over all guesses; NaN without any. */
   scores(): GuessScores {
     return scoresOf(total([...this.#records.values()]));
   }
 
-  /** Guesses of one token; NaN where there are none. */
+  /** Of one token; NaN without guesses. */
   ofToken(token: number): GuessScores & { readonly count: number } {
     const sums = this.#tokens.get(token) ?? NONE;
     return { ...scoresOf(sums), count: sums.count };
   }
 
-  /** {@link scores} on sets of records: the tokens of one protein are alike. */
+  /** Bootstrap over records: tokens of one protein correlate. */
   draws(): Draws {
     const records = [...this.#records.values()];
     return bootstrapDraws((times) => scoresOf(total(records, times)), records.length);
@@ -118,7 +117,7 @@ export class GuessSums {
     return { loss: loss(), interval: change };
   }
 
-  /** The mean loss of each record, by its number. */
+  /** Mean loss per record. */
   losses(): ReadonlyMap<number, number> {
     return new Map([...this.#records].map(([record, { loss, count }]) => [record, loss / count]));
   }

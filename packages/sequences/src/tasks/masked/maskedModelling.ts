@@ -31,7 +31,7 @@ export function maskedModelling<R extends SequenceRecord, Source, Options extend
   return { name, prepare: (model) => prepare(domain, model, source, options) };
 }
 
-/** Added to the seed of masks, so that they do not follow from what else a draw decides. */
+/** Decorrelates the masks' seed from a draw's other random choices. */
 const MASKS = 0x6d61736b;
 
 async function prepare<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
@@ -40,7 +40,7 @@ async function prepare<R extends SequenceRecord, Source, Options extends DivideO
   source: Source,
   { dynamic = true, rate, masked, random, spanLength, ...own }: Options & MaskedModellingOptions,
 ): Promise<PreparedTask<SequenceExample<undefined, R>, GuessScores>> {
-  // What is left is the domain's, which the type does not follow.
+  // The rest belongs to the domain, which the type cannot express.
   const options = own as unknown as Options & TokenOptions;
   const task = await openSequenceTask<R, Source, Options>(domain, model, source, options);
   const { tokenizer, data, ports } = task;
@@ -72,7 +72,7 @@ async function prepare<R extends SequenceRecord, Source, Options extends DivideO
     notes: [heldOutNote(data, domain.one)],
     warnings: [...data.warnings, ...warnings, ...others],
     collate,
-    // Only the tokens that are asked reach the head: 15% of them.
+    // Only masked tokens reach the head.
     loss: (g, outputs, { labels }) => crossEntropy(g, outputs[output]!, labels!, { countedOnly: true }),
     lossWeight: askedTokens,
     metrics,
@@ -83,7 +83,7 @@ async function prepare<R extends SequenceRecord, Source, Options extends DivideO
   };
 }
 
-/** The records with something to mask, and a warning about the others. */
+/** Drops records without maskable tokens, with a warning. */
 function maskable<R extends SequenceRecord>(
   { noun, remedy }: Pick<SequenceDomain<R, never, never>, 'noun' | 'remedy'>,
   records: readonly R[],
@@ -102,7 +102,7 @@ function maskable<R extends SequenceRecord>(
   );
 }
 
-/** The same data, of which no batch comes twice. */
+/** The same dataset without determinism. */
 function neverTheSame<R extends SequenceRecord>(
   dataset: SequenceDataset<undefined, R>,
 ): PreparedTask<SequenceExample<undefined, R>>['train'] {

@@ -7,7 +7,7 @@ import type { SequenceDataset, SequenceExample } from '../sequenceTask.ts';
 import { GuessSums, type MaskedMetrics } from './maskedMetrics.ts';
 import { eachAsked, type Masking } from './masking.ts';
 
-/** Frequencies of tokens in what is trained on. */
+/** Token frequencies of the training data. */
 class TokenFrequencies {
   readonly #counts = new Map<number, number>();
   readonly #total: number;
@@ -25,12 +25,11 @@ class TokenFrequencies {
     this.#best = [...this.#counts].reduce((best, entry) => (entry[1] > best[1] ? entry : best))[0];
   }
 
-  /** Share of the token among all. */
+  /** Relative frequency. */
   share(id: number): number {
     return (this.#counts.get(id) ?? 0) / this.#total;
   }
 
-  /** The most frequent token. */
   get best(): number {
     return this.#best;
   }
@@ -38,7 +37,7 @@ class TokenFrequencies {
 
 /** What a report is made from. */
 export interface MaskedReportOptions<R extends SequenceRecord = SequenceRecord> {
-  /** What sequences are called, in the plural, and one of them. */
+  /** Plural and singular of the sequences. */
   readonly names: { readonly noun: string; readonly one: string };
   readonly tokenizer: SequenceTokenizer;
   readonly train: SequenceDataset<undefined, R>;
@@ -48,9 +47,9 @@ export interface MaskedReportOptions<R extends SequenceRecord = SequenceRecord> 
   readonly metrics: () => MaskedMetrics;
 }
 
-/** Bins of a histogram. */
+/** Histogram bins. */
 const BINS = 20;
-/** Tokens in the table, the most frequent ones; a byte-pair vocabulary has thousands of tokens. */
+/** Rows of the token table, the most frequent first. */
 const MOST_TOKENS = 30;
 
 /** Perplexities of guessing by frequencies, of the base and of the adapter; the change by sequence; and by token. */
@@ -114,7 +113,6 @@ function comparison(rows: readonly (readonly [name: string, guesses: GuessSums])
   };
 }
 
-/** How the loss of each sequence changes. */
 function changes(before: GuessSums, after: GuessSums, one: string): ReportSection {
   const old = before.losses();
   const values = [...after.losses()].map(([record, loss]) => loss - old.get(record)!);

@@ -50,11 +50,9 @@ const table: SettingTable<MaskingOptions> = settingsOf(maskingSettings);
 /** What masking must know of a tokenizer. */
 export type MaskedVocabulary = Pick<SequenceTokenizer, 'size' | 'maskId' | 'specialIds' | 'unknownId'>;
 
-/** A row of tokens in which some are to be guessed. */
 interface MaskedRow {
-  /** As the model sees them. */
   readonly ids: readonly number[];
-  /** The true id where a token is to be guessed, {@link NOT_ASKED} elsewhere. */
+  /** True ids of masked tokens, {@link NOT_ASKED} elsewhere. */
   readonly labels: readonly number[];
 }
 
@@ -104,12 +102,11 @@ export class Masking {
     this.#spanLength = spanLength;
   }
 
-  /** Whether a token may be chosen. */
   canBeAsked(id: number): boolean {
     return !this.#vocabulary.specialIds.has(id) && id !== this.#vocabulary.unknownId;
   }
 
-  /** The row with some of its tokens masked; none where all are special or unknown. */
+  /** Masks some tokens of a row; none where all are special or unknown. */
   mask(row: readonly number[], random: Random): MaskedRow {
     const candidates = [...row.keys()].filter((at) => this.canBeAsked(row[at]!));
     const spans = this.#spanLength === undefined ? this.#single(candidates, random) : this.#spans(candidates, random);
@@ -128,7 +125,7 @@ export class Masking {
 
   #single(candidates: readonly number[], random: Random): (readonly number[])[] {
     const chosen = candidates.filter(() => random.next() < this.#rate);
-    // A row that asks nothing teaches nothing, and the mean over no token is no number.
+    // The mean over no token is NaN.
     if (chosen.length === 0 && candidates.length > 0) chosen.push(candidates[random.index(candidates.length)]!);
     return chosen.map((at) => [at]);
   }
@@ -150,11 +147,11 @@ export class Masking {
     return spans;
   }
 
-  /** Geometric with p = 1 / mean, those above twice the mean drawn again: SpanBERT's with a mean of 5. */
+  /** Geometric with p = 1 / mean, redrawn above twice the mean: SpanBERT's for a mean of 5. */
   #length(random: Random): number {
     const mean = this.#spanLength!;
     for (;;) {
-      // The logarithm of 1 − p is −∞ where all spans are single tokens, and the length then 1.
+      // For p = 1 the logarithm is −∞ and the length 1.
       const length = 1 + Math.floor(Math.log(1 - random.next()) / Math.log(1 - 1 / mean));
       if (length <= 2 * mean) return length;
     }
@@ -177,14 +174,11 @@ export function maskedTargets(rows: readonly MaskedRow[], records: readonly numb
   return { labels: int64(labels, [rows.length, length]), records: int64([...records], [rows.length]) };
 }
 
-/** A token to be guessed. */
 interface Asked {
-  /** Its place in the batch. */
+  /** Position in the batch. */
   readonly row: number;
   readonly at: number;
-  /** Number of its record. */
   readonly record: number;
-  /** The true id. */
   readonly token: number;
 }
 

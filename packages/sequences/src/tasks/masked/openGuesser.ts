@@ -15,7 +15,7 @@ import { fixedSeed, Masking, type MaskingOptions, maskingSettings, NOT_ASKED } f
 import { GuessSums, maskedPort } from './maskedMetrics.ts';
 import type { MaskedModellingOptions } from './maskedModelling.ts';
 
-/** A row of which some tokens are masked. */
+/** A masked row. */
 interface MaskedTokenRow extends TokenRow {
   readonly labels: readonly number[];
 }
@@ -78,7 +78,7 @@ export function maskedFactory<R extends SequenceRecord, Source, Options extends 
   };
   return sequenceFactory<Options & MaskedModellingOptions>(domain, {
     ...factory,
-    // Little is learned of a sequence at a time, and much of it is known: more of them at once, and fewer rounds.
+    // Each sequence teaches little at a time: larger batches, fewer epochs.
     defaults: { batchSize: 16, epochs: 3, lr: 1e-3, warmupSteps: 0.05 },
     settings: { ...settings, ...domain.settings } as SettingRows<Options & MaskedModellingOptions>,
     predictor: (model, options, given) => {

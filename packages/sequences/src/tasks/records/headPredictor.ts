@@ -73,7 +73,7 @@ export async function openHead<R extends SequenceRecord, Source, Options extends
   });
 }
 
-/** What heads answer with, by the end of the name of the task that they were trained for. */
+/** Kind of answers by the suffix of the training task. */
 const answersOf: Readonly<Record<string, string>> = {
   classification: 'classes',
   labelling: 'labels',

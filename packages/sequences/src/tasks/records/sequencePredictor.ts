@@ -148,7 +148,7 @@ export async function openAsker<Item extends object, Found>(
   const predictor = await recordPredictor(model, processor, { load, ...(adapter && { adapter }) });
   return {
     async *ask(items) {
-      // What is asked about stands where a predictor has files.
+      // Items take the place of files.
       for await (const { prediction } of predictor.predict(items as unknown as Iterable<Source>, { batchSize }))
         yield prediction['found'] as Found;
     },
@@ -165,12 +165,12 @@ export function notNumbers(name: string, hasAdapter: boolean): OnnxLoraError {
   );
 }
 
-/** Row `row` of each tensor, with a batch of 1. */
+/** Slices one row, as a batch of 1. */
 function rowOfOutputs(outputs: Outputs, row: number): Outputs {
   return Object.fromEntries(
     Object.entries(outputs).map(([name, { type, dims, data }]): [string, Tensor] => {
       const size = data.length / dims[0]!;
-      // A copy: the batch is not kept for the sake of one row.
+      // A copy, so that the batch can be freed.
       return [name, { type, dims: [1, ...dims.slice(1)], data: data.slice(row * size, (row + 1) * size) }];
     }),
   );

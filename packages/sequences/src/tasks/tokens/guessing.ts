@@ -18,7 +18,7 @@ export class TokenGuess {
     this.#all = Array.from({ length: classes }, () => 0);
   }
 
-  /** Takes in a sequence: its tokens and the class of each, NaN where it is not known. */
+  /** Counts the classes of a sequence's tokens, NaN where unknown. */
   learn(ids: readonly number[], classes: readonly number[]): void {
     for (const [token, id] of ids.entries()) {
       const found = classes[token]!;
@@ -30,12 +30,12 @@ export class TokenGuess {
     }
   }
 
-  /** The most frequent class. */
+  /** The majority class. */
   get majority(): number {
     return most(this.#all);
   }
 
-  /** The most frequent class of a token; of all where the token never came. */
+  /** The majority class of a token, by default of all. */
   of(id: number): number {
     return most(this.#byToken.get(id) ?? this.#all);
   }

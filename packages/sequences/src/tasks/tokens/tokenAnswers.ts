@@ -59,7 +59,7 @@ export function tokenNumberMetrics(
 /** Label of tokens whose class is not known: torch's `ignore_index`. */
 export const UNKNOWN = -100;
 
-/** Only tokens of which something is known are looked at. */
+/** Reads answers of tokens with a known target. */
 function tokenAnswers<Truth>(
   { output, labels }: TokenMetricsOptions,
   truthsOf: (targets: Feeds) => readonly (Truth | undefined)[],

@@ -114,7 +114,7 @@ export function preparePartClasses<R extends SequenceRecord, Source, Options ext
   };
 }
 
-/** The classes of the data, in the order of their code units. */
+/** The classes, sorted by code units. */
 function classesOf<R extends SequenceRecord>(
   records: readonly R[],
   { one, noun, remedy, labelsOf }: Parts<R>,
@@ -146,7 +146,7 @@ function unknownClass(
   );
 }
 
-/** How many tokens count, or what they weigh together. */
+/** The number of counted tokens, or their summed weight. */
 function weightOf(classes: ArrayLike<number | bigint>, weights: readonly number[] | undefined): number {
   let sum = 0;
   for (let i = 0; i < classes.length; i++) {

@@ -30,10 +30,10 @@ export type TokenExample<R extends SequenceRecord = SequenceRecord> = SequenceEx
 
 /** A row of a batch. */
 export interface RowPlace {
-  /** Number of its record, and of how many windows of that it is one. */
+  /** Record number and its number of windows. */
   readonly record: number;
   readonly windows: number;
-  /** Place of its first token in the row, and in the sequence. */
+  /** Position of the first token in the row, and in the sequence. */
   readonly at: number;
   readonly from: number;
 }
@@ -41,14 +41,14 @@ export interface RowPlace {
 const PLACES = 'places';
 const FIELDS = 4;
 
-/** What is known of each token of a batch, row by row: NaN for special ones and padding. */
+/** Targets of a batch's tokens, NaN for special ones and padding. */
 function knownTokens(examples: readonly TokenExample[], length: number): number[] {
   return examples.flatMap(({ row: { at, count, from }, target }) =>
     Array.from({ length }, (_, i) => (i >= at && i < at + count ? target[from + i - at]! : Number.NaN)),
   );
 }
 
-/** Target by which windows are put together: int64 `[batch, 4]`, of batches that are measured. */
+/** Target `places` that locates windows, int64 `[batch, 4]`; not in training. */
 function placeTargets(examples: readonly TokenExample[]): Feeds {
   if (examples[0]?.draw !== undefined) return {};
   const fields = examples.flatMap(({ index, windows, row: { at, from } }) => [index, windows, at, from]);

@@ -24,9 +24,7 @@ export class PreferenceMetrics implements MetricCollector<PreferenceScores> {
   readonly #options: PreferenceLossOptions;
   readonly #examples: Compared[] = [];
 
-  /**
-   * @param port name and size of the logits
-   */
+  /** @param port name and size of the logits */
   constructor(port: { readonly output: string; readonly size: number }, options: PreferenceLossOptions) {
     this.#port = port;
     this.#options = options;
