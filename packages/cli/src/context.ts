@@ -35,16 +35,19 @@ export class Context implements AsyncDisposable {
   plugins: readonly string[] = [];
   /** The plugins that come with the command, as far as the call needs them. */
   own: readonly Plugin[] = [];
-  /** Sets what the process exits with when no error is thrown. */
+  /** Families, tasks and preprocessors of the plugins that are loaded. */
+  registry!: PluginRegistry;
+  /** Opens a model with the plugins that are loaded. */
+  openModel!: OpenModel;
+  /** The exit code when no error is thrown. */
+  exitCode = 0;
+  /** Sets the exit code. */
   readonly exitWith = (code: number): void => {
-    this.#exitCode = code;
+    this.exitCode = code;
   };
-  #exitCode = 0;
   readonly #command: Scope;
   #asked: readonly Plugin[] = [];
   #call: Scope | undefined;
-  #registry: PluginRegistry | undefined;
-  #openModel: OpenModel | undefined;
 
   private constructor(command: Scope, terminal: Terminal, folder: string) {
     this.#command = command;
@@ -67,23 +70,8 @@ export class Context implements AsyncDisposable {
     this.own = own;
     this.#asked = await loadNamedPlugins(asked, this.folder);
     this.#call = this.#command.open(pluginsModule([...this.#asked, ...own]));
-    this.#registry = await this.#call.get(REGISTRY);
-    this.#openModel = await this.#call.get(OPEN_MODEL);
-  }
-
-  /** What the process exits with when no error is thrown. */
-  get exitCode(): number {
-    return this.#exitCode;
-  }
-
-  /** Families, tasks and preprocessors of the plugins that are loaded. */
-  get registry(): PluginRegistry {
-    return this.#registry!;
-  }
-
-  /** Opens a model with the plugins that are loaded. */
-  get openModel(): OpenModel {
-    return this.#openModel!;
+    this.registry = await this.#call.get(REGISTRY);
+    this.openModel = await this.#call.get(OPEN_MODEL);
   }
 
   /** The registry with all plugins that come with the command. */

@@ -105,7 +105,8 @@ export function addSetting(command: Command, name: SettingName, meaning: string 
   return command;
 }
 
-function collect(text: string, before: readonly string[] | undefined): string[] {
+/** Parses a flag that may be given several times. */
+export function collect(text: string, before: readonly string[] | undefined): string[] {
   return [...(before ?? []), text];
 }
 

@@ -63,17 +63,9 @@ export async function main(
       if (hint !== '') terminal.stderr.write(`${hint}\n`);
       return exitCodes.mistake;
     }
-    return reportFailure(isCommander ? usageError(`${withoutLabel(message)} ${hint}`.trimEnd()) : error, terminal, {
-      debug: argv.includes('--debug'),
-      quiet: argv.includes('--quiet'),
-      json,
-    });
+    const mistake = isCommander ? usageError(`${message.replace(/^error: /, '')} ${hint}`.trimEnd()) : error;
+    return reportFailure(mistake, terminal, { debug: argv.includes('--debug'), quiet: argv.includes('--quiet'), json });
   }
-}
-
-/** What help of all commands needs of those that are not called. */
-function described(name: string): Command {
-  return new Command(name).summary(commands[name]!.summary);
 }
 
 /** The commands that a call may need the flags of. */
@@ -107,14 +99,16 @@ export async function createProgram(
   context: Context,
   called: readonly string[] = Object.keys(commands),
 ): Promise<Command> {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  const { version } = JSON.parse(manifest) as { version: string };
   const program = new Command('onnx-lora')
     .description(
       'Adapts ONNX models with LoRA: finds their layers, trains small adapters on your data, measures them, serves them, merges them.',
     )
-    .version(version(), '-V, --version', 'print the version')
+    .version(version, '-V, --version', 'print the version')
     .helpCommand('help [command]', 'explain a command');
   for (const [name, { summary, load }] of Object.entries(commands))
-    program.addCommand(called.includes(name) ? (await load())(context).summary(summary) : described(name));
+    program.addCommand((called.includes(name) ? (await load())(context) : new Command(name)).summary(summary));
   for (const command of program.commands) if (!withoutPlugins.has(command.name())) addSetting(command, 'plugins');
   addExamples(
     program,
@@ -161,10 +155,6 @@ function settingHint({ code, message }: CommanderError, { tasks }: PluginRegistr
   return name === undefined ? '' : `"${name}" is a setting of a task, which is given as --set ${name}=…`;
 }
 
-function withoutLabel(message: string): string {
-  return message.replace(/^error: /, '');
-}
-
 function speakThrough(command: Command, terminal: Terminal): void {
   const name = command.parent ? `${command.parent.name()} ${command.name()}` : command.name();
   command
@@ -178,9 +168,4 @@ function speakThrough(command: Command, terminal: Terminal): void {
       getOutHelpWidth: () => Math.min(terminal.stdout.columns ?? 100, 120),
       getErrHelpWidth: () => Math.min(terminal.stderr.columns ?? 100, 120),
     });
-}
-
-function version(): string {
-  const file = new URL('../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

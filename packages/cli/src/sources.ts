@@ -2,7 +2,8 @@
 
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { type Adapter, type FixedInputs, loadAdapter, type Model, modelFor, type OnnxLoraError } from '@onnx-lora/sdk';
+import { type Adapter, type FixedInputs, loadAdapter, type Model, modelFor } from '@onnx-lora/sdk';
+import { defined } from '@onnx-lora/sdk/data';
 import type { TaskOptions } from '@onnx-lora/sdk/plugin';
 import type { Context } from './context.ts';
 import { usageError } from './terminal/errors.ts';
@@ -11,17 +12,20 @@ import type { Flags } from './options.ts';
 import { splitList } from './settings/targets.ts';
 import type { Settings } from './settings/setting.ts';
 
-/** The model and what else stands on the command line: without `--model`, the first word is the model. */
-export function splitWords(
+/**
+ * The model and what is asked of it: without `--model`, the first word is the model.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` where either is missing
+ */
+export function modelAndRest(
   words: readonly string[],
   model: string | undefined,
-): { readonly model: string | undefined; readonly rest: readonly string[] } {
-  return model === undefined ? { model: words[0], rest: words.slice(1) } : { model, rest: words };
-}
-
-/** What to say when only one word was given, which was taken for the model. */
-export function nothingNamed(what: 'files' | 'inputs', source: string, model: string | undefined): OnnxLoraError {
-  return usageError(
+  what: 'files' | 'inputs',
+): { readonly source: string; readonly rest: readonly string[] } {
+  const source = requireModel(model ?? words[0]);
+  const rest = model === undefined ? words.slice(1) : words;
+  if (rest.length > 0) return { source, rest };
+  throw usageError(
     model === undefined
       ? `No ${what} are named: "${source}" is taken for the model. Give the ${what} after it.`
       : `No ${what} are named. Give them beside --model.`,
@@ -48,8 +52,7 @@ export async function openNamed(
     );
   }
   return openModel(source, {
-    ...(fix ? { fixedInputs: fixedInputs(fix) } : {}),
-    ...(precision ? { precision } : {}),
+    ...defined({ fixedInputs: fix && fixedInputs(fix), precision }),
     onDownload: (file) => {
       if (stderr.isTTY) stderr.write(`downloading ${file} of ${source}\n`);
     },
@@ -60,14 +63,14 @@ function fixedInputs(fix: NonNullable<Settings['fix']>): FixedInputs {
   return Object.fromEntries(
     Object.entries(fix).map(([input, value]) => {
       if (typeof value !== 'string') return [input, value];
-      const numbers = splitList(value).map((text) => numberOf(text, input));
-      return [input, value.includes(',') ? numbers : (numbers[0] ?? numberOf('', input))];
+      const numbers = splitList(value).map((text) => fixedValue(text, input));
+      return [input, value.includes(',') ? numbers : (numbers[0] ?? fixedValue('', input))];
     }),
   );
 }
 
 /** Whole numbers may be longer than a number can hold. */
-function numberOf(text: string, input: string): number | bigint | boolean {
+function fixedValue(text: string, input: string): number | bigint | boolean {
   if (text === 'true' || text === 'false') return text === 'true';
   if (/^[+-]?\d+$/.test(text)) return BigInt(text);
   const number = text === '' ? NaN : Number(text);
@@ -97,6 +100,14 @@ export function requireModel(model: string | undefined): string {
 export function requireFlag(value: string | undefined, flag: string, what: string): string {
   if (value !== undefined && value !== '') return value;
   throw usageError(`--${flag} is missing: ${what}.`);
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for text that is no number */
+export function numberFlag(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const number = text.trim() === '' ? NaN : Number(text);
+  if (Number.isFinite(number)) return number;
+  throw usageError(`--${flag} must be a number, but it is ${JSON.stringify(text)}.`);
 }
 
 /**
@@ -173,12 +184,7 @@ export async function placedOn(model: Model, adapter: Adapter, allowBaseMismatch
 
 /** What a task is made from; `settings` are with those of the task as its table has them. */
 export function taskOptions({ validation, set }: Settings, data: string, seed: number): TaskOptions {
-  return {
-    data,
-    ...(validation === undefined || validation === 0 ? {} : { validation }),
-    seed,
-    ...(set === undefined ? {} : { settings: set }),
-  };
+  return { data, seed, ...defined({ validation: validation === 0 ? undefined : validation, settings: set }) };
 }
 
 /** True for a PEFT folder, and for the folder of a training run. */

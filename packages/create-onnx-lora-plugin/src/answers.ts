@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import validatePackageName from 'validate-npm-package-name';
-import { CreateError } from './createError.ts';
+import { CreateError } from './writeFolder.ts';
 
 /** Licences that a plugin may have; `UNLICENSED` is one that is not published. */
 export const licenses = ['Apache-2.0', 'MIT', 'UNLICENSED'] as const;
@@ -47,12 +47,7 @@ export const questions: readonly Question[] = [
       return validForNewPackages ? undefined : `npm refuses it: ${[...errors, ...warnings].join(', ')}`;
     },
   },
-  {
-    key: 'domain',
-    text: 'Domain, such as cells',
-    default: ({ name = '' }) => wordOf(name),
-    problem: wordProblem,
-  },
+  { key: 'domain', text: 'Domain, such as cells', default: ({ name = '' }) => wordOf(name), problem: wordProblem },
   {
     key: 'family',
     text: 'Model family, as model_type in config.json has it',

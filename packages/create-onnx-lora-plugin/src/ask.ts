@@ -2,8 +2,7 @@
 
 import { createInterface } from 'node:readline/promises';
 import { type Answers, type Question, questions } from './answers.ts';
-import { CreateError } from './createError.ts';
-import { requireFree } from './writeFolder.ts';
+import { CreateError, requireFree } from './writeFolder.ts';
 
 /** A terminal, or what stands for one in tests. */
 export interface Terminal {

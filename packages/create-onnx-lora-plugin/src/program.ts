@@ -4,9 +4,8 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Answers, completeAnswers, questions } from './answers.ts';
 import { ask, type Asked, type Terminal } from './ask.ts';
-import { CreateError } from './createError.ts';
 import { filesOf, version } from './template.ts';
-import { writeFolder } from './writeFolder.ts';
+import { CreateError, writeFolder } from './writeFolder.ts';
 
 /** What the command talks to. */
 export interface Surroundings extends Terminal {

@@ -2,7 +2,11 @@
 
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { CreateError } from './createError.ts';
+
+/** A mistake of the user's. The message names the thing, what is wrong with it, and a remedy. */
+export class CreateError extends Error {
+  override readonly name = 'CreateError';
+}
 
 /**
  * Refuses a folder in which there is something. `.git` does not count.

@@ -6,12 +6,11 @@ export type { AskOptions, InferAnswer, InferOptions, PredictOptions, Sources } f
 export type { InputTensor, OutputTensor, TensorValues } from './client/tensors.ts';
 export { ServerError } from './client/transport.ts';
 export type { AdapterListing, ListedAdapter } from './http/admin/about.ts';
-export type { StoredVersion } from './http/admin/adapters.ts';
+export type { StoredVersion } from './adapters/catalog.ts';
 export type { PredictAnswer } from './http/predict/routes.ts';
 export type { Asking, ServerStatus } from './http/status/serverStatus.ts';
-export type { Moment } from './operation/history.ts';
+export type { Moment, Spread } from './operation/history.ts';
 export type { ModelMetadata, PortMetadata } from './http/v2/schemas.ts';
 export type { Datatype } from './http/v2/tensors.ts';
 export type { Share } from './adapters/manifest.ts';
-export type { Spread } from './operation/recent.ts';
 export type { Stage } from './operation/tallies.ts';

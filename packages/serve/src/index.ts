@@ -8,7 +8,7 @@ export type { FileLimits, IncomingFile } from './adapters/incoming.ts';
 export type { Share } from './adapters/manifest.ts';
 export { AdapterStore, type StoredAdapter, type StoreOptions } from './adapters/store.ts';
 export type { Upload, UploadRules } from './adapters/upload.ts';
-export type { HttpLimits } from './http/limits.ts';
+export type { HttpLimits } from './http/bodies.ts';
 export type { AnsweredRequest, LogEntry, LogLevel } from './operation/log.ts';
 export type { KeySettings } from './operation/access.ts';
 export type { TlsSettings } from './operation/tls.ts';

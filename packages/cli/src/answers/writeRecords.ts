@@ -3,7 +3,7 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { type Answer, type AnswerWriter, listed, type Prediction, type Predictor } from '@onnx-lora/sdk/tasks';
-import { fileIdentity, writeFileAtomic } from '@onnx-lora/sdk/data';
+import { defined, fileIdentity, writeFileAtomic } from '@onnx-lora/sdk/data';
 import { exitCodes, usageError } from '../terminal/errors.ts';
 import { Interrupt } from '../terminal/interrupt.ts';
 import type { Progress } from '../terminal/progress.ts';
@@ -13,8 +13,7 @@ import { printable, type Terminal } from '../terminal/terminal.ts';
 import { withLists } from './vectors.ts';
 import { given, STDIN } from './predictSources.ts';
 import { answerEndings, AnswerFile, type AnswersOf } from './answerFile.ts';
-import type { BeyondText } from './beyondText.ts';
-import { shown } from './printAnswers.ts';
+import { type BeyondText, shown } from './printAnswers.ts';
 
 /** What is asked for. */
 export interface RecordsRequest {
@@ -64,7 +63,7 @@ export async function writeRecords(request: RecordsRequest): Promise<void> {
   });
   try {
     const begin = sink.position;
-    const options = { skip: begin.answers, signal: stop.signal, ...(batchSize === undefined ? {} : { batchSize }) };
+    const options = { skip: begin.answers, signal: stop.signal, ...defined({ batchSize }) };
     const answers = predictor.predict(given(sources.slice(begin.sources)), options);
     await writeAll(beyond.watched(answers), request, sink, stop.signal);
     if (stop.signal.aborted) {
@@ -135,11 +134,12 @@ class Pace {
 
 async function openSink(request: RecordsRequest): Promise<Sink> {
   const { out, predictor, sources, of } = request;
-  if (out === undefined) return printing(request);
+  if (out === undefined)
+    return fromStart(printer(request), 'With --out answers.csv the same command would go on after the last answer.');
   const ending = path.extname(out).toLowerCase();
   const known = answerEndings.includes(ending);
   const writer = known ? undefined : predictor.writer?.(out);
-  if (writer) return writing(writer);
+  if (writer) return fromStart(writer, `Nothing is kept of them: only ${listed(answerEndings)} can be gone on with.`);
   if (!known)
     throw usageError(
       `"${out}" is no file that answers can be written to. Name one that ends in ${[...answerEndings, ...(predictor.writerEndings ?? [])].join(', ').replace(/, ([^,]*)$/, ' or $1')}.`,
@@ -166,37 +166,8 @@ function identityOf(source: string): unknown {
   return stats ? [source, fileIdentity(stats)] : [source];
 }
 
-/** On standard output, a line each; as JSON one list. */
-function printing({ terminal, json, sources }: RecordsRequest): Sink {
-  let answers = 0;
-  return {
-    position: { sources: 0, answers: 0 },
-    get answers() {
-      return answers;
-    },
-    write: (answer) => {
-      const plain = Object.fromEntries(Object.entries(answer).filter(([, value]) => !(value instanceof Uint8Array)));
-      if (json) terminal.print(`${answers === 0 ? '[' : ','}${JSON.stringify(withLists(plain))}`);
-      else {
-        const { file, ...rest } = plain;
-        const before = sources.length > 1 && typeof file === 'string' ? [file] : [];
-        terminal.print(printable([...before, ...shown(rest)].join('  ')));
-      }
-      answers++;
-      return Promise.resolve();
-    },
-    endSource: () => Promise.resolve(),
-    finish: () => {
-      if (json) terminal.print(answers === 0 ? '[]' : ']');
-      return Promise.resolve();
-    },
-    stop: () => Promise.resolve(),
-    onStop: 'With --out answers.csv the same command would go on after the last answer.',
-  };
-}
-
-/** In a format of the task's own. */
-function writing(writer: AnswerWriter): Sink {
+/** A sink that begins with the first answer and counts them; a command cannot go on with it. */
+function fromStart(writer: AnswerWriter, onStop: string): Sink {
   let answers = 0;
   return {
     position: { sources: 0, answers: 0 },
@@ -210,6 +181,27 @@ function writing(writer: AnswerWriter): Sink {
     endSource: () => Promise.resolve(),
     finish: () => writer.finish(),
     stop: () => writer.abort(),
-    onStop: `Nothing is kept of them: only ${listed(answerEndings)} can be gone on with.`,
+    onStop,
+  };
+}
+
+/** On standard output, a line each; as JSON one list. */
+function printer({ terminal, json, sources }: RecordsRequest): AnswerWriter {
+  let isFirst = true;
+  return {
+    write: async (answer) => {
+      const plain = Object.fromEntries(Object.entries(answer).filter(([, value]) => !(value instanceof Uint8Array)));
+      if (json) terminal.print(`${isFirst ? '[' : ','}${JSON.stringify(withLists(plain))}`);
+      else {
+        const { file, ...rest } = plain;
+        const before = sources.length > 1 && typeof file === 'string' ? [file] : [];
+        terminal.print(printable([...before, ...shown(rest)].join('  ')));
+      }
+      isFirst = false;
+    },
+    finish: async () => {
+      if (json) terminal.print(isFirst ? '[]' : ']');
+    },
+    abort: async () => undefined,
   };
 }

@@ -11,10 +11,11 @@ import {
   type WeightType,
 } from '@onnx-lora/build';
 import { OnnxLoraError, OrtRuntime, quantize, type QuantizedBits } from '@onnx-lora/sdk';
+import { defined } from '@onnx-lora/sdk/data';
 import type { Generation } from '@onnx-lora/sdk/plugin';
 import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
-import { commandOf, type Flags } from '../options.ts';
+import { collect, commandOf, type Flags } from '../options.ts';
 import { requireFlag } from '../sources.ts';
 import { usageError } from '../terminal/errors.ts';
 import { Progress } from '../terminal/progress.ts';
@@ -67,7 +68,7 @@ export function buildCommand(context: Context): Command {
       new Option(
         '--ignore <name>',
         'a tensor, or a field of config.json, to build without; may be given several times',
-      ).argParser((name: string, before: readonly string[] | undefined) => [...(before ?? []), name]),
+      ).argParser(collect),
       'overwrite',
       'output',
     ],
@@ -79,17 +80,16 @@ export function buildCommand(context: Context): Command {
   }).action(async (folder: string, flags: BuildFlags) => {
     const out = requireFlag(flags.out, 'out', 'name the folder to write');
     const type = typeOf(flags.dtype ?? 'fp32');
-    const options = {
-      ...(flags.opset === undefined ? {} : { opset: Number(flags.opset) }),
-      ...(flags.class === undefined ? {} : { architecture: flags.class }),
-      ...(flags.form === undefined ? {} : { form: flags.form }),
-      ...(flags.names === undefined ? {} : { names: Number(flags.names) as Generation }),
-      ...(flags.ignore ? { ignore: flags.ignore } : {}),
-      families: context.registry.families,
-      overwrite: flags.overwrite ?? false,
-    };
+    const ofGraph = defined({
+      opset: flags.opset === undefined ? undefined : Number(flags.opset),
+      architecture: flags.class,
+      form: flags.form,
+      names: flags.names === undefined ? undefined : (Number(flags.names) as Generation),
+      ignore: flags.ignore,
+    });
+    const options = { ...ofGraph, families: context.registry.families, overwrite: flags.overwrite ?? false };
     const isFloat = typeof type === 'string' && type !== 'nf4';
-    if (!isFloat && (flags.opset !== undefined || flags.form !== undefined || flags.ignore || flags.class !== undefined || flags.names !== undefined)) throw usageError('--opset, --form, --class, --names and --ignore are not taken with --dtype int8 or q4. Build in fp32 first, then use onnx-lora quantize.'); // prettier-ignore
+    if (!isFloat && Object.keys(ofGraph).length > 0) throw usageError('--opset, --form, --class, --names and --ignore are not taken with --dtype int8 or q4. Build in fp32 first, then use onnx-lora quantize.'); // prettier-ignore
     const proof = await proved(folder, options);
     if (isFloat) {
       const built = await buildModel(folder, out, { ...options, weights: type });

@@ -1,6 +1,7 @@
 /** @file `onnx-lora eval`: how good a model is, with or without an adapter. */
 
 import { evaluate, type Evaluation } from '@onnx-lora/sdk';
+import { defined } from '@onnx-lora/sdk/data';
 import type { TaskFactory } from '@onnx-lora/sdk/plugin';
 import { type Command, Option } from 'commander';
 import { checkNames } from '../settings/choices.ts';
@@ -12,8 +13,7 @@ import type { Settings } from '../settings/setting.ts';
 import { trainedOnOf } from '../run/runFolder.ts';
 import { pathOfData } from '../plugins/dataset.ts';
 import { Progress } from '../terminal/progress.ts';
-import { readSettings } from '../settings/readSettings.ts';
-import { withTaskSettings } from '../settings/taskSettings.ts';
+import { readSettings, withTaskSettings } from '../settings/readSettings.ts';
 import { chooseTask, withWarnings } from '../chosenTask.ts';
 import { chosenAdapter, oneModel, openNamed, placedOn, requireFlag, taskOptions } from '../sources.ts';
 import { formatTable, grouped, short, withInterval } from '../terminal/table.ts';
@@ -61,10 +61,9 @@ export function evalCommand(context: Context): Command {
     const { terminal } = context;
     const settings = await readSettings(flags, flags.config);
     checkNames(settings, context.registry);
-    const registry = context.registry;
     const progress = new Progress(terminal, flags);
     const source = requireFlag(settings.data, 'data', 'name the labelled data to measure on');
-    const data = await pathOfData(source, registry, progress);
+    const data = await pathOfData(source, context.registry, progress);
     const model = await openNamed(oneModel(word, flags['model'], settings), context, settings);
     const chosen = await chosenAdapter(settings);
     const adapter = chosen?.adapter;
@@ -77,11 +76,8 @@ export function evalCommand(context: Context): Command {
     const trainedOn = chosen && (await trainedOnOf(chosen.source));
     const evaluation = await evaluate(model, {
       task,
-      ...(adapter ? { adapter } : {}),
-      ...(trainedOn ? { trainedOn } : {}),
       split: flags.split === 'all' ? 'all' : 'held-out',
-      ...(settings.batchSize === undefined ? {} : { batchSize: settings.batchSize }),
-      ...(settings.onBadSample === undefined ? {} : { onBadSample: settings.onBadSample }),
+      ...defined({ adapter, trainedOn, batchSize: settings.batchSize, onBadSample: settings.onBadSample }),
       ...machineOptions(settings),
       allowBaseMismatch: flags.allowBaseMismatch ?? false,
       onBatch: (done, total) => progress.showLive(done, total, `${grouped(done)} of ${grouped(total)} examples`),
@@ -101,15 +97,10 @@ function withTest(settings: Settings, { name, settings: known }: TaskFactory): S
 
 function metricsJson(evaluation: Evaluation): Record<string, unknown> {
   const { metrics, intervals, examples, badSamples, trainedOn, leftOut, untrainedHead, probedHead } = evaluation;
+  const heads = { probedHead: probedHead || undefined, untrainedHead: untrainedHead || undefined };
   return {
     ...metrics,
-    ...(intervals ? { intervals } : {}),
-    examples,
-    ...(trainedOn === undefined ? {} : { trainedOn }),
-    ...(leftOut === undefined ? {} : { leftOut }),
-    ...(probedHead ? { probedHead } : {}),
-    ...(untrainedHead ? { untrainedHead } : {}),
-    ...(badSamples ? { badSamples: badSamples.length } : {}),
+    ...defined({ intervals, examples, trainedOn, leftOut, ...heads, badSamples: badSamples?.length }),
   };
 }
 

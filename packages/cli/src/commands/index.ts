@@ -20,10 +20,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'list what a model is and which of its modules can be adapted',
     load: async () => (await import('./inspect.ts')).inspectCommand,
   },
-  train: {
-    summary: 'train an adapter',
-    load: async () => (await import('./train.ts')).trainCommand,
-  },
+  train: { summary: 'train an adapter', load: async () => (await import('./train.ts')).trainCommand },
   sweep: {
     summary: 'find out by trials which way to train is best',
     load: async () => (await import('./sweep.ts')).sweepCommand,
@@ -44,10 +41,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'answer for files that nobody has labelled',
     load: async () => (await import('./predict.ts')).predictCommand,
   },
-  chat: {
-    summary: 'talk with a language model',
-    load: async () => (await import('./chat.ts')).chatCommand,
-  },
+  chat: { summary: 'talk with a language model', load: async () => (await import('./chat.ts')).chatCommand },
   serve: {
     summary: 'answer over HTTP, with any number of adapters',
     load: async () => (await import('./serve.ts')).serveCommand,
@@ -101,10 +95,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'print the JSON schema of the settings that --config takes',
     load: async () => (await import('./about/schema.ts')).schemaCommand,
   },
-  explain: {
-    summary: 'explain an error code',
-    load: async () => (await import('./about/explain.ts')).explainCommand,
-  },
+  explain: { summary: 'explain an error code', load: async () => (await import('./about/explain.ts')).explainCommand },
   completion: {
     summary: 'print the script by which a shell completes onnx-lora',
     load: async () => (await import('./about/completion.ts')).completionCommand,

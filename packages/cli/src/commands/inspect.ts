@@ -17,7 +17,7 @@ import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
 import { adapterSettings, loraOptions } from '../settings/adapter.ts';
 import { commandOf, type Flags, modelWord } from '../options.ts';
-import { notLoadedHint } from '../plugins/notLoaded.ts';
+import { notLoadedHint } from '../plugins/asked.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import type { Settings } from '../settings/setting.ts';
 import { oneModel, openNamed } from '../sources.ts';

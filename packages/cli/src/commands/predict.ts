@@ -2,10 +2,10 @@
 
 import { createHash } from 'node:crypto';
 import { type Adapter, type PluginRegistry, type Model, openPredictor } from '@onnx-lora/sdk';
+import { defined } from '@onnx-lora/sdk/data';
 import type { Command } from 'commander';
-import { BeyondText } from '../answers/beyondText.ts';
 import { picturesOf, withPictures } from '../answers/pictures.ts';
-import { counted, printAnswers } from '../answers/printAnswers.ts';
+import { BeyondText, counted, printAnswers } from '../answers/printAnswers.ts';
 import { writeRecords } from '../answers/writeRecords.ts';
 import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
@@ -13,10 +13,9 @@ import { usageError } from '../terminal/errors.ts';
 import { machineOptions } from '../settings/training.ts';
 import { commandOf, type Flags } from '../options.ts';
 import { Progress } from '../terminal/progress.ts';
-import { readSettings } from '../settings/readSettings.ts';
+import { readSettings, withTaskSettings } from '../settings/readSettings.ts';
 import { chooseTask } from '../chosenTask.ts';
-import { chosenAdapter, nothingNamed, openNamed, placedOn, requireFree, requireModel, splitWords } from '../sources.ts';
-import { withTaskSettings } from '../settings/taskSettings.ts';
+import { chosenAdapter, modelAndRest, openNamed, placedOn, requireFree } from '../sources.ts';
 import { given, predictSources, requireSources, STDIN } from '../answers/predictSources.ts';
 
 /** Files that are answered for in one batch. */
@@ -62,28 +61,24 @@ export function predictCommand(context: Context): Command {
   }).action(async (words: string[], flags: Flags) => {
     const settings = await readSettings(flags, flags.config);
     checkNames(settings, context.registry);
-    const named = splitWords(words, settings.model);
-    const source = requireModel(named.model);
-    if (named.rest.length === 0) throw nothingNamed('files', source, settings.model);
-    requireSources(named.rest);
-    const registry = context.registry;
-    const base = await openNamed(named.model, context, settings);
+    const { source, rest } = modelAndRest(words, settings.model, 'files');
+    requireSources(rest);
+    const base = await openNamed(source, context, settings);
     const chosen = await chosenAdapter(settings);
     const adapter = chosen?.adapter;
     const progress = new Progress(context.terminal, flags);
     const factory = await chooseTask(settings.task, base, context, (line) => progress.intro(line), chosen);
     const { allowBaseMismatch = false } = flags;
     const model = adapter ? await placedOn(base, adapter, allowBaseMismatch) : base;
-    const { endings = endingsFor(model, registry), streams = false, records = false } = factory.input ?? {};
-    const sources = predictSources(named.rest, endings);
+    const { endings = endingsFor(model, context.registry), streams = false, records = false } = factory.input ?? {};
+    const sources = predictSources(rest, endings);
     if (!streams && sources.includes(STDIN))
       throw usageError(`The task "${factory.name}" reads files, not standard input ("-").`);
     const { out, batchSize, set } = withTaskSettings(settings, factory);
     if (out !== undefined) requireFree(records ? [out] : picturesOf(sources, out), flags);
     await using predictor = await openPredictor(base, {
       task: factory,
-      ...(adapter ? { adapter } : {}),
-      ...(set === undefined ? {} : { settings: set }),
+      ...defined({ adapter, settings: set }),
       allowBaseMismatch,
       ...machineOptions(settings),
     });
@@ -100,7 +95,7 @@ export function predictCommand(context: Context): Command {
       await writeRecords({ predictor, sources, batchSize, out, json, of, beyond, terminal, progress, exitWith });
     } else {
       const as = json ? 'json' : streams ? 'lines' : 'table';
-      const options = { parts: as === 'lines', ...(batchSize === undefined ? {} : { batchSize }) };
+      const options = { parts: as === 'lines', ...defined({ batchSize }) };
       const answers = beyond.watched(withPictures(predictor.predict(given(sources), options), sources, out));
       // What is over soon needs no progress.
       const isSoon = sources.length <= (streams ? 1 : (batchSize ?? FEW_FILES));

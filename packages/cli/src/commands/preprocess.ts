@@ -2,22 +2,14 @@
 
 import type { Tensor } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
-import { readModelConfig, writeSafetensors } from '@onnx-lora/sdk/data';
+import { defined, readModelConfig, writeSafetensors } from '@onnx-lora/sdk/data';
 import { preprocessorOf } from '@onnx-lora/vision';
 import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { commandOf, type Flags } from '../options.ts';
 import { Progress } from '../terminal/progress.ts';
 import { readSettings } from '../settings/readSettings.ts';
-import {
-  openNamed,
-  nothingNamed,
-  isFolder,
-  requireFree,
-  requireModel,
-  requireOutFile,
-  splitWords,
-} from '../sources.ts';
+import { isFolder, modelAndRest, openNamed, requireFree, requireOutFile } from '../sources.ts';
 import { grouped } from '../terminal/table.ts';
 
 /** Makes the command. */
@@ -33,23 +25,16 @@ export function preprocessCommand(context: Context): Command {
   }).action(async (words: string[], flags: Flags) => {
     const { terminal } = context;
     const settings = await readSettings(flags, undefined);
-    const named = splitWords(words, settings.model);
-    const source = requireModel(named.model);
+    const { source, rest } = modelAndRest(words, settings.model, 'inputs');
     const out = requireOutFile(settings.out, '.safetensors');
     requireFree([out], flags);
-    if (named.rest.length === 0) throw nothingNamed('inputs', source, settings.model);
-    const registry = context.registry;
-    const { preprocessor } = await preprocessorOf(await describe(source, context), registry.preprocessors);
+    const { preprocessor } = await preprocessorOf(await describe(source, context), context.registry.preprocessors);
     const progress = new Progress(terminal, flags);
     const tensors = new Map<string, Tensor>();
-    for (const file of named.rest) {
+    for (const file of rest) {
       tensors.set(file, await preprocessor.preprocess(file));
-      if (named.rest.length > 32)
-        progress.showLive(
-          tensors.size,
-          named.rest.length,
-          `${grouped(tensors.size)} of ${grouped(named.rest.length)} inputs`,
-        );
+      if (rest.length > 32)
+        progress.showLive(tensors.size, rest.length, `${grouped(tensors.size)} of ${grouped(rest.length)} inputs`);
     }
     await writeSafetensors(out, tensors);
     const shapes = Object.fromEntries([...tensors].map(([name, { dims }]) => [name, dims]));
@@ -65,5 +50,5 @@ export function preprocessCommand(context: Context): Command {
 async function describe(source: string, context: Context): Promise<TaskModel> {
   if (!isFolder(source)) return openNamed(source, context);
   const config = readModelConfig(source);
-  return { name: source, folder: source, inputs: {}, outputs: {}, ...(config ? { config } : {}) };
+  return { name: source, folder: source, inputs: {}, outputs: {}, ...defined({ config }) };
 }

@@ -9,6 +9,7 @@ import {
   type QuantizedLayer,
   type QuantizeResult,
 } from '@onnx-lora/sdk';
+import { defined } from '@onnx-lora/sdk/data';
 import type { Task } from '@onnx-lora/sdk/tasks';
 import { quantizedBits } from '@onnx-lora/sdk/core';
 import { type Command, Option } from 'commander';
@@ -16,11 +17,10 @@ import type { Context } from '../context.ts';
 import { commandOf, type Flags, modelWord } from '../options.ts';
 import { pathOfData } from '../plugins/dataset.ts';
 import { loraOptions } from '../settings/adapter.ts';
-import { readSettings } from '../settings/readSettings.ts';
+import { readSettings, withTaskSettings } from '../settings/readSettings.ts';
 import type { Settings } from '../settings/setting.ts';
-import { withTaskSettings } from '../settings/taskSettings.ts';
 import { chooseTask, withWarnings } from '../chosenTask.ts';
-import { adapterPlaces, oneModel, openNamed, requireFlag, requireFree, taskOptions } from '../sources.ts';
+import { adapterPlaces, numberFlag, oneModel, openNamed, requireFlag, requireFree, taskOptions } from '../sources.ts';
 import { usageError } from '../terminal/errors.ts';
 import { Progress } from '../terminal/progress.ts';
 import { formatTable, inBytes, percent } from '../terminal/table.ts';
@@ -75,8 +75,8 @@ export function quantizeCommand(context: Context): Command {
     const { terminal } = context;
     const settings = await readSettings(flags, undefined);
     const bits = bitsOf(flags.bits);
-    const [blockSize, maxError] = [numberOf('block-size', flags.blockSize), numberOf('max-error', flags.maxError)];
-    const examples = numberOf('examples', flags.examples);
+    const [blockSize, maxError] = [numberFlag('block-size', flags.blockSize), numberFlag('max-error', flags.maxError)];
+    const examples = numberFlag('examples', flags.examples);
     if (examples !== undefined && settings.data === undefined)
       throw usageError('--examples says how many of --data are measured. Add --data, or leave it out.');
     const loftq = loftqOf(flags);
@@ -89,13 +89,7 @@ export function quantizeCommand(context: Context): Command {
     const data = settings.data === undefined ? undefined : await calibrationTask(model, settings, context, progress);
     const { adapter, ...result } = await quantize(model, out, {
       bits,
-      ...(targetModules === undefined ? {} : { targetModules }),
-      ...(excludeModules === undefined ? {} : { excludeModules }),
-      ...(blockSize === undefined ? {} : { blockSize }),
-      ...(maxError === undefined ? {} : { maxError }),
-      ...(data === undefined ? {} : { data }),
-      ...(examples === undefined ? {} : { examples }),
-      ...(loftq === undefined ? {} : { loftq }),
+      ...defined({ targetModules, excludeModules, blockSize, maxError, data, examples, loftq }),
       overwrite: flags.overwrite ?? false,
       onLayer: (done, total, module) => progress.showLive(done, total, `${done} of ${total} layers: ${module}`),
     });
@@ -126,18 +120,10 @@ function bitsOf(text: string | undefined): QuantizedBits {
 
 /** @throws OnnxLoraError `CONFIG_INVALID` for turns without a rank */
 function loftqOf({ loftqRank, loftqIterations }: QuantizeFlags): LoftqOptions | undefined {
-  const [r, iterations] = [numberOf('loftq-rank', loftqRank), numberOf('loftq-iterations', loftqIterations)];
-  if (r !== undefined) return { r, ...(iterations === undefined ? {} : { iterations }) };
+  const [r, iterations] = [numberFlag('loftq-rank', loftqRank), numberFlag('loftq-iterations', loftqIterations)];
+  if (r !== undefined) return { r, ...defined({ iterations }) };
   if (iterations === undefined) return undefined;
   throw usageError('--loftq-iterations is of use with --loftq-rank only. Leave it out, or add --loftq-rank.');
-}
-
-/** @throws OnnxLoraError `CONFIG_INVALID` for text that is no number */
-function numberOf(flag: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const number = text.trim() === '' ? NaN : Number(text);
-  if (Number.isFinite(number)) return number;
-  throw usageError(`--${flag} must be a number, but it is ${JSON.stringify(text)}.`);
 }
 
 /** How many of the layers that lost most are shown; `--json` has all. */

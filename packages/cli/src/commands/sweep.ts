@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { OnnxLoraError, type ErrorCode } from '@onnx-lora/sdk';
-import { writeFileAtomic } from '@onnx-lora/sdk/data';
+import { defined, writeFileAtomic } from '@onnx-lora/sdk/data';
 import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
 import { commandOf, type Flags } from '../options.ts';
@@ -200,7 +200,7 @@ function planJson({ configurations }: SweepPlan, out: string, trials: number, ru
       configuration: name,
       method,
       settings: values,
-      trials: own_.map(({ id, seed, fold }) => ({ id, seed, ...(fold === undefined ? {} : { fold }) })),
+      trials: own_.map(({ id, seed, fold }) => defined({ id, seed, fold })),
     })),
   };
 }

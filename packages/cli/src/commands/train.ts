@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
+import { defined } from '@onnx-lora/sdk/data';
 import { type Command, Option } from 'commander';
 import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
@@ -13,7 +14,7 @@ import type { SettingName } from '../settings/setting.ts';
 import { descriptionOf, settingInfos } from '../settings/settings.ts';
 import { oneModel } from '../sources.ts';
 import { short } from '../terminal/table.ts';
-import { lossesOf } from '../run/diverged.ts';
+import { lossesOf } from '../run/verdict.ts';
 import { runTraining, type TrainSummary } from '../run/trainRun.ts';
 
 interface TrainFlags extends Flags {
@@ -63,13 +64,10 @@ export function trainCommand(context: Context): Command {
     const settings = await readSettings(flags, resume === undefined ? flags.config : configToResume(resume, flags));
     checkNames(settings, context.registry);
     const model = oneModel(word, flags['model'], settings);
+    const { overwrite = false, quiet = false } = flags;
     const { summary, exitCode } = await runTraining(
-      { ...settings, ...(model === undefined ? {} : { model }), ...(resume === undefined ? {} : { out: resume }) },
-      {
-        overwrite: flags.overwrite ?? false,
-        resume: resume !== undefined,
-        quiet: flags.quiet ?? false,
-      },
+      { ...settings, ...defined({ model, out: resume }) },
+      { overwrite, resume: resume !== undefined, quiet },
       context,
     );
     context.terminal.result(flags, summary, () => asText(summary));

@@ -46,20 +46,16 @@ export function ownPlugins({ command, model, task, adapts }: OneCall): Promise<P
   const domain = domains.find((each) => each.some(({ modelTypes }) => type !== undefined && modelTypes.includes(type)));
   if (!domain || (task !== undefined && !domain.some(({ tasks }) => tasks.includes(task as string))))
     return allOwnPlugins();
-  return loaded([...loadsOf(domain), ...(adapts ? [methods] : []), ...(holdsGraph(model) ? [] : [build])]);
+  return loaded(domain, [...(adapts ? [methods] : []), ...(holdsGraph(model) ? [] : [build])]);
 }
 
 /** All of them, in the order in which their families are asked. */
 export function allOwnPlugins(): Promise<Plugin[]> {
-  return loaded([...loadsOf(domains.flat()), methods, build]);
+  return loaded(domains.flat(), [methods, build]);
 }
 
-function loadsOf(packages: readonly OwnPackage[]): OwnPackage['load'][] {
-  return packages.map(({ load }) => load);
-}
-
-function loaded(plugins: readonly OwnPackage['load'][]): Promise<Plugin[]> {
-  return Promise.all(plugins.map((load) => load()));
+function loaded(packages: readonly OwnPackage[], others: readonly OwnPackage['load'][]): Promise<Plugin[]> {
+  return Promise.all([...packages.map(({ load }) => load()), ...others.map((load) => load())]);
 }
 
 /** `onnxLora` of a package.json is written by `packages/cli/declare.mjs` at each build. */

@@ -2,19 +2,14 @@
 
 import type { PluginRegistry, TrainEvent } from '@onnx-lora/sdk';
 import { didYouMean, guard, type TrackedRun, type Tracker } from '@onnx-lora/sdk/plugin';
+import type { Settings } from '../settings/setting.ts';
 import { usageError } from '../terminal/errors.ts';
 
 /** What the command itself writes into the folder of the run. */
 export const TENSORBOARD = 'tensorboard';
 
 /** Whether TensorBoard is among the trackers that were asked for. */
-export function wantsTensorBoard({
-  tensorboard,
-  track,
-}: {
-  tensorboard?: boolean;
-  track?: readonly string[];
-}): boolean {
+export function wantsTensorBoard({ tensorboard, track }: Pick<Settings, 'tensorboard' | 'track'>): boolean {
   return tensorboard === true || (track?.includes(TENSORBOARD) ?? false);
 }
 
@@ -84,14 +79,9 @@ export class Trackers {
     try {
       await work();
     } catch (error) {
-      this.#drop(name, error);
+      if (!this.#active.delete(name)) return;
+      const message = error instanceof Error ? error.message : String(error);
+      this.#warn(`the tracker "${name}" failed and hears no more: ${message}`);
     }
-  }
-
-  #drop(name: string, error: unknown): void {
-    if (!this.#active.delete(name)) return;
-    this.#warn(
-      `the tracker "${name}" failed and hears no more: ${error instanceof Error ? error.message : String(error)}`,
-    );
   }
 }

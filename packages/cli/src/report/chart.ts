@@ -2,11 +2,9 @@
 
 import type { ReportChart, ReportHistogram, ReportSection } from '@onnx-lora/sdk/tasks';
 import { short } from '../terminal/table.ts';
-import { escapeHtml } from './escape.ts';
+import { escapeHtml } from './page.ts';
 import { niceTicks, nothingToDraw, pathThrough, plot } from './plot.ts';
-
-/** Colours far apart in hue; more series than these share them. */
-const COLOURS = 12;
+import { COLOURS } from './style.ts';
 
 /** An `<svg>` with a legend, which says what has nothing to be drawn; a line of text where that is so of all. */
 export function chart(

@@ -5,9 +5,7 @@ import type { Settings } from '../settings/setting.ts';
 import { grouped, short } from '../terminal/table.ts';
 import { chart } from './chart.ts';
 import { runningMean } from './curve.ts';
-import { escapeHtml, measuredHtml } from './escape.ts';
-import { dateOf } from './html.ts';
-import { page } from './page.ts';
+import { dateOf, escapeHtml, measuredHtml, page, scrollTable } from './page.ts';
 import { part } from './sections.ts';
 
 /** A run, read from its folder. */
@@ -59,11 +57,7 @@ function metrics(runs: readonly ComparedRun[]): string {
     return `<tr><th scope="row" title="${escapeHtml(folder)}">${escapeHtml(name)}</th>${cells.join('')}<td class="number">${measured ? grouped(measured.examples) : '–'}</td></tr>`;
   });
   const hasIntervals = runs.some(({ measured }) => measured?.intervals);
-  return `<div class="scroll"><table>
-<thead><tr><th scope="col">run</th>${names.map((name) => `<th scope="col" class="number">${escapeHtml(name)}</th>`).join('')}<th scope="col" class="number">examples</th></tr></thead>
-<tbody>
-${rows.join('\n')}
-</tbody></table></div>${hasIntervals ? '\n<p class="quiet">In brackets: intervals that hold the number with a probability of 95%, by the bootstrap over held-out examples. On the same examples, runs may differ in truth even where their intervals overlap.</p>' : ''}`;
+  return `${scrollTable(['run', ...names, 'examples'], (i) => i > 0, rows)}${hasIntervals ? '\n<p class="quiet">In brackets: intervals that hold the number with a probability of 95%, by the bootstrap over held-out examples. On the same examples, runs may differ in truth even where their intervals overlap.</p>' : ''}`;
 }
 
 function namesOf(runs: readonly ComparedRun[]): string[] {
@@ -105,9 +99,5 @@ function differences(runs: readonly ComparedRun[], settings: Comparison['setting
     ({ name, values }) =>
       `<tr><th scope="row">${escapeHtml(name)}</th>${values.map((value) => `<td>${escapeHtml(value)}</td>`).join('')}</tr>`,
   );
-  return `<div class="scroll"><table>
-<thead><tr><th scope="col">setting</th>${runs.map(({ name }) => `<th scope="col">${escapeHtml(name)}</th>`).join('')}</tr></thead>
-<tbody>
-${rows.join('\n')}
-</tbody></table></div>`;
+  return scrollTable(['setting', ...runs.map(({ name }) => name)], () => false, rows);
 }

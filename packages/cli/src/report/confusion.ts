@@ -1,7 +1,7 @@
 /** @file The confusion matrix: numbers in a table, colours in a grid where there are more classes, and the worst mix-ups of many. */
 
 import type { Evaluation } from '@onnx-lora/sdk';
-import { escapeHtml } from './escape.ts';
+import { escapeHtml, scrollTable } from './page.ts';
 
 /** More classes do not fit beside each other on a phone. */
 const MOST_IN_TABLE = 10;
@@ -107,11 +107,8 @@ function mixUps(labels: readonly string[], counts: readonly (readonly number[])[
     ({ truth, predicted, count }) =>
       `<tr><td>${escapeHtml(labels[truth]!)}</td><td>${escapeHtml(labels[predicted]!)}</td><td class="number">${count}</td></tr>`,
   );
-  return `<p class="quiet">${labels.length} classes; the most frequent mix-ups:</p>
-<div class="scroll"><table><thead><tr><th scope="col">true</th><th scope="col">said</th><th scope="col">times</th></tr></thead>
-<tbody>
-${rows.join('\n')}
-</tbody></table></div>`;
+  const table = scrollTable(['true', 'said', 'times'], () => false, rows);
+  return `<p class="quiet">${labels.length} classes; the most frequent mix-ups:</p>\n${table}`;
 }
 
 function totalOf(row: readonly number[]): number {

@@ -3,10 +3,8 @@
 import type { ContinualReport } from '@onnx-lora/methods';
 import { csvCell } from '@onnx-lora/sdk/data';
 import { short } from '../terminal/table.ts';
-import { escapeHtml } from './escape.ts';
 import { heatmap } from './heatmap.ts';
-import { dateOf } from './html.ts';
-import { page } from './page.ts';
+import { dateOf, escapeHtml, factTiles, page } from './page.ts';
 import { part } from './sections.ts';
 
 /** What was found, but for the adapter. */
@@ -42,9 +40,7 @@ export function continualPage({ title, found, file, date, runtime }: ContinualPa
   return page(
     title,
     `<p class="quiet">${dateOf(date)}</p>
-<dl class="facts">
-${facts.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join('\n')}
-</dl>
+${factTiles(facts)}
 <div class="parts">
 ${part('Scores after each task', heatmap(map), true)}
 ${part(

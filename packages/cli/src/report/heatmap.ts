@@ -2,7 +2,7 @@
 
 import type { ReportHeatmap } from '@onnx-lora/sdk/tasks';
 import { short } from '../terminal/table.ts';
-import { escapeHtml } from './escape.ts';
+import { escapeHtml } from './page.ts';
 import { nothingToDraw } from './plot.ts';
 
 /** The share of values that the colours reach: a few far ones must not make all others pale. */

@@ -3,7 +3,7 @@
 import type { Divergence, TrainResult, Verdict } from '@onnx-lora/sdk';
 import type { ReportSection } from '@onnx-lora/sdk/tasks';
 import { trainDefaults } from '@onnx-lora/sdk/core';
-import { lossesOf } from '../run/diverged.ts';
+import { lossesOf } from '../run/verdict.ts';
 import type { Measured, RunHistory } from '../run/history.ts';
 import { wordOf } from '../settings/runConfig.ts';
 import { settingInfos } from '../settings/settings.ts';
@@ -11,9 +11,8 @@ import { keyOf, type SettingName, type Settings } from '../settings/setting.ts';
 import { clock, grouped, short } from '../terminal/table.ts';
 import { confusionTable } from './confusion.ts';
 import { measuredCurve, stepCurve } from './curve.ts';
-import { escapeHtml, measuredHtml } from './escape.ts';
+import { dateOf, escapeHtml, factTiles, measuredHtml, page, scrollTable } from './page.ts';
 import { formatSections, part } from './sections.ts';
-import { page } from './page.ts';
 
 /** What a report tells. */
 export interface ReportContent {
@@ -97,11 +96,6 @@ function wrapped(command: string): string {
     .join(' ');
 }
 
-/** `2026-11-29 14:03 UTC`, which all of the world reads alike. */
-export function dateOf(date: Date): string {
-  return `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
-}
-
 /** The loss of each step, and over it that of the held-out data where it was measured. */
 function losses({ history, before, after, made }: ReportContent): string {
   const known = [
@@ -173,7 +167,7 @@ function facts(content: ReportContent): string {
     ['time', clock(seconds)],
     ['last loss', history.lastLoss === undefined ? '–' : short(history.lastLoss)],
   ];
-  return `<dl class="facts">\n${verdictTile(content)}${entries.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join('\n')}\n</dl>`;
+  return factTiles(entries, verdictTile(content));
 }
 
 /** What the run is worth, first and in words. */
@@ -217,11 +211,7 @@ function metrics({ before, after, worse }: ReportContent): string {
   ];
   return part(
     `Metrics on ${grouped(before.examples)} held-out examples`,
-    `${notice}<div class="scroll"><table>
-<thead><tr><th scope="col">metric</th><th scope="col" class="number">before</th><th scope="col" class="number">after</th><th scope="col" class="number">change</th></tr></thead>
-<tbody>
-${rows.join('\n')}
-</tbody></table></div>${notes.length === 0 ? '' : `\n<p class="quiet">${notes.join(' ')}</p>`}`,
+    `${notice}${scrollTable(['metric', 'before', 'after', 'change'], (i) => i > 0, rows)}${notes.length === 0 ? '' : `\n<p class="quiet">${notes.join(' ')}</p>`}`,
   );
 }
 

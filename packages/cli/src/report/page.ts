@@ -1,6 +1,6 @@
-/** @file The frame of every page: one HTML file without scripts, which opens offline. */
+/** @file The frame of every page, one HTML file without scripts that opens offline, and the pieces that pages share. */
 
-import { escapeHtml } from './escape.ts';
+import { short, withInterval } from '../terminal/table.ts';
 import { style } from './style.ts';
 
 /** A page. The title is escaped; the body, which is HTML, is not. */
@@ -22,4 +22,57 @@ ${body}
 </body>
 </html>
 `;
+}
+
+const entities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+
+/** Text for an element or a quoted attribute. */
+export function escapeHtml(text: string): string {
+  return text.replaceAll(/[&<>"']/g, (character) => entities[character]!);
+}
+
+/** A number with its interval, which stands below it where the place is narrow. */
+export function measuredHtml(value: number, interval: readonly [low: number, high: number] | undefined): string {
+  const text = short(value);
+  const behind = withInterval('', interval).trim();
+  return behind === '' ? text : `${text} <span class="interval">${behind}</span>`;
+}
+
+/** `2026-11-29 14:03 UTC`. */
+export function dateOf(date: Date): string {
+  return `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+/** Names and values as tiles, behind `first`, which is HTML. */
+export function factTiles(facts: readonly (readonly [name: string, value: string])[], first = ''): string {
+  const tiles = facts.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`);
+  return `<dl class="facts">\n${first}${tiles.join('\n')}\n</dl>`;
+}
+
+/**
+ * A table that scrolls where it is too wide.
+ *
+ * @param isNumber whether a column has numbers
+ * @param rows `<tr>` elements
+ */
+export function scrollTable(
+  heads: readonly string[],
+  isNumber: (column: number) => boolean,
+  rows: readonly string[],
+  kind = 'scroll',
+): string {
+  const head = heads.map(
+    (name, i) => `<th scope="col"${isNumber(i) ? ' class="number"' : ''}>${escapeHtml(name)}</th>`,
+  );
+  return `<div class="${kind}"><table>
+<thead><tr>${head.join('')}</tr></thead>
+<tbody>
+${rows.join('\n')}
+</tbody></table></div>`;
 }

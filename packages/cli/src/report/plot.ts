@@ -1,7 +1,7 @@
 /** @file What plots have in common: a frame with ticks around it, and where in it values lie. */
 
 import { short } from '../terminal/table.ts';
-import { escapeHtml } from './escape.ts';
+import { escapeHtml } from './page.ts';
 
 /** What a plot without values is. */
 export const nothingToDraw = '<p class="quiet">Nothing to draw.</p>';

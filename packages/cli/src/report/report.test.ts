@@ -6,7 +6,7 @@ import { confusionTable } from './confusion.ts';
 import { RunHistory, Series } from '../run/history.ts';
 import { measuredCurve, stepCurve } from './curve.ts';
 import { niceTicks } from './plot.ts';
-import { escapeHtml } from './escape.ts';
+import { escapeHtml } from './page.ts';
 import { formatReport, type ReportContent } from './html.ts';
 
 const evil = `<script>alert("1")</script>'&`;

@@ -3,11 +3,10 @@
 import type { ReportClip, ReportMark, ReportPicture, ReportSection } from '@onnx-lora/sdk/tasks';
 import { short } from '../terminal/table.ts';
 import { chart, histogram } from './chart.ts';
-import { escapeHtml } from './escape.ts';
 import { heatmap } from './heatmap.ts';
-import { letterRows } from './letters.ts';
-import { logo } from './logo.ts';
-import { page } from './page.ts';
+import { escapeHtml, page, scrollTable } from './page.ts';
+import { letterRows, logo } from './sequences.ts';
+import { COLOURS } from './style.ts';
 
 /** What wants the whole width. */
 const WIDE: ReadonlySet<ReportSection['kind']> = new Set(['gallery', 'clips', 'heatmap', 'letters', 'logo']);
@@ -76,9 +75,6 @@ const heardMarks: Readonly<Record<ReportMark, string>> = {
   missing: 'not heard',
   extra: 'not said',
 };
-/** Colours of series, after which they come again. */
-const COLOURS = 12;
-
 /** The clips, and above them what their marks mean. */
 function clipList({ clips, marks = {} }: Extract<ReportSection, { readonly kind: 'clips' }>): string {
   const pieces = clips.flatMap(({ lines }) => lines.flatMap((line) => line.pieces));
@@ -126,20 +122,8 @@ function mediaType(image: Uint8Array): string {
 function table(columns: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   // A column of numbers has its head above them.
   const isNumber = columns.map((_, i) => rows.length > 0 && rows.every((row) => typeof row[i] === 'number'));
-  const head = columns.map(
-    (name, i) => `<th scope="col"${isNumber[i] ? ' class="number"' : ''}>${escapeHtml(name)}</th>`,
-  );
-  const lines = rows.map(
-    (row) =>
-      `<tr>${row
-        .map((cell) =>
-          typeof cell === 'number' ? `<td class="number">${short(cell)}</td>` : `<td>${escapeHtml(cell)}</td>`,
-        )
-        .join('')}</tr>`,
-  );
-  return `<div class="scroll${rows.length > TALL ? ' tall' : ''}"><table>
-<thead><tr>${head.join('')}</tr></thead>
-<tbody>
-${lines.join('\n')}
-</tbody></table></div>`;
+  const cellOf = (cell: string | number): string =>
+    typeof cell === 'number' ? `<td class="number">${short(cell)}</td>` : `<td>${escapeHtml(cell)}</td>`;
+  const lines = rows.map((row) => `<tr>${row.map(cellOf).join('')}</tr>`);
+  return scrollTable(columns, (i) => isNumber[i]!, lines, rows.length > TALL ? 'scroll tall' : 'scroll');
 }

@@ -3,8 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { chart, histogram } from './chart.ts';
 import { heatmap } from './heatmap.ts';
-import { letterRows } from './letters.ts';
-import { logo } from './logo.ts';
+import { letterRows, logo } from './sequences.ts';
 
 /** All numbers of an attribute, in order. */
 function numbers(html: string, attribute: RegExp): number[] {

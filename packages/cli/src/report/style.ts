@@ -1,5 +1,8 @@
 /** @file How the report looks: light and dark, wide and narrow. */
 
+/** Colours of series, far apart in hue; more series share them. */
+export const COLOURS = 12;
+
 /** The report's style sheet. */
 export const style: string = `
 :root { color-scheme: light dark; --page: #fff; --text: #1c2024; --quiet: #5f6b76; --line: #d9dee3; --panel: #f5f7f9; --accent: 20, 104, 190; --miss: 204, 82, 20; --s0: hsl(210 70% 40%); --s1: hsl(25 70% 40%); --s2: hsl(140 70% 40%); --s3: hsl(330 70% 40%); --s4: hsl(270 70% 40%); --s5: hsl(55 70% 40%); --s6: hsl(185 70% 40%); --s7: hsl(0 70% 40%); --s8: hsl(95 70% 40%); --s9: hsl(300 70% 40%); --s10: hsl(235 70% 40%); --s11: hsl(40 70% 40%); }
@@ -112,18 +115,7 @@ ul.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1rem; 
 ul.legend li.none { color: var(--quiet); }
 ul.legend li.none::before { background: none; border: 1px solid currentColor; }
 ul.legend li::before { content: ''; display: inline-block; width: .7rem; height: .7rem; border-radius: 50%; background: currentColor; margin-right: .4rem; }
-.s0 { color: var(--s0); }
-.s1 { color: var(--s1); }
-.s2 { color: var(--s2); }
-.s3 { color: var(--s3); }
-.s4 { color: var(--s4); }
-.s5 { color: var(--s5); }
-.s6 { color: var(--s6); }
-.s7 { color: var(--s7); }
-.s8 { color: var(--s8); }
-.s9 { color: var(--s9); }
-.s10 { color: var(--s10); }
-.s11 { color: var(--s11); }
+${Array.from({ length: COLOURS }, (_, i) => `.s${i} { color: var(--s${i}); }`).join('\n')}
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: .75rem; }
 figure { margin: 0; background: var(--panel); border-radius: .5rem; overflow: hidden; }
 figure img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: auto; background: rgba(128, 128, 128, .12); }

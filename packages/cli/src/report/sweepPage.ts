@@ -3,11 +3,10 @@
 import { type Cost, costs, type ConfigurationResult, type SweepOutcome } from '../sweep/outcome.ts';
 import { probability } from '../sweep/recommendation.ts';
 import { clock, grouped, inBytes, short } from '../terminal/table.ts';
-import { escapeHtml, measuredHtml } from './escape.ts';
-import { dateOf } from './html.ts';
-import { page } from './page.ts';
+import { dateOf, escapeHtml, factTiles, measuredHtml, page, scrollTable } from './page.ts';
 import { logTicks, niceTicks, nothingToDraw, pathThrough, plot } from './plot.ts';
 import { part } from './sections.ts';
+import { COLOURS } from './style.ts';
 
 /** What the page tells. */
 export interface SweepPage {
@@ -33,9 +32,6 @@ const shown: Readonly<Record<Cost, { readonly name: string; readonly text: (valu
   bytes: { name: "adapter's bytes", text: (value) => inBytes(Math.round(value)) },
 };
 
-/** Colours far apart in hue; more methods than these share them. */
-const COLOURS = 12;
-
 /** The page. Everything that comes from outside is escaped. */
 export function sweepPage({ title, outcome, isWhole, file, seconds, parallel, date, runtime }: SweepPage): string {
   const { trials, metric, recommendation, base, verdict } = outcome;
@@ -50,9 +46,7 @@ export function sweepPage({ title, outcome, isWhole, file, seconds, parallel, da
     title,
     `<p class="quiet">${dateOf(date)}</p>
 <p class="answer">${escapeHtml(recommendation)}${recommendation === verdict.text ? '' : `<br>${escapeHtml(verdict.text)}`}</p>
-<dl class="facts">
-${facts.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join('\n')}
-</dl>
+${factTiles(facts)}
 <div class="parts">
 ${part(`Methods, each at its best, against ${escapeHtml(outcome.baseline)}`, methodTable(outcome), true)}
 ${costs.map((cost) => part(`${escapeHtml(metric.name)} over ${shown[cost].name}`, scatter(outcome, cost))).join('\n')}
@@ -75,11 +69,8 @@ function methodTable({ methods, baseline }: SweepOutcome): string {
     const p = test?.adjusted === undefined ? '–' : probability(test.adjusted);
     return `<tr><th scope="row">${escapeHtml(method)}</th><td>${escapeHtml(best.configuration.name)}</td><td class="number">${measuredHtml(best.score!, best.interval)}</td><td class="number">${difference}</td><td class="number">${p}</td>${costCells(best)}</tr>`;
   });
-  return table(
-    ['method', 'best configuration', 'score', 'better by', 'p', ...costs.map((cost) => shown[cost].name)],
-    2,
-    rows,
-  );
+  const heads = ['method', 'best configuration', 'score', 'better by', 'p', ...costs.map((cost) => shown[cost].name)];
+  return scrollTable(heads, (i) => i >= 2, rows);
 }
 
 function configurationTable({ configurations, metric }: SweepOutcome): string {
@@ -106,27 +97,14 @@ function configurationTable({ configurations, metric }: SweepOutcome): string {
         : `<br><span class="quiet">${failed} of ${configuration.trials.length} failed: ${escapeHtml(failure ?? '')}</span>`;
     return `<tr><th scope="row">${escapeHtml(configuration.name)}${wrong}</th><td class="number">${own}</td><td class="number">${against ? measuredHtml(against.difference, against.interval) : '–'}</td><td class="number">${single}</td>${costCells(each)}<td>${fronts.join(', ')}</td></tr>`;
   });
-  return table(
-    ['configuration', 'score', 'over the base', 'each', ...costs.map((cost) => shown[cost].name), 'on the front of'],
-    1,
-    rows,
-  );
+  const heads = ['configuration', 'score', 'over the base', 'each', ...costs.map((cost) => shown[cost].name)];
+  return scrollTable([...heads, 'on the front of'], (i) => i > 0 && i < heads.length, rows);
 }
 
 function costCells(result: ConfigurationResult): string {
   return costs
     .map((cost) => `<td class="number">${result[cost] === undefined ? '–' : shown[cost].text(result[cost])}</td>`)
     .join('');
-}
-
-/** @param words how many columns on the left have words */
-function table(heads: readonly string[], words: number, rows: readonly string[]): string {
-  const head = heads.map((name, i) => `<th scope="col"${i < words || name.startsWith('on the') ? '' : ' class="number"'}>${escapeHtml(name)}</th>`); // prettier-ignore
-  return `<div class="scroll"><table>
-<thead><tr>${head.join('')}</tr></thead>
-<tbody>
-${rows.join('\n')}
-</tbody></table></div>`;
 }
 
 /** Scores with their intervals over a cost, a colour for each method, and the front as a line. */

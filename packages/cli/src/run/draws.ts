@@ -16,6 +16,9 @@ export interface RunDraws {
   readonly after?: Draws | undefined;
 }
 
+/** A number in JSON, where NaN is null. */
+export const jsonNumber: z.ZodType<number> = z.nullable(z.number()).transform((value) => value ?? NaN);
+
 const MOST = 100_000;
 
 const drawsSchema = z.record(
@@ -23,11 +26,10 @@ const drawsSchema = z.record(
   z.object({
     units: z.int().min(0),
     seed: z.int(),
-    // JSON has no word for a number that is none, and says null.
     values: z
-      .array(z.nullable(z.number()))
+      .array(jsonNumber)
       .max(MOST)
-      .transform((values) => Float64Array.from(values, (value) => value ?? NaN)),
+      .transform((values) => Float64Array.from(values)),
   }),
 );
 const schema = z.object({ before: z.optional(drawsSchema), after: z.optional(drawsSchema) });

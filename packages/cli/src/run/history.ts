@@ -1,6 +1,7 @@
 /** @file What a run has told so far, in little memory however long it runs: for its report. */
 
 import type { Evaluation, TrainEvent } from '@onnx-lora/sdk';
+import { defined } from '@onnx-lora/sdk/data';
 
 /** Neighbouring steps taken together. */
 export interface Stretch {
@@ -111,15 +112,7 @@ export class RunHistory {
       const { step, examples, metrics, best, intervals, probedHead, untrainedHead } = { ...NO_HEAD, ...event };
       this.last = event;
       if (best) this.best = event;
-      this.evaluations.push({
-        step,
-        examples,
-        metrics,
-        ...(intervals ? { intervals } : {}),
-        ...(best === undefined ? {} : { best }),
-        ...(probedHead ? { probedHead } : {}),
-        ...(untrainedHead ? { untrainedHead } : {}),
-      });
+      this.evaluations.push(defined({ step, examples, metrics, intervals, best, probedHead, untrainedHead }));
     } else if (event.type !== 'checkpoint') {
       if (event.type === 'skipped') this.skippedSteps++;
       if (event.type === 'badSample') this.badSamples++;

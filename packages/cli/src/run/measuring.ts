@@ -1,6 +1,7 @@
 /** @file What is measured of a run before it and after it. */
 
 import { evaluate, type Evaluation, type TrainResult, type TrainingRun, verdictOf } from '@onnx-lora/sdk';
+import { defined } from '@onnx-lora/sdk/data';
 import { type PreparedTask, worseMetric } from '@onnx-lora/sdk/tasks';
 import type { Measured } from './history.ts';
 import { machineOptions, metricChoice } from '../settings/training.ts';
@@ -19,18 +20,14 @@ export async function measure(
   which: 'base' | 'adapted',
   adapter?: TrainingRun['adapter'],
 ): Promise<Evaluation> {
+  const what = which === 'base' ? 'base' : 'adapted model';
   const evaluation = await evaluate(model, {
     task,
-    ...(adapter ? { adapter } : {}),
     batchSize: settings.batchSize,
-    ...(settings.onBadSample === undefined ? {} : { onBadSample: settings.onBadSample }),
+    ...defined({ adapter, onBadSample: settings.onBadSample }),
     ...machineOptions(settings),
     onBatch: (done, total) =>
-      progress.showLive(
-        done,
-        total,
-        `measuring the ${which === 'base' ? 'base' : 'adapted model'}  ${grouped(done)} of ${grouped(total)}`,
-      ),
+      progress.showLive(done, total, `measuring the ${what}  ${grouped(done)} of ${grouped(total)}`),
   });
   for (const { message } of evaluation.badSamples ?? [])
     progress.note(`warning: a held-out example is left out: ${message}`);
@@ -53,7 +50,7 @@ export async function begin(
   start: Evaluation | undefined,
 ): Promise<Measured | undefined> {
   const { folder, settings, history, progress } = work;
-  const records = { tensorboard: wantsTensorBoard(settings) };
+  const records = wantsTensorBoard(settings);
   try {
     if (resume) {
       const { events, damaged } = await folder.goOn(run.firstStep, formatConfig(settings), records);
@@ -76,7 +73,7 @@ export async function begin(
   if (!start) return undefined;
   const { examples, metrics, confusion, intervals, draws, probedHead, untrainedHead } = start;
   const head = { ...(probedHead && { probedHead }), ...(untrainedHead && { untrainedHead }) };
-  const measured = { step: 0, examples, metrics, ...(intervals ? { intervals } : {}), ...head };
+  const measured = { step: 0, examples, metrics, ...defined({ intervals }), ...head };
   record(work, { type: 'evaluation', ...measured });
   if (draws) await keepDraws(folder.path, { before: draws });
   return { ...measured, confusion, draws };
@@ -98,7 +95,7 @@ export async function measureAfter(
     return known;
   }
   const { examples, metrics, confusion, intervals, draws } = await measure(work, 'adapted', adapter);
-  const measured = { step: step ?? steps, examples, metrics, confusion, ...(intervals ? { intervals } : {}) };
+  const measured = { step: step ?? steps, examples, metrics, confusion, ...defined({ intervals }) };
   if (!known) record(work, { type: 'evaluation', ...measured });
   return { ...measured, draws };
 }

@@ -1,21 +1,31 @@
-/** @file What a run is to be: settings, model and data read, and all found out that can be wrong with them. */
+/** @file Plans a run: reads settings, model and data, and finds all that can be wrong with them. */
 
-import { type Adapter, type LoraOptions, type Model, modelFor, type LoraPreview, previewLora } from '@onnx-lora/sdk';
+import path from 'node:path';
+import {
+  type Adapter,
+  attachHead,
+  loadAdapter,
+  type LoraOptions,
+  type LoraPreview,
+  type Model,
+  modelFor,
+  previewLora,
+} from '@onnx-lora/sdk';
 import { type PreparedTask, requireExamples, requireMetric, type Task } from '@onnx-lora/sdk/tasks';
+import { chooseTask } from '../chosenTask.ts';
 import type { Context } from '../context.ts';
-import { usageError } from '../terminal/errors.ts';
-import { loraOptions } from '../settings/adapter.ts';
 import { pathOfData } from '../plugins/dataset.ts';
 import { requireTrackers } from '../plugins/trackers.ts';
-import type { Progress } from '../terminal/progress.ts';
+import { adapterSettings, loraOptions } from '../settings/adapter.ts';
+import { withTaskSettings } from '../settings/readSettings.ts';
 import { type ResolvedSettings, resolveSettings } from '../settings/runConfig.ts';
-import { RunFolder } from './runFolder.ts';
-import type { Settings } from '../settings/setting.ts';
-import { chooseTask } from '../chosenTask.ts';
-import { openNamed, requireFlag, requireModel, taskOptions } from '../sources.ts';
-import { withTaskSettings } from '../settings/taskSettings.ts';
+import type { SettingName, Settings } from '../settings/setting.ts';
+import { flagOf } from '../settings/settings.ts';
 import { metricChoice, requireTogether } from '../settings/training.ts';
-import { adapterToBegin, previewOf, previewWithHead, prepareOnce } from './beginning.ts';
+import { type ChosenAdapter, openNamed, requireFlag, requireModel, requireOther, taskOptions } from '../sources.ts';
+import { usageError } from '../terminal/errors.ts';
+import type { Progress } from '../terminal/progress.ts';
+import { RunFolder } from './runFolder.ts';
 
 /** Share of each class that is held out where the data has no part for it. */
 const HOLD_OUT = 0.1;
@@ -102,4 +112,52 @@ export async function planRun(
     : previewWithHead(model, prepared, lora);
   const start = begun ? { from: begun.adapter } : { lora };
   return { model, task, prepared, folder, settings, start, preview, newModules, measures: measures && holdsOut };
+}
+
+/** Settings that say how a new adapter is made. */
+const ofNewAdapters: readonly SettingName[] = [...adapterSettings, 'init', 'original', 'initBatches'];
+
+/**
+ * The adapter that the run begins with.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` where settings describe a new one too, or the run would replace the adapter
+ */
+async function adapterToBegin(given: Settings): Promise<ChosenAdapter | undefined> {
+  const { from: source } = given;
+  if (source === undefined) return undefined;
+  const other = ofNewAdapters.find((name) => given[name] !== undefined);
+  if (other !== undefined)
+    throw usageError(
+      `--from begins with an adapter that says what is adapted and how, and ${flagOf(other)} says how a new one is made. Leave one of them out.`,
+    );
+  if (given.out !== undefined) requireOther(path.join(given.out, 'adapter'), [source]);
+  return { adapter: await loadAdapter(source), source };
+}
+
+/** What is trained, and the modules among it that begin anew. */
+interface Previewed {
+  readonly preview: Pick<LoraPreview, 'targets' | 'parameters' | 'tokens' | 'trainableParameters'>;
+  readonly newModules: readonly string[];
+}
+
+/** What is trained of an adapter that is there already. */
+async function previewOf({ adapter }: ChosenAdapter, model: Model, { head }: PreparedTask): Promise<Previewed> {
+  const { tunings } = await model.place(adapter);
+  const targets = tunings.flatMap(({ tuning }) => (tuning.parameter ? [] : [tuning.path]));
+  const preview = { targets, parameters: [], tokens: [], trainableParameters: adapter.parameterCount };
+  return { preview, newModules: head ? attachHead<Model>(model, head).modules : [] };
+}
+
+/** What is trained, with the head that the labels need where the model has none for them. */
+function previewWithHead(model: Model, { head }: PreparedTask, lora: LoraOptions): Previewed {
+  if (!head) return { preview: previewLora(model, lora), newModules: [] };
+  const { model: headed, modules } = attachHead<Model>(model, head);
+  const saved = new Set([...(lora.modulesToSave ?? []), ...modules]);
+  return { preview: previewLora(headed, { ...lora, modulesToSave: [...saved] }), newModules: modules };
+}
+
+/** Reads the data once for training and both evaluations, so that files are decoded once. */
+async function prepareOnce(task: Task, model: Model): Promise<{ task: Task; prepared: PreparedTask }> {
+  const prepared = await task.prepare(model);
+  return { task: { name: task.name, prepare: () => Promise.resolve(prepared) }, prepared };
 }

@@ -11,7 +11,7 @@ import { ExampleSet, makeFolder, writeFileAtomic } from '@onnx-lora/sdk/data';
 import { TensorBoardWriter } from '@onnx-lora/sdk/plugin';
 import { FileLock } from '@onnx-lora/sdk/core';
 import { z } from 'zod';
-import { DRAWS } from './draws.ts';
+import { DRAWS, jsonNumber } from './draws.ts';
 import { usageError } from '../terminal/errors.ts';
 import type { Measured } from './history.ts';
 import { whenSignalEnds } from '../terminal/interrupt.ts';
@@ -147,7 +147,7 @@ export class RunFolder {
    *
    * @throws OnnxLoraError `FILE_INVALID`
    */
-  begin(config: string, { tensorboard }: RecordOptions): void {
+  begin(config: string, tensorboard: boolean): void {
     try {
       makeFolder(this.path);
       // The checkpoints of an earlier run have been removed by the one that begins. First what makes it one to go on with.
@@ -187,7 +187,7 @@ export class RunFolder {
   async goOn(
     step: number,
     config: string,
-    { tensorboard }: RecordOptions,
+    tensorboard: boolean,
   ): Promise<{ readonly events: LoggedEvent[]; readonly damaged: number }> {
     const events: LoggedEvent[] = [];
     let damaged = 0;
@@ -214,8 +214,7 @@ export class RunFolder {
         await rename(kept, this.#metricsFile);
       }
       this.#metrics = openSync(this.#metricsFile, 'a');
-      const options = { firstStep: step };
-      if (tensorboard) this.#board = new TensorBoardWriter(path.join(this.path, TENSORBOARD), options);
+      if (tensorboard) this.#board = new TensorBoardWriter(path.join(this.path, TENSORBOARD), { firstStep: step });
     } catch (cause) {
       throw cannotWrite(this.path, cause);
     }
@@ -291,11 +290,6 @@ export async function trainedOnOf(adapter: string): Promise<ExampleSet | undefin
   return ExampleSet.read(path.join(inRun, TRAINED_ON));
 }
 
-/** What is recorded beside metrics.jsonl. */
-export interface RecordOptions {
-  readonly tensorboard: boolean;
-}
-
 function cannotWrite(folder: string, cause: unknown): OnnxLoraError {
   if (cause instanceof OnnxLoraError) return cause;
   return new OnnxLoraError(
@@ -313,24 +307,21 @@ function logged(event: LoggedEvent): Record<string, unknown> {
 
 const count = z.int().min(0);
 const event = { step: count };
-/** JSON has no word for a number that is none, and says null. */
-const number = z.nullable(z.number()).transform((value) => value ?? NaN);
-
 /** What of a line is read again. */
 const lineSchema = z.discriminatedUnion('type', [
   z.looseObject({
     type: z.literal('step'),
     ...event,
-    loss: number,
-    lr: number,
-    gradNorm: number,
-    memory: number,
+    loss: jsonNumber,
+    lr: jsonNumber,
+    gradNorm: jsonNumber,
+    memory: jsonNumber,
   }),
   z.looseObject({
     type: z.literal('evaluation'),
     ...event,
     examples: count,
-    metrics: z.record(z.string(), number),
+    metrics: z.record(z.string(), jsonNumber),
     intervals: z.optional(z.record(z.string(), z.tuple([z.number(), z.number()]))),
     best: z.optional(z.boolean()),
   }),

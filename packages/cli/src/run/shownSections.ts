@@ -1,6 +1,7 @@
 /** @file What the report of a run shows beside numbers: sections of its task and of plugins. */
 
 import { type AdapterSession, OnnxLoraError, type TrainingRun } from '@onnx-lora/sdk';
+import { defined } from '@onnx-lora/sdk/data';
 import { type PreparedTask, type ReportSection, rowsPerRun } from '@onnx-lora/sdk/tasks';
 import type { Measured } from './history.ts';
 import { machineOptions } from '../settings/training.ts';
@@ -24,7 +25,7 @@ export async function afterwards(
     if (steps === 0 || stopped) return { after, sections: [] };
     const found = [
       ...(await taskSections(prepared, adapter, work)),
-      ...(await pluginSections({ adapter, before, after }, work)),
+      ...(await pluginSections(adapter, { before, after }, work)),
     ];
     return { after, sections: found.filter((section) => canBeShown(section, work)) };
   } catch (error) {
@@ -84,11 +85,8 @@ async function taskSections(
 
 /** What plugins add to every report. What goes wrong only leaves it out. */
 async function pluginSections(
-  {
-    adapter,
-    before,
-    after,
-  }: { readonly adapter: TrainingRun['adapter'] } & Partial<Record<'before' | 'after', Measured | undefined>>,
+  adapter: TrainingRun['adapter'],
+  { before, after }: Readonly<Record<'before' | 'after', Measured | undefined>>,
   { model, task, progress, history, registry }: Work,
 ): Promise<readonly ReportSection[]> {
   const sections: ReportSection[] = [];
@@ -99,8 +97,7 @@ async function pluginSections(
         model,
         adapter,
         losses: history.loss.stretches.map(({ step, mean }) => [step, mean] as const),
-        ...(before ? { before: before.metrics } : {}),
-        ...(after ? { after: after.metrics } : {}),
+        ...defined({ before: before?.metrics, after: after?.metrics }),
       });
       sections.push(...found);
     } catch (error) {

@@ -1,9 +1,8 @@
 /** @file One training run, from settings to a finished run folder. */
 
 import { type Evaluation, train, type TrainEvent, type TrainResult, type Verdict } from '@onnx-lora/sdk';
-import { ExampleSet } from '@onnx-lora/sdk/data';
+import { defined, ExampleSet } from '@onnx-lora/sdk/data';
 import type { Context } from '../context.ts';
-import { divergenceOf, exitCodeOf, tellOfDivergence } from './diverged.ts';
 import { RunHistory } from './history.ts';
 import { Interrupt } from '../terminal/interrupt.ts';
 import { Progress } from '../terminal/progress.ts';
@@ -14,10 +13,10 @@ import type { Settings } from '../settings/setting.ts';
 import { grouped } from '../terminal/table.ts';
 import { trainOptions } from '../settings/training.ts';
 import { type Work, trackersOf, saveAdapter, complete, resumeCommand, placementLine } from './following.ts';
-import { parameterLine } from './beginning.ts';
 import { measure, begin, worseNote } from './measuring.ts';
 import { keepDraws } from './draws.ts';
-import { verdictOfRun } from './verdict.ts';
+import { divergenceOf, tellOfDivergence, verdictOfRun } from './verdict.ts';
+import { exitCodes } from '../terminal/errors.ts';
 import { afterwards } from './shownSections.ts';
 import { type PlannedRun, planRun } from './planning.ts';
 
@@ -97,7 +96,7 @@ export async function runTraining(given: Settings, options: TrainRunOptions, con
     history: new RunHistory(),
     registry: context.registry,
     stage: 'before',
-    ...(onEvent ? { onEvent } : {}),
+    ...defined({ onEvent }),
   };
   const adapted = [...preview.targets, ...preview.parameters, ...preview.tokens];
   if (prepared.head) {
@@ -162,7 +161,7 @@ async function trainInFolder(
     resume,
     onBegin: (done, total) =>
       progress.showLive(done, total, `asking the model as it is  ${grouped(done)} of ${grouped(total)}`),
-    ...(stopAfter === undefined ? {} : { stopAfter }),
+    ...defined({ stopAfter }),
   });
   if (run.prefix.kept) {
     progress.note(
@@ -226,7 +225,8 @@ async function trainInFolder(
     if (worse !== undefined) progress.note(`warning: ${worse}`);
     if (result.stopped && made > 0) progress.note(`To go on: ${resumeCommand(folder)}`);
     return {
-      exitCode: interrupt.code ?? exitCodeOf(diverged),
+      // A script that goes on with the adapter must notice that it is of no use.
+      exitCode: interrupt.code ?? (diverged ? exitCodes.diverged : exitCodes.done),
       summary: {
         out: folder.path,
         adapter: made > 0 ? folder.adapter : null,
@@ -240,9 +240,9 @@ async function trainInFolder(
         examples: { train: prepared.train.length, heldOut: prepared.validation?.length ?? 0 },
         before: before?.metrics ?? null,
         after: after?.metrics ?? null,
-        ...(after?.intervals ? { intervals: after.intervals } : {}),
+        ...defined({ intervals: after?.intervals }),
         worse: before && after ? worse !== undefined : null,
-        ...(diverged ? { diverged } : {}),
+        ...defined({ diverged }),
         verdict: verdict ?? null,
         best: result.best ?? null,
         skippedSteps: result.skippedSteps,
@@ -254,4 +254,10 @@ async function trainInFolder(
     interrupt.release();
     await work.trackers?.close();
   }
+}
+
+/** How much is trained, as PEFT tells it. */
+function parameterLine(trainable: number, base: number, modules: number): string {
+  const all = base + trainable;
+  return `trainable params: ${grouped(trainable)} || all params: ${grouped(all)} || trainable%: ${((100 * trainable) / all).toFixed(4)} (${modules} modules)`;
 }

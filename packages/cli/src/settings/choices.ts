@@ -6,7 +6,7 @@ import { errorCodes, initializerNames, optimizerNames, providerNames, sessionIn 
 import { usageError } from '../terminal/errors.ts';
 import { TENSORBOARD } from '../plugins/trackers.ts';
 import { flagOf } from './settings.ts';
-import { nameIn } from './named.ts';
+import { nameIn } from './numbers.ts';
 import type { Settings } from './setting.ts';
 
 /** Words by the name of a setting, a flag or an argument as code spells it; other words may be right as well. */
@@ -35,8 +35,8 @@ export function choicesOf({
   };
 }
 
-/** Settings whose words are all there are. */
-const closed = ['init', 'tuner', 'optimizer'] as const;
+/** Settings that take no other words, as messages call them. */
+const closed = { init: 'initialisation', tuner: 'tuner', optimizer: 'optimizer' } as const;
 
 /**
  * Checks names that plugins may bring, and where a precision is to compute, before anything is read: only with the plugins it
@@ -49,7 +49,7 @@ export function checkNames(settings: Settings, registry: PluginRegistry): void {
   const { precision = 'float32' } = settings;
   if (precision !== 'float32') sessionIn({ name: precision }, settings);
   const choices = choicesOf(registry);
-  for (const setting of closed) {
+  for (const [setting, noun] of Object.entries(closed) as [keyof typeof closed, string][]) {
     const given = settings[setting];
     if (given === undefined) continue;
     const words = choices[setting] ?? [];
@@ -59,17 +59,9 @@ export function checkNames(settings: Settings, registry: PluginRegistry): void {
       words.length > 0
         ? `It can be ${words.join(', ')}; plugins bring more (--plugin).`
         : 'Load a plugin that brings it (--plugin), or leave it out.';
-    throw usageError(
-      `There is no ${nouns[setting]} "${name}" (${flagOf(setting)}).${didYouMean(name, words)} ${known}`,
-    );
+    throw usageError(`There is no ${noun} "${name}" (${flagOf(setting)}).${didYouMean(name, words)} ${known}`);
   }
 }
-
-const nouns: Readonly<Record<(typeof closed)[number], string>> = {
-  init: 'initialisation',
-  tuner: 'tuner',
-  optimizer: 'optimizer',
-};
 
 function namesOf(list: readonly { readonly name: string }[]): string[] {
   return list.map(({ name }) => name);

@@ -47,9 +47,5 @@ export const continualTable: SettingTable<ContinualSettings, CommandSetting> = s
     min: 1,
     description: 'replay: examples of each task before that are trained again (default: 100)',
   },
-  lambda: {
-    kind: 'number',
-    min: 0,
-    description: 'o-lora, ewc: how much the tasks before count (default: 0.5, 1000)',
-  },
+  lambda: { kind: 'number', min: 0, description: 'o-lora, ewc: how much the tasks before count (default: 0.5, 1000)' },
 });

@@ -1,6 +1,7 @@
-/** @file Numbers that flags write in short: `0-3,7` for layers, `query=4,value=8` for tables, `wte=5,7` for tokens. */
+/** @file Values that flags write in short: layers `0-3,7`, tables `query=4,value=8`, tokens `wte=5,7`, names or JSON. */
 
 import { usageError } from '../terminal/errors.ts';
+import type { Content } from './setting.ts';
 
 /** More layers than any model has. */
 const MAX_LAYERS = 10_000;
@@ -64,4 +65,40 @@ export function parseTokens(
       return [part.slice(0, at).trim(), ids(part.slice(at + 1))];
     }),
   );
+}
+
+/** What has a name, and settings beside it. */
+export interface Named {
+  readonly name: string;
+  readonly [setting: string]: unknown;
+}
+
+/**
+ * A name, or what the JSON says.
+ *
+ * @param flag where it was given: `--tuner`
+ * @param example a name for the remedy
+ * @throws OnnxLoraError `CONFIG_INVALID` for JSON without a name
+ */
+export function namedOrJson(text: string, flag: string, example: string): string | Named {
+  if (!text.startsWith('{')) return text;
+  const named = objectIn(text) as Named | undefined;
+  if (typeof named?.name === 'string') return named;
+  throw usageError(`${flag} must be a name, or JSON such as {"name":"${example}"}, but it is ${text}.`);
+}
+
+/** The name in a text that may be JSON; undefined for JSON that has none, of which {@link namedOrJson} tells. */
+export function nameIn(text: string): string | undefined {
+  if (!text.startsWith('{')) return text;
+  const name = objectIn(text)?.['name'];
+  return typeof name === 'string' ? name : undefined;
+}
+
+/** The object that is written as JSON; undefined where it cannot be parsed. */
+export function objectIn(json: string): Content | undefined {
+  try {
+    return JSON.parse(json) as Content;
+  } catch {
+    return undefined;
+  }
 }

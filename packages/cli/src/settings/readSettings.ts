@@ -3,7 +3,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { decodeText } from '@onnx-lora/sdk/data';
-import { didYouMean, settingSchema, type SettingTable, type SettingValues, valueOfWords } from '@onnx-lora/sdk/plugin';
+import { didYouMean, settingSchema, settingsOf, type SettingTable, type SettingValues, type TaskFactory, valueOfWords } from '@onnx-lora/sdk/plugin'; // prettier-ignore
 import type { Document, visit } from 'yaml';
 import { usageError } from '../terminal/errors.ts';
 import { wordsOf } from './settingsSchema.ts';
@@ -17,7 +17,7 @@ const filesOfSets = new WeakMap<object, ReadonlyMap<string, string>>();
 const MAX_CONFIG_BYTES = 1 << 20;
 
 /**
- * Merges flags and the file.
+ * Merges flags and the file, whose keys are the flags without their dashes; `batch_size` and `batchSize` mean `batch-size`.
  *
  * @param flags as commander gives them, by setting name; other keys are passed over
  * @throws OnnxLoraError `CONFIG_INVALID` for a value or key that cannot be, `FILE_NOT_FOUND` without the file
@@ -26,7 +26,7 @@ export async function readSettings(
   flags: Readonly<Record<string, unknown>>,
   configFile: string | undefined,
 ): Promise<Settings> {
-  const fromFile: Settings = configFile === undefined ? {} : await readConfigFile(configFile);
+  const fromFile: Settings = configFile === undefined ? {} : settingsIn(await readYaml(configFile), configFile);
   const fromFlags = settingsFromFlags(flags);
   // Steps go before epochs; those of the file must not go before epochs that were asked for now.
   if (fromFlags.epochs !== undefined) delete fromFile.steps;
@@ -36,11 +36,6 @@ export async function readSettings(
   const inFile = Object.keys(fromFile.set).filter((name) => !Object.hasOwn(fromFlags.set ?? {}, name));
   filesOfSets.set(set, new Map(inFile.map((name) => [name, configFile!])));
   return { ...settings, set };
-}
-
-/** The file that a setting of the task stands in; undefined where it was given by `--set`. */
-export function fileOfSet(set: NonNullable<Settings['set']>, name: string): string | undefined {
-  return filesOfSets.get(set)?.get(name);
 }
 
 function settingsFromFlags(flags: Readonly<Record<string, unknown>>): Settings {
@@ -63,16 +58,6 @@ function valueOfFlag(name: SettingName, given: unknown): unknown {
 function pairOf(text: string): [string, string | true] {
   const at = text.indexOf('=');
   return at < 0 ? [text, true] : [text.slice(0, at), text.slice(at + 1)];
-}
-
-/**
- * Reads a YAML file of settings. Keys are the flags without their dashes; `batch_size` and `batchSize` are understood
- * as `batch-size`.
- *
- * @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID`
- */
-async function readConfigFile(file: string): Promise<Settings> {
-  return settingsIn(await readYaml(file), file);
 }
 
 /**
@@ -224,4 +209,34 @@ export async function readSection<Options>(
 /** `draw-seed` → `drawSeed`. */
 function nameOf(key: string): string {
   return key.replaceAll(/[-_]([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** Settings with those of the task as values of their kinds, so that config.yaml has a number as a number. */
+export function withTaskSettings(settings: Settings, factory: TaskFactory): Settings {
+  return settings.set === undefined ? settings : { ...settings, set: { ...taskSettings(settings.set, factory) } };
+}
+
+/**
+ * What was given, as the task's own table of settings takes it. What was converted once stays as it is.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name, or a value that cannot be
+ */
+export function taskSettings(given: SettingValues, { name: task, settings }: TaskFactory): SettingValues {
+  return setBy(given, settings ?? settingsOf<unknown>({}), `The task "${task}"`);
+}
+
+/**
+ * What was given by `--set`, as a table of settings takes it.
+ *
+ * @param owner whose settings they are, for messages: `The task "forecast"`
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name, or a value that cannot be
+ */
+export function setBy(given: SettingValues, table: Pick<SettingTable, 'check'>, owner: string): SettingValues {
+  const fileOf = (name: string): string | undefined => filesOfSets.get(given)?.get(name);
+  return table.check(given, {
+    owner,
+    where: (name) => (fileOf(name) === undefined ? `--set ${name}` : `"set.${name}" in "${fileOf(name)}"`),
+    remedy: (name) => (fileOf(name) === undefined ? `Write --set ${name}=….` : 'Correct it there.'),
+    place: (name) => (fileOf(name) === undefined ? '' : `, which is set in "${fileOf(name)}"`),
+  });
 }

@@ -16,7 +16,21 @@ type PlainSettings = {
 };
 
 /** Values of settings; what is absent was not given. */
-export interface Settings extends PlainSettings {
+export interface Settings
+  extends
+    PlainSettings,
+    Pick<
+      LoraOptions,
+      | 'r'
+      | 'loraAlpha'
+      | 'modulesToSave'
+      | 'targetParameters'
+      | 'bias'
+      | 'loraBias'
+      | 'loraDropout'
+      | 'loraDropoutPattern'
+      | 'ensureWeightTying'
+    > {
   model?: string;
   fix?: Record<string, FixedSetting>;
   precision?: PrecisionName;
@@ -28,23 +42,14 @@ export interface Settings extends PlainSettings {
   from?: string;
   targets?: string | string[];
   tuner?: string;
-  r?: number;
-  loraAlpha?: number;
   rslora?: boolean;
   dora?: boolean;
-  modulesToSave?: string[];
   excludeModules?: string[];
   layersToTransform?: string | number | number[];
   layersPattern?: string[];
   rankPattern?: string | Record<string, number>;
   alphaPattern?: string | Record<string, number>;
-  targetParameters?: string[];
   trainableTokenIndices?: string | number[] | Record<string, number[]>;
-  bias?: NonNullable<LoraOptions['bias']>;
-  loraBias?: boolean;
-  loraDropout?: number;
-  loraDropoutPattern?: NonNullable<LoraOptions['loraDropoutPattern']>;
-  ensureWeightTying?: boolean;
   init?: string;
   original?: string;
   optimizer?: string;

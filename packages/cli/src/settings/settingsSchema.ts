@@ -48,21 +48,16 @@ function sectionSchema({ rows }: { readonly rows: readonly SettingInfo[] }, desc
   };
 }
 
-/** What a setting's value may be. */
-function valueSchema(name: SettingName): JsonSchema {
-  return rowSchema(settingInfos[name]);
-}
-
 /** The words among the values that a setting may have. */
 export function wordsOf(name: SettingName): string[] {
-  const { enum: words = [], anyOf = [] } = valueSchema(name);
+  const { enum: words = [], anyOf = [] } = rowSchema(settingInfos[name]);
   const constants = anyOf.flatMap((each) => (typeof each === 'object' ? [each.const, ...(each.enum ?? [])] : []));
   return [...words, ...constants].filter((each) => typeof each === 'string');
 }
 
 function propertyOf(name: SettingName, registry: PluginRegistry): JsonSchema {
   const { description, kind, default: value = kind === 'flag' ? false : undefined } = settingInfos[name];
-  const schema = name === 'set' ? setSchema(registry.tasks) : valueSchema(name);
+  const schema = name === 'set' ? setSchema(registry.tasks) : rowSchema(settingInfos[name]);
   const words = choicesOf(registry)[name];
   return {
     description,
@@ -90,7 +85,8 @@ function setSchema(tasks: readonly TaskFactory[]): JsonSchema {
     const description = [...new Set(rows.map((row) => row.description))].join(' Or: ');
     return [name, { description, ...(schemas.size === 1 ? all[0] : { anyOf: [...schemas.values()] }) }];
   });
-  return { allOf: [valueSchema('set'), { properties: Object.fromEntries(properties) as Record<string, JsonSchema> }] };
+  const ofTasks = { properties: Object.fromEntries(properties) as Record<string, JsonSchema> };
+  return { allOf: [rowSchema(settingInfos.set), ofTasks] };
 }
 
 /** What the value of a row of a table may be. */

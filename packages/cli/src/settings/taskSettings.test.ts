@@ -6,7 +6,7 @@ import { settingsOf, type TaskFactory } from '@onnx-lora/sdk/plugin';
 import { describe, expect, it } from 'vitest';
 import { call, callJson, temporaryFolder } from '../../fixtures/call.ts';
 import { readSettings } from './readSettings.ts';
-import { taskSettings } from './taskSettings.ts';
+import { taskSettings } from './readSettings.ts';
 
 interface Options {
   readonly augment?: string;

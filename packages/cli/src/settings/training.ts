@@ -2,9 +2,10 @@
 
 import type { MetricChoice, TrainOptions } from '@onnx-lora/sdk';
 import { type AnyOptionRows, trainOptionRows } from '@onnx-lora/sdk/core';
+import { defined } from '@onnx-lora/sdk/data';
 import { settingsOf, type SettingRows, type SettingTable } from '@onnx-lora/sdk/plugin';
 import { usageError } from '../terminal/errors.ts';
-import { namedOrJson } from './named.ts';
+import { namedOrJson } from './numbers.ts';
 import { type CommandSetting, optionsIn, type Settings } from './setting.ts';
 
 const MEGABYTE = 2 ** 20;
@@ -58,7 +59,7 @@ export function trainOptions(settings: Settings, folder: string, overwrite = fal
 
 /** Provider and threads, as sessions take them. */
 export function machineOptions({ provider, threads }: Settings): Pick<Settings, 'provider' | 'threads'> {
-  return { ...(provider === undefined ? {} : { provider }), ...(threads === undefined ? {} : { threads }) };
+  return defined({ provider, threads });
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` for settings that have no use without others */

@@ -3,8 +3,9 @@
 import { createHash } from 'node:crypto';
 import { type PluginRegistry } from '@onnx-lora/sdk';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
-import { initializerNames } from '@onnx-lora/sdk/core';
-import { Random } from '@onnx-lora/sdk/data';
+import { defined, Random } from '@onnx-lora/sdk/data';
+import { choicesOf } from '../settings/choices.ts';
+import { nameIn, objectIn } from '../settings/numbers.ts';
 import { settingInfos } from '../settings/settings.ts';
 import type { Settings } from '../settings/setting.ts';
 import { settingOfKey, settingsIn } from '../settings/readSettings.ts';
@@ -87,17 +88,11 @@ export function planSweep(sweep: SweepFile, registry: PluginRegistry): SweepPlan
 }
 
 /** Settings of methods that need no other word than their name. */
-function knownMethods({ tuners, initializers }: PluginRegistry): Readonly<Record<string, Content>> {
-  const named = (setting: string, list: readonly string[]): [string, Content][] =>
-    list.map((name) => [name, { [setting]: name }]);
+function knownMethods(registry: PluginRegistry): Readonly<Record<string, Content>> {
+  const choices = choicesOf(registry);
   return Object.fromEntries<Content>([
-    ...named('init', [
-      ...initializerNames.filter((name) => !name.endsWith('_N')),
-      ...initializers.map(({ name }) => name),
-    ]),
-    ...named(
-      'tuner',
-      tuners.map(({ name }) => name),
+    ...['init', 'tuner'].flatMap((setting) =>
+      (choices[setting] ?? []).map((name): [string, Content] => [name, { [setting]: name }]),
     ),
     ['lora', {}],
     ['dora', { dora: true }],
@@ -122,8 +117,7 @@ function nameOfBase({ tuner, dora }: Content): string {
 
 function nameOfTuner(tuner: unknown): string | undefined {
   if (isObject(tuner)) return String(tuner['name']);
-  if (typeof tuner !== 'string') return undefined;
-  return /^\{.*"name"\s*:\s*"([^"]*)"/.exec(tuner)?.[1] ?? tuner;
+  return typeof tuner === 'string' ? (nameIn(tuner) ?? tuner) : undefined;
 }
 
 /** A setting that is tried, and its values. */
@@ -263,14 +257,6 @@ function withTunerSettings(raw: Content, { tuners }: PluginRegistry): Content {
   return { ...Object.fromEntries(Object.entries(others).filter((entry) => !isOwn(entry))), tuner };
 }
 
-function objectIn(json: string): Content | undefined {
-  try {
-    return JSON.parse(json) as Content;
-  } catch {
-    return undefined;
-  }
-}
-
 function trialsOf(settings: Settings, { seeds, folds }: SweepFile['options']): Trial[] {
   const { out: _, ...others } = settings;
   return seeds.flatMap((seed) =>
@@ -281,7 +267,7 @@ function trialsOf(settings: Settings, { seeds, folds }: SweepFile['options']): T
         seed,
         ...(fold === undefined ? {} : { set: { ...others.set, fold } }),
       };
-      return { id: idOf(own), seed, ...(fold === undefined ? {} : { fold }), settings: own };
+      return { id: idOf(own), seed, ...defined({ fold }), settings: own };
     }),
   );
 }

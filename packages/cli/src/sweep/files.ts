@@ -1,6 +1,6 @@
 /** @file What a sweep has found, as JSON and as a table in CSV. */
 
-import { csvCell } from '@onnx-lora/sdk/data';
+import { csvCell, defined } from '@onnx-lora/sdk/data';
 import type { ConfigurationResult, SweepOutcome } from './outcome.ts';
 
 /** The outcome for programs. */
@@ -14,12 +14,9 @@ export function outcomeJson(outcome: SweepOutcome): Record<string, unknown> {
     baseline,
     base: base ?? null,
     trials,
-    methods: methods.map(({ method, best, test }) => ({
-      method,
-      configuration: best.configuration.name,
-      score: best.score,
-      ...(test ? { test } : {}),
-    })),
+    methods: methods.map(({ method, best: { configuration, score }, test }) =>
+      defined({ method, configuration: configuration.name, score, test }),
+    ),
     configurations: configurations.map((each) => ({
       configuration: each.configuration.name,
       method: each.configuration.method,

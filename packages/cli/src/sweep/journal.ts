@@ -5,6 +5,7 @@ import path from 'node:path';
 import { type Evaluation, OnnxLoraError } from '@onnx-lora/sdk';
 import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import { z } from 'zod';
+import { jsonNumber } from '../run/draws.ts';
 
 /** What was measured of a trial. */
 export interface MeasuredTrial {
@@ -39,10 +40,8 @@ export interface TrialRecord {
   readonly failure?: { readonly code: string; readonly message: string } | undefined;
 }
 
-/** JSON has no word for a number that is none, and says null. */
-const number = z.nullable(z.number()).transform((value) => value ?? NaN);
 const count = z.int().min(0);
-const scores = z.record(z.string(), number);
+const scores = z.record(z.string(), jsonNumber);
 const recordSchema: z.ZodType<TrialRecord> = z.object({
   status: z.enum(['begun', 'paused', 'done', 'failed']),
   crashes: count,
@@ -51,7 +50,7 @@ const recordSchema: z.ZodType<TrialRecord> = z.object({
       part: z.number(),
       step: count,
       metrics: scores,
-      intervals: z.optional(z.record(z.string(), z.tuple([number, number]))),
+      intervals: z.optional(z.record(z.string(), z.tuple([jsonNumber, jsonNumber]))),
     }),
   ),
   before: z.optional(scores),

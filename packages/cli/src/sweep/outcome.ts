@@ -3,8 +3,7 @@
 import type { Configuration, SweepPlan, Trial } from './configurations.ts';
 import { differenceOf, type Interval, intervalsOf, rangeOf } from '@onnx-lora/sdk/tasks';
 import type { RunDraws } from '../run/draws.ts';
-import { type AgainstBase, againstBase, type DrawnTrial, meanOfDraws } from './againstBase.ts';
-import { type SweepVerdict, sweepVerdict } from './verdict.ts';
+import { type AgainstBase, againstBase, type DrawnTrial, meanOfDraws, type SweepVerdict, sweepVerdict } from './againstBase.ts'; // prettier-ignore
 import { type Metric, measuredAt } from './halving.ts';
 import type { Journal, TrialRecord } from './journal.ts';
 import { holm, intervalOfMean, meanOf, pairedTest, type PairedTest, type Resampling } from './statistics.ts';

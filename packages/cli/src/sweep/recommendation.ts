@@ -1,7 +1,7 @@
 /** @file One sentence, or a few, on what to use: also where plain LoRA wins, or nothing can be told apart. */
 
 import { grouped, short, withInterval } from '../terminal/table.ts';
-import { isShown } from './verdict.ts';
+import { isShown } from './againstBase.ts';
 import type { Metric } from './halving.ts';
 import { type ConfigurationResult, differences, type SweepOutcome } from './outcome.ts';
 import { pairedTest } from './statistics.ts';

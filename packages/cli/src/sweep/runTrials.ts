@@ -3,6 +3,7 @@
 import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { defined } from '@onnx-lora/sdk/data';
 import type { AskedPlugin } from '../plugins/loadNamed.ts';
 import { RunFolder } from '../run/runFolder.ts';
 import type { TrainSummary } from '../run/trainRun.ts';
@@ -185,7 +186,7 @@ export class TrialRunner {
       status: isPaused ? 'paused' : 'done',
       bytes,
       memory: Math.max(memory, before.memory ?? 0),
-      ...(trainedOn === undefined ? {} : { trainedOn }),
+      ...defined({ trainedOn }),
     });
     const names = Object.keys(summary.after ?? {});
     const { metric } = this.#request;
@@ -209,7 +210,7 @@ interface Ended {
 
 function outcomeOf(summary: TrainSummary, before: TrialRecord, part: number): Partial<TrialRecord> {
   const { steps, after, intervals, seconds, trainableParameters, examples } = summary;
-  const measured = { part, step: steps, metrics: after ?? {}, ...(intervals ? { intervals } : {}) };
+  const measured = { part, step: steps, metrics: after ?? {}, ...defined({ intervals }) };
   return {
     measured: [...before.measured.filter((each) => each.part !== part), measured],
     ...(summary.before ? { before: { ...summary.before } } : {}),

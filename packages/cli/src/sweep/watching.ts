@@ -4,19 +4,16 @@ import type { Progress } from '../terminal/progress.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { clock, decimals, formatTable, short, withInterval } from '../terminal/table.ts';
 import type { SweepPlan } from './configurations.ts';
-import { type Metric, workOf } from './halving.ts';
+import { type Choosing, workOf } from './halving.ts';
 import type { Journal } from './journal.ts';
 import { outcomeOf } from './outcome.ts';
 import type { Underway } from './runTrials.ts';
 
 /** What is shown of. */
-export interface Watched {
+export interface Watched extends Choosing {
   readonly plan: SweepPlan;
-  readonly metric: Metric;
   readonly journal: Journal;
   readonly parallel: number;
-  readonly rungs: readonly number[];
-  readonly factor: number;
   readonly underway: ReadonlyMap<string, Underway>;
 }
 

@@ -2,59 +2,54 @@
 
 import { exitCodes } from './errors.ts';
 
-/** Signals that ask a process to end, and what it then exits with. */
-const signals = { SIGINT: exitCodes.interrupted, SIGTERM: exitCodes.terminated } as const;
+/** Exit codes of signals that ask a process to end. */
+const codes = { SIGINT: exitCodes.interrupted, SIGTERM: exitCodes.terminated } as const;
 
-/** Listens for the first signal; from then on the system's own handling is back, which ends the process. */
+/** @returns what stops listening */
+function listen<Name extends NodeJS.Signals>(names: readonly Name[], hear: (signal: Name) => void): () => void {
+  const listener = (signal: NodeJS.Signals): void => hear(signal as Name);
+  for (const name of names) process.on(name, listener);
+  return () => {
+    for (const name of names) process.off(name, listener);
+  };
+}
+
+/** Listens for the first signal; then the system's own handling is back, which ends the process. */
 export class Interrupt {
   #code: number | undefined;
-  readonly #listeners = new Map<NodeJS.Signals, () => void>();
+  readonly #stop: () => void;
 
   /** @param onFirst called once, at the first signal */
   constructor(onFirst: () => void) {
-    for (const [signal, code] of Object.entries(signals) as [keyof typeof signals, number][]) {
-      const listener = (): void => {
-        this.release();
-        this.#code = code;
-        onFirst();
-      };
-      this.#listeners.set(signal, listener);
-      process.on(signal, listener);
-    }
+    this.#stop = listen(Object.keys(codes) as (keyof typeof codes)[], (signal) => {
+      this.release();
+      this.#code = codes[signal];
+      onFirst();
+    });
   }
 
-  /** What to exit with when a signal came; undefined when none did. */
+  /** The exit code after a signal; undefined without one. */
   get code(): number | undefined {
     return this.#code;
   }
 
   /** Stops listening. */
   release(): void {
-    for (const [signal, listener] of this.#listeners) process.off(signal, listener);
-    this.#listeners.clear();
+    this.#stop();
   }
 }
 
 /**
- * Does something when a signal is about to end the process: when nobody else listens for it.
+ * Acts when a signal is about to end the process because nobody else listens for it.
  *
  * @returns what stops listening
  */
 export function whenSignalEnds(act: () => void): () => void {
-  const listeners = new Map<NodeJS.Signals, () => void>();
-  const stop = (): void => {
-    for (const [signal, listener] of listeners) process.off(signal, listener);
-    listeners.clear();
-  };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    const listener = (): void => {
-      if (process.listenerCount(signal) > 1) return;
-      act();
-      stop();
-      process.kill(process.pid, signal);
-    };
-    listeners.set(signal, listener);
-    process.on(signal, listener);
-  }
+  const stop = listen(['SIGINT', 'SIGTERM', 'SIGHUP'], (signal) => {
+    if (process.listenerCount(signal) > 1) return;
+    act();
+    stop();
+    process.kill(process.pid, signal);
+  });
   return stop;
 }

@@ -1,7 +1,6 @@
 /** @file What the server asks of the place where its adapters are. */
 
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
-import { noSuchAdapter } from './names.ts';
 
 /** Which of the adapters of a name is meant. */
 export interface AdapterChoiceOptions {
@@ -27,6 +26,16 @@ export interface ResolvedAdapter {
 export interface AdapterInfo extends ResolvedAdapter {
   /** Bytes of its files. */
   readonly bytes: number;
+}
+
+/** A version of an adapter that the server keeps. */
+export interface StoredVersion extends Omit<AdapterInfo, 'key'> {
+  /** Whether the name stands for it. */
+  readonly isCurrent: boolean;
+  /** Whether it is kept in memory, and cannot be deleted. */
+  readonly isPinned: boolean;
+  /** Upload time in ISO 8601. */
+  readonly uploaded: string;
 }
 
 /** Adapters by name. */
@@ -65,6 +74,51 @@ export function together(catalogs: readonly AdapterCatalog[]): AdapterCatalog {
         const before = new Set(lists.slice(0, i).flatMap((each) => each.map(({ name }) => name)));
         return list.filter(({ name }) => !before.has(name));
       });
+    },
+  };
+}
+
+/** An adapter whose version is the beginning of its digest. */
+export function infoOf(name: string, digest: string, bytes: number): AdapterInfo {
+  return { key: `${name}@${digest}`, name, version: digest.slice(0, 12), digest, bytes };
+}
+
+const NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/;
+
+/** Whether an adapter may have this name: 1 to 128 letters, digits, `.`, `_` and `-`, but not `.` and `..`. */
+export function isAdapterName(name: string): boolean {
+  return NAME.test(name);
+}
+
+/** The error for an adapter that is not there. */
+export function noSuchAdapter(name: string, version?: string): OnnxLoraError {
+  const what = version === undefined ? `"${name}"` : `"${name}" of version "${version}"`;
+  return new OnnxLoraError('FILE_NOT_FOUND', `There is no adapter ${what}. GET /adapters lists those that there are.`);
+}
+
+const MOST_KEPT = 4;
+
+/** A catalog that can forget. */
+export interface RememberingCatalog extends AdapterCatalog {
+  /** Reads it anew when it is asked for again. */
+  forget(key: string): void;
+}
+
+/** The catalog, which reads none of the last few adapters again. */
+export function remembering(catalog: AdapterCatalog): RememberingCatalog {
+  const recent = new Map<string, Promise<Adapter>>();
+  return {
+    resolve: (name, options) => catalog.resolve(name, options),
+    list: () => catalog.list(),
+    forget: (key) => void recent.delete(key),
+    load(key) {
+      const loading = recent.get(key) ?? catalog.load(key);
+      recent.delete(key);
+      recent.set(key, loading);
+      // One that could not be read is tried again.
+      loading.catch(() => recent.delete(key));
+      if (recent.size > MOST_KEPT) recent.delete(recent.keys().next().value!);
+      return loading;
     },
   };
 }

@@ -39,6 +39,29 @@ interface Kept extends CacheEntry {
   readonly digest: string;
 }
 
+/**
+ * Opens a folder that one process has at a time.
+ *
+ * @param what begins the message about another process: `The cache "…" is that of`
+ * @throws OnnxLoraError `FILE_INVALID` where another process has it
+ */
+export async function openLocked<T>(root: string, what: string, open: (lock: FileLock) => Promise<T>): Promise<T> {
+  makeFolder(root);
+  const lock = FileLock.take(path.join(root, LOCK_FILE));
+  if (!(lock instanceof FileLock)) {
+    throw new OnnxLoraError(
+      'FILE_INVALID',
+      `${what} another server, process ${lock.pid} on ${lock.host}. Stop that, or name another folder.`,
+    );
+  }
+  try {
+    return await open(lock);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
 /** A cache in a folder, which one process has at a time. What is in it is found again by the next. */
 export class DiskCache {
   readonly #root: string;
@@ -67,22 +90,11 @@ export class DiskCache {
    * @throws OnnxLoraError `FILE_INVALID` where another process has it
    */
   static async open(root: string, maxBytes: number): Promise<DiskCache> {
-    makeFolder(root);
-    const lock = FileLock.take(path.join(root, LOCK_FILE));
-    if (!(lock instanceof FileLock)) {
-      throw new OnnxLoraError(
-        'FILE_INVALID',
-        `The cache "${root}" is that of another server, process ${lock.pid} on ${lock.host}. Stop that, or name another folder.`,
-      );
-    }
-    const cache = new DiskCache(root, maxBytes, lock);
-    try {
+    return openLocked(root, `The cache "${root}" is that of`, async (lock) => {
+      const cache = new DiskCache(root, maxBytes, lock);
       await cache.#read();
       return cache;
-    } catch (error) {
-      lock.release();
-      throw error;
-    }
+    });
   }
 
   /** What is in it, those last that were used last. */

@@ -3,11 +3,10 @@
 import { createHash } from 'node:crypto';
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import { HttpError } from '../http/errors.ts';
-import type { AdapterCatalog, AdapterChoiceOptions, AdapterInfo, ResolvedAdapter } from './catalog.ts';
+import { type AdapterCatalog, type AdapterChoiceOptions, type AdapterInfo, infoOf, isAdapterName, noSuchAdapter, type ResolvedAdapter } from './catalog.ts'; // prettier-ignore
 import type { DiskCache } from './diskCache.ts';
 import { type FileLimits, type IncomingFile, loadBounded, receive } from './incoming.ts';
 import { ADAPTER_FILES } from './manifest.ts';
-import { isAdapterName, noSuchAdapter } from './names.ts';
 
 /** A file of a place that is far away. */
 export interface FarFile {
@@ -147,17 +146,15 @@ export class FarAdapters implements AdapterCatalog {
           throw new HttpError(503, 'ADAPTERS_AWAY', `The adapters at ${this.#place.url} cannot be asked for now, and "${name}" was not read before: ${(cause as Error).message}`, 5); // prettier-ignore
         },
       )
-      .then((found) => this.#note(name, found))
+      .then((found) => {
+        const known = { found, at: performance.now() };
+        // Bounded, since names that are not there are the client's to choose.
+        remember(this.#known, name, known);
+        return known;
+      })
       .finally(() => this.#asking.delete(name));
     this.#asking.set(name, asking);
     return asking;
-  }
-
-  #note(name: string, found: Found | undefined): Known {
-    const known = { found, at: performance.now() };
-    // Names that are not there are the client's to choose.
-    remember(this.#known, name, known);
-    return known;
   }
 
   /** What the place has, of one name or of all. */
@@ -235,10 +232,6 @@ async function* exactly(content: AsyncIterable<Uint8Array>, { path, size }: FarF
     yield piece;
   }
   if (left > 0) throw new FileChanged(path);
-}
-
-function infoOf(name: string, digest: string, bytes: number): AdapterInfo {
-  return { key: `${name}@${digest}`, name, version: digest.slice(0, 12), digest, bytes };
 }
 
 function remember<T>(known: Map<string, T>, key: string, value: T): void {

@@ -3,8 +3,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import path from 'node:path';
-import { type Adapter, loadAdapter, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Adapter, loadAdapter } from '@onnx-lora/sdk';
 import { AtomicWriter } from '@onnx-lora/sdk/data';
+import { inputInvalid } from '../http/errors.ts';
 import { ADAPTER_FILES } from './manifest.ts';
 
 /** A file on its way. */
@@ -48,11 +49,15 @@ export async function receive(
   const sizes: Partial<Sizes> = {};
   for await (const file of files) {
     const name = ADAPTER_FILES.find((each) => each === file.name);
-    if (!name || sizes[name] !== undefined) throw unexpected(file.name);
+    if (!name || sizes[name] !== undefined)
+      throw inputInvalid(
+        `"${file.name}" was sent, which is no file of an adapter or came twice. Send ${ADAPTER_FILES.join(' and ')}, each once.`,
+      );
     if (file.size !== undefined && file.size > limits[name]) throw tooLarge(name, limits[name]);
     sizes[name] = await write(path.join(folder, name), file.content, limits[name]);
   }
-  for (const name of ADAPTER_FILES) if (sizes[name] === undefined) throw missing(name);
+  const missing = ADAPTER_FILES.find((name) => sizes[name] === undefined);
+  if (missing) throw inputInvalid(`"${missing}" was not sent. Send ${ADAPTER_FILES.join(' and ')}.`);
   return sizes as Sizes;
 }
 
@@ -89,20 +94,8 @@ export async function digestOf(folder: string): Promise<string> {
   return hash.digest('hex');
 }
 
-function tooLarge(name: string, limit: number): OnnxLoraError {
-  return new OnnxLoraError(
-    'INPUT_INVALID',
+function tooLarge(name: string, limit: number): Error {
+  return inputInvalid(
     `"${name}" has more than the ${limit} bytes that it may. Send a smaller adapter, such as one of a smaller rank.`,
-  );
-}
-
-function missing(name: string): OnnxLoraError {
-  return new OnnxLoraError('INPUT_INVALID', `"${name}" was not sent. Send ${ADAPTER_FILES.join(' and ')}.`);
-}
-
-function unexpected(name: string): OnnxLoraError {
-  return new OnnxLoraError(
-    'INPUT_INVALID',
-    `"${name}" was sent, which is no file of an adapter or came twice. Send ${ADAPTER_FILES.join(' and ')}, each once.`,
   );
 }

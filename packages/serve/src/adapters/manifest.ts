@@ -6,7 +6,7 @@ import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import { z } from 'zod';
-import { isAdapterName } from './names.ts';
+import { isAdapterName } from './catalog.ts';
 
 /** The file of a version that says what it is; a folder without it is none. */
 const MANIFEST_FILE = 'manifest.json';

@@ -5,15 +5,12 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import { fileIdentity } from '@onnx-lora/sdk/data';
-import type { AdapterCatalog, AdapterChoiceOptions, AdapterInfo, ResolvedAdapter } from './catalog.ts';
+import { type AdapterCatalog, type AdapterChoiceOptions, type AdapterInfo, infoOf, isAdapterName, noSuchAdapter, type ResolvedAdapter } from './catalog.ts'; // prettier-ignore
 import { type FileLimits, loadBounded } from './incoming.ts';
-import { isAdapterName, noSuchAdapter } from './names.ts';
 import type { UploadRules } from './upload.ts';
 
 const CONFIG_FILE = 'adapter_config.json';
 const WEIGHTS_FILE = /^adapter_model[\w.-]*\.(safetensors|json)$/;
-/** Digits of a digest that make a version. */
-const VERSION_DIGITS = 12;
 
 /** What adapters of a folder must be. */
 export type RunRules = FileLimits & Pick<UploadRules, 'check'>;
@@ -102,7 +99,7 @@ export class RunFolders implements AdapterCatalog {
     for (const file of files) hash.update(await readFile(file));
     const digest = hash.digest('hex');
     const bytes = stats.reduce((sum, { size }) => sum + Number(size), 0);
-    const info = { key: `${name}@${digest}`, name, version: digest.slice(0, VERSION_DIGITS), digest, bytes };
+    const info = infoOf(name, digest, bytes);
     this.#known.set(name, { signature, info });
     return info;
   }

@@ -2,17 +2,14 @@
 
 import type { KeyObject } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import path from 'node:path';
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
-import { FileLock } from '@onnx-lora/sdk/core';
-import { makeFolder } from '@onnx-lora/sdk/data';
-import type { AdapterCatalog, AdapterChoiceOptions, AdapterInfo, ResolvedAdapter } from './catalog.ts';
+import type { FileLock } from '@onnx-lora/sdk/core';
+import { type AdapterCatalog, type AdapterChoiceOptions, type AdapterInfo, noSuchAdapter, type ResolvedAdapter, type StoredVersion } from './catalog.ts'; // prettier-ignore
+import { openLocked } from './diskCache.ts';
 import { digestOf, loadBounded } from './incoming.ts';
 import { chosenShare, readState, type Share, type State, writeState } from './manifest.ts';
-import { noSuchAdapter } from './names.ts';
-import { requireUnused } from './inUse.ts';
 import { publicKey, receiveUpload, requireName, type Upload, type UploadRules } from './upload.ts';
-import { type Version, Versions } from './versions.ts';
+import { requireUnused, type Version, Versions } from './versions.ts';
 
 /** Options of {@link AdapterStore.open}. */
 export interface StoreOptions extends UploadRules {
@@ -25,19 +22,10 @@ export interface StoreOptions extends UploadRules {
 }
 
 /** What is told of an adapter in the store. */
-export interface StoredAdapter extends AdapterInfo {
-  /** Whether the name stands for it. */
-  readonly isCurrent: boolean;
-  /** Whether it is kept in memory, and cannot be deleted. */
-  readonly isPinned: boolean;
-  /** When it came, as ISO 8601 has it. */
-  readonly uploaded: string;
+export interface StoredAdapter extends AdapterInfo, StoredVersion {
   /** sha256 of the base's weights, where the adapter knows it. */
   readonly base?: string;
 }
-
-/** The file that says which process has a store. */
-const LOCK_FILE = '~lock';
 
 /**
  * Adapters in a folder, `NAME/VERSION/adapter_config.json` and `adapter_model.safetensors`. A version is there at once, flushed to
@@ -73,23 +61,12 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
    *   is none
    */
   static async open(root: string, options: StoreOptions = {}): Promise<AdapterStore> {
-    makeFolder(root);
-    const lock = FileLock.take(path.join(root, LOCK_FILE));
-    if (!(lock instanceof FileLock)) {
-      throw new OnnxLoraError(
-        'FILE_INVALID',
-        `The adapters in "${root}" are those of another server, process ${lock.pid} on ${lock.host}. Stop that, or name another folder.`,
-      );
-    }
-    try {
+    return openLocked(root, `The adapters in "${root}" are those of`, async (lock) => {
       const store = new AdapterStore(root, options, lock);
       await store.#versions.clean();
       await store.reload();
       return store;
-    } catch (error) {
-      lock.release();
-      throw error;
-    }
+    });
   }
 
   async resolve(name: string, { version, sticky }: AdapterChoiceOptions = {}): Promise<ResolvedAdapter> {

@@ -2,9 +2,10 @@
 
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
+import { inputInvalid } from '../http/errors.ts';
 import { digestOf, type FileLimits, type IncomingFile, loadBounded, receive } from './incoming.ts';
 import type { Manifest } from './manifest.ts';
-import { isAdapterName } from './names.ts';
+import { isAdapterName } from './catalog.ts';
 
 /** What uploads must be. */
 export interface UploadRules extends FileLimits {
@@ -86,8 +87,7 @@ export function publicKey(pem: string): KeyObject {
 /** @throws OnnxLoraError `INPUT_INVALID` */
 export function requireName(name: string): void {
   if (isAdapterName(name)) return;
-  throw new OnnxLoraError(
-    'INPUT_INVALID',
+  throw inputInvalid(
     `${JSON.stringify(name)} is no name for an adapter or a version. Take 1 to 128 letters, digits, ".", "_" and "-".`,
   );
 }

@@ -4,10 +4,11 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, renameSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { OnnxLoraError } from '@onnx-lora/sdk';
 import { flushFolder, makeFolder } from '@onnx-lora/sdk/data';
-import { type Manifest, readManifest, writeManifest } from './manifest.ts';
-import { isAdapterName } from './names.ts';
+import { inputInvalid } from '../http/errors.ts';
+import { isAdapterName } from './catalog.ts';
+import { type Manifest, readManifest, type State, writeManifest } from './manifest.ts';
 
 /** An adapter in its folder. */
 export interface Version {
@@ -107,8 +108,7 @@ export class Versions {
     if (known?.manifest.digest === facts.digest) return known;
     const folder = path.join(this.#root, name, version);
     if (known || existsSync(folder)) {
-      throw new OnnxLoraError(
-        'INPUT_INVALID',
+      throw inputInvalid(
         `"${name}" has another version "${version}" already, and versions never change. Name another one, or none.`,
       );
     }
@@ -169,4 +169,27 @@ function byNameAndAge(a: Version, b: Version): number {
 async function foldersIn(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
   return entries.filter((each) => each.isDirectory() && isAdapterName(each.name)).map(({ name }) => name);
+}
+
+/**
+ * Refuses to delete versions of a name that are pinned or that requests are split between.
+ *
+ * @param areAll whether the name has no others
+ * @throws OnnxLoraError `INPUT_INVALID`
+ */
+export function requireUnused(gone: readonly Version[], areAll: boolean, { pinned, splits }: State): void {
+  const kept = gone.find(({ key }) => pinned.includes(key));
+  if (kept) throw inUse(kept, 'it is pinned. Unpin it first.');
+  for (const [split, shares] of Object.entries(splits)) {
+    for (const { name = split, version } of shares) {
+      const used = gone.find(
+        (each) => each.name === name && (version === undefined ? areAll : version === each.version),
+      );
+      if (used) throw inUse(used, `requests for "${split}" are split between it and others. Change the split first.`);
+    }
+  }
+}
+
+function inUse({ name, version }: Version, why: string): OnnxLoraError {
+  return inputInvalid(`"${name}" of version "${version}" cannot be deleted: ${why}`);
 }

@@ -2,7 +2,7 @@
 
 import type { Share } from '../adapters/manifest.ts';
 import type { AdapterListing } from '../http/admin/about.ts';
-import type { StoredVersion } from '../http/admin/adapters.ts';
+import type { StoredVersion } from '../adapters/catalog.ts';
 import type { Transport } from './transport.ts';
 
 /** The two files of an adapter, as PEFT writes them. */

@@ -1,8 +1,7 @@
 /** @file The server of gRPC: where it listens, its certificate, and how it ends. */
 
 import { experimental, Server, ServerCredentials } from '@grpc/grpc-js';
-import type { BodyBudget } from '../http/bodies.ts';
-import { type HttpLimits, MAX_BODY_BYTES, REQUEST_TIMEOUT } from '../http/limits.ts';
+import { type BodyBudget, type HttpLimits, MAX_BODY_BYTES, REQUEST_TIMEOUT } from '../http/bodies.ts';
 import type { Service } from '../http/service.ts';
 import type { Certificate } from '../operation/tls.ts';
 import { addCalls } from './calls.ts';

@@ -2,17 +2,16 @@
 
 import type { sendUnaryData, Server, ServerUnaryCall, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { failedAnswer } from '../http/errors.ts';
+import { failedAnswer, inputInvalid } from '../http/errors.ts';
 import { type Asker, infer, metadataOf, type Named, requireReady, serverMetadata } from '../http/v2/infer.ts';
 import { loadModel, modelsFor, unloadModel } from '../http/v2/repository.ts';
 import { configOf, statisticsOf } from '../http/v2/triton.ts';
 import { resolved, type Service } from '../http/service.ts';
 import { traceUnder } from '../operation/tracing.ts';
 import { requireBounded } from './bounds.ts';
-import type { Door } from './door.ts';
+import { type Door, headersOf, statusOf } from './door.ts';
 import { inferenceOf, type InferMessage, messageOf, namedBy } from './messages.ts';
 import { type CallName, inferenceService, nestedInRequest } from './protocol.ts';
-import { statusOf } from './status.ts';
 
 type Handle = (message: never, asker: Asker) => Promise<object>;
 type RepositoryModel = Readonly<Record<'repository_name' | 'model_name', string>>;
@@ -55,25 +54,30 @@ export function addCalls(server: Server, service: Service, door: Door): void {
   const implementation: UntypedServiceImplementation = {};
   for (const [name, handle] of Object.entries(handles))
     implementation[name] = (call: ServerUnaryCall<Buffer, object>, callback: sendUnaryData<object>) =>
-      void answer(call, callback, service, (signal) => answered(name as CallName, handle, call, door, signal));
+      void answer(name as CallName, handle, call, callback, service, door);
   server.addService(Object.fromEntries(asBytes) as typeof inferenceService, implementation);
 }
 
 async function answer(
+  name: CallName,
+  handle: Handle,
   call: ServerUnaryCall<Buffer, object>,
   callback: sendUnaryData<object>,
   { log, tracing, hidePaths }: Service,
-  ask: (signal: AbortSignal) => Promise<object>,
+  door: Door,
 ): Promise<void> {
   const gone = new AbortController();
   call.once('cancelled', () => gone.abort());
   const route = call.getPath();
-  const trace = tracing?.request(route, headersOf(call), { 'rpc.system': 'grpc', 'rpc.method': route });
+  const trace = tracing?.request(route, headersOf(call.metadata), { 'rpc.system': 'grpc', 'rpc.method': route });
   traceUnder(gone.signal, trace);
   let found: object | undefined;
   let failure: ReturnType<typeof statusOf> | null = null;
   try {
-    found = await ask(gone.signal);
+    const deadline = Number(call.getDeadline()) - Date.now() + performance.now();
+    requireBounded(call.request, name === 'ModelInfer' ? nestedInRequest : {});
+    const message = decoded(name, call.request) as never;
+    found = await handle(message, { caller: door.callerOf(call.metadata), signal: gone.signal, deadline });
     trace?.end();
   } catch (error) {
     if (failedAnswer(error, hidePaths).status === 500) log.failed(error);
@@ -83,29 +87,12 @@ async function answer(
   callback(failure, found);
 }
 
-async function answered(
-  name: CallName,
-  handle: Handle,
-  call: ServerUnaryCall<Buffer, object>,
-  door: Door,
-  signal: AbortSignal,
-): Promise<object> {
-  const deadline = Number(call.getDeadline()) - Date.now() + performance.now();
-  requireBounded(call.request, name === 'ModelInfer' ? nestedInRequest : {});
-  const message = decoded(name, call.request);
-  return handle(message as never, { caller: door.callerOf(call.metadata), signal, deadline });
-}
-
-function headersOf({ metadata }: ServerUnaryCall<Buffer, object>): Record<string, string> {
-  return Object.fromEntries(Object.entries(metadata.getMap()).map(([name, value]) => [name, String(value)]));
-}
-
 /** @throws OnnxLoraError `INPUT_INVALID` */
 function decoded(name: CallName, bytes: Buffer): object {
   try {
     return inferenceService[name]!.requestDeserialize(bytes);
   } catch (error) {
-    throw new OnnxLoraError('INPUT_INVALID', `The bytes are no ${name}Request: ${(error as Error).message}.`);
+    throw inputInvalid(`The bytes are no ${name}Request: ${(error as Error).message}.`);
   }
 }
 

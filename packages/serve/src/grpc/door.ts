@@ -1,11 +1,10 @@
 /** @file What every call of gRPC passes before it is read and after it is answered: keys, bounds, and numbers. */
 
-import { type Metadata, type ServerInterceptor, ServerInterceptingCall, status } from '@grpc/grpc-js';
+import { Metadata, type ServerInterceptor, ServerInterceptingCall, status, type StatusObject } from '@grpc/grpc-js';
 import { type BodyBudget, requireRoom } from '../http/bodies.ts';
-import { HttpError } from '../http/errors.ts';
+import { failedAnswer, HttpError } from '../http/errors.ts';
 import type { Service } from '../http/service.ts';
 import type { AccessLevel, Caller } from '../operation/access.ts';
-import { statusOf } from './status.ts';
 
 /** Where calls come in. */
 export interface Door {
@@ -99,11 +98,42 @@ export function doorOf({ access, metrics, log, hidePaths }: Service, bodies: Bod
   return { interceptor, callerOf: (metadata) => callers.get(metadata)! };
 }
 
-function headersOf(metadata: Metadata): Record<'authorization' | 'x-api-key', string | undefined> {
-  const first = (name: string): string | undefined => metadata.get(name)[0]?.toString();
-  return { authorization: first('authorization'), 'x-api-key': first('x-api-key') };
+/** The first value of each header. */
+export function headersOf(metadata: Metadata): Record<string, string> {
+  return Object.fromEntries(Object.entries(metadata.getMap()).map(([name, value]) => [name, String(value)]));
 }
 
 function late(timeout: number): HttpError {
   return new HttpError(504, 'CANCELLED', `The request has not come within ${timeout} ms. Send it again.`);
+}
+
+const codes: Readonly<Record<number, status>> = {
+  401: status.UNAUTHENTICATED,
+  403: status.PERMISSION_DENIED,
+  404: status.NOT_FOUND,
+  413: status.RESOURCE_EXHAUSTED,
+  429: status.RESOURCE_EXHAUSTED,
+  500: status.INTERNAL,
+  503: status.UNAVAILABLE,
+  504: status.DEADLINE_EXCEEDED,
+};
+
+/** Trailers are headers, of which clients take 8 KiB; a letter may be nine of these bytes. */
+const MOST_DETAILS = 800;
+
+/**
+ * A failure as a status: the message of HTTP's answer, its code as `code`, and after how long it may be tried again as `retry-after`
+ * in seconds and as `grpc-retry-pushback-ms`, which clients that retry keep to.
+ */
+export function statusOf(error: unknown, hidePaths: (message: string) => string): StatusObject {
+  const { status: http, body, retryAfter } = failedAnswer(error, hidePaths);
+  const metadata = new Metadata();
+  metadata.set('code', body.code);
+  if (retryAfter !== undefined) {
+    metadata.set('retry-after', String(retryAfter));
+    metadata.set('grpc-retry-pushback-ms', String(retryAfter * 1000));
+  }
+  // Half a letter cannot be sent.
+  const details = Buffer.from(body.error.slice(0, MOST_DETAILS)).toString();
+  return { code: codes[http] ?? status.INVALID_ARGUMENT, details, metadata };
 }

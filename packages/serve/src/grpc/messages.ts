@@ -1,6 +1,7 @@
 /** @file Requests and answers of inference, from and to the messages of gRPC. */
 
-import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { Tensor } from '@onnx-lora/sdk';
+import { inputInvalid } from '../http/errors.ts';
 import { byName } from '../http/v2/binary.ts';
 import type { Inferred, Named } from '../http/v2/infer.ts';
 import { checked } from '../http/routes.ts';
@@ -61,8 +62,7 @@ export function inferenceOf(message: InferMessage): AskedInference {
     feeds: () => {
       if (raw.length === 0) return byName(asked.inputs, (input, i) => fromContents(input, inputs[i]!.contents ?? {}));
       if (raw.length !== inputs.length || inputs.some(({ contents }) => contents !== null))
-        throw new OnnxLoraError(
-          'INPUT_INVALID',
+        throw inputInvalid(
           `${raw.length} raw_input_contents were sent for ${inputs.length} inputs. Send one for each, and no other contents.`,
         );
       return byName(asked.inputs, (input, i) => fromBytes(input, raw[i]!));
@@ -104,27 +104,20 @@ function fromContents(header: TensorHeader, contents: Readonly<Record<string, Va
   const { name, datatype } = header;
   const field = contentsOf[datatype];
   if (field === undefined)
-    throw new OnnxLoraError(
-      'INPUT_INVALID',
-      `The tensor "${name}": values of ${datatype} are bytes. Send them as raw_input_contents.`,
-    );
+    throw inputInvalid(`The tensor "${name}": values of ${datatype} are bytes. Send them as raw_input_contents.`);
   const values = contents[field] ?? [];
   const other = Object.keys(contents).find((key) => key !== field && contents[key]!.length > 0);
   if (other !== undefined)
-    throw new OnnxLoraError(
-      'INPUT_INVALID',
-      `The tensor "${name}": its values are ${other}, and those of ${datatype} are ${field}.`,
-    );
+    throw inputInvalid(`The tensor "${name}": its values are ${other}, and those of ${datatype} are ${field}.`);
   return fromValues(header, field.endsWith('int64_contents') ? values.map(BigInt) : values);
 }
 
 /** An answer as a message; tensors are bytes. */
 export function messageOf({ outputs, answer }: Inferred): object {
-  const { parameters = {}, ...rest } = answer(
-    outputs.map(([name, { type, dims }]) => ({ name, shape: dims, datatype: datatypeOf(type) })),
-  );
+  const { parameters = {}, ...rest } = answer;
   return {
     ...rest,
+    outputs: outputs.map(([name, { type, dims }]) => ({ name, shape: dims, datatype: datatypeOf(type) })),
     parameters: Object.fromEntries(Object.entries(parameters).map(([key, value]) => [key, { string_param: value }])),
     raw_output_contents: outputs.map(([, tensor]) => toBytes(tensor)),
   };

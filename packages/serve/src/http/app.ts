@@ -3,12 +3,11 @@
 import fastify, { type FastifyInstance } from 'fastify';
 import { aboutRoutes } from './admin/about.ts';
 import { adminRoutes } from './admin/adapters.ts';
-import { type BodyBudget, readBodies } from './bodies.ts';
+import { type BodyBudget, type HttpLimits, MAX_BODY_BYTES, MEGABYTE, readBodies, REQUEST_TIMEOUT } from './bodies.ts';
 import type { Certificate } from '../operation/tls.ts';
 import { failedAnswer, HttpError } from './errors.ts';
-import { type HttpLimits, MAX_BODY_BYTES, MEGABYTE, REQUEST_TIMEOUT } from './limits.ts';
 import { repositoryRoutes } from './v2/repository.ts';
-import { openAiError } from '../openai/errors.ts';
+import { openAiError } from '../openai/parameters.ts';
 import { addRoutes, callerOf, type Route } from './routes.ts';
 import { predictRoutes } from './predict/routes.ts';
 import type { Service } from './service.ts';

@@ -1,5 +1,6 @@
 /** @file What a client is told of a failure: a status, and a code and a message as JSON. */
 
+import path from 'node:path';
 import { type ErrorCode, OnnxLoraError } from '@onnx-lora/sdk';
 import { systemFailure } from '@onnx-lora/sdk/plugin';
 import { OverloadedError } from '../scheduler/overloaded.ts';
@@ -33,6 +34,11 @@ const statuses: Readonly<Partial<Record<ErrorCode, number>>> = {
   PLUGIN_INVALID: 500,
   NO_GRADIENT: 500,
 };
+
+/** A mistake in what a client sends. */
+export function inputInvalid(message: string, options?: ErrorOptions): OnnxLoraError {
+  return new OnnxLoraError('INPUT_INVALID', message, options);
+}
 
 /** All that clients are told of a failure that is not theirs. */
 const FAILED = 'The server failed. Its log says where.';
@@ -76,4 +82,23 @@ export function failedAnswer(given: unknown, hidePaths: (message: string) => str
   if (typeof status === 'number' && status >= 400 && status < 500)
     return { status, body: { error: hidePaths((error as Error).message), code: 'HTTP' } };
   return { status: 500, body: { error: FAILED, code: 'INTERNAL' } };
+}
+
+/** A place on this machine, and what clients may call it. */
+type HiddenPlace = readonly [place: string | undefined, label: string];
+
+/**
+ * Replaces places by what clients may call them. A place without a separator is a name, and stays.
+ *
+ * @example
+ * hidingPaths([['/srv/models/vit', 'vit']])('"/srv/models/vit/model.onnx" is gone.'); // "vit/model.onnx" is gone.
+ */
+export function hidingPaths(places: readonly HiddenPlace[]): (message: string) => string {
+  const known = places
+    .flatMap(([place, label]) =>
+      place === undefined ? [] : [place, path.resolve(place)].map((each) => [each, label] as const),
+    ) // prettier-ignore
+    .filter(([place]) => /[/\\]./.test(place))
+    .sort(([a], [b]) => b.length - a.length);
+  return (message) => known.reduce((text, [place, label]) => text.replaceAll(place, () => label), message);
 }

@@ -1,17 +1,18 @@
 /** @file What all routes stand on: the model, its adapters, and who answers for them. */
 
 import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
-import type { AdapterCatalog, ResolvedAdapter } from '../adapters/catalog.ts';
+import { defined } from '@onnx-lora/sdk/data';
+import { type AdapterCatalog, noSuchAdapter, type ResolvedAdapter } from '../adapters/catalog.ts';
 import type { AdapterStore } from '../adapters/store.ts';
 import type { Outputs, Work } from '../inference/compute.ts';
 import type { BatchScheduler } from '../scheduler/scheduler.ts';
 import type { Variants } from '../inference/variants.ts';
-import { noSuchAdapter } from '../adapters/names.ts';
 import type { Access, Caller } from '../operation/access.ts';
 import type { Log } from '../operation/log.ts';
 import type { Statistics } from '../operation/modelStatistics.ts';
 import type { ServerMetrics } from '../operation/serverMetrics.ts';
 import type { Tracing } from '../operation/tracing.ts';
+import { inputInvalid } from './errors.ts';
 
 /** The parts of a running server. */
 export interface Service {
@@ -74,18 +75,12 @@ export async function resolved(
   const named = rest.length > 0 ? rest.join(':') : undefined;
   const asked = adapter === '' || adapter === null ? undefined : adapter;
   if (named !== undefined && asked !== undefined && named !== asked)
-    throw new OnnxLoraError(
-      'INPUT_INVALID',
-      `The address names the adapter "${named}", and the request "${asked}". Name one.`,
-    );
+    throw inputInvalid(`The address names the adapter "${named}", and the request "${asked}". Name one.`);
   const wanted = named ?? asked;
   if (wanted !== undefined) {
     // What somebody may not use is not there for them.
     if (!caller.mayUse(wanted)) throw noSuchAdapter(wanted, version);
-    return catalog.resolve(wanted, {
-      ...(version !== undefined && { version }),
-      ...(sticky !== undefined && { sticky }),
-    });
+    return catalog.resolve(wanted, defined({ version, sticky }));
   }
   if (version !== undefined && version !== BASE_VERSION)
     throw new OnnxLoraError(

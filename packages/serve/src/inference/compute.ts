@@ -1,8 +1,8 @@
 /** @file From a request's feeds to a job of the scheduler, and from a batch of jobs to one run of the session. */
 
 import { type AdapterRunOptions, type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type Part, type PartAttributes, tracedBy } from '../operation/tracing.ts';
 import type { Compute, Job, Scheduler } from '../scheduler/job.ts';
-import { type JobTrace, tracedBatch, waitingJob } from './jobTrace.ts';
 import { lengthOf, padded, unpadded } from './padding.ts';
 import { currentOwner } from './request.ts';
 import { joinRows, splitRows } from './rows.ts';
@@ -10,6 +10,13 @@ import type { LoadedSession } from './sessions.ts';
 
 /** Tensors by the names of outputs. */
 export type Outputs = Readonly<Record<string, Tensor>>;
+
+/** What a job is in a trace. */
+export interface JobTrace {
+  readonly request: Part;
+  /** Ends when it is taken into a batch, or when that does not come. */
+  readonly waiting: Part;
+}
 
 /** What is run. */
 export interface Work {
@@ -95,4 +102,39 @@ async function computed(
   const parts = splitRows(outputs, batch.map(({ rows }) => rows)); // prettier-ignore
   if (parts) return parts.map((part, i) => (batch[i]!.length === longest ? part : unpadded(part, loaded.padding!, batch[i]!.length))); // prettier-ignore
   throw new OnnxLoraError('INPUT_INVALID', 'An output has no part for each row of the batch. Ask for it alone.');
+}
+
+/** A job that begins to wait, where the request under this signal is traced. */
+function waitingJob(signal: AbortSignal | undefined, attributes: PartAttributes): JobTrace | undefined {
+  const request = tracedBy(signal);
+  return request && { request, waiting: request.begin('wait', attributes) };
+}
+
+/**
+ * Does the work of a batch as a part of each of its requests.
+ *
+ * @param traces those of its jobs that are traced
+ * @param work is given what runs the model, which is a part of the batch
+ */
+async function tracedBatch<T>(
+  traces: readonly JobTrace[],
+  attributes: PartAttributes,
+  work: (computing: <R>(run: () => Promise<R>) => Promise<R>) => Promise<T>,
+): Promise<T> {
+  const parts = traces.map(({ request, waiting }) => {
+    waiting.end();
+    return request.begin('batch', attributes);
+  });
+  return within(parts, () => work((run) => within(parts.map((part) => part.begin('compute')), run))); // prettier-ignore
+}
+
+async function within<T>(parts: readonly Part[], work: () => Promise<T>): Promise<T> {
+  try {
+    const done = await work();
+    for (const part of parts) part.end();
+    return done;
+  } catch (error) {
+    for (const part of parts) part.end(error);
+    throw error;
+  }
 }

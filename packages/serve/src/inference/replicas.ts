@@ -1,6 +1,6 @@
 /** @file A graph that is loaded several times, so that several batches compute at a time. */
 
-import type { Adapter, AdapterRunOptions, AdapterSession, BoundFeeds, Feeds, Tensor } from '@onnx-lora/sdk';
+import type { AdapterRunOptions, AdapterSession, Feeds, Tensor } from '@onnx-lora/sdk';
 
 /** Sessions of one graph with room for the same adapters; together they are as one. */
 export class Replicas {
@@ -12,24 +12,9 @@ export class Replicas {
     this.#running = all.map(() => 0);
   }
 
-  /** The model's own inputs. */
-  get inputNames(): readonly string[] {
-    return this.#all[0].inputNames;
-  }
-
-  /** The model's outputs. */
-  get outputNames(): readonly string[] {
-    return this.#all[0].outputNames;
-  }
-
-  /** As `session.mixesRows`. */
-  get mixesRows(): boolean {
-    return this.#all[0].mixesRows;
-  }
-
-  /** Where it computes. */
-  get provider(): AdapterSession['provider'] {
-    return this.#all[0].provider;
+  /** The session that feeds are bound to, and that tells what all have in common: the graph, its names and provider. */
+  get first(): AdapterSession {
+    return this.#all[0];
   }
 
   /** Adapters that one of them holds. */
@@ -46,16 +31,6 @@ export class Replicas {
     } finally {
       this.#running[place]!--;
     }
-  }
-
-  /** As `session.bind`. */
-  bind(feeds: Feeds): BoundFeeds | undefined {
-    return this.#all[0].bind(feeds);
-  }
-
-  /** As `session.requireRoom`. */
-  async requireRoom(adapter: Adapter, options: Parameters<AdapterSession['requireRoom']>[1]): Promise<void> {
-    await this.#all[0].requireRoom(adapter, options);
   }
 
   /** Keeps nothing of an adapter. */

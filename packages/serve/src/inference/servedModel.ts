@@ -76,7 +76,7 @@ export async function servedSession(served: Served): Promise<RunnableSession> {
   const read = await served.load();
   const keyed = read && { key: adapter!, adapter: read };
   const loaded: LoadedSession = await sessions.get(root, name, { outputs, sizes }, keyed);
-  const { session } = loaded;
+  const { first: session } = loaded.session;
   const all = [...Object.keys(root.outputs), ...outputs];
   const kind = JSON.stringify(Object.values(own.outputs).map(({ dims }) => dims));
   return {

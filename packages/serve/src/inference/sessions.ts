@@ -120,7 +120,7 @@ export class Sessions {
     const { allowBaseMismatch = false } = this.#settings;
     try {
       if (keyed && !session.adapterNames.includes(keyed.key))
-        await session.requireRoom(keyed.adapter, { allowBaseMismatch });
+        await session.first.requireRoom(keyed.adapter, { allowBaseMismatch });
       return true;
     } catch (error) {
       if (error instanceof OnnxLoraError && error.code === 'ADAPTER_MISMATCH') return false;
@@ -162,12 +162,12 @@ export class Sessions {
       },
     );
     const takesRows =
-      !session.mixesRows && Object.values(graph.inputs).every(({ dims }) => typeof dims?.[0] === 'string');
+      !session.first.mixesRows && Object.values(graph.inputs).every(({ dims }) => typeof dims?.[0] === 'string');
     const opened = {
       id: `${kind} ${this.#opened.length}`,
       kind,
       session,
-      outputs: new Set(session.outputNames),
+      outputs: new Set(session.first.outputNames),
       takesRows,
       padding: takesRows ? await paddingOf(graph, session) : undefined,
     };

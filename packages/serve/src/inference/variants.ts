@@ -115,7 +115,7 @@ export class Variants {
     };
     return {
       model: own,
-      session: once(() => servedSession(served)),
+      session: kept(() => servedSession(served), 1),
       // Read anew, so that its tensors are kept by the session alone.
       predictor: kept(async (asked) => {
         this.#count(key, true);
@@ -154,12 +154,7 @@ function taskOf({ name, family, registry: { tasks } }: Model, asked: string | un
   );
 }
 
-/** Makes something when it is first asked for; again where that failed. */
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  return kept(make, 1);
-}
-
-/** Makes something for each of what is asked, and keeps what was asked for last. */
+/** Makes something for each of what is asked, and keeps what was asked for last; again where that failed. */
 function kept<Asked, T>(make: (asked?: Asked) => Promise<T>, most: number): (asked?: Asked) => Promise<T> {
   const all = new Map<string, Promise<T>>();
   return (asked) => {

@@ -4,8 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { type Asked, type Route, route } from '../http/routes.ts';
 import type { Service } from '../http/service.ts';
-import { refusedParameter } from './errors.ts';
-import { ignoredParameters, type OtherParameters, parametersOf, takenOf } from './parameters.ts';
+import { ignoredParameters, type OtherParameters, parametersOf, refusedParameter, takenOf } from './parameters.ts';
 import { writingOthers, writingShape } from './sampling.ts';
 import { type AskedTexts, finish, type Told, usage, written } from './written.ts';
 

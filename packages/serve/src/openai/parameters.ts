@@ -2,8 +2,8 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { type ErrorBody, HttpError } from '../http/errors.ts';
 import { jsonBody } from '../http/json.ts';
-import { refusedParameter } from './errors.ts';
 
 /**
  * What becomes of a parameter that is not taken: `ignored` has no effect on answers, such as `user`; a list holds the values that
@@ -71,4 +71,33 @@ export async function parametersOf<Shape extends z.ZodRawShape>(
   body: Buffer,
 ): Promise<z.output<z.ZodObject<Shape>>> {
   return takenOf(taken, others, await jsonBody(z.record(z.string(), z.unknown()), body));
+}
+
+/** The body of a failure on OpenAI's routes. */
+export interface OpenAiError {
+  readonly error: {
+    readonly message: string;
+    /** The kind, by which clients choose their own error. */
+    readonly type: string;
+    /** The parameter that is to blame, where it is one. */
+    readonly param: string | null;
+    readonly code: string;
+  };
+}
+
+const types: Readonly<Record<number, string>> = {
+  401: 'authentication_error',
+  403: 'permission_error',
+  429: 'rate_limit_error',
+};
+
+/** A failure in the form of OpenAI's. */
+export function openAiError(status: number, { error: message, code, param }: ErrorBody): OpenAiError {
+  const type = types[status] ?? (status < 500 ? 'invalid_request_error' : 'server_error');
+  return { error: { message, type, param: param ?? null, code } };
+}
+
+/** A refusal of a parameter; 400. */
+export function refusedParameter(param: string, message: string, code = 'INPUT_INVALID'): HttpError {
+  return new HttpError(400, code, message, undefined, param);
 }

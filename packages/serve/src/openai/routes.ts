@@ -7,9 +7,8 @@ import { resolved, type Service } from '../http/service.ts';
 import { type SentFile, sentForm } from '../http/predict/uploadedFiles.ts';
 import { chatRoute } from './chat.ts';
 import { completionsRoute } from './completions.ts';
-import { refusedParameter } from './errors.ts';
 import { modelRoutes, taskAmong, wantedModel } from './models.ts';
-import { ignoredParameters, type OtherParameters, parametersOf, takenOf } from './parameters.ts';
+import { ignoredParameters, type OtherParameters, parametersOf, refusedParameter, takenOf } from './parameters.ts';
 
 const MOST_TEXTS = 2048;
 

@@ -1,5 +1,6 @@
 /** @file How a text is written, by OpenAI's parameters: the same for answers of a conversation and for texts that go on. */
 
+import { defined } from '@onnx-lora/sdk/data';
 import { z } from 'zod';
 import type { AskedTask } from '../inference/variants.ts';
 import type { OtherParameters } from './parameters.ts';
@@ -53,15 +54,12 @@ export function settingsOf(
   schema?: object,
 ): AskedTask['settings'] {
   const draws = temperature === undefined ? top_p !== undefined && top_p < 1 : temperature > 0;
-  const given = {
+  return defined({
     maxNewTokens: max_tokens,
     temperature,
     topP: draws ? top_p : undefined,
     seed: temperature === 0 ? undefined : seed,
     stopStrings: stop === undefined || stop.length === 0 ? undefined : [stop].flat(),
     schema: schema && JSON.stringify(schema),
-  };
-  return Object.fromEntries(
-    Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-  );
+  });
 }

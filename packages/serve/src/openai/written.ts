@@ -5,12 +5,11 @@ import { Readable } from 'node:stream';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Answer } from '@onnx-lora/sdk/tasks';
 import { z } from 'zod';
-import { ownerOf } from '../http/owner.ts';
 import type { Asked } from '../http/routes.ts';
 import { resolved, type Service } from '../http/service.ts';
-import { inNameOf } from '../inference/request.ts';
-import { refusedParameter } from './errors.ts';
+import { inNameOf, ownerOf } from '../inference/request.ts';
 import { taskAmong, wantedModel } from './models.ts';
+import { refusedParameter } from './parameters.ts';
 import { MOST_CHOICES, settingsOf, type Writing } from './sampling.ts';
 
 interface Usage {

@@ -1,4 +1,4 @@
-/** @file How many requests ended how, and how long they took, over the last half hour: in constant memory. */
+/** @file Outcomes and durations of the last half hour, and how the latest numbers are spread: in constant memory. */
 
 /** How a request ended: with an answer, with a refusal that is the client's affair, or with a failure of the server. */
 export type Outcome = 'answered' | 'refused' | 'failed';
@@ -55,4 +55,39 @@ export class History {
 
 function slot(span: number): Slot {
   return { span, answered: 0, refused: 0, failed: 0, took: 0 };
+}
+
+const KEPT = 1024;
+
+/** How numbers are spread. */
+export interface Spread {
+  /** All that have come. */
+  readonly count: number;
+  /** Mean of the latest, which all that follows is of. */
+  readonly mean: number;
+  /** Half of them are no larger. */
+  readonly p50: number;
+  /** 95 of 100 are no larger. */
+  readonly p95: number;
+  /** 99 of 100 are no larger. */
+  readonly p99: number;
+}
+
+/** The latest 1,024 numbers. */
+export class Recent {
+  readonly #values = new Float64Array(KEPT);
+  #count = 0;
+
+  /** Takes the place of the oldest. */
+  add(value: number): void {
+    this.#values[this.#count++ % KEPT] = value;
+  }
+
+  /** Nearest-rank percentiles: each is a number that has come. 0 where none has. */
+  get spread(): Spread {
+    const kept = this.#values.slice(0, Math.min(this.#count, KEPT)).sort();
+    const at = (part: number): number => kept[Math.max(0, Math.ceil(part * kept.length) - 1)] ?? 0;
+    const mean = kept.length === 0 ? 0 : kept.reduce((sum, each) => sum + each, 0) / kept.length;
+    return { count: this.#count, mean, p50: at(0.5), p95: at(0.95), p99: at(0.99) };
+  }
 }

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { didYouMean, type PredictorOptions } from '@onnx-lora/sdk/plugin';
 import { z } from 'zod';
 import type { CacheSettings } from '../adapters/adaptersAt.ts';
-import type { HttpLimits } from '../http/limits.ts';
+import type { HttpLimits } from '../http/bodies.ts';
 import type { SessionSettings } from '../inference/sessions.ts';
 import type { BatchLimits } from '../scheduler/batch.ts';
 import type { QueueLimits } from '../scheduler/options.ts';

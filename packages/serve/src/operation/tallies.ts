@@ -1,9 +1,8 @@
 /** @file What the page of the server's state tells of requests: names of tenants among it, which `/metrics` has not. */
 
-import { History, type Moment, type Outcome } from './history.ts';
+import { History, type Moment, type Outcome, Recent, type Spread } from './history.ts';
 import type { BatchReport } from '../scheduler/options.ts';
 import type { OverloadReason } from '../scheduler/overloaded.ts';
-import { Recent, type Spread } from './recent.ts';
 import type { AnsweredRequest } from './log.ts';
 
 /** A part of what requests take; `reading` is of adapters that nothing held. */

@@ -13,10 +13,7 @@ export interface TlsSettings {
 }
 
 /** A certificate and its key, in PEM. */
-export interface Certificate {
-  readonly cert: string;
-  readonly key: string;
-}
+export type Certificate = Readonly<Record<'cert' | 'key', string>>;
 
 /**
  * Reads a certificate and its key.

@@ -12,7 +12,7 @@ import type { Command } from 'commander';
 import type { Context } from '../../context.ts';
 import { commandOf, type Flags } from '../../options.ts';
 import { type InstalledPackage, PLUGIN_KEYWORD } from '../../plugins/installed.ts';
-import { notLoaded } from '../../plugins/notLoaded.ts';
+import { notLoaded } from '../../plugins/asked.ts';
 import { formatTable } from '../../terminal/table.ts';
 
 /** Makes the command. */

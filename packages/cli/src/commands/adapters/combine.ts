@@ -1,17 +1,14 @@
 /** @file `onnx-lora combine`: one adapter from several. */
 
-import { existsSync } from 'node:fs';
-import { combineAdapters, combineMethods, type CombineOptions, saveOnnxAdapter } from '@onnx-lora/sdk';
+import { combineAdapters, combineMethods, type CombineOptions } from '@onnx-lora/sdk';
+import { defined } from '@onnx-lora/sdk/data';
 import { type Command, Option } from 'commander';
 import type { Context } from '../../context.ts';
-import { usageError } from '../../terminal/errors.ts';
 import { commandOf, type Flags } from '../../options.ts';
-import { loadWeighted, readNumber } from './adapterList.ts';
+import { ENDING, loadWeighted, requireAdapterOut, saveTo } from './adapterFiles.ts';
 import { readSettings } from '../../settings/readSettings.ts';
-import { adapterPlaces, isFolder, requireFlag, requireFree, requireOther, requireOutFile } from '../../sources.ts';
+import { numberFlag, requireFlag } from '../../sources.ts';
 import { grouped } from '../../terminal/table.ts';
-
-const ENDING = '.onnx_adapter';
 
 interface CombineFlags extends Flags {
   readonly method: string;
@@ -53,13 +50,11 @@ export function combineCommand(context: Context): Command {
   }).action(async (names: readonly string[], flags: CombineFlags) => {
     const { seed, out: given } = await readSettings({ ...flags }, undefined);
     const out = requireFlag(given, 'out', `name the folder, or the ${ENDING} file, to write`);
-    requireOut(out, names);
-    requireFree(adapterPlaces(out), flags);
+    requireAdapterOut(out, names, flags);
     const options = readOptions(flags, seed);
     const adapters = await loadWeighted(names, flags);
     const combined = combineAdapters(adapters, options);
-    const { overwrite = false } = flags;
-    await (out.endsWith(ENDING) ? saveOnnxAdapter(combined, out, { overwrite }) : combined.save(out, { overwrite }));
+    await saveTo(out, combined, flags);
     const { r, rankPattern } = combined.config;
     const ranks = Object.values(rankPattern);
     const largest = ranks.length > 0 ? Math.max(...ranks) : r;
@@ -76,23 +71,10 @@ export function combineCommand(context: Context): Command {
   });
 }
 
-/** Found out before the work: a file where a folder should be, or one of the adapters themselves. */
-function requireOut(out: string, sources: readonly string[]): void {
-  if (out.endsWith(ENDING)) requireOutFile(out, ENDING);
-  else if (existsSync(out) && !isFolder(out)) throw usageError(`"${out}" is a file. Name a folder.`);
-  requireOther(out, sources);
-}
-
-/** The SDK checks the values; here only what must be a number becomes one. */
+/** Options as given; the SDK checks them. */
 function readOptions(flags: CombineFlags, seed: number | undefined): CombineOptions {
-  const { method, rank, density, majoritySign, compat } = flags;
-  const options = {
-    method,
-    ...(rank === undefined ? {} : { rank: rank === 'full' ? rank : readNumber('rank', rank) }),
-    ...(density === undefined ? {} : { density: readNumber('density', density) }),
-    ...(majoritySign === undefined ? {} : { majoritySign }),
-    ...(compat === undefined ? {} : { compat }),
-    ...(seed === undefined ? {} : { seed }),
-  };
-  return options as CombineOptions;
+  const { method, majoritySign, compat } = flags;
+  const rank = flags.rank === 'full' ? flags.rank : numberFlag('rank', flags.rank);
+  const density = numberFlag('density', flags.density);
+  return defined({ method, rank, density, majoritySign, compat, seed }) as CombineOptions;
 }

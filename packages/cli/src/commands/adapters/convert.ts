@@ -1,24 +1,15 @@
 /** @file `onnx-lora convert`: a PEFT folder becomes an .onnx_adapter, and back; names of transformers 4 become those of 5. */
 
-import { existsSync } from 'node:fs';
-import { Adapter, convertToLora, loadAdapter, saveOnnxAdapter, toPlainLora } from '@onnx-lora/sdk';
+import { Adapter, convertToLora, loadAdapter, toPlainLora } from '@onnx-lora/sdk';
+import { defined } from '@onnx-lora/sdk/data';
 import { type Generation, withNames } from '@onnx-lora/sdk/plugin';
 import { type Command, Option } from 'commander';
 import type { Context } from '../../context.ts';
 import { usageError } from '../../terminal/errors.ts';
 import { commandOf, type Flags } from '../../options.ts';
-import {
-  adapterPlaces,
-  holdsAdapter,
-  isFolder,
-  openNamed,
-  requireFree,
-  requireOther,
-  requireOutFile,
-} from '../../sources.ts';
+import { holdsAdapter, openNamed } from '../../sources.ts';
 import { grouped, percent } from '../../terminal/table.ts';
-
-const ENDING = '.onnx_adapter';
+import { ENDING, requireAdapterOut, saveTo } from './adapterFiles.ts';
 
 interface ConvertFlags extends Flags {
   readonly names?: string;
@@ -73,24 +64,14 @@ export function convertCommand(context: Context): Command {
         `"${source}" is a PEFT folder, and "${out}" would be one too. Name a file that ends in ${ENDING}, or copy the folder; to rename its modules, add --names, to make it plain LoRA, --plain-from.`,
       );
     }
-    if (toOrt) requireOutFile(out, ENDING);
-    else if (existsSync(out) && !isFolder(out)) throw usageError(`"${out}" is a file. Name a folder.`);
-    requireOther(out, [source, ...(flags.plainFrom === undefined ? [] : [flags.plainFrom])]);
-    requireFree(adapterPlaces(out), flags);
+    requireAdapterOut(out, [source, ...(flags.plainFrom === undefined ? [] : [flags.plainFrom])], flags);
     const { adapter: plain, errors } =
       flags.plainFrom === undefined ? { adapter } : await plainLora(adapter, flags.plainFrom, flags.rank, context);
     const named = names === undefined ? plain : await renamed(plain, names, flags, context);
-    const { overwrite = false } = flags;
-    await (toOrt ? saveOnnxAdapter(named, out, { overwrite }) : named.save(out, { overwrite }));
+    await saveTo(out, named, flags);
     const format = toOrt ? 'onnx_adapter' : 'peft';
     const parameters = named.parameterCount;
-    const told = {
-      out,
-      format,
-      parameters,
-      ...(names === undefined ? {} : { names }),
-      ...(errors && { leftOut: Object.fromEntries(errors) }),
-    };
+    const told = defined({ out, format, parameters, names, leftOut: errors && Object.fromEntries(errors) });
     context.terminal.result(flags, told, () => [
       `Wrote ${out}: ${grouped(parameters)} parameters${wordsOfNames(named, plain, names)}${errors ? wordsOfErrors(errors) : ''}.`,
     ]);
@@ -141,7 +122,7 @@ async function renamed(
   context: Context,
 ): Promise<Adapter> {
   const { name, family, config } = await openNamed(source, context);
-  if (family) return withNames(adapter, names, { family, ...(config ? { config } : {}) });
+  if (family) return withNames(adapter, names, { family, ...defined({ config }) });
   throw usageError(`"${name}" is of no known family, and only a family knows the names of both versions.`);
 }
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { type Model, merge, type MergeResult, unmerge } from '@onnx-lora/sdk';
 import { companionsIn } from '@onnx-lora/sdk/plugin';
 import { type Command, Option } from 'commander';
-import { loadWeighted } from './adapterList.ts';
+import { loadWeighted } from './adapterFiles.ts';
 import type { Context } from '../../context.ts';
 import { commandOf, type Flag, type Flags, modelWord } from '../../options.ts';
 import { readSettings } from '../../settings/readSettings.ts';

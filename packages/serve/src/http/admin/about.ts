@@ -1,21 +1,14 @@
 /** @file What the server tells of itself: its description, its numbers, and its adapters. */
 
 import { z } from 'zod';
+import type { AdapterInfo } from '../../adapters/catalog.ts';
 import { METRICS_TYPE } from '../../operation/metrics.ts';
 import { openApi } from '../openapi.ts';
 import { type Route, route } from '../routes.ts';
 import type { Service } from '../service.ts';
 
 /** An adapter as it is listed. */
-export interface ListedAdapter {
-  /** What requests name. */
-  readonly name: string;
-  /** Which of those of its name. */
-  readonly version: string;
-  /** sha256 of its files. */
-  readonly digest: string;
-  /** Of its files. */
-  readonly bytes: number;
+export interface ListedAdapter extends Omit<AdapterInfo, 'key'> {
   /** Whether it is in memory. */
   readonly loaded: boolean;
 }

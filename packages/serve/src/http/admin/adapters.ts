@@ -1,7 +1,9 @@
 /** @file Adapters that clients bring, exchange, split and delete while the server runs; for keys that may. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
+import { defined } from '@onnx-lora/sdk/data';
 import { z } from 'zod';
+import type { StoredVersion } from '../../adapters/catalog.ts';
 import { splitSchema } from '../../adapters/manifest.ts';
 import type { AdapterStore } from '../../adapters/store.ts';
 import { jsonBody } from '../json.ts';
@@ -11,24 +13,6 @@ import { sentForm } from '../predict/uploadedFiles.ts';
 
 const named = z.object({ name: z.string().max(128) });
 type Named = z.infer<typeof named>;
-
-/** A version of an adapter that the server keeps. */
-export interface StoredVersion {
-  /** What requests name. */
-  readonly name: string;
-  /** Which of those of its name. */
-  readonly version: string;
-  /** sha256 of its files. */
-  readonly digest: string;
-  /** Of its files. */
-  readonly bytes: number;
-  /** Whether the name stands for it. */
-  readonly isCurrent: boolean;
-  /** Whether it stays in memory, and cannot be deleted. */
-  readonly isPinned: boolean;
-  /** When it came, as ISO 8601 has it. */
-  readonly uploaded: string;
-}
 
 const stored: z.ZodType<StoredVersion> = z.object({
   name: z.string(),
@@ -99,9 +83,7 @@ export function adminRoutes(service: Service, maxUploadBytes: number): Route[] {
         return store().upload({
           name: params.name,
           files: files.map(({ name, bytes }) => ({ name, size: bytes.length, content: once(bytes) })),
-          ...(version !== undefined && { version }),
-          ...(digest !== undefined && { digest }),
-          ...(signature !== undefined && { signature }),
+          ...defined({ version, digest, signature }),
           activate: activate !== 'false',
         });
       },
@@ -131,9 +113,7 @@ export function adminRoutes(service: Service, maxUploadBytes: number): Route[] {
       '/adapters/:name/pin',
       'keep an adapter in memory and from being deleted',
       { body: pinning },
-      async ({ params: { name } }, { version, pinned }) => {
-        await store().pin(name, version, pinned);
-      },
+      ({ params: { name } }, { version, pinned }) => store().pin(name, version, pinned),
     ),
     change(
       'POST',

@@ -1,11 +1,12 @@
 /** @file `/status`: a page that shows what is loaded and how it does, and what it is made from. */
 
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { type Stage, stages } from '../../operation/tallies.ts';
 import type { Asking, ServerStatus } from './serverStatus.ts';
 import { type Route, route } from '../routes.ts';
 import type { Service } from '../service.ts';
-import { statusPage } from './page.ts';
 
 /** Adapters that are listed; those in memory first. */
 const MOST_LISTED = 500;
@@ -177,4 +178,42 @@ async function statusOf(service: Service): Promise<ServerStatus> {
     refusals: tallies.refusals,
     failures: { gone: tallies.clientsGone },
   };
+}
+
+/** A page, and what its browser is told that it may do. */
+interface StatusPage {
+  readonly html: string;
+  /** Content-Security-Policy: the page's own script and style, and questions to this server. */
+  readonly policy: string;
+}
+
+/** In the order in which they are run. */
+const scripts = ['elements.js', 'charts.js', 'ask.js', 'status.js'];
+
+let made: StatusPage | undefined;
+
+/** The page, which knows nothing of the server: its script asks for that. */
+function statusPage(): StatusPage {
+  if (made) return made;
+  const read = (name: string): string => readFileSync(new URL(`../../../page/${name}`, import.meta.url), 'utf8');
+  const html = read('status.html')
+    .replace('/* style */', () => read('status.css'))
+    .replace('/* script */', () => scripts.map(read).join('\n'));
+  const policy = [
+    "default-src 'none'",
+    `script-src '${hashOf(html, 'script')}'`,
+    `style-src '${hashOf(html, 'style')}'`,
+    'img-src data:',
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
+  return (made = { html, policy });
+}
+
+/** Of all that stands in the page's one element of this name. */
+function hashOf(html: string, element: string): string {
+  const [, text] = new RegExp(`<${element}>(.*)</${element}>`, 's').exec(html) as unknown as [string, string];
+  return `sha256-${createHash('sha256').update(text).digest('base64')}`;
 }

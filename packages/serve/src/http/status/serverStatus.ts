@@ -1,7 +1,6 @@
 /** @file What a server tells of its state, to people by a page and to programs. */
 
-import type { Moment } from '../../operation/history.ts';
-import type { Spread } from '../../operation/recent.ts';
+import type { Moment, Spread } from '../../operation/history.ts';
 import type { Stage } from '../../operation/tallies.ts';
 
 /** How a person asks a model: by a conversation, by a text of a column, or by files with these endings; undefined where nobody can. */

@@ -7,8 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { rowsOf, type SmallServer, smallServer } from '../../../fixtures/smallServer.ts';
-import type { AdapterCatalog } from '../../adapters/catalog.ts';
-import { noSuchAdapter } from '../../adapters/names.ts';
+import { type AdapterCatalog, noSuchAdapter } from '../../adapters/catalog.ts';
 import type { ServerStatus } from './serverStatus.ts';
 
 const executablePath = [process.env['CHROMIUM'], '/usr/bin/chromium', '/usr/bin/google-chrome'].find(

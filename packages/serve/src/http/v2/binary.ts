@@ -1,17 +1,9 @@
 /** @file The binary tensor extension: bytes of tensors behind the JSON of a request or an answer. */
 
-import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { Tensor } from '@onnx-lora/sdk';
+import { inputInvalid } from '../errors.ts';
 import type { InferRequest, TensorMessage } from './schemas.ts';
 import { datatypeOf, fromBytes, fromValues, toBytes, toJson } from './tensors.ts';
-
-/** Says how long the JSON is; the rest are bytes. */
-export const HEADER_LENGTH = 'inference-header-content-length';
-
-/** A body in its two parts. */
-export interface TwoParts {
-  readonly json: Buffer;
-  readonly bytes: Buffer;
-}
 
 /**
  * A body in its two parts.
@@ -19,12 +11,11 @@ export interface TwoParts {
  * @param length the value of the header, where there is one
  * @throws OnnxLoraError `INPUT_INVALID` for a length that is none, or longer than the body
  */
-export function twoParts(body: Buffer, length: string | undefined): TwoParts {
+export function twoParts(body: Buffer, length: string | undefined): Readonly<Record<'json' | 'bytes', Buffer>> {
   if (length === undefined) return { json: body, bytes: body.subarray(body.length) };
   const end = /^\d{1,15}$/.test(length) ? Number(length) : NaN;
   if (!(end <= body.length)) {
-    throw new OnnxLoraError(
-      'INPUT_INVALID',
+    throw inputInvalid(
       `Inference-Header-Content-Length is "${length}", and the body has ${body.length} bytes. It is the number of bytes of the JSON.`,
     );
   }
@@ -43,12 +34,14 @@ export function tensorsOf({ inputs }: InferRequest, bytes: Buffer): Record<strin
     if (size === undefined) return fromValues(input, input.data);
     const isThere = typeof size === 'number' && Number.isSafeInteger(size) && size >= 0 && at + size <= bytes.length;
     if (!isThere)
-      throw invalid(`binary_data_size of "${input.name}" is ${String(size)}, and ${bytes.length - at} bytes are left behind the JSON.`); // prettier-ignore
+      throw inputInvalid(`binary_data_size of "${input.name}" is ${String(size)}, and ${bytes.length - at} bytes are left behind the JSON.`); // prettier-ignore
     at += size;
     return fromBytes(input, bytes.subarray(at - size, at));
   });
   if (at !== bytes.length)
-    throw invalid(`${bytes.length - at} bytes behind the JSON belong to no input. Give each its binary_data_size.`);
+    throw inputInvalid(
+      `${bytes.length - at} bytes behind the JSON belong to no input. Give each its binary_data_size.`,
+    );
   return tensors;
 }
 
@@ -63,7 +56,7 @@ export function byName(
 ): Record<string, Tensor> {
   const tensors = new Map<string, Tensor>();
   for (const [i, input] of inputs.entries()) {
-    if (tensors.has(input.name)) throw invalid(`The input "${input.name}" was sent twice. Send it once.`);
+    if (tensors.has(input.name)) throw inputInvalid(`The input "${input.name}" was sent twice. Send it once.`);
     tensors.set(input.name, read(input, i));
   }
   return Object.fromEntries(tensors);
@@ -93,8 +86,4 @@ export function messagesOf(tensors: readonly (readonly [string, Tensor])[], requ
     } else messages.outputs.push({ ...header, data: toJson(name, tensor) });
   }
   return messages;
-}
-
-function invalid(message: string): OnnxLoraError {
-  return new OnnxLoraError('INPUT_INVALID', message);
 }

@@ -1,14 +1,12 @@
 /** @file Inference as the protocol has it, by whichever way it was asked for: over HTTP or gRPC. */
 
-import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import { isRunFailure } from '@onnx-lora/sdk/core';
 import type { GraphPort } from '@onnx-lora/sdk/tasks';
-import type { ResolvedAdapter } from '../../adapters/catalog.ts';
-import { inNameOf } from '../../inference/request.ts';
+import { inNameOf, ownerOf } from '../../inference/request.ts';
 import type { Caller } from '../../operation/access.ts';
-import { HttpError } from '../errors.ts';
-import { ownerOf } from '../owner.ts';
-import type { InferRequest, InferResponse, ModelMetadata, PortMetadata, TensorMessage } from './schemas.ts';
+import { HttpError, inputInvalid } from '../errors.ts';
+import type { InferRequest, InferResponse, ModelMetadata, PortMetadata } from './schemas.ts';
 import { BASE_VERSION, resolved, type Service, type Wanted } from '../service.ts';
 import { datatypeOf } from './tensors.ts';
 
@@ -71,7 +69,7 @@ export interface Inferred {
   /** In the order that was asked for. */
   readonly outputs: readonly (readonly [string, Tensor])[];
   /** The answer around them. */
-  readonly answer: (outputs: readonly TensorMessage[]) => InferResponse;
+  readonly answer: Omit<InferResponse, 'outputs'>;
 }
 
 /**
@@ -95,8 +93,7 @@ export async function infer(
   const names = Object.keys(variant.model.outputs);
   const fetches = asked.outputs?.map(({ name }) => name) ?? names;
   const unknown = fetches.find((name) => !Object.hasOwn(variant.model.outputs, name));
-  if (unknown !== undefined)
-    throw new OnnxLoraError('INPUT_INVALID', `There is no output "${unknown}". There are ${names.join(', ')}.`);
+  if (unknown !== undefined) throw inputInvalid(`There is no output "${unknown}". There are ${names.join(', ')}.`);
   const session = await variant.session();
   const owner = ownerOf(caller, parameters, signal);
   const until = Math.min(owner.deadline ?? Infinity, deadline);
@@ -107,7 +104,12 @@ export async function infer(
   });
   return {
     outputs: fetches.map((name) => [name, outputs[name]!] as const),
-    answer: (messages) => answerOf(named, asked, adapter, messages),
+    answer: {
+      model_name: named.model,
+      model_version: adapter?.version ?? BASE_VERSION,
+      ...(asked.id !== undefined && { id: asked.id }),
+      ...(adapter && { parameters: { lora: adapter.name, lora_digest: adapter.digest } }),
+    },
   };
 }
 
@@ -118,30 +120,14 @@ export async function infer(
 function unfit(model: string, feeds: Feeds, error: unknown): unknown {
   if (!isRunFailure(error)) return error;
   const given = Object.entries(feeds).map(([name, { type, dims }]) => `${name} as ${type} [${dims.join(', ')}]`);
-  return new OnnxLoraError(
-    'INPUT_INVALID',
+  return inputInvalid(
     `"${model}" cannot be computed with ${given.join(', ')}. Sizes that it leaves open have bounds of their own: send at least one row, and sizes like those of its examples.`,
     { cause: error },
   );
 }
 
-function answerOf(
-  { model }: Named,
-  { id }: InferRequest,
-  adapter: ResolvedAdapter | null,
-  outputs: readonly TensorMessage[],
-): InferResponse {
-  return {
-    model_name: model,
-    model_version: adapter?.version ?? BASE_VERSION,
-    ...(id !== undefined && { id }),
-    ...(adapter && { parameters: { lora: adapter.name, lora_digest: adapter.digest } }),
-    outputs,
-  };
-}
-
 /** @throws OnnxLoraError `INPUT_INVALID` for a parameter that is no text */
 function text(name: string, value: unknown): string | undefined {
   if (value === undefined || value === null || typeof value === 'string') return value ?? undefined;
-  throw new OnnxLoraError('INPUT_INVALID', `The parameter "${name}" is ${JSON.stringify(value)}. Give a text.`);
+  throw inputInvalid(`The parameter "${name}" is ${JSON.stringify(value)}. Give a text.`);
 }

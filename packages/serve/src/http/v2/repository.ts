@@ -1,9 +1,9 @@
 /** @file Triton's model repository extension: which models there are, and which are in memory. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
 import { z } from 'zod';
 import type { Caller } from '../../operation/access.ts';
-import { type Asked, type Route, route } from '../routes.ts';
+import { inputInvalid } from '../errors.ts';
+import { type Route, route } from '../routes.ts';
 import { BASE_VERSION, resolved, type Service } from '../service.ts';
 
 /** A model of the repository. */
@@ -16,10 +16,23 @@ export interface ListedModel {
 const listed = z.object({ name: z.string(), version: z.string(), state: z.string() });
 
 const named = z.object({ model: z.string().describe('"base:adapter"') });
-type Named = z.infer<typeof named>;
 
 /** The routes. */
 export function repositoryRoutes(service: Service): Route[] {
+  const change = (what: 'load' | 'unload', summary: string, make: typeof loadModel): Route =>
+    route({
+      method: 'POST',
+      url: `/v2/repository/models/:model/${what}`,
+      access: 'admin',
+      summary,
+      params: named,
+      handle: async ({ params, caller, reply }) => {
+        await make(service, params.model, caller);
+        // Triton's clients look at the status alone.
+        await reply.send();
+        return undefined;
+      },
+    });
   return [
     route({
       method: 'POST',
@@ -28,28 +41,8 @@ export function repositoryRoutes(service: Service): Route[] {
       answer: z.array(listed),
       handle: ({ caller }) => modelsFor(service, caller),
     }),
-    route({
-      method: 'POST',
-      url: '/v2/repository/models/:model/load',
-      access: 'admin',
-      summary: 'load an adapter before the first request for it',
-      params: named,
-      handle: async (asked) => {
-        await loadModel(service, asked.params.model, asked.caller);
-        return empty(asked);
-      },
-    }),
-    route({
-      method: 'POST',
-      url: '/v2/repository/models/:model/unload',
-      access: 'admin',
-      summary: 'keep an adapter in memory no more; it is loaded again when it is asked for',
-      params: named,
-      handle: async (asked) => {
-        await unloadModel(service, asked.params.model, asked.caller);
-        return empty(asked);
-      },
-    }),
+    change('load', 'load an adapter before the first request for it', loadModel),
+    change('unload', 'keep an adapter in memory no more; it is loaded again when it is asked for', unloadModel),
   ];
 }
 
@@ -68,12 +61,6 @@ export async function loadModel(service: Service, model: string, caller: Caller)
 /** @throws OnnxLoraError `INPUT_INVALID` for the base; as `resolved` */
 export async function unloadModel(service: Service, model: string, caller: Caller): Promise<void> {
   const adapter = await resolved(service, { model }, caller);
-  if (!adapter) throw new OnnxLoraError('INPUT_INVALID', 'The base stays in memory. Name an adapter: base:adapter.');
+  if (!adapter) throw inputInvalid('The base stays in memory. Name an adapter: base:adapter.');
   service.forget(adapter.key);
-}
-
-/** Triton's clients look at the status alone. */
-async function empty({ reply }: Asked<Named, unknown>): Promise<undefined> {
-  await reply.send();
-  return undefined;
 }

@@ -1,7 +1,8 @@
 /** @file Tensors of the Open Inference Protocol: names of types, and values in JSON or in bytes. */
 
-import { type DataType, OnnxLoraError, type Tensor, type TensorData, tensor } from '@onnx-lora/sdk';
+import { type DataType, type OnnxLoraError, type Tensor, type TensorData, tensor } from '@onnx-lora/sdk';
 import { arrayOf } from '@onnx-lora/sdk/tasks';
+import { inputInvalid } from '../errors.ts';
 
 /** What the protocol calls a type. */
 export type Datatype =
@@ -137,5 +138,5 @@ export function toBytes({ data }: Tensor): Buffer {
 }
 
 function wrong(name: string, what: string): OnnxLoraError {
-  return new OnnxLoraError('INPUT_INVALID', `The tensor "${name}": ${what}.`);
+  return inputInvalid(`The tensor "${name}": ${what}.`);
 }
