@@ -1,4 +1,4 @@
-/** @file The task of a command: which it is and why, and what the user should know of its data. */
+/** @file Chooses the task of a command and says why; passes on warnings about its data. */
 
 import type { Model } from '@onnx-lora/sdk';
 import { didYouMean, guardedFactory, type TaskFactory } from '@onnx-lora/sdk/plugin';
@@ -9,12 +9,12 @@ import type { ChosenAdapter } from './sources.ts';
 import { usageError } from './terminal/errors.ts';
 
 /**
- * The maker of the task: the one that the user names, or the one that the adapter was trained for, or the family's usual one. The
- * choice is told, with its reason. What the functions of the maker throw names the task.
+ * Chooses the task: the named one, else the adapter's, else the family's usual one. Tells the choice with its reason.
+ * Errors of the task name it.
  *
- * @param tell is given the line about the choice
- * @throws OnnxLoraError `CONFIG_INVALID` when there is no such task, or nothing says which; by `prepare` of a task that nobody
- *   named, when another task would learn columns of the data that it does not use
+ * @param tell receives the line about the choice
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown or missing task; by `prepare` of a task chosen by default, when
+ *   another task would learn columns that it does not use
  */
 export async function chooseTask(
   asked: string | undefined,
@@ -39,7 +39,7 @@ export async function chooseTask(
   }
   const trained = chosen?.adapter.notes.task;
   if (trained !== undefined) {
-    // An adapter of a task for another domain than the model's has that loaded now.
+    // The adapter's task may be of another domain, whose plugin is loaded now.
     const own = named(trained) ?? (await loaded.everything()).tasks.find(({ name }) => name === trained);
     if (own) return told(own, `"${chosen!.source}" was trained for it`);
     const [flags, hint] = [await flagsOfRun(chosen!.source, loaded), notLoadedHint(loaded)];
@@ -56,7 +56,7 @@ export async function chooseTask(
   throw usageError(`${why} Say what to do with --task; tasks are ${known.join(', ')}.${notLoadedHint(loaded)}`);
 }
 
-/** The task, whose prepared form is looked at. */
+/** Calls `look` with the prepared task. */
 function watched(task: Task, look: (prepared: PreparedTask) => void): Task {
   return {
     ...task,
@@ -68,7 +68,7 @@ function watched(task: Task, look: (prepared: PreparedTask) => void): Task {
   };
 }
 
-/** The maker of tasks that refuse data of which another task would learn more. */
+/** Refuses data that fits another task better. */
 function unambiguous(factory: TaskFactory): TaskFactory {
   const { name } = factory;
   return {
@@ -86,7 +86,7 @@ function unambiguous(factory: TaskFactory): TaskFactory {
   };
 }
 
-/** The task, of whose data the user is told what should be known. Training tells it by itself. */
+/** Passes on the warnings about a task's data. Training does so by itself. */
 export function withWarnings(task: Task, tell: (line: string) => void): Task {
   return watched(task, ({ warnings = [] }) => {
     for (const warning of warnings) tell(`warning: ${warning}`);

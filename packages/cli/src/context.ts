@@ -1,4 +1,4 @@
-/** @file The command's composition root, and what every command is given of it. */
+/** @file The command's composition root, and the context that every command receives. */
 
 import type { PluginRegistry } from '@onnx-lora/sdk';
 import { type Key, key, nodeModule, OPEN_MODEL, type OpenModel, pluginsModule, REGISTRY, Scope, type ServiceModule } from '@onnx-lora/sdk/composition'; // prettier-ignore
@@ -7,16 +7,15 @@ import { type AskedPlugin, loadNamedPlugins } from './plugins/loadNamed.ts';
 import { allOwnPlugins } from './plugins/own.ts';
 import { type Streams, Terminal } from './terminal/terminal.ts';
 
-/** Where the command reads and writes. */
 const TERMINAL: Key<Terminal> = key('terminal');
 
 /** The folder in which the command is called. */
 export const FOLDER: Key<string> = key('folder');
 
 /**
- * The services of the command, as Node has them.
+ * The services of the command on Node.
  *
- * @param replaced modules whose services are in place of these, such as `(provide) => provide(FOLDER, () => '/tmp')`
+ * @param replaced modules that override services, such as `(provide) => provide(FOLDER, () => '/tmp')`
  */
 export function commandScope(streams: Streams, ...replaced: readonly ServiceModule[]): Scope {
   const command: ServiceModule = (provide) => {
@@ -26,18 +25,18 @@ export function commandScope(streams: Streams, ...replaced: readonly ServiceModu
   return new Scope([nodeModule, command, ...replaced]);
 }
 
-/** One call of the command: the terminal, and all that its plugins bring. */
+/** One call of the command: its terminal and its plugins. */
 export class Context implements AsyncDisposable {
   readonly terminal: Terminal;
   /** The folder in which the command is called. */
   readonly folder: string;
-  /** Plugins that were asked for, as they are written into a file of settings. */
+  /** Requested plugins, as the config file names them. */
   plugins: readonly string[] = [];
-  /** The plugins that come with the command, as far as the call needs them. */
+  /** Built-in plugins that the call needs. */
   own: readonly Plugin[] = [];
-  /** Families, tasks and preprocessors of the plugins that are loaded. */
+  /** Families, tasks, preprocessors and other parts of the loaded plugins. */
   registry!: PluginRegistry;
-  /** Opens a model with the plugins that are loaded. */
+  /** Opens a model with the loaded plugins. */
   openModel!: OpenModel;
   /** The exit code when no error is thrown. */
   exitCode = 0;
@@ -61,9 +60,9 @@ export class Context implements AsyncDisposable {
   }
 
   /**
-   * Loads plugins. Those that were asked for go first: their families are asked before the command's own.
+   * Loads plugins. Requested ones come first: their families are tried before built-in ones.
    *
-   * @throws OnnxLoraError `PLUGIN_INVALID` as loading them does
+   * @throws OnnxLoraError `PLUGIN_INVALID`
    */
   async load(asked: readonly AskedPlugin[], own: readonly Plugin[]): Promise<void> {
     this.plugins = asked.map(({ name }) => name);
@@ -74,13 +73,13 @@ export class Context implements AsyncDisposable {
     this.openModel = await this.#call.get(OPEN_MODEL);
   }
 
-  /** The registry with all plugins that come with the command. */
+  /** The registry with all built-in plugins. */
   async everything(): Promise<PluginRegistry> {
     await using all = this.#command.open(pluginsModule([...this.#asked, ...(await allOwnPlugins())]));
     return await all.get(REGISTRY);
   }
 
-  /** Releases what the call has made. */
+  /** Releases the call's services. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#call?.[Symbol.asyncDispose]();
   }

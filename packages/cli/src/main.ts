@@ -3,7 +3,7 @@
 
 import { main } from './program.ts';
 
-// A reader that has seen enough (`| head`) is no failure.
+// A reader that closes early (`| head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;

@@ -1,4 +1,4 @@
-/** @file Makes commands: their words, their flags, and examples in their help. */
+/** @file Builds commands: arguments, flags, and examples in their help. */
 
 import type { Heading } from '@onnx-lora/sdk/core';
 import { Command, type Help, Option } from 'commander';
@@ -6,24 +6,24 @@ import { descriptionOf, flagOf, settingInfos } from './settings/settings.ts';
 import type { CommandSettingInfo, SettingName } from './settings/setting.ts';
 import { hanging } from './terminal/table.ts';
 
-/** Flags that several commands have beside settings; others by their names. */
+/** Flags that several commands share besides settings; others by name. */
 export interface Flags extends Readonly<Record<string, unknown>> {
-  /** One JSON value on stdout. */
+  /** Print one JSON value on stdout. */
   readonly json?: boolean;
-  /** Nothing on stderr but errors. */
+  /** Print only errors on stderr. */
   readonly quiet?: boolean;
-  /** Whether what is there may be replaced. */
+  /** Replace existing files. */
   readonly overwrite?: boolean;
   readonly allowBaseMismatch?: boolean;
   readonly config?: string;
-  /** How much of each adapter. */
+  /** Weights of the adapters. */
   readonly weight?: readonly string[];
 }
 
-/** What these flags are called here. */
+/** Names of groups of shared flags. */
 type SharedFlag = 'config' | 'mismatch' | 'overwrite' | 'adapters' | 'weights' | 'schema' | 'output';
 
-/** These flags, by what commands call them: made anew for each, since one of them may put them under a heading. */
+/** Shared flags, created per command because help groups modify them. */
 const shared: Readonly<Record<SharedFlag, () => readonly Option[]>> = {
   config: () => [new Option('--config <file>', 'YAML file of settings, keys as the flags; flags go before it')],
   mismatch: () => [new Option('--allow-base-mismatch', 'accept an adapter that says it was trained on other weights')],
@@ -54,27 +54,27 @@ const shared: Readonly<Record<SharedFlag, () => readonly Option[]>> = {
   ],
 };
 
-/** A flag: one of several commands, a setting, which may mean something of its own here, or one of the command alone. */
+/** A flag: shared, a setting (with its own description here), or the command's own. */
 export type Flag = SharedFlag | SettingName | readonly [setting: SettingName, meaning: string] | Option;
 
-/** What a command says of itself. */
+/** Description of a command. */
 export interface CommandInfo {
   readonly name: string;
   readonly description: string;
-  /** How it is called, where its words do not say it. */
+  /** Usage line, where the arguments do not show it. */
   readonly usage?: string;
-  /** Its words, as commander writes them, and what they mean. */
+  /** Arguments in commander's notation, with descriptions. */
   readonly words?: Readonly<Record<string, string>>;
-  /** In the order of help. */
+  /** In the order of `--help`. */
   readonly flags?: readonly Flag[];
-  /** A line each; `#` begins a comment. */
+  /** One per line; `#` starts a comment. */
   readonly examples: readonly string[];
 }
 
-/** The word of a command that takes a model alone. */
+/** The argument of a command that takes only a model. */
 export const modelWord = { '[model]': 'folder, .onnx file or hub id; or --model' } as const;
 
-/** Makes a command, which is then told what to do. */
+/** Builds a command without its action. */
 export function commandOf({ name, description, usage, words = {}, flags = [], examples }: CommandInfo): Command {
   const command = new Command(name).description(description);
   if (usage !== undefined) command.usage(usage);
@@ -89,7 +89,7 @@ export function commandOf({ name, description, usage, words = {}, flags = [], ex
   return addExamples(command, ...examples);
 }
 
-/** The flag of a setting. */
+/** Adds the flag of a setting. */
 export function addSetting(command: Command, name: SettingName, meaning: string = descriptionOf(name)): Command {
   const { form } = settingInfos[name];
   const placeholder = placeholderOf(settingInfos[name]);
@@ -97,10 +97,10 @@ export function addSetting(command: Command, name: SettingName, meaning: string 
   const spelled = name === 'out' ? `-o, ${flag}` : flag;
   const option = new Option(placeholder === undefined ? spelled : `${spelled} ${placeholder}`, meaning);
   if (form === 'pairs' || form === 'each') option.argParser(collect);
-  // By the setting's name, whatever the flag is called.
+  // Stored under the setting's name, whatever the flag is.
   option.attributeName = () => name;
   command.addOption(option);
-  // What commander would say of a flag that nobody gave: `eval` is true without `--no-eval`.
+  // commander defaults `eval` to true because of `--no-eval`.
   if (option.negate) command.setOptionValue(name, undefined);
   return command;
 }
@@ -110,7 +110,7 @@ export function collect(text: string, before: readonly string[] | undefined): st
   return [...(before ?? []), text];
 }
 
-/** What follows a flag; nothing behind one that is true or false. */
+/** The placeholder of a flag's value; none for a boolean. */
 function placeholderOf({ kind, whole, placeholder }: CommandSettingInfo): string | undefined {
   if (placeholder !== undefined || kind === 'flag') return placeholder;
   return whole ? '<n>' : '<x>';
@@ -118,7 +118,7 @@ function placeholderOf({ kind, whole, placeholder }: CommandSettingInfo): string
 
 const examples = new WeakMap<Command, readonly string[]>();
 
-/** Examples after the flags, one a line; `#` begins a comment. */
+/** Adds examples after the flags, one per line; `#` starts a comment. */
 export function addExamples(command: Command, ...lines: readonly string[]): Command {
   examples.set(command, lines);
   return command.addHelpText('after', ({ error }) => {
@@ -128,7 +128,7 @@ export function addExamples(command: Command, ...lines: readonly string[]): Comm
   });
 }
 
-/** On one line where it fits; else its comment stands above, and lines go on as a shell lets them. */
+/** On one line where it fits; else with the comment above and shell line continuations. */
 function exampleText(line: string, width: number): string {
   if (line.length + 2 <= width) return `  ${line}`;
   const [, command, comment] = /^(.*?)(?: +#(.*))?$/.exec(line)!;
@@ -136,10 +136,10 @@ function exampleText(line: string, width: number): string {
   return above + hanging(`  ${command}`, width - 2, 4).replaceAll('\n', ' \\\n');
 }
 
-/** From so many flags on, help has them under headings. */
+/** With this many flags, help groups them under headings. */
 const MANY = 30;
 
-/** Headings of flags that are no settings. */
+/** Headings of flags that are not settings. */
 const otherGroups: Readonly<Record<string, Heading | undefined>> = {
   config: 'Model, data and task',
   resume: 'The run and its folder',
@@ -149,7 +149,7 @@ const otherGroups: Readonly<Record<string, Heading | undefined>> = {
   debug: 'The run and its folder',
 };
 
-/** Puts flags under headings, where there are many. */
+/** Groups many flags under headings. */
 export function groupFlags({ options }: Command): void {
   if (options.length < MANY) return;
   const ofSettings: Readonly<Record<string, CommandSettingInfo | undefined>> = settingInfos;
@@ -159,7 +159,7 @@ export function groupFlags({ options }: Command): void {
   }
 }
 
-/** On a narrow terminal, what a flag means stands below it. */
+/** Puts descriptions below flags on a narrow terminal. */
 export function narrowHelp(help: Help): Partial<Help> {
   const formatItem = help.formatItem.bind(help);
   return {

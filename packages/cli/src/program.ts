@@ -1,4 +1,4 @@
-/** @file The whole command: its subcommands, and how a call ends. */
+/** @file The whole command: its subcommands, and exit codes. */
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
@@ -16,16 +16,16 @@ import { askedPlugins } from './plugins/asked.ts';
 import { type OneCall, ownPlugins } from './plugins/own.ts';
 import type { Streams, Terminal } from './terminal/terminal.ts';
 
-/** Commands to which plugins make no difference. */
+/** Commands that need no plugins. */
 const withoutPlugins: ReadonlySet<string> = new Set(['explain', 'compare']);
 
 /**
  * Runs the command.
  *
- * @param argv the words after the command's own name
- * @param streams where it writes; the process's by default
- * @param replaced modules whose services are in place of the command's own
- * @returns what to exit with: 0 when done, 2 for a mistake of the user's, 1 for a bug, 130 after Ctrl-C
+ * @param argv the arguments
+ * @param streams the process's streams by default
+ * @param replaced modules that override services
+ * @returns the exit code: 0 when done, 2 for a user's mistake, 1 for a bug, 130 after Ctrl-C
  */
 export async function main(
   argv: readonly string[],
@@ -53,12 +53,12 @@ export async function main(
     return context.exitCode;
   } catch (error) {
     const isCommander = error instanceof CommanderError;
-    // Help and version come this way too.
+    // Help and version arrive here too.
     if (isCommander && error.exitCode === 0) return exitCodes.done;
     const command = program.commands.find((each) => each.name() === argv[0]) ?? program;
     const message = isCommander ? inOurWords(error.message, command) : '';
     const hint = isCommander && message === error.message ? settingHint(error, await context.everything()) : '';
-    // commander has said what is wrong already, but for programs.
+    // commander has printed the error already, except with --json.
     if (isCommander && !json) {
       if (hint !== '') terminal.stderr.write(`${hint}\n`);
       return exitCodes.mistake;
@@ -68,16 +68,16 @@ export async function main(
   }
 }
 
-/** The commands that a call may need the flags of. */
+/** Commands whose flags the call may need. */
 function commandsIn([first = '', second = '']: readonly string[]): readonly string[] {
-  // What a shell can complete are all of them.
+  // Completion needs all.
   return first === 'completion' ? Object.keys(commands) : [first, second];
 }
 
-/** Flags of adapters and of what makes them. */
+/** Flags that mean adapters are used. */
 const adapting = ['adapter', 'adapters', 'store', 'tuner'] as const;
 
-/** What a call says that it is about. */
+/** The model, task and adapters of a call. */
 async function aboutCall(command: Command): Promise<OneCall> {
   const { model, task, config, ...flags } = command.opts<Flags>();
   const file = typeof config === 'string' ? await readYaml(config) : {};
@@ -91,9 +91,9 @@ async function aboutCall(command: Command): Promise<OneCall> {
 }
 
 /**
- * The command with all its subcommands.
+ * Builds the command with all subcommands.
  *
- * @param called those that are loaded with their flags; of others there is a line of help
+ * @param called commands to load with their flags; others appear only in the help
  */
 export async function createProgram(
   context: Context,
@@ -125,7 +125,7 @@ export async function createProgram(
   return program;
 }
 
-/** commander answers `help` of a command that there is not with the help of all. */
+/** commander answers `help` of an unknown command with the general help. */
 function requireCommand([first, word]: readonly string[], { commands: all }: Command): void {
   if (first !== 'help' || word === undefined || word.startsWith('-')) return;
   const names = all.map((command) => command.name());
@@ -133,7 +133,7 @@ function requireCommand([first, word]: readonly string[], { commands: all }: Com
   throw usageError(`There is no command "${word}".${didYouMean(word, names)} Commands are ${names.join(', ')}.`);
 }
 
-/** Where a flag that there is not has another name elsewhere: its name here, in place of what is spelled like it. */
+/** Suggests our name for another tool's flag. */
 function inOurWords(message: string, { options }: Command): string {
   const [said, flag] = /^error: unknown option '--([\w-]+)'/.exec(message) ?? [];
   const name = flag === undefined ? undefined : settingElsewhere(flag);
@@ -141,15 +141,15 @@ function inOurWords(message: string, { options }: Command): string {
   return `${said}\n(Here it is ${flagOf(name)}.)`;
 }
 
-/** Where a flag that there is not looks like a setting of a task: how that is given. */
+/** Suggests `--set` for an unknown flag that looks like a task's setting. */
 function settingHint({ code, message }: CommanderError, { tasks }: PluginRegistry): string {
   const [, flag] = /^error: unknown option '--([\w.-]+)/.exec(message) ?? [];
   if (code !== 'commander.unknownOption' || flag === undefined) return '';
-  // Elsewhere the setting columns.label is the flag --label-column.
+  // Other tools call columns.label --label-column.
   const spellings = (name: string): string[] => [keyOf(name), keyOf(name).replace(/^columns\.(.*)$/, '$1-column')];
   const rows = tasks.flatMap(({ settings }) => settings?.rows ?? []);
   const names = new Map(rows.flatMap(({ name }) => spellings(name).map((each) => [each, name])));
-  // commander knows of a flag of its own that is near.
+  // commander already suggests one of its own flags.
   const key = names.has(flag) || message.includes('Did you mean') ? flag : nearest(flag, names.keys(), 1, 2)[0];
   const name = key === undefined ? undefined : names.get(key);
   return name === undefined ? '' : `"${name}" is a setting of a task, which is given as --set ${name}=…`;

@@ -1,4 +1,4 @@
-/** @file From words on the command line to an opened model, a task and an adapter. */
+/** @file Resolves arguments to an opened model, a task and an adapter. */
 
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -13,7 +13,7 @@ import { splitList } from './settings/targets.ts';
 import type { Settings } from './settings/setting.ts';
 
 /**
- * The model and what is asked of it: without `--model`, the first word is the model.
+ * Splits arguments into the model and the rest: without `--model`, the first one is the model.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` where either is missing
  */
@@ -33,9 +33,9 @@ export function modelAndRest(
 }
 
 /**
- * Opens the model that the command line names, with all families known, and the inputs of `--fix` fixed.
+ * Opens the named model with all families, and fixes the inputs of `--fix`.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` when none is named, or a value of `--fix` is no number; else as `openModel`
+ * @throws OnnxLoraError `CONFIG_INVALID` when none is named, or a value of `--fix` is no number; as `openModel`
  */
 export async function openNamed(
   model: string | undefined,
@@ -69,7 +69,7 @@ function fixedInputs(fix: NonNullable<Settings['fix']>): FixedInputs {
   );
 }
 
-/** Whole numbers may be longer than a number can hold. */
+/** A bigint, because integers may exceed the safe range. */
 function fixedValue(text: string, input: string): number | bigint | boolean {
   if (text === 'true' || text === 'false') return text === 'true';
   if (/^[+-]?\d+$/.test(text)) return BigInt(text);
@@ -81,9 +81,9 @@ function fixedValue(text: string, input: string): number | bigint | boolean {
 }
 
 /**
- * The model of a command that takes it as its only word.
+ * The model of a command whose only argument it is.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` when word and flag both name one
+ * @throws OnnxLoraError `CONFIG_INVALID` when argument and flag both name one
  */
 export function oneModel(word: string | undefined, flag: unknown, settings: Settings): string | undefined {
   if (word === undefined || typeof flag !== 'string') return word ?? settings.model;
@@ -111,7 +111,7 @@ export function numberFlag(flag: string, text: string | undefined): number | und
 }
 
 /**
- * The file that a command writes. Found out before the work, not after it.
+ * The output file, checked before the work.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` when the flag is missing or names a folder
  */
@@ -122,28 +122,20 @@ export function requireOutFile(out: string | undefined, ending: string): string 
   return file;
 }
 
-/**
- * Refuses to write over what is there, unless that is asked for. Found out before the work.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`
- */
+/** Refuses to overwrite without `--overwrite`; checked before the work. @throws OnnxLoraError `CONFIG_INVALID` */
 export function requireFree(files: readonly string[], { overwrite }: Pick<Flags, 'overwrite'>): void {
   const found = overwrite ? undefined : files.find((file) => existsSync(file));
   if (found === undefined) return;
   throw usageError(`"${found}" is there already. Name another place, or add --overwrite to replace it.`);
 }
 
-/** What of a folder is replaced when an adapter is saved there; the file itself for one that is no folder's name. */
+/** Files that saving an adapter replaces: PEFT's two in a folder, or the `.onnx_adapter` file. */
 export function adapterPlaces(out: string): string[] {
   if (out.endsWith('.onnx_adapter')) return [out];
   return ['adapter_config.json', 'adapter_model.safetensors'].map((name) => path.join(out, name));
 }
 
-/**
- * Refuses to write an adapter over one that it is made from.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`
- */
+/** Refuses to overwrite an adapter that is read. @throws OnnxLoraError `CONFIG_INVALID` */
 export function requireOther(out: string, sources: readonly string[]): void {
   if (!existsSync(out)) return;
   const real = realpathSync(out);
@@ -154,27 +146,26 @@ export function requireOther(out: string, sources: readonly string[]): void {
     throw usageError(`"${out}" is an adapter that is read here, and would be overwritten. Name another to write.`);
 }
 
-/** True for a folder that is there. */
+/** True for an existing folder. */
 export function isFolder(name: string): boolean {
   return statSync(name, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
-/** The adapter that a task is chosen for. */
+/** An adapter and its source on the command line. */
 export interface ChosenAdapter {
   readonly adapter: Adapter;
-  /** What the user called it. */
   readonly source: string;
 }
 
-/** The adapter that the settings name, loaded; undefined where they name none. */
+/** Loads the adapter of the settings; undefined without one. */
 export async function chosenAdapter({ adapter: source }: Settings): Promise<ChosenAdapter | undefined> {
   return source === undefined ? undefined : { adapter: await loadAdapter(source), source };
 }
 
 /**
- * The model as the adapter answers with it. Asked before anything else is read that the adapter's labels may not fit.
+ * The model with the adapter's head and labels. Called before reading data that the labels may not fit.
  *
- * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for another base
  */
 export async function placedOn(model: Model, adapter: Adapter, allowBaseMismatch = false): Promise<Model> {
   const own = modelFor<Model>(model, adapter);
@@ -182,12 +173,12 @@ export async function placedOn(model: Model, adapter: Adapter, allowBaseMismatch
   return own;
 }
 
-/** What a task is made from; `settings` are with those of the task as its table has them. */
+/** Options for a task; `settings` include the task's own. */
 export function taskOptions({ validation, set }: Settings, data: string, seed: number): TaskOptions {
   return { data, seed, ...defined({ validation: validation === 0 ? undefined : validation, settings: set }) };
 }
 
-/** True for a PEFT folder, and for the folder of a training run. */
+/** True for a PEFT folder and for a run's folder. */
 export function holdsAdapter(source: string): boolean {
   return ['', 'adapter'].some((inside) => existsSync(path.join(source, inside, 'adapter_config.json')));
 }

@@ -1,4 +1,4 @@
-/** @file Points, lines and bars as SVG, a colour for each series. */
+/** @file Scatter plots, line charts and histograms as SVG. */
 
 import type { ReportChart, ReportHistogram, ReportSection } from '@onnx-lora/sdk/tasks';
 import { short } from '../terminal/table.ts';
@@ -6,7 +6,7 @@ import { escapeHtml } from './page.ts';
 import { niceTicks, nothingToDraw, pathThrough, plot } from './plot.ts';
 import { COLOURS } from './style.ts';
 
-/** An `<svg>` with a legend, which says what has nothing to be drawn; a line of text where that is so of all. */
+/** A chart with a legend, which names series without points; a text where nothing can be drawn. */
 export function chart(
   { kind, x, y, series, diagonal = false }: ReportChart & Pick<ReportSection, 'kind'>,
   title: string,
@@ -18,7 +18,7 @@ export function chart(
   }));
   const all = known.flatMap(({ points }) => points);
   if (all.length === 0) return nothingToDraw;
-  // A diagonal is one only where both axes are the same.
+  // A diagonal needs equal axes.
   const xTicks = ticksAround(all.flatMap(([a, b]) => (diagonal ? [a, b] : [a])));
   const yTicks = diagonal ? xTicks : ticksAround(all.map(([, value]) => value));
   const label = `${title}: ${y} over ${x}, ${series.length} series.`;
@@ -32,7 +32,7 @@ export function chart(
     ...known.map(({ name, colour, points }) => {
       const dots = (r: number): string =>
         points.map(([a, b]) => `<circle cx="${atX(a)}" cy="${atY(b)}" r="${r}"><title>${escapeHtml(`${name}: ${short(a)}, ${short(b)}`)}</title></circle>`).join(''); // prettier-ignore
-      // A point alone makes no line that can be seen.
+      // A single point makes no visible line.
       if (kind !== 'lines' || points.length < 2) return `<g class="${colour}">${dots(3)}</g>`;
       return `<path class="${colour}" d="${pathThrough(points, { atX, atY })}"/><g class="${colour} hits">${dots(5)}</g>`;
     }),
@@ -50,7 +50,7 @@ function ticksAround(values: readonly number[]): number[] {
   return niceTicks(low, high, 6);
 }
 
-/** How often values are how large: an `<svg>` with a bar per bin; a line of text where there is nothing to draw. */
+/** A histogram; a text where nothing can be drawn. */
 export function histogram({ x, borders, counts }: ReportHistogram, title: string): string {
   const all = counts.reduce((sum, count) => sum + count, 0);
   const [from, to] = [borders[0]!, borders.at(-1)!];

@@ -1,4 +1,4 @@
-/** @file The page of `onnx-lora compare`: metrics of several runs, their curves over each other, settings that differ. */
+/** @file The page of `onnx-lora compare`: metrics, curves and differing settings of several runs. */
 
 import type { Measured, RunHistory } from '../run/history.ts';
 import type { Settings } from '../settings/setting.ts';
@@ -11,26 +11,26 @@ import { part } from './sections.ts';
 /** A run, read from its folder. */
 export interface ComparedRun {
   readonly folder: string;
-  /** What it is called in tables and legends. */
+  /** Name in tables and legends. */
   readonly name: string;
   readonly settings: Settings;
   readonly history: RunHistory;
-  /** The base on held-out data, where it was measured. */
+  /** The base on held-out data, if measured. */
   readonly base: Measured | undefined;
-  /** The adapter on held-out data, where it was measured. */
+  /** The adapter on held-out data, if measured. */
   readonly measured: Measured | undefined;
 }
 
-/** What the page tells. */
+/** Content of the page. */
 export interface Comparison {
   readonly runs: readonly ComparedRun[];
-  /** Settings that differ, a value for each run. */
+  /** Differing settings, a value per run. */
   readonly settings: readonly { readonly name: string; readonly values: readonly string[] }[];
   readonly warnings: readonly string[];
   readonly date: Date;
 }
 
-/** The page. Everything that comes from outside is escaped. */
+/** Renders the page. All external text is escaped. */
 export function comparisonPage({ runs, settings, warnings, date }: Comparison): string {
   return page(
     `${grouped(runs.length)} runs compared`,
@@ -64,7 +64,6 @@ function namesOf(runs: readonly ComparedRun[]): string[] {
   return [...new Set(runs.flatMap(({ measured }) => Object.keys(measured?.metrics ?? {})))];
 }
 
-/** The running mean of each run's loss. */
 function losses(runs: readonly ComparedRun[]): string {
   const series = runs.map(({ name, history }) => ({
     name,
@@ -76,7 +75,7 @@ function losses(runs: readonly ComparedRun[]): string {
   );
 }
 
-/** Each metric over the steps, where it was measured more than once. */
+/** Each metric over the steps, where it was measured repeatedly. */
 function measurements(runs: readonly ComparedRun[]): string {
   return namesOf(runs)
     .map((metric) => {

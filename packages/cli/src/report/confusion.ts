@@ -1,20 +1,20 @@
-/** @file The confusion matrix: numbers in a table, colours in a grid where there are more classes, and the worst mix-ups of many. */
+/** @file Confusion matrices: a table; for more classes a grid of colours and the worst mix-ups. */
 
 import type { Evaluation } from '@onnx-lora/sdk';
 import { escapeHtml, scrollTable } from './page.ts';
 
-/** More classes do not fit beside each other on a phone. */
+/** Most classes that fit on a phone. */
 const MOST_IN_TABLE = 10;
-/** Up to here classes have their names, and cells their numbers. */
+/** Limits for names of classes and numbers in cells. */
 const MOST_NAMED = 40;
 const MOST_NUMBERED = 25;
-/** More cells than pixels say nothing. */
+/** Most classes that a grid can show. */
 const MOST_CLASSES = 200;
 const SHOWN_MIX_UPS = 10;
 
 type Confusion = NonNullable<Evaluation['confusion']>;
 
-/** HTML for counts `[true class, predicted class]`. */
+/** Renders counts `[true class, predicted class]`. */
 export function confusionTable({ labels, counts }: Confusion): string {
   if (labels.length <= MOST_IN_TABLE) return matrix(labels, counts);
   const grid = labels.length <= MOST_CLASSES ? `${cells(labels, counts)}\n` : '';
@@ -29,7 +29,7 @@ function matrix(labels: readonly string[], counts: readonly (readonly number[])[
     const cellsOfRow = row.map((count, predicted) => {
       const share = total === 0 ? 0 : count / total;
       const kind = predicted === truth ? 'hit' : 'miss';
-      // Zeros are left out, so that what happened stands out.
+      // Zeros stay empty, so that counts stand out.
       return `<td class="${kind}" style="--share:${share.toFixed(3)}">${count === 0 ? '' : count}</td>`;
     });
     return `<tr><th scope="row">${escapeHtml(label)}</th>${cellsOfRow.join('')}<td class="recall">${recall(row, truth)}</td></tr>`;
@@ -42,11 +42,10 @@ ${rows.join('\n')}
 }
 
 const width = 560;
-/** Room for names. */
 const names = 96;
 const right = 46;
 
-/** A square of colours that fits any width: a row per true class, a cell per answer. Empty cells are left out. */
+/** A grid of colours, a row per true class; empty cells are left out. */
 function cells(labels: readonly string[], counts: readonly (readonly number[])[]): string {
   const isNamed = labels.length <= MOST_NAMED;
   const [left, top, end] = isNamed ? [names, names, right] : [18, 18, 4];
@@ -67,7 +66,7 @@ function cells(labels: readonly string[], counts: readonly (readonly number[])[]
         labels.length <= MOST_NUMBERED
           ? `<text x="${middle(predicted, left)}" y="${middle(truth, top)}" dy=".35em" text-anchor="middle">${count}</text>`
           : '';
-      // A mix-up that happens once must still be seen.
+      // A single mix-up must stay visible.
       const opacity = (
         predicted === truth ? 0.06 + 0.6 * share : isNamed ? 0.15 + 0.7 * share : 0.45 + 0.5 * share
       ).toFixed(2);
@@ -90,7 +89,7 @@ ${[...words, ...shapes].join('\n')}
 </svg>`;
 }
 
-/** Long names would take the room of the matrix; the whole name is in the tooltips. */
+/** Shortens long names; tooltips have them whole. */
 function short(label: string): string {
   const letters = [...label];
   return letters.length > 13 ? `${letters.slice(0, 12).join('')}…` : label;

@@ -1,4 +1,4 @@
-/** @file What `onnx-lora continual` leaves of the scores: a page with the matrix as a heat map, JSON and CSV. */
+/** @file Results of `onnx-lora continual`: a page with the score matrix as a heat map, JSON and CSV. */
 
 import type { ContinualReport } from '@onnx-lora/methods';
 import { csvCell } from '@onnx-lora/sdk/data';
@@ -7,25 +7,25 @@ import { heatmap } from './heatmap.ts';
 import { dateOf, escapeHtml, factTiles, page } from './page.ts';
 import { part } from './sections.ts';
 
-/** What was found, but for the adapter. */
+/** The results without the adapter. */
 export interface ContinualScores extends Omit<ContinualReport, 'adapter'> {
-  /** How the tasks before were kept. */
+  /** The continual method. */
   readonly method: string;
   /** Whether lower scores are better. */
   readonly isLower: boolean;
 }
 
-/** What the page tells beside the scores. */
+/** Content of the page. */
 export interface ContinualPage {
   readonly title: string;
   readonly found: ContinualScores;
-  /** The settings, as the file has them. */
+  /** The config file's text. */
   readonly file: string;
   readonly date: Date;
   readonly runtime: string;
 }
 
-/** The page. Everything that comes from outside is escaped. */
+/** Renders the page. All external text is escaped. */
 export function continualPage({ title, found, file, date, runtime }: ContinualPage): string {
   const { method, metric, isLower, tasks, average, forgetting, forwardTransfer } = found;
   const facts = [
@@ -56,19 +56,19 @@ ${part('The file', `<pre>${escapeHtml(file)}</pre>`, true)}
   );
 }
 
-/** The scores for programs. */
+/** The results as JSON. */
 export function continualJson({ isLower, ...found }: ContinualScores): Record<string, unknown> {
   return { ...found, better: isLower ? 'lower' : 'higher' };
 }
 
-/** The matrix, a row for the base and for each task. */
+/** The matrix as CSV, a row for the base and per task. */
 export function continualCsv(found: ContinualScores): string {
   const { names, rows } = matrixOf(found);
   const lines = [['after', ...found.tasks], ...rows.map((row, i) => [names[i]!, ...row.map(String)])];
   return `${lines.map((line) => line.map((cell) => csvCell(cell, ',')).join(',')).join('\n')}\n`;
 }
 
-/** The matrix with the base above it. */
+/** The matrix with the base as its first row. */
 export function matrixOf({ base, scores, tasks }: Pick<ContinualScores, 'base' | 'scores' | 'tasks'>): {
   readonly names: readonly string[];
   readonly rows: readonly (readonly number[])[];

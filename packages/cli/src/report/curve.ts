@@ -1,30 +1,30 @@
-/** @file Curves over the steps of a run as SVG: what each step had, a running mean, and points that were measured. */
+/** @file Curves over a run's steps as SVG: raw values, a running mean, and measured points. */
 
 import type { Stretch } from '../run/history.ts';
 import { short } from '../terminal/table.ts';
 import { niceTicks, pathThrough, plot } from './plot.ts';
 
-/** A point that was measured. */
+/** A measured point. */
 export interface CurvePoint {
   readonly step: number;
   readonly value: number;
 }
 
-/** How a curve is drawn. */
+/** Options of a curve. */
 export interface CurveOptions {
-  /** What it shows, such as `Loss`. */
+  /** The quantity, such as `Loss`. */
   readonly name: string;
-  /** Draw a running mean too. */
+  /** Also draw a running mean. */
   readonly smooth?: boolean;
-  /** What was measured of the same on held-out data, drawn over it. */
+  /** The same quantity on held-out data, drawn over it. */
   readonly heldOut?: readonly CurvePoint[];
 }
 
-/** An `<svg>` of a number over the steps; a line of text where there are too few steps to draw. */
+/** A quantity over the steps; a text for too few steps. */
 export function stepCurve(stretches: readonly Stretch[], { name, smooth = false, heldOut = [] }: CurveOptions): string {
   if (stretches.length < 2) return '<p class="quiet">Too few steps for a curve.</p>';
   const means = runningMean(stretches);
-  // Of each stretch the lowest and the highest, so that spikes stay.
+  // The lowest and highest value of each stretch, so that spikes stay.
   const raw = stretches.flatMap(({ step, low, high }) =>
     low === high
       ? [{ step, value: low }]
@@ -40,17 +40,17 @@ export function stepCurve(stretches: readonly Stretch[], { name, smooth = false,
   }); // prettier-ignore
 }
 
-/** An `<svg>` of what was measured now and then, a mark for each. */
+/** Occasional measurements, a mark per point. */
 export function measuredCurve(points: readonly CurvePoint[], { name }: CurveOptions): string {
   const finite = points.filter(({ value }) => Number.isFinite(value));
   return finite.length < 2 ? '' : draw(name, { lines: [['smooth', finite]], marks: finite });
 }
 
 interface Drawn {
-  /** Lines by their classes; what the last of them does is told to those who cannot see it. */
+  /** Lines by class; the last one is described for screen readers. */
   readonly lines: readonly (readonly [kind: 'raw' | 'smooth', points: readonly CurvePoint[]])[];
   readonly marks?: readonly CurvePoint[];
-  /** Points that tell their numbers where a pointer rests on them. */
+  /** Points with tooltips. */
   readonly told?: readonly CurvePoint[];
   readonly heldOut?: readonly CurvePoint[];
 }
@@ -59,7 +59,7 @@ function draw(name: string, { lines, marks = [], told = [], heldOut = [] }: Draw
   const shown = [...lines[0]![1], ...heldOut];
   const [low, high] = ends(shown.map(({ value }) => value));
   const [first, last] = ends(shown.map(({ step }) => step));
-  // What lies near 0 is shown from 0, so that half as high is half as much.
+  // Values near 0 are shown from 0, so that heights are proportional.
   const isFar = low > high / 2 && high - low > 1e-6 * high;
   const xTicks = niceTicks(first, last, 6).filter((tick) => Number.isInteger(tick) && tick >= first && tick <= last);
   const axes = {

@@ -1,23 +1,23 @@
-/** @file A number for each row and column as a table of colours, which scrolls while the names of its rows stay. */
+/** @file A heat map: a table of colours that scrolls under fixed row names. */
 
 import type { ReportHeatmap } from '@onnx-lora/sdk/tasks';
 import { short } from '../terminal/table.ts';
 import { escapeHtml } from './page.ts';
 import { nothingToDraw } from './plot.ts';
 
-/** The share of values that the colours reach: a few far ones must not make all others pale. */
+/** Quantile of full colour: few outliers must not make all others pale. */
 const REACHED = 0.98;
 
-/** How values become colours. */
+/** Maps values to colours. */
 interface Scale {
-  /** Where colour begins. */
+  /** The value without colour. */
   readonly from: number;
-  /** Values as far from it as this, or farther, have all of it. */
+  /** The distance of full colour. */
   readonly reach: number;
   readonly isTwoSided: boolean;
 }
 
-/** A table whose cells hold their numbers for those who read or copy them, and show colours; above it what these mean. */
+/** A table with coloured cells that hold their numbers, and a legend above it. */
 export function heatmap(map: ReportHeatmap): string {
   const { x, y, rows, columns, values, marked = [] } = map;
   const scale = scaleOf(map);

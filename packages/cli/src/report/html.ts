@@ -14,17 +14,16 @@ import { measuredCurve, stepCurve } from './curve.ts';
 import { dateOf, escapeHtml, factTiles, measuredHtml, page, scrollTable } from './page.ts';
 import { formatSections, part } from './sections.ts';
 
-/** What a report tells. */
+/** Content of a report. */
 export interface ReportContent {
   readonly model: { readonly name: string; readonly family: string | undefined; readonly parameters: number };
   readonly settings: Settings;
   /** The command that repeats the run. */
   readonly command: string;
-  /** What the run told. */
+  /** The run's events. */
   readonly history: RunHistory;
-  /** Steps made. */
   readonly made: number;
-  /** Steps that were to be made at most. */
+  /** Maximum number of steps. */
   readonly planned: number;
   readonly endedBy: TrainResult['endedBy'];
   readonly seconds: number;
@@ -32,25 +31,25 @@ export interface ReportContent {
   readonly trainableParameters: number;
   /** Paths of the adapted modules. */
   readonly modules: readonly string[];
-  /** The base on held-out data, where there is such. */
+  /** The base on held-out data, if any. */
   readonly before: Measured | undefined;
   /** The base with the adapter on the same data. */
   readonly after: Measured | undefined;
-  /** What to say where `after` is worse than `before`. */
+  /** The warning where `after` is worse than `before`. */
   readonly worse?: string | undefined;
-  /** Where the loss has grown far above its start, so that the adapter is of no use: the verdict then, whatever was measured. */
+  /** Divergence of the loss, which then is the verdict. */
   readonly diverged?: Divergence | undefined;
   /** Whether the adapter is shown to help. */
   readonly verdict?: Verdict | undefined;
-  /** What the task shows of itself. */
+  /** Sections of the task and plugins. */
   readonly sections: readonly ReportSection[];
-  /** When it ended. */
+  /** End of the run. */
   readonly date: Date;
-  /** What ran it, such as `Node 20.19.0`. */
+  /** The runtime, such as `Node 20.19.0`. */
   readonly runtime: string;
 }
 
-/** The whole file. Everything that comes from outside is escaped. */
+/** Renders the report. All external text is escaped. */
 export function formatReport(content: ReportContent): string {
   const { model, settings } = content;
   const title = `${settings.task ?? 'Training'}: ${settings.data ?? ''}`;
@@ -83,12 +82,11 @@ ${part('Settings', settingsTable(settings), true)}
   );
 }
 
-/** A sentence that begins with a capital. */
 function capitalised(sentence: string): string {
   return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }
 
-/** A command with each flag and its values in one piece: a browser would break lines at the dashes of a flag, too. */
+/** Keeps each flag and its values together: browsers would break lines at dashes. */
 function wrapped(command: string): string {
   return command
     .split(/ (?=--)/)
@@ -96,14 +94,14 @@ function wrapped(command: string): string {
     .join(' ');
 }
 
-/** The loss of each step, and over it that of the held-out data where it was measured. */
+/** The training loss, with the held-out loss over it. */
 function losses({ history, before, after, made }: ReportContent): string {
   const known = [
     ...(before ? [{ ...before, step: 0 }] : []),
     ...history.evaluations,
     ...(after ? [{ ...after, step: made }] : []),
   ].flatMap(({ step, metrics: { loss } }) => (loss === undefined ? [] : [{ step, value: loss }]));
-  // Before and after are among the evaluations where the run was recorded whole.
+  // A fully recorded run has before and after among its evaluations.
   const heldOut = [...new Map(known.map((point) => [point.step, point])).values()].sort((a, b) => a.step - b.step);
   const legend =
     heldOut.length === 0
@@ -127,9 +125,9 @@ function evaluations({ history }: ReportContent): string {
     const points = history.evaluations.flatMap(({ step, metrics: { [name]: value } }) =>
       value === undefined ? [] : [{ step, value }],
     );
-    // Before and after are in the table already.
+    // The table has before and after.
     const curve = points.length > 2 ? measuredCurve(points, { name }) : '';
-    // That of the loss is beside that of the training.
+    // The loss is drawn with the training loss.
     return curve === '' || name === 'loss' ? [] : [part(`${escapeHtml(name)} on held-out data`, curve)];
   });
   return curves.join('\n');
@@ -170,11 +168,11 @@ function facts(content: ReportContent): string {
   return factTiles(entries, verdictTile(content));
 }
 
-/** What the run is worth, first and in words. */
+/** The verdict as the first tile. */
 function verdictTile({ diverged, verdict }: ReportContent): string {
   const tile = (outcome: Verdict['outcome'], said: string, why: string): string =>
     `<div class="verdict ${outcome}"><dt>verdict</dt><dd>${said}</dd><dd class="why">${escapeHtml(why)}</dd></div>\n`;
-  // Held-out numbers of an adapter that is of no use would only mislead.
+  // Held-out numbers of an unusable adapter would mislead.
   if (diverged) return tile('harms', 'The run has diverged', capitalised(lossesOf(diverged)));
   const said = {
     helps: 'LoRA is shown to help',
@@ -215,14 +213,14 @@ function metrics({ before, after, worse }: ReportContent): string {
   );
 }
 
-/** Before and after side by side; a wide screen shows both at once. */
+/** Confusion matrices before and after, side by side. */
 function confusion({ before, after }: ReportContent): string {
   if (!after?.confusion) return '';
   const matrices = [
     ...(before?.confusion ? [part('Confusion matrix before', confusionTable(before.confusion))] : []),
     part('Confusion matrix after training', confusionTable(after.confusion)),
   ];
-  // A row of their own, so that what came before does not tear them apart.
+  // In one row, so that the layout keeps them together.
   return matrices.length === 1 ? matrices[0]! : `<div class="parts pair">\n${matrices.join('\n')}\n</div>`;
 }
 

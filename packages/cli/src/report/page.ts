@@ -3,7 +3,7 @@
 import { short, withInterval } from '../terminal/table.ts';
 import { style } from './style.ts';
 
-/** A page. The title is escaped; the body, which is HTML, is not. */
+/** Renders a page. The title is escaped; the body is HTML. */
 export function page(title: string, body: string): string {
   return `<!doctype html>
 <html lang="en">
@@ -32,12 +32,12 @@ const entities: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** Text for an element or a quoted attribute. */
+/** Escapes text for an element or a quoted attribute: names of classes, files and models are untrusted. */
 export function escapeHtml(text: string): string {
   return text.replaceAll(/[&<>"']/g, (character) => entities[character]!);
 }
 
-/** A number with its interval, which stands below it where the place is narrow. */
+/** A number with its interval. */
 export function measuredHtml(value: number, interval: readonly [low: number, high: number] | undefined): string {
   const text = short(value);
   const behind = withInterval('', interval).trim();
@@ -49,14 +49,14 @@ export function dateOf(date: Date): string {
   return `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
-/** Names and values as tiles, behind `first`, which is HTML. */
+/** Names and values as tiles, after `first`, which is HTML. */
 export function factTiles(facts: readonly (readonly [name: string, value: string])[], first = ''): string {
   const tiles = facts.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`);
   return `<dl class="facts">\n${first}${tiles.join('\n')}\n</dl>`;
 }
 
 /**
- * A table that scrolls where it is too wide.
+ * A table that scrolls when too wide.
  *
  * @param isNumber whether a column has numbers
  * @param rows `<tr>` elements

@@ -1,19 +1,19 @@
-/** @file What plots have in common: a frame with ticks around it, and where in it values lie. */
+/** @file The frame of plots, with axes and ticks. */
 
 import { short } from '../terminal/table.ts';
 import { escapeHtml } from './page.ts';
 
-/** What a plot without values is. */
+/** Shown in place of an empty plot. */
 export const nothingToDraw = '<p class="quiet">Nothing to draw.</p>';
 
-/** One of the two axes. */
+/** An axis. */
 export interface Axis {
-  /** Empty where the heading of the plot says it. */
+  /** Empty where the plot's heading says it. */
   readonly name: string;
   readonly ticks: readonly number[];
-  /** The values at its ends; the outer ticks by default. */
+  /** Values at its ends; the outer ticks by default. */
   readonly ends?: readonly [from: number, to: number];
-  /** Whether equal factors are equally long. */
+  /** Whether it is logarithmic. */
   readonly isLog?: boolean;
 }
 
@@ -21,14 +21,14 @@ export interface Axis {
 export interface PlotFrame {
   /** The class of the `<svg>`. */
   readonly kind: 'chart' | 'curve';
-  /** What it shows, for those who cannot see it. */
+  /** Description for screen readers. */
   readonly label: string;
   readonly height: number;
   readonly x: Axis;
   readonly y: Axis;
 }
 
-/** Where in the picture values lie, and the ends of its inside. */
+/** Maps values to coordinates, and the plot's inner bounds. */
 export interface Places {
   readonly atX: (value: number) => string;
   readonly atY: (value: number) => string;
@@ -41,12 +41,11 @@ const width = 560;
 const left = 64;
 const right = 20;
 const top = 12;
-/** Width of a digit at most, which it has on a narrow screen. */
+/** Width of a digit on a narrow screen. */
 const LETTER = 10;
-/** Room for ticks and the name of the axis. */
 const below = 40;
 
-/** An `<svg>` with what `draw` makes of the values. */
+/** An `<svg>` with axes around what `draw` returns. */
 export function plot({ kind, label, height, x, y }: PlotFrame, draw: (places: Places) => readonly string[]): string {
   const [end, bottom] = [width - right, height - below];
   const atX = placed(x, left, end);
@@ -60,7 +59,7 @@ export function plot({ kind, label, height, x, y }: PlotFrame, draw: (places: Pl
     ),
     ...x.ticks.map((tick) => {
       const text = short(tick);
-      // In the middle below its place, unless it would be cut at the edge there.
+      // Centred below its tick, unless the edge would cut it.
       const isCut = Number(atX(tick)) + (text.length * LETTER) / 2 > width;
       return `<text x="${isCut ? width : atX(tick)}" y="${bottom + 18}" text-anchor="${isCut ? 'end' : 'middle'}">${text}</text>`;
     }),
@@ -85,7 +84,7 @@ function placed(
   return (value) => (first + ((along(value) - from) / (to - from || 1)) * (last - first)).toFixed(1);
 }
 
-/** A path through points, in their order. */
+/** A path through points. */
 export function pathThrough(
   points: readonly (readonly [x: number, y: number])[],
   { atX, atY }: Pick<Places, 'atX' | 'atY'>,
@@ -93,9 +92,9 @@ export function pathThrough(
   return points.map(([x, y], i) => `${i === 0 ? 'M' : 'L'}${atX(x)} ${atY(y)}`).join('');
 }
 
-/** Round numbers from at or below `from` to at or above `to`, about `count` of them. */
+/** About `count` round numbers that enclose `from` to `to`. */
 export function niceTicks(from: number, to: number, count: number): number[] {
-  // Below this, a power of ten is no longer exact enough to count in.
+  // Powers of ten below this are inexact.
   const rough = Math.max((to - from || Math.abs(to) || 1) / count, 1e-290);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999)!;
@@ -104,7 +103,7 @@ export function niceTicks(from: number, to: number, count: number): number[] {
   return Array.from({ length: Math.max(1, last - first) + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
-/** Powers of ten from at or below `from` to at or above `to`, both above 0; with 2 and 5 times them where there are few. */
+/** Powers of ten that enclose `from` to `to`, both above 0; with their double and fivefold where there are few. */
 export function logTicks(from: number, to: number): number[] {
   const [first, last] = [Math.floor(Math.log10(from) + 1e-9), Math.ceil(Math.log10(to) - 1e-9)];
   const factors = last - first > 2 ? [1] : [1, 2, 5];

@@ -1,4 +1,4 @@
-/** @file Sections of the report that the task brings: pictures, tables, clips to hear, charts and sequences. */
+/** @file Sections of a report: pictures, tables, clips, charts and sequences. */
 
 import type { ReportClip, ReportMark, ReportPicture, ReportSection } from '@onnx-lora/sdk/tasks';
 import { short } from '../terminal/table.ts';
@@ -8,13 +8,13 @@ import { escapeHtml, page, scrollTable } from './page.ts';
 import { letterRows, logo } from './sequences.ts';
 import { COLOURS } from './style.ts';
 
-/** What wants the whole width. */
+/** Sections of full width. */
 const WIDE: ReadonlySet<ReportSection['kind']> = new Set(['gallery', 'clips', 'heatmap', 'letters', 'logo']);
-/** Rows that are seen at once; a longer table is scrolled. */
+/** Rows of a table before it scrolls. */
 const TALL = 12;
-/** Letters of a row that fit into half of it. */
+/** Characters of a row that fit into half the width. */
 const LINE = 60;
-/** Columns of a table that fit into half of it. */
+/** Columns that fit into half the width. */
 const NARROW = 5;
 
 function isWide(section: ReportSection): boolean {
@@ -23,12 +23,12 @@ function isWide(section: ReportSection): boolean {
   return isLong || section.columns.length > NARROW;
 }
 
-/** A chapter of a page, of which two stand side by side where there is room. Title and body are HTML. */
+/** A part of a page; two stand side by side where there is room. Title and body are HTML. */
 export function part(title: string, html: string, isWide = false): string {
   return `<section class="part${isWide ? ' wide' : ''}">\n<h2>${title}</h2>\n${html}\n</section>`;
 }
 
-/** HTML of all sections. Everything in them is escaped; pictures are kept in the file itself. */
+/** Renders sections. All text is escaped; pictures are embedded. */
 export function formatSections(sections: readonly ReportSection[]): string {
   return sections
     .map((section) => {
@@ -38,7 +38,7 @@ export function formatSections(sections: readonly ReportSection[]): string {
     .join('\n');
 }
 
-/** What a task shows of its answers, as a page of its own. Everything that comes from outside is escaped. */
+/** Renders sections as a page. */
 export function sectionsPage(title: string, sections: readonly ReportSection[]): string {
   return page(title, `<div class="parts">\n${formatSections(sections)}\n</div>`);
 }
@@ -69,13 +69,13 @@ function figure({ image, alt, caption, isWide }: ReportPicture): string {
   return `<figure${isWide ? ' class="wide"' : ''}><img src="data:${mediaType(image)};base64,${base64(image)}" alt="${escapeHtml(alt)}"><figcaption>${escapeHtml(caption)}</figcaption></figure>`;
 }
 
-/** What the marks in the lines of clips say. */
+/** Meanings of the marks in clips. */
 const heardMarks: Readonly<Record<ReportMark, string>> = {
   wrong: 'another word in its place',
   missing: 'not heard',
   extra: 'not said',
 };
-/** The clips, and above them what their marks mean. */
+/** Clips under a legend of their marks. */
 function clipList({ clips, marks = {} }: Extract<ReportSection, { readonly kind: 'clips' }>): string {
   const pieces = clips.flatMap(({ lines }) => lines.flatMap((line) => line.pieces));
   const used = new Set(pieces.map(({ mark }) => mark));
@@ -88,7 +88,7 @@ function clipList({ clips, marks = {} }: Extract<ReportSection, { readonly kind:
   return `${key}<div class="clips">\n${clips.map((each) => clip(each, colours)).join('\n')}\n</div>`;
 }
 
-/** A player, and below it what was said and heard. A mark is told to those who cannot see it. */
+/** A player with what was said and heard. Screen readers get the marks. */
 function clip({ title, audio, lines }: ReportClip, colours: ReadonlyMap<string, string>): string {
   const player =
     audio === undefined
@@ -112,7 +112,7 @@ function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
 }
 
-/** By the first bytes of the file. */
+/** By the file's signature. */
 function mediaType(image: Uint8Array): string {
   if (image[0] === 0xff && image[1] === 0xd8) return 'image/jpeg';
   if (image[0] === 0x52 && image[8] === 0x57) return 'image/webp';
@@ -120,7 +120,7 @@ function mediaType(image: Uint8Array): string {
 }
 
 function table(columns: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  // A column of numbers has its head above them.
+  // Heads of numeric columns are right-aligned.
   const isNumber = columns.map((_, i) => rows.length > 0 && rows.every((row) => typeof row[i] === 'number'));
   const cellOf = (cell: string | number): string =>
     typeof cell === 'number' ? `<td class="number">${short(cell)}</td>` : `<td>${escapeHtml(cell)}</td>`;

@@ -7,7 +7,7 @@ import { niceTicks, nothingToDraw } from './plot.ts';
 
 const BLOCK = 10;
 
-/** A box per sequence; blocks wrap as words do, so that lines stay below each other on a narrow screen too. */
+/** A box per sequence, in blocks of ten that wrap as words do. */
 export function letterRows(rows: readonly ReportLetters[]): string {
   return `<div class="letters">\n${rows.map(letterRow).join('\n')}\n</div>`;
 }
@@ -49,10 +49,10 @@ const right = 12;
 const top = 12;
 const bottom = 40;
 const columnWidth = 26;
-/** Of a font's size, how high its capitals are, in the usual sans-serif fonts. */
+/** Height of capitals in usual sans-serif fonts, relative to the font size. */
 const CAPITAL = 0.72;
 
-/** Amino acids by what their side chains are like, as WebLogo colours them; of nucleotides each has its own. */
+/** Amino acids by side chain, as WebLogo colours them; nucleotides each have one. */
 const aminoAcids: Readonly<Record<string, string>> = {
   ...groups('GSTYC', 's2'),
   ...groups('QN', 's4'),
@@ -61,14 +61,14 @@ const aminoAcids: Readonly<Record<string, string>> = {
 };
 const nucleotides: Readonly<Record<string, string>> = { A: 's2', C: 's0', G: 's1', T: 's7', U: 's7' };
 
-/** How a logo is labelled. */
+/** Axes and columns of a logo. */
 export interface LogoOptions {
   readonly x: string;
   readonly y: string;
   readonly columns: readonly ReportLogoColumn[];
 }
 
-/** An `<svg>` as wide as its columns need, in a box that scrolls; a line of text where there is nothing to draw. */
+/** A logo that scrolls when too wide; a text where nothing can be drawn. */
 export function logo({ x, y, columns }: LogoOptions, title: string): string {
   const heights = columns.map(({ letters }) => letters.reduce((sum, each) => sum + each.height, 0));
   const highest = Math.max(0, ...heights);
@@ -86,7 +86,7 @@ export function logo({ x, y, columns }: LogoOptions, title: string): string {
       const base = atY(at);
       at += own;
       const size = columnWidth;
-      // A letter of a unit size, as wide as the column and stretched to its height.
+      // A letter as wide as the column, stretched to its height.
       const stretch = (own * scale) / (size * CAPITAL);
       if (stretch < 0.02) return '';
       return `<text class="${colours[letter] ?? 'plain'}" transform="translate(${from + 1} ${base.toFixed(1)}) scale(1 ${stretch.toFixed(3)})" font-size="${size}" textLength="${columnWidth - 2}" lengthAdjust="spacingAndGlyphs">${escapeHtml(letter)}</text>`;

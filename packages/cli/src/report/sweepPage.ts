@@ -1,4 +1,7 @@
-/** @file The page of `onnx-lora sweep`: what to use, scores over costs with the Pareto fronts, methods against the baseline, all configurations. */
+/**
+ * @file The page of `onnx-lora sweep`: recommendation, scores over costs with Pareto fronts, methods against the
+ * baseline.
+ */
 
 import { type Cost, costs, type ConfigurationResult, type SweepOutcome } from '../sweep/outcome.ts';
 import { probability } from '../sweep/recommendation.ts';
@@ -8,23 +11,23 @@ import { logTicks, niceTicks, nothingToDraw, pathThrough, plot } from './plot.ts
 import { part } from './sections.ts';
 import { COLOURS } from './style.ts';
 
-/** What the page tells. */
+/** Content of the page. */
 export interface SweepPage {
   readonly title: string;
   readonly outcome: SweepOutcome;
-  /** Whether nothing is left to be made. */
+  /** Whether all trials are done. */
   readonly isWhole: boolean;
-  /** The settings, as the file has them. */
+  /** The config file's text. */
   readonly file: string;
-  /** All calls together. */
+  /** Seconds of all calls. */
   readonly seconds: number;
-  /** Trials at a time. */
+  /** Concurrent trials. */
   readonly parallel: number;
   readonly date: Date;
   readonly runtime: string;
 }
 
-/** What costs are called, and how they are written. */
+/** Names and formats of costs. */
 const shown: Readonly<Record<Cost, { readonly name: string; readonly text: (value: number) => string }>> = {
   parameters: { name: 'trained parameters', text: (value) => grouped(Math.round(value)) },
   seconds: { name: 'seconds of training', text: (value) => short(value) },
@@ -32,7 +35,7 @@ const shown: Readonly<Record<Cost, { readonly name: string; readonly text: (valu
   bytes: { name: "adapter's bytes", text: (value) => inBytes(Math.round(value)) },
 };
 
-/** The page. Everything that comes from outside is escaped. */
+/** Renders the page. All external text is escaped. */
 export function sweepPage({ title, outcome, isWhole, file, seconds, parallel, date, runtime }: SweepPage): string {
   const { trials, metric, recommendation, base, verdict } = outcome;
   const facts: [string, string][] = [
@@ -78,7 +81,7 @@ function configurationTable({ configurations, metric }: SweepOutcome): string {
     const known = score ?? leftAt?.score ?? NaN;
     return Number.isNaN(known) ? -Infinity : metric.isLower ? -known : known;
   };
-  // Those that were made to their end first.
+  // Finished ones first.
   const sorted = [...configurations].sort((a, b) => Number(b.isWhole) - Number(a.isWhole) || value(b) - value(a) || 0);
   const rows = sorted.map((each) => {
     const { configuration, score, interval, against, scores, failed, failure, leftAt, fronts } = each;
@@ -107,7 +110,7 @@ function costCells(result: ConfigurationResult): string {
     .join('');
 }
 
-/** Scores with their intervals over a cost, a colour for each method, and the front as a line. */
+/** Scores with intervals over a cost, coloured by method, with the Pareto front. */
 function scatter({ configurations, metric }: SweepOutcome, cost: Cost): string {
   const points = configurations.filter((each) => each.isWhole && each[cost] !== undefined);
   if (points.length === 0) return nothingToDraw;

@@ -1,4 +1,4 @@
-/** @file The draws of what a run has measured, in a file of its folder: by them runs are compared later, and one that goes on. */
+/** @file Bootstrap draws of a run's measurements, in a file of its folder, for comparing runs later. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -7,10 +7,9 @@ import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import type { Draws } from '@onnx-lora/sdk/tasks';
 import { z } from 'zod';
 
-/** The file's name. */
 export const DRAWS = 'draws.json';
 
-/** Draws of both measurements. */
+/** Draws before and after training. */
 export interface RunDraws {
   readonly before?: Draws | undefined;
   readonly after?: Draws | undefined;
@@ -34,7 +33,7 @@ const drawsSchema = z.record(
 );
 const schema = z.object({ before: z.optional(drawsSchema), after: z.optional(drawsSchema) });
 
-/** Keeps draws in a run's folder, beside those that are there already. */
+/** Adds draws to the file in a run's folder. */
 export async function keepDraws(folder: string, draws: RunDraws): Promise<void> {
   const all = { ...readDraws(folder), ...draws };
   const text = JSON.stringify(all, (_, value: unknown) => (value instanceof Float64Array ? Array.from(value) : value));
@@ -42,9 +41,9 @@ export async function keepDraws(folder: string, draws: RunDraws): Promise<void> 
 }
 
 /**
- * The draws in a run's folder; none where it has no such file.
+ * Reads the draws of a run's folder; empty without the file.
  *
- * @throws OnnxLoraError `FILE_INVALID` for a file that no run has written
+ * @throws OnnxLoraError `FILE_INVALID` for a damaged file
  */
 export function readDraws(folder: string): RunDraws {
   const file = path.join(folder, DRAWS);

@@ -1,4 +1,4 @@
-/** @file What is told and kept of a run while it goes on, and what is left where it fails. */
+/** @file Follows a run: progress, records, and advice where it fails. */
 
 import {
   type PluginRegistry,
@@ -17,7 +17,7 @@ import { configOf, quoted, type ResolvedSettings } from '../settings/runConfig.t
 import type { LoggedEvent, RunFolder } from './runFolder.ts';
 import { clock, decimals, grouped, short, withInterval } from '../terminal/table.ts';
 
-/** A run that goes on, and who is told of it. */
+/** A run in progress. */
 export interface Work {
   readonly model: Model;
   readonly task: Task;
@@ -26,15 +26,15 @@ export interface Work {
   readonly folder: RunFolder;
   readonly history: RunHistory;
   readonly registry: PluginRegistry;
-  /** Who follows the run; there once it begins. */
+  /** The run's trackers, once it begins. */
   trackers?: Trackers;
-  /** How far it is: before the first step, in training, or behind the saved adapter. */
+  /** Before the first step, in training, or after the adapter is saved. */
   stage: 'before' | 'during' | 'after';
-  /** Told of each event as well. */
+  /** Called with each event. */
   readonly onEvent?: (event: TrainEvent) => void;
 }
 
-/** Those who follow the run; a run that they refuse to follow is stopped. */
+/** Starts the trackers; stops the run when one refuses. */
 export async function trackersOf({ settings, registry, folder, progress }: Work, run: TrainingRun): Promise<Trackers> {
   const about = { folder: folder.path, firstStep: run.firstStep, settings: configOf(settings) };
   try {
@@ -45,7 +45,7 @@ export async function trackersOf({ settings, registry, folder, progress }: Work,
   }
 }
 
-/** @throws OnnxLoraError where the disk refuses, with what is left */
+/** @throws OnnxLoraError of the disk, saying what is left */
 export async function saveAdapter(adapter: TrainingRun['adapter'], work: Work): Promise<void> {
   try {
     await adapter.save(work.folder.adapter, { overwrite: true });
@@ -54,11 +54,7 @@ export async function saveAdapter(adapter: TrainingRun['adapter'], work: Work): 
   }
 }
 
-/**
- * Waits for the end of the run.
- *
- * @throws OnnxLoraError of the step that failed, with what is left in the folder
- */
+/** Follows the run to its end. @throws OnnxLoraError of the step that failed, with what is left in the folder */
 export async function complete(run: TrainingRun, work: Work): Promise<TrainResult> {
   try {
     for await (const event of run) tell(event, run, work);
@@ -81,10 +77,10 @@ function withRemains(error: unknown, { folder }: Work): unknown {
   return new OnnxLoraError(error.code, `${error.message} ${left}`, { cause: error });
 }
 
-/** Values of an adapter beyond this have grown without bound: those of trained ones are about 1 or below. */
+/** Larger adapter values have diverged: trained ones are about 1 or below. */
 const GROWN = 1e3;
 
-/** What to do about a loss that is no number: go on at a lower rate, or begin anew where the adapter is beyond help. */
+/** Advises on a non-finite loss: resume at a lower rate, or start again when the adapter has diverged. */
 function withLowerRate(error: OnnxLoraError, run: TrainingRun, { folder, settings }: Work): OnnxLoraError {
   const lr = Number((settings.lr / 10).toPrecision(6));
   const checkpoint = lastCheckpoints.get(folder);
@@ -98,12 +94,12 @@ function withLowerRate(error: OnnxLoraError, run: TrainingRun, { folder, setting
   return new OnnxLoraError(error.code, `${error.message} ${advice}`, { cause: error });
 }
 
-/** The command that goes on with a run. */
+/** The command that resumes a run. */
 export function resumeCommand({ path }: RunFolder): string {
   return `onnx-lora train --resume ${quoted(path)}`;
 }
 
-/** Keeps an event for the report, and as a line of metrics.jsonl. */
+/** Records an event for the report and in metrics.jsonl. */
 export function record({ folder, history, progress }: Work, event: LoggedEvent): void {
   history.add(event);
   const failure = folder.log(event);
@@ -135,7 +131,7 @@ function tell(event: TrainEvent, run: TrainingRun, work: Work): void {
   }
 }
 
-/** How far a run is, on one line. */
+/** One line of progress. */
 export function progressLine({ step, steps, loss, lr, samplesPerSecond, secondsLeft }: StepEvent): string {
   return `step ${String(step).padStart(String(steps).length)}/${steps}  loss ${decimals(loss)}  lr ${lr.toExponential(2)}  ${samplesPerSecond.toFixed(0)} samples/s  ${clock(secondsLeft)} left`;
 }

@@ -1,27 +1,26 @@
-/** @file What a run has told so far, in little memory however long it runs: for its report. */
+/** @file A run's events so far, in bounded memory, for its report. */
 
 import type { Evaluation, TrainEvent } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';
 
-/** Neighbouring steps taken together. */
+/** Neighbouring steps, combined. */
 export interface Stretch {
-  /** Step in the middle. */
+  /** The middle step. */
   readonly step: number;
   readonly low: number;
   readonly high: number;
   readonly mean: number;
 }
 
-/** More stretches than pixels say nothing. */
+/** More than a plot has pixels. */
 const MOST = 512;
 
-/** A number per step, as stretches of steps that become longer as the run does. */
+/** A number per step, as stretches that grow with the run. */
 export class Series {
   #stretches: { from: number; to: number; low: number; high: number; sum: number; count: number }[] = [];
-  /** Values of a full stretch. */
   #length = 1;
 
-  /** Adds the value of a step; those that are not finite are left out. */
+  /** Adds a step's value; ignores non-finite ones. */
   add(step: number, value: number): void {
     if (!Number.isFinite(value)) return;
     const last = this.#stretches.at(-1);
@@ -37,7 +36,6 @@ export class Series {
     this.#stretches.push({ from: step, to: step, low: value, high: value, sum: value, count: 1 });
   }
 
-  /** The stretches, in order. */
   get stretches(): Stretch[] {
     return this.#stretches.map(({ from, to, low, high, sum, count }) => ({
       step: (from + to) / 2,
@@ -63,44 +61,44 @@ export class Series {
   }
 }
 
-/** What was measured at a step. */
+/** A measurement at a step. */
 export interface Measured {
   readonly step: number;
   readonly examples: number;
   readonly metrics: Evaluation['metrics'];
   readonly intervals?: Evaluation['intervals'] | undefined;
   readonly draws?: Evaluation['draws'] | undefined;
-  /** Whether the base had a new head, and which. */
+  /** Whether the base had a new head, probed or untrained. */
   readonly probedHead?: boolean | undefined;
   readonly untrainedHead?: boolean | undefined;
   readonly best?: boolean;
   readonly confusion?: Evaluation['confusion'] | undefined;
 }
 
-/** Notices that a report lists; a run with more of them has other worries. */
+/** Notices that a report lists. */
 const MOST_NOTICES = 100;
 
-/** Events of a run say nothing of these. */
+/** A run's events lack these. */
 const NO_HEAD = { probedHead: undefined, untrainedHead: undefined };
 
-/** Gathers a run's events. */
+/** Collects a run's events. */
 export class RunHistory {
   readonly loss: Series = new Series();
   readonly lr: Series = new Series();
   readonly gradNorm: Series = new Series();
-  /** Megabytes that the process held. */
+  /** Memory of the process in MB. */
   readonly memory: Series = new Series();
   readonly evaluations: Omit<Measured, 'confusion'>[] = [];
-  /** The last evaluation, and the best during the run. */
+  /** The last evaluation, and the best one during the run. */
   last: Measured | undefined;
   best: Measured | undefined;
-  /** What was skipped, and warnings, the first hundred. */
+  /** Skips and warnings, the first hundred. */
   readonly notices: { readonly step: number; readonly message: string }[] = [];
   skippedSteps = 0;
   badSamples = 0;
   lastLoss: number | undefined;
 
-  /** Takes in an event, or a line of metrics.jsonl that was made of one. */
+  /** Adds an event, or a line of metrics.jsonl. */
   add(event: TrainEvent | ({ readonly type: 'evaluation' } & Measured)): void {
     if (event.type === 'step') {
       this.loss.add(event.step, event.loss);

@@ -1,4 +1,4 @@
-/** @file The folder of work that the same command goes on with: a sweep, or tasks that are learned one after the other. */
+/** @file The folder of resumable work: a sweep, or continual learning. */
 
 import { existsSync, readdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -8,20 +8,20 @@ import { FileLock } from '@onnx-lora/sdk/core';
 import { makeFolder } from '@onnx-lora/sdk/data';
 import { usageError } from '../terminal/errors.ts';
 
-/** How such a folder is known. */
+/** Description of such a folder. */
 export interface KeptFolder {
   readonly path: string;
-  /** What it holds, in words: `sweep`. */
+  /** Its noun in messages: `sweep`. */
   readonly noun: string;
-  /** The file without which it is none. */
+  /** The file that identifies it. */
   readonly journal: string;
-  /** The file that says who works there. */
+  /** The lock file. */
   readonly lock: string;
-  /** All that is put into it, and removed where the work begins anew. */
+  /** Everything put into it, which `--overwrite` removes. */
   readonly own: readonly string[];
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for a folder that holds something else, `FILE_INVALID` for none that can be read */
+/** @throws OnnxLoraError `CONFIG_INVALID` for a folder with other contents, `FILE_INVALID` for an unreadable one */
 export function requireKept({ path: out, noun, journal, lock }: KeptFolder, overwrite = false): void {
   if (!existsSync(out)) return;
   let names: string[];
@@ -35,10 +35,10 @@ export function requireKept({ path: out, noun, journal, lock }: KeptFolder, over
 }
 
 /**
- * Works in the folder while no other process does.
+ * Locks the folder while it works there.
  *
- * @param overwrite remove what is there of it
- * @throws OnnxLoraError `FILE_INVALID` where another process works there
+ * @param overwrite remove earlier contents
+ * @throws OnnxLoraError `FILE_INVALID` where another process holds the lock
  */
 export async function inKept<T>(folder: KeptFolder, overwrite: boolean, work: () => Promise<T>): Promise<T> {
   const { path: out, noun } = folder;

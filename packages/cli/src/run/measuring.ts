@@ -1,4 +1,4 @@
-/** @file What is measured of a run before it and after it. */
+/** @file Measurements before and after a run. */
 
 import { evaluate, type Evaluation, type TrainResult, type TrainingRun, verdictOf } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';
@@ -11,10 +11,9 @@ import { keepDraws, readDraws } from './draws.ts';
 import { grouped, short } from '../terminal/table.ts';
 import { metricsLine, record, type Work } from './following.ts';
 
-/** What a new head is before the training. */
 const PROBE = 'a linear probe as its head';
 
-/** Measures the held-out data with the base or an adapter, and tells how far it is and what came out. */
+/** Measures the base or an adapter on held-out data, with progress. */
 export async function measure(
   { model, task, settings, progress }: Work,
   which: 'base' | 'adapted',
@@ -38,11 +37,7 @@ export async function measure(
   return evaluation;
 }
 
-/**
- * Prepares the folder, and tells the history what the run had told before an interruption.
- *
- * @returns what the base measured
- */
+/** Prepares the folder; when resuming, restores the history. @returns what the base measured */
 export async function begin(
   work: Work,
   run: TrainingRun,
@@ -79,17 +74,17 @@ export async function begin(
   return { ...measured, confusion, draws };
 }
 
-/** The returned adapter's metrics: as the run measured them, or measured now. */
+/** The returned adapter's metrics, from the run or measured now. */
 export async function measureAfter(
   work: Work,
   { result: { adapter, steps, best }, prepared, before, firstStep }: Omit<Ended, 'stopped'>,
 ): Promise<Measured> {
   const { history, settings, progress } = work;
   const [last, step] = settings.loadBest ? [history.best, best?.step] : [history.last, steps];
-  // A task that measures in a way of its own has measured something else during the run.
+  // A task with its own measure has measured something else during the run.
   const isAlike = last?.step === step && !prepared.measure && (last?.intervals || !before?.intervals);
   const known = isAlike ? last : undefined;
-  // What was read back from an earlier part of the run has no confusion matrix.
+  // Records of an earlier call have no confusion matrix.
   if (known && (known.draws || !before?.draws) && (known.confusion || known.step > firstStep)) {
     progress.note(`after: ${metricsLine(known)}`);
     return known;
@@ -100,7 +95,7 @@ export async function measureAfter(
   return { ...measured, draws };
 }
 
-/** What to say where held-out data are shown to be worse after the training than before; without draws, where they are measured worse. */
+/** Warns when held-out data is shown to be worse after training; without draws, when it measures worse. */
 export function worseNote(
   before: Measured | undefined,
   after: Measured | undefined,
@@ -115,12 +110,12 @@ export function worseNote(
   return `the training has made it worse: ${worse.name} was ${short(worse.before)} and is ${short(worse.after)} on ${on}. Try a lower rate (--lr ${Number((lr / 10).toPrecision(2))}) or fewer --epochs first, or keep the best step (--eval-every epoch --load-best).`;
 }
 
-/** A run that has ended, and what was measured before it. */
+/** An ended run, and the measurement before it. */
 export interface Ended {
   readonly result: TrainResult;
   readonly prepared: PreparedTask;
   readonly before: Measured | undefined;
   readonly stopped: boolean;
-  /** The step that the run began after. */
+  /** The step after which the run started. */
   readonly firstStep: number;
 }

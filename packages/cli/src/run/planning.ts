@@ -27,34 +27,34 @@ import { usageError } from '../terminal/errors.ts';
 import type { Progress } from '../terminal/progress.ts';
 import { RunFolder } from './runFolder.ts';
 
-/** Share of each class that is held out where the data has no part for it. */
+/** Share of each class held out when the data has no split. */
 const HOLD_OUT = 0.1;
 
-/** What a run is to be: its settings, model and data read, and found to go together. */
+/** A planned run: settings, model and data, checked together. */
 export interface PlannedRun {
   readonly model: Model;
   readonly task: Task;
   readonly prepared: PreparedTask;
   readonly folder: RunFolder;
   readonly settings: ResolvedSettings;
-  /** The adapter to begin with, or how to make one. */
+  /** The adapter to start from, or how to create one. */
   readonly start: { readonly from: Adapter } | { readonly lora: LoraOptions };
   readonly preview: Pick<LoraPreview, 'targets' | 'parameters' | 'tokens' | 'trainableParameters'>;
   readonly newModules: readonly string[];
-  /** Whether held-out data are measured before and after. */
+  /** Whether held-out data is measured before and after. */
   readonly measures: boolean;
 }
 
-/** Makes what several plans have in common: anew for each where there is one. */
+/** Caches what several plans share. */
 export type Shared = <T>(what: 'model' | 'data' | 'examples', key: unknown, make: () => Promise<T>) => Promise<T>;
 
 const notShared: Shared = (_, __, make) => make();
 
 /**
- * Finds out all that can be wrong with settings, model and data. Touches no folder.
+ * Plans a run and finds all errors of settings, model and data. Touches no folder.
  *
- * @param named the folder of the run; one that is not there yet without
- * @throws OnnxLoraError `CONFIG_INVALID`, `DATA_INVALID`, `TARGET_NOT_FOUND` and whatever else opening model and data can end in
+ * @param named the run's folder; a new one by default
+ * @throws OnnxLoraError `CONFIG_INVALID`, `DATA_INVALID`, `TARGET_NOT_FOUND`; as opening model and data
  */
 export async function planRun(
   given: Settings,
@@ -63,11 +63,10 @@ export async function planRun(
 ): Promise<PlannedRun> {
   const registry = context.registry;
   const source = requireFlag(given.data, 'data', 'name the data to train on');
-  // What these say is read, before anything else is.
+  // Checked before anything is read.
   loraOptions(given);
   requireTogether(given);
   requireTrackers(given.track, registry);
-  // Whether held-out data, where there is such, is measured before and after.
   const measures = given.eval ?? true;
   const data = await shared('data', source, () => pathOfData(source, registry, progress));
   const base = [requireModel(given.model), given.fix, given.precision];
@@ -79,20 +78,19 @@ export async function planRun(
   const original = given.original === undefined ? undefined : await openNamed(given.original, context, given);
   const targets = given.targets ?? (begun ? [] : [...previewLora(model, loraOptions(given, original)).targets]);
   const settings = resolveSettings(
-    // By their kinds, so that config.yaml has a number as a number.
     withTaskSettings(given, factory),
     {
       model: model.name,
       data: source,
       task: factory.name,
-      // Without targets the family chose; the choice is written down.
+      // Writes down the family's choice of targets.
       ...(targets.length > 0 ? { targets } : {}),
       ...(context.plugins.length > 0 ? { plugins: [...context.plugins] } : {}),
       out: folder.path,
     },
     factory.defaults,
   );
-  // What is trained is measured, unless it is said that nothing be held out (--validation 0).
+  // Holds data out unless --validation 0 says not to.
   const holdOut = given.validation === undefined && measures ? { holdOut: HOLD_OUT } : {};
   const options = { ...taskOptions(settings, data, settings.seed), ...holdOut };
   const { task, prepared } = await shared('examples', [base, factory.name, given.from, options], () =>
@@ -114,13 +112,13 @@ export async function planRun(
   return { model, task, prepared, folder, settings, start, preview, newModules, measures: measures && holdsOut };
 }
 
-/** Settings that say how a new adapter is made. */
+/** Settings of a new adapter. */
 const ofNewAdapters: readonly SettingName[] = [...adapterSettings, 'init', 'original', 'initBatches'];
 
 /**
- * The adapter that the run begins with.
+ * Loads the adapter to start from.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` where settings describe a new one too, or the run would replace the adapter
+ * @throws OnnxLoraError `CONFIG_INVALID` where settings also describe a new adapter, or the run would replace this one
  */
 async function adapterToBegin(given: Settings): Promise<ChosenAdapter | undefined> {
   const { from: source } = given;
@@ -134,13 +132,13 @@ async function adapterToBegin(given: Settings): Promise<ChosenAdapter | undefine
   return { adapter: await loadAdapter(source), source };
 }
 
-/** What is trained, and the modules among it that begin anew. */
+/** Trained modules, and the new ones among them. */
 interface Previewed {
   readonly preview: Pick<LoraPreview, 'targets' | 'parameters' | 'tokens' | 'trainableParameters'>;
   readonly newModules: readonly string[];
 }
 
-/** What is trained of an adapter that is there already. */
+/** Preview of an existing adapter. */
 async function previewOf({ adapter }: ChosenAdapter, model: Model, { head }: PreparedTask): Promise<Previewed> {
   const { tunings } = await model.place(adapter);
   const targets = tunings.flatMap(({ tuning }) => (tuning.parameter ? [] : [tuning.path]));
@@ -148,7 +146,7 @@ async function previewOf({ adapter }: ChosenAdapter, model: Model, { head }: Pre
   return { preview, newModules: head ? attachHead<Model>(model, head).modules : [] };
 }
 
-/** What is trained, with the head that the labels need where the model has none for them. */
+/** Preview of a new adapter, with the head that the labels need. */
 function previewWithHead(model: Model, { head }: PreparedTask, lora: LoraOptions): Previewed {
   if (!head) return { preview: previewLora(model, lora), newModules: [] };
   const { model: headed, modules } = attachHead<Model>(model, head);
@@ -156,7 +154,7 @@ function previewWithHead(model: Model, { head }: PreparedTask, lora: LoraOptions
   return { preview: previewLora(headed, { ...lora, modulesToSave: [...saved] }), newModules: modules };
 }
 
-/** Reads the data once for training and both evaluations, so that files are decoded once. */
+/** Prepares the task once for training and both evaluations. */
 async function prepareOnce(task: Task, model: Model): Promise<{ task: Task; prepared: PreparedTask }> {
   const prepared = await task.prepare(model);
   return { task: { name: task.name, prepare: () => Promise.resolve(prepared) }, prepared };

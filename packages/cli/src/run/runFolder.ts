@@ -1,4 +1,4 @@
-/** @file The folder of a training run: config.yaml, metrics.jsonl, checkpoints, adapter and report.html. */
+/** @file The folder of a training run: config.yaml, metrics.jsonl, checkpoints, adapter, report.html. */
 
 import { closeSync, createReadStream, existsSync, openSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'; // prettier-ignore
 import { hostname } from 'node:os';
@@ -16,21 +16,20 @@ import { usageError } from '../terminal/errors.ts';
 import type { Measured } from './history.ts';
 import { whenSignalEnds } from '../terminal/interrupt.ts';
 
-/** What a run puts into its folder, and `--overwrite` therefore removes. */
+/** Contents of the folder, which `--overwrite` removes. */
 const CONFIG = 'config.yaml';
 const METRICS = 'metrics.jsonl';
 const CHECKPOINTS = 'checkpoints';
 const ADAPTER = 'adapter';
 const REPORT = 'report.html';
 const TENSORBOARD = 'tensorboard';
-/** Who trains in the folder; gone when the run has ended. */
 const LOCK = 'run.lock';
 const TRAINED_ON = 'trained-on.txt';
 
 /** A line of metrics.jsonl. */
 export type LoggedEvent = TrainEvent | ({ readonly type: 'evaluation' } & Measured);
 
-/** Writes one run. Nothing is touched before {@link RunFolder.begin}. */
+/** Writes one run. Touches nothing before {@link RunFolder.begin}. */
 export class RunFolder {
   readonly path: string;
   #metrics: number | undefined;
@@ -43,7 +42,7 @@ export class RunFolder {
     this.path = folder;
   }
 
-  /** A folder under `runs` that is not there yet, named after the data and the task. */
+  /** An unused folder under `runs`, named after data and task. */
   static unused(data: string, task: string): RunFolder {
     const { name } = path.parse(path.resolve(data));
     const wanted = path.join('runs', `${name || 'run'}-${task}`);
@@ -53,7 +52,6 @@ export class RunFolder {
     }
   }
 
-  /** Where the trained adapter lies in the end. */
   get adapter(): string {
     return path.join(this.path, ADAPTER);
   }
@@ -66,16 +64,15 @@ export class RunFolder {
     return path.join(this.path, CONFIG);
   }
 
-  /** Where the run's checkpoints lie. */
   get checkpoints(): string {
     return path.join(this.path, CHECKPOINTS);
   }
 
   /**
-   * Takes the folder for this process, until {@link RunFolder.close}. A lock of a process that died is taken over.
+   * Locks the folder until {@link RunFolder.close}. A dead process's lock is taken over.
    *
-   * @param onEnd called where a signal ends the process at once
-   * @throws OnnxLoraError `FILE_INVALID` where another process trains there, or nothing can be written
+   * @param onEnd called when a signal ends the process
+   * @throws OnnxLoraError `FILE_INVALID` where another process trains there, or the disk refuses
    */
   lock(onEnd: () => void = () => undefined): void {
     let lock: ReturnType<typeof FileLock.take>;
@@ -99,7 +96,7 @@ export class RunFolder {
     if (holder && !this.#lock) throw this.#isTaken(holder);
   }
 
-  /** Waits until no process trains there: one whose parent has died ends after its step. */
+  /** Waits until no process trains there: a trial whose sweep has died ends after its step. */
   async untaken(milliseconds: number): Promise<void> {
     const until = performance.now() + milliseconds;
     while (FileLock.holderOf(this.#lockFile) && performance.now() < until) await setTimeout(100);
@@ -112,16 +109,12 @@ export class RunFolder {
     );
   }
 
-  /**
-   * Refuses a folder that holds something, or in which a process trains.
-   *
-   * @throws OnnxLoraError `FILE_INVALID`
-   */
+  /** Refuses a non-empty folder, or one where a process trains. @throws OnnxLoraError `FILE_INVALID` */
   checkFree(overwrite: boolean): void {
     this.checkUntaken();
     let names: string[];
     try {
-      // What a killed process has left of its lock is nobody's.
+      // Remains of a killed process's lock do not count.
       names = readdirSync(this.path).filter((name) => name !== LOCK && !name.startsWith(`.${LOCK}`));
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
@@ -142,20 +135,20 @@ export class RunFolder {
   }
 
   /**
-   * Makes the folder, removes what an earlier run left, and writes the config. Does not wait for the disk, so that no
-   * step of the training goes by meanwhile.
+   * Creates the folder, removes an earlier run, and writes the config. Synchronous, so that no training step happens
+   * meanwhile.
    *
    * @throws OnnxLoraError `FILE_INVALID`
    */
   begin(config: string, tensorboard: boolean): void {
     try {
       makeFolder(this.path);
-      // The checkpoints of an earlier run have been removed by the one that begins. First what makes it one to go on with.
+      // Earlier checkpoints are gone already. CONFIG first: it makes a folder resumable.
       for (const name of [CONFIG, ADAPTER, METRICS, REPORT, TENSORBOARD, TRAINED_ON, DRAWS]) {
         rmSync(path.join(this.path, name), { recursive: true, force: true });
       }
       this.#metrics = openSync(this.#metricsFile, 'wx');
-      // Last, and at once: a folder with settings is one to go on with.
+      // Last and atomic: a folder with settings is resumable.
       const written = `${this.config}.new`;
       writeFileSync(written, config);
       renameSync(written, this.config);
@@ -165,7 +158,7 @@ export class RunFolder {
     }
   }
 
-  /** What the run in the folder has told; nothing where there is no metrics.jsonl. */
+  /** Events of the folder's run; empty without metrics.jsonl. */
   async events(): Promise<LoggedEvent[]> {
     const events: LoggedEvent[] = [];
     if (!existsSync(this.#metricsFile)) return events;
@@ -177,11 +170,11 @@ export class RunFolder {
   }
 
   /**
-   * Goes on with the run that is in the folder: what metrics.jsonl holds of steps beyond its last checkpoint is cut off, and
-   * settings that have changed are written down. Lines that a kill, a full disk or anything else has damaged are left out.
+   * Resumes the folder's run: cuts metrics.jsonl off behind the last checkpoint, omits damaged lines, and writes
+   * changed settings.
    *
    * @param step the checkpoint's step
-   * @returns what the run has told until then, and how many lines were damaged, but for a last one that a kill cut off
+   * @returns earlier events, and the number of damaged lines without a last one cut off by a kill
    * @throws OnnxLoraError `FILE_INVALID`
    */
   async goOn(
@@ -221,11 +214,7 @@ export class RunFolder {
     return { events, damaged };
   }
 
-  /**
-   * Adds a line to metrics.jsonl, and its numbers to TensorBoard's file. A disk that is full does not end the training.
-   *
-   * @returns what went wrong, the first time that it does
-   */
+  /** Logs an event to metrics.jsonl and TensorBoard. A full disk does not end the training. @returns the first error */
   log(event: LoggedEvent): Error | undefined {
     try {
       if (this.#metrics !== undefined) writeSync(this.#metrics, `${JSON.stringify(logged(event))}\n`);
@@ -238,7 +227,7 @@ export class RunFolder {
     }
   }
 
-  /** Notes the examples that are trained on, which a run that goes on has noted already. */
+  /** Records the training examples, once per run. */
   async noteTrainedOn(examples: ExampleSet | undefined): Promise<void> {
     const file = path.join(this.path, TRAINED_ON);
     if (!examples || examples.size === 0 || existsSync(file)) return;
@@ -249,12 +238,11 @@ export class RunFolder {
     }
   }
 
-  /** Writes the report. */
   async writeReport(html: string): Promise<void> {
     await writeFileAtomic(this.report, html);
   }
 
-  /** Closes the records, and gives the folder back; one that is still empty goes. */
+  /** Closes the records and unlocks the folder; removes an empty one. */
   close(): void {
     if (this.#metrics !== undefined) closeSync(this.#metrics);
     this.#metrics = undefined;
@@ -265,7 +253,7 @@ export class RunFolder {
     try {
       if (this.#lock) rmdirSync(this.path);
     } catch {
-      // There is something in it.
+      // Not empty.
     }
     this.#lock = undefined;
   }
@@ -280,9 +268,9 @@ export class RunFolder {
 }
 
 /**
- * What the run of an adapter was trained on; undefined where nothing says so.
+ * The training examples of an adapter's run; undefined if unknown.
  *
- * @param adapter the run's folder, or that of the adapter in it
+ * @param adapter the run's folder, or its adapter's
  * @throws OnnxLoraError `FILE_INVALID`
  */
 export async function trainedOnOf(adapter: string): Promise<ExampleSet | undefined> {
@@ -299,7 +287,7 @@ function cannotWrite(folder: string, cause: unknown): OnnxLoraError {
   );
 }
 
-/** What of an event stays of interest; a folder's confusion matrix is in its report. */
+/** Drops what is not worth logging; the confusion matrix is in the report. */
 function logged(event: LoggedEvent): Record<string, unknown> {
   const { confusion: _c, draws: _d, steps: _s, secondsLeft: _l, ...rest } = event as unknown as Record<string, unknown>;
   return rest;
@@ -307,7 +295,7 @@ function logged(event: LoggedEvent): Record<string, unknown> {
 
 const count = z.int().min(0);
 const event = { step: count };
-/** What of a line is read again. */
+/** The fields of a line that are read back. */
 const lineSchema = z.discriminatedUnion('type', [
   z.looseObject({
     type: z.literal('step'),
@@ -331,7 +319,7 @@ const lineSchema = z.discriminatedUnion('type', [
   ),
 ]);
 
-/** Undefined for what no run has written: a killed process may leave half a line. */
+/** Undefined for an invalid line: a killed process may leave half of one. */
 function parseLine(line: string): LoggedEvent | undefined {
   try {
     return lineSchema.parse(JSON.parse(line)) as unknown as LoggedEvent;

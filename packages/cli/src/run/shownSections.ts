@@ -1,4 +1,4 @@
-/** @file What the report of a run shows beside numbers: sections of its task and of plugins. */
+/** @file Sections of a run's report from its task and from plugins. */
 
 import { type AdapterSession, OnnxLoraError, type TrainingRun } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';
@@ -10,9 +10,9 @@ import type { Work } from './following.ts';
 import { measureAfter, type Ended } from './measuring.ts';
 
 /**
- * What is measured and shown of the finished adapter.
+ * Measures the finished adapter, and collects the report's sections.
  *
- * @throws OnnxLoraError of what fails, with where the adapter is
+ * @throws OnnxLoraError of a failure, saying where the adapter is
  */
 export async function afterwards(
   work: Work,
@@ -36,7 +36,7 @@ export async function afterwards(
   }
 }
 
-/** A section that does not have what its kind needs is left out, and told of. */
+/** Leaves out a malformed section with a warning. */
 function canBeShown(section: ReportSection, { progress }: Work): boolean {
   try {
     formatSections([section]);
@@ -51,7 +51,7 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** What the task shows of itself. It comes after the training, so that what goes wrong here only leaves it out. */
+/** Sections of the task. A failure only leaves them out. */
 async function taskSections(
   prepared: PreparedTask,
   adapter: TrainingRun['adapter'],
@@ -83,7 +83,7 @@ async function taskSections(
   }
 }
 
-/** What plugins add to every report. What goes wrong only leaves it out. */
+/** Sections of plugins. A failure only leaves them out. */
 async function pluginSections(
   adapter: TrainingRun['adapter'],
   { before, after }: Readonly<Record<'before' | 'after', Measured | undefined>>,
@@ -101,7 +101,7 @@ async function pluginSections(
       });
       sections.push(...found);
     } catch (error) {
-      // Whatever it is: a slip in a plugin must not take the report along.
+      // Any error: a plugin's bug must not lose the report.
       progress.note(`warning: the report lacks "${factory.name}": ${messageOf(error)}`);
     }
   }

@@ -20,65 +20,61 @@ import { exitCodes } from '../terminal/errors.ts';
 import { afterwards } from './shownSections.ts';
 import { type PlannedRun, planRun } from './planning.ts';
 
-/** How a run is made, settings aside. */
+/** Options of a run besides settings. */
 export interface TrainRunOptions {
   readonly overwrite: boolean;
-  /** Go on with the run that is in the folder. */
+  /** Resume the folder's run. */
   readonly resume: boolean;
   readonly quiet: boolean;
-  /** Where to stop before the end, to go on later: as the SDK's option. */
+  /** Where to pause: the SDK's option. */
   readonly stopAfter?: number | undefined;
-  /** Told of each event of the run. */
+  /** Called with each event. */
   readonly onEvent?: ((event: TrainEvent) => void) | undefined;
 }
 
-/** What a run came to, as `--json` prints it. */
+/** Result of a run, as `--json` prints it. */
 export interface TrainSummary {
   readonly out: string;
   readonly adapter: string | null;
   readonly report: string;
   readonly steps: number;
-  /** Null when no step was made. */
+  /** Null without a step. */
   readonly loss: number | null;
   readonly stopped: boolean;
   readonly endedBy: TrainResult['endedBy'];
   readonly seconds: number;
   readonly trainableParameters: number;
-  /** How many examples there are to train on, and held out. */
+  /** Numbers of training and held-out examples. */
   readonly examples: { readonly train: number; readonly heldOut: number };
   readonly before: Evaluation['metrics'] | null;
   readonly after: Evaluation['metrics'] | null;
-  /** Of the metrics after training. */
+  /** Intervals of the metrics after training. */
   readonly intervals?: Evaluation['intervals'];
-  /** Whether the training is shown to have made it worse than before; null where nothing is held out. */
+  /** Whether training is shown to have made it worse; null without held-out data. */
   readonly worse: boolean | null;
-  /** Where the loss has grown far above its start; absent of a run that has not diverged. */
+  /** Divergence, if any. */
   readonly diverged?: TrainResult['diverged'];
-  /** Whether the adapter is shown to help, against the best that there is without it; null where nothing is held out. */
+  /** Whether the adapter is shown to help over the best baseline; null without held-out data. */
   readonly verdict: Verdict | null;
-  /** The best measurement during the run, where there were any. */
+  /** The best measurement during the run, if any. */
   readonly best: TrainResult['best'] | null;
   readonly skippedSteps: number;
   readonly badSamples: number;
 }
 
-/** A finished or interrupted run. */
 export interface TrainOutcome {
   readonly summary: TrainSummary;
   readonly exitCode: number;
 }
 
-/** What is told where a signal ends the process at once. */
+/** Messages when a signal ends the process. */
 const INTERRUPTED = {
   before: 'Interrupted before the first step: nothing has been trained.',
   during: 'Ended at once: what has been trained since the last checkpoint is lost.',
   after: 'Interrupted after training: the adapter is saved, the report is not.',
 } as const;
 
-/**
- * Trains and fills the run folder. What can be wrong with settings, model and data is an error before the folder is
- * touched.
- */
+/** Trains into the run's folder. Errors of settings, model and data come before the folder is touched. */
 export async function runTraining(given: Settings, options: TrainRunOptions, context: Context): Promise<TrainOutcome> {
   const { overwrite, resume, quiet, onEvent } = options;
   const named = given.out === undefined ? undefined : new RunFolder(given.out);
@@ -108,7 +104,7 @@ export async function runTraining(given: Settings, options: TrainRunOptions, con
   }
   const notes = prepared.notes ?? [];
   for (const note of notes) progress.note(note);
-  // Some tasks say it in their own words, and how it was chosen.
+  // Some tasks describe their split themselves.
   if (prepared.validation && !notes.some((note) => note.includes('held out'))) {
     progress.note(
       `${grouped(prepared.train.length)} examples to train on, ${grouped(prepared.validation.length)} held out`,
@@ -119,7 +115,7 @@ export async function runTraining(given: Settings, options: TrainRunOptions, con
   const { targets: _, ...others } = settings;
   folder.lock(() => progress.note(INTERRUPTED[work.stage]));
   try {
-    // Another may have begun, or ended, since the folder was looked at.
+    // Another process may have started since the first check.
     if (!resume) folder.checkFree(overwrite);
     return await trainInFolder(work, planned, {
       ...options,
@@ -131,15 +127,13 @@ export async function runTraining(given: Settings, options: TrainRunOptions, con
   }
 }
 
-/** What {@link trainInFolder} goes by. */
 interface InFolder extends TrainRunOptions {
-  /** Modules that are adapted. */
   readonly adapted: readonly string[];
-  /** Settings for the report. The family's choice is listed as the adapted modules; among them it would only be long. */
+  /** Settings for the report, without the family's targets, which are listed as adapted modules. */
   readonly shown: Settings;
 }
 
-/** The run itself, in a folder that is this process's. */
+/** Trains in the locked folder. */
 async function trainInFolder(
   work: Work,
   { prepared, start: beginning, measures }: PlannedRun,
@@ -147,7 +141,7 @@ async function trainInFolder(
 ): Promise<TrainOutcome> {
   const { model, task, settings, progress, folder } = work;
   const { out: _, ...again } = shown;
-  // Looked at now, for files may change while it trains.
+  // Before training, as files may change meanwhile.
   const trainedOn = await ExampleSet.of(prepared.train);
   const start =
     measures && !resume
@@ -169,7 +163,7 @@ async function trainInFolder(
     );
   }
   if (run.provider !== 'cpu') {
-    // Not waited for: the run answers before its next step, or ends before.
+    // Not awaited: the run answers before its next step, or ends.
     run.providerReport().then(
       (report) => progress.note(placementLine(report)),
       () => undefined,
@@ -188,7 +182,7 @@ async function trainInFolder(
     await work.trackers.close();
     const { adapter, seconds, loss, steps: made } = result;
     if (made > 0) await saveAdapter(adapter, work);
-    // Everything is safe now: a Ctrl-C during what follows may end the process.
+    // Everything is saved: from here on Ctrl-C may end the process.
     interrupt.release();
     work.stage = 'after';
     const stopped = interrupt.code !== undefined;
@@ -202,7 +196,7 @@ async function trainInFolder(
       formatReport({
         model: { name: model.name, family: model.family?.name, parameters: model.parameterCount },
         settings: shown,
-        // Into a folder of its own: that of this run is there already.
+        // Without --out, whose folder exists.
         command: formatCommand(again),
         history: work.history,
         made,
@@ -225,7 +219,7 @@ async function trainInFolder(
     if (worse !== undefined) progress.note(`warning: ${worse}`);
     if (result.stopped && made > 0) progress.note(`To go on: ${resumeCommand(folder)}`);
     return {
-      // A script that goes on with the adapter must notice that it is of no use.
+      // Scripts must notice an unusable adapter.
       exitCode: interrupt.code ?? (diverged ? exitCodes.diverged : exitCodes.done),
       summary: {
         out: folder.path,
@@ -256,7 +250,7 @@ async function trainInFolder(
   }
 }
 
-/** How much is trained, as PEFT tells it. */
+/** Trainable parameters, in PEFT's format. */
 function parameterLine(trainable: number, base: number, modules: number): string {
   const all = base + trainable;
   return `trainable params: ${grouped(trainable)} || all params: ${grouped(all)} || trainable%: ${((100 * trainable) / all).toFixed(4)} (${modules} modules)`;

@@ -8,13 +8,13 @@ import { short } from '../terminal/table.ts';
 import { record, type Work } from './following.ts';
 import type { Measured } from './history.ts';
 
-/** A rise of the held-out loss below this is no divergence. */
+/** A smaller rise of the held-out loss is no divergence. */
 const LEAST_RISE = 0.5;
 
 /**
- * Where a run has diverged: as the run says by its training losses; or by a held-out loss that is no finite number, or that is more
- * than twice that before training and 0.5 above it when the last training loss is so as well, which tells it from learning by heart.
- * Undefined for a run that ended with an adapter of before that (`--load-best`).
+ * Decides whether a run has diverged: by its training losses; or when the held-out loss is not finite, or more than
+ * twice its start and 0.5 above it, and the last training loss is so too, which distinguishes it from overfitting.
+ * Undefined when `--load-best` returns an adapter from before the divergence.
  */
 export function divergenceOf(
   { diverged, best, steps, loss: last }: Pick<TrainResult, 'diverged' | 'best' | 'steps' | 'loss'>,
@@ -30,33 +30,33 @@ export function divergenceOf(
   return loadsBest && best && diverged && best.step < diverged.step ? undefined : diverged;
 }
 
-/** The losses by which a run has diverged, as a sentence that begins with a small letter. */
+/** Describes the losses, as a sentence that starts in lower case. */
 export function lossesOf({ step, start, loss }: Divergence): string {
   const risen = Number.isFinite(loss) ? short(loss) : 'no finite number';
   return `at step ${step} the loss was ${risen}, and it began at ${short(start)}.`;
 }
 
-/** Says at the end that the run has diverged, with the command that trains anew at a tenth of the rate. The report has it among its warnings. */
+/** Warns of the divergence, with the command that retrains at a tenth of the rate. */
 export function tellOfDivergence(work: Work, result: TrainResult, diverged: Divergence | undefined): void {
   if (!diverged) return;
   const { settings, folder, progress } = work;
   const lr = Number((settings.lr / 10).toPrecision(6));
   const message = `The run has diverged, and its adapter is of no use: ${lossesOf(diverged)} Train anew with a lower rate: onnx-lora train --config ${quoted(folder.config)} --lr ${lr} --overwrite`;
-  // The run itself has told what its losses show.
+  // The run itself has recorded divergence of its own losses.
   if (diverged !== result.diverged) record(work, { type: 'warning', step: diverged.step, message });
   progress.note(`warning: ${message}`);
 }
 
-/** What a run has come to. */
+/** What the verdict depends on. */
 export interface Judged {
   readonly before: Measured | undefined;
   readonly after: Measured | undefined;
-  /** Sections of the report, some with baselines of the task. */
+  /** Sections of the report, some with the task's baselines. */
   readonly sections: readonly ReportSection[];
   readonly settings: Pick<ResolvedSettings, 'from' | 'loadBest' | 'metric'>;
 }
 
-/** The verdict on a run; undefined where nothing is held out, or the run has not ended. */
+/** The verdict on a run; undefined without held-out data or before the run's end. */
 export function verdictOfRun({ before, after, sections, settings }: Judged): Verdict | undefined {
   if (!before || !after) return undefined;
   const { metric, loadBest } = settings;
@@ -66,14 +66,14 @@ export function verdictOfRun({ before, after, sections, settings }: Judged): Ver
   return { ...verdict, text: `${verdict.text} The best step was chosen on the same examples, which favours LoRA.` };
 }
 
-/** What is measured before a training. */
+/** Name of the measurement before training. */
 function nameOfBefore({ probedHead, untrainedHead }: Measured, { from }: Judged['settings']): string {
   if (probedHead) return 'a linear probe on the base';
   if (untrainedHead) return 'an untrained head';
   return from === undefined ? 'the base' : 'the adapter that it began with';
 }
 
-/** The baselines of all sections. Of several numbers each has a section; their means are what the run measures. */
+/** The baselines of all sections; a name in several sections, one per target, becomes their mean. */
 function baselinesOf(sections: readonly ReportSection[]): Record<string, ComparedMeasurement> {
   const all = new Map<string, ComparedMeasurement[]>();
   for (const section of sections) {

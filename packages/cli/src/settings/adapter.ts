@@ -1,4 +1,4 @@
-/** @file The adapter that settings describe, each the SDK's option that it is. */
+/** @file Settings of the adapter, as rows that map to the SDK's options. */
 
 import type { LoraOptions, Model } from '@onnx-lora/sdk';
 import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
@@ -16,7 +16,7 @@ const text = z.string().min(1);
 const list = z.array(text).min(1);
 const index = z.int().min(0);
 
-/** Settings that say what is adapted and how, in the order of `--help`. */
+/** Settings of targets and adapter, in the order of `--help`. */
 export const adapterTable: SettingTable<Omit<LoraOptions, 'original'> & { original: string }, CommandSetting> =
   settingsOf({
     targetModules: {
@@ -169,15 +169,15 @@ export const adapterTable: SettingTable<Omit<LoraOptions, 'original'> & { origin
     },
   });
 
-/** Names of settings that say what is adapted and how, but for how it starts. */
+/** Names of these settings, without those of the init. */
 export const adapterSettings: readonly SettingName[] = adapterTable.rows
   .map(({ name }) => name as SettingName)
   .filter((name) => name !== 'init' && name !== 'original');
 
 /**
- * Options for `train` and `previewLora`; what was not given is left to the SDK.
+ * Options for `train` and `previewLora`; absent ones are left to the SDK.
  *
- * @param original what `--original` names, opened
+ * @param original the opened model of `--original`
  */
 export function loraOptions(settings: Settings, original?: Model): LoraOptions {
   const { original: _, ...options } = optionsIn(settings, adapterTable);

@@ -1,4 +1,4 @@
-/** @file Words that flags, arguments and settings take where their own description is not a list of them. */
+/** @file Words that flags, arguments and settings accept, where they are not listed in the option itself. */
 
 import { type PluginRegistry, checkMachine, combineMethods } from '@onnx-lora/sdk';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
@@ -9,7 +9,7 @@ import { flagOf } from './settings.ts';
 import { nameIn } from './numbers.ts';
 import type { Settings } from './setting.ts';
 
-/** Words by the name of a setting, a flag or an argument as code spells it; other words may be right as well. */
+/** Known words by setting, flag or argument name; others may be valid too. */
 export function choicesOf({
   tasks,
   initializers,
@@ -20,9 +20,9 @@ export function choicesOf({
 }: PluginRegistry): Readonly<Record<string, readonly string[] | undefined>> {
   return {
     task: namesOf(tasks),
-    // pissa_niter_N stands for many names.
+    // pissa_niter_N is a pattern, not a name.
     init: [...initializerNames.filter((name) => !name.endsWith('_N')), ...namesOf(initializers)],
-    // Without plugins there is none, and a list of no words allows none.
+    // Without plugins there are none, and an empty list would allow none.
     tuner: tuners.length > 0 ? namesOf(tuners) : undefined,
     optimizer: [...optimizerNames, ...namesOf(optimizers)],
     provider: [...providerNames, ...namesOf(providers)],
@@ -35,12 +35,11 @@ export function choicesOf({
   };
 }
 
-/** Settings that take no other words, as messages call them. */
+/** Settings that accept only listed words, with their nouns for messages. */
 const closed = { init: 'initialisation', tuner: 'tuner', optimizer: 'optimizer' } as const;
 
 /**
- * Checks names that plugins may bring, and where a precision is to compute, before anything is read: only with the plugins it
- * is known which there are.
+ * Checks names that plugins may provide, and the precision's provider, before anything is read.
  *
  * @throws OnnxLoraError `CONFIG_INVALID`, `PROVIDER_UNAVAILABLE`
  */

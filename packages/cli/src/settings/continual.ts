@@ -1,20 +1,20 @@
-/** @file What stands under `continual` in the file of tasks that are learned one after the other. */
+/** @file The `continual` section of the config file. */
 
 import type { ContinualMethod } from '@onnx-lora/methods';
 import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import { z } from 'zod';
 import type { CommandSetting } from './setting.ts';
 
-/** What stands under `continual`. */
+/** The `continual` section. */
 export interface ContinualSettings {
-  /** By their names the data of the tasks, in the order in which they are learned. */
+  /** Data by task name, in training order. */
   readonly tasks: Readonly<Record<string, string>>;
   readonly method?: ContinualMethod;
   readonly replayExamples?: number;
   readonly lambda?: number;
 }
 
-/** All of them, so that help need not load what they do. */
+/** Repeated here, so that help need not load `@onnx-lora/methods`. */
 const methods: Readonly<Record<ContinualMethod, true>> = {
   sequential: true,
   replay: true,
@@ -25,11 +25,11 @@ const methods: Readonly<Record<ContinualMethod, true>> = {
   merge: true,
 };
 
-/** The settings of tasks that are learned one after the other. */
+/** The settings of continual learning. */
 export const continualTable: SettingTable<ContinualSettings, CommandSetting> = settingsOf({
   tasks: {
     kind: 'other',
-    // Keys that are whole numbers come in an order of their own.
+    // JavaScript would reorder integer keys.
     schema: z.record(z.string().regex(/\D/), z.string().min(1), {
       error: 'must be names, no whole numbers, and folders, such as turned: data/turned',
     }),

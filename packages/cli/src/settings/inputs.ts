@@ -1,11 +1,11 @@
-/** @file What a command reads and where its result goes: settings that are the command's own. */
+/** @file Settings of the command itself: inputs and outputs. */
 
 import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import { precisionNames } from '@onnx-lora/sdk/core';
 import { z } from 'zod';
 import type { CommandSetting, Settings } from './setting.ts';
 
-/** A folder or a fraction. Text that can only be meant as a number, such as `20%` or `0,2`, must not pass for a folder. */
+/** A folder or a fraction. Number-like text such as `20%` or `0,2` is refused as a folder. */
 function folderOrFraction(): z.ZodType {
   const error = 'must be a folder, or a fraction between 0 and 1 such as 0.2';
   const fraction = z.number({ error }).gte(0, { error }).lt(1, { error });
@@ -20,7 +20,7 @@ function folderOrFraction(): z.ZodType {
   );
 }
 
-/** The model, the data, the task, and an adapter to begin with. */
+/** Model, data, task, and the adapter to start from. */
 export const inputTable: SettingTable<
   Pick<Settings, 'model' | 'fix' | 'precision' | 'data' | 'validation' | 'task' | 'set' | 'adapter' | 'from'>,
   CommandSetting
@@ -103,7 +103,7 @@ export const inputTable: SettingTable<
   },
 });
 
-/** Trackers of a run, plugins, and the place of the result. */
+/** Trackers, plugins, and the output path. */
 export const folderTable: SettingTable<
   Pick<Settings, 'tensorboard' | 'track' | 'plugins' | 'out'>,
   CommandSetting

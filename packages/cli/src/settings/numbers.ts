@@ -1,9 +1,8 @@
-/** @file Values that flags write in short: layers `0-3,7`, tables `query=4,value=8`, tokens `wte=5,7`, names or JSON. */
+/** @file Parses short notations of flags: layers `0-3,7`, tables `query=4,value=8`, tokens `wte=5,7`, names or JSON. */
 
 import { usageError } from '../terminal/errors.ts';
 import type { Content } from './setting.ts';
 
-/** More layers than any model has. */
 const MAX_LAYERS = 10_000;
 
 /**
@@ -25,7 +24,7 @@ export function parseLayers(layers: string | number | readonly number[]): number
 }
 
 /**
- * `query=4,value=8` → `{ query: 4, value: 8 }`. What stands before the last `=` is the name.
+ * `query=4,value=8` → `{ query: 4, value: 8 }`. The name ends at the last `=`.
  *
  * @throws OnnxLoraError `CONFIG_INVALID`
  */
@@ -67,17 +66,17 @@ export function parseTokens(
   );
 }
 
-/** What has a name, and settings beside it. */
+/** A name with settings. */
 export interface Named {
   readonly name: string;
   readonly [setting: string]: unknown;
 }
 
 /**
- * A name, or what the JSON says.
+ * Parses a name, or JSON with a name and settings.
  *
- * @param flag where it was given: `--tuner`
- * @param example a name for the remedy
+ * @param flag for messages: `--tuner`
+ * @param example a valid name, for messages
  * @throws OnnxLoraError `CONFIG_INVALID` for JSON without a name
  */
 export function namedOrJson(text: string, flag: string, example: string): string | Named {
@@ -87,14 +86,14 @@ export function namedOrJson(text: string, flag: string, example: string): string
   throw usageError(`${flag} must be a name, or JSON such as {"name":"${example}"}, but it is ${text}.`);
 }
 
-/** The name in a text that may be JSON; undefined for JSON that has none, of which {@link namedOrJson} tells. */
+/** The name in text that may be JSON; undefined without one, which {@link namedOrJson} refuses. */
 export function nameIn(text: string): string | undefined {
   if (!text.startsWith('{')) return text;
   const name = objectIn(text)?.['name'];
   return typeof name === 'string' ? name : undefined;
 }
 
-/** The object that is written as JSON; undefined where it cannot be parsed. */
+/** Parses JSON; undefined where it is invalid. */
 export function objectIn(json: string): Content | undefined {
   try {
     return JSON.parse(json) as Content;

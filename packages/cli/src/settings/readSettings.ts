@@ -1,4 +1,4 @@
-/** @file Settings of one call: flags first, then the YAML file of `--config`; each value checked, each mistake named. */
+/** @file Settings of one call, from flags and the YAML file of `--config`, checked value by value. */
 
 import { readFile, stat } from 'node:fs/promises';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -11,16 +11,16 @@ import { flagOf, settingElsewhere, settingInfos } from './settings.ts';
 import { type CommandSetting, type Content, keyOf, type SettingName, type Settings } from './setting.ts';
 
 const names = Object.keys(settingInfos) as SettingName[];
-/** Files that values of `set` stand in, by the object that holds them. */
+/** Config files of values of `set`, by the object that holds them. */
 const filesOfSets = new WeakMap<object, ReadonlyMap<string, string>>();
-/** Larger than any file of settings, small enough to parse at once. */
 const MAX_CONFIG_BYTES = 1 << 20;
 
 /**
- * Merges flags and the file, whose keys are the flags without their dashes; `batch_size` and `batchSize` mean `batch-size`.
+ * Merges flags and the config file, whose keys are the flags without dashes; `batch_size` and `batchSize` mean
+ * `batch-size`. Flags win.
  *
- * @param flags as commander gives them, by setting name; other keys are passed over
- * @throws OnnxLoraError `CONFIG_INVALID` for a value or key that cannot be, `FILE_NOT_FOUND` without the file
+ * @param flags by setting name, as commander gives them; other keys are ignored
+ * @throws OnnxLoraError `CONFIG_INVALID` for an invalid value or key, `FILE_NOT_FOUND`
  */
 export async function readSettings(
   flags: Readonly<Record<string, unknown>>,
@@ -28,7 +28,7 @@ export async function readSettings(
 ): Promise<Settings> {
   const fromFile: Settings = configFile === undefined ? {} : settingsIn(await readYaml(configFile), configFile);
   const fromFlags = settingsFromFlags(flags);
-  // Steps go before epochs; those of the file must not go before epochs that were asked for now.
+  // Steps override epochs, so the file's steps must not override the flag's epochs.
   if (fromFlags.epochs !== undefined) delete fromFile.steps;
   const settings = { ...fromFile, ...fromFlags };
   if (!fromFile.set) return settings;
@@ -45,7 +45,7 @@ function settingsFromFlags(flags: Readonly<Record<string, unknown>>): Settings {
   );
 }
 
-/** What the words after a flag say. */
+/** Parses a flag's value. */
 function valueOfFlag(name: SettingName, given: unknown): unknown {
   const row = settingInfos[name];
   if (row.form === 'pairs') return Object.fromEntries((given as string[]).map(pairOf));
@@ -54,20 +54,16 @@ function valueOfFlag(name: SettingName, given: unknown): unknown {
   return valueOfWords(row, given);
 }
 
-/** `a=b` → `['a', 'b']`; a name alone switches on. */
+/** `a=b` → `['a', 'b']`; a name alone is true. */
 function pairOf(text: string): [string, string | true] {
   const at = text.indexOf('=');
   return at < 0 ? [text, true] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-/**
- * The keys and values of a YAML file, as they stand there.
- *
- * @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID`
- */
+/** Reads the keys and values of a YAML file. @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID` */
 export async function readYaml(file: string): Promise<Record<string, unknown>> {
   const yaml = await import('yaml');
-  // The parser compares each key with all others, and there may be a hundred thousand of them.
+  // The parser's own check is quadratic, and there may be a hundred thousand keys.
   const document = yaml.parseDocument(await readText(file), { prettyErrors: true, uniqueKeys: false });
   const [error] = document.errors;
   if (error)
@@ -78,9 +74,9 @@ export async function readYaml(file: string): Promise<Record<string, unknown>> {
 }
 
 /**
- * The settings that keys and values of a file are, each checked.
+ * Converts a file's keys and values to settings, and checks them.
  *
- * @param under the keys that lead to them in the file
+ * @param under parent keys in the file
  * @throws OnnxLoraError `CONFIG_INVALID`
  */
 export function settingsIn(
@@ -99,7 +95,7 @@ export function settingsIn(
   return settings;
 }
 
-/** A key that is there twice in one map; plain values would have the last. */
+/** The first duplicate key; plain values would silently keep the last. */
 function repeatedKey(document: Document, visited: typeof visit): string | undefined {
   let repeated: string | undefined;
   visited(document, {
@@ -137,7 +133,7 @@ async function readText(file: string): Promise<string> {
 function toPlain(document: Document, file: string): Record<string, unknown> {
   let content: unknown;
   try {
-    // Aliases could unfold a small file into a huge value.
+    // Limits aliases, which could expand a small file hugely.
     content = document.toJS({ maxAliasCount: 20 });
   } catch (cause) {
     throw usageError(`"${file}" cannot be read: ${(cause as Error).message}. Write its values out.`);
@@ -154,7 +150,7 @@ function unknownKey(file: string, key: string, under: readonly string[]): string
   return `"${file}" has the unknown key "${[...under, key].join('.')}".${hint} Keys are ${known.join(', ')}.`;
 }
 
-/** The setting that a key of a file means; undefined where there is none. */
+/** The setting of a file's key; undefined for an unknown key. */
 export function settingOfKey(key: string): SettingName | undefined {
   return names.find((each) => keyOf(each) === dashed(key));
 }
@@ -164,18 +160,18 @@ function dashed(key: string): string {
 }
 
 /**
- * The value, where it may be one.
+ * Checks a value.
  *
- * @param where says what is wrong, by the keys that lead to it inside the value
- * @param given what the user wrote, where that is not the value itself
+ * @param where names the value in messages, by the keys inside it
+ * @param given what the user wrote, where it differs from the value
  */
 function checked(name: SettingName, value: unknown, where: (inner: string[]) => string, given?: unknown): unknown {
   const row = settingInfos[name];
-  // A number that may be a word too is also understood in quotes.
+  // A number that may also be a word is accepted in quotes.
   const { data, error } = settingSchema(row).safeParse(row.or ? valueOfWords(row, value) : value);
   if (!error) return data;
   const { path, message } = error.issues[0]!;
-  // Of names and values, the one that is wrong.
+  // Of pairs, the wrong one.
   const inner = row.form === 'pairs' && given === undefined ? path.map(String) : [];
   const shown = inner.reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], given ?? value);
   const hint = typeof shown === 'string' ? didYouMean(shown, wordsOf(name)) : '';
@@ -183,10 +179,10 @@ function checked(name: SettingName, value: unknown, where: (inner: string[]) => 
 }
 
 /**
- * Reads a file of settings, and its section by the table of that.
+ * Reads a config file and one of its sections.
  *
- * @param missing what to say of a file without the section, behind `"FILE" has no key "SECTION"`
- * @returns what stands in the section, and beside it
+ * @param missing continues `"FILE" has no key "SECTION"` when the section is absent
+ * @returns the section's options, and the rest of the file
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID`
  */
 export async function readSection<Options>(
@@ -211,25 +207,25 @@ function nameOf(key: string): string {
   return key.replaceAll(/[-_]([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** Settings with those of the task as values of their kinds, so that config.yaml has a number as a number. */
+/** Converts the task's own settings to their types, so that config.yaml has a number as a number. */
 export function withTaskSettings(settings: Settings, factory: TaskFactory): Settings {
   return settings.set === undefined ? settings : { ...settings, set: { ...taskSettings(settings.set, factory) } };
 }
 
 /**
- * What was given, as the task's own table of settings takes it. What was converted once stays as it is.
+ * Checks and converts `--set` by the task's table. Idempotent.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name, or a value that cannot be
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name or invalid value
  */
 export function taskSettings(given: SettingValues, { name: task, settings }: TaskFactory): SettingValues {
   return setBy(given, settings ?? settingsOf<unknown>({}), `The task "${task}"`);
 }
 
 /**
- * What was given by `--set`, as a table of settings takes it.
+ * Checks and converts `--set` by a table.
  *
- * @param owner whose settings they are, for messages: `The task "forecast"`
- * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name, or a value that cannot be
+ * @param owner names the table in messages: `The task "forecast"`
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name or invalid value
  */
 export function setBy(given: SettingValues, table: Pick<SettingTable, 'check'>, owner: string): SettingValues {
   const fileOf = (name: string): string | undefined => filesOfSets.get(given)?.get(name);

@@ -1,4 +1,4 @@
-/** @file The settings of a training run with every default filled in, as YAML and as a command. */
+/** @file A run's settings with all defaults filled in, as YAML and as a command. */
 
 import type { TaskFactory } from '@onnx-lora/sdk/plugin';
 import { DEFAULT_RANK, trainDefaults } from '@onnx-lora/sdk/core';
@@ -6,23 +6,23 @@ import { stringify } from 'yaml';
 import { flagOf, settingInfos } from './settings.ts';
 import { keyOf, type SettingName, type Settings } from './setting.ts';
 
-/** Settings that are written down even where nobody sets them. */
+/** Settings that are always written down. */
 const always = ['lr', 'schedule', 'warmupSteps', 'seed', 'provider', 'checkpointEvery'] as const;
 
-/** Settings of a run that are never left open. */
+/** Settings of a run with those that are never open. */
 export type ResolvedSettings = Settings &
   Required<Pick<Settings, 'model' | 'data' | 'task' | 'out' | 'batchSize' | (typeof always)[number]>>;
 
-/** What cannot be defaulted: it comes from the command line, or from the model. */
+/** Settings without defaults, from the command line or the model. */
 type Named = Required<Pick<Settings, 'model' | 'data' | 'task' | 'out'>> & Pick<Settings, 'targets'>;
 
-/** Fills in the defaults, which are the task's or else the SDK's. */
+/** Fills in the task's defaults, else the SDK's. */
 export function resolveSettings(
   given: Settings,
   named: Named,
   defaults: TaskFactory['defaults'] = {},
 ): ResolvedSettings {
-  // Of another tuner these are not, and an adapter to begin with has its own.
+  // Other tuners have no rank, and an adapter to start from has its own.
   const rank = given.tuner === undefined && given.from === undefined ? (given.r ?? DEFAULT_RANK) : undefined;
   const { epochs, ...settings } = {
     ...Object.fromEntries(always.map((name) => [name, settingInfos[name].default])),
@@ -33,19 +33,19 @@ export function resolveSettings(
   } as ResolvedSettings;
   return {
     ...settings,
-    // Steps override epochs, so only what counts is kept.
+    // Steps override epochs; only the effective one is kept.
     ...(given.steps === undefined && epochs !== undefined ? { epochs } : {}),
     ...named,
     ...(rank === undefined ? {} : { r: rank, loraAlpha: given.loraAlpha ?? 2 * rank }),
   };
 }
 
-/** The config.yaml of a run; `--config` reads it back. */
+/** The config.yaml of a run, which `--config` reads. */
 export function formatConfig(settings: Settings): string {
   return `# Settings of this run. To go on with it: onnx-lora train --resume <this folder>\n# To repeat it: onnx-lora train --config <this file> --out <another folder>\n${stringify(configOf(settings))}`;
 }
 
-/** Settings by their keys in a file. */
+/** Settings by their config keys. */
 export function configOf(settings: Settings): Record<string, unknown> {
   return Object.fromEntries(inOrder(settings).map(([name, value]) => [keyOf(name), value]));
 }
@@ -66,7 +66,7 @@ export function formatCommand(settings: Settings): string {
   return ['onnx-lora train', ...words].join(' ');
 }
 
-/** A value as its flag takes it. */
+/** A value in the flag's notation. */
 export function wordOf(value: unknown): string {
   if (Array.isArray(value)) return value.join(',');
   if (typeof value !== 'object' || value === null) return String(value);
@@ -80,7 +80,7 @@ function inOrder(settings: Settings): [SettingName, Settings[SettingName]][] {
   return names.filter((name) => settings[name] !== undefined).map((name) => [name, settings[name]]);
 }
 
-/** A word as a POSIX shell takes it. */
+/** Quotes a word for a POSIX shell. */
 export function quoted(word: string): string {
   return /^[\w./:,=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -1,10 +1,10 @@
-/** @file What a setting of the command is: its values, and what the command says of it beyond what any table does. */
+/** @file The command's settings: values, names, and facts about flags. */
 
 import type { LoraOptions, PrecisionName, TrainOptions } from '@onnx-lora/sdk';
 import type { SettingInfo, SettingTable, SettingValue, SettingValues } from '@onnx-lora/sdk/plugin';
 import type { FlagFacts, ScheduleName } from '@onnx-lora/sdk/core';
 
-/** Options of `train` that are a number, a word, true or false, and settings as they are. */
+/** Options of `train` that are plain values, under the same names. */
 type PlainSettings = {
   -readonly [
     Name in Exclude<keyof TrainOptions, 'evaluateEvery' | 'resume' | 'stopAfter' | 'maxBadLosses'> as [
@@ -15,7 +15,7 @@ type PlainSettings = {
   ]?: Exclude<TrainOptions[Name], undefined>;
 };
 
-/** Values of settings; what is absent was not given. */
+/** Values of settings; absent ones were not given. */
 export interface Settings
   extends
     PlainSettings,
@@ -71,32 +71,32 @@ export interface Settings
   out?: string;
 }
 
-/** Keys and values as they stand in a file. */
+/** Keys and values of a config file. */
 export type Content = Readonly<Record<string, unknown>>;
 
-/** What an input of the model may be fixed to, before it is read as the input's type. */
+/** A value of `--fix`, before it is converted to the input's type. */
 export type FixedSetting = string | number | boolean | (number | boolean)[];
 
-/** The name of a setting in code; its flag is `--batch-size` for `batchSize`. */
+/** A setting's name in code; its flag is `--batch-size` for `batchSize`. */
 export type SettingName = keyof Settings;
 
-/** What the command says of a setting beyond what any table does. */
+/** The command's facts about a setting. */
 export interface CommandSetting extends FlagFacts {
-  /** Flags that may come many times: with a name and a value each, or a value each. */
+  /** Repeatable flags: name=value pairs, or one value each. */
   readonly form?: 'pairs' | 'each';
-  /** The flag, where it is not the key: `plugin` for `plugins`, `no-eval` for an `eval` that is false. */
+  /** The flag, where it differs from the key: `plugin` for `plugins`, `no-eval` for `eval: false`. */
   readonly flag?: string;
 }
 
-/** One setting, as the command has it. */
+/** A setting with its command facts. */
 export type CommandSettingInfo = SettingInfo & CommandSetting;
 
-/** `batchSize` → `batch-size`: the key in a YAML file, and of nearly all the flag without its dashes. */
+/** `batchSize` → `batch-size`: the config key, and mostly the flag. */
 export function keyOf(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** The options that settings of a table are; those of other tables are passed over. */
+/** Converts settings to the options of a table; other tables' settings are ignored. */
 export function optionsIn<Options>(
   settings: Settings,
   table: SettingTable<Options, CommandSetting>,

@@ -1,27 +1,27 @@
-/** @file Every setting that has both a flag and a key in a YAML file, from the tables that say which options they are. */
+/** @file All settings that have a flag and a config key. */
 
 import { adapterTable } from './adapter.ts';
 import { folderTable, inputTable } from './inputs.ts';
 import { type CommandSettingInfo, keyOf, type SettingName } from './setting.ts';
 import { trainingTable } from './training.ts';
 
-/** All settings, in the order in which `--help` and a written config.yaml show them. */
+/** All settings, in the order of `--help` and config.yaml. */
 export const settingInfos: Readonly<Record<SettingName, CommandSettingInfo>> = Object.fromEntries(
   [inputTable, adapterTable, trainingTable, folderTable].flatMap(({ rows }) => rows.map((row) => [row.name, row])),
 ) as Record<SettingName, CommandSettingInfo>;
 
-/** The flag of a setting, with its dashes. */
+/** The flag of a setting, with dashes. */
 export function flagOf(name: SettingName): string {
   return `--${settingInfos[name].flag ?? keyOf(name)}`;
 }
 
-/** What a setting is for, with its default. */
+/** A setting's description with its default. */
 export function descriptionOf(name: SettingName): string {
   const { description, default: value } = settingInfos[name];
   return value === undefined || typeof value === 'boolean' ? description : `${description} (default: ${value})`;
 }
 
-/** What PEFT, transformers and people call a setting that has another name here; keys as in YAML. */
+/** Other tools' names of our settings, as config keys. */
 const otherNames: Readonly<Record<string, SettingName>> = {
   rank: 'r',
   'lora-r': 'r',
@@ -58,7 +58,7 @@ const otherNames: Readonly<Record<string, SettingName>> = {
   device: 'provider',
 };
 
-/** The setting that is called so elsewhere, such as `learning-rate`; undefined where there is none. */
+/** The setting that other tools call so, such as `learning-rate`; undefined if unknown. */
 export function settingElsewhere(key: string): SettingName | undefined {
   return Object.hasOwn(otherNames, key) ? otherNames[key] : undefined;
 }

@@ -1,4 +1,4 @@
-/** @file The JSON schema of a YAML file of settings, by which editors complete and check it. */
+/** @file The JSON schema of the config file, for editors. */
 
 import type { PluginRegistry } from '@onnx-lora/sdk';
 import { type SettingInfo, settingSchema, type TaskFactory } from '@onnx-lora/sdk/plugin';
@@ -9,13 +9,12 @@ import { keyOf, type SettingName } from './setting.ts';
 import { continualTable } from './continual.ts';
 import { sweepTable } from './sweep.ts';
 
-/** A JSON schema, or a part of one. */
+/** A JSON schema. */
 export type JsonSchema = z.core.JSONSchema.BaseSchema;
 
 /**
- * The schema of what `--config` takes, with what these plugins bring. It wants what a person would write: where the
- * command also reads `batch_size`, an empty value or a number in quotes, the schema holds to `batch-size` and plain
- * numbers.
+ * The schema of the config file, with the plugins' words. It is stricter than the reader, which also accepts
+ * `batch_size`, empty values and quoted numbers.
  */
 export function settingsSchema(registry: PluginRegistry): JsonSchema {
   const names = Object.keys(settingInfos) as SettingName[];
@@ -33,7 +32,7 @@ export function settingsSchema(registry: PluginRegistry): JsonSchema {
   };
 }
 
-/** What the file of such work has beside settings. */
+/** The schema of a section. */
 function sectionSchema({ rows }: { readonly rows: readonly SettingInfo[] }, description: string): JsonSchema {
   const properties = rows.map((row) => {
     const { description: meaning, default: value } = row;
@@ -48,7 +47,7 @@ function sectionSchema({ rows }: { readonly rows: readonly SettingInfo[] }, desc
   };
 }
 
-/** The words among the values that a setting may have. */
+/** The fixed words that a setting accepts. */
 export function wordsOf(name: SettingName): string[] {
   const { enum: words = [], anyOf = [] } = rowSchema(settingInfos[name]);
   const constants = anyOf.flatMap((each) => (typeof each === 'object' ? [each.const, ...(each.enum ?? [])] : []));
@@ -62,24 +61,24 @@ function propertyOf(name: SettingName, registry: PluginRegistry): JsonSchema {
   return {
     description,
     ...(value === undefined ? {} : { default: value }),
-    // Other words, such as the task of a plugin, are right too; an editor offers these.
+    // Other words, such as a plugin's task, are valid too; editors suggest these.
     ...(words ? suggesting(words, schema) : schema),
   };
 }
 
-/** A schema that says words which an editor may offer; of a list it says them of each. */
+/** Adds words that an editor suggests; for a list, per item. */
 function suggesting(words: readonly string[], { items, ...schema }: JsonSchema): JsonSchema {
   const one = (each: JsonSchema): JsonSchema => ({ anyOf: [{ enum: [...words] }, each] });
   return items === undefined ? one(schema) : { ...schema, items: one(items as JsonSchema) };
 }
 
-/** Settings of tasks, each with what it takes and means to the tasks that have it. */
+/** Settings of all tasks; one that several tasks have accepts any of their schemas. */
 function setSchema(tasks: readonly TaskFactory[]): JsonSchema {
   const meanings = new Map<string, SettingInfo[]>();
   for (const row of tasks.flatMap(({ settings }) => settings?.rows ?? []))
     meanings.set(row.name, [...(meanings.get(row.name) ?? []), row]);
   const properties = [...meanings].map(([name, rows]) => {
-    // A list may be written as text with commas between.
+    // A list may be comma-separated text.
     const all = rows.flatMap((row) => [rowSchema(row), ...(row.kind === 'texts' ? [{ type: 'string' as const }] : [])]);
     const schemas = new Map(all.map((schema) => [JSON.stringify(schema), schema]));
     const description = [...new Set(rows.map((row) => row.description))].join(' Or: ');
@@ -89,7 +88,7 @@ function setSchema(tasks: readonly TaskFactory[]): JsonSchema {
   return { allOf: [rowSchema(settingInfos.set), ofTasks] };
 }
 
-/** What the value of a row of a table may be. */
+/** The schema of a setting's value. */
 export function rowSchema(row: SettingInfo): JsonSchema {
   const { $schema: _, ...schema } = z.toJSONSchema(settingSchema(row), { target: 'draft-7' });
   return schema;

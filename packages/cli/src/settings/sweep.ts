@@ -1,41 +1,41 @@
-/** @file What stands under `sweep` in the file of one. */
+/** @file The `sweep` section of the config file. */
 
 import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import { z } from 'zod';
 import type { CommandSetting, Content } from './setting.ts';
 
-/** How configurations are chosen. */
+/** How configurations are searched. */
 export type Search = 'grid' | 'random' | 'halving';
 
-/** What stands under `sweep`. */
+/** The `sweep` section. */
 export interface SweepOptions {
-  /** Ways to train by their names, with what each has of its own. */
+  /** Settings of each method, by name. */
   readonly methods: Readonly<Record<string, Content>>;
-  /** What each of them is tried with. */
+  /** Values to try with each method. */
   readonly try: Content;
   readonly search: Search;
-  /** Configurations that are drawn for each method; all there are without. */
+  /** Configurations drawn per method; all without it. */
   readonly draws?: number;
   readonly drawSeed: number;
-  /** One of so many goes on to the next rung. */
+  /** Halving: 1 of `factor` configurations reaches the next rung. */
   readonly factor: number;
-  /** How often configurations are compared before the end; as often as leaves one of each method, without. */
+  /** Halving: number of rungs; by default until one configuration per method is left. */
   readonly rungs?: number;
   readonly seeds: readonly number[];
   readonly folds?: readonly number[];
-  /** The method that the others are held against. */
+  /** The method that others are compared with. */
   readonly baseline?: string;
-  /** Trials at a time. */
+  /** Concurrent trials. */
   readonly parallel: number;
-  /** All trials together. */
+  /** Time budget of the sweep. */
   readonly minutes?: number;
-  /** Megabytes, of all trials that run at a time. */
+  /** Megabytes of all running trials together. */
   readonly memory?: number;
 }
 
 const seed = z.int().min(0).max(2 ** 32 - 1); // prettier-ignore
 const distinct = (list: readonly number[]): boolean => new Set(list).size === list.length;
-/** So many, counted from 0, or a list of them. */
+/** A count, from 0, or a list. */
 function counted(what: string): z.ZodType {
   const error = `must be how many there are, or a list of ${what}, none twice`;
   const list = z.array(seed, { error }).min(1, { error }).refine(distinct, { error });

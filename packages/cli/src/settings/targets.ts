@@ -1,4 +1,4 @@
-/** @file What `--targets` may say. */
+/** @file The notation of `--targets`. */
 
 import type { LoraOptions, ModuleInfo } from '@onnx-lora/sdk';
 import { usageError } from '../terminal/errors.ts';
@@ -8,7 +8,7 @@ const PATTERN = 're:';
 /** A condition on a module. */
 type Condition = (module: ModuleInfo) => boolean;
 
-/** What may stand before the colon of a condition, and what the words behind it mean. */
+/** Conditions by the word before the colon. */
 const conditions: Readonly<Record<string, (words: string) => Condition>> = {
   node: (words) => {
     const pattern = regularExpression('node', words);
@@ -29,16 +29,12 @@ const conditions: Readonly<Record<string, (words: string) => Condition>> = {
 };
 
 /**
- * - `query,value` → names
- * - `re:.*\\.(query|value)` → a pattern for whole paths
- * - `all-linear` → itself, `none` → no names
- * - `node:/query/ kind:linear shape:768x*` → a function that holds when all of the conditions do: a pattern found in the
- *   name of the node or of the weight, one of these kinds, the weight's shape
+ * Parses `--targets`.
+ * - `query,value`: names; `all-linear`: itself; `none`: no names
+ * - `re:.*\\.(query|value)`: a pattern for whole paths. Not in slashes: ONNX node names and shells use them.
+ * - `node:/query/ kind:linear shape:768x*`: modules that meet all conditions on node name, weight name, kind or shape
  *
- * The sign is `re:` and not slashes, since names of ONNX nodes begin with a slash and some shells rewrite such words as
- * paths.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for what is none of these
+ * @throws OnnxLoraError `CONFIG_INVALID` for anything else
  */
 export function parseTargets(targets: string | readonly string[]): NonNullable<LoraOptions['targetModules']> {
   if (typeof targets !== 'string') return targets;

@@ -1,4 +1,4 @@
-/** @file How it is trained, each setting the SDK's option that it is. */
+/** @file Settings of training, as rows that map to the SDK's options. */
 
 import type { MetricChoice, TrainOptions } from '@onnx-lora/sdk';
 import { type AnyOptionRows, trainOptionRows } from '@onnx-lora/sdk/core';
@@ -10,7 +10,7 @@ import { type CommandSetting, optionsIn, type Settings } from './setting.ts';
 
 const MEGABYTE = 2 ** 20;
 
-/** What a flag takes, where that is not what the option of a program takes. */
+/** Flags whose values differ from the SDK's option. */
 const ownForms = {
   optimizer: { to: (text: string) => namedOrJson(text, '--optimizer', 'muon') },
   metric: { to: metricChoice },
@@ -26,7 +26,7 @@ type OptionsOfFlags = Omit<TrainOptions, 'task' | 'checkpoints'> & {
   readonly checkpoints?: Partial<NonNullable<TrainOptions['checkpoints']>>;
 };
 
-/** Settings of a run, and of what measures and answers: those rows of the SDK's table that have a flag. */
+/** The SDK's options that have a flag. */
 export const trainingTable: SettingTable<OptionsOfFlags & { readonly eval: boolean }, CommandSetting> = settingsOf({
   ...(withFlags(trainOptionRows, ownForms) as SettingRows<OptionsOfFlags, CommandSetting>),
   eval: {
@@ -38,7 +38,7 @@ export const trainingTable: SettingTable<OptionsOfFlags & { readonly eval: boole
   },
 });
 
-/** The rows that have a flag; options within others stand within them. */
+/** The rows that have a flag, including nested ones. */
 function withFlags(
   rows: AnyOptionRows,
   forms: Readonly<Record<string, object>> = {},
@@ -51,18 +51,20 @@ function withFlags(
   return Object.fromEntries(found);
 }
 
-/** Options for `train`, but for the task and the adapter, with checkpoints in this folder; what was not given is left to the SDK. */
+/**
+ * Options for `train` without task and adapter; checkpoints go into `folder`, and absent options are left to the SDK.
+ */
 export function trainOptions(settings: Settings, folder: string, overwrite = false): Omit<TrainOptions, 'task'> {
   const { eval: _, ...options } = optionsIn(settings, trainingTable);
   return { ...options, checkpoints: { ...options.checkpoints, folder, overwrite } };
 }
 
-/** Provider and threads, as sessions take them. */
+/** Session options: provider and threads. */
 export function machineOptions({ provider, threads }: Settings): Pick<Settings, 'provider' | 'threads'> {
   return defined({ provider, threads });
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for settings that have no use without others */
+/** @throws OnnxLoraError `CONFIG_INVALID` for settings that need another one */
 export function requireTogether({ minDelta, patience }: Settings): void {
   if (minDelta === undefined || patience !== undefined) return;
   throw usageError(
@@ -75,7 +77,7 @@ function cachePrefixOf(megabytes: number | string): NonNullable<TrainOptions['ca
   return megabytes === 'off' ? false : 'auto';
 }
 
-/** The metric to compare by, as `--metric` names it: `loss`, or `loss:lower`. */
+/** Parses `--metric`: `loss`, or `loss:lower`. */
 export function metricChoice(text: string): MetricChoice {
   const [, name = text, better] = /^(.+):(higher|lower)$/.exec(text) ?? [];
   return better === undefined ? { name } : { name, better: better as 'higher' | 'lower' };

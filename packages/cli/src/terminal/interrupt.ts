@@ -7,10 +7,10 @@ const codes = { SIGINT: exitCodes.interrupted, SIGTERM: exitCodes.terminated } a
 
 /** @returns what stops listening */
 function listen<Name extends NodeJS.Signals>(names: readonly Name[], hear: (signal: Name) => void): () => void {
-  const listener = (signal: NodeJS.Signals): void => hear(signal as Name);
-  for (const name of names) process.on(name, listener);
+  const listeners = names.map((name) => [name, () => hear(name)] as const);
+  for (const [name, listener] of listeners) process.on(name, listener);
   return () => {
-    for (const name of names) process.off(name, listener);
+    for (const [name, listener] of listeners) process.off(name, listener);
   };
 }
 
