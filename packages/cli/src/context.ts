@@ -28,7 +28,6 @@ export function commandScope(streams: Streams, ...replaced: readonly ServiceModu
 /** One call of the command: its terminal and its plugins. */
 export class Context implements AsyncDisposable {
   readonly terminal: Terminal;
-  /** The folder in which the command is called. */
   readonly folder: string;
   /** Requested plugins, as the config file names them. */
   plugins: readonly string[] = [];
@@ -36,11 +35,9 @@ export class Context implements AsyncDisposable {
   own: readonly Plugin[] = [];
   /** Families, tasks, preprocessors and other parts of the loaded plugins. */
   registry!: PluginRegistry;
-  /** Opens a model with the loaded plugins. */
   openModel!: OpenModel;
   /** The exit code when no error is thrown. */
   exitCode = 0;
-  /** Sets the exit code. */
   readonly exitWith = (code: number): void => {
     this.exitCode = code;
   };
@@ -79,7 +76,6 @@ export class Context implements AsyncDisposable {
     return await all.get(REGISTRY);
   }
 
-  /** Releases the call's services. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#call?.[Symbol.asyncDispose]();
   }

@@ -8,19 +8,14 @@ import { hanging } from './terminal/table.ts';
 
 /** Flags that several commands share besides settings; others by name. */
 export interface Flags extends Readonly<Record<string, unknown>> {
-  /** Print one JSON value on stdout. */
   readonly json?: boolean;
-  /** Print only errors on stderr. */
   readonly quiet?: boolean;
-  /** Replace existing files. */
   readonly overwrite?: boolean;
   readonly allowBaseMismatch?: boolean;
   readonly config?: string;
-  /** Weights of the adapters. */
   readonly weight?: readonly string[];
 }
 
-/** Names of groups of shared flags. */
 type SharedFlag = 'config' | 'mismatch' | 'overwrite' | 'adapters' | 'weights' | 'schema' | 'output';
 
 /** Shared flags, created per command because help groups modify them. */
@@ -57,7 +52,6 @@ const shared: Readonly<Record<SharedFlag, () => readonly Option[]>> = {
 /** A flag: shared, a setting (with its own description here), or the command's own. */
 export type Flag = SharedFlag | SettingName | readonly [setting: SettingName, meaning: string] | Option;
 
-/** Description of a command. */
 export interface CommandInfo {
   readonly name: string;
   readonly description: string;
@@ -139,7 +133,6 @@ function exampleText(line: string, width: number): string {
 /** With this many flags, help groups them under headings. */
 const MANY = 30;
 
-/** Headings of flags that are not settings. */
 const otherGroups: Readonly<Record<string, Heading | undefined>> = {
   config: 'Model, data and task',
   resume: 'The run and its folder',

@@ -70,7 +70,6 @@ export async function main(
 
 /** Commands whose flags the call may need. */
 function commandsIn([first = '', second = '']: readonly string[]): readonly string[] {
-  // Completion needs all.
   return first === 'completion' ? Object.keys(commands) : [first, second];
 }
 
@@ -125,7 +124,6 @@ export async function createProgram(
   return program;
 }
 
-/** commander answers `help` of an unknown command with the general help. */
 function requireCommand([first, word]: readonly string[], { commands: all }: Command): void {
   if (first !== 'help' || word === undefined || word.startsWith('-')) return;
   const names = all.map((command) => command.name());

@@ -129,7 +129,6 @@ export function requireFree(files: readonly string[], { overwrite }: Pick<Flags,
   throw usageError(`"${found}" is there already. Name another place, or add --overwrite to replace it.`);
 }
 
-/** Files that saving an adapter replaces: PEFT's two in a folder, or the `.onnx_adapter` file. */
 export function adapterPlaces(out: string): string[] {
   if (out.endsWith('.onnx_adapter')) return [out];
   return ['adapter_config.json', 'adapter_model.safetensors'].map((name) => path.join(out, name));
@@ -151,7 +150,6 @@ export function isFolder(name: string): boolean {
   return statSync(name, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
-/** An adapter and its source on the command line. */
 export interface ChosenAdapter {
   readonly adapter: Adapter;
   readonly source: string;
@@ -178,7 +176,6 @@ export function taskOptions({ validation, set }: Settings, data: string, seed: n
   return { data, seed, ...defined({ validation: validation === 0 ? undefined : validation, settings: set }) };
 }
 
-/** True for a PEFT folder and for a run's folder. */
 export function holdsAdapter(source: string): boolean {
   return ['', 'adapter'].some((inside) => existsSync(path.join(source, inside, 'adapter_config.json')));
 }

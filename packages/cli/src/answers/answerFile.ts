@@ -1,4 +1,4 @@
-/** @file Answers in a file that grows line by line, and that an interrupted command goes on with. */
+/** @file A file of answers that grows line by line, and that an interrupted command resumes. */
 
 import { existsSync } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';
@@ -9,28 +9,27 @@ import { csvCell, textOfCell, writeFileAtomic } from '@onnx-lora/sdk/data';
 import { usageError } from '../terminal/errors.ts';
 import { withColumns, withLists } from './vectors.ts';
 
-/** Endings of files that answers are written to, a line each. */
+/** Endings of answer files, a line per answer. */
 export const answerEndings: readonly string[] = ['.csv', '.tsv', '.jsonl'];
 
-/** What answers depend on: answers of one file all come from the same. */
 export type AnswersOf = Readonly<Record<string, unknown>>;
 
-/** Lines are gathered up to so many characters before they are written. */
+/** Characters buffered before writing. */
 const GATHERED = 1 << 16;
-/** And no longer than so many milliseconds: what a slow model has computed is not to be lost. */
+/** Milliseconds of buffering, so that a slow model's answers are not lost. */
 const WAITING = 2000;
 
 /**
- * Answers on their way into a file. Until `finish` they are in `<file>.part`, beside a note of what they are of; a command that
- * finds both goes on after the last whole line.
+ * Writes answers to `<file>.part`, beside a note of what they depend on, until `finish`. A repeated command resumes
+ * after the last whole line.
  */
 export class AnswerFile {
   readonly #file: string;
   readonly #of: AnswersOf;
   readonly #handle: FileHandle;
-  /** Answers of the sources that are done with, in their order. */
+  /** Answers per finished source, in order. */
   readonly #done: number[];
-  /** Cells of a line, where there is a header; undefined until the first answer is there. */
+  /** Columns of the header, after the first answer. */
   #columns: readonly string[] | undefined;
   #lines: string[] = [];
   #gathered = 0;
@@ -47,18 +46,17 @@ export class AnswerFile {
   }
 
   /**
-   * Opens the part that is there, or a new one.
+   * Opens the existing part, or a new one.
    *
-   * @param of what the answers depend on
-   * @throws OnnxLoraError `CONFIG_INVALID` where the part holds answers of something else; `FILE_INVALID` where nothing can be
-   *   written
+   * @throws OnnxLoraError `CONFIG_INVALID` where the part depends on something else; `FILE_INVALID` where the disk
+   *   refuses
    */
   static async open(file: string, of: AnswersOf): Promise<AnswerFile> {
     try {
       const found = await findPart(file, of);
       if (!found) await writeNote(file, of, []);
       const handle = await open(partOf(file), found ? 'r+' : 'w');
-      // What was cut off in the middle is computed again.
+      // A cut-off answer is computed again.
       await handle.truncate(found?.bytes ?? 0);
       return new AnswerFile(file, of, handle, found ?? { bytes: 0, answers: 0, done: [], columns: undefined });
     } catch (cause) {
@@ -66,17 +64,16 @@ export class AnswerFile {
     }
   }
 
-  /** Sources that are done with, and answers of the next one that are there. */
+  /** Finished sources, and answers of the next one. */
   get position(): { readonly sources: number; readonly answers: number } {
     return { sources: this.#done.length, answers: this.#count };
   }
 
-  /** Answers that are there, of all sources. */
+  /** Answers of all sources. */
   get answers(): number {
     return this.#done.reduce((sum, count) => sum + count, this.#count);
   }
 
-  /** Adds an answer. */
   async write(answer: Prediction): Promise<void> {
     for (const line of this.#linesOf(answer)) {
       this.#lines.push(line);
@@ -86,7 +83,6 @@ export class AnswerFile {
     if (this.#gathered >= GATHERED || performance.now() - this.#flushed > WAITING) await this.flush();
   }
 
-  /** The source is done with; what follows is of the next. */
   async endSource(): Promise<void> {
     await this.flush();
     this.#done.push(this.#count);
@@ -94,7 +90,6 @@ export class AnswerFile {
     await writeNote(this.#file, this.#of, this.#done);
   }
 
-  /** Writes what is gathered. */
   async flush(): Promise<void> {
     const text = this.#lines.map((line) => `${line}\n`).join('');
     this.#lines = [];
@@ -103,7 +98,7 @@ export class AnswerFile {
     try {
       let rest = Buffer.from(text);
       let { size } = await this.#handle.stat();
-      // A disk that is nearly full takes a part, and only the next time says why.
+      // A nearly full disk writes a part first, then fails.
       while (rest.length > 0) {
         const { bytesWritten } = await this.#handle.write(rest, 0, rest.length, size);
         rest = rest.subarray(bytesWritten);
@@ -114,7 +109,7 @@ export class AnswerFile {
     }
   }
 
-  /** All answers are there: the file gets its name. */
+  /** Renames the finished file. */
   async finish(): Promise<void> {
     await this.flush();
     try {
@@ -127,7 +122,7 @@ export class AnswerFile {
     }
   }
 
-  /** Leaves the part for later. */
+  /** Closes the part, to be resumed. */
   async close(): Promise<void> {
     await this.flush();
     await this.#handle.close();
@@ -155,9 +150,7 @@ export class AnswerFile {
   }
 }
 
-/** What a part holds. */
 interface Found {
-  /** Of whole lines. */
   readonly bytes: number;
   readonly answers: number;
   readonly done: readonly number[];
@@ -166,7 +159,6 @@ interface Found {
 
 async function findPart(file: string, of: AnswersOf): Promise<Found | undefined> {
   if (!existsSync(noteOf(file)) || !existsSync(partOf(file))) {
-    // Without its note nobody knows what a part is of.
     if (!existsSync(partOf(file))) return undefined;
     throw usageError(
       `"${partOf(file)}" is there, but not "${noteOf(file)}", which says what it is of. Remove it, or name another --out.`,
@@ -198,7 +190,7 @@ function shown(value: unknown): string {
   return value === undefined ? 'none' : JSON.stringify(value);
 }
 
-/** Lines that end, and the first of them. Cells are written without line breaks, so that a line is an answer. */
+/** Counts whole lines; cells have no line breaks, so a line is an answer. */
 async function wholeLines(part: string): Promise<{ bytes: number; lines: number; first: string | undefined }> {
   const handle = await open(part, 'r');
   try {
@@ -240,13 +232,13 @@ function writeNote(file: string, of: AnswersOf, done: readonly number[]): Promis
 const partOf = (file: string): string => `${file}.part`;
 const noteOf = (file: string): string => `${file}.part.json`;
 
-/** What separates cells; undefined for JSON Lines. */
+/** The separator of cells; undefined for JSON Lines. */
 function separatorOf(file: string): string | undefined {
   const ending = path.extname(file).toLowerCase();
   return ending === '.jsonl' ? undefined : ending === '.tsv' ? '\t' : ',';
 }
 
-/** A cell as `csvCell` writes it, but that line breaks become blanks. */
+/** A cell of `csvCell`, with line breaks as spaces. */
 function cell(value: unknown, separator: string): string {
   if (value === undefined || value === null) return '';
   if (typeof value === 'number') return String(value);
@@ -254,7 +246,7 @@ function cell(value: unknown, separator: string): string {
   return csvCell(text.replaceAll(/\r\n|[\r\n]/g, ' '), separator);
 }
 
-/** The names in a header that {@link cell} wrote. */
+/** Parses a header that {@link cell} wrote. */
 function headerOf(line: string, separator: string): string[] {
   const names: string[] = [];
   const pattern = new RegExp(`(?:"((?:[^"]|"")*)"|([^${separator}]*))(?:${separator}|$)`, 'y');

@@ -1,4 +1,4 @@
-/** @file Pictures in answers, such as masks, as files. */
+/** @file Writes pictures in answers, such as masks, to files. */
 
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -7,7 +7,7 @@ import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import { usageError } from '../terminal/errors.ts';
 import { isFolder } from '../sources.ts';
 
-/** Pictures of answers about these files that are in the folder already. */
+/** Existing pictures of these files in the folder. */
 export function picturesOf(files: readonly string[], out: string): string[] {
   if (!isFolder(out)) return [];
   const names = new Set(files.map((file) => path.parse(file).name));
@@ -16,11 +16,10 @@ export function picturesOf(files: readonly string[], out: string): string[] {
 }
 
 /**
- * The answers with paths in the place of pictures, which are written to `<out>/<file>-<what>.png`; without `out` they are left
- * out.
+ * Replaces pictures by the paths `<out>/<file>-<what>.png` that they are written to; drops them without `out`.
  *
- * @param files what the answers are about, by the numbers of their sources
- * @throws OnnxLoraError `CONFIG_INVALID` where two files would have one name, `FILE_INVALID` where nothing can be written
+ * @param files the sources' names
+ * @throws OnnxLoraError `CONFIG_INVALID` for a name clash, `FILE_INVALID` where the disk refuses
  */
 export async function* withPictures(
   answers: AsyncIterable<Answer>,

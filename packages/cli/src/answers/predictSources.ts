@@ -1,4 +1,4 @@
-/** @file From the words after the model to what is asked about: files, the files of folders, standard input. */
+/** @file Resolves arguments to sources: files, folders, standard input. */
 
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -7,22 +7,16 @@ import { notFound } from '@onnx-lora/sdk/plugin';
 import { usageError } from '../terminal/errors.ts';
 import { isFolder } from '../sources.ts';
 
-/** The word that stands for standard input. */
 export const STDIN = '-';
 
-/**
- * Refuses what is not there, before a model is loaded.
- *
- * @throws OnnxLoraError `FILE_NOT_FOUND`
- */
+/** Refuses missing sources before a model is loaded. @throws OnnxLoraError `FILE_NOT_FOUND` */
 export function requireSources(words: readonly string[]): void {
   const missing = words.find((word) => word !== STDIN && !existsSync(word));
   if (missing !== undefined) throw notFound('file or folder', missing);
 }
 
 /**
- * The sources in the order of their words; a folder stands for all files below it whose ending is known, in the order of
- * their names, but those of `node_modules` and hidden folders.
+ * Expands folders to their files with known endings, recursively and sorted, without `node_modules` and hidden folders.
  *
  * @param endings in lower case with the dot
  * @throws OnnxLoraError `CONFIG_INVALID` for a folder without such files, or standard input named twice
@@ -33,23 +27,22 @@ export function predictSources(words: readonly string[], endings: readonly strin
   return words.flatMap((word) => (word !== STDIN && isFolder(word) ? filesBelow(word, endings) : [word]));
 }
 
-/** What a predictor is given for the words. */
+/** Sources for a predictor. */
 export function given(sources: readonly string[]): readonly Source[] {
   return sources.map((source) => (source === STDIN ? process.stdin : source));
 }
 
 function filesBelow(folder: string, endings: readonly string[]): string[] {
   const found = allBelow(folder)
-    // An ending may have two parts: .fasta.gz.
     .filter((file) => endings.some((ending) => path.basename(file).toLowerCase().endsWith(ending)))
-    // Broken links are told of when they are named one by one.
+    // Broken links fail only when named directly.
     .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile() ?? false)
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   if (found.length > 0) return found;
   throw usageError(`The folder "${folder}" holds no files to answer for. Looked for ${endings.join(', ')}.`);
 }
 
-/** Files, and links. Links to folders may go round in circles; installed packages and hidden folders are nobody's data. */
+/** Files and links; links to folders could be circular. */
 function allBelow(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const file = path.join(folder, entry.name);

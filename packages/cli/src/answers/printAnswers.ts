@@ -1,4 +1,4 @@
-/** @file Answers about whole files, printed: a table at the end, lines as they come, or JSON. */
+/** @file Prints answers about files: a table, lines as they come, or JSON. */
 
 import type { Answer, Prediction } from '@onnx-lora/sdk/tasks';
 import type { Progress } from '../terminal/progress.ts';
@@ -6,20 +6,19 @@ import { formatTable, grouped, short, timecode } from '../terminal/table.ts';
 import { printable, type Terminal } from '../terminal/terminal.ts';
 import { briefVector, withLists } from './vectors.ts';
 
-/** How answers are printed. */
 export interface Printing {
-  /** What they are about, by the numbers of their sources. */
+  /** Names of the sources. */
   readonly files: readonly string[];
   /**
-   * `table` aligns them when all are there; `lines` prints each when it is there, and that about a single file, which may be long
-   * or may still be going on, piece by piece; `json` is one list.
+   * `table` aligns all answers at the end; `lines` prints each as it comes, a single file's piece by piece; `json` is
+   * one list.
    */
   readonly as: 'table' | 'lines' | 'json';
   readonly terminal: Terminal;
   readonly progress: Progress;
 }
 
-/** Prints the answers about files. */
+/** Prints answers about files. */
 export async function printAnswers(answers: AsyncIterable<Answer>, printing: Printing): Promise<void> {
   const { files, as, terminal } = printing;
   if (as === 'lines') {
@@ -48,7 +47,7 @@ async function printLines(answers: AsyncIterable<Answer>, { files, terminal, pro
   }
 }
 
-/** The answers, with their number shown as it grows. */
+/** Shows progress while answers come. */
 export async function* counted(
   answers: AsyncIterable<Answer>,
   files: number,
@@ -61,7 +60,7 @@ export async function* counted(
   }
 }
 
-/** A piece of an answer, with its place in the recording where it says one. */
+/** A piece of an answer, with its timecodes if any. */
 function partText({ text, start, end }: Prediction): string {
   const said = typeof text === 'string' ? text.trim() : '';
   return typeof start === 'number' && typeof end === 'number'
@@ -69,7 +68,7 @@ function partText({ text, start, end }: Prediction): string {
     : said;
 }
 
-/** What a prediction says at one glance: its text, where it is one, or all its words and numbers; its lists, such as the runners-up, are for JSON. */
+/** A prediction as one line: its text, or else its words and numbers; lists are for JSON. */
 export function shown(prediction: Prediction, after: readonly string[] = []): string[] {
   if (typeof prediction['text'] === 'string') return [prediction['text'].trim(), ...after];
   const values = Object.values(prediction).flatMap((value) => {
@@ -80,11 +79,10 @@ export function shown(prediction: Prediction, after: readonly string[] = []): st
   return [...values, ...after];
 }
 
-/** Gathers, answer by answer, the names of what is not printed. */
+/** Collects names of values that are not printed beside a text. */
 export class BeyondText {
   readonly #names = new Set<string>();
 
-  /** The answers as they are; each is looked at when it is asked for. */
   async *watched(answers: AsyncIterable<Answer>): AsyncGenerator<Answer> {
     for await (const answer of answers) {
       const { prediction, isPart = false } = answer;
@@ -95,7 +93,7 @@ export class BeyondText {
     }
   }
 
-  /** What the user is to know at the end; undefined where everything was printed. */
+  /** The hint for the user; undefined where everything was printed. */
   get note(): string | undefined {
     if (this.#names.size === 0) return undefined;
     return `Answers have more than their text (${[...this.#names].join(', ')}): --json or --out FILE shows all of it.`;

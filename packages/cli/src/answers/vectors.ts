@@ -1,9 +1,9 @@
-/** @file Vectors in answers, such as embeddings: a `Float32Array`, which has the same width in every answer. */
+/** @file Formats vectors in answers, such as embeddings: `Float32Array`s of equal width. */
 
 import type { Prediction } from '@onnx-lora/sdk/tasks';
 import { grouped, short } from '../terminal/table.ts';
 
-/** The number with the fewest digits that is the same as a float32. */
+/** The shortest number that is the same float32. */
 export function plainNumber(value: number): number {
   for (const digits of [6, 7, 8]) {
     const short = Number(value.toPrecision(digits));
@@ -22,7 +22,7 @@ export function withLists(answer: Prediction): Prediction {
   );
 }
 
-/** Vectors as a column for each number, `embedding0`, `embedding1` …, for tables. */
+/** Vectors as columns `embedding0`, `embedding1` …, for tables. */
 export function withColumns(answer: Prediction): Prediction {
   return Object.fromEntries(
     Object.entries(answer).flatMap(([name, value]): (readonly [string, unknown])[] =>
@@ -33,7 +33,7 @@ export function withColumns(answer: Prediction): Prediction {
   );
 }
 
-/** The first numbers of a vector and how many there are, for people: `0.12 -1.3 0.5 … (320 numbers)`. */
+/** A vector in short: `0.12 -1.3 0.5 … (320 numbers)`. */
 export function briefVector(vector: Float32Array): string {
   const first = Array.from(vector.subarray(0, 3), short).join(' ');
   return vector.length <= 3 ? first : `${first} … (${grouped(vector.length)} numbers)`;

@@ -1,4 +1,4 @@
-/** @file Answers about the records of files that hold many, such as the sequences of a FASTA file: printed, or to a file. */
+/** @file Prints or writes answers about records, such as the sequences of a FASTA file. */
 
 import { statSync } from 'node:fs';
 import path from 'node:path';
@@ -15,16 +15,14 @@ import { given, STDIN } from './predictSources.ts';
 import { answerEndings, AnswerFile, type AnswersOf } from './answerFile.ts';
 import { type BeyondText, shown } from './printAnswers.ts';
 
-/** What is asked for. */
 export interface RecordsRequest {
   readonly predictor: Predictor;
   /** Files, or `-` for standard input. */
   readonly sources: readonly string[];
   readonly batchSize: number | undefined;
-  /** The file that answers go to; they are printed without. */
+  /** The output file; answers are printed without one. */
   readonly out: string | undefined;
   readonly json: boolean;
-  /** What answers depend on, beside the sources. */
   readonly of: AnswersOf;
   readonly beyond: BeyondText;
   readonly terminal: Terminal;
@@ -32,25 +30,21 @@ export interface RecordsRequest {
   readonly exitWith: (code: number) => void;
 }
 
-/** Where answers go. */
 interface Sink {
-  /** Sources that need not be read any more, and answers of the next one that are there. */
   readonly position: AnswerFile['position'];
   readonly answers: number;
   write(answer: Prediction): Promise<void>;
   endSource(): Promise<void>;
   finish(): Promise<void>;
-  /** Ends before all answers are there. */
   stop(): Promise<void>;
-  /** What the user is told then. */
+  /** The user's hint about an early end. */
   readonly onStop: string;
 }
 
 /**
- * Answers record by record, with constant memory. What goes to a file is there in pieces until it is whole: after an interrupt
- * the same command goes on after the last of them.
+ * Answers record by record in constant memory. A file is resumable after an interrupt.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for a file of another kind, or one that holds answers of something else
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown file ending, or a part of something else
  */
 export async function writeRecords(request: RecordsRequest): Promise<void> {
   const { predictor, out, terminal, progress, sources, batchSize, beyond } = request;
@@ -111,7 +105,6 @@ async function writeAll(
   for (; source < sources.length; source++) await sink.endSource();
 }
 
-/** How fast answers come. */
 class Pace {
   readonly #start = performance.now();
   readonly #first: number;
@@ -160,13 +153,12 @@ async function openSink(request: RecordsRequest): Promise<Sink> {
   };
 }
 
-/** A file by what changes when it does. */
 function identityOf(source: string): unknown {
   const stats = source === STDIN ? undefined : statSync(source, { bigint: true, throwIfNoEntry: false });
   return stats ? [source, fileIdentity(stats)] : [source];
 }
 
-/** A sink that begins with the first answer and counts them; a command cannot go on with it. */
+/** A sink that cannot be resumed. */
 function fromStart(writer: AnswerWriter, onStop: string): Sink {
   let answers = 0;
   return {
@@ -185,7 +177,7 @@ function fromStart(writer: AnswerWriter, onStop: string): Sink {
   };
 }
 
-/** On standard output, a line each; as JSON one list. */
+/** Prints a line per answer; as JSON one list. */
 function printer({ terminal, json, sources }: RecordsRequest): AnswerWriter {
   let isFirst = true;
   return {

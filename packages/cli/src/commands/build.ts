@@ -1,4 +1,4 @@
-/** @file `onnx-lora build`: an ONNX model from a checkpoint, without Python. */
+/** @file `onnx-lora build`: builds an ONNX model from a checkpoint, without Python. */
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -31,10 +31,10 @@ interface BuildFlags extends Flags {
   readonly ignore?: readonly string[];
 }
 
-/** Places of a line. */
+/** Line width of the text. */
 const WIDTH = 100;
 
-/** In what weights are written: as floats, or by the quantiser in fewer bits. */
+/** Storage types of weights: floats, or bits of the quantizer. */
 const types: Readonly<Record<string, WeightType | QuantizedBits>> = {
   fp32: 'float32',
   fp16: 'float16',
@@ -108,9 +108,9 @@ export function buildCommand(context: Context): Command {
 }
 
 /**
- * A line on how far the graphs are from the numbers that lie beside the checkpoint, where there are any.
+ * Compares the graphs with the golden numbers beside the checkpoint, if any.
  *
- * @throws OnnxLoraError `MODEL_INVALID` where they are others
+ * @throws OnnxLoraError `MODEL_INVALID` where they differ
  */
 async function proved(folder: string, options: BuildOptions): Promise<string[]> {
   if (!existsSync(path.join(folder, 'golden.safetensors'))) return [];

@@ -1,4 +1,4 @@
-/** @file `onnx-lora chat`: a conversation with a language model, in a terminal or line by line in a pipe. */
+/** @file `onnx-lora chat`: chats with a language model, in a terminal or line by line in a pipe. */
 
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -21,7 +21,7 @@ interface ChatFlags extends Flags {
   readonly system?: string;
 }
 
-/** What the model without an adapter is called. */
+/** Name of the model without an adapter. */
 const BASE = 'base';
 
 /** Makes the command. */
@@ -66,7 +66,7 @@ export function chatCommand(context: Context): Command {
   });
 }
 
-/** By the last folder of a path that says something: of `runs/support/adapter` it is `support`. */
+/** The last meaningful folder: `support` for `runs/support/adapter`. */
 function nameOf(source: string): string {
   const { dir, name } = path.parse(path.resolve(source));
   return name === 'adapter' ? path.basename(dir) : name;
@@ -75,13 +75,11 @@ function nameOf(source: string): string {
 interface ChatRequest {
   readonly conversation: ChatConversation;
   readonly options: GenerateOptions;
-  /** Of the adapters. */
   readonly names: readonly string[];
   readonly terminal: Terminal;
   readonly flags: ChatFlags;
 }
 
-/** Reads lines and answers them. */
 class Chat {
   readonly #request: ChatRequest;
   readonly #isTTY: boolean;
@@ -94,8 +92,8 @@ class Chat {
   }
 
   /**
-   * Until input ends, or `/quit`. A mistake ends a pipe; in a terminal it is told. Ctrl-C ends an answer, and with it a pipe; where a
-   * terminal waits for what is said, it ends the conversation.
+   * Runs until the input ends, or `/quit`. A mistake ends a pipe, and is only reported in a terminal. Ctrl-C ends an
+   * answer, and with it a pipe; at the prompt it ends the conversation.
    */
   async run(exitWith: Context['exitWith']): Promise<void> {
     const { terminal } = this.#request;
@@ -139,7 +137,7 @@ class Chat {
     this.#tell(`${this.#adapter} answers, of ${known.join(', ')}.`);
   }
 
-  /** @returns false where it was interrupted */
+  /** @returns false when interrupted */
   async #answer(said: string): Promise<boolean> {
     const { conversation, options, terminal, flags } = this.#request;
     const { json = false } = flags;
@@ -166,13 +164,13 @@ class Chat {
     }
   }
 
-  /** What would steer a terminal is shown instead; files get the text as it is. */
+  /** Escapes control characters for a terminal, not for a file. */
   #shown(text: string): string {
     const { isTTY } = this.#request.terminal.stdout;
     return isTTY ? text.split('\t').map(printable).join('\t') : text;
   }
 
-  /** In a terminal: asks, and listens for who would rather leave. */
+  /** In a terminal: prompts, and listens for Ctrl-C. */
   #ask(leave: () => void): Interrupt | undefined {
     if (!this.#isTTY) return undefined;
     this.#request.terminal.stderr.write('> ');

@@ -1,4 +1,4 @@
-/** @file `onnx-lora compare`: training runs beside each other, what they came to and in what they differ. */
+/** @file `onnx-lora compare`: results and differing settings of training runs. */
 
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -58,7 +58,7 @@ export function compareCommand(context: Context): Command {
   });
 }
 
-/** @throws OnnxLoraError `FILE_NOT_FOUND` for what is no run's folder */
+/** @throws OnnxLoraError `FILE_NOT_FOUND` for a folder without a run */
 async function readRun(folder: string): Promise<ComparedRun> {
   const run = new RunFolder(folder);
   const history = new RunHistory();
@@ -78,12 +78,12 @@ async function readRun(folder: string): Promise<ComparedRun> {
     );
   }
   const settings = await readSettings({}, run.config);
-  // With --load-best the adapter is that of the best measurement, not of the last one.
+  // With --load-best the adapter is that of the best measurement.
   if (settings.loadBest && history.best) measured = byStep.get(history.best.step);
   return { folder, name: path.basename(path.resolve(folder)), settings, history, base, measured };
 }
 
-/** The settings that are not the same in all runs, as text. The folder is another in any case. */
+/** Settings that differ between runs, as text; the folder always differs. */
 function differing(all: readonly Settings[]): { readonly name: string; readonly values: readonly string[] }[] {
   return (Object.keys(settingInfos) as SettingName[])
     .filter((name) => name !== 'out')
@@ -96,7 +96,7 @@ function textOf(value: Settings[SettingName]): string {
   return Array.isArray(value) ? value.join(', ') : wordOf(value);
 }
 
-/** Numbers of other examples are not to be compared. */
+/** Metrics on different examples are not comparable. */
 function warningsOf(runs: readonly ComparedRun[]): string[] {
   const known = runs.filter(({ measured }) => measured);
   const of = (name: SettingName): boolean => new Set(known.map(({ settings }) => textOf(settings[name]))).size > 1;
@@ -115,10 +115,10 @@ function stepsOf(history: RunHistory): number {
   return Math.round(history.loss.stretches.at(-1)!.step);
 }
 
-/** Letters of a setting that a line has room for; the page has all. */
+/** Characters of a setting in a line; the page has all. */
 const ROOM = 48;
 
-/** A line for each metric of each run, and for each setting: however many there are, a line stays short. */
+/** Short lines: one per metric and run, and per setting and run. */
 function asText(runs: readonly ComparedRun[], settings: ReturnType<typeof differing>): string[] {
   const metrics = [...new Set(runs.flatMap(({ measured }) => Object.keys(measured?.metrics ?? {})))];
   const byRun = (name: string, textOfRun: (run: ComparedRun, i: number) => string): string[][] =>

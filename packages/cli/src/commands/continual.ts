@@ -1,4 +1,4 @@
-/** @file `onnx-lora continual`: one adapter that learns one task after the other, and what it keeps of each. */
+/** @file `onnx-lora continual`: trains one adapter on tasks in sequence, and measures forgetting. */
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -30,11 +30,11 @@ interface ContinualFlags extends Flags {
   readonly out?: string;
 }
 
-/** What is put into the folder, and `--overwrite` therefore removes. */
+/** Contents of the folder, which `--overwrite` removes. */
 const own = { journal: 'continual.json', page: 'continual.html', json: 'matrix.json', table: 'matrix.csv', adapter: 'adapter', adapters: 'adapters', checkpoints: 'checkpoints' } as const; // prettier-ignore
 const kept = { noun: 'run of tasks', journal: own.journal, lock: 'continual.lock', own: Object.values(own) } as const;
 
-/** Settings of `train` that have no use where there are several trainings. */
+/** Settings of `train` that are refused for several tasks. */
 const useless = ['data', 'from', 'adapter', 'eval', 'track', 'tensorboard'] as const satisfies readonly (keyof Settings)[]; // prettier-ignore
 
 /** Makes the command. */
@@ -96,7 +96,7 @@ export function continualCommand(context: Context): Command {
 }
 
 /**
- * Reads the file, and checks what can be without model and data.
+ * Reads the config file, and checks it without model and data.
  *
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID`
  */
@@ -122,20 +122,15 @@ async function readFileOf(file: string, context: Context): Promise<{ settings: S
   return { settings, options: { ...options, tasks } };
 }
 
-/** All that the tasks are learned with. */
 interface Plan {
   readonly model: Model;
   readonly tasks: Readonly<Record<string, Task>>;
   readonly lora: LoraOptions;
-  /** Of the first task; those of the others are the same but for the data. */
+  /** Settings of the first task; others differ only in their data. */
   readonly settings: ResolvedSettings;
 }
 
-/**
- * Plans the training of each task as `train` does.
- *
- * @throws OnnxLoraError of the first task that cannot be learned, naming it
- */
+/** Plans the training of each task as `train` does. @throws OnnxLoraError of the first invalid task, naming it */
 async function planTasks(
   settings: Settings,
   { tasks: given }: ContinualSettings,
@@ -161,9 +156,7 @@ async function planTasks(
   return plan!;
 }
 
-/** Tells how far the tasks are. */
 class Told {
-  /** Tasks that have been learned. */
   readonly names: string[] = [];
   readonly #tasks: readonly string[];
   readonly #progress: Progress;

@@ -1,4 +1,4 @@
-/** @file `onnx-lora eval`: how good a model is, with or without an adapter. */
+/** @file `onnx-lora eval`: measures a model with or without an adapter. */
 
 import { evaluate, type Evaluation } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';
@@ -18,7 +18,6 @@ import { chooseTask, withWarnings } from '../chosenTask.ts';
 import { chosenAdapter, oneModel, openNamed, placedOn, requireFlag, taskOptions } from '../sources.ts';
 import { formatTable, grouped, short, withInterval } from '../terminal/table.ts';
 
-/** What `--split` may say. */
 const splits = ['held-out', 'test', 'all'] as const;
 
 /** Makes the command. */
@@ -86,7 +85,7 @@ export function evalCommand(context: Context): Command {
   });
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for a task that knows no parts of data */
+/** @throws OnnxLoraError `CONFIG_INVALID` for a task without splits */
 function withTest(settings: Settings, { name, settings: known }: TaskFactory): Settings {
   if (known?.rows.some((setting) => setting.name === 'evalSplit'))
     return { ...settings, set: { ...settings.set, evalSplit: 'test' } };

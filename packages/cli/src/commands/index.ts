@@ -1,20 +1,17 @@
-/** @file All commands in the order of help. Each is loaded when it is called, so that none waits for what another needs. */
+/** @file All commands in the order of help, each loaded when called. */
 
 import type { Plugin } from '@onnx-lora/sdk/plugin';
 import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 
-/** A command that can be called. */
 export interface CommandEntry {
-  /** One line for the help of all. */
+  /** One line for the general help. */
   readonly summary: string;
-  /** Loads what makes it, with its flags. */
   readonly load: () => Promise<(context: Context) => Command>;
-  /** What it takes in place of a plugin that comes with the command. */
+  /** Replaces a built-in plugin for it. */
   readonly inPlaceOf?: (plugin: Plugin) => Promise<Plugin>;
 }
 
-/** Commands by their names. */
 export const commands: Readonly<Record<string, CommandEntry>> = {
   inspect: {
     summary: 'list what a model is and which of its modules can be adapted',

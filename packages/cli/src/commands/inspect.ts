@@ -1,4 +1,4 @@
-/** @file `onnx-lora inspect`: what a model is, and what of it can be adapted. */
+/** @file `onnx-lora inspect`: shows a model and its adaptable modules. */
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -76,14 +76,14 @@ export function inspectCommand(context: Context): Command {
   });
 }
 
-/** What the targets match: those given, else the family's; undefined where neither says any. */
+/** Preview of the given or the family's targets; undefined without any. */
 function preview(model: Model, settings: Settings): LoraPreview | undefined {
   const given =
     settings.targets !== undefined || settings.modulesToSave !== undefined || settings.targetParameters !== undefined;
   return given || hasUsualTargets(model) ? previewLora(model, loraOptions(settings)) : undefined;
 }
 
-/** A family that does not fit, such as one that is being written, must not hide what the model has. */
+/** A family without matching targets, such as one in development, must not hide the modules. */
 function hasUsualTargets(model: Model): boolean {
   const paths = model.modules().map(({ path: own }) => own);
   return model.family !== undefined && defaultTargetPaths(model.family, paths).length > 0;
@@ -130,7 +130,7 @@ function asJson(
   };
 }
 
-/** The family's tasks, parted by whether a domain package brings them. */
+/** The family's tasks, split by whether a plugin provides them. */
 function usualTasks(
   model: Model,
   { tasks }: PluginRegistry,
@@ -155,7 +155,7 @@ function asText(
 ): readonly string[] {
   const { bold, dim } = context.terminal.colours;
   const tasks = usualTasks(model, context.registry);
-  // A family that is not known, or whose tasks are not, may be a plugin's.
+  // An unknown family, or unknown tasks, may be a plugin's.
   const hint = model.family && tasks.missing.length === 0 ? '' : notLoadedHint(context).trim();
   const facts = formatTable([
     model.files.every((file) => existsSync(file)) ? [model.parts.length > 0 ? 'folder' : 'file', model.file] : ['checkpoint', `${model.folder ?? model.name} (its graph is built when it is opened)`], // prettier-ignore
@@ -193,7 +193,6 @@ function asText(
   ];
 }
 
-/** `vision_encoder.onnx: pixel_values → image_embeddings`. */
 function partAsText({ file, inputs, outputs }: Model): string {
   const [from, to] = [inputs, outputs].map((ports) => {
     const names = Object.keys(ports);
@@ -223,7 +222,7 @@ function gainAsText({
     : `the gradients of ${what} take ${took}, and ${inBytes(integerBytes)} beside ${inBytes(floatBytes)}`;
 }
 
-/** Longer texts are cut in the terminal; `--json` has them whole. */
+/** Limits in the terminal; `--json` has everything. */
 const LONGEST = 60;
 const MOST = 8;
 
@@ -234,7 +233,7 @@ function metadataRows(metadata: Readonly<Record<string, string>>): string[][] {
   return [...rows, ...more].map((text, i) => [i === 0 ? 'metadata' : '', text]);
 }
 
-/** The beginning of a text on one line, and how long it is. */
+/** Shortens a text to one line, with its length. */
 function cut(text: string): string {
   const line = text.replaceAll(/\s+/g, ' ');
   return line.length <= LONGEST
@@ -242,7 +241,7 @@ function cut(text: string): string {
     : `${line.slice(0, LONGEST)}… (${grouped(text.length)} characters, all in --json)`;
 }
 
-/** What else has weights, and why it is not in the table. */
+/** Products that cannot be adapted, with the reason. */
 function unadaptableLines(model: Model): string[] {
   const all = model.unadaptable();
   if (all.length === 0) return [];
@@ -262,7 +261,7 @@ function nonMatchLines(nonMatches: readonly NonMatch[]): string[] {
   return ['', 'Not fused or not split:', ...lines];
 }
 
-/** The table; without its last two columns where those have no room. */
+/** The table; without its last two columns on narrow terminals. */
 function moduleTable(
   modules: readonly ModuleInfo[],
   targets: ReadonlySet<string>,

@@ -1,4 +1,4 @@
-/** @file `onnx-lora predict`: answers for files that nobody has labelled. */
+/** @file `onnx-lora predict`: answers for unlabelled files. */
 
 import { createHash } from 'node:crypto';
 import { type Adapter, type PluginRegistry, type Model, openPredictor } from '@onnx-lora/sdk';
@@ -18,7 +18,7 @@ import { chooseTask } from '../chosenTask.ts';
 import { chosenAdapter, modelAndRest, openNamed, placedOn, requireFree } from '../sources.ts';
 import { given, predictSources, requireSources, STDIN } from '../answers/predictSources.ts';
 
-/** Files that are answered for in one batch. */
+/** Files per batch by default. */
 const FEW_FILES = 32;
 
 /** Makes the command. */
@@ -97,7 +97,6 @@ export function predictCommand(context: Context): Command {
       const as = json ? 'json' : streams ? 'lines' : 'table';
       const options = { parts: as === 'lines', ...defined({ batchSize }) };
       const answers = beyond.watched(withPictures(predictor.predict(given(sources), options), sources, out));
-      // What is over soon needs no progress.
       const isSoon = sources.length <= (streams ? 1 : (batchSize ?? FEW_FILES));
       await printAnswers(isSoon ? answers : counted(answers, sources.length, progress), { files: sources, as, terminal, progress }); // prettier-ignore
     }
@@ -105,7 +104,7 @@ export function predictCommand(context: Context): Command {
   });
 }
 
-/** A short text that differs between adapters. */
+/** A short hash of an adapter. */
 function digestOf({ config, tensors }: Adapter): string {
   const hash = createHash('sha256').update(JSON.stringify(config));
   for (const [name, { data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -113,7 +112,7 @@ function digestOf({ config, tensors }: Adapter): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** What files of a folder the model can be asked about. */
+/** File endings that the model's domain reads. */
 function endingsFor({ family }: Model, { preprocessors }: PluginRegistry): string[] {
   const own = preprocessors.filter(({ domain }) => family === undefined || domain === family.domain);
   return [...new Set(own.flatMap(({ fileEndings }) => fileEndings))];

@@ -1,4 +1,4 @@
-/** @file `onnx-lora preprocess`: exactly what a model is fed for files. */
+/** @file `onnx-lora preprocess`: writes the model's exact inputs for files. */
 
 import type { Tensor } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
@@ -46,7 +46,6 @@ export function preprocessCommand(context: Context): Command {
   });
 }
 
-/** What a preprocessor must know of a model: a folder will do, without a graph in it. */
 async function describe(source: string, context: Context): Promise<TaskModel> {
   if (!isFolder(source)) return openNamed(source, context);
   const config = readModelConfig(source);

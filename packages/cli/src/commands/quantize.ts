@@ -1,4 +1,4 @@
-/** @file `onnx-lora quantize`: a file of fewer bits from a model in float32. */
+/** @file `onnx-lora quantize`: writes a model in fewer bits. */
 
 import path from 'node:path';
 import {
@@ -102,7 +102,6 @@ export function quantizeCommand(context: Context): Command {
   });
 }
 
-/** The task that makes inputs of the data. */
 async function calibrationTask(model: Model, settings: Settings, context: Context, progress: Progress): Promise<Task> {
   const tell = (line: string): void => progress.intro(line);
   const factory = await chooseTask(settings.task, model, context, tell);
@@ -118,7 +117,7 @@ function bitsOf(text: string | undefined): QuantizedBits {
   throw usageError(`--bits must be one of ${quantizedBits.join(', ')}, but it is ${JSON.stringify(text)}.`);
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for turns without a rank */
+/** @throws OnnxLoraError `CONFIG_INVALID` for iterations without a rank */
 function loftqOf({ loftqRank, loftqIterations }: QuantizeFlags): LoftqOptions | undefined {
   const [r, iterations] = [numberFlag('loftq-rank', loftqRank), numberFlag('loftq-iterations', loftqIterations)];
   if (r !== undefined) return { r, ...defined({ iterations }) };
@@ -126,7 +125,7 @@ function loftqOf({ loftqRank, loftqIterations }: QuantizeFlags): LoftqOptions | 
   throw usageError('--loftq-iterations is of use with --loftq-rank only. Leave it out, or add --loftq-rank.');
 }
 
-/** How many of the layers that lost most are shown; `--json` has all. */
+/** Worst layers shown; `--json` has all. */
 const SHOWN = 5;
 
 function asText({ files, bytesBefore, bytesAfter, layers, kept }: QuantizeResult, out: string): string[] {
@@ -143,7 +142,7 @@ function asText({ files, bytesBefore, bytesAfter, layers, kept }: QuantizeResult
   ];
 }
 
-/** The layers that are off most: in what they give, where that was measured. */
+/** The layers with the largest error, of outputs where measured. */
 function worstOf(layers: readonly QuantizedLayer[]): string[] {
   const decisive = ({ error, errorWithAdapter, outputError }: QuantizedLayer): number =>
     outputError ?? errorWithAdapter ?? error;

@@ -1,4 +1,4 @@
-/** @file `onnx-lora run`: the raw outputs of a model for given feeds. */
+/** @file `onnx-lora run`: writes a model's raw outputs for given feeds. */
 
 import { loadAdapter, type Model, type Tensor } from '@onnx-lora/sdk';
 import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';

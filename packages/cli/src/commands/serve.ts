@@ -1,4 +1,4 @@
-/** @file `onnx-lora serve`: a model and its adapters behind HTTP, until it is told to stop. */
+/** @file `onnx-lora serve`: serves a model and its adapters over HTTP and gRPC until stopped. */
 
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -78,7 +78,7 @@ export function serveCommand(context: Context): Command {
         new Progress(context.terminal, flags).note(
           `${name} answers at ${url}${grpc}; a browser shows a page there to try it. Ctrl-C stops it.`,
         );
-      // As servers do: keys and certificate anew. What is wrong with the file is told, and changes nothing.
+      // SIGHUP reloads keys and certificate. An invalid file is reported and changes nothing.
       onHangUp = (): void => {
         readFileSettings(config)
           .then(({ keys, tls }) => server.reload(defined({ keys, tls })))
@@ -95,10 +95,10 @@ export function serveCommand(context: Context): Command {
   });
 }
 
-/** Images of strangers have fewer pixels: a picture of a kilobyte may claim gigabytes. */
+/** Pixel limit for untrusted images: a kilobyte may claim gigabytes. */
 const MAX_PIXELS = 25_000_000;
 
-/** The plugin, which decodes no larger images than a server should. */
+/** Limits the image size of the vision plugin. */
 export async function bounded(plugin: Plugin): Promise<Plugin> {
   if (plugin.name !== '@onnx-lora/vision') return plugin;
   const { IMAGE_DECODER, SharpDecoder } = await import('@onnx-lora/vision');
@@ -110,7 +110,7 @@ async function readFileSettings(config: string | undefined): Promise<ServeSettin
   return config === undefined ? {} : serveSettings(await readYaml(config), `"${config}"`);
 }
 
-/** The file's settings, and what flags say in their place. */
+/** The file's settings, overridden by flags. */
 async function serveOptions(config: string | undefined, flags: ServeFlags, settings: Settings): Promise<ServeSettings> {
   const { adapters, store, host, allowBaseMismatch } = flags;
   const { task } = settings;

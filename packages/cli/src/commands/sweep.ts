@@ -1,4 +1,4 @@
-/** @file `onnx-lora sweep`: which way to train is best, found out by trials. */
+/** @file `onnx-lora sweep`: finds the best way to train by trials. */
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -29,14 +29,12 @@ import { clock, formatTable, grouped, short, withInterval } from '../terminal/ta
 
 interface SweepFlags extends Flags {
   readonly out?: string;
-  /** Train nothing. */
   readonly plan?: boolean;
-  /** Run failed trials again. */
   readonly retry?: boolean;
   readonly plugins?: readonly string[];
 }
 
-/** What a sweep puts into its folder, and `--overwrite` therefore removes. */
+/** Contents of the folder, which `--overwrite` removes. */
 const own = { journal: 'sweep.json', page: 'sweep.html', table: 'sweep.csv', outcome: 'outcome.json', trials: 'trials' } as const; // prettier-ignore
 const kept = { noun: 'sweep', journal: own.journal, lock: 'sweep.lock', own: Object.values(own) } as const;
 
@@ -122,7 +120,7 @@ export function sweepCommand(context: Context): Command {
   });
 }
 
-/** The draws that trials have left in their folders, each read once. */
+/** Reads the draws of trials, each once. */
 function drawsIn({ configurations }: SweepPlan, out: string): DrawsOfTrial {
   const folders = new Map(
     configurations.flatMap((each) => each.trials.map((trial) => [trial.id, folderOf(each, trial)])),
@@ -139,7 +137,7 @@ function outOf({ file, content }: SweepFile): string {
   return typeof content['out'] === 'string' ? content['out'] : path.join('runs', path.parse(file).name);
 }
 
-/** Of a task that cannot name its metrics without examples: the first of the first trial that was measured. */
+/** The first metric of the first measured trial, for tasks that cannot name metrics beforehand. */
 function metricOfFirst(ids: readonly string[], journal: Journal): Metric {
   const found = (): Metric => {
     const measured = ids.flatMap((id) => journal.get(id)?.measured ?? [])[0];
@@ -181,7 +179,7 @@ async function write(
   return { page: at(own.page) };
 }
 
-/** @throws OnnxLoraError of the first trial, where all have failed */
+/** @throws OnnxLoraError of the first trial when all have failed */
 function requireSome({ trials }: SweepOutcome, ids: readonly string[], journal: Journal): void {
   if (trials.done > 0 || trials.failed < trials.all) return;
   const { code, message } = ids.flatMap((id) => journal.get(id)?.failure ?? [])[0]!;

@@ -1,4 +1,4 @@
-/** @file `onnx-lora train`: an adapter from a model and data. */
+/** @file `onnx-lora train`: trains an adapter. */
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -18,13 +18,13 @@ import { lossesOf } from '../run/verdict.ts';
 import { runTraining, type TrainSummary } from '../run/trainRun.ts';
 
 interface TrainFlags extends Flags {
-  /** Folder of the run to go on with. */
+  /** The run to resume. */
   readonly resume?: string;
 }
 
 const names = Object.keys(settingInfos) as SettingName[];
 
-/** All settings but those of answers, and of plugins, which every command has. Where the run goes stands behind what it is about. */
+/** Settings of training; `out` comes first among those of the run. */
 const trainSettings: readonly Flag[] = names
   .filter((name) => !['adapter', 'plugins', 'out'].includes(name))
   .flatMap((name): Flag[] => {
@@ -75,7 +75,6 @@ export function trainCommand(context: Context): Command {
   });
 }
 
-/** The settings of the run to go on with, which its folder holds. */
 function configToResume(folder: string, flags: TrainFlags): string {
   const other = ['config', 'out', 'overwrite'].find((name) => flags[name] !== undefined);
   if (other !== undefined) {
@@ -111,7 +110,7 @@ function asText(summary: TrainSummary): string[] {
   ];
 }
 
-/** What the run is worth. Held-out numbers of an adapter that is of no use would only mislead. */
+/** The verdict. Held-out numbers of an unusable adapter would mislead. */
 function verdictLine({ diverged, verdict, endedBy }: TrainSummary): string {
   if (diverged) return `The run has diverged: ${lossesOf(diverged)} Its adapter is of no use.`;
   if (verdict) return verdict.text;

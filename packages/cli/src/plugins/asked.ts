@@ -1,4 +1,4 @@
-/** @file The plugins that a call asks for, and hints at those that it may have forgotten. */
+/** @file Plugins that a call asks for, and hints at forgotten ones. */
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -7,26 +7,21 @@ import { readSettings, readYaml, settingsIn } from '../settings/readSettings.ts'
 import { installedPlugins, type InstalledPackage } from './installed.ts';
 import { askedIn, type AskedPlugin } from './loadNamed.ts';
 
-/** Flags that say what to load. */
 export interface PluginFlags {
   readonly plugins?: readonly string[];
   readonly config?: unknown;
-  /** Folder of a run to go on with, whose config.yaml says what it was begun with. */
+  /** A run to resume, whose config.yaml names plugins. */
   readonly resume?: unknown;
 }
 
-/**
- * The plugins, those of flags first, none twice.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND` as reading the settings does
- */
+/** Requested plugins, those of flags first, without duplicates. @throws OnnxLoraError as reading the settings */
 export async function askedPlugins(
   { plugins = [], config, resume }: PluginFlags,
   folder: string,
 ): Promise<AskedPlugin[]> {
   const byFlag = plugins.map((name) => askedIn(folder, name));
   const file = typeof config === 'string' ? config : configIn(resume);
-  // Whose other keys are the command's to read.
+  // The command reads the other keys.
   const { plugins: given = null } = file === undefined ? {} : await readYaml(file);
   const { plugins: byFile = [] } = given === null ? {} : settingsIn({ plugins: given }, file!);
   const all = [...byFlag, ...byFile.map((name) => askedIn(path.dirname(path.resolve(file!)), name))];
@@ -38,17 +33,15 @@ function configIn(folder: unknown): string | undefined {
   return file !== undefined && existsSync(file) ? file : undefined;
 }
 
-/** What is loaded, as far as a {@link Context} says it. */
 export type Loaded = Pick<Context, 'registry' | 'plugins' | 'folder'>;
 
-/** Packages that are installed and say that they are plugins, but those that are loaded. */
+/** Installed plugin packages that are not loaded. */
 export function notLoaded({ registry, plugins, folder }: Loaded): InstalledPackage[] {
-  // A plugin may be called other than its package.
   const loaded = new Set([...registry.plugins.map(({ name }) => name), ...plugins]);
   return installedPlugins(folder).filter(({ name }) => !loaded.has(name));
 }
 
-/** ` Installed, but not loaded: onnx-lora-cells (--plugin onnx-lora-cells loads it).`, or nothing where there is none. */
+/** ` Installed, but not loaded: onnx-lora-cells (--plugin onnx-lora-cells loads it).`; empty if none. */
 export function notLoadedHint(loaded: Loaded): string {
   const names = notLoaded(loaded).map(({ name }) => name);
   if (names.length === 0) return '';
@@ -57,14 +50,14 @@ export function notLoadedHint(loaded: Loaded): string {
 }
 
 /**
- * The flags that load what a run was made with: those plugins of its config.yaml that are not loaded.
+ * Flags for the plugins of a run's config.yaml that are not loaded; none without a run.
  *
- * @param source what was named as the adapter; where it is no run's folder there are none
+ * @param source the adapter's path
  */
 export async function flagsOfRun(source: string, { plugins }: Loaded): Promise<string[]> {
   const config = path.join(source, 'config.yaml');
   if (!existsSync(config)) return [];
-  // What else is wrong with the file is no matter here.
+  // Other errors of the file do not matter here.
   const { plugins: names = [] } = await readSettings({}, config).catch(() => ({ plugins: [] }));
   const folder = path.dirname(path.resolve(config));
   return names

@@ -1,4 +1,4 @@
-/** @file From `--data` to a path that tasks read: a path as it is, or what a dataset of a plugin makes ready. */
+/** @file Resolves `--data` to a path: as it is, or prepared by a plugin's dataset. */
 
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -10,11 +10,11 @@ import { usageError } from '../terminal/errors.ts';
 import type { Progress } from '../terminal/progress.ts';
 
 /**
- * The path behind `data`. `cells` and `cells:source` mean the dataset `cells` of a plugin; what lies there as a file or folder
- * goes before a name alone.
+ * Resolves `data`: `cells` and `cells:source` name a plugin's dataset `cells`; an existing path has priority over a
+ * bare name.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for a name that is nearly that of a dataset; `FILE_INVALID` where the dataset's folder
- *   cannot be made; `PLUGIN_INVALID` where the dataset returns no path; else as the dataset does
+ * @throws OnnxLoraError `CONFIG_INVALID` for a misspelled dataset; `FILE_INVALID` where its folder cannot be made;
+ *   `PLUGIN_INVALID` where it returns no path; as the dataset
  */
 export async function pathOfData(
   data: string,
@@ -46,7 +46,7 @@ export async function pathOfData(
   );
 }
 
-/** A letter is a drive's, and what lies there is a path. */
+/** Refuses a misspelled dataset; single letters are drives. */
 function refuseSlip(data: string, name: string, datasets: readonly DatasetFactory[]): void {
   if (name.length === 1 || existsSync(data)) return;
   const hint = didYouMean(
@@ -56,9 +56,9 @@ function refuseSlip(data: string, name: string, datasets: readonly DatasetFactor
   if (hint !== '') throw usageError(`There is no dataset "${name}", and no file or folder "${data}".${hint}`);
 }
 
-/** Where a dataset keeps what it has made ready. */
+/** The cache folder of a dataset. */
 function folderOf({ name }: DatasetFactory): string {
-  // Empty is as if it were not set: https://specifications.freedesktop.org/basedir-spec/latest/
+  // An empty variable counts as unset: https://specifications.freedesktop.org/basedir-spec/latest/
   const cache = process.env['XDG_CACHE_HOME'] || path.join(homedir(), '.cache');
   return path.join(cache, 'onnx-lora', 'datasets', name);
 }

@@ -1,25 +1,23 @@
-/** @file Packages that say in their package.json that they are plugins. They are listed, never loaded unasked. */
+/** @file Finds installed plugin packages by their keyword, without loading them. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** The keyword by which a package declares itself. */
 export const PLUGIN_KEYWORD = 'onnx-lora-plugin';
 
-/** A package that is there. */
 export interface InstalledPackage {
   readonly name: string;
   readonly version: string;
   readonly description: string;
 }
 
-/** Packages with {@link PLUGIN_KEYWORD} in the `node_modules` of a folder and of those above it, by name. */
+/** Plugin packages in `node_modules` of a folder and its parents, by name. */
 export function installedPlugins(folder: string): InstalledPackage[] {
   const found = new Map<string, InstalledPackage>();
   for (let at = path.resolve(folder); ; at = path.dirname(at)) {
     for (const entry of packagesIn(path.join(at, 'node_modules'))) {
       const plugin = pluginAt(entry);
-      // The nearest is the one that would be loaded.
+      // The nearest one would be loaded.
       if (plugin && !found.has(plugin.name)) found.set(plugin.name, plugin);
     }
     if (path.dirname(at) === at) break;
@@ -35,7 +33,7 @@ function packagesIn(folder: string): string[] {
   });
 }
 
-/** None of what is no folder, or may not be read. */
+/** Empty for an unreadable folder. */
 function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder);
@@ -53,7 +51,7 @@ function pluginAt(folder: string): InstalledPackage | undefined {
     const text = (value: unknown): string => (typeof value === 'string' ? value : '');
     return { name, version: text(version), description: text(description) };
   } catch {
-    // What is no package, or a broken one, is no plugin.
+    // No package, or a broken one.
     return undefined;
   }
 }

@@ -1,4 +1,4 @@
-/** @file Loads the plugins that the user asked for: code of others, which runs with the user's own rights. */
+/** @file Loads requested plugins: third-party code that runs with the user's rights. */
 
 import { statSync } from 'node:fs';
 import path from 'node:path';
@@ -7,24 +7,23 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { didYouMean, type Plugin } from '@onnx-lora/sdk/plugin';
 import { installedPlugins } from './installed.ts';
 
-/** A plugin as it was asked for. */
 export interface AskedPlugin {
-  /** A package's name, or a whole path. */
+  /** A package's name or an absolute path. */
   readonly name: string;
-  /** Where a package is looked for. */
+  /** Where the package is resolved from. */
   readonly folder: string;
 }
 
-/** What was asked for in a folder; a path is relative to it. */
+/** A plugin requested in a folder, which paths are relative to. */
 export function askedIn(folder: string, name: string): AskedPlugin {
   return { name: isPath(name) ? path.resolve(folder, name) : name, folder };
 }
 
 /**
- * Loads plugins, in their order.
+ * Loads plugins in order.
  *
- * @param calledIn the folder in which the command is called
- * @throws OnnxLoraError `PLUGIN_INVALID` for what is not there, fails to load, or exports no plugin
+ * @param calledIn the working folder
+ * @throws OnnxLoraError `PLUGIN_INVALID` for a missing or failing module, or one without a plugin
  */
 export async function loadNamedPlugins(asked: readonly AskedPlugin[], calledIn: string): Promise<Plugin[]> {
   const loaded: Plugin[] = [];
@@ -47,7 +46,7 @@ async function loadNamed({ name, folder }: AskedPlugin, calledIn: string): Promi
   }
   const plugins = Object.values(module).filter(isPlugin);
   const standard = module['default'] as { readonly default?: unknown } | null | undefined;
-  // Of a CommonJS module, Node's default is all of its exports, a compiled one's own `default` among them.
+  // For CommonJS, Node's default is all exports, which may include a compiled `default`.
   const chosen = [standard, standard?.default].find(isPlugin);
   const [plugin, another] = chosen ? [chosen] : new Set(plugins);
   if (plugin && !another) return plugin;
@@ -64,7 +63,7 @@ function remedyFor(name: string, message: string): string {
   if (/\.[cm]?ts$/.test(name)) return 'Name its compiled .js file';
   if (message.startsWith('Cannot find module'))
     return 'Build it (npm run build) where it is your own, or install it again';
-  // As `.` had all names once, of which most are in other entries now.
+  // Older SDKs exported all names from `.`.
   if (/'@onnx-lora\/sdk(\/\w+)?' does not provide an export/.test(message))
     return 'It is for another version of the SDK; in this one the name may be in @onnx-lora/sdk/plugin, /tasks, /data or /core. Install a newer version of the plugin, or mend its imports';
   return 'Mend it, or install it again';
@@ -74,7 +73,7 @@ function isPlugin(given: unknown): given is Plugin {
   return typeof given === 'object' && given !== null && 'contract' in given && 'parts' in given;
 }
 
-/** `./plugin.js`, `/home/me/plugin.js`, `plugin.mjs`; all else is a package's name. */
+/** `./plugin.js`, `/home/me/plugin.js`, `plugin.mjs`; anything else is a package. */
 function isPath(name: string): boolean {
   return name.startsWith('.') || path.isAbsolute(name) || /\.[cm]?[jt]s$/.test(name);
 }
@@ -91,11 +90,11 @@ function urlOfPath(file: string): string {
 }
 
 /**
- * Looks from the folder first; then from where the command is called, since a file of settings may lie elsewhere, as that of
- * a run does; then from the command's own place, where a global install has what lies beside it.
+ * Resolves from the folder, then the working folder (a run's config may lie elsewhere), then the command's own location
+ * (a global install).
  */
 async function urlOfPackage(name: string, folder: string, calledIn: string): Promise<string> {
-  // A URL such as data: is code by itself, which a file of settings must not bring.
+  // URLs such as data: are code, which config files must not contain.
   if (name.includes(':')) {
     throw new OnnxLoraError(
       'PLUGIN_INVALID',

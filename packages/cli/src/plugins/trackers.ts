@@ -1,23 +1,18 @@
-/** @file Those who follow a run. One that fails is left out, and the training goes on. */
+/** @file Trackers of a run. A failing one is dropped, and training goes on. */
 
 import type { PluginRegistry, TrainEvent } from '@onnx-lora/sdk';
 import { didYouMean, guard, type TrackedRun, type Tracker } from '@onnx-lora/sdk/plugin';
 import type { Settings } from '../settings/setting.ts';
 import { usageError } from '../terminal/errors.ts';
 
-/** What the command itself writes into the folder of the run. */
 export const TENSORBOARD = 'tensorboard';
 
-/** Whether TensorBoard is among the trackers that were asked for. */
+/** Whether TensorBoard is requested. */
 export function wantsTensorBoard({ tensorboard, track }: Pick<Settings, 'tensorboard' | 'track'>): boolean {
   return tensorboard === true || (track?.includes(TENSORBOARD) ?? false);
 }
 
-/**
- * Refuses names that no plugin brings, before anything is computed.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`
- */
+/** Refuses unknown trackers before any work. @throws OnnxLoraError `CONFIG_INVALID` */
 export function requireTrackers(
   names: readonly string[] | undefined = [],
   { trackers }: Pick<PluginRegistry, 'trackers'>,
@@ -30,7 +25,6 @@ export function requireTrackers(
   );
 }
 
-/** The trackers of one run. */
 export class Trackers {
   readonly #active = new Map<string, Tracker>();
   readonly #warn: (message: string) => void;
@@ -39,11 +33,7 @@ export class Trackers {
     this.#warn = warn;
   }
 
-  /**
-   * Makes those that are asked for.
-   *
-   * @throws OnnxLoraError as the trackers do
-   */
+  /** Creates the requested trackers. @throws OnnxLoraError as the trackers do */
   static async begin(
     names: readonly string[] | undefined = [],
     { trackers }: Pick<PluginRegistry, 'trackers'>,
@@ -64,12 +54,12 @@ export class Trackers {
     return made;
   }
 
-  /** Tells all of them. What a tracker has begun to send is not waited for. */
+  /** Passes an event to all, without awaiting what they send. */
   add(event: TrainEvent): void {
     for (const [name, tracker] of this.#active) void this.#guard(name, () => tracker.add(event));
   }
 
-  /** Waits until all have written what they have. */
+  /** Waits until all have written. */
   async close(): Promise<void> {
     for (const [name, tracker] of this.#active) await this.#guard(name, () => tracker.close());
     this.#active.clear();

@@ -8,7 +8,6 @@ import { runningMean } from './curve.ts';
 import { dateOf, escapeHtml, measuredHtml, page, scrollTable } from './page.ts';
 import { part } from './sections.ts';
 
-/** A run, read from its folder. */
 export interface ComparedRun {
   readonly folder: string;
   /** Name in tables and legends. */
@@ -21,7 +20,6 @@ export interface ComparedRun {
   readonly measured: Measured | undefined;
 }
 
-/** Content of the page. */
 export interface Comparison {
   readonly runs: readonly ComparedRun[];
   /** Differing settings, a value per run. */

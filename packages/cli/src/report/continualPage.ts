@@ -9,13 +9,11 @@ import { part } from './sections.ts';
 
 /** The results without the adapter. */
 export interface ContinualScores extends Omit<ContinualReport, 'adapter'> {
-  /** The continual method. */
   readonly method: string;
   /** Whether lower scores are better. */
   readonly isLower: boolean;
 }
 
-/** Content of the page. */
 export interface ContinualPage {
   readonly title: string;
   readonly found: ContinualScores;

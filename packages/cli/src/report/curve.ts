@@ -4,17 +4,14 @@ import type { Stretch } from '../run/history.ts';
 import { short } from '../terminal/table.ts';
 import { niceTicks, pathThrough, plot } from './plot.ts';
 
-/** A measured point. */
 export interface CurvePoint {
   readonly step: number;
   readonly value: number;
 }
 
-/** Options of a curve. */
 export interface CurveOptions {
   /** The quantity, such as `Loss`. */
   readonly name: string;
-  /** Also draw a running mean. */
   readonly smooth?: boolean;
   /** The same quantity on held-out data, drawn over it. */
   readonly heldOut?: readonly CurvePoint[];

@@ -8,7 +8,6 @@ import { nothingToDraw } from './plot.ts';
 /** Quantile of full colour: few outliers must not make all others pale. */
 const REACHED = 0.98;
 
-/** Maps values to colours. */
 interface Scale {
   /** The value without colour. */
   readonly from: number;

@@ -14,13 +14,11 @@ import { measuredCurve, stepCurve } from './curve.ts';
 import { dateOf, escapeHtml, factTiles, measuredHtml, page, scrollTable } from './page.ts';
 import { formatSections, part } from './sections.ts';
 
-/** Content of a report. */
 export interface ReportContent {
   readonly model: { readonly name: string; readonly family: string | undefined; readonly parameters: number };
   readonly settings: Settings;
   /** The command that repeats the run. */
   readonly command: string;
-  /** The run's events. */
   readonly history: RunHistory;
   readonly made: number;
   /** Maximum number of steps. */
@@ -29,21 +27,16 @@ export interface ReportContent {
   readonly seconds: number;
   readonly provider: string;
   readonly trainableParameters: number;
-  /** Paths of the adapted modules. */
   readonly modules: readonly string[];
   /** The base on held-out data, if any. */
   readonly before: Measured | undefined;
-  /** The base with the adapter on the same data. */
   readonly after: Measured | undefined;
   /** The warning where `after` is worse than `before`. */
   readonly worse?: string | undefined;
   /** Divergence of the loss, which then is the verdict. */
   readonly diverged?: Divergence | undefined;
-  /** Whether the adapter is shown to help. */
   readonly verdict?: Verdict | undefined;
-  /** Sections of the task and plugins. */
   readonly sections: readonly ReportSection[];
-  /** End of the run. */
   readonly date: Date;
   /** The runtime, such as `Node 20.19.0`. */
   readonly runtime: string;
@@ -101,7 +94,6 @@ function losses({ history, before, after, made }: ReportContent): string {
     ...history.evaluations,
     ...(after ? [{ ...after, step: made }] : []),
   ].flatMap(({ step, metrics: { loss } }) => (loss === undefined ? [] : [{ step, value: loss }]));
-  // A fully recorded run has before and after among its evaluations.
   const heldOut = [...new Map(known.map((point) => [point.step, point])).values()].sort((a, b) => a.step - b.step);
   const legend =
     heldOut.length === 0
@@ -125,9 +117,7 @@ function evaluations({ history }: ReportContent): string {
     const points = history.evaluations.flatMap(({ step, metrics: { [name]: value } }) =>
       value === undefined ? [] : [{ step, value }],
     );
-    // The table has before and after.
     const curve = points.length > 2 ? measuredCurve(points, { name }) : '';
-    // The loss is drawn with the training loss.
     return curve === '' || name === 'loss' ? [] : [part(`${escapeHtml(name)} on held-out data`, curve)];
   });
   return curves.join('\n');
@@ -168,7 +158,6 @@ function facts(content: ReportContent): string {
   return factTiles(entries, verdictTile(content));
 }
 
-/** The verdict as the first tile. */
 function verdictTile({ diverged, verdict }: ReportContent): string {
   const tile = (outcome: Verdict['outcome'], said: string, why: string): string =>
     `<div class="verdict ${outcome}"><dt>verdict</dt><dd>${said}</dd><dd class="why">${escapeHtml(why)}</dd></div>\n`;
@@ -213,7 +202,6 @@ function metrics({ before, after, worse }: ReportContent): string {
   );
 }
 
-/** Confusion matrices before and after, side by side. */
 function confusion({ before, after }: ReportContent): string {
   if (!after?.confusion) return '';
   const matrices = [

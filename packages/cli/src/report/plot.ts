@@ -3,23 +3,18 @@
 import { short } from '../terminal/table.ts';
 import { escapeHtml } from './page.ts';
 
-/** Shown in place of an empty plot. */
 export const nothingToDraw = '<p class="quiet">Nothing to draw.</p>';
 
-/** An axis. */
 export interface Axis {
   /** Empty where the plot's heading says it. */
   readonly name: string;
   readonly ticks: readonly number[];
   /** Values at its ends; the outer ticks by default. */
   readonly ends?: readonly [from: number, to: number];
-  /** Whether it is logarithmic. */
   readonly isLog?: boolean;
 }
 
-/** The frame of a plot. */
 export interface PlotFrame {
-  /** The class of the `<svg>`. */
   readonly kind: 'chart' | 'curve';
   /** Description for screen readers. */
   readonly label: string;

@@ -69,7 +69,6 @@ function figure({ image, alt, caption, isWide }: ReportPicture): string {
   return `<figure${isWide ? ' class="wide"' : ''}><img src="data:${mediaType(image)};base64,${base64(image)}" alt="${escapeHtml(alt)}"><figcaption>${escapeHtml(caption)}</figcaption></figure>`;
 }
 
-/** Meanings of the marks in clips. */
 const heardMarks: Readonly<Record<ReportMark, string>> = {
   wrong: 'another word in its place',
   missing: 'not heard',

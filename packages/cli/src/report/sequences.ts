@@ -61,7 +61,6 @@ const aminoAcids: Readonly<Record<string, string>> = {
 };
 const nucleotides: Readonly<Record<string, string>> = { A: 's2', C: 's0', G: 's1', T: 's7', U: 's7' };
 
-/** Axes and columns of a logo. */
 export interface LogoOptions {
   readonly x: string;
   readonly y: string;

@@ -3,7 +3,6 @@
 /** Colours of series, far apart in hue; more series share them. */
 export const COLOURS = 12;
 
-/** The style sheet. */
 export const style: string = `
 :root { color-scheme: light dark; --page: #fff; --text: #1c2024; --quiet: #5f6b76; --line: #d9dee3; --panel: #f5f7f9; --accent: 20, 104, 190; --miss: 204, 82, 20; --s0: hsl(210 70% 40%); --s1: hsl(25 70% 40%); --s2: hsl(140 70% 40%); --s3: hsl(330 70% 40%); --s4: hsl(270 70% 40%); --s5: hsl(55 70% 40%); --s6: hsl(185 70% 40%); --s7: hsl(0 70% 40%); --s8: hsl(95 70% 40%); --s9: hsl(300 70% 40%); --s10: hsl(235 70% 40%); --s11: hsl(40 70% 40%); }
 @media (prefers-color-scheme: dark) {

@@ -11,7 +11,6 @@ import { logTicks, niceTicks, nothingToDraw, pathThrough, plot } from './plot.ts
 import { part } from './sections.ts';
 import { COLOURS } from './style.ts';
 
-/** Content of the page. */
 export interface SweepPage {
   readonly title: string;
   readonly outcome: SweepOutcome;
@@ -21,13 +20,11 @@ export interface SweepPage {
   readonly file: string;
   /** Seconds of all calls. */
   readonly seconds: number;
-  /** Concurrent trials. */
   readonly parallel: number;
   readonly date: Date;
   readonly runtime: string;
 }
 
-/** Names and formats of costs. */
 const shown: Readonly<Record<Cost, { readonly name: string; readonly text: (value: number) => string }>> = {
   parameters: { name: 'trained parameters', text: (value) => grouped(Math.round(value)) },
   seconds: { name: 'seconds of training', text: (value) => short(value) },
@@ -81,7 +78,6 @@ function configurationTable({ configurations, metric }: SweepOutcome): string {
     const known = score ?? leftAt?.score ?? NaN;
     return Number.isNaN(known) ? -Infinity : metric.isLower ? -known : known;
   };
-  // Finished ones first.
   const sorted = [...configurations].sort((a, b) => Number(b.isWhole) - Number(a.isWhole) || value(b) - value(a) || 0);
   const rows = sorted.map((each) => {
     const { configuration, score, interval, against, scores, failed, failure, leftAt, fronts } = each;

@@ -9,7 +9,6 @@ import { z } from 'zod';
 
 export const DRAWS = 'draws.json';
 
-/** Draws before and after training. */
 export interface RunDraws {
   readonly before?: Draws | undefined;
   readonly after?: Draws | undefined;

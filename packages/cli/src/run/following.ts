@@ -17,7 +17,6 @@ import { configOf, quoted, type ResolvedSettings } from '../settings/runConfig.t
 import type { LoggedEvent, RunFolder } from './runFolder.ts';
 import { clock, decimals, grouped, short, withInterval } from '../terminal/table.ts';
 
-/** A run in progress. */
 export interface Work {
   readonly model: Model;
   readonly task: Task;
@@ -26,11 +25,9 @@ export interface Work {
   readonly folder: RunFolder;
   readonly history: RunHistory;
   readonly registry: PluginRegistry;
-  /** The run's trackers, once it begins. */
   trackers?: Trackers;
   /** Before the first step, in training, or after the adapter is saved. */
   stage: 'before' | 'during' | 'after';
-  /** Called with each event. */
   readonly onEvent?: (event: TrainEvent) => void;
 }
 
@@ -54,7 +51,7 @@ export async function saveAdapter(adapter: TrainingRun['adapter'], work: Work): 
   }
 }
 
-/** Follows the run to its end. @throws OnnxLoraError of the step that failed, with what is left in the folder */
+/** Follows the run to its end. @throws OnnxLoraError of the failed step, saying what is left */
 export async function complete(run: TrainingRun, work: Work): Promise<TrainResult> {
   try {
     for await (const event of run) tell(event, run, work);

@@ -61,7 +61,6 @@ export class Series {
   }
 }
 
-/** A measurement at a step. */
 export interface Measured {
   readonly step: number;
   readonly examples: number;
@@ -81,7 +80,6 @@ const MOST_NOTICES = 100;
 /** A run's events lack these. */
 const NO_HEAD = { probedHead: undefined, untrainedHead: undefined };
 
-/** Collects a run's events. */
 export class RunHistory {
   readonly loss: Series = new Series();
   readonly lr: Series = new Series();

@@ -8,14 +8,12 @@ import { FileLock } from '@onnx-lora/sdk/core';
 import { makeFolder } from '@onnx-lora/sdk/data';
 import { usageError } from '../terminal/errors.ts';
 
-/** Description of such a folder. */
 export interface KeptFolder {
   readonly path: string;
   /** Its noun in messages: `sweep`. */
   readonly noun: string;
   /** The file that identifies it. */
   readonly journal: string;
-  /** The lock file. */
   readonly lock: string;
   /** Everything put into it, which `--overwrite` removes. */
   readonly own: readonly string[];

@@ -37,7 +37,7 @@ export async function measure(
   return evaluation;
 }
 
-/** Prepares the folder; when resuming, restores the history. @returns what the base measured */
+/** Prepares the folder; when resuming, restores the history. @returns the base's measurement */
 export async function begin(
   work: Work,
   run: TrainingRun,
@@ -110,7 +110,6 @@ export function worseNote(
   return `the training has made it worse: ${worse.name} was ${short(worse.before)} and is ${short(worse.after)} on ${on}. Try a lower rate (--lr ${Number((lr / 10).toPrecision(2))}) or fewer --epochs first, or keep the best step (--eval-every epoch --load-best).`;
 }
 
-/** An ended run, and the measurement before it. */
 export interface Ended {
   readonly result: TrainResult;
   readonly prepared: PreparedTask;

@@ -30,7 +30,6 @@ import { RunFolder } from './runFolder.ts';
 /** Share of each class held out when the data has no split. */
 const HOLD_OUT = 0.1;
 
-/** A planned run: settings, model and data, checked together. */
 export interface PlannedRun {
   readonly model: Model;
   readonly task: Task;
@@ -63,7 +62,6 @@ export async function planRun(
 ): Promise<PlannedRun> {
   const registry = context.registry;
   const source = requireFlag(given.data, 'data', 'name the data to train on');
-  // Checked before anything is read.
   loraOptions(given);
   requireTogether(given);
   requireTrackers(given.track, registry);
@@ -112,7 +110,6 @@ export async function planRun(
   return { model, task, prepared, folder, settings, start, preview, newModules, measures: measures && holdsOut };
 }
 
-/** Settings of a new adapter. */
 const ofNewAdapters: readonly SettingName[] = [...adapterSettings, 'init', 'original', 'initBatches'];
 
 /**

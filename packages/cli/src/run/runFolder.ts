@@ -319,7 +319,6 @@ const lineSchema = z.discriminatedUnion('type', [
   ),
 ]);
 
-/** Undefined for an invalid line: a killed process may leave half of one. */
 function parseLine(line: string): LoggedEvent | undefined {
   try {
     return lineSchema.parse(JSON.parse(line)) as unknown as LoggedEvent;

@@ -20,15 +20,12 @@ import { exitCodes } from '../terminal/errors.ts';
 import { afterwards } from './shownSections.ts';
 import { type PlannedRun, planRun } from './planning.ts';
 
-/** Options of a run besides settings. */
 export interface TrainRunOptions {
   readonly overwrite: boolean;
-  /** Resume the folder's run. */
   readonly resume: boolean;
   readonly quiet: boolean;
   /** Where to pause: the SDK's option. */
   readonly stopAfter?: number | undefined;
-  /** Called with each event. */
   readonly onEvent?: ((event: TrainEvent) => void) | undefined;
 }
 
@@ -44,7 +41,6 @@ export interface TrainSummary {
   readonly endedBy: TrainResult['endedBy'];
   readonly seconds: number;
   readonly trainableParameters: number;
-  /** Numbers of training and held-out examples. */
   readonly examples: { readonly train: number; readonly heldOut: number };
   readonly before: Evaluation['metrics'] | null;
   readonly after: Evaluation['metrics'] | null;
@@ -52,11 +48,9 @@ export interface TrainSummary {
   readonly intervals?: Evaluation['intervals'];
   /** Whether training is shown to have made it worse; null without held-out data. */
   readonly worse: boolean | null;
-  /** Divergence, if any. */
   readonly diverged?: TrainResult['diverged'];
   /** Whether the adapter is shown to help over the best baseline; null without held-out data. */
   readonly verdict: Verdict | null;
-  /** The best measurement during the run, if any. */
   readonly best: TrainResult['best'] | null;
   readonly skippedSteps: number;
   readonly badSamples: number;
@@ -67,7 +61,6 @@ export interface TrainOutcome {
   readonly exitCode: number;
 }
 
-/** Messages when a signal ends the process. */
 const INTERRUPTED = {
   before: 'Interrupted before the first step: nothing has been trained.',
   during: 'Ended at once: what has been trained since the last checkpoint is lost.',
@@ -133,7 +126,6 @@ interface InFolder extends TrainRunOptions {
   readonly shown: Settings;
 }
 
-/** Trains in the locked folder. */
 async function trainInFolder(
   work: Work,
   { prepared, start: beginning, measures }: PlannedRun,
@@ -196,7 +188,6 @@ async function trainInFolder(
       formatReport({
         model: { name: model.name, family: model.family?.name, parameters: model.parameterCount },
         settings: shown,
-        // Without --out, whose folder exists.
         command: formatCommand(again),
         history: work.history,
         made,

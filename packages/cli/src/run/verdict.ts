@@ -47,7 +47,6 @@ export function tellOfDivergence(work: Work, result: TrainResult, diverged: Dive
   progress.note(`warning: ${message}`);
 }
 
-/** What the verdict depends on. */
 export interface Judged {
   readonly before: Measured | undefined;
   readonly after: Measured | undefined;
@@ -66,7 +65,6 @@ export function verdictOfRun({ before, after, sections, settings }: Judged): Ver
   return { ...verdict, text: `${verdict.text} The best step was chosen on the same examples, which favours LoRA.` };
 }
 
-/** Name of the measurement before training. */
 function nameOfBefore({ probedHead, untrainedHead }: Measured, { from }: Judged['settings']): string {
   if (probedHead) return 'a linear probe on the base';
   if (untrainedHead) return 'an untrained head';

@@ -5,7 +5,6 @@ import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import { z } from 'zod';
 import type { CommandSetting } from './setting.ts';
 
-/** The `continual` section. */
 export interface ContinualSettings {
   /** Data by task name, in training order. */
   readonly tasks: Readonly<Record<string, string>>;
@@ -25,7 +24,6 @@ const methods: Readonly<Record<ContinualMethod, true>> = {
   merge: true,
 };
 
-/** The settings of continual learning. */
 export const continualTable: SettingTable<ContinualSettings, CommandSetting> = settingsOf({
   tasks: {
     kind: 'other',

@@ -5,11 +5,7 @@ import type { Content } from './setting.ts';
 
 const MAX_LAYERS = 10_000;
 
-/**
- * `0-3,7` → `[0, 1, 2, 3, 7]`.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`
- */
+/** `0-3,7` → `[0, 1, 2, 3, 7]`. @throws OnnxLoraError `CONFIG_INVALID` */
 export function parseLayers(layers: string | number | readonly number[]): number[] {
   if (typeof layers !== 'string') return [layers].flat();
   return layers.split(',').flatMap((part) => {
@@ -40,11 +36,7 @@ export function parseTable(flag: string, table: string | Readonly<Record<string,
   return Object.fromEntries(entries);
 }
 
-/**
- * `5,7` → `[5, 7]`; `wte=5,7;wpe=1` → `{ wte: [5, 7], wpe: [1] }`.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`
- */
+/** `5,7` → `[5, 7]`; `wte=5,7;wpe=1` → `{ wte: [5, 7], wpe: [1] }`. @throws OnnxLoraError `CONFIG_INVALID` */
 export function parseTokens(
   tokens: string | number | readonly number[] | Readonly<Record<string, readonly number[]>>,
 ): readonly number[] | Readonly<Record<string, readonly number[]>> {
@@ -66,7 +58,6 @@ export function parseTokens(
   );
 }
 
-/** A name with settings. */
 export interface Named {
   readonly name: string;
   readonly [setting: string]: unknown;

@@ -45,7 +45,6 @@ function settingsFromFlags(flags: Readonly<Record<string, unknown>>): Settings {
   );
 }
 
-/** Parses a flag's value. */
 function valueOfFlag(name: SettingName, given: unknown): unknown {
   const row = settingInfos[name];
   if (row.form === 'pairs') return Object.fromEntries((given as string[]).map(pairOf));
@@ -171,7 +170,6 @@ function checked(name: SettingName, value: unknown, where: (inner: string[]) => 
   const { data, error } = settingSchema(row).safeParse(row.or ? valueOfWords(row, value) : value);
   if (!error) return data;
   const { path, message } = error.issues[0]!;
-  // Of pairs, the wrong one.
   const inner = row.form === 'pairs' && given === undefined ? path.map(String) : [];
   const shown = inner.reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], given ?? value);
   const hint = typeof shown === 'string' ? didYouMean(shown, wordsOf(name)) : '';

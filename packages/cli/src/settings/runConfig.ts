@@ -22,7 +22,6 @@ export function resolveSettings(
   named: Named,
   defaults: TaskFactory['defaults'] = {},
 ): ResolvedSettings {
-  // Other tuners have no rank, and an adapter to start from has its own.
   const rank = given.tuner === undefined && given.from === undefined ? (given.r ?? DEFAULT_RANK) : undefined;
   const { epochs, ...settings } = {
     ...Object.fromEntries(always.map((name) => [name, settingInfos[name].default])),

@@ -71,7 +71,6 @@ export interface Settings
   out?: string;
 }
 
-/** Keys and values of a config file. */
 export type Content = Readonly<Record<string, unknown>>;
 
 /** A value of `--fix`, before it is converted to the input's type. */
@@ -80,7 +79,6 @@ export type FixedSetting = string | number | boolean | (number | boolean)[];
 /** A setting's name in code; its flag is `--batch-size` for `batchSize`. */
 export type SettingName = keyof Settings;
 
-/** The command's facts about a setting. */
 export interface CommandSetting extends FlagFacts {
   /** Repeatable flags: name=value pairs, or one value each. */
   readonly form?: 'pairs' | 'each';
@@ -88,7 +86,6 @@ export interface CommandSetting extends FlagFacts {
   readonly flag?: string;
 }
 
-/** A setting with its command facts. */
 export type CommandSettingInfo = SettingInfo & CommandSetting;
 
 /** `batchSize` → `batch-size`: the config key, and mostly the flag. */

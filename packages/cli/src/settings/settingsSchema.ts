@@ -9,7 +9,6 @@ import { keyOf, type SettingName } from './setting.ts';
 import { continualTable } from './continual.ts';
 import { sweepTable } from './sweep.ts';
 
-/** A JSON schema. */
 export type JsonSchema = z.core.JSONSchema.BaseSchema;
 
 /**
@@ -32,7 +31,6 @@ export function settingsSchema(registry: PluginRegistry): JsonSchema {
   };
 }
 
-/** The schema of a section. */
 function sectionSchema({ rows }: { readonly rows: readonly SettingInfo[] }, description: string): JsonSchema {
   const properties = rows.map((row) => {
     const { description: meaning, default: value } = row;
@@ -78,7 +76,6 @@ function setSchema(tasks: readonly TaskFactory[]): JsonSchema {
   for (const row of tasks.flatMap(({ settings }) => settings?.rows ?? []))
     meanings.set(row.name, [...(meanings.get(row.name) ?? []), row]);
   const properties = [...meanings].map(([name, rows]) => {
-    // A list may be comma-separated text.
     const all = rows.flatMap((row) => [rowSchema(row), ...(row.kind === 'texts' ? [{ type: 'string' as const }] : [])]);
     const schemas = new Map(all.map((schema) => [JSON.stringify(schema), schema]));
     const description = [...new Set(rows.map((row) => row.description))].join(' Or: ');

@@ -4,10 +4,8 @@ import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import { z } from 'zod';
 import type { CommandSetting, Content } from './setting.ts';
 
-/** How configurations are searched. */
 export type Search = 'grid' | 'random' | 'halving';
 
-/** The `sweep` section. */
 export interface SweepOptions {
   /** Settings of each method, by name. */
   readonly methods: Readonly<Record<string, Content>>;
@@ -23,9 +21,7 @@ export interface SweepOptions {
   readonly rungs?: number;
   readonly seeds: readonly number[];
   readonly folds?: readonly number[];
-  /** The method that others are compared with. */
   readonly baseline?: string;
-  /** Concurrent trials. */
   readonly parallel: number;
   /** Time budget of the sweep. */
   readonly minutes?: number;
@@ -43,7 +39,6 @@ function counted(what: string): z.ZodType {
 }
 const table = z.record(z.string(), z.unknown());
 
-/** The settings of a sweep. */
 export const sweepTable: SettingTable<SweepOptions, CommandSetting> = settingsOf({
   methods: {
     kind: 'other',

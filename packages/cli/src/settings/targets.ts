@@ -5,10 +5,8 @@ import { usageError } from '../terminal/errors.ts';
 
 const PATTERN = 're:';
 
-/** A condition on a module. */
 type Condition = (module: ModuleInfo) => boolean;
 
-/** Conditions by the word before the colon. */
 const conditions: Readonly<Record<string, (words: string) => Condition>> = {
   node: (words) => {
     const pattern = regularExpression('node', words);

@@ -1,4 +1,4 @@
-/** @file Whether any configuration is shown to be better than the base, although the best of many is chosen. */
+/** @file Compares configurations with the base, corrected for choosing the best of many. */
 
 import { Random } from '@onnx-lora/sdk/data';
 import { FEWEST_SHOWN, type Drawn, type Interval, quantileOf } from '@onnx-lora/sdk/tasks';
@@ -6,33 +6,26 @@ import { grouped, short } from '../terminal/table.ts';
 import type { Metric } from './halving.ts';
 import { meanOf } from './statistics.ts';
 
-/** A configuration beside the base. */
 export interface AgainstBase {
-  /** What the base scores on the same examples. */
+  /** The base's score on the same examples. */
   readonly base: number;
-  /** By how much the configuration is better: above 0, whichever way the metric goes. */
+  /** How much better the configuration is: above 0, whichever way the metric goes. */
   readonly difference: number;
-  /**
-   * The interval of the difference, so wide that the intervals of all configurations hold at once with a probability of 95%.
-   * Absent where the task gives no draws, or too few examples are held out.
-   */
+  /** Simultaneous 95% interval of the difference; absent without draws or with too few held-out examples. */
   readonly interval?: Interval;
 }
 
-/** A trial that was made to its end. */
 export interface DrawnTrial {
   readonly base: number;
   readonly difference: number;
-  /** Draws of the difference. */
   readonly drawn: Drawn | undefined;
 }
 
-/** How often sets are drawn. */
 const LEVEL = 0.95;
 
 /**
- * The mean of trials on each set of examples; of several trials, as many are drawn with replacement, so that an interval tells what
- * other seeds would do, too. Configurations with as many trials draw the same ones.
+ * The mean of trials per bootstrap set; several trials are resampled, so that an interval also covers other seeds.
+ * Configurations with equally many trials share the resampling.
  */
 export function meanOfDraws(trials: readonly (Drawn | undefined)[]): Drawn | undefined {
   const [first, ...others] = trials;
@@ -46,12 +39,11 @@ export function meanOfDraws(trials: readonly (Drawn | undefined)[]): Drawn | und
 }
 
 /**
- * Each configuration's difference to the base, with intervals that hold all at once: every interval goes from the same quantile of
- * its draws to the opposite one, and the quantile is such that in 95 of 100 sets no configuration lies outside of its own. Of one
- * configuration this is the percentile interval. Draws of configurations with the same held-out examples are of the same sets, so
- * that configurations that are alike cost little.
+ * Differences to the base, with simultaneous intervals: all use the same pair of opposite quantiles, chosen so that in
+ * 95% of sets no configuration lies outside its own. For one configuration this is the percentile interval. Draws on
+ * the same held-out examples share sets, so that similar configurations widen the intervals little.
  *
- * @param configurations the trials of each; none of one that was not made whole
+ * @param configurations trials of each; none for an unfinished one
  * @see Beran: Balanced Simultaneous Confidence Sets, Journal of the American Statistical Association 83 (1988), 679–686
  */
 export function againstBase(configurations: readonly (readonly DrawnTrial[])[]): (AgainstBase | undefined)[] {
@@ -74,7 +66,7 @@ export function againstBase(configurations: readonly (readonly DrawnTrial[])[]):
   });
 }
 
-/** How far out each value lies among all: 0 in the middle, 1 at either end. Equal values lie in the middle of their places. */
+/** How extreme each value is: 0 in the middle, 1 at either end. Ties share their middle rank. */
 function depths(values: Float64Array): Float64Array {
   const order = Uint32Array.from(values.keys()).sort((a, b) => values[a]! - values[b]!);
   const result = new Float64Array(values.length);
@@ -87,14 +79,12 @@ function depths(values: Float64Array): Float64Array {
   return result;
 }
 
-/** Whether any configuration is shown to be better than the base. */
 export interface SweepVerdict {
-  /** `unknown` where no interval is known: the task gives no draws, too few examples are held out, or nothing is made whole. */
+  /** `unknown` without intervals: the task gives no draws, too few examples are held out, or nothing is finished. */
   readonly outcome: 'some' | 'none' | 'unknown';
   readonly text: string;
 }
 
-/** What has come of a configuration, as far as the verdict looks at it. */
 interface Compared {
   readonly configuration: { readonly name: string };
   readonly score?: number;
@@ -102,12 +92,11 @@ interface Compared {
   readonly leftAt?: object;
 }
 
-/** Whether a configuration is shown to be better than the base. */
 export function isShown({ against }: Compared): boolean {
   return against?.interval !== undefined && against.interval[0] > 0;
 }
 
-/** The verdict on all configurations, whose intervals hold at once. */
+/** The verdict on all configurations by their simultaneous intervals. */
 export function sweepVerdict(results: readonly Compared[], metric: Metric): SweepVerdict {
   const compared = results.filter(({ against }) => against?.interval);
   const [first] = compared;

@@ -1,4 +1,4 @@
-/** @file What can be wrong with the trials of a sweep, found out before the first of them begins, by what `train` itself checks with. */
+/** @file Checks all trials of a sweep before the first begins, as `train` checks a run. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { worseMetric } from '@onnx-lora/sdk/tasks';
@@ -11,7 +11,9 @@ import type { Progress } from '../terminal/progress.ts';
 import type { SweepPlan } from './configurations.ts';
 import type { Metric } from './halving.ts';
 
-/** Keeps the last of each kind: neighbours have most in common, and data of many seeds would not fit in memory. */
+/**
+ * Caches the last value of each kind: neighbouring trials share most, and data of many seeds would not fit in memory.
+ */
 export function lastOfEach(): Shared {
   const kept = new Map<string, { readonly key: string; readonly made: Promise<unknown> }>();
   return <T>(what: string, key: unknown, make: () => Promise<T>): Promise<T> => {
@@ -25,10 +27,10 @@ export function lastOfEach(): Shared {
 }
 
 /**
- * Plans every trial as `train` does, without training.
+ * Plans every trial as `train` does.
  *
- * @returns the metric by which they are compared, where the task can name its metrics beforehand
- * @throws OnnxLoraError of the first trial that cannot be, naming it
+ * @returns the metric for comparison, if the task can name its metrics beforehand
+ * @throws OnnxLoraError of the first invalid trial, naming it
  */
 export async function checkTrials(
   { configurations }: SweepPlan,
@@ -37,7 +39,7 @@ export async function checkTrials(
 ): Promise<Metric | undefined> {
   const shared = lastOfEach();
   const turns = Math.max(...configurations.map(({ trials }) => trials.length));
-  // All configurations with one seed, then with the next: data depend on seeds alone.
+  // Seed by seed, since data depends on seeds alone.
   const all = Array.from({ length: turns }, (_, turn) =>
     configurations.map(({ name, trials }) => ({ name, settings: trials[turn]!.settings })),
   ).flat();
@@ -50,7 +52,7 @@ export async function checkTrials(
       if (settings.eval === false)
         throw usageError('A trial is compared by what it measures, and eval is false. Leave it out.');
       const planned = (own: typeof settings): ReturnType<typeof planRun> => planRun(own, context, { named: undefined, progress, shared }); // prettier-ignore
-      // What is measured only after training, such as error rates of transcripts, is no metric of the training.
+      // Final measures, such as word error rates, are no metric of the training.
       isFinal ??= (await planned(withoutMetric(settings))).prepared.measure !== undefined;
       const { measures, prepared } = await planned(isFinal ? withoutMetric(settings) : settings);
       if (!measures)
@@ -66,16 +68,16 @@ export async function checkTrials(
 }
 
 /**
- * The metric that is asked for, or the task's first; undefined where it cannot be known without examples.
+ * The requested metric, or the task's first; undefined if unknown without examples.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for one that the task does not measure, where that can be known
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unmeasured metric, where that is known
  */
 function metricOf(asked: string | undefined, empty: () => Readonly<Record<string, number>>): Metric | undefined {
   let names: readonly string[] = [];
   try {
     names = Object.keys(empty());
   } catch {
-    // Some collectors measure nothing where nothing came.
+    // Some collectors fail without examples.
   }
   const metric = asked ?? names[0];
   if (metric === undefined) return undefined;
@@ -84,18 +86,18 @@ function metricOf(asked: string | undefined, empty: () => Readonly<Record<string
   return named;
 }
 
-/** The error about a metric that trials do not have. */
+/** The error about an unmeasured metric. */
 export function notMeasured(metric: string, names: readonly string[]): OnnxLoraError {
   return usageError(`The metric "${metric}" is not among those that are measured: ${names.join(', ')}. Name one of them (metric).`); // prettier-ignore
 }
 
-/** Settings of a training that is not told by what its trial will be compared. */
+/** Settings without the metric. */
 export function withoutMetric<S extends { readonly metric?: unknown }>(settings: S): Omit<S, 'metric'> {
   const { metric: _, ...own } = settings;
   return own;
 }
 
-/** A metric by its name, with which way is better as runs have it. */
+/** Parses a metric, with its direction as runs have it. */
 export function metricNamed(text: string): Metric {
   const choice = metricChoice(text);
   return { name: choice.name, isLower: worseMetric({ [choice.name]: 0 }, { [choice.name]: 1 }, choice) !== undefined };

@@ -1,4 +1,4 @@
-/** @file What a sweep tries: configurations of each method, and the trials that are each of them with a seed and a fold. */
+/** @file Plans a sweep: configurations of each method, and a trial of each per seed and fold. */
 
 import { createHash } from 'node:crypto';
 import { type PluginRegistry } from '@onnx-lora/sdk';
@@ -15,35 +15,31 @@ import { short } from '../terminal/table.ts';
 import type { Content } from '../settings/setting.ts';
 import type { SweepFile } from './sweepFile.ts';
 
-/** A way to train, all settings but for seed and fold. */
+/** Settings to try, without seed and fold. */
 export interface Configuration {
   readonly method: string;
-  /** What tells it from others: the method, and values of what is tried, as `lora r 8, lr 0.003`. */
+  /** Its method and tried values: `lora r 8, lr 0.003`. */
   readonly name: string;
   readonly values: Content;
-  /** In their order of seeds and folds. */
+  /** In the order of seeds and folds. */
   readonly trials: readonly Trial[];
 }
 
-/** One training. */
 export interface Trial {
-  /** Made of the settings, so that a trial of the same settings is the same. */
+  /** Hash of the settings. */
   readonly id: string;
   readonly seed: number;
   readonly fold?: number;
   readonly settings: Settings;
 }
 
-/** All that is to be tried. */
 export interface SweepPlan {
   readonly configurations: readonly Configuration[];
-  /** Methods in the order of the file. */
   readonly methods: readonly string[];
-  /** The method that the others are held against. */
   readonly baseline: string;
 }
 
-/** Settings whose values cannot be tried: they say which trial it is, where it goes, or what it is measured on. */
+/** Settings that cannot be varied, with the reason. */
 const fixed: Readonly<Record<string, string>> = {
   seed: 'Seeds are in sweep.seeds.',
   out: 'Each trial has a folder of its own.',
@@ -56,13 +52,12 @@ const fixed: Readonly<Record<string, string>> = {
   adapter: 'No run has it.',
 };
 
-/** More than anybody has the time for. */
 const MOST = 100_000;
 
 /**
- * The trials that a file asks for.
+ * Plans the trials of a sweep file.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for what is no method, no setting, or no value of it
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown method or setting, or an invalid value
  */
 export function planSweep(sweep: SweepFile, registry: PluginRegistry): SweepPlan {
   const { options, content, file } = sweep;
@@ -87,7 +82,7 @@ export function planSweep(sweep: SweepFile, registry: PluginRegistry): SweepPlan
   return { configurations, methods: names, baseline };
 }
 
-/** Settings of methods that need no other word than their name. */
+/** Methods known by name, with their settings. */
 function knownMethods(registry: PluginRegistry): Readonly<Record<string, Content>> {
   const choices = choicesOf(registry);
   return Object.fromEntries<Content>([
@@ -110,7 +105,6 @@ function ownOf(name: string, own: Content, known: Readonly<Record<string, Conten
   );
 }
 
-/** What the only method is called. */
 function nameOfBase({ tuner, dora }: Content): string {
   return nameOfTuner(tuner) ?? (dora === true ? 'dora' : 'lora');
 }
@@ -120,13 +114,11 @@ function nameOfTuner(tuner: unknown): string | undefined {
   return typeof tuner === 'string' ? (nameIn(tuner) ?? tuner) : undefined;
 }
 
-/** A setting that is tried, and its values. */
 interface Axis {
   readonly key: string;
   readonly values: readonly unknown[] | Range;
 }
 
-/** Numbers between two, of which some are drawn. */
 interface Range {
   readonly from: number;
   readonly to: number;
@@ -160,7 +152,7 @@ function configurationsOf(method: string, own: Content, sweep: SweepFile, regist
   });
 }
 
-/** A key and its values, each checked as a setting; those of a tuner's own are checked with it. */
+/** Checks a key and its values; a tuner's own settings are checked later with it. */
 function axisOf(
   [key, given]: [string, unknown],
   under: readonly string[],
@@ -201,7 +193,7 @@ function grid(axes: readonly Axis[], file: string): Content[] {
   return all;
 }
 
-/** So many different ones; all where there are no more. */
+/** Draws distinct configurations; fewer when there are no more. */
 function drawn(axes: readonly Axis[], count: number, seed: number): Content[] {
   const random = new Random(seed);
   const found = new Map<string, Content>();
@@ -220,12 +212,12 @@ function draw(values: Axis['values'], random: Random): unknown {
   return isWhole ? Math.round(value) : Number(value.toPrecision(3));
 }
 
-/** Methods draw apart, so that another one in the file changes no draw of the others. */
+/** Independent draws per method, so that adding a method changes no others. */
 function seedOf(method: string, drawSeed: number): number {
   return createHash('sha256').update(`${drawSeed} ${method}`).digest().readUInt32LE(0);
 }
 
-/** Keys and values as a file of settings has them: `set.NAME` inside `set`, and an optimizer with settings as JSON. */
+/** Moves `set.NAME` into `set`, and writes an optimizer with settings as JSON. */
 function plain(content: Content): Content {
   const { set, optimizer, ...others } = content;
   const inSet = Object.entries(others).filter(([key]) => key.startsWith('set.'));
@@ -241,14 +233,14 @@ function isObject(value: unknown): value is Content {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Keys that a tuner has as settings of its own go to it. */
+/** Moves the tuner's own settings into it. */
 function withTunerSettings(raw: Content, { tuners }: PluginRegistry): Content {
   const { tuner: given, ...others } = raw;
   const found = tuners.find(({ name }) => name === nameOfTuner(given));
   const isText = typeof given === 'string' && !given.startsWith('{');
   if (!found) return isObject(given) ? { ...others, tuner: JSON.stringify(given) } : raw;
   const named = isText ? { name: given } : typeof given === 'string' ? objectIn(given) : (given as Content);
-  // What reads the setting says what is wrong with it.
+  // Reading the setting reports the error.
   if (!named) return raw;
   const isOwn = ([key]: [string, unknown]): boolean => Object.hasOwn(found.defaults, key);
   const own = Object.entries(others).filter(isOwn);
@@ -276,7 +268,6 @@ function idOf(settings: Settings): string {
   return createHash('sha256').update(JSON.stringify(configOf(settings))).digest('hex').slice(0, 10); // prettier-ignore
 }
 
-/** A value as names of configurations have it. */
 function wordOf(value: unknown): string {
   if (value === null || value === undefined) return '–';
   if (typeof value === 'number') return short(value);
@@ -284,7 +275,7 @@ function wordOf(value: unknown): string {
   return typeof value === 'object' ? JSON.stringify(value) : String(value as string | boolean);
 }
 
-/** A name for the folder of a trial: `lora-r-8-lr-0.003-seed-0-1f2e3d4c5b`. */
+/** The folder name of a trial: `lora-r-8-lr-0.003-seed-0-1f2e3d4c5b`. */
 export function folderOf({ name }: Configuration, { seed, fold, id }: Trial): string {
   const words = `${name} seed ${seed}${fold === undefined ? '' : ` fold ${fold}`}`;
   const slug = words.toLowerCase().replaceAll(/[^a-z0-9.]+/g, '-').slice(0, 80); // prettier-ignore

@@ -1,9 +1,9 @@
-/** @file What a sweep has found, as JSON and as a table in CSV. */
+/** @file Results of a sweep as JSON and CSV. */
 
 import { csvCell, defined } from '@onnx-lora/sdk/data';
 import type { ConfigurationResult, SweepOutcome } from './outcome.ts';
 
-/** The outcome for programs. */
+/** The results as JSON. */
 export function outcomeJson(outcome: SweepOutcome): Record<string, unknown> {
   const { metric, methods, configurations, baseline, base, trials, recommendation, verdict } = outcome;
   return {
@@ -27,7 +27,7 @@ export function outcomeJson(outcome: SweepOutcome): Record<string, unknown> {
   };
 }
 
-/** The table as CSV, a row for each configuration: what it is, the settings that are tried, what came out. */
+/** A CSV row per configuration: name, tried settings, results. */
 export function outcomeCsv({ configurations }: SweepOutcome): string {
   const tried = [...new Set(configurations.flatMap(({ configuration }) => Object.keys(configuration.values)))];
   const rows = configurations.map((each) => {
@@ -39,7 +39,7 @@ export function outcomeCsv({ configurations }: SweepOutcome): string {
   return [heads.map(cellOf).join(','), ...lines, ''].join('\n');
 }
 
-/** What came out; no setting is called so. */
+/** Results, under names that no setting has. */
 function resultsOf(result: ConfigurationResult): Record<string, string | number | null> {
   const { score, interval, against, scores, isWhole, failed, leftAt, parameters, seconds, memory, bytes, fronts } =
     result;

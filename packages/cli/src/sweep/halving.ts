@@ -1,41 +1,40 @@
-/** @file Which trials are to be made next: all of them, or step by step those of the configurations that do best. */
+/** @file Chooses the next trials: all, or by successive halving. */
 
 import { meanOf } from './statistics.ts';
 import type { Configuration, SweepPlan, Trial } from './configurations.ts';
 import type { Journal, MeasuredTrial } from './journal.ts';
 import type { SweepOptions } from '../settings/sweep.ts';
 
-/** A trial, and how much of it is to be made. */
+/** A trial, and the part of it to run. */
 export interface Task {
   readonly configuration: Configuration;
   readonly trial: Trial;
-  /** Of all steps; 1 for the whole. */
+  /** Fraction of all steps. */
   readonly part: number;
 }
 
-/** How configurations are compared. */
 export interface Metric {
   readonly name: string;
   readonly isLower: boolean;
-  /** Whether it is measured after a training alone, as error rates of transcripts are, so that the training cannot be told of it. */
+  /** Whether it is measured only after training, as word error rates are; the training must not get it. */
   readonly isFinal?: boolean;
 }
 
-/** The part of the whole run that each rung makes, the last one 1; one rung where nothing is left out. */
+/** Fractions of a run per rung, ending with 1; one rung without halving. */
 export function rungsOf(
   { configurations, methods }: SweepPlan,
   { search, factor, rungs }: Pick<SweepOptions, 'search' | 'factor' | 'rungs'>,
 ): number[] {
   if (search !== 'halving') return [1];
   const most = Math.max(...methods.map((name) => configurations.filter(({ method }) => method === name).length));
-  // With exact powers, or 9 configurations by 3 would round to less than two rungs below the end.
+  // Counted in integers: logarithms round wrongly for 9 configurations by 3.
   let count = 1;
   for (let left = most; left > 1; left = Math.ceil(left / factor)) count++;
   const all = rungs ?? count;
   return Array.from({ length: all }, (_, i) => 1 / factor ** (all - 1 - i));
 }
 
-/** How much there is to be made in all, in whole trials. */
+/** Total work in whole trials. */
 export function workOf({ configurations, methods }: SweepPlan, rungs: readonly number[], factor: number): number {
   const turns = configurations[0]!.trials.length;
   return methods.reduce((sum, name) => {
@@ -48,13 +47,13 @@ export function workOf({ configurations, methods }: SweepPlan, rungs: readonly n
   }, 0);
 }
 
-/** What was measured of a trial when so much of it was made; its end counts for all that it would have come to. */
+/** The measurement at a rung; a finished trial's last one counts for all later rungs. */
 export function measuredAt(journal: Pick<Journal, 'get'>, id: string, part: number): MeasuredTrial | undefined {
   const { measured = [], status } = journal.get(id) ?? {};
   return measured.find((each) => each.part === part) ?? (status === 'done' ? measured.at(-1) : undefined);
 }
 
-/** The mean over the trials of a configuration at a rung; undefined while one is missing, the worst of all where one failed. */
+/** Mean score of a configuration at a rung; undefined while a trial is missing, the worst value if one failed. */
 function scoreAt(
   { trials }: Configuration,
   part: number,
@@ -73,7 +72,7 @@ function scoreAt(
   return meanOf(values);
 }
 
-/** Configurations of a method that reach a rung; undefined while that is not known. */
+/** Configurations that reach a rung; undefined until known. */
 function reaching(
   configurations: readonly Configuration[],
   rung: number,
@@ -86,12 +85,11 @@ function reaching(
     score: scoreAt(configuration, rungs[rung - 1]!, journal, metric),
   }));
   if (!scored || scored.some(({ score }) => score === undefined)) return undefined;
-  // Of equals the first in the file.
+  // Ties keep the file's order.
   const sorted = scored.sort((a, b) => (metric.isLower ? a.score! - b.score! : b.score! - a.score!) || 0);
   return sorted.slice(0, Math.ceil(sorted.length / factor)).map(({ configuration }) => configuration);
 }
 
-/** What the next trials depend on. */
 export interface Choosing {
   readonly rungs: readonly number[];
   readonly factor: number;
@@ -100,8 +98,8 @@ export interface Choosing {
 }
 
 /**
- * What is to be made now, first things first: the lower rungs, and there every configuration with the first seed, then with
- * the second. Each method is halved by itself, so that each has as much tried of it.
+ * The trials to run, lower rungs first, and within a rung seed by seed. Each method is halved separately, so that all
+ * get equal effort.
  */
 export function nextTasks({ configurations, methods }: SweepPlan, choosing: Choosing): Task[] {
   const { rungs, journal } = choosing;

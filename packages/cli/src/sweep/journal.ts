@@ -1,4 +1,4 @@
-/** @file What has become of the trials of a sweep, in a file beside their folders that a kill at any moment leaves whole. */
+/** @file The journal of a sweep's trials, a file that survives a kill at any moment. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -7,35 +7,33 @@ import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import { z } from 'zod';
 import { jsonNumber } from '../run/draws.ts';
 
-/** What was measured of a trial. */
 export interface MeasuredTrial {
-  /** How much of the whole run was made; 1 at its end. */
+  /** Fraction of the run; 1 at its end. */
   readonly part: number;
   readonly step: number;
   readonly metrics: Readonly<Record<string, number>>;
   readonly intervals?: Evaluation['intervals'] | undefined;
 }
 
-/** What has become of a trial. */
 export interface TrialRecord {
-  /** `begun` is a trial that runs, or that ran when the sweep was killed. */
+  /** `begun` while it runs, or after the sweep was killed. */
   readonly status: 'begun' | 'paused' | 'done' | 'failed';
-  /** How often its process ended by itself before the trial did. */
+  /** Crashes of its process. */
   readonly crashes: number;
   readonly measured: readonly MeasuredTrial[];
-  /** The base on the same examples. */
+  /** The base's metrics on the same examples. */
   readonly before?: Readonly<Record<string, number>> | undefined;
   readonly parameters?: number | undefined;
-  /** Of the adapter's file of numbers. */
+  /** Size of the adapter's weights file. */
   readonly bytes?: number | undefined;
-  /** Of training alone. */
+  /** Seconds of training. */
   readonly seconds?: number | undefined;
-  /** From the start of its processes to their ends. */
+  /** Seconds of its processes. */
   readonly wall: number;
-  /** The most bytes that a process of it held. */
+  /** Peak bytes of memory. */
   readonly memory?: number | undefined;
   readonly examples?: { readonly train: number; readonly heldOut: number } | undefined;
-  /** A digest of the examples that it is trained on. */
+  /** A digest of the training examples. */
   readonly trainedOn?: string | undefined;
   readonly failure?: { readonly code: string; readonly message: string } | undefined;
 }
@@ -64,7 +62,7 @@ const recordSchema: z.ZodType<TrialRecord> = z.object({
   failure: z.optional(z.object({ code: z.string(), message: z.string() })),
 });
 
-/** The whole file; `seconds` are those of all calls together. */
+/** The file; `seconds` counts all calls. */
 const journalSchema: z.ZodType<{ version: 1; seconds: number; trials: Record<string, TrialRecord> }> = z.object({
   version: z.literal(1),
   seconds: z.number(),
@@ -73,10 +71,8 @@ const journalSchema: z.ZodType<{ version: 1; seconds: number; trials: Record<str
 
 const unbegun: TrialRecord = { status: 'begun', crashes: 0, measured: [], wall: 0 };
 
-/** The name of the file. */
 const NAME = 'sweep.json';
 
-/** The journal of one sweep. */
 export class Journal {
   readonly #file: string;
   readonly #trials: Map<string, TrialRecord>;
@@ -91,11 +87,7 @@ export class Journal {
     this.#before = seconds;
   }
 
-  /**
-   * The journal of a folder; an empty one where there is none.
-   *
-   * @throws OnnxLoraError `FILE_INVALID` for a file that no sweep has written
-   */
+  /** Opens a folder's journal; an empty one without a file. @throws OnnxLoraError `FILE_INVALID` for a damaged file */
   static open(folder: string): Journal {
     const file = path.join(folder, NAME);
     if (!existsSync(file)) return new Journal(file, new Map(), 0);
@@ -111,28 +103,26 @@ export class Journal {
     }
   }
 
-  /** Undefined of a trial that has not begun. */
+  /** Undefined before the trial begins. */
   get(id: string): TrialRecord | undefined {
     return this.#trials.get(id);
   }
 
-  /** How long the sweep has run, all calls together. */
+  /** Seconds of all calls. */
   get seconds(): number {
     return this.#before + (performance.now() - this.#start) / 1000;
   }
 
-  /** Changes what is known of a trial, and has it written. */
   async note(id: string, change: Partial<TrialRecord>): Promise<void> {
     this.#trials.set(id, { ...(this.#trials.get(id) ?? unbegun), ...change });
     await this.write();
   }
 
-  /** Forgets a trial, so that it is run anew. */
   forget(id: string): void {
     this.#trials.delete(id);
   }
 
-  /** Writes all of it. What changes while the disk is at work is written once, behind it. */
+  /** Writes the file. Changes during a write are combined into the next one. */
   async write(): Promise<void> {
     if (!this.#waits) {
       this.#waits = true;

@@ -1,4 +1,4 @@
-/** @file What a sweep has found: each configuration's score and costs, the Pareto fronts, and methods held against the baseline. */
+/** @file Results of a sweep: scores, costs, Pareto fronts, and methods against the baseline. */
 
 import type { Configuration, SweepPlan, Trial } from './configurations.ts';
 import { differenceOf, type Interval, intervalsOf, rangeOf } from '@onnx-lora/sdk/tasks';
@@ -8,73 +8,66 @@ import { type Metric, measuredAt } from './halving.ts';
 import type { Journal, TrialRecord } from './journal.ts';
 import { holm, intervalOfMean, meanOf, pairedTest, type PairedTest, type Resampling } from './statistics.ts';
 
-/** What a configuration costs. */
 export const costs = ['parameters', 'seconds', 'memory', 'bytes'] as const;
-/** One of the costs: trained numbers, seconds of training, the most bytes of memory, bytes of the adapter's file. */
+/** A cost: trained parameters, seconds of training, peak bytes of memory, bytes of the adapter's file. */
 export type Cost = (typeof costs)[number];
 
-/** What has come of a configuration. */
 export interface ConfigurationResult extends Partial<Record<Cost, number>> {
   readonly configuration: Configuration;
-  /** Scores of trials that were made to their end, by seed and fold. */
+  /** Scores of finished trials, by seed and fold. */
   readonly scores: ReadonlyMap<string, number>;
-  /** The mean of these. */
   readonly score?: number;
   /**
-   * Of the mean, by a bootstrap over held-out examples and trials; where the task gives no draws by Student's t over trials, as far
-   * as the metric goes.
+   * Interval of the mean: a bootstrap over held-out examples and trials; without draws Student's t over trials, within
+   * the metric's range.
    */
   readonly interval?: readonly [low: number, high: number];
-  /** Beside the base on the same examples, where all trials were made to their end. */
+  /** Comparison with the base on the same examples; only for finished configurations. */
   readonly against?: AgainstBase;
-  /** Trials that failed, and why the first did. */
+  /** Failed trials, and the first failure. */
   readonly failed: number;
   readonly failure?: string;
-  /** Whether all its trials were made to their end. */
+  /** Whether all trials are finished. */
   readonly isWhole: boolean;
-  /** Where halving has left it: the part that was made, and its score there. */
+  /** The rung at which halving dropped it, and its score there. */
   readonly leftAt?: { readonly part: number; readonly score: number };
-  /** The costs by which no other that is as good or better costs less. */
+  /** Costs for which it is on the Pareto front. */
   readonly fronts: readonly Cost[];
 }
 
-/** The best configuration of a method, held against that of the baseline. */
+/** A method's best configuration, tested against the baseline's. */
 export interface MethodResult {
   readonly method: string;
   readonly best: ConfigurationResult;
-  /** Better is above 0, whichever way the metric goes; absent of the baseline. */
+  /** Above 0 is better, whichever way the metric goes; absent for the baseline. */
   readonly test?: PairedTest & {
-    /** The probability, as Holm's method has it for all methods together. */
+    /** The p-value corrected by Holm's method. */
     readonly adjusted?: number;
   };
 }
 
-/** All of it. */
 export interface SweepOutcome {
   readonly metric: Metric;
   readonly configurations: readonly ConfigurationResult[];
-  /** The best first. Those without a whole configuration are left out. */
+  /** Best first; methods without a finished configuration are left out. */
   readonly methods: readonly MethodResult[];
   readonly baseline: string;
-  /** What the base scores, where all trials measure it on the same examples. */
+  /** The base's score, if all trials measure it on the same examples. */
   readonly base?: number;
-  /** Whether any configuration is shown to be better than the base. */
   readonly verdict: SweepVerdict;
-  /** Trials, and how many were made to their end or need not be. */
   readonly trials: { readonly all: number; readonly done: number; readonly failed: number };
   readonly resampling: Resampling;
   readonly recommendation: string;
 }
 
-/** Which of its trials a score is of. */
 function keyOf({ seed, fold }: Trial): string {
   return fold === undefined ? String(seed) : `${seed}/${fold}`;
 }
 
-/** Draws of what a trial has measured, by its number. */
+/** Draws of a trial's measurements, by its id. */
 export type DrawsOfTrial = (id: string) => RunDraws;
 
-/** What the journal says of the plan, but for what to use. */
+/** Evaluates the journal, without the recommendation. */
 export function outcomeOf(
   plan: SweepPlan,
   metric: Metric,
@@ -131,7 +124,7 @@ function isBetter(a: ConfigurationResult, b: ConfigurationResult, { isLower }: M
   return isLower ? a.score! < b.score! : a.score! > b.score!;
 }
 
-/** By how much one is better than another, for each seed and fold that both have. */
+/** Differences for the seeds and folds that both have; above 0 where `a` is better. */
 export function differences(a: ConfigurationResult, b: ConfigurationResult, { isLower }: Metric): number[] {
   return [...a.scores].flatMap(([key, score]) => {
     const other = b.scores.get(key);
@@ -180,7 +173,7 @@ function resultOf(
   };
 }
 
-/** The trials of a configuration that was made whole, beside the base. */
+/** Trials of a finished configuration, compared with the base. */
 function drawnTrials(
   { configuration, scores, isWhole }: ConfigurationResult,
   { name, isLower }: Metric,
@@ -198,14 +191,13 @@ function drawnTrials(
   });
 }
 
-/** The interval of a difference, as far as differences of the metric go. */
+/** Clips a difference's interval to the metric's range. */
 function inReach(test: PairedTest, { name }: Metric): PairedTest {
   const [least, most] = rangeOf(name);
   const interval = within(test.interval, [least - most, most - least]);
   return { ...test, ...(interval && { interval }) };
 }
 
-/** What of an interval lies within a range. */
 function within(interval: Interval | undefined, [least, most]: Interval): Interval | undefined {
   return interval && [Math.max(least, interval[0]), Math.min(most, interval[1])];
 }
@@ -225,11 +217,7 @@ function withFronts(results: readonly ConfigurationResult[], metric: Metric): Co
   return results.map((each) => ({ ...each, fronts: costs.filter((_, i) => fronts[i]!.has(each)) }));
 }
 
-/**
- * Which points are on the Pareto front: no other costs as little and scores as high, and better in one of the two.
- *
- * @returns their places in the list, the cheapest first
- */
+/** The Pareto front: points that no other dominates in cost and score. @returns their indices, cheapest first */
 export function paretoFront(points: readonly { readonly cost: number; readonly score: number }[]): number[] {
   const order = points.map((_, i) => i).sort((a, b) => points[a]!.cost - points[b]!.cost || points[b]!.score - points[a]!.score); // prettier-ignore
   const front: number[] = [];
@@ -241,7 +229,7 @@ export function paretoFront(points: readonly { readonly cost: number; readonly s
   return front;
 }
 
-/** Whether trials with other seeds or folds are trained on other examples, and how many are held out of how many. */
+/** Whether trials differ in training examples, and the ratio of held-out to training examples. */
 function resamplingOf(configurations: readonly Configuration[], journal: Pick<Journal, 'get'>): Resampling {
   for (const { trials } of configurations) {
     const states = trials.flatMap(({ id }) => journal.get(id) ?? []);

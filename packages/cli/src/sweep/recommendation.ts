@@ -1,4 +1,4 @@
-/** @file One sentence, or a few, on what to use: also where plain LoRA wins, or nothing can be told apart. */
+/** @file Recommends in a few sentences what to use, also where plain LoRA wins or nothing differs. */
 
 import { grouped, short, withInterval } from '../terminal/table.ts';
 import { isShown } from './againstBase.ts';
@@ -6,14 +6,14 @@ import type { Metric } from './halving.ts';
 import { type ConfigurationResult, differences, type SweepOutcome } from './outcome.ts';
 import { pairedTest } from './statistics.ts';
 
-/** Differences as likely as this by chance alone are called one. */
+/** Significance level. */
 const LEVEL = 0.05;
 
-/** What to use, in words. */
+/** The recommendation. */
 export function recommendationOf(found: Omit<SweepOutcome, 'recommendation'>): string {
   const { baseline, metric, verdict } = found;
   if (verdict.outcome === 'none') return verdict.text;
-  // What is not shown to be better than the base is not to be used.
+  // Configurations not shown to be better than the base are not recommended.
   const methods = verdict.outcome === 'some' ? found.methods.filter(({ best }) => isShown(best)) : found.methods;
   const outcome = { ...found, methods };
   const [first, second] = methods;
@@ -79,7 +79,7 @@ function anotherWins(
   return `Nothing is better than ${plain} beyond noise: use ${named(against, metric)}. ${named(best, metric)} measured ${by} better, which is within noise (p ${probability(test!.adjusted)} over ${test!.pairs} pairs).`;
 }
 
-/** The smallest that cannot be told from the best, where it is of half the size or less. */
+/** The smallest configuration of at most half the best one's size that does not differ significantly from it. */
 function cheaper({ configurations, methods, metric, resampling }: Omit<SweepOutcome, 'recommendation'>): string[] {
   const best = methods[0]!.best;
   const [small] = configurations
@@ -87,7 +87,7 @@ function cheaper({ configurations, methods, metric, resampling }: Omit<SweepOutc
     .map((each) => ({ each, test: pairedTest(differences(best, each, metric), resampling) }))
     .filter(({ test }) => test.p !== undefined && test.p >= LEVEL)
     .sort((a, b) => a.each.parameters! - b.each.parameters!);
-  // That one is told of already.
+  // Mentioned already.
   if (!small || small.each === methods[1]?.best) return [];
   return [
     `Of half the size of ${best.configuration.name} or less, ${named(small.each, metric)} is the smallest that these ${small.test.pairs} pairs cannot tell from it: it is ${distance(small.test.difference, small.test.interval)} behind.`,
@@ -102,7 +102,7 @@ function distance(difference: number, interval: readonly [number, number] | unde
   const text = interval
     ? `${short(difference)} (95%: ${short(interval[0])} to ${short(interval[1])})`
     : short(difference);
-  // As the verdict of a run has it.
+  // Minus signs as in a run's verdict.
   return text.replaceAll(/(?<!e)-/g, '−');
 }
 

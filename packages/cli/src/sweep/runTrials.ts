@@ -1,4 +1,4 @@
-/** @file Runs the trials of a sweep, several at a time, within time and memory, and writes down what becomes of each. */
+/** @file Runs a sweep's trials concurrently, within time and memory, and journals them. */
 
 import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -15,41 +15,35 @@ import type { SweepOptions } from '../settings/sweep.ts';
 import type { Launch, RunningTrial } from './trialProcess.ts';
 import type { TrialMessage } from './trialProgram.ts';
 
-/** What is run, and how. */
 export interface TrialsRequest extends Omit<Choosing, 'journal'> {
   readonly plan: SweepPlan;
   readonly journal: Journal;
   readonly options: Pick<SweepOptions, 'parallel' | 'minutes' | 'memory'>;
-  /** The sweep's folder. */
   readonly out: string;
   readonly plugins: readonly AskedPlugin[];
   readonly launch: Launch;
-  /** Told whenever something has changed. */
   readonly onChange?: () => void;
 }
 
-/** A trial under way. */
 export interface Underway {
   readonly task: Task;
-  /** When it began, in milliseconds of `performance.now()`. */
+  /** Start, in milliseconds of `performance.now()`. */
   readonly since: number;
   step: number;
   steps: number | undefined;
   loss: number | undefined;
-  /** Bytes of memory that its process holds. */
+  /** Memory of its process in bytes. */
   memory: number;
 }
 
-/** Why no more trials begin. */
 export type Ending = 'done' | 'time' | 'stopped';
 
-/** How often a trial may crash before it counts as failed. */
+/** Crashes after which a trial has failed. */
 const CRASHES = 2;
 const MEGABYTE = 2 ** 20;
-/** How long a trial that was asked to end may take for its step, in milliseconds. */
+/** Milliseconds for the last step of a stopped trial. */
 const LAST_STEP = 120_000;
 
-/** Runs them. */
 export class TrialRunner {
   readonly underway: Map<string, Underway> = new Map();
   readonly #request: TrialsRequest;
@@ -61,7 +55,7 @@ export class TrialRunner {
     this.#request = request;
   }
 
-  /** Resolves when all is done, or what was running has ended. */
+  /** Resolves when all is done, or running trials have ended after a stop. */
   async run(): Promise<Ending> {
     const { options, journal } = this.#request;
     const left = options.minutes === undefined ? undefined : options.minutes * 60 - journal.seconds;
@@ -85,29 +79,28 @@ export class TrialRunner {
     return this.#ending ?? 'done';
   }
 
-  /** Begins no more trials, and lets those that run save and end. */
+  /** Starts no more trials; running ones save and end. */
   stop(why: Ending): void {
     this.#ending ??= why;
     for (const { trial } of this.#running.values()) {
       trial.stop();
-      // One that hangs would hold up all.
+      // A hanging trial would block the rest.
       setTimeout(() => trial.kill(), LAST_STEP).unref();
     }
   }
 
-  /** Ends those that run at once. */
   kill(): void {
     for (const { trial } of this.#running.values()) trial.kill();
   }
 
-  /** The first trial that is to be made, once there is the memory for it. */
+  /** The next trial, once there is memory for it. */
   #next(): Task | undefined {
     const { plan, options, journal } = this.#request;
     const task = nextTasks(plan, this.#request).find(({ trial }) => !this.#running.has(trial.id));
     if (!task || options.memory === undefined || this.#running.size === 0) return task;
     const known = plan.configurations.flatMap(({ trials }) => trials.map(({ id }) => journal.get(id)?.memory ?? 0));
     const most = Math.max(0, ...known);
-    // Nothing is known before the first has ended.
+    // Memory is unknown before the first trial ends.
     if (most === 0) return undefined;
     return (this.#running.size + 1) * most <= options.memory * MEGABYTE ? task : undefined;
   }
@@ -143,7 +136,7 @@ export class TrialRunner {
         const wall = (performance.now() - now.since) / 1000;
         await this.#ended(task, { last, folder, wall, crash: signal ?? `exit code ${code}`, stderr });
       })
-      // A full disk ends the sweep: what is not written down would be lost.
+      // A full disk ends the sweep, since results would be lost.
       .catch((error: Error) => {
         this.#failure ??= error;
         this.stop('stopped');
@@ -190,16 +183,15 @@ export class TrialRunner {
     });
     const names = Object.keys(summary.after ?? {});
     const { metric } = this.#request;
-    // Further trials would be compared by nothing.
+    // Further trials would have nothing to compare.
     if (names.length > 0 && !names.includes(metric.name)) throw notMeasured(metric.name, names);
-    // What a trial needs to go on takes several times its adapter's place.
+    // Checkpoints take several times the adapter's space.
     const { keepCheckpoints = 1 } = configuration.trials[0]!.settings;
     if (!isPaused && keepCheckpoints === 1)
       await rm(new RunFolder(folder).checkpoints, { recursive: true, force: true });
   }
 }
 
-/** How a trial's process ended. */
 interface Ended {
   readonly last: Extract<TrialMessage, { type: 'ended' | 'failed' }> | undefined;
   readonly folder: string;

@@ -1,21 +1,21 @@
-/** @file What several trials say together: means with intervals, and whether two ways to train differ, pair by pair. */
+/** @file Statistics over trials: means with intervals, and paired tests. */
 
 /** The mean of numbers; NaN of none. */
 export function meanOf(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** The standard deviation of a sample of two or more: √(Σ(x − mean)² / (n − 1)). */
+/** Sample standard deviation, for two or more values: √(Σ(x − mean)² / (n − 1)). */
 export function deviationOf(values: readonly number[]): number {
   const mean = meanOf(values);
   return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1));
 }
 
-/** What trials with other seeds share of their data. */
+/** How much data trials of different seeds share. */
 export interface Resampling {
   /**
-   * Held-out examples over those that are trained on, where each trial has others: trials that share most of what they are
-   * trained on differ less than new data would. 0 where all have the same.
+   * Held-out over training examples, where trials differ in both: shared training data understates variance. 0 where
+   * all are equal.
    */
   readonly ratio: number;
 }
@@ -23,7 +23,7 @@ export interface Resampling {
 const SAME: Resampling = { ratio: 0 };
 
 /**
- * The standard error of a mean, of Nadeau and Bengio where trials share training data: √((1 / n + ratio) s²).
+ * Standard error of a mean, after Nadeau and Bengio where trials share training data: √((1 / n + ratio) s²).
  *
  * @see https://doi.org/10.1023/A:1024068626366
  */
@@ -31,7 +31,7 @@ function errorOfMean(values: readonly number[], { ratio }: Resampling): number {
   return Math.sqrt(1 / values.length + ratio) * deviationOf(values);
 }
 
-/** The interval that holds the mean with a probability of 95%, by Student's t; undefined of fewer than two. */
+/** 95% interval of the mean, by Student's t; undefined for fewer than two values. */
 export function intervalOfMean(
   values: readonly number[],
   resampling: Resampling = SAME,
@@ -42,21 +42,16 @@ export function intervalOfMean(
   return [mean - reach, mean + reach];
 }
 
-/** How two ways to train differ, by pairs that have all else in common. */
 export interface PairedTest {
   readonly pairs: number;
-  /** The mean of the differences. */
   readonly difference: number;
-  /** Holds it with a probability of 95%; absent of one pair. */
+  /** 95% interval; absent for one pair. */
   readonly interval?: readonly [low: number, high: number];
-  /**
-   * How likely differences of this size are where there is none in truth, from both sides; absent of one pair, and of pairs
-   * that all differ by the same, whose spread is not known.
-   */
+  /** Two-sided p-value; absent for one pair, and for equal non-zero differences, whose variance is unknown. */
   readonly p?: number;
 }
 
-/** Student's paired t-test of differences. */
+/** Student's paired t-test. */
 export function pairedTest(differences: readonly number[], resampling: Resampling = SAME): PairedTest {
   const pairs = differences.length;
   const difference = meanOf(differences);
@@ -67,7 +62,7 @@ export function pairedTest(differences: readonly number[], resampling: Resamplin
   return { pairs, difference, interval, p: 2 * tDistribution(-Math.abs(difference) / error, pairs - 1) };
 }
 
-/** Probabilities of several tests, each as large as the number of chances asks for: Holm's method. */
+/** p-values of several tests, corrected by Holm's method. */
 export function holm(probabilities: readonly number[]): number[] {
   const order = probabilities.map((_, i) => i).sort((a, b) => probabilities[a]! - probabilities[b]!);
   const adjusted: number[] = [];
@@ -79,13 +74,13 @@ export function holm(probabilities: readonly number[]): number[] {
   return adjusted;
 }
 
-/** Student's t: how likely a value of at most `t` is, with so many degrees of freedom. */
+/** Cumulative distribution function of Student's t. */
 export function tDistribution(t: number, freedom: number): number {
   const tail = 0.5 * incompleteBeta(freedom / (freedom + t * t), freedom / 2, 0.5);
   return t > 0 ? 1 - tail : tail;
 }
 
-/** The t below which a value lies with this probability, above a half. */
+/** Quantile of Student's t, for probabilities above a half. */
 export function tQuantile(probability: number, freedom: number): number {
   let [low, high] = [0, 1];
   while (tDistribution(high, freedom) < probability) [low, high] = [high, 2 * high];
@@ -100,10 +95,10 @@ export function tQuantile(probability: number, freedom: number): number {
 /** The regularised incomplete beta function, by its continued fraction. @see https://dlmf.nist.gov/8.17#v */
 function incompleteBeta(x: number, a: number, b: number): number {
   if (x <= 0 || x >= 1) return x <= 0 ? 0 : 1;
-  // The fraction converges fast below the mean alone.
+  // The fraction converges fast only below the mean.
   if (x > (a + 1) / (a + b + 2)) return 1 - incompleteBeta(1 - x, b, a);
   const front = Math.exp(a * Math.log(x) + b * Math.log1p(-x) - (logGamma(a) + logGamma(b) - logGamma(a + b))) / a;
-  // Lentz's method; 1e-300 stands for a denominator of 0.
+  // Lentz's method, with 1e-300 for a zero denominator.
   const away = (value: number): number => (Math.abs(value) < 1e-300 ? 1e-300 : value);
   let [c, d] = [1, 1 / away(1 - ((a + b) * x) / (a + 1))];
   let fraction = d;
@@ -122,7 +117,7 @@ function incompleteBeta(x: number, a: number, b: number): number {
   return front * fraction;
 }
 
-/** ln Γ(x) for x above 0, by Stirling's series where that is exact. */
+/** ln Γ(x) for x > 0, by Stirling's series. */
 function logGamma(x: number): number {
   if (x < 10) return logGamma(x + 1) - Math.log(x);
   const square = 1 / (x * x);

@@ -1,24 +1,19 @@
-/** @file The file of a sweep: settings of `train` that all trials have, and under `sweep` what is tried. */
+/** @file The config file of a sweep: settings of `train`, and a `sweep` section. */
 
 import { readSection } from '../settings/readSettings.ts';
 import type { Content } from '../settings/setting.ts';
 import { type SweepOptions, sweepTable } from '../settings/sweep.ts';
 import { usageError } from '../terminal/errors.ts';
 
-/** A sweep as its file has it. */
 export interface SweepFile {
   readonly file: string;
-  /** What all trials have in common, as it stands there. */
+  /** Settings of all trials. */
   readonly content: Content;
-  /** `seeds` is that of the settings where nobody says which. */
+  /** The `sweep` section with defaults; `seeds` defaults to the settings' seed. */
   readonly options: Omit<SweepOptions, 'methods'> & Partial<Pick<SweepOptions, 'methods'>>;
 }
 
-/**
- * Reads the file of a sweep.
- *
- * @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID`
- */
+/** Reads a sweep's config file. @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID` */
 export async function readSweepFile(file: string): Promise<SweepFile> {
   const { content, options } = await readSection(file, 'sweep', sweepTable, 'with what is to be tried. Write it beside the settings, such as sweep: { methods: [lora, loha], seeds: 3 }.'); // prettier-ignore
   const { draws, search = 'grid' } = options;

@@ -1,4 +1,4 @@
-/** @file The program of a trial: one training run in a process of its own, told what to do by the sweep, and telling it how it goes. */
+/** @file The child process of a trial: trains, and reports to the sweep. */
 
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
@@ -11,41 +11,41 @@ import { RunFolder } from '../run/runFolder.ts';
 import { runTraining, type TrainSummary } from '../run/trainRun.ts';
 import type { Settings } from '../settings/setting.ts';
 
-/** What a trial is told. */
+/** The sweep's message to a trial. */
 export interface TrialJob {
-  /** With `out`, the folder of its run. What is there is gone on with. */
+  /** Settings; an existing run in `out` is resumed. */
   readonly settings: Settings & { readonly out: string };
-  /** Where it stops before its end, as the SDK's option. */
+  /** Where it pauses: the SDK's option. */
   readonly stopAfter?: number | undefined;
   readonly plugins: readonly AskedPlugin[];
 }
 
-/** What a trial tells. */
+/** A trial's messages to the sweep. */
 export type TrialMessage =
   | { readonly type: 'alive'; readonly memory: number }
   | { readonly type: 'step'; readonly step: number; readonly steps: number; readonly loss: number }
   | {
       readonly type: 'ended';
       readonly summary: TrainSummary;
-      /** The most bytes of memory that the process held. */
+      /** Peak bytes of memory. */
       readonly memory: number;
-      /** Bytes of the adapter's numbers. */
+      /** Bytes of the adapter's weights file. */
       readonly bytes: number;
-      /** Of the examples that are trained on; absent where a task does not say what they are. */
+      /** Digest of the training examples; absent if unknown. */
       readonly trainedOn?: string;
     }
   | { readonly type: 'failed'; readonly code: string; readonly message: string };
 
-/** How long the process of a sweep that was killed may take to end. */
+/** Milliseconds that a killed sweep's trial may take to end. */
 const LAST_STEP = 120_000;
-/** What goes on is told so often, in milliseconds. */
+/** Milliseconds between step messages. */
 const OFTEN = 200;
 
 function tell(message: TrialMessage): void {
   if (process.connected) process.send!(message);
 }
 
-/** Resolves once the sweep has it: what is on its way when a process ends may be lost. */
+/** Resolves once the sweep has the message, which an exit could lose. */
 function told(message: TrialMessage): Promise<void> {
   return new Promise((resolve) => {
     if (process.connected) process.send!(message, undefined, {}, () => resolve());
@@ -53,7 +53,7 @@ function told(message: TrialMessage): Promise<void> {
   });
 }
 
-/** As a run does when it is asked to end: after its step, with all saved. */
+/** Saves and ends after the current step. */
 function end(): void {
   process.kill(process.pid, 'SIGTERM');
 }
@@ -71,7 +71,7 @@ async function work({ settings, stopAfter, plugins }: TrialJob): Promise<void> {
     const { summary } = await runTraining(
       settings,
       {
-        // A folder without settings is of a run that had not begun.
+        // A folder without config has no run to resume.
         overwrite: true,
         resume: existsSync(folder.config),
         quiet: true,
@@ -84,7 +84,7 @@ async function work({ settings, stopAfter, plugins }: TrialJob): Promise<void> {
       },
       context,
     );
-    // Ended by a signal: what there is goes on another time.
+    // Stopped by a signal: resumed another time.
     if (summary.stopped) return;
     const examples = path.join(folder.path, 'trained-on.txt');
     await told({
@@ -106,6 +106,6 @@ async function work({ settings, stopAfter, plugins }: TrialJob): Promise<void> {
   }
 }
 
-// The sweep lets go of a trial that is to end, and a sweep that dies lets go of all.
+// The sweep disconnects to stop a trial, and when it dies.
 process.on('disconnect', end);
 process.once('message', (job) => void work(job as TrialJob));

@@ -1,4 +1,4 @@
-/** @file What a sweep shows while it goes on: a live table on a terminal, a few lines in a pipe. */
+/** @file Progress of a sweep: a live table on a terminal, a few lines in a pipe. */
 
 import type { Progress } from '../terminal/progress.ts';
 import type { Terminal } from '../terminal/terminal.ts';
@@ -9,7 +9,6 @@ import type { Journal } from './journal.ts';
 import { outcomeOf } from './outcome.ts';
 import type { Underway } from './runTrials.ts';
 
-/** What is shown of. */
 export interface Watched extends Choosing {
   readonly plan: SweepPlan;
   readonly journal: Journal;
@@ -17,20 +16,18 @@ export interface Watched extends Choosing {
   readonly underway: ReadonlyMap<string, Underway>;
 }
 
-/** How far it is, in whole trials, and in words. */
 interface Told {
   readonly done: number;
   readonly all: number;
   readonly line: string;
 }
 
-/** How often the table is drawn anew, in milliseconds. */
+/** Milliseconds between redraws. */
 const REDRAW = 250;
-/** Configurations that the table shows. */
 const SHOWN = 8;
 const MEGABYTE = 2 ** 20;
 
-/** Shows how far a sweep is. */
+/** Shows a sweep's progress. */
 export class Watcher {
   readonly #watched: Watched;
   readonly #terminal: Terminal;
@@ -49,7 +46,6 @@ export class Watcher {
     this.#isLive = !quiet && terminal.stderr.isTTY === true;
   }
 
-  /** Something has changed. */
   show(): void {
     const { done, all, line } = lineOf(this.#watched);
     if (!this.#isLive) {
@@ -70,7 +66,7 @@ function lineOf({ plan, journal, underway, parallel, rungs, factor }: Watched): 
   const failed = records.filter(({ status }) => status === 'failed').length;
   const done = records.filter(({ status }) => status === 'done').length;
   const tried = records.filter(({ measured, status }) => measured.length > 0 || status === 'failed').length;
-  // Trials differ less from each other than from anything that could be known of them before.
+  // Estimated from finished trials, which differ little from each other.
   const all = workOf(plan, rungs, factor);
   const made = records.reduce((sum, { measured }) => sum + (measured.at(-1)?.part ?? 0), 0);
   const wall = records.reduce((sum, record) => sum + (record.measured.length > 0 ? record.wall : 0), 0);
@@ -84,7 +80,6 @@ function lineOf({ plan, journal, underway, parallel, rungs, factor }: Watched): 
   return { done: Math.min(all, made + failed), all, line };
 }
 
-/** What runs now, and what is best so far. */
 function tableOf({ plan, metric, journal, underway }: Watched, width: number): string[] {
   const now = performance.now();
   const running = [...underway.values()].map(({ task: { configuration, trial }, step, steps, loss, memory, since }) => [

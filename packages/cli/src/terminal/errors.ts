@@ -1,40 +1,34 @@
-/** @file How a failure ends the command: its message and its exit code. */
+/** @file Reports failures: messages and exit codes. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { systemFailure } from '@onnx-lora/sdk/plugin';
 import { printable, type Terminal } from './terminal.ts';
 
-/** What the command exits with. */
 export const exitCodes = {
   done: 0,
-  /** A bug, ours or a plugin's. */
+  /** A bug of ours or a plugin's. */
   bug: 1,
-  /** Something in what the user asked for, or in a file. */
+  /** A mistake in the call or a file. */
   mistake: 2,
-  /** A training run has diverged: all is written, and the adapter is of no use. */
+  /** A run has diverged: everything is written, but the adapter is unusable. */
   diverged: 3,
-  /** Stopped by Ctrl-C, as shells have it: 128 + the signal's number. */
+  /** Stopped by Ctrl-C: 128 + the signal's number. */
   interrupted: 130,
-  /** Stopped by SIGTERM. */
   terminated: 143,
 } as const;
 
-/** A mistake in how the command was called. */
+/** A mistake in the call. */
 export function usageError(message: string): OnnxLoraError {
   return new OnnxLoraError('CONFIG_INVALID', message);
 }
 
-/** How much is said about a failure. */
 interface FailureDetail {
-  /** Show the stack. */
   readonly debug: boolean;
-  /** Say no more than what failed. */
   readonly quiet: boolean;
-  /** Say it as one JSON value, for programs. */
   readonly json: boolean;
 }
 
-/** Says what failed on stderr, and returns the exit code. A stack is shown only when asked for. */
+/** Reports a failure on stderr and returns the exit code. */
 export function reportFailure(given: unknown, terminal: Terminal, { debug, quiet, json }: FailureDetail): number {
   const error = systemFailure(given) ?? given;
   const { red, dim } = terminal.errorColours;

@@ -1,8 +1,7 @@
-/** @file Ctrl-C: the first asks the work to end well, the second ends the process at once. */
+/** @file Ctrl-C: the first stops gracefully, the second ends the process. */
 
 import { exitCodes } from './errors.ts';
 
-/** Exit codes of signals that ask a process to end. */
 const codes = { SIGINT: exitCodes.interrupted, SIGTERM: exitCodes.terminated } as const;
 
 /** @returns what stops listening */
@@ -14,7 +13,7 @@ function listen<Name extends NodeJS.Signals>(names: readonly Name[], hear: (sign
   };
 }
 
-/** Listens for the first signal; then the system's own handling is back, which ends the process. */
+/** Listens for the first signal; the next one ends the process as usual. */
 export class Interrupt {
   #code: number | undefined;
   readonly #stop: () => void;
@@ -33,17 +32,12 @@ export class Interrupt {
     return this.#code;
   }
 
-  /** Stops listening. */
   release(): void {
     this.#stop();
   }
 }
 
-/**
- * Acts when a signal is about to end the process because nobody else listens for it.
- *
- * @returns what stops listening
- */
+/** Acts when a signal is about to end the process because nobody else listens for it. @returns what stops listening */
 export function whenSignalEnds(act: () => void): () => void {
   const stop = listen(['SIGINT', 'SIGTERM', 'SIGHUP'], (signal) => {
     if (process.listenerCount(signal) > 1) return;

@@ -1,10 +1,9 @@
-/** @file One line that tells how far the work is; a few plain lines where nobody watches. */
+/** @file Progress: a live line on a terminal, a few plain lines elsewhere. */
 
 import { printable, type Terminal } from './terminal.ts';
 
-/** How many lines a whole run leaves in a pipe. */
+/** Lines of a whole run in a pipe. */
 const PLAIN_LINES = 10;
-/** Redrawing more often only flickers. */
 const REDRAW_MS = 80;
 
 /** Shows progress on stderr. */
@@ -25,13 +24,13 @@ export class Progress {
     this.#mode = quiet ? 'silent' : terminal.stderr.isTTY === true ? 'live' : 'plain';
   }
 
-  /** `done` of `total` is reached; `line` says it. */
+  /** Shows that `done` of `total` is reached. */
   show(done: number, total: number, line: string): void {
     if (this.#mode === 'plain') this.#printAtTenths(done, total, line);
     else this.showLive(done, total, line);
   }
 
-  /** As `show`, but a pipe gets nothing: for what is over soon. */
+  /** Like `show`, but silent in a pipe: for short work. */
   showLive(done: number, total: number, line: string): void {
     if (this.#mode !== 'live') return;
     const now = performance.now();
@@ -40,12 +39,12 @@ export class Progress {
     this.#terminal.redraw(line);
   }
 
-  /** A line of its own, which may hold names out of files of strangers. */
+  /** Prints a line, which may contain untrusted names. */
   note(line: string): void {
     if (this.#mode !== 'silent') this.#terminal.note(printable(line));
   }
 
-  /** A line about what the command is going to do, once. With `--json` there is none: programs read an error from stderr as JSON. */
+  /** Prints a line about the coming work, once. Silent with `--json`, as programs parse errors on stderr. */
   intro(line: string): void {
     if (this.#isJson || this.#told.has(line)) return;
     this.#told.add(line);

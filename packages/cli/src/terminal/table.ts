@@ -1,11 +1,10 @@
-/** @file Text in columns. */
+/** @file Formats tables, numbers and durations. */
 
 import { stripVTControlCharacters } from 'node:util';
 
-/** Where a column's text stands. */
 export type Alignment = 'left' | 'right';
 
-/** Lines of equal columns, two spaces between them; no spaces at the ends of lines. */
+/** Aligns cells in columns, two spaces apart, without trailing spaces. */
 export function formatTable(rows: readonly (readonly string[])[], alignments: readonly Alignment[] = []): string[] {
   const widths = rows.reduce<number[]>((widest, row) => {
     row.forEach((cell, i) => (widest[i] = Math.max(widest[i] ?? 0, cell.length)));
@@ -20,20 +19,19 @@ export function formatTable(rows: readonly (readonly string[])[], alignments: re
 }
 
 /**
- * A row of a table that is wider than the terminal, broken between words, so that what follows stands indented below; other
- * lines as they are, which a terminal breaks itself and which can be copied whole.
+ * Breaks a table row that exceeds the terminal's width, indenting what follows; leaves other lines whole, for copying.
  */
 export function narrowed(row: string, width: number): string {
   if (widthOf(row) <= width || !/\S {2,}\S/.test(row)) return row;
   return hanging(row, width, /^ */.exec(row)![0].length + 4);
 }
 
-/** Places that a text takes on a terminal, without what only colours it. */
+/** Width of a text without colour codes. */
 function widthOf(text: string): number {
   return stripVTControlCharacters(text).length;
 }
 
-/** Text broken between words; lines below the first are indented by so many spaces. Words that are longer stay whole. */
+/** Breaks text between words, indenting lines below the first. Longer words stay whole. */
 export function hanging(text: string, width: number, indent: number): string {
   const lines: string[] = [];
   let line = '';
@@ -46,7 +44,7 @@ export function hanging(text: string, width: number, indent: number): string {
   return [...lines, line].join('\n');
 }
 
-/** `294912` → `294,912`, on every machine. */
+/** `294912` → `294,912`, in any locale. */
 export function grouped(count: number): string {
   return new Intl.NumberFormat('en-US').format(count);
 }
@@ -58,13 +56,13 @@ export function inBytes(bytes: number): string {
   return `${at === 0 ? bytes : (bytes / 1000 ** at).toFixed(1)} ${units[at]}`;
 }
 
-/** Four decimals, so that numbers stand below each other: `0.8734`; `3.891e+17` and `1.200e-7` where those say nothing. */
+/** Four decimals, so that numbers align: `0.8734`; else `3.891e+17`, `1.200e-7`. */
 export function decimals(value: number): string {
   const size = Math.abs(value);
   return size === 0 || (size >= 1e-3 && size < 1e5) ? value.toFixed(4) : value.toExponential(3);
 }
 
-/** Four digits that count: `0.8734`, `1.2e-5`. */
+/** Four significant digits: `0.8734`, `1.2e-5`. */
 export function short(value: number): string {
   if (Number.isInteger(value) && Math.abs(value) < 1e9) return String(value);
   return Math.abs(value) >= 1e-3 && Math.abs(value) < 1e6
@@ -72,12 +70,12 @@ export function short(value: number): string {
     : value.toExponential(1);
 }
 
-/** A share of one as `12.34%`. */
+/** A fraction as `12.34%`. */
 export function percent(share: number): string {
   return `${short(100 * share)}%`;
 }
 
-/** `0.61 (0.55 to 0.66)`: a number with the interval that holds it with a probability of 95%, where there is one. */
+/** `0.61 (0.55 to 0.66)`: a number with its 95% interval, if any. */
 export function withInterval(text: string, interval: readonly [low: number, high: number] | undefined): string {
   return interval ? `${text} (${short(interval[0])} to ${short(interval[1])})` : text;
 }
@@ -90,7 +88,7 @@ export function clock(seconds: number): string {
   return shown.map((part, i) => (i === 0 ? String(part) : String(part).padStart(2, '0'))).join(':');
 }
 
-/** A place in a recording: `4.2` → `0:04.20`, `3723.4` → `1:02:03.40`. */
+/** A time in a recording: `4.2` → `0:04.20`, `3723.4` → `1:02:03.40`. */
 export function timecode(seconds: number): string {
   const hundredths = Math.max(0, Math.round(seconds * 100));
   return `${clock(Math.floor(hundredths / 100))}.${String(hundredths % 100).padStart(2, '0')}`;

@@ -1,38 +1,36 @@
-/** @file Where the command writes: results to stdout, everything else to stderr. */
+/** @file Output: results to stdout, everything else to stderr. */
 
 import pico from 'picocolors';
 import { narrowed } from './table.ts';
 
-/** A stream as far as the command needs one; `process.stdout` is one. */
+/** An output stream, such as `process.stdout`. */
 export interface Writer {
-  /** Writes text as it is, without a line break behind it. */
+  /** Writes text without adding a line break. */
   write(text: string): unknown;
-  /** Whether a person is looking: only then there are colours and a line of progress. */
+  /** Whether it is a terminal, which gets colours and live progress. */
   readonly isTTY?: boolean;
-  /** Characters of a line, where that is known. */
+  /** Columns of the terminal, if known. */
   readonly columns?: number;
 }
 
-/** The streams. */
+/** The command's streams. */
 export interface Streams {
-  /** Gives what is said in a conversation; the process's where there is none. */
+  /** Input of a conversation; the process's stdin by default. */
   readonly stdin?: NodeJS.ReadableStream & { readonly isTTY?: boolean };
-  /** Takes results. */
+  /** Receives results. */
   readonly stdout: Writer;
-  /** Takes progress, warnings and errors. */
+  /** Receives progress, warnings and errors. */
   readonly stderr: Writer;
 }
 
 type Colours = ReturnType<typeof pico.createColors>;
 
-/** Writes lines, in colour where a person looks on. */
+/** Writes lines, in colour on a terminal. */
 export class Terminal {
   readonly stdin: NonNullable<Streams['stdin']>;
   readonly stdout: Writer;
   readonly stderr: Writer;
-  /** Colours for what goes to stdout. */
   readonly colours: Colours;
-  /** Colours for what goes to stderr. */
   readonly errorColours: Colours;
   #hasOpenLine = false;
   #openLines = 0;
@@ -45,43 +43,43 @@ export class Terminal {
     this.errorColours = pico.createColors(wantsColour(stderr));
   }
 
-  /** A line of the result. */
+  /** Prints a line of the result. */
   print(line: string): void {
     this.endLiveLine();
     this.stdout.write(`${narrowed(line, this.width)}\n`);
   }
 
-  /** Characters that a line of the result has room for: as many as it likes, where nobody looks on. */
+  /** Width of the terminal; infinite for a pipe. */
   get width(): number {
     const { isTTY, columns } = this.stdout;
     return isTTY && columns ? columns : Infinity;
   }
 
-  /** The result for machines: one JSON value on one line. */
+  /** Prints the result as one line of JSON. */
   printJson(value: unknown): void {
     this.endLiveLine();
     this.stdout.write(`${JSON.stringify(value)}\n`);
   }
 
-  /** The result as it is wanted: as JSON, or as lines, which may hold names out of files of strangers. */
+  /** Prints the result as JSON, or as lines, which may contain untrusted names. */
   result({ json = false }: { readonly json?: boolean }, value: unknown, lines: () => Iterable<string>): void {
     if (json) this.printJson(value);
     else for (const line of lines()) this.print(printable(line));
   }
 
-  /** A line about the work, which is no part of the result. */
+  /** Prints a line on stderr. */
   note(line: string): void {
     this.endLiveLine();
     this.stderr.write(`${line}\n`);
   }
 
-  /** Replaces the line that stderr shows last, cut to its width. For a person's eyes. */
+  /** Replaces the live line on stderr, cut to its width. */
   redraw(line: string): void {
     this.stderr.write(`\r\u001B[2K${line.slice(0, (this.stderr.columns ?? 80) - 1)}`);
     this.#hasOpenLine = true;
   }
 
-  /** Replaces the lines that stderr shows last, where those were drawn so. For a person's eyes; no line may be wider than it. */
+  /** Replaces the live lines on stderr; none may exceed its width. */
   redrawLines(lines: readonly string[]): void {
     const up = this.#openLines > 0 ? `\u001B[${this.#openLines}A` : '';
     this.stderr.write(`\r${up}\u001B[J${lines.map((line) => `${printable(line)}\n`).join('')}`);
@@ -89,7 +87,7 @@ export class Terminal {
     this.#hasOpenLine = false;
   }
 
-  /** Keeps what was drawn last; what follows stands below it. */
+  /** Keeps the live lines and continues below them. */
   endLiveLine(): void {
     if (this.#hasOpenLine) this.stderr.write('\n');
     this.#hasOpenLine = false;
@@ -102,7 +100,7 @@ function wantsColour(stream: Writer): boolean {
   return stream.isTTY === true && !process.env['NO_COLOR'];
 }
 
-/** Names in a message come from files of strangers: what would steer the terminal is shown as `\x1b`. */
+/** Escapes control characters as `\x1b`: names come from untrusted files. */
 export function printable(text: string): string {
   // oxlint-disable-next-line no-control-regex
   return text.replaceAll(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, (character) => {

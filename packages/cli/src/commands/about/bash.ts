@@ -2,7 +2,7 @@
 
 import type { Completable, Completions } from './completable.ts';
 
-/** The script that bash loads. It runs in bash 3.2, which macOS has, as well. */
+/** The completion script for bash, from 3.2 (macOS) on. */
 export function bashScript({ flags, commands }: Completable): string {
   const all = [{ name: '', flags, words: commands.map(({ name }) => name) }, ...commands];
   const values = new Map<string, string[]>();
@@ -42,10 +42,9 @@ ${words.join('\n')}
 complete -o bashdefault -o default -F _onnx_lora onnx-lora`;
 }
 
-/** Where no words are left, bash completes names of files, unless it is told not to. */
+/** Without words bash falls back to file names, unless told otherwise. */
 function statement(completions: Completions): string {
   if (completions === 'files') return 'return';
-  // compopt came with bash 4.
   if (completions === 'none') return 'compopt +o bashdefault +o default 2>/dev/null; return';
   return `words='${completions.join(' ')}'`;
 }

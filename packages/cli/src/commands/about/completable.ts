@@ -1,4 +1,4 @@
-/** @file What a shell can complete: commands, their flags and what follows them, read off the program itself. */
+/** @file What shells can complete: commands, flags and values, read off the program. */
 
 import type { PluginRegistry } from '@onnx-lora/sdk';
 import type { Command, Option } from 'commander';
@@ -7,17 +7,14 @@ import { settingInfos } from '../../settings/settings.ts';
 import type { SettingName } from '../../settings/setting.ts';
 import { wordsOf } from '../../settings/settingsSchema.ts';
 
-/** What may stand in a place: these words, the name of a file or folder, or something that nobody can guess. */
+/** Completions of a value: words, files, or nothing. */
 export type Completions = readonly string[] | 'files' | 'none';
 
-/** One flag. */
 export interface CompletedFlag {
-  /** `-o`, where there is a short one. */
   readonly short: string | undefined;
-  /** `--out`. */
   readonly long: string;
   readonly description: string;
-  /** What follows, by its name in the help; absent for a switch. */
+  /** The value's placeholder and completions; absent for a switch. */
   readonly value?: { readonly name: string; readonly completions: Completions };
   readonly repeatable: boolean;
 }
@@ -27,18 +24,15 @@ export interface CompletedCommand {
   readonly name: string;
   readonly description: string;
   readonly flags: readonly CompletedFlag[];
-  /** What its words may be. */
   readonly words: Completions;
 }
 
-/** All that can be completed. */
 export interface Completable {
-  /** Flags without a command. */
   readonly flags: readonly CompletedFlag[];
   readonly commands: readonly CompletedCommand[];
 }
 
-/** Reads off the program what can be completed, with what these plugins bring. */
+/** Collects the completions of the program with these plugins. */
 export function completable(program: Command, registry: PluginRegistry): Completable {
   const help = program.createHelp();
   const choices = choicesOf(registry);
@@ -65,7 +59,7 @@ export function completable(program: Command, registry: PluginRegistry): Complet
 }
 
 function flagOf(option: Option, choices: ReturnType<typeof choicesOf>): CompletedFlag {
-  // What follows the flags in their notation: `-o, --out <path>`.
+  // The placeholder in commander's notation: `-o, --out <path>`.
   const [, name] = /[<[](.*)[>\]]$/.exec(option.flags) ?? [];
   return {
     short: option.short,

@@ -1,4 +1,4 @@
-/** @file `onnx-lora completion`: the script by which a shell completes the command. */
+/** @file `onnx-lora completion`: prints a shell's completion script. */
 
 import { Argument, type Command } from 'commander';
 import { bashScript } from './bash.ts';
@@ -8,7 +8,7 @@ import { zshScript } from './zsh.ts';
 import type { Context } from '../../context.ts';
 import { commandOf } from '../../options.ts';
 
-// Scripts that hold all words, rather than ones that ask the command: that would take a second for each press of Tab.
+// The scripts contain all words: calling the command would take a second per press of Tab.
 const scripts = { bash: bashScript, zsh: zshScript, fish: fishScript };
 
 /** Makes the command. */

@@ -1,4 +1,4 @@
-/** @file `onnx-lora explain`: what an error code means, what it comes from, and what to do about it. */
+/** @file `onnx-lora explain`: meaning, causes and remedies of an error code. */
 
 import type { ErrorCode } from '@onnx-lora/sdk';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
@@ -27,7 +27,6 @@ export function explainCommand({ terminal }: Context): Command {
   });
 }
 
-/** `target-not-found` is understood as well. */
 function find(word: string): ErrorCode {
   const spelled = word.toUpperCase().replaceAll('-', '_');
   const code = codes.find((each) => each === spelled);
@@ -41,7 +40,6 @@ function list(): string[] {
 
 function details(code: ErrorCode): string[] {
   const { summary, causes, remedies } = errorCodes[code];
-  // Code stands in backticks, which a terminal need not show.
   const points = (each: readonly string[]): string[] => each.map((text) => `- ${text.replaceAll('`', '')}`);
   return [`${code}: ${summary}`, '', 'It comes from', ...points(causes), '', 'What to do', ...points(remedies)];
 }

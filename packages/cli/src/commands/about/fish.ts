@@ -2,7 +2,7 @@
 
 import type { Completable, CompletedFlag, Completions } from './completable.ts';
 
-/** The script that fish loads. */
+/** The completion script for fish. */
 export function fishScript({ flags, commands }: Completable): string {
   const lines = [
     ...flags.map((flag) => line('__fish_use_subcommand', flagWords(flag))),

@@ -1,4 +1,4 @@
-/** @file `onnx-lora plugins`: what is loaded and what it brings, and which plugins are installed. */
+/** @file `onnx-lora plugins`: loaded plugins with their parts, and installed ones. */
 
 import {
   contributionKinds,
@@ -46,7 +46,7 @@ function facts({ name, version = '', description = '' }: Plugin): InstalledPacka
   return { name, version, description };
 }
 
-/** What a plugin brings, by name; preprocessors by the files that they read. */
+/** Names of a plugin's parts; for preprocessors their file endings. */
 function names(brought: Contributions): Record<string, string[]> {
   const nameOf = (each: object): string => {
     const { domain, op, name, fileEndings } = each as Partial<OperatorRule & TaskFactory & PreprocessorFactory>;

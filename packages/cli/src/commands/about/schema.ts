@@ -1,4 +1,4 @@
-/** @file `onnx-lora schema`: the JSON schema of YAML settings, for editors. */
+/** @file `onnx-lora schema`: the JSON schema of the config file, for editors. */
 
 import type { Command } from 'commander';
 import type { Context } from '../../context.ts';

@@ -1,4 +1,4 @@
-/** @file `onnx-lora tasks`: what can be learned, and the settings that each task has of its own. */
+/** @file `onnx-lora tasks`: tasks and their settings. */
 
 import { didYouMean, type SettingInfo, type TaskFactory } from '@onnx-lora/sdk/plugin';
 import type { Command } from 'commander';

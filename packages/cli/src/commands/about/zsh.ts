@@ -2,7 +2,7 @@
 
 import type { Completable, CompletedFlag, Completions } from './completable.ts';
 
-/** The script that zsh loads: sourced, or as a file _onnx-lora in a folder of fpath. */
+/** The completion script for zsh: sourced, or as the file _onnx-lora in fpath. */
 export function zshScript({ flags, commands }: Completable): string {
   const names = commands.map(({ name, description }) => quoted(`${name}:${description.replaceAll(':', '\\:')}`));
   const cases = commands.map(({ name, flags: own, words }) => {
@@ -28,7 +28,7 @@ ${cases.join('\n')}
 if [ "$funcstack[1]" = _onnx_lora ]; then _onnx_lora "$@"; else compdef _onnx_lora onnx-lora; fi`;
 }
 
-/** A spec for each spelling; one that has been given takes the place of the others. */
+/** A spec per spelling; giving one excludes the others. */
 function flagSpecs({ short, long, description, value, repeatable }: CompletedFlag): string[] {
   const spellings = short === undefined ? [long] : [short, long];
   const what = description.replaceAll(/[[\]]/g, String.raw`\$&`);

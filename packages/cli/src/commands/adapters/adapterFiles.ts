@@ -1,4 +1,4 @@
-/** @file Adapters that a command reads, each with a weight (`--weight 0.7,0.3`), and the one that it writes. */
+/** @file Adapters that commands read, with weights (`--weight 0.7,0.3`), and write. */
 
 import { existsSync } from 'node:fs';
 import { type Adapter, loadAdapter, saveOnnxAdapter, type WeightedAdapter } from '@onnx-lora/sdk';
@@ -6,14 +6,9 @@ import type { Flags } from '../../options.ts';
 import { adapterPlaces, isFolder, numberFlag, requireFree, requireOther, requireOutFile } from '../../sources.ts';
 import { usageError } from '../../terminal/errors.ts';
 
-/** The ending of ONNX Runtime's adapter files. */
 export const ENDING = '.onnx_adapter';
 
-/**
- * Loads the named adapters.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` when the weights do not match; as `loadAdapter`
- */
+/** Loads the named adapters. @throws OnnxLoraError `CONFIG_INVALID` when the weights do not match; as `loadAdapter` */
 export async function loadWeighted(names: readonly string[], { weight }: Flags): Promise<WeightedAdapter[]> {
   if (weight && weight.length !== names.length) {
     throw usageError(
@@ -26,9 +21,9 @@ export async function loadWeighted(names: readonly string[], { weight }: Flags):
 }
 
 /**
- * Checks, before the work, the PEFT folder or `.onnx_adapter` file to write.
+ * Checks the PEFT folder or `.onnx_adapter` file to write, before the work.
  *
- * @param sources adapters that are read, which must not be overwritten
+ * @param sources adapters that must not be overwritten
  * @throws OnnxLoraError `CONFIG_INVALID`
  */
 export function requireAdapterOut(out: string, sources: readonly string[], flags: Flags): void {

@@ -1,4 +1,4 @@
-/** @file `onnx-lora combine`: one adapter from several. */
+/** @file `onnx-lora combine`: merges several adapters into one. */
 
 import { combineAdapters, combineMethods, type CombineOptions } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';

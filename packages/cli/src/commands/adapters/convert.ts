@@ -1,4 +1,4 @@
-/** @file `onnx-lora convert`: a PEFT folder becomes an .onnx_adapter, and back; names of transformers 4 become those of 5. */
+/** @file `onnx-lora convert`: converts between PEFT folders and .onnx_adapter files, and renames modules. */
 
 import { Adapter, convertToLora, loadAdapter, toPlainLora } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';
@@ -78,7 +78,7 @@ export function convertCommand(context: Context): Command {
   });
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for another version, and for one of --names and --model alone */
+/** @throws OnnxLoraError `CONFIG_INVALID` for an unknown version, or --names and --model without each other */
 function requireGeneration({ names, model }: ConvertFlags): Generation | undefined {
   if (names === undefined) {
     if (model !== undefined) throw usageError('--model is of use with --names only. Leave it out, or add --names.');
@@ -91,7 +91,9 @@ function requireGeneration({ names, model }: ConvertFlags): Generation | undefin
   return names === '4' ? 4 : 5;
 }
 
-/** Plain LoRA by what `--plain-from` names, an adapter where there is one, else a model; of a tuner's adapter, what the rank left out. */
+/**
+ * Converts to plain LoRA by `--plain-from`, an adapter or a model; for another tuner's adapter with errors of the rank.
+ */
 async function plainLora(
   adapter: Adapter,
   from: string,
@@ -109,7 +111,7 @@ async function plainLora(
   return convertToLora(adapter, origin, rank === undefined ? {} : { r: Number(rank) });
 }
 
-/** How much of the change the rank left out, of the module that has lost most. */
+/** The largest error of the rank. */
 function wordsOfErrors(errors: ReadonlyMap<string, number>): string {
   const [module, most] = [...errors].reduce((worst, each) => (each[1] > worst[1] ? each : worst));
   return most === 0 ? '; its changes are exact' : `; of the change of "${module}" the rank leaves out ${percent(most)}, of others less`; // prettier-ignore

@@ -1,4 +1,4 @@
-/** @file `onnx-lora export`: a model with adapters as optional inputs, for ONNX Runtime's other languages and for Triton. */
+/** @file `onnx-lora export`: writes a model with adapters as optional inputs, for other languages and Triton. */
 
 import path from 'node:path';
 import { type Adapter, exportForTriton, exportWithInputs, loadAdapter } from '@onnx-lora/sdk';

@@ -1,4 +1,4 @@
-/** @file `onnx-lora merge` and `onnx-lora unmerge`: one plain .onnx from a model and adapters, and the way back. */
+/** @file `onnx-lora merge` and `onnx-lora unmerge`: folds adapters into a model, and takes them out. */
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -13,7 +13,6 @@ import { oneModel, openNamed, requireFlag } from '../../sources.ts';
 import { usageError } from '../../terminal/errors.ts';
 import { percent } from '../../terminal/table.ts';
 
-/** What both commands take. */
 const both: readonly Flag[] = [
   'model',
   'fix',
@@ -92,7 +91,7 @@ async function run(
   context.terminal.result(flags, result, () => [...asText(result, out), ...stillNeeded(model, out)]);
 }
 
-/** What `predict` also wants of a lone file: what lies beside the base. Its labels are inside. */
+/** Files that `predict` needs besides a lone .onnx; labels are inside. */
 function stillNeeded({ folder }: Model, out: string): string[] {
   if (!out.endsWith('.onnx') || folder === undefined) return [];
   const names = companionsIn(folder).filter((name) => PROCESSOR.test(name));
@@ -103,11 +102,9 @@ function stillNeeded({ folder }: Model, out: string): string[] {
   ];
 }
 
-/** Files that say how inputs are made and answers are read; labels are in the merged file. */
 const PROCESSOR =
   /^(?:preprocessor_config|processor_config|tokenizer|tokenizer_config|vocab|generation_config|modules|sentence_[\w-]+_config|\d+_\w+\/config)\.(?:json|txt)$/;
 
-/** What was written, and what of it a person may not expect. */
 function asText({ files, modules, rounding, untied, beside }: MergeResult, out: string): string[] {
   const worst = rounding.toSorted((a, b) => b.relativeError - a.relativeError)[0];
   const changed = modules.length === 1 ? '1 module' : `${modules.length} modules`;
@@ -123,14 +120,13 @@ function asText({ files, modules, rounding, untied, beside }: MergeResult, out: 
   ];
 }
 
-/** The file, with that of its weights where it has one; or the folder and what is in it. */
 function written(files: readonly string[], out: string): string {
   if (files[0] === out) return files.join(' and ');
   const models = files.filter((file) => /\.(?:onnx|safetensors)$/.test(file)).map((file) => path.relative(out, file));
   return `${out} (${models.join(', ')}, and what lies beside ${models.length === 1 ? 'it' : 'them'})`;
 }
 
-/** The first few names, and how many more. */
+/** The first three names and the number of others. */
 function counted(names: readonly string[]): string {
   const more = names.length - 3;
   return `${names.slice(0, 3).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
