@@ -1,42 +1,42 @@
-/** @file What is asked about a new plugin, what is taken where nothing is said, and what is refused. */
+/** @file Questions about a new plugin, with defaults and checks. */
 
 import path from 'node:path';
 import validatePackageName from 'validate-npm-package-name';
 import { CreateError } from './writeFolder.ts';
 
-/** Licences that a plugin may have; `UNLICENSED` is one that is not published. */
+/** Licences of a plugin; `UNLICENSED` means private. */
 export const licenses = ['Apache-2.0', 'MIT', 'UNLICENSED'] as const;
 
 /** One of {@link licenses}. */
 export type License = (typeof licenses)[number];
 
-/** Kinds of tasks that a plugin may begin with: one that learns numbers, and one that learns labels. */
+/** Kinds of the plugin's task: it learns numbers or labels. */
 export const kinds = ['regression', 'classification'] as const;
 
 /** One of {@link kinds}. */
 export type Kind = (typeof kinds)[number];
 
-/** What a plugin is made of. */
+/** Facts of a plugin. */
 export interface Answers {
-  /** The package's name: `onnx-lora-cells`, `@acme/onnx-lora-cells`. */
+  /** Package name: `onnx-lora-cells`, `@acme/onnx-lora-cells`. */
   readonly name: string;
-  /** The model family, as `model_type` in config.json has it: `cell-net`. */
+  /** Model family, the `model_type` in config.json: `cell-net`. */
   readonly family: string;
-  /** What the task learns: numbers, or labels. */
+  /** Kind of the task. */
   readonly kind: Kind;
-  /** The task, as `--task` takes it: `cell-counting`. */
+  /** Task, as `--task` takes it: `cell-counting`. */
   readonly task: string;
-  /** The domain of both: `cells`. */
+  /** Domain of both: `cells`. */
   readonly domain: string;
-  /** One line. */
+  /** Description in one line. */
   readonly description: string;
-  /** Whose it is. */
+  /** Author. */
   readonly author: string;
-  /** Under which terms. */
+  /** Licence. */
   readonly license: License;
 }
 
-/** The answers, in the order in which they are asked: a later one's default may follow from earlier ones. */
+/** Questions in order: a default may use earlier answers. */
 export const questions: readonly Question[] = [
   {
     key: 'name',
@@ -86,22 +86,20 @@ export const questions: readonly Question[] = [
   },
 ];
 
-/** One question. */
 export interface Question {
   readonly key: keyof Answers;
-  /** What a terminal shows. */
+  /** Text on the terminal. */
   readonly text: string;
-  /** What is taken where nothing is said. */
   readonly default: (known: Partial<Answers> & { readonly folder: string }) => string;
-  /** What is wrong with an answer; undefined where nothing is. */
+  /** The problem of an answer; undefined if valid. */
   readonly problem: (value: string) => string | undefined;
 }
 
 /**
- * All answers: those given, and the defaults of the rest.
+ * Completes given answers by defaults.
  *
- * @param folder where the plugin is to be, which its name follows from
- * @throws CreateError for an answer that cannot be used, naming its flag
+ * @param folder of the plugin, which its name defaults to
+ * @throws CreateError for an invalid answer, naming its flag
  */
 export function completeAnswers(given: Partial<Record<keyof Answers, string>>, folder: string): Answers {
   const known: Partial<Record<keyof Answers, string>> = {};

@@ -1,25 +1,25 @@
-/** @file Asks on a terminal for what flags have not said. */
+/** @file Asks on a terminal for answers that flags do not give. */
 
 import { createInterface } from 'node:readline/promises';
 import { type Answers, type Question, questions } from './answers.ts';
 import { CreateError, requireFree } from './writeFolder.ts';
 
-/** A terminal, or what stands for one in tests. */
+/** A terminal, or streams in tests. */
 export interface Terminal {
   readonly input: NodeJS.ReadableStream;
   readonly output: NodeJS.WritableStream;
 }
 
-/** What was said: flags, and answers on a terminal. */
+/** Answers by flags and on the terminal. */
 export interface Asked {
   readonly folder: string;
   readonly given: Partial<Record<keyof Answers, string>>;
 }
 
 /**
- * Asks question by question; an empty answer takes the default, one that cannot be used is asked again.
+ * Asks each question; an empty answer takes the default, an invalid one is asked again.
  *
- * @throws CreateError where the input ends before the last question
+ * @throws CreateError when the input ends early
  */
 export async function ask(
   folder: string | undefined,

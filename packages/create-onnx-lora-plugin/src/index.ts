@@ -1,4 +1,4 @@
-/** @file `create-onnx-lora-plugin`: what the command `create-onnx-lora-plugin` does, for programs. */
+/** @file `create-onnx-lora-plugin`: the command as functions. */
 
 export { createPlugin } from './program.ts';
 export { CreateError } from './writeFolder.ts';

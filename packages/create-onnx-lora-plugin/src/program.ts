@@ -1,4 +1,4 @@
-/** @file The command: from words to a folder, and what to do next. */
+/** @file The command: parses arguments, writes the folder, and prints the next steps. */
 
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -7,10 +7,10 @@ import { ask, type Asked, type Terminal } from './ask.ts';
 import { filesOf, version } from './template.ts';
 import { CreateError, writeFolder } from './writeFolder.ts';
 
-/** What the command talks to. */
+/** Streams of the command. */
 export interface Surroundings extends Terminal {
   readonly errors: NodeJS.WritableStream;
-  /** Whether somebody can answer. */
+  /** Whether it can ask questions. */
   readonly isTerminal: boolean;
 }
 
@@ -29,8 +29,8 @@ Example:
 /**
  * Runs the command.
  *
- * @param words what stands on the command line
- * @returns the exit code: 0, or 2 for a mistake of the user's
+ * @param words the arguments
+ * @returns the exit code: 0, or 2 for a user's mistake
  */
 export async function main(words: readonly string[], surroundings: Surroundings): Promise<number> {
   const { output, errors } = surroundings;
@@ -102,10 +102,10 @@ function parsed(words: readonly string[]): Parsed {
  * @example
  * await createPlugin('onnx-lora-cells', { family: 'cell-net', task: 'cell-counting' });
  *
- * @param folder is made; where it exists it must be empty
- * @param given answers; the others follow from the folder's name
- * @returns all answers, given or not
- * @throws CreateError for an answer that cannot be used, and for a folder that is not empty or cannot be written
+ * @param folder is created; if it exists it must be empty
+ * @param given answers; others default from the folder's name
+ * @returns all answers
+ * @throws CreateError for an invalid answer, and a folder that is not empty or not writable
  */
 export async function createPlugin(
   folder: string,

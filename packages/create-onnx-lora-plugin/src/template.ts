@@ -12,12 +12,12 @@ import { type Answers, type Kind, kinds } from './answers.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** The version of this package, and of the SDK, which is released with it: `0.0.0` until they are on npm. */
+/** Version of this package and of the SDK, released together; `0.0.0` before the first release. */
 export const version: string = (
   JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string }
 ).version;
 
-/** Paths with `/` from the plugin's folder, and their text. */
+/** Files of a plugin by path with `/`. */
 export function filesOf(answers: Answers): Map<string, string> {
   const values = { ...answers, ...words[answers.kind], sdk: `^${version}`, year: String(new Date().getFullYear()) };
   const files = new Map<string, string>();
@@ -28,7 +28,7 @@ export function filesOf(answers: Answers): Map<string, string> {
   const sources = readdirSync(template, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => path.relative(template, path.join(entry.parentPath, entry.name)).split(path.sep).join('/'));
-  // npm would heed .gitignore and .npmrc, or leave them out, when it packs the template; and a package has one manifest.
+  // Renamed, since npm obeys or omits .gitignore and .npmrc in the template, and a package has one manifest.
   const nameOf = (source: string): string => source.replace(/^_/, '.').replace(/\.template$/, '');
   for (const source of sources) if (!VARIANT.test(source)) add(nameOf(source), `template/${source}`);
   for (const source of sources) {
@@ -44,10 +44,10 @@ export function filesOf(answers: Answers): Map<string, string> {
   return files;
 }
 
-/** What makes a file that of one kind: `.classification` before its ending. */
+/** Marks a file of one kind: `.classification` before its ending. */
 const VARIANT = new RegExp(String.raw`\.(${kinds.join('|')})(?=\.\w+$)`);
 
-/** What differs in the files that all kinds share. */
+/** Words in shared files that depend on the kind. */
 const words: Readonly<Record<Kind, { readonly column: string; readonly columnNote: string }>> = {
   regression: { column: 'value', columnNote: '' },
   classification: {
@@ -57,7 +57,7 @@ const words: Readonly<Record<Kind, { readonly column: string; readonly columnNot
   },
 };
 
-/** How a value is written in files of an ending, so that it stays one string there. */
+/** Escapes values as strings, by file ending. */
 const escapes: Readonly<Record<string, (value: string) => string>> = {
   '.json': (value) => JSON.stringify(value).slice(1, -1),
   '.ts': (value) => value.replaceAll(/['\\]/g, String.raw`\$&`),

@@ -1,18 +1,14 @@
-/** @file Writes the files of a new folder, all of them or none. */
+/** @file Writes a new folder, all files or none. */
 
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-/** A mistake of the user's. The message names the thing, what is wrong with it, and a remedy. */
+/** A user's mistake. The message names the thing, the problem, and a remedy. */
 export class CreateError extends Error {
   override readonly name = 'CreateError';
 }
 
-/**
- * Refuses a folder in which there is something. `.git` does not count.
- *
- * @throws CreateError
- */
+/** Refuses a non-empty folder; `.git` does not count. @throws CreateError */
 export async function requireFree(folder: string): Promise<void> {
   let names: string[];
   try {
@@ -29,10 +25,10 @@ export async function requireFree(folder: string): Promise<void> {
 }
 
 /**
- * Writes files beside the folder and then moves them in, so that a failure leaves nothing behind.
+ * Writes files beside the folder, then moves them in, so that a failure leaves nothing.
  *
- * @param files paths with `/` from the folder, and their text
- * @throws CreateError for a folder that is not empty or cannot be written
+ * @param files text by path with `/`
+ * @throws CreateError for a folder that is not empty or not writable
  */
 export async function writeFolder(folder: string, files: ReadonlyMap<string, string>): Promise<void> {
   await requireFree(folder);

@@ -1,4 +1,4 @@
-/** @file `serve`: a model and its adapters behind HTTP and gRPC, inside any Node program. */
+/** @file `serve`: serves a model and its adapters over HTTP and gRPC in any Node program. */
 
 import path from 'node:path';
 import type { Server as TlsServer } from 'node:tls';
@@ -11,22 +11,21 @@ import { type ServeSettings, serveSettings } from './operation/settings.ts';
 import { type Certificate, certificate } from './operation/tls.ts';
 import { BODIES, CEILING, type ServeOptions, SERVICE, serverScope, STATE } from './services.ts';
 
-/** A server that runs. */
+/** A running server. */
 export interface Server extends AsyncDisposable {
-  /** Where it listens: `http://127.0.0.1:8080`. */
+  /** Its URL: `http://127.0.0.1:8080`. */
   readonly url: string;
-  /** Where it answers to gRPC, if it does, as clients name it: `127.0.0.1:8081`. */
+  /** Its gRPC address, if any: `127.0.0.1:8081`. */
   readonly grpcUrl?: string;
-  /** What the model is called in addresses. */
+  /** Name of the model in URLs. */
   readonly model: string;
   /**
-   * Has other keys and another certificate from now on; requests that have come go on. Other settings are those that it was
-   * started with.
+   * Replaces keys and certificate; other settings stay. Running requests continue.
    *
-   * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND`; then nothing has changed
+   * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND`; without any change
    */
   reload(settings: Pick<ServeSettings, 'keys' | 'tls'>): Promise<void>;
-  /** Takes no more requests, answers those that it has, and frees the model. */
+  /** Stops accepting requests, finishes running ones, and releases the model. */
   close(): Promise<void>;
 }
 
@@ -38,7 +37,7 @@ export interface Server extends AsyncDisposable {
  * await using server = await serve(model, { adapters: 'runs' });
  * console.log(server.url);
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for a setting that cannot be, or an address that is taken; `FILE_INVALID` for a store that
+ * @throws OnnxLoraError `CONFIG_INVALID` for an invalid setting or used address; `FILE_INVALID` for a store that
  *   another process has; as `model.session`
  */
 export async function serve(
@@ -57,7 +56,7 @@ export async function serve(
   }
 }
 
-/** The server of a scope, which it releases when it is closed. */
+/** Starts the server of a scope, which it disposes when closed. */
 async function started(
   scope: Scope,
   { port = 8080, host = '127.0.0.1', grpc, tls, drainTimeout = 30_000, maxBodyBytes, maxUploadBytes, requestTimeout }: ServeSettings, // prettier-ignore
@@ -67,7 +66,7 @@ async function started(
   const bodies = await scope.get(BODIES);
   const state = await scope.get(STATE);
   const limits = defined({ maxBodyBytes, maxUploadBytes, requestTimeout });
-  // A worker loads the model, and this thread meanwhile what answers; who does without gRPC does not wait for it.
+  // The model loads in a worker while this thread loads the HTTP server; gRPC loads only if used.
   const warm = warmUp(service.variants);
   warm.catch(() => undefined);
   const { httpApp } = await import('./http/app.ts');
@@ -81,9 +80,9 @@ async function started(
       app.server.closeAllConnections();
       calls?.closeNow();
     }, drainTimeout);
-    // A connection may have become idle just after those were closed that were.
+    // Connections may become idle after the first sweep.
     const sweep = setInterval(() => app.server.closeIdleConnections(), 100);
-    // What computes in steps, such as a chat, has all of them taken until it has its answer.
+    // Multi-step work, such as a chat, is accepted until it is answered.
     await Promise.all([app.close(), calls?.close()]);
     await service.scheduler.drain(late.signal);
     clearTimeout(timer);
@@ -124,7 +123,7 @@ function cannotListen(where: string, cause: unknown): OnnxLoraError {
   return new OnnxLoraError('CONFIG_INVALID', `${where} cannot be listened on: ${why}. Name another port.`, { cause });
 }
 
-/** Loads what the first request would wait for. A base that has no answers of its own may have adapters that do. */
+/** Loads what the first request needs. A base without a predictor may have adapters with one. */
 async function warmUp(variants: Variants): Promise<void> {
   const base = await variants.get(null);
   try {

@@ -1,4 +1,4 @@
-/** @file The server's composition root: its services, and what each is made from. */
+/** @file The server's composition root. */
 
 import { createRequire } from 'node:module';
 import { homedir, tmpdir } from 'node:os';
@@ -35,60 +35,53 @@ import { type BatchScheduler, createScheduler } from './scheduler/scheduler.ts';
 
 /** Options of `serve`. */
 export interface ServeOptions extends ServeSettings {
-  /** Where adapters come from besides. */
+  /** An additional source of adapters. */
   readonly catalog?: AdapterCatalog;
-  /** Takes what `log` says is written down; lines of JSON on stderr by default. */
+  /** Receives log entries; JSON lines on stderr by default. */
   readonly onLog?: (entry: LogEntry) => void;
-  /** Modules whose services take the place of the server's own, such as its `ENGINES`: for tests and other environments. */
+  /** Modules that override services, such as `ENGINES`: for tests and other environments. */
   readonly replaced?: readonly ServiceModule[];
 }
 
-/** Tells the time. */
+/** The clock. */
 export const CLOCK: Key<Clock> = key('server/clock');
-/** Who may ask. */
 const ACCESS: Key<Access> = key('server/access');
-/** Where adapters of clients are kept, if they are. */
 const STORE: Key<AdapterStore | undefined> = key('server/store');
-/** The folder or address that adapters are read from, if there is one. */
+/** Adapters of the folder or URL, if any. */
 const PLACED: Key<PlacedAdapters | undefined> = key('server/placed-adapters');
-/** All adapters, those of them remembered that were read last. */
+/** All adapters, with the latest cached. */
 const CATALOG: Key<RememberingCatalog> = key('server/catalog');
-/** Keeps the process below so many bytes, if anything does. */
+/** The memory limit, if any. */
 export const CEILING: Key<MemoryCeiling | undefined> = key('server/memory-ceiling');
-/** Bytes of requests that may be in memory. */
+/** Memory of request bodies. */
 export const BODIES: Key<BodyBudget> = key('server/bodies');
 const METRICS: Key<ServerMetrics> = key('server/metrics');
 const STATISTICS: Key<Statistics> = key('server/statistics');
 const LOG: Key<Log> = key('server/log');
 const TRACING: Key<Tracing | undefined> = key('server/tracing');
 const SESSIONS: Key<Sessions> = key('server/sessions');
-/** Makes batches of requests. */
 const SCHEDULER: Key<BatchScheduler<Work, Outputs>> = key('server/scheduler');
-/** The model as each adapter answers with it. */
 const VARIANTS: Key<Variants> = key('server/variants');
-/** Whether requests are taken. */
+/** Whether the server is ready. */
 export const STATE: Key<{ isReady: boolean }> = key('server/state');
-/** All that routes stand on. */
+/** The services for routes. */
 export const SERVICE: Key<Service> = key('server/service');
 
 const VERSION = (createRequire(import.meta.url)('@onnx-lora/serve/package.json') as { version: string }).version;
 
-/** Settings that have been checked. */
 type Settings = ServeSettings & Pick<ServeOptions, 'catalog'>;
 
-/** What a program says of a server beside its settings. */
+/** Options besides settings. */
 interface Given extends Required<Pick<ServeOptions, 'onLog' | 'replaced'>> {
-  /** What the model is called in addresses. */
   readonly name: string;
 }
 
-/** The services of a server. */
+/** Creates the services of a server. */
 export function serverScope(model: Model, settings: Settings, { name, onLog, replaced }: Given): Scope {
   const own = [operation(settings, onLog), adapters(model, settings), inference(model, settings), routes(model, settings, name)]; // prettier-ignore
   return new Scope([nodeModule, ...own, ...replaced]);
 }
 
-/** What watches and bounds. */
 function operation(
   { keys = [], log = 'failures', maxMemoryBytes, maxBodiesBytes = MAX_BODIES_BYTES }: Settings,
   onLog: (entry: LogEntry) => void,
@@ -116,7 +109,7 @@ function operation(
   };
 }
 
-/** Where adapters come from. Those of another base, or that have no place in it, are refused. */
+/** Sources of adapters. Those of another base, or without a place in it, are refused. */
 function adapters(model: Model, settings: Settings): ServiceModule {
   const { store, adapters: place, cache, catalog, maxUploadBytes, allowBaseMismatch = false } = settings;
   const limits = {
@@ -157,7 +150,6 @@ function adapters(model: Model, settings: Settings): ServiceModule {
   };
 }
 
-/** What computes. */
 function inference(model: Model, given: Settings): ServiceModule {
   const { batches, queue, task, settings, replicas = 1, provider, threads, worker, allowBaseMismatch, targetModules, modulesToSave, useDora, maxAdapterBytes, maxSessions } = given; // prettier-ignore
   const machine = { replicas, ...defined({ provider, threads, worker, allowBaseMismatch, targetModules, modulesToSave, useDora, maxAdapterBytes, maxSessions }) }; // prettier-ignore
@@ -197,7 +189,6 @@ function inference(model: Model, given: Settings): ServiceModule {
   };
 }
 
-/** What routes stand on. */
 function routes(
   model: Model,
   { batches, maxMemoryBytes, adapters: place, store: kept, cache }: Settings,
@@ -246,10 +237,10 @@ function routes(
   };
 }
 
-/** Tensors of an adapter at each module that can be adapted, as methods with several experts have them, and besides. */
+/** Maximum tensors of an adapter per module, as mixtures of experts have, and besides. */
 const [TENSORS_OF_MODULE, TENSORS_BESIDE] = [32, 1000];
 
-/** How many tensors an adapter of this model can have use for: what its modules can have, by the method with the most. */
+/** Maximum tensors of an adapter of this model. */
 function mostTensors(model: Model): number {
   const modules = [model, ...model.parts].reduce((sum, each) => sum + each.modules().length, 0);
   return TENSORS_BESIDE + TENSORS_OF_MODULE * modules;

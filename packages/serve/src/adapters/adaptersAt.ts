@@ -1,4 +1,4 @@
-/** @file From what `adapters` of the settings names to the adapters there: a folder, an object store, or the hub. */
+/** @file Resolves the setting `adapters`: a folder, an object store, or the hub. */
 
 import { homedir } from 'node:os';
 import path from 'node:path';
@@ -10,32 +10,32 @@ import { hubPlace } from './hubPlace.ts';
 import { RunFolders, type RunRules } from './runFolders.ts';
 import { s3Place } from './s3.ts';
 
-/** Where adapters from far away are kept on this machine. */
+/** The disk cache of remote adapters. */
 export interface CacheSettings {
-  /** The folder, which one server has at a time; `~/.cache/onnx-lora/adapters` by default. */
+  /** The folder, used by one server at a time; `~/.cache/onnx-lora/adapters` by default. */
   readonly folder?: string | undefined;
-  /** Bytes that they may take; 10 GiB by default. */
+  /** Maximum bytes; 10 GiB by default. */
   readonly maxBytes?: number | undefined;
-  /** Milliseconds after which a name is looked up again; 10,000 by default. */
+  /** Milliseconds until a name is looked up again; 10,000 by default. */
   readonly refresh?: number | undefined;
 }
 
-/** Adapters of one place, to be closed when nobody asks for them any more. */
+/** A catalog to be closed. */
 export interface PlacedAdapters {
   readonly catalog: AdapterCatalog;
   close(): void;
 }
 
-/** Whether it is the address of a place, and not a folder. */
+/** Whether it is a URL rather than a folder. */
 export function isAddress(adapters: string): boolean {
   return /^(?:s3|hf):\/\//.test(adapters);
 }
 
 /**
- * The adapters of a folder, of `s3://BUCKET/PREFIX` or of `hf://ORG/NAME`.
+ * Opens the adapters of a folder, of `s3://BUCKET/PREFIX` or of `hf://ORG/NAME`.
  *
- * @param limits of which `maxTensors` holds for all, bytes for adapters from far away, and `check` for those of a folder
- * @throws OnnxLoraError `CONFIG_INVALID` for an address that is none; `FILE_INVALID` for a cache that another process has
+ * @param limits `maxTensors` applies to all, bytes to remote adapters, `check` to those of a folder
+ * @throws OnnxLoraError `CONFIG_INVALID` for an invalid URL; `FILE_INVALID` for a cache locked by another process
  */
 export async function adaptersAt(
   adapters: string,

@@ -1,59 +1,59 @@
-/** @file What the server asks of the place where its adapters are. */
+/** @file Catalogs of adapters: the contract, and combinations. */
 
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 
-/** Which of the adapters of a name is meant. */
+/** Selects a version of an adapter. */
 export interface AdapterChoiceOptions {
-  /** One version; by default the one that the name stands for now. */
+  /** A version; the name's current one by default. */
   readonly version?: string;
-  /** Requests with the same key get the same version of a name whose requests are split between several. */
+  /** Requests with the same key get the same version of a split name. */
   readonly sticky?: string;
 }
 
-/** One adapter, from when it was asked for to the end of the request, whatever happens to its name meanwhile. */
+/** An adapter pinned to its version for the duration of a request. */
 export interface ResolvedAdapter {
-  /** `name@digest`: by it sessions hold the adapter, so that a name that is given to other weights never gets the old ones. */
+  /** `name@digest`: identifies it in sessions, so that a name with new weights never gets the old ones. */
   readonly key: string;
-  /** As it was asked for. */
+  /** The requested name. */
   readonly name: string;
-  /** Which of those of its name. */
+  /** Its version. */
   readonly version: string;
-  /** sha256 of its files, in hexadecimal; where they are far away, of what names their contents there. */
+  /** Hexadecimal sha256 of its files; of remote ones, of their content tags. */
   readonly digest: string;
 }
 
-/** What is told of an adapter. */
+/** An adapter in a list. */
 export interface AdapterInfo extends ResolvedAdapter {
-  /** Bytes of its files. */
+  /** Size of its files. */
   readonly bytes: number;
 }
 
-/** A version of an adapter that the server keeps. */
+/** A stored version of an adapter. */
 export interface StoredVersion extends Omit<AdapterInfo, 'key'> {
-  /** Whether the name stands for it. */
+  /** Whether it is the name's current version. */
   readonly isCurrent: boolean;
-  /** Whether it is kept in memory, and cannot be deleted. */
+  /** Whether it stays in memory and cannot be deleted. */
   readonly isPinned: boolean;
   /** Upload time in ISO 8601. */
   readonly uploaded: string;
 }
 
-/** Adapters by name. */
+/** A source of adapters by name. */
 export interface AdapterCatalog {
-  /** @throws OnnxLoraError `FILE_NOT_FOUND` where there is none of that name or version */
+  /** Finds an adapter. @throws OnnxLoraError `FILE_NOT_FOUND` */
   resolve(name: string, options?: AdapterChoiceOptions): Promise<ResolvedAdapter>;
-  /** All of them, with all versions. */
+  /** Lists all adapters with all versions. */
   list(): Promise<readonly AdapterInfo[]>;
   /**
-   * Reads an adapter that has been resolved.
+   * Loads a resolved adapter.
    *
    * @param key {@link ResolvedAdapter.key}
-   * @throws OnnxLoraError `FILE_NOT_FOUND` where it has been deleted; as `loadAdapter`
+   * @throws OnnxLoraError `FILE_NOT_FOUND` for a deleted one; as `loadAdapter`
    */
   load(key: string): Promise<Adapter>;
 }
 
-/** Adapters of all of these; of two with one name that of the first place. */
+/** Combines catalogs; earlier ones win. */
 export function together(catalogs: readonly AdapterCatalog[]): AdapterCatalog {
   const first = async <T>(ask: (catalog: AdapterCatalog) => Promise<T>, missing: () => OnnxLoraError): Promise<T> => {
     for (const catalog of catalogs) {
@@ -78,19 +78,22 @@ export function together(catalogs: readonly AdapterCatalog[]): AdapterCatalog {
   };
 }
 
-/** An adapter whose version is the beginning of its digest. */
+/** Describes an adapter whose version is the start of its digest. */
 export function infoOf(name: string, digest: string, bytes: number): AdapterInfo {
   return { key: `${name}@${digest}`, name, version: digest.slice(0, 12), digest, bytes };
 }
 
 const NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/;
 
-/** Whether an adapter may have this name: 1 to 128 letters, digits, `.`, `_` and `-`, but not `.` and `..`. */
+/**
+ * Whether a name is valid: 1 to 128 letters, digits, `.`, `_` and `-`, but not `.` and `..`. Clients choose names,
+ * which become path parts.
+ */
 export function isAdapterName(name: string): boolean {
   return NAME.test(name);
 }
 
-/** The error for an adapter that is not there. */
+/** The error for an unknown adapter. */
 export function noSuchAdapter(name: string, version?: string): OnnxLoraError {
   const what = version === undefined ? `"${name}"` : `"${name}" of version "${version}"`;
   return new OnnxLoraError('FILE_NOT_FOUND', `There is no adapter ${what}. GET /adapters lists those that there are.`);
@@ -98,13 +101,13 @@ export function noSuchAdapter(name: string, version?: string): OnnxLoraError {
 
 const MOST_KEPT = 4;
 
-/** A catalog that can forget. */
+/** A catalog with a cache. */
 export interface RememberingCatalog extends AdapterCatalog {
-  /** Reads it anew when it is asked for again. */
+  /** Drops an adapter from the cache. */
   forget(key: string): void;
 }
 
-/** The catalog, which reads none of the last few adapters again. */
+/** Caches the last few adapters: a new one is loaded several times in a row. */
 export function remembering(catalog: AdapterCatalog): RememberingCatalog {
   const recent = new Map<string, Promise<Adapter>>();
   return {
@@ -115,7 +118,7 @@ export function remembering(catalog: AdapterCatalog): RememberingCatalog {
       const loading = recent.get(key) ?? catalog.load(key);
       recent.delete(key);
       recent.set(key, loading);
-      // One that could not be read is tried again.
+      // Failures are not cached.
       loading.catch(() => recent.delete(key));
       if (recent.size > MOST_KEPT) recent.delete(recent.keys().next().value!);
       return loading;

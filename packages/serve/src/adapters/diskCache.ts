@@ -1,4 +1,4 @@
-/** @file Adapters from far away on this machine's disk: bounded in bytes, those used least recently give way, and whole or not there. */
+/** @file A disk cache of remote adapters: bounded, LRU, with atomic entries. */
 
 import { randomUUID } from 'node:crypto';
 import { readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
@@ -9,15 +9,14 @@ import { flushFolder, makeFolder, writeFileAtomic } from '@onnx-lora/sdk/data';
 import { z } from 'zod';
 import { digestOf } from './incoming.ts';
 
-/** What is told of an adapter in the cache. */
+/** A cached adapter. */
 export interface CacheEntry {
-  /** What it is known by: 64 hexadecimal digits. */
+  /** 64 hexadecimal digits. */
   readonly id: string;
-  /** Where it is from. */
+  /** URL of its source. */
   readonly source: string;
-  /** What it is called there. */
   readonly name: string;
-  /** Of its files. */
+  /** Size of its files. */
   readonly bytes: number;
 }
 
@@ -31,7 +30,7 @@ const manifestSchema = z.object({
   source: z.string(),
   name: z.string(),
   bytes: z.int().min(0),
-  /** sha256 of the files as they came. */
+  /** sha256 of the downloaded files. */
   digest: z.string().regex(ID),
 });
 
@@ -42,7 +41,7 @@ interface Kept extends CacheEntry {
 /**
  * Opens a folder that one process has at a time.
  *
- * @param what begins the message about another process: `The cache "…" is that of`
+ * @param what starts the message about another process: `The cache "…" is that of`
  * @throws OnnxLoraError `FILE_INVALID` where another process has it
  */
 export async function openLocked<T>(root: string, what: string, open: (lock: FileLock) => Promise<T>): Promise<T> {
@@ -62,19 +61,19 @@ export async function openLocked<T>(root: string, what: string, open: (lock: Fil
   }
 }
 
-/** A cache in a folder, which one process has at a time. What is in it is found again by the next. */
+/** A cache in a folder, used by one process at a time and persistent. */
 export class DiskCache {
   readonly #root: string;
   readonly #maxBytes: number;
   readonly #lock: FileLock;
-  /** In the order of their use. */
+  /** Least recently used first. */
   readonly #kept = new Map<string, Kept>();
   readonly #filling = new Map<string, Promise<void>>();
-  /** How often each is read just now: files that are read do not give way. */
+  /** Readers of each entry: entries in use are not evicted. */
   readonly #inUse = new Map<string, number>();
-  /** Those whose files were found to be as they came. */
+  /** Entries whose digest has been verified. */
   readonly #verified = new Set<string>();
-  /** Bytes that are on their way, or whose place is taken. */
+  /** Bytes reserved for downloads. */
   #coming = 0;
   readonly #waiting: (() => void)[] = [];
 
@@ -85,7 +84,7 @@ export class DiskCache {
   }
 
   /**
-   * Opens a cache, or makes one; what torn downloads have left is removed, and so is what is damaged.
+   * Opens or creates a cache; removes partial downloads and damaged entries.
    *
    * @throws OnnxLoraError `FILE_INVALID` where another process has it
    */
@@ -97,15 +96,15 @@ export class DiskCache {
     });
   }
 
-  /** What is in it, those last that were used last. */
+  /** The entries, most recently used last. */
   get entries(): readonly CacheEntry[] {
     return [...this.#kept.values()];
   }
 
   /**
-   * Reads an adapter, which is there until that has been done; fills its folder first where it is not in the cache.
+   * Reads an adapter, downloading it first if absent.
    *
-   * @throws OnnxLoraError `FILE_INVALID` for one that is larger than the cache; what `fill` and `read` throw
+   * @throws OnnxLoraError `FILE_INVALID` for one larger than the cache; as `fill` and `read`
    */
   async use<T>(
     id: string,
@@ -125,7 +124,7 @@ export class DiskCache {
     }
   }
 
-  /** Gives the folder back. */
+  /** Unlocks the folder. */
   close(): void {
     this.#lock.release();
   }
@@ -157,7 +156,7 @@ export class DiskCache {
     }
   }
 
-  /** Whether an adapter is there as it came; marks it as used. One that is damaged is taken away. */
+  /** Whether an intact entry exists; marks it as used, and removes a damaged one. */
   async #isWhole(id: string): Promise<boolean> {
     const kept = this.#kept.get(id);
     if (!kept) return false;
@@ -175,7 +174,7 @@ export class DiskCache {
     return true;
   }
 
-  /** Takes away what was used least recently, until there is room; waits where all that is there is being read, or is coming. */
+  /** Evicts entries until there is room; waits while all are in use or downloading. */
   async #makeRoom(bytes: number): Promise<void> {
     if (bytes > this.#maxBytes) {
       throw new OnnxLoraError(
@@ -201,7 +200,6 @@ export class DiskCache {
     }
   }
 
-  /** Whoever waits for room looks again. */
   #wake(): void {
     for (const wake of this.#waiting.splice(0)) wake();
   }
@@ -209,7 +207,7 @@ export class DiskCache {
   async #remove(id: string): Promise<void> {
     this.#kept.delete(id);
     this.#verified.delete(id);
-    // Not there under its name from one moment to the next, so that nothing reads a half of it.
+    // Renamed first, so that nothing reads a partial entry.
     const aside = path.join(this.#root, INCOMING, randomUUID());
     makeFolder(path.dirname(aside));
     await rename(path.join(this.#root, id), aside).catch(() => undefined);
@@ -225,7 +223,7 @@ export class DiskCache {
         const manifest = manifestSchema.parse(JSON.parse(await readFile(file, 'utf8')));
         found.push({ kept: { id, ...manifest }, used: (await stat(file)).mtimeMs });
       } catch {
-        // It can be fetched again.
+        // Damaged: it can be downloaded again.
         await rm(path.join(this.#root, id), { recursive: true, force: true });
       }
     }

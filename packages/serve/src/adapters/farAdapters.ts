@@ -1,4 +1,4 @@
-/** @file Adapters that are far away, in an object store or on the hub: found by their names, and read through a cache on the disk. */
+/** @file Remote adapters, in an object store or on the hub, read through the disk cache. */
 
 import { createHash } from 'node:crypto';
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
@@ -8,73 +8,63 @@ import type { DiskCache } from './diskCache.ts';
 import { type FileLimits, type IncomingFile, loadBounded, receive } from './incoming.ts';
 import { ADAPTER_FILES } from './manifest.ts';
 
-/** A file of a place that is far away. */
+/** A remote file. */
 export interface FarFile {
-  /** Its path there, from the root of the place on. */
+  /** Path from the place's root. */
   readonly path: string;
   readonly size: number;
-  /** What it holds, by a name that other contents never have: an ETag, a hash. */
+  /** Identifies its content: an ETag or a hash. */
   readonly tag: string;
 }
 
-/** Where adapters are that are far away. */
+/** A place with remote adapters. */
 export interface FarPlace {
-  /** How settings name it. */
+  /** Its URL in settings. */
   readonly url: string;
-  /** What an adapter is called whose files lie at the root. */
+  /** Name of an adapter at its root. */
   readonly name: string;
-  /**
-   * Files there, or under a folder there.
-   *
-   * @throws Error when the place cannot be asked
-   */
+  /** Lists files, optionally under a folder. @throws Error when the place is unreachable */
   files(folder: string | undefined, signal: AbortSignal): AsyncIterable<FarFile>;
-  /**
-   * What a file holds.
-   *
-   * @throws FileChanged when it is another one by now; any other error when the place cannot be asked
-   */
+  /** Reads a file. @throws FileChanged when it has changed; another error when the place is unreachable */
   read(file: FarFile, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
-/** A file is not what it was when it was found. */
+/** A file has changed since it was listed. */
 export class FileChanged extends Error {}
 
-/** How places far away are asked. */
+/** Options of {@link FarAdapters}. */
 export interface FarOptions extends FileLimits {
-  /** Milliseconds for which what was found of an adapter holds; 10,000 by default. */
+  /** Milliseconds that a lookup stays valid; 10,000 by default. */
   readonly refresh?: number;
-  /** Milliseconds that a request waits to hear whether what is known still holds; 1000 by default. */
+  /** Milliseconds that a request waits for a lookup before it uses the known version; 1000 by default. */
   readonly patience?: number;
-  /** Milliseconds after which the place counts as away; 10,000 by default. */
+  /** Timeout of a lookup in milliseconds; 10,000 by default. */
   readonly timeout?: number;
-  /** Milliseconds in which an adapter must have come; 120,000 by default. */
+  /** Timeout of a download in milliseconds; 120,000 by default. */
   readonly downloadTimeout?: number;
 }
 
-/** An adapter there. */
 interface Found {
   readonly info: AdapterInfo;
-  /** Unknown of what was found in the cache alone. */
+  /** Unknown for one found only in the cache. */
   readonly files: Files | undefined;
 }
 
 type Files = Readonly<Record<(typeof ADAPTER_FILES)[number], FarFile>>;
 
-/** What is known of a name. */
+/** A cached lookup. */
 interface Known {
-  /** Undefined where there is no such adapter. */
+  /** Undefined for an unknown adapter. */
   readonly found: Found | undefined;
   readonly at: number;
 }
 
-/** Names, and what they stood for, that are remembered. */
+/** Maximum number of cached lookups. */
 const MOST_KNOWN = 10_000;
 
 /**
- * Adapters of a place that is far away: folders of the two files, or of a training run; or one adapter at its root. A name is
- * looked up again after {@link FarOptions.refresh}. What has been read is in a cache on the disk, which answers alone while the
- * place is away.
+ * Adapters of a remote place: folders with PEFT's two files or of a run, or one adapter at its root. Lookups expire
+ * after {@link FarOptions.refresh}; the disk cache answers while the place is unreachable.
  */
 export class FarAdapters implements AdapterCatalog {
   readonly #place: FarPlace;
@@ -93,7 +83,7 @@ export class FarAdapters implements AdapterCatalog {
   async resolve(name: string, { version }: AdapterChoiceOptions = {}): Promise<ResolvedAdapter> {
     const found = isAdapterName(name) ? await this.#find(name) : undefined;
     if (!found || (version !== undefined && version !== found.info.version)) throw noSuchAdapter(name, version);
-    // Who has it resolved may load it, however many others were found since.
+    // A resolved adapter stays loadable.
     remember(this.#byKey, found.info.key, found);
     return found.info;
   }
@@ -117,14 +107,14 @@ export class FarAdapters implements AdapterCatalog {
     return this.#cache.use(id, entry, (folder) => this.#download(found, folder), (folder) => loadBounded(folder, this.#options)); // prettier-ignore
   }
 
-  /** What a name stands for; undefined for nothing. */
+  /** Looks up a name. */
   async #find(name: string): Promise<Found | undefined> {
     const { refresh, patience } = this.#options;
     const known = this.#known.get(name);
     if (known && performance.now() - known.at < refresh) return known.found;
     const asking = this.#asking.get(name) ?? this.#lookUp(name);
     if (!known?.found) return (await asking).found;
-    // What is there is better than an answer that does not come.
+    // A known version is better than no answer.
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<Known>((resolve) => (timer = setTimeout(() => resolve(known), patience)));
     try {
@@ -148,7 +138,7 @@ export class FarAdapters implements AdapterCatalog {
       )
       .then((found) => {
         const known = { found, at: performance.now() };
-        // Bounded, since names that are not there are the client's to choose.
+        // Bounded, since clients may ask for any name.
         remember(this.#known, name, known);
         return known;
       })
@@ -157,7 +147,7 @@ export class FarAdapters implements AdapterCatalog {
     return asking;
   }
 
-  /** What the place has, of one name or of all. */
+  /** Lists the place's adapters, of one name or all. */
   async #ask(name: string | undefined): Promise<Found[]> {
     const signal = AbortSignal.timeout(this.#options.timeout);
     const adapters = new Map<string, Map<string, FarFile>>();
@@ -166,7 +156,7 @@ export class FarAdapters implements AdapterCatalog {
       if (adapter === undefined || (name !== undefined && adapter !== name)) continue;
       const files = adapters.get(adapter) ?? new Map<string, FarFile>();
       adapters.set(adapter, files);
-      // The folder's own files go before those of a run in it.
+      // Files of the folder win over those of a run in it.
       const other = files.get(kind!);
       if (!other || file.path.length < other.path.length) files.set(kind!, file);
     }
@@ -177,7 +167,7 @@ export class FarAdapters implements AdapterCatalog {
     return found;
   }
 
-  /** Whose file it is, and which one; undefined for others. */
+  /** The adapter and kind of a file; undefined for others. */
   #roleOf(path: string): readonly [adapter: string, file: string] | undefined {
     const parts = path.split('/');
     const file = parts.pop()!;
@@ -193,7 +183,7 @@ export class FarAdapters implements AdapterCatalog {
     return { info: infoOf(name, digest, all.reduce((sum, { size }) => sum + size, 0)), files }; // prettier-ignore
   }
 
-  /** Adapters in the cache, those last that were used last. */
+  /** Cached adapters of this place, most recently used last. */
   #cached(): Found[] {
     const { url } = this.#place;
     return this.#cache.entries
@@ -204,7 +194,7 @@ export class FarAdapters implements AdapterCatalog {
   async #download({ info: { name, key }, files: known }: Found, folder: string): Promise<void> {
     const signal = AbortSignal.timeout(this.#options.downloadTimeout);
     try {
-      // Of what was in the cache alone it is not known where it is from.
+      // One found only in the cache has no file paths.
       const files = known ?? (await this.#ask(name)).find(({ info }) => info.key === key)?.files;
       if (!files) throw new FileChanged(name);
       const incoming = ADAPTER_FILES.map((file): IncomingFile => {
@@ -223,7 +213,7 @@ export class FarAdapters implements AdapterCatalog {
   }
 }
 
-/** The content, which has as many bytes as was said. */
+/** Requires the announced number of bytes. */
 async function* exactly(content: AsyncIterable<Uint8Array>, { path, size }: FarFile): AsyncGenerator<Uint8Array> {
   let left = size;
   for await (const piece of content) {

@@ -1,21 +1,19 @@
-/** @file Adapters in a repository on the Hugging Face hub: one at its top, or a folder for each. */
+/** @file Adapters in a Hugging Face hub repository: one at its root, or a folder for each. */
 
 import { createHash } from 'node:crypto';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';
 import { type FarFile, type FarPlace, FileChanged } from './farAdapters.ts';
 
-/** A file with what its bytes must be. */
 interface HubFile extends FarFile {
-  /** The commit that it was found in. */
   readonly commit: string;
 }
 
 /**
- * A place on the hub, at `HF_ENDPOINT`, with the token of `HF_TOKEN`.
+ * Opens a hub repository, at `HF_ENDPOINT`, with the token `HF_TOKEN`.
  *
- * @param url `hf://ORG/NAME`, with `@REVISION` where it is not the branch `main`
- * @throws OnnxLoraError `CONFIG_INVALID` for another address
+ * @param url `hf://ORG/NAME`, or `hf://ORG/NAME@REVISION`; `main` by default
+ * @throws OnnxLoraError `CONFIG_INVALID` for an invalid URL
  */
 export async function hubPlace(url: string): Promise<FarPlace> {
   const [, repo, revision = 'main'] = /^hf:\/\/([\w-][\w.-]*\/[\w-][\w.-]*)(?:@([\w./-]+))?$/.exec(url) ?? [];
@@ -31,7 +29,7 @@ export async function hubPlace(url: string): Promise<FarPlace> {
     url,
     name: repo.split('/')[1]!,
     async *files(folder, signal): AsyncGenerator<HubFile> {
-      // Of one commit, so that no adapter has the config of one and the weights of another.
+      // From one commit, so that config and weights belong together.
       const { sha: commit } = await modelInfo({ ...at(signal), name: repo, revision, additionalFields: ['sha'] });
       for await (const { type, path, size, oid, lfs } of listFiles({
         ...at(signal),

@@ -1,4 +1,4 @@
-/** @file Files of an adapter that somebody sends: bounded while they come, and known by their digest. */
+/** @file Receives an adapter's files within limits, and identifies them by digest. */
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -8,25 +8,24 @@ import { AtomicWriter } from '@onnx-lora/sdk/data';
 import { inputInvalid } from '../http/errors.ts';
 import { ADAPTER_FILES } from './manifest.ts';
 
-/** A file on its way. */
+/** A file being received. */
 export interface IncomingFile {
   /** `adapter_config.json` or `adapter_model.safetensors`. */
   readonly name: string;
-  /** Its bytes, where the client says how many: too many are refused before any is read. */
+  /** Announced size: too large files are refused before reading. */
   readonly size?: number;
-  /** What it holds, piece by piece. */
+  /** Its content in pieces. */
   readonly content: AsyncIterable<Uint8Array>;
 }
 
-/** How large the files of an adapter may be. */
+/** Limits on an adapter's files. */
 export interface FileLimits {
-  /** Bytes of `adapter_config.json`; 1 MiB by default. */
+  /** Maximum bytes of `adapter_config.json`; 1 MiB by default. */
   readonly maxConfigBytes?: number;
-  /** Bytes of `adapter_model.safetensors`; 512 MiB by default. */
+  /** Maximum bytes of `adapter_model.safetensors`; 512 MiB by default. */
   readonly maxWeightBytes?: number;
   /**
-   * How many tensors an adapter may have, found when it is first asked for; by default as many as the format allows, which a header
-   * can name by the million.
+   * Maximum number of tensors, evaluated when first needed; unlimited by default, though a header can name millions.
    */
   readonly maxTensors?: () => number;
 }
@@ -34,11 +33,11 @@ export interface FileLimits {
 type Sizes = Record<(typeof ADAPTER_FILES)[number], number>;
 
 /**
- * Writes the files of an adapter into a folder.
+ * Writes an adapter's files into a folder.
  *
  * @returns their sizes
- * @throws OnnxLoraError `INPUT_INVALID` for a file that is too large, missing, or none of an adapter; `FILE_INVALID` where the
- *   disk refuses; what the content throws
+ * @throws OnnxLoraError `INPUT_INVALID` for a too large, missing or unknown file; `FILE_INVALID` where the disk
+ *   refuses; as the content
  */
 export async function receive(
   folder: string,
@@ -78,15 +77,15 @@ async function write(target: string, content: AsyncIterable<Uint8Array>, limit: 
 }
 
 /**
- * Loads an adapter whose files are no larger than they may be.
+ * Loads an adapter within the limit of tensors.
  *
- * @throws OnnxLoraError as `loadAdapter`; `FILE_INVALID` for too many tensors, of which none is read
+ * @throws OnnxLoraError as `loadAdapter`; `FILE_INVALID` for too many tensors, before reading them
  */
 export async function loadBounded(folder: string, { maxTensors }: FileLimits): Promise<Adapter> {
   return loadAdapter(folder, maxTensors === undefined ? {} : { maxTensors: maxTensors() });
 }
 
-/** What an adapter is known by: sha256 of its files, one behind the other, the config first. In hexadecimal. */
+/** Hexadecimal sha256 of an adapter's files concatenated, config first. */
 export async function digestOf(folder: string): Promise<string> {
   const hash = createHash('sha256');
   for (const name of ADAPTER_FILES)

@@ -1,4 +1,4 @@
-/** @file What the store writes beside adapters: of each version what it is, and for all of them which one a name stands for. */
+/** @file The store's own files: a manifest per version, and the state of names. */
 
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -8,27 +8,26 @@ import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import { z } from 'zod';
 import { isAdapterName } from './catalog.ts';
 
-/** The file of a version that says what it is; a folder without it is none. */
+/** The file that makes a folder a version. */
 const MANIFEST_FILE = 'manifest.json';
-/** The files of an adapter, in the order in which its digest counts them. */
+/** An adapter's files, in the order of its digest. */
 export const ADAPTER_FILES = ['adapter_config.json', 'adapter_model.safetensors'] as const;
-/** What is of the store itself has a name that no adapter can have. */
+/** Names with `~` cannot be adapters. */
 const STATE_FILE = '~state.json';
 
 const name = z.string().refine(isAdapterName, 'no name of an adapter');
 
-/** What a version is. */
+/** Description of a version. */
 export interface Manifest {
   readonly format: 1;
-  /** sha256 of the files, one behind the other. */
+  /** sha256 of the files concatenated. */
   readonly digest: string;
-  /** Bytes of each of the files. */
   readonly sizes: Readonly<Record<(typeof ADAPTER_FILES)[number], number>>;
-  /** Greater for what came later. */
+  /** Increases with each upload. */
   readonly sequence: number;
-  /** When it came, as ISO 8601 has it. */
+  /** Upload time in ISO 8601. */
   readonly uploaded: string;
-  /** sha256 of the base's weights, where the adapter knows it. */
+  /** sha256 of the base's weights, if known. */
   readonly base?: string | undefined;
 }
 
@@ -41,17 +40,17 @@ const manifestSchema: z.ZodType<Manifest> = z.object({
   base: z.string().optional(),
 });
 
-/** A part of the requests for a name. */
+/** A share of a split name's requests. */
 export interface Share {
-  /** The adapter that gets it; by default the one of the name itself. */
+  /** The adapter that gets it; the name itself by default. */
   readonly name?: string | undefined;
-  /** A version of it; by default the one that it stands for. */
+  /** Its version; the current one by default. */
   readonly version?: string | undefined;
-  /** How many requests, compared to the other parts; above 0. */
+  /** Weight relative to the other shares; above 0. */
   readonly weight: number;
 }
 
-/** What a split may be. */
+/** Validates a split. */
 export const splitSchema: z.ZodType<readonly Share[]> = z
   .array(z.object({ name: name.optional(), version: name.optional(), weight: z.number().positive() }))
   .min(1)
@@ -59,44 +58,34 @@ export const splitSchema: z.ZodType<readonly Share[]> = z
 
 const stateSchema = z.object({
   format: z.literal(1),
-  /** By name, the version that it stands for. */
+  /** Current version by name. */
   current: z.record(name, name),
   splits: z.record(name, splitSchema),
-  /** Keys. */
   pinned: z.array(z.string()),
 });
 
-/** What names stand for. */
 export interface State {
   readonly current: Readonly<Record<string, string>>;
   readonly splits: Readonly<Record<string, readonly Share[]>>;
   readonly pinned: readonly string[];
 }
 
-/**
- * What a version's folder says; undefined where it is none.
- *
- * @throws OnnxLoraError `FILE_INVALID` for a manifest that the store has not written
- */
+/** Reads a version's manifest; undefined without one. @throws OnnxLoraError `FILE_INVALID` for an invalid file */
 export async function readManifest(folder: string): Promise<Manifest | undefined> {
   return read(path.join(folder, MANIFEST_FILE), manifestSchema);
 }
 
-/** Writes what a version is. */
+/** Writes a version's manifest. */
 export async function writeManifest(folder: string, manifest: Omit<Manifest, 'format'>): Promise<void> {
   await writeFileAtomic(path.join(folder, MANIFEST_FILE), `${JSON.stringify({ format: 1, ...manifest }, null, 1)}\n`);
 }
 
-/**
- * What names stand for.
- *
- * @throws OnnxLoraError `FILE_INVALID` for a file that the store has not written
- */
+/** @throws OnnxLoraError `FILE_INVALID` for an invalid file */
 export async function readState(root: string): Promise<State> {
   return (await read(path.join(root, STATE_FILE), stateSchema)) ?? { current: {}, splits: {}, pinned: [] };
 }
 
-/** Writes what names stand for. */
+/** Writes the state of names. */
 export async function writeState(root: string, state: State): Promise<void> {
   await writeFileAtomic(path.join(root, STATE_FILE), `${JSON.stringify({ format: 1, ...state }, null, 1)}\n`);
 }
@@ -117,10 +106,10 @@ async function read<T>(file: string, schema: z.ZodType<T>): Promise<T | undefine
 }
 
 /**
- * The part that a request falls to. With a key it is always the same while the weights are; where the last part of two grows,
+ * Chooses a request's share. A key always gets the same one while weights stay; when the last of two shares grows,
  * those who have it keep it.
  *
- * @param random a number from 0 to 1, for requests without a key
+ * @param random from 0 to 1, for requests without a key
  */
 export function chosenShare(shares: readonly Share[], sticky: string | undefined, random: () => number): Share {
   const whole = shares.reduce((sum, { weight }) => sum + weight, 0);
@@ -128,7 +117,7 @@ export function chosenShare(shares: readonly Share[], sticky: string | undefined
   return shares.find(({ weight }) => (left -= weight) < 0) ?? shares.at(-1)!;
 }
 
-/** A number from 0 to 1, evenly spread over keys. */
+/** Maps a key uniformly to 0 to 1. */
 function hashed(key: string): number {
   return createHash('sha256').update(key).digest().readUIntBE(0, 6) / 2 ** 48;
 }

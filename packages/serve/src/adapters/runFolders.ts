@@ -1,4 +1,4 @@
-/** @file A folder whose folders are adapters, as `onnx-lora train --out runs/NAME` leaves them: read, and never written. */
+/** @file Adapters in a folder of folders, as `onnx-lora train --out runs/NAME` leaves them; read only. */
 
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
@@ -12,20 +12,19 @@ import type { UploadRules } from './upload.ts';
 const CONFIG_FILE = 'adapter_config.json';
 const WEIGHTS_FILE = /^adapter_model[\w.-]*\.(safetensors|json)$/;
 
-/** What adapters of a folder must be. */
 export type RunRules = FileLimits & Pick<UploadRules, 'check'>;
 
-/** What was read of a folder, and by which it is told whether that still holds. */
+/** A cached folder, with the signature of its files. */
 interface Known {
   readonly signature: string;
   readonly info: AdapterInfo;
-  /** Whether it is an adapter of the model, once that was asked. */
+  /** Whether it fits the model, once checked. */
   fits?: boolean;
 }
 
 /**
- * Adapters by the names of their folders. A folder that is exchanged has another version, which is the beginning of the digest of
- * its files; requests from then on get that one.
+ * Adapters named after their folders. A replaced folder has another version, the start of its files' digest, which
+ * later requests get.
  */
 export class RunFolders implements AdapterCatalog {
   readonly #root: string;
@@ -33,8 +32,8 @@ export class RunFolders implements AdapterCatalog {
   readonly #known = new Map<string, Known>();
 
   /**
-   * @param root folder with a folder for each adapter: PEFT's files, or a run with `adapter` inside
-   * @param limits of which `maxTensors` holds here; adapters that `check` finds to be of another base are not listed
+   * @param root folder with a folder per adapter: PEFT's files, or a run with `adapter` inside
+   * @param limits only `maxTensors` applies; adapters of another base by `check` are not listed
    */
   constructor(root: string, limits: RunRules = {}) {
     this.#root = root;
@@ -57,7 +56,7 @@ export class RunFolders implements AdapterCatalog {
     return found;
   }
 
-  /** Whether an adapter is not one of another base. What cannot be read is listed: whoever asks for it is told why. */
+  /** Whether an adapter fits the base. Unreadable ones are listed, and fail on use with the reason. */
   async #fits({ name }: AdapterInfo): Promise<boolean> {
     const known = this.#known.get(name)!;
     known.fits ??= await this.#check(name).then(
@@ -75,7 +74,7 @@ export class RunFolders implements AdapterCatalog {
   async load(key: string): Promise<Adapter> {
     const name = key.slice(0, key.lastIndexOf('@'));
     const adapter = await loadBounded(path.join(this.#root, name), this.#limits);
-    // Its files may have been exchanged since the request came, and while they were read.
+    // Its files may have been replaced meanwhile.
     if ((await this.resolve(name)).key === key) return adapter;
     throw new OnnxLoraError('FILE_NOT_FOUND', `The adapter "${name}" was exchanged while it was read. Ask again.`);
   }
@@ -105,7 +104,7 @@ export class RunFolders implements AdapterCatalog {
   }
 }
 
-/** A folder that is not there, or a file in its place, has no files. */
+/** A missing folder has no files. */
 function noFiles(error: NodeJS.ErrnoException): string[] {
   if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
   throw error;

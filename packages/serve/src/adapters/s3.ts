@@ -1,15 +1,15 @@
-/** @file Adapters in an object store that speaks S3: Amazon's, MinIO, Ceph, R2 … */
+/** @file Adapters in an S3 object store: Amazon's, MinIO, Ceph, R2 … */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type * as S3 from '@aws-sdk/client-s3';
 import { type FarFile, type FarPlace, FileChanged } from './farAdapters.ts';
 
 /**
- * A place in a bucket. Credentials, region and endpoint are found as Amazon's clients find them: `AWS_ACCESS_KEY_ID`,
- * `AWS_REGION`, `AWS_ENDPOINT_URL_S3`, a profile, or the role of the machine or pod.
+ * Opens a bucket. Credentials, region and endpoint come from Amazon's usual sources: `AWS_ACCESS_KEY_ID`, `AWS_REGION`,
+ * `AWS_ENDPOINT_URL_S3`, a profile, or the machine's or pod's role.
  *
  * @param url `s3://BUCKET/PREFIX`
- * @throws OnnxLoraError `CONFIG_INVALID` for another address, and where `@aws-sdk/client-s3` is not installed
+ * @throws OnnxLoraError `CONFIG_INVALID` for an invalid URL, or without `@aws-sdk/client-s3`
  */
 export async function s3Place(url: string): Promise<FarPlace & { close(): void }> {
   const [, bucket, path = ''] = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/.exec(url) ?? [];
@@ -19,7 +19,7 @@ export async function s3Place(url: string): Promise<FarPlace & { close(): void }
   const root = path.replace(/\/+$/, '');
   const prefix = root === '' ? '' : `${root}/`;
   const { S3Client: Client, GetObjectCommand, ListObjectsV2Command, S3ServiceException } = await library();
-  // Stores that are not Amazon's have no hosts of their own for buckets.
+  // Other stores have no host names for buckets.
   const endpoint = process.env['AWS_ENDPOINT_URL_S3'] ?? process.env['AWS_ENDPOINT_URL'];
   const client: S3.S3Client = new Client({ maxAttempts: 3, forcePathStyle: endpoint !== undefined });
   return {
@@ -59,7 +59,7 @@ export async function s3Place(url: string): Promise<FarPlace & { close(): void }
   };
 }
 
-/** Loaded when it is needed: most servers have no use for it. */
+/** Loaded on demand. */
 async function library(): Promise<typeof S3> {
   try {
     return await import('@aws-sdk/client-s3');

@@ -1,4 +1,4 @@
-/** @file Adapters that clients bring: by name and version, on disk, and there again after a crash. */
+/** @file The store of uploaded adapters: by name and version, durable on disk. */
 
 import type { KeyObject } from 'node:crypto';
 import { rm } from 'node:fs/promises';
@@ -13,24 +13,24 @@ import { requireUnused, type Version, Versions } from './versions.ts';
 
 /** Options of {@link AdapterStore.open}. */
 export interface StoreOptions extends UploadRules {
-  /** Bytes that all adapters may take on disk; no limit by default. */
+  /** Maximum bytes of all adapters; unlimited by default. */
   readonly maxBytes?: number;
-  /** Milliseconds for which what was deleted is still there for requests that were on their way; 60,000 by default. */
+  /** Milliseconds that a deleted version stays available to running requests; 60,000 by default. */
   readonly grace?: number;
-  /** From 0 to 1, for requests that are split; `Math.random` by default. */
+  /** Random number from 0 to 1, for splits; `Math.random` by default. */
   readonly random?: () => number;
 }
 
-/** What is told of an adapter in the store. */
+/** An adapter in the store. */
 export interface StoredAdapter extends AdapterInfo, StoredVersion {
-  /** sha256 of the base's weights, where the adapter knows it. */
+  /** sha256 of the base's weights, if known. */
   readonly base?: string;
 }
 
 /**
- * Adapters in a folder, `NAME/VERSION/adapter_config.json` and `adapter_model.safetensors`. A version is there at once, flushed to
- * the disk, before {@link AdapterStore.upload} resolves; then its name stands for it. Versions never change, so that a request
- * gets the one that it was resolved to. One process has the folder at a time.
+ * Adapters in a folder, `NAME/VERSION/adapter_config.json` and `adapter_model.safetensors`. A version appears
+ * atomically and is flushed before {@link AdapterStore.upload} resolves; then it becomes current. Versions are
+ * immutable. One process uses the folder at a time.
  */
 export class AdapterStore implements AdapterCatalog, AsyncDisposable {
   readonly #root: string;
@@ -39,11 +39,10 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
   readonly #lock: FileLock;
   readonly #versions: Versions;
   #state: State = { current: {}, splits: {}, pinned: [] };
-  /** Those that are kept in memory. */
   readonly #pinned = new Map<string, Promise<Adapter>>();
-  /** Folders whose files were found to be what their manifests say. */
+  /** Versions whose digest has been verified. */
   readonly #verified = new WeakSet<Version>();
-  /** Changes, one after the other. */
+  /** Serializes changes. */
   #changes: Promise<unknown> = Promise.resolve();
 
   private constructor(root: string, options: StoreOptions, lock: FileLock) {
@@ -55,10 +54,9 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
   }
 
   /**
-   * Opens a store, or makes one. What torn uploads have left is removed.
+   * Opens or creates a store; removes partial uploads.
    *
-   * @throws OnnxLoraError `FILE_INVALID` where another process has it, or a file of it is damaged; `CONFIG_INVALID` for a key that
-   *   is none
+   * @throws OnnxLoraError `FILE_INVALID` for a store that is locked or damaged; `CONFIG_INVALID` for an invalid key
    */
   static async open(root: string, options: StoreOptions = {}): Promise<AdapterStore> {
     return openLocked(root, `The adapters in "${root}" are those of`, async (lock) => {
@@ -88,24 +86,23 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
       try {
         return await (this.#pinned.get(key) ?? this.#read(version));
       } catch (error) {
-        // It may have been put aside while it was read.
+        // It may have been moved meanwhile.
         if (this.#versions.byKey(key)?.folder === version.folder) throw error;
       }
     }
   }
 
-  /** By name, the parts that its requests are split into. */
+  /** Splits by name. */
   get splits(): Readonly<Record<string, readonly Share[]>> {
     return this.#state.splits;
   }
 
   /**
-   * Takes an adapter. When it resolves, the adapter is there, whatever happens to the process or the machine. The same files again
-   * are the same version.
+   * Stores an adapter, durably once this resolves. The same files again are the same version.
    *
-   * @throws OnnxLoraError `INPUT_INVALID` for a name that cannot be one, files that are too large or not those of an adapter, and
-   *   another adapter for a version that is there; `ADAPTER_INVALID` for damaged files, another digest than the client says, and
-   *   a wrong signature; `ADAPTER_MISMATCH` for another base; `FILE_INVALID` where disk or store are full; what `check` throws
+   * @throws OnnxLoraError `INPUT_INVALID` for an invalid name, invalid files, and an existing version with other files;
+   *   `ADAPTER_INVALID` for damaged files, a wrong digest or signature; `ADAPTER_MISMATCH` for another base;
+   *   `FILE_INVALID` for a full disk or store; as `check`
    */
   async upload(upload: Upload): Promise<StoredAdapter> {
     const staged = this.#versions.stage();
@@ -125,11 +122,7 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
     }
   }
 
-  /**
-   * Has a name stand for a version.
-   *
-   * @throws OnnxLoraError `FILE_NOT_FOUND`
-   */
+  /** Makes a version current. @throws OnnxLoraError `FILE_NOT_FOUND` */
   async activate(name: string, version: string): Promise<void> {
     await this.#change(async () => {
       this.#require(name, version);
@@ -138,9 +131,9 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
   }
 
   /**
-   * Splits the requests for a name, or makes a name that stands for others; null ends it.
+   * Splits a name's requests, or defines an alias; null ends it.
    *
-   * @throws OnnxLoraError `FILE_NOT_FOUND` for a part that is not there
+   * @throws OnnxLoraError `FILE_NOT_FOUND` for an unknown share
    */
   async split(name: string, shares: readonly Share[] | null): Promise<void> {
     requireName(name);
@@ -150,11 +143,7 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
     });
   }
 
-  /**
-   * Keeps a version in memory, and from being deleted, or does so no more.
-   *
-   * @throws OnnxLoraError `FILE_NOT_FOUND`
-   */
+  /** Pins a version in memory and against deletion, or unpins it. @throws OnnxLoraError `FILE_NOT_FOUND` */
   async pin(name: string, version: string | undefined, isPinned: boolean): Promise<void> {
     await this.#change(async () => {
       const { key } = this.#require(name, version);
@@ -165,9 +154,9 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
   }
 
   /**
-   * Deletes a version, or all of a name. Requests that were resolved to it before still get it, for a while.
+   * Deletes a version, or all of a name. Running requests still get it for a while.
    *
-   * @throws OnnxLoraError `FILE_NOT_FOUND`; `INPUT_INVALID` for what is pinned or a part of a split
+   * @throws OnnxLoraError `FILE_NOT_FOUND`; `INPUT_INVALID` for a pinned or split version
    */
   async delete(name: string, version?: string): Promise<void> {
     await this.#change(async () => {
@@ -177,16 +166,12 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
       for (const each of gone) await this.#versions.remove(each);
       const current = own(this.#state.current, name);
       if (!gone.some(({ version }) => version === current)) return;
-      // Where the disk is too full for that, the name stands for what is not there, and so for the newest.
+      // If the disk is full, the missing current version means the newest one.
       await this.#save({ current: without(this.#state.current, name) }).catch(() => undefined);
     });
   }
 
-  /**
-   * Reads the folder anew, where something else has changed it.
-   *
-   * @throws OnnxLoraError `FILE_INVALID` for a file of the store that is damaged
-   */
+  /** Rereads the folder after external changes. @throws OnnxLoraError `FILE_INVALID` for a damaged file */
   async reload(): Promise<void> {
     await this.#change(async () => {
       await this.#versions.read();
@@ -195,7 +180,7 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
     });
   }
 
-  /** Gives the folder back, when changes that are under way have ended. */
+  /** Unlocks the folder after pending changes. */
   async close(): Promise<void> {
     await this.#change(() => this.#versions.clean());
     this.#lock.release();
@@ -253,7 +238,7 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
       if (!version || this.#pinned.has(key)) continue;
       const adapter = this.#read(version);
       this.#pinned.set(key, adapter);
-      // Whoever asks for it tries again.
+      // The next request tries again.
       adapter.catch(() => this.#pinned.delete(key));
     }
   }
@@ -271,7 +256,7 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
   }
 }
 
-/** What an object has itself, and not by its prototype: names are a client's. */
+/** Own properties only: clients choose names. */
 function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(record, name) ? record[name] : undefined;
 }

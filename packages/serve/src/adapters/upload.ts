@@ -1,4 +1,4 @@
-/** @file An adapter that a client brings: whether it is what it should be. */
+/** @file Validates an uploaded adapter. */
 
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
@@ -7,36 +7,35 @@ import { digestOf, type FileLimits, type IncomingFile, loadBounded, receive } fr
 import type { Manifest } from './manifest.ts';
 import { isAdapterName } from './catalog.ts';
 
-/** What uploads must be. */
+/** Requirements on uploads. */
 export interface UploadRules extends FileLimits {
-  /** sha256 of the base's weights, `await model.digest()`: adapters that say they are of another are refused. */
+  /** sha256 of the base's weights, `await model.digest()`: adapters of another base are refused. */
   readonly baseDigest?: string;
-  /** Public ed25519 keys (PEM). Where there are some, an adapter must be signed with one of them. */
+  /** Public ed25519 keys (PEM). If any, adapters must be signed with one of them. */
   readonly keys?: readonly string[];
-  /** Refuses what cannot be served, by throwing, before anybody is told that it is there. */
+  /** Throws for an adapter that cannot be served. */
   readonly check?: (adapter: Adapter) => unknown;
 }
 
-/** An adapter that a client brings. */
+/** An adapter to upload. */
 export interface Upload {
   /** 1 to 128 letters, digits, `.`, `_` and `-`. */
   readonly name: string;
-  /** What it is called among those of its name; by default the first 12 digits of its digest. Versions never change. */
+  /** Its version; the first 12 digits of its digest by default. Versions never change. */
   readonly version?: string;
-  /** Its two files. */
   readonly files: AsyncIterable<IncomingFile> | Iterable<IncomingFile>;
-  /** What they must be: sha256 of both, one behind the other, the config first, in hexadecimal. */
+  /** Expected hexadecimal sha256 of both files concatenated, config first. */
   readonly digest?: string;
-  /** ed25519 of `NAME@DIGEST`, in base64: what was signed under one name is not taken for another. */
+  /** Base64 ed25519 signature of `NAME@DIGEST`, which binds it to the name. */
   readonly signature?: string;
-  /** Whether the name stands for it from then on; true by default. */
+  /** Whether it becomes current; true by default. */
   readonly activate?: boolean;
 }
 
 /**
- * Writes an upload's files into a folder and looks at them.
+ * Receives and validates an upload.
  *
- * @returns what is noted of it
+ * @returns facts for the manifest
  * @throws OnnxLoraError as `AdapterStore.upload`
  */
 export async function receiveUpload(
@@ -66,17 +65,13 @@ export async function receiveUpload(
   return { digest, sizes, ...(base !== undefined && { base }) };
 }
 
-/**
- * A key to check signatures with.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`
- */
+/** Parses a public key. @throws OnnxLoraError `CONFIG_INVALID` */
 export function publicKey(pem: string): KeyObject {
   try {
     const key = createPublicKey(pem);
     if (key.asymmetricKeyType === 'ed25519') return key;
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new OnnxLoraError(
     'CONFIG_INVALID',

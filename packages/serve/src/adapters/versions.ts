@@ -1,4 +1,4 @@
-/** @file The versions of adapters in a folder, `NAME/VERSION/`: found, added, and taken away. */
+/** @file Versions of adapters in a folder, `NAME/VERSION/`. */
 
 import { randomUUID } from 'node:crypto';
 import { existsSync, renameSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { inputInvalid } from '../http/errors.ts';
 import { isAdapterName } from './catalog.ts';
 import { type Manifest, readManifest, type State, writeManifest } from './manifest.ts';
 
-/** An adapter in its folder. */
+/** A version in its folder. */
 export interface Version {
   readonly name: string;
   readonly version: string;
@@ -18,60 +18,55 @@ export interface Version {
   readonly key: string;
   readonly folder: string;
   readonly manifest: Manifest;
-  /** Bytes of its files. */
   readonly bytes: number;
 }
 
-// Names that no adapter can have.
+// Not valid as adapter names.
 const INCOMING = '~incoming';
 const REMOVED = '~removed';
 
-/** What is in the folder, as far as this process knows: it is the only one that changes it. */
+/** Versions in a folder that only this process changes. */
 export class Versions {
   readonly #root: string;
   readonly #grace: number;
   #names = new Map<string, Map<string, Version>>();
-  /** What was taken away a moment ago. */
+  /** Recently removed versions. */
   readonly #removed = new Map<string, Version>();
   readonly #timers = new Set<NodeJS.Timeout>();
 
-  /** @param grace milliseconds for which what was taken away is still there for who knows its key */
+  /** @param grace milliseconds that removed versions stay available by key */
   constructor(root: string, grace: number) {
     this.#root = root;
     this.#grace = grace;
   }
 
-  /** All of them, of one name from the oldest on. */
+  /** All versions, by name and age. */
   get all(): Version[] {
     return [...this.#names.values()].flatMap((each) => [...each.values()]).sort(byNameAndAge);
   }
 
-  /** Bytes that they have together. */
+  /** Total bytes. */
   get bytes(): number {
     return this.all.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** A version of a name. */
+  /** Finds a version. */
   find(name: string, version: string): Version | undefined {
     return this.#names.get(name)?.get(version);
   }
 
-  /** Those of a name, from the oldest on. */
+  /** Versions of a name, oldest first. */
   of(name: string): Version[] {
     return [...(this.#names.get(name)?.values() ?? [])].sort(byNameAndAge);
   }
 
-  /** By its key, also for a while after it was taken away. */
+  /** Finds a version by key, also shortly after its removal. */
   byKey(key: string): Version | undefined {
     const name = key.slice(0, key.lastIndexOf('@'));
     return this.of(name).find((each) => each.key === key) ?? this.#removed.get(key);
   }
 
-  /**
-   * Reads the folder anew.
-   *
-   * @throws OnnxLoraError `FILE_INVALID` for a manifest that is damaged
-   */
+  /** Rereads the folder. @throws OnnxLoraError `FILE_INVALID` for a damaged manifest */
   async read(): Promise<void> {
     const names = new Map<string, Map<string, Version>>();
     for (const name of await foldersIn(this.#root)) {
@@ -86,7 +81,7 @@ export class Versions {
     this.#names = names;
   }
 
-  /** An empty folder for files on their way. */
+  /** Creates a staging folder. */
   stage(): string {
     const folder = path.join(this.#root, INCOMING, randomUUID());
     makeFolder(folder);
@@ -94,9 +89,10 @@ export class Versions {
   }
 
   /**
-   * Makes a staged folder a version. It appears at once, and is on the disk when this resolves.
+   * Turns a staged folder into a version, atomically and durably.
    *
-   * @throws OnnxLoraError `INPUT_INVALID` where the version is another one already, `FILE_INVALID` where the disk refuses
+   * @throws OnnxLoraError `INPUT_INVALID` for an existing version with other files, `FILE_INVALID` where the disk
+   *   refuses
    */
   async add(
     name: string,
@@ -124,19 +120,19 @@ export class Versions {
     return added;
   }
 
-  /** Takes a version away. */
+  /** Removes a version. */
   async remove({ name, version, key, folder }: Version): Promise<void> {
     const aside = path.join(this.#root, REMOVED, randomUUID());
     makeFolder(path.dirname(aside));
     const versions = this.#names.get(name)!;
     const removed = { ...versions.get(version)!, folder: aside };
-    // In one step for whoever reads it now, and looks where it is when that fails.
+    // Atomic for readers, which look for its new place on failure.
     renameSync(folder, aside);
     this.#removed.set(key, removed);
     versions.delete(version);
     if (versions.size === 0) this.#names.delete(name);
     await flushFolder(path.dirname(folder));
-    // Where it holds nothing else.
+    // Only if empty.
     await rmdir(path.dirname(folder)).catch(() => undefined);
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
@@ -146,7 +142,7 @@ export class Versions {
     this.#timers.add(timer);
   }
 
-  /** Clears up what was taken away, and what uploads have left that came to no end. */
+  /** Deletes removed versions and partial uploads. */
   async clean(): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
@@ -165,16 +161,16 @@ function byNameAndAge(a: Version, b: Version): number {
   return a.manifest.sequence - b.manifest.sequence;
 }
 
-/** Names in a folder that adapters and versions may have; links are none of them. */
+/** Valid names of subfolders; links do not count. */
 async function foldersIn(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
   return entries.filter((each) => each.isDirectory() && isAdapterName(each.name)).map(({ name }) => name);
 }
 
 /**
- * Refuses to delete versions of a name that are pinned or that requests are split between.
+ * Refuses to delete pinned versions or shares of a split.
  *
- * @param areAll whether the name has no others
+ * @param areAll whether these are all of the name
  * @throws OnnxLoraError `INPUT_INVALID`
  */
 export function requireUnused(gone: readonly Version[], areAll: boolean, { pinned, splits }: State): void {

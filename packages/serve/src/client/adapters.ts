@@ -1,11 +1,11 @@
-/** @file Adapters of a server: what there is, and for keys that may change it, what there is to be. */
+/** @file The client's part for adapters: listing, and changes for admin keys. */
 
 import type { Share } from '../adapters/manifest.ts';
 import type { AdapterListing } from '../http/admin/about.ts';
 import type { StoredVersion } from '../adapters/catalog.ts';
 import type { Transport } from './transport.ts';
 
-/** The two files of an adapter, as PEFT writes them. */
+/** An adapter's two PEFT files. */
 export interface AdapterFiles {
   /** `adapter_config.json`. */
   readonly config: Blob;
@@ -13,25 +13,25 @@ export interface AdapterFiles {
   readonly weights: Blob;
 }
 
-/** How an adapter is brought. */
+/** Options of an upload. */
 export interface UploadOptions {
-  /** By default the beginning of its digest. */
+  /** The version; the start of the digest by default. */
   readonly version?: string | undefined;
-  /** sha256 of the config and the weights, one behind the other, which the server compares. */
+  /** sha256 of config and weights concatenated, which the server checks. */
   readonly digest?: string | undefined;
-  /** ed25519 of `NAME@DIGEST`, in base64. */
+  /** Base64 ed25519 signature of `NAME@DIGEST`. */
   readonly signature?: string | undefined;
-  /** Whether the name stands for it from then on; true by default. */
+  /** Whether it becomes current; true by default. */
   readonly activate?: boolean | undefined;
-  /** Ends the request; what is on the disk by then stays. */
+  /** Aborts the request; what is stored by then stays. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How long a change is waited for, and which version it is of. */
+/** Options of a change. */
 export interface AdapterChange {
-  /** Which version; the one that the name stands for, or all where it is deleted, without. */
+  /** The version; the current one by default, or all for a deletion. */
   readonly version?: string | undefined;
-  /** Ends the request. */
+  /** Aborts the request. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -39,17 +39,16 @@ export interface AdapterChange {
 export class Adapters {
   readonly #transport: Transport;
 
-  /** Made by a client. */
   constructor(transport: Transport) {
     this.#transport = transport;
   }
 
-  /** The base, and those of its adapters that the key may use. */
+  /** Lists the base and the adapters that the key may use. */
   list({ signal }: { readonly signal?: AbortSignal } = {}): Promise<AdapterListing> {
     return this.#transport.json('/adapters', { signal });
   }
 
-  /** Brings a version of an adapter. When this resolves, it is on the server's disk. */
+  /** Uploads a version of an adapter; it is on the server's disk when this resolves. */
   upload(name: string, { config, weights }: AdapterFiles, options: UploadOptions = {}): Promise<StoredVersion> {
     const { signal, ...query } = options;
     const form = new FormData();
@@ -58,17 +57,17 @@ export class Adapters {
     return this.#transport.json(at(name), { method: 'PUT', query, body: form, signal });
   }
 
-  /** Deletes an adapter, or one version of it. Requests on their way still end. */
+  /** Deletes an adapter or a version. Running requests still finish. */
   async delete(name: string, { version, signal }: AdapterChange = {}): Promise<void> {
     await this.#transport.json(at(name), { method: 'DELETE', query: { version }, signal });
   }
 
-  /** Has the name stand for this version. */
+  /** Makes a version current. */
   async activate(name: string, version: string, { signal }: Omit<AdapterChange, 'version'> = {}): Promise<void> {
     await this.#transport.post(`${at(name)}/activate`, { version }, { signal });
   }
 
-  /** Splits the requests for a name between versions, or between adapters; null ends that. */
+  /** Splits a name's requests between versions or adapters; null ends the split. */
   async split(
     name: string,
     shares: readonly Share[] | null,
@@ -77,17 +76,17 @@ export class Adapters {
     await this.#transport.post(`${at(name)}/split`, { shares }, { signal });
   }
 
-  /** Has a name stand for another adapter: a split with one share. */
+  /** Defines an alias of an adapter: a split with one share. */
   alias(name: string, target: string, { version, signal }: AdapterChange = {}): Promise<void> {
     return this.split(name, [{ name: target, version, weight: 1 }], signal && { signal });
   }
 
-  /** Keeps it in memory, so that it cannot be deleted, or no longer. */
+  /** Pins it in memory and against deletion, or unpins it. */
   async pin(name: string, pinned = true, { version, signal }: AdapterChange = {}): Promise<void> {
     await this.#transport.post(`${at(name)}/pin`, { pinned, version }, { signal });
   }
 
-  /** Loads it before it is first asked for. */
+  /** Loads it before its first request. */
   async load(name: string, { version, signal }: AdapterChange = {}): Promise<void> {
     await this.#transport.json(`${at(name)}/load`, { method: 'POST', query: { version }, signal });
   }

@@ -1,39 +1,39 @@
-/** @file What a model is asked, and how. */
+/** @file Options and results of requests to a model. */
 
 import type { OutputTensor } from './tensors.ts';
 
-/** Whom a request is for. */
+/** Selects the adapter of a request. */
 export interface AskOptions {
-  /** The adapter that answers; the base alone without one. */
+  /** The adapter; the base by default. */
   readonly adapter?: string | undefined;
-  /** One of its versions; by default the one that the name stands for. */
+  /** Its version; the current one by default. */
   readonly version?: string | undefined;
-  /** Requests with the same key get the same version of a name that is split. */
+  /** Requests with the same key get the same version of a split name. */
   readonly sticky?: string | undefined;
-  /** Ends the request, on the server too. */
+  /** Aborts the request, on the server too. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How tensors are asked for. */
+/** Options of an inference. */
 export interface InferOptions extends AskOptions {
   /** Names of outputs; all by default. */
   readonly outputs?: readonly string[] | undefined;
-  /** From 0 to 9, higher first among one tenant's; 5 by default. */
+  /** Priority among a tenant's requests, from 0 to 9, higher first; 5 by default. */
   readonly priority?: number | undefined;
-  /** Milliseconds after which nobody wants the answer. */
+  /** Timeout in milliseconds. */
   readonly timeout?: number | undefined;
 }
 
-/** What tensors were answered with. */
+/** Result of an inference. */
 export interface InferAnswer {
-  /** Tensors by the names of outputs. */
+  /** Tensors by output name. */
   readonly outputs: Readonly<Record<string, OutputTensor>>;
-  /** The adapter that answered, and sha256 of its files; null for the base. */
+  /** The adapter that answered, with sha256 of its files; null for the base. */
   readonly adapter: { readonly name: string; readonly version: string; readonly digest: string } | null;
 }
 
-/** How files are asked about. */
+/** Options of a prediction. */
 export type PredictOptions = AskOptions;
 
-/** What is asked about: a file, several, or rows of a table by their columns. What a file is, its name or type says. */
+/** Input of a prediction: files, whose names or types tell their format, or records by column. */
 export type Sources = Blob | readonly Blob[] | { readonly records: readonly Readonly<Record<string, unknown>>[] };

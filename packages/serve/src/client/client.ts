@@ -10,12 +10,12 @@ import { Transport, type TransportOptions } from './transport.ts';
 
 /** Options of a {@link Client}. */
 export interface ClientOptions extends TransportOptions {
-  /** What the model is called in addresses; the server is asked once without it. */
+  /** Name of the model in URLs; asked from the server by default. */
   readonly model?: string | undefined;
 }
 
 /**
- * Asks a server. Nothing is sent before it is asked something.
+ * A client of one server. It connects on the first request.
  *
  * @example
  * const client = new Client('http://127.0.0.1:8080');
@@ -27,22 +27,14 @@ export class Client {
   readonly #transport: Transport;
   #model: Promise<string> | undefined;
 
-  /**
-   * A client of the server at this address.
-   *
-   * @param url `http://127.0.0.1:8080`
-   */
+  /** Creates a client. @param url `http://127.0.0.1:8080` */
   constructor(url: string, { model, ...options }: ClientOptions = {}) {
     this.#transport = new Transport(url, options);
     this.adapters = new Adapters(this.#transport);
     this.#model = model === undefined ? undefined : Promise.resolve(model);
   }
 
-  /**
-   * Runs the model on tensors, by their names; they go and come as bytes.
-   *
-   * @throws ServerError
-   */
+  /** Runs the model on tensors by name, in binary. @throws ServerError */
   async infer(inputs: Readonly<Record<string, InputTensor>>, options: InferOptions = {}): Promise<InferAnswer> {
     const { adapter, version, sticky, outputs, priority, timeout, signal } = options;
     const given = { sticky, priority, timeout: timeout === undefined ? undefined : Math.ceil(timeout * 1000) };
@@ -66,11 +58,7 @@ export class Client {
     return { outputs: found.outputs, adapter: by };
   }
 
-  /**
-   * What the model says of files or records, an answer for each in their order.
-   *
-   * @throws ServerError
-   */
+  /** Predicts for files or records, in their order. @throws ServerError */
   predict(sources: Sources, { signal, ...query }: PredictOptions = {}): Promise<PredictAnswer> {
     if ('records' in sources) return this.#transport.post('/predict', sources, { query: { ...query }, signal });
     const form = new FormData();
@@ -78,17 +66,17 @@ export class Client {
     return this.#transport.json('/predict', { method: 'POST', query: { ...query }, body: form, signal });
   }
 
-  /** What the model, or an adapter of it, takes and gives. */
+  /** Inputs and outputs of the model or an adapter. */
   async metadata({ adapter, version, signal }: PredictOptions = {}): Promise<ModelMetadata> {
     return this.#transport.json(await this.#path(adapter, version, signal), { signal });
   }
 
-  /** What the server has loaded and how it does; for keys that may change it. */
+  /** The server's state; for admin keys. */
   status({ signal }: { readonly signal?: AbortSignal } = {}): Promise<ServerStatus> {
     return this.#transport.json('/status.json', { signal });
   }
 
-  /** Whether it takes requests; false where nobody answers. */
+  /** Whether the server is ready; false if unreachable. */
   async ready({ signal }: { readonly signal?: AbortSignal } = {}): Promise<boolean> {
     try {
       return (await this.#transport.send('/v2/health/ready', { signal })).ok;
@@ -104,7 +92,7 @@ export class Client {
     signal: AbortSignal | undefined,
   ): Promise<string> {
     const asked = (this.#model ??= this.adapters.list(signal && { signal }).then(({ base }) => base.name));
-    // One that could not be asked is asked again.
+    // Failures are not cached.
     const model = await asked.catch((error: unknown) => {
       if (this.#model === asked) this.#model = undefined;
       throw error;

@@ -1,9 +1,9 @@
-/** @file Tensors as typed arrays, and as the bytes that the protocol sends behind its JSON. */
+/** @file Tensors as typed arrays, and in the protocol's binary form. */
 
 import type { InferRequest, InferResponse, TensorMessage } from '../http/v2/schemas.ts';
 import type { Datatype } from '../http/v2/tensors.ts';
 
-/** Arrays that hold a tensor's values. */
+/** Typed arrays of tensors. */
 export type TensorValues =
   | Float32Array
   | Float64Array
@@ -16,23 +16,21 @@ export type TensorValues =
   | Uint32Array
   | BigUint64Array;
 
-/** What is sent under a name. */
+/** An input tensor. */
 export interface InputTensor {
-  /** Row by row. */
   readonly data: TensorValues;
-  /** As many sizes as there are dimensions. */
   readonly shape: readonly number[];
-  /** By default that of the array; said for `BOOL` (bytes of 0 and 1), and for `FP16` and `BF16` (their bits). */
+  /**
+   * Type of the values, by default the array's; needed for `BOOL` (bytes of 0 and 1), `FP16` and `BF16` (their bits).
+   */
   readonly datatype?: Datatype | undefined;
 }
 
-/** What came under a name. */
+/** An output tensor. */
 export interface OutputTensor {
-  /** Row by row. */
   readonly data: TensorValues;
-  /** As many sizes as there are dimensions. */
   readonly shape: readonly number[];
-  /** What the values are. */
+  /** Type of the values. */
   readonly datatype: Datatype;
 }
 
@@ -45,7 +43,7 @@ const arrays: Readonly<Record<Datatype, Constructor>> = {
   INT16: Int16Array,
   INT32: Int32Array,
   INT64: BigInt64Array,
-  // Before those of other meaning: it is what an array of its kind is taken for.
+  // First, since `datatypeOf` takes the first match.
   UINT8: Uint8Array,
   UINT16: Uint16Array,
   UINT32: Uint32Array,
@@ -55,16 +53,16 @@ const arrays: Readonly<Record<Datatype, Constructor>> = {
   BF16: Uint16Array,
 };
 
-/** Says how long the JSON is; the rest are bytes. */
+/** Header with the length of the JSON before the bytes. */
 export const HEADER_LENGTH = 'inference-header-content-length';
 
-/** A body, and how long the JSON at its beginning is. */
+/** A body and the length of its JSON. */
 export interface BinaryBody {
   readonly body: Uint8Array<ArrayBuffer>;
   readonly header: number;
 }
 
-/** A request with the values of all inputs as bytes. */
+/** Encodes a request with binary tensors. */
 export function binaryRequest(
   inputs: Readonly<Record<string, InputTensor>>,
   more: Pick<InferRequest, 'parameters' | 'outputs'>,
@@ -88,7 +86,7 @@ export function binaryRequest(
   return { body, header: json.length };
 }
 
-/** An answer whose values are bytes, and what stands before them. */
+/** Decodes an answer with binary tensors. */
 export function binaryAnswer(
   bytes: ArrayBuffer,
   header: number,
@@ -97,7 +95,7 @@ export function binaryAnswer(
   let at = header;
   const outputs = answer.outputs.map(({ name, shape, datatype, parameters }: TensorMessage) => {
     const size = Number(parameters?.['binary_data_size'] ?? 0);
-    // Copied, because bytes need not begin where an array of larger numbers may.
+    // Copied for alignment.
     const data = new arrays[datatype](bytes.slice(at, at + size));
     at += size;
     return [name, { data, shape, datatype }] as const;

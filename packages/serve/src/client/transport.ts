@@ -1,18 +1,18 @@
-/** @file One request: sent, tried again where the server says when, and its failure as an error. */
+/** @file Sends requests, with retries and errors. */
 
-/** How requests are sent. */
+/** Options of sending. */
 export interface TransportOptions {
-  /** The key that the server knows its tenant by. */
+  /** The API key. */
   readonly key?: string | undefined;
-  /** How often a request is sent again that the server is too busy for; 3 by default. */
+  /** Retries when the server is overloaded; 3 by default. */
   readonly retries?: number | undefined;
-  /** Seconds that are waited for at most before one is sent again; 30 by default. A server that wants more is not asked again. */
+  /** Longest wait before a retry in seconds; 30 by default. No retry beyond it. */
   readonly maxRetryAfter?: number | undefined;
-  /** In place of the global one. */
+  /** Replaces the global `fetch`. */
   readonly fetch?: typeof fetch | undefined;
 }
 
-/** What is sent. */
+/** A request. */
 export interface Sent {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly query?: Readonly<Record<string, string | boolean | undefined>>;
@@ -21,16 +21,16 @@ export interface Sent {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What the server refused or failed at. */
+/** A refusal or failure of the server. */
 export class ServerError extends Error {
-  /** HTTP's status. */
+  /** HTTP status. */
   readonly status: number;
-  /** For programs, such as `OVERLOADED` or `FILE_NOT_FOUND`. */
+  /** Error code, such as `OVERLOADED` or `FILE_NOT_FOUND`. */
   readonly code: string;
-  /** Seconds after which it is worth another try, where the server says so. */
+  /** Seconds until a retry makes sense, if known. */
   readonly retryAfter: number | undefined;
 
-  /** Has the server's own words as its message. */
+  /** Uses the server's message. */
   constructor(status: number, { error, code }: { error: string; code: string }, retryAfter: number | undefined) {
     super(error);
     this.name = 'ServerError';
@@ -51,10 +51,10 @@ export class Transport {
   }
 
   /**
-   * The answer, whose body has not been read.
+   * Sends a request and returns the response, unread.
    *
-   * @param path begins with `/`, its parts percent-encoded
-   * @throws ServerError; what `fetch` throws, and the signal's reason
+   * @param path starts with `/`, percent-encoded
+   * @throws ServerError; as `fetch`; the signal's reason
    */
   async send(path: string, { method = 'GET', query = {}, headers = {}, body, signal }: Sent = {}): Promise<Response> {
     const { key, retries = 3, maxRetryAfter = 30, fetch: ask = fetch } = this.#options;
@@ -78,12 +78,12 @@ export class Transport {
     }
   }
 
-  /** The answer, which is JSON. */
+  /** Sends a request and parses the JSON response. */
   async json<T>(path: string, sent?: Sent): Promise<T> {
     return (await (await this.send(path, sent)).json()) as T;
   }
 
-  /** What is answered to JSON. */
+  /** Posts JSON. */
   post<T>(path: string, value: unknown, sent: Omit<Sent, 'method' | 'body'> = {}): Promise<T> {
     const headers = { ...sent.headers, 'content-type': 'application/json' };
     return this.json(path, { ...sent, method: 'POST', headers, body: JSON.stringify(value) });
@@ -98,7 +98,7 @@ async function failureOf(answer: Response): Promise<ServerError> {
     const { error, code } = JSON.parse(text) as { error: string; code: string };
     return new ServerError(answer.status, { error: String(error), code: String(code) }, retryAfter);
   } catch {
-    // Something before the server answered in its place.
+    // A proxy answered instead.
     const error = `The server answered ${answer.status}: ${text.slice(0, 200)}`;
     return new ServerError(answer.status, { error, code: 'HTTP' }, retryAfter);
   }

@@ -1,4 +1,4 @@
-/** @file The server of gRPC: where it listens, its certificate, and how it ends. */
+/** @file The gRPC server. */
 
 import { experimental, Server, ServerCredentials } from '@grpc/grpc-js';
 import { type BodyBudget, type HttpLimits, MAX_BODY_BYTES, REQUEST_TIMEOUT } from '../http/bodies.ts';
@@ -10,18 +10,17 @@ import { doorOf } from './door.ts';
 type Provider = Parameters<typeof experimental.createCertificateProviderServerCredentials>[0];
 type Listener = Parameters<Provider['addIdentityCertificateListener']>[0];
 
-/** Milliseconds after which a connection is closed that nobody uses. */
+/** Milliseconds until an idle connection is closed. */
 const IDLE = 300_000;
-/** Calls of a connection at a time. */
+/** Concurrent calls per connection. */
 const MOST_CALLS = 1000;
 
-/** Answers to gRPC. */
 export class GrpcApp {
   readonly #server: Server;
   readonly #listeners = new Set<Listener>();
   #certificate: Certificate | undefined;
 
-  /** It does not listen yet. */
+  /** Does not listen yet. */
   constructor(
     service: Service,
     certificate: Certificate | undefined,
@@ -40,7 +39,7 @@ export class GrpcApp {
     addCalls(this.#server, service, door);
   }
 
-  /** Listens; what clients name is returned. */
+  /** Listens, and returns the address for clients. */
   async listen(host: string, port: number): Promise<string> {
     const name = host.includes(':') ? `[${host}]` : host;
     const bound = await new Promise<number>((resolve, reject) => {
@@ -51,18 +50,18 @@ export class GrpcApp {
     return `${name}:${bound}`;
   }
 
-  /** Has another certificate for connections from now on. */
+  /** Replaces the certificate for new connections. */
   renew(certificate: Certificate): void {
     this.#certificate = certificate;
     for (const listener of this.#listeners) this.#tell(listener);
   }
 
-  /** Takes no more calls, and ends when those have ended that it has. */
+  /** Stops accepting calls, and waits for running ones. */
   close(): Promise<void> {
     return new Promise((resolve) => this.#server.tryShutdown(() => resolve()));
   }
 
-  /** Ends at once. */
+  /** Closes at once. */
   closeNow(): void {
     this.#server.forceShutdown();
   }
@@ -70,7 +69,7 @@ export class GrpcApp {
   #credentials(): ServerCredentials {
     if (!this.#certificate) return ServerCredentials.createInsecure();
     const provider: Provider = {
-      // Nobody needs a certificate to call; the library takes two providers, and names them in another order than it uses them.
+      // No client certificates; the library confuses the order of its two providers, so one serves as both.
       addCaCertificateListener: (listener) =>
         process.nextTick(listener, { caCertificate: Buffer.from(this.#certificate!.cert) }),
       removeCaCertificateListener: () => undefined,

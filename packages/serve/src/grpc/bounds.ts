@@ -1,21 +1,21 @@
-/** @file How large a message may become when it is decoded: a byte or two on the wire may be an object in memory. */
+/** @file Bounds the decoded size of a message: few bytes on the wire may become an object each. */
 
 import { HttpError } from '../http/errors.ts';
 import type { Nested } from './protocol.ts';
 
-/** Messages inside a message. */
+/** Maximum nested messages. */
 const MOST_MESSAGES = 10_000;
-/** Bytes beside those of raw tensors. */
+/** Maximum bytes besides raw tensors. */
 const MOST_BYTES = 4 * 2 ** 20;
 
-/** Bytes of raw tensors are one field, which is taken as it is. */
+/** Field of raw tensors, which is not decoded. */
 const RAW = 7;
 
 /**
- * Walks through the fields of a message before it is decoded.
+ * Scans a message's fields before decoding.
  *
- * @param nested which fields are messages themselves
- * @throws HttpError 400 for what is no message, 413 for too many messages inside it or too much beside raw tensors
+ * @param nested fields that are messages
+ * @throws HttpError 400 for an invalid message, 413 for too many nested messages or too much besides raw tensors
  */
 export function requireBounded(message: Buffer, nested: Nested): void {
   let left = MOST_MESSAGES;

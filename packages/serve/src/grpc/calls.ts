@@ -1,4 +1,4 @@
-/** @file The calls of the protocol, on what the routes of HTTP stand on. */
+/** @file The protocol's gRPC calls, on the same functions as the HTTP routes. */
 
 import type { sendUnaryData, Server, ServerUnaryCall, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -17,7 +17,7 @@ type Handle = (message: never, asker: Asker) => Promise<object>;
 type RepositoryModel = Readonly<Record<'repository_name' | 'model_name', string>>;
 type ModelName = Readonly<Record<'name' | 'version', string>>;
 
-/** Has a server answer the protocol's calls. */
+/** Registers the protocol's calls. */
 export function addCalls(server: Server, service: Service, door: Door): void {
   const handles: Readonly<Record<CallName, Handle>> = {
     ServerLive: async () => ({ live: true }),
@@ -46,7 +46,7 @@ export function addCalls(server: Server, service: Service, door: Door): void {
       return { model_name: name, isUnloaded: true };
     },
   };
-  // Messages are decoded here, and not before, so that what is no message is refused as all else is.
+  // Decoded here rather than by the library, so that invalid messages get the usual errors.
   const asBytes = Object.entries(inferenceService).map(([name, method]) => [
     name,
     { ...method, requestDeserialize: (bytes: Buffer) => bytes },
@@ -96,7 +96,7 @@ function decoded(name: CallName, bytes: Buffer): object {
   }
 }
 
-/** Triton's clients ask for models that there are not, too. */
+/** Triton's clients also ask for unknown models. */
 async function isThere(service: Service, named: Named, caller: Asker['caller']): Promise<boolean> {
   try {
     await resolved(service, named, caller);
@@ -107,7 +107,7 @@ async function isThere(service: Service, named: Named, caller: Asker['caller']):
   }
 }
 
-/** Where the model's name is in the first field, which is a repository elsewhere, there is no second one. */
+/** KServe's clients name the model in the first field, Triton's in the second after a repository. */
 function modelIn({ repository_name: first, model_name: second }: RepositoryModel): string {
   return second === '' ? first : second;
 }

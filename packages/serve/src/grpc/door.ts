@@ -1,4 +1,4 @@
-/** @file What every call of gRPC passes before it is read and after it is answered: keys, bounds, and numbers. */
+/** @file The interceptor of every gRPC call: keys, bounds, metrics; and error statuses. */
 
 import { Metadata, type ServerInterceptor, ServerInterceptingCall, status, type StatusObject } from '@grpc/grpc-js';
 import { type BodyBudget, requireRoom } from '../http/bodies.ts';
@@ -6,10 +6,9 @@ import { failedAnswer, HttpError } from '../http/errors.ts';
 import type { Service } from '../http/service.ts';
 import type { AccessLevel, Caller } from '../operation/access.ts';
 
-/** Where calls come in. */
 export interface Door {
   readonly interceptor: ServerInterceptor;
-  /** Who calls, known by the metadata of the call. */
+  /** The caller of a call. */
   callerOf(metadata: Metadata): Caller;
 }
 
@@ -22,10 +21,9 @@ const levels: Readonly<Record<string, AccessLevel>> = {
 };
 
 /**
- * Who may not call is told so before anything is read that it sends; so is who sends for too long, and who sends what there is no
- * room for.
+ * Refuses callers without access before reading their message, and those that send too slowly or without room.
  *
- * @param timeout milliseconds in which a request must have come
+ * @param timeout milliseconds for a request to arrive
  */
 export function doorOf({ access, metrics, log, hidePaths }: Service, bodies: BodyBudget, timeout: number): Door {
   const callers = new WeakMap<Metadata, Caller>();
@@ -50,7 +48,7 @@ export function doorOf({ access, metrics, log, hidePaths }: Service, bodies: Bod
       call.sendStatus(refusal);
       end(refusal.code);
     };
-    /** Goes on, unless this fails. */
+    /** Continues unless the check throws. */
     const unlessRefused = (check: () => void, next: () => void): void => {
       if (hasEnded) return;
       try {
@@ -118,12 +116,12 @@ const codes: Readonly<Record<number, status>> = {
   504: status.DEADLINE_EXCEEDED,
 };
 
-/** Trailers are headers, of which clients take 8 KiB; a letter may be nine of these bytes. */
+/** Clients accept 8 KiB of trailers, and a character may take nine bytes. */
 const MOST_DETAILS = 800;
 
 /**
- * A failure as a status: the message of HTTP's answer, its code as `code`, and after how long it may be tried again as `retry-after`
- * in seconds and as `grpc-retry-pushback-ms`, which clients that retry keep to.
+ * Converts an error to a status: HTTP's message, its code as `code`, and the delay before a retry as `retry-after` in
+ * seconds and `grpc-retry-pushback-ms`, which clients obey.
  */
 export function statusOf(error: unknown, hidePaths: (message: string) => string): StatusObject {
   const { status: http, body, retryAfter } = failedAnswer(error, hidePaths);
@@ -133,7 +131,7 @@ export function statusOf(error: unknown, hidePaths: (message: string) => string)
     metadata.set('retry-after', String(retryAfter));
     metadata.set('grpc-retry-pushback-ms', String(retryAfter * 1000));
   }
-  // Half a letter cannot be sent.
+  // A split surrogate pair cannot be sent.
   const details = Buffer.from(body.error.slice(0, MOST_DETAILS)).toString();
   return { code: codes[http] ?? status.INVALID_ARGUMENT, details, metadata };
 }

@@ -1,4 +1,4 @@
-/** @file Requests and answers of inference, from and to the messages of gRPC. */
+/** @file Converts inference requests and answers from and to gRPC messages. */
 
 import type { Tensor } from '@onnx-lora/sdk';
 import { inputInvalid } from '../http/errors.ts';
@@ -8,7 +8,7 @@ import { checked } from '../http/routes.ts';
 import { type InferRequest, inferRequest, type Parameters } from '../http/v2/schemas.ts';
 import { datatypeOf, fromBytes, fromValues, type TensorHeader, toBytes } from '../http/v2/tensors.ts';
 
-/** A parameter: one key, whose name says its type; whole numbers of 64 bits are texts. */
+/** A parameter: one key that names its type; 64-bit integers are strings. */
 type Parameter = Readonly<Partial<Record<string, string | number | boolean>>>;
 type Values = readonly (string | number | boolean)[];
 
@@ -20,7 +20,7 @@ interface InputMessage {
   readonly contents: Readonly<Record<string, Values>> | null;
 }
 
-/** What asks for inference. */
+/** An inference request. */
 export interface InferMessage {
   readonly model_name: string;
   readonly model_version: string;
@@ -31,19 +31,15 @@ export interface InferMessage {
   readonly raw_input_contents: readonly Buffer[];
 }
 
-/** A request, checked. */
+/** A checked request. */
 export interface AskedInference {
   readonly named: Named;
   readonly asked: InferRequest;
-  /** @throws OnnxLoraError `INPUT_INVALID` for values that do not fit */
+  /** @throws OnnxLoraError `INPUT_INVALID` for invalid values */
   readonly feeds: () => Record<string, Tensor>;
 }
 
-/**
- * A request from its message.
- *
- * @throws HttpError 400 that says what is wrong where
- */
+/** Checks a request. @throws HttpError 400 */
 export function inferenceOf(message: InferMessage): AskedInference {
   const { model_name: model, model_version: version, id, inputs, outputs, raw_input_contents: raw } = message;
   const asked = checked(
@@ -70,7 +66,7 @@ export function inferenceOf(message: InferMessage): AskedInference {
   };
 }
 
-/** A model as a message names it, where an empty text is none. */
+/** The model of a message, where empty text means absent. */
 export function namedBy(model: string, version: string): Named {
   return { model, ...(version !== '' && { version }) };
 }
@@ -83,7 +79,7 @@ function parametersOf(messages: Readonly<Record<string, Parameter>>): Parameters
   return Object.fromEntries(all);
 }
 
-/** Where values of a type are that are no bytes. */
+/** Fields of typed values by datatype. */
 const contentsOf = {
   BOOL: 'bool_contents',
   INT8: 'int_contents',
@@ -112,7 +108,7 @@ function fromContents(header: TensorHeader, contents: Readonly<Record<string, Va
   return fromValues(header, field.endsWith('int64_contents') ? values.map(BigInt) : values);
 }
 
-/** An answer as a message; tensors are bytes. */
+/** Converts an answer, with binary tensors. */
 export function messageOf({ outputs, answer }: Inferred): object {
   const { parameters = {}, ...rest } = answer;
   return {

@@ -1,6 +1,6 @@
 /**
- * @file The Open Inference Protocol by gRPC: its messages and calls, as they are on the wire, with those of Triton's model
- * repository. Fields that the server has no use for are left out; what a client sends in them is skipped.
+ * @file The Open Inference Protocol over gRPC with Triton's model repository: messages and calls, without fields that
+ * the server ignores.
  */
 
 import { fromJSON, type ServiceDefinition } from '@grpc/proto-loader';
@@ -8,10 +8,9 @@ import { fromJSON, type ServiceDefinition } from '@grpc/proto-loader';
 const port = { name: 'string 1', datatype: 'string 2', shape: 'repeated int64 3' };
 const tensor = { ...port, parameters: 'map InferParameter 4' };
 const named = { name: 'string 1', version: 'string 2' };
-// Triton's clients name the model in the second field, after a repository; KServe's in the first.
 const repositoryModel = { repository_name: 'string 1', model_name: 'string 2' };
 
-/** Fields by their names: the rule, the type and the number. */
+/** Fields by name: rule, type and number. */
 const messages: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   ServerLiveRequest: {},
   ServerLiveResponse: { live: 'bool 1' },
@@ -115,7 +114,7 @@ const messages: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   RepositoryModelUnloadResponse: { model_name: 'string 1', isUnloaded: 'bool 2' },
 };
 
-/** Triton's types, by their numbers. */
+/** Triton's types, by number. */
 const dataTypes = ['INVALID', 'BOOL', 'UINT8', 'UINT16', 'UINT32', 'UINT64', 'INT8', 'INT16', 'INT32', 'INT64', 'FP16', 'FP32', 'FP64', 'STRING', 'BF16']; // prettier-ignore
 
 const calls = [
@@ -163,14 +162,14 @@ const definitions = fromJSON(
       },
     },
   },
-  // Whole numbers of 64 bits as texts: JavaScript's numbers do not hold all of them.
+  // 64-bit integers as strings, since numbers cannot hold them.
   { longs: String, enums: String, defaults: true },
 );
 
-/** The service. */
+/** The service definition. */
 export const inferenceService: ServiceDefinition = definitions['inference.GRPCInferenceService'] as ServiceDefinition;
 
-/** Which fields of a message are messages themselves, and of what kind: what {@link requireBounded} looks into. */
+/** Fields that are nested messages: {@link requireBounded} scans them. */
 export interface Nested {
   readonly [field: number]: Nested;
 }
@@ -178,5 +177,5 @@ export interface Nested {
 const leaf: Nested = {};
 const parameter: Nested = { 2: leaf };
 
-/** The messages inside a request for inference. */
+/** Nested messages of an inference request. */
 export const nestedInRequest: Nested = { 4: parameter, 5: { 4: parameter, 5: leaf }, 6: { 2: parameter }, 7: leaf };

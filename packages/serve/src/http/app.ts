@@ -1,4 +1,4 @@
-/** @file The HTTP server: what is common to all routes. */
+/** @file The HTTP server, with what all routes share. */
 
 import fastify, { type FastifyInstance } from 'fastify';
 import { aboutRoutes } from './admin/about.ts';
@@ -15,10 +15,10 @@ import { statusRoutes } from './status/routes.ts';
 import { openAiRoutes } from '../openai/routes.ts';
 import { v2Routes } from './v2/routes.ts';
 
-/** A model, a colon and an adapter, percent-encoded. */
+/** Maximum length of `model:adapter`, percent-encoded. */
 const MAX_PARAM = 1000;
 
-/** The server, with all its routes; it does not listen yet. */
+/** Creates the server with all routes; it does not listen yet. */
 export function httpApp(
   service: Service,
   tls: Certificate | undefined,
@@ -35,10 +35,10 @@ export function httpApp(
     keepAliveTimeout: 60_000,
     routerOptions: { maxParamLength: MAX_PARAM },
     forceCloseConnections: 'idle',
-    // What is sent is checked by the schemas of routes; fastify's own ways to do so need not be loaded.
+    // Routes check their input themselves; fastify's compilers need not load.
     schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
   } as const;
-  // Node looks that often for requests that have not come in time.
+  // How often Node checks for timeouts.
   const connectionsCheckingInterval = Math.min(30_000, Math.ceil(requestTimeout / 4));
   const wire = { connectionsCheckingInterval, headersTimeout: requestTimeout };
   const app = tls
@@ -54,7 +54,7 @@ export function httpApp(
   app.setNotFoundHandler(async ({ method, url }) => {
     throw notThere(routes, method, url);
   });
-  // A connection that stays open would keep a server from ending that has been told to.
+  // An open connection would keep the server from stopping.
   app.addHook('onSend', async (_, reply) => {
     if (!service.isReady()) reply.header('connection', 'close');
   });
@@ -77,7 +77,7 @@ export function httpApp(
   return app;
 }
 
-/** What is said of an address without a route: 405 with the methods that it has, or 404. */
+/** The error for an unknown URL: 405 with its methods, or 404. */
 function notThere(routes: readonly Route[], method: string, url: string): HttpError {
   const [address] = url.split('?') as [string];
   const like = (route: string): RegExp => new RegExp(`^${route.replaceAll(/:\w+/g, '[^/]+')}$`);

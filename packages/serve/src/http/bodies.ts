@@ -4,32 +4,27 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { IncomingMessage } from 'node:http';
 import { HttpError } from './errors.ts';
 
-/** Bounds of what a client may send, over HTTP and gRPC. */
+/** Bounds on what clients send over HTTP and gRPC. */
 export interface HttpLimits {
-  /** Bytes of a body; 64 MiB by default. */
+  /** Maximum bytes of a body; 64 MiB by default. */
   readonly maxBodyBytes?: number;
-  /** Bytes of an adapter that a client brings, which are in memory meanwhile; 256 MiB by default. */
+  /** Maximum bytes of an uploaded adapter, which is in memory meanwhile; 256 MiB by default. */
   readonly maxUploadBytes?: number;
-  /** Bytes of all bodies that are in memory at a time; 1 GiB by default. */
+  /** Maximum bytes of all bodies in memory; 1 GiB by default. */
   readonly maxBodiesBytes?: number;
-  /** Milliseconds in which a request must have come; 60,000 by default. */
+  /** Milliseconds for a request to arrive; 60,000 by default. */
   readonly requestTimeout?: number;
 }
 
-/** Bytes. */
 export const MEGABYTE: number = 2 ** 20;
-/** Bytes of a body. */
 export const MAX_BODY_BYTES: number = 64 * MEGABYTE;
-/** Bytes of all of them. */
 export const MAX_BODIES_BYTES: number = 1024 * MEGABYTE;
-/** Milliseconds in which a request must have come. */
 export const REQUEST_TIMEOUT = 60_000;
 
-/** What bodies take of the memory, whichever way they came. */
+/** Memory of request bodies. */
 export interface BodyBudget {
-  /** Bytes of all of them. */
   readonly most: number;
-  /** Bytes that are in memory. */
+  /** Bytes in memory. */
   held: number;
 }
 
@@ -40,8 +35,8 @@ export function requireRoom({ held, most }: BodyBudget): void {
 }
 
 /**
- * Reads bodies of whatever content type into a buffer. Bytes count from when they come until the request has ended, so that slow
- * clients who announce much take nothing from others.
+ * Reads bodies of any content type into buffers. Bytes count when received, not announced, so that slow clients take
+ * nothing from others.
  */
 export function readBodies(app: FastifyInstance, budget: BodyBudget): void {
   const held = new WeakMap<FastifyRequest, number>();

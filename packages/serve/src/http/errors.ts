@@ -1,21 +1,21 @@
-/** @file What a client is told of a failure: a status, and a code and a message as JSON. */
+/** @file Converts errors to answers: a status, and JSON with a code and a message. */
 
 import path from 'node:path';
 import { type ErrorCode, OnnxLoraError } from '@onnx-lora/sdk';
 import { systemFailure } from '@onnx-lora/sdk/plugin';
 import { OverloadedError } from '../scheduler/overloaded.ts';
 
-/** The body of every answer that is a failure. */
+/** The body of a failure. */
 export interface ErrorBody {
-  /** For people: what failed, expected and found, and a remedy. */
+  /** Message for people. */
   readonly error: string;
-  /** For programs. */
+  /** Code for programs. */
   readonly code: string;
-  /** The parameter that is to blame, where it is one of a request that names them. */
+  /** The parameter at fault, if known. */
   readonly param?: string;
 }
 
-/** A failure as it is answered. */
+/** A failed answer. */
 export interface FailedAnswer {
   readonly status: number;
   readonly body: ErrorBody;
@@ -35,24 +35,23 @@ const statuses: Readonly<Partial<Record<ErrorCode, number>>> = {
   NO_GRADIENT: 500,
 };
 
-/** A mistake in what a client sends. */
+/** The error for invalid input of a client. */
 export function inputInvalid(message: string, options?: ErrorOptions): OnnxLoraError {
   return new OnnxLoraError('INPUT_INVALID', message, options);
 }
 
-/** All that clients are told of a failure that is not theirs. */
+/** Message for failures that are not the client's. */
 const FAILED = 'The server failed. Its log says where.';
 
-/** A refusal that is HTTP's own, such as a body that is too large. */
+/** An error of HTTP itself, such as a too large body. */
 export class HttpError extends Error {
   readonly status: number;
   readonly code: string;
   /** Seconds after which it may be tried again. */
   readonly retryAfter: number | undefined;
-  /** The parameter that is to blame. */
   readonly param: string | undefined;
 
-  /** `code` is in capitals, as the codes of OnnxLoraError, or one of OpenAI's. */
+  /** `code` is one of OnnxLoraError's or OpenAI's. */
   constructor(status: number, code: string, message: string, retryAfter?: number, param?: string) {
     super(message);
     this.param = param;
@@ -63,9 +62,9 @@ export class HttpError extends Error {
 }
 
 /**
- * What is answered. Of a failure that is no client's nothing is told but its code: the rest is for the log.
+ * Converts an error. Of a server's failure, clients get only the code; the log has the rest.
  *
- * @param hidePaths takes the places of this machine out of a message
+ * @param hidePaths removes local paths from a message
  */
 export function failedAnswer(given: unknown, hidePaths: (message: string) => string): FailedAnswer {
   const error = systemFailure(given) ?? given;
@@ -84,11 +83,11 @@ export function failedAnswer(given: unknown, hidePaths: (message: string) => str
   return { status: 500, body: { error: FAILED, code: 'INTERNAL' } };
 }
 
-/** A place on this machine, and what clients may call it. */
+/** A local path, and its label for clients. */
 type HiddenPlace = readonly [place: string | undefined, label: string];
 
 /**
- * Replaces places by what clients may call them. A place without a separator is a name, and stays.
+ * Replaces local paths by labels. Bare names without a separator stay.
  *
  * @example
  * hidingPaths([['/srv/models/vit', 'vit']])('"/srv/models/vit/model.onnx" is gone.'); // "vit/model.onnx" is gone.

@@ -1,4 +1,4 @@
-/** @file JSON of requests: counted in pieces before it is parsed, so that no request holds up the others for long. */
+/** @file Parses JSON of requests, counted in pieces first so that no request blocks others for long. */
 
 import { setImmediate as turn } from 'node:timers/promises';
 import { type JsonBudget, JsonMeter } from '@onnx-lora/sdk/core';
@@ -7,20 +7,19 @@ import type { z } from 'zod';
 import { HttpError } from './errors.ts';
 import { checked } from './routes.ts';
 
-/** Bytes of JSON that are taken. */
+/** Maximum bytes of JSON. */
 const MOST_JSON = 16 * 2 ** 20;
-/** Bytes that are counted between two turns of the event loop. */
+/** Bytes counted per turn of the event loop. */
 export const PIECE: number = 2 ** 20;
 
-/** What the JSON of a request may hold. */
 const USUAL: JsonBudget = { keys: 100_000, values: 500_000 };
-/** Tensors are long lists of numbers, which are checked where they become one. */
+/** Fewer keys, but more values: tensors are checked when they are converted. */
 export const TENSOR_BUDGET: JsonBudget = { keys: 20_000, values: 2 ** 20 };
 
 /**
- * The JSON of a body, as its schema has it.
+ * Parses and checks a JSON body.
  *
- * @throws HttpError 400, also for more members and values than the budget has; 413 for more than 16 MiB
+ * @throws HttpError 400 for invalid JSON, or more keys and values than the budget; 413 for more than 16 MiB
  */
 export async function jsonBody<T>(schema: z.ZodType<T>, body: Buffer, budget: JsonBudget = USUAL): Promise<T> {
   if (body.length > MOST_JSON) throw refused(413, `it has ${body.length} bytes, and at most ${MOST_JSON} are taken`);

@@ -1,4 +1,4 @@
-/** @file The description of all routes, made from what checks them. */
+/** @file Generates OpenAPI from the routes' schemas. */
 
 import { z } from 'zod';
 import type { Route } from './routes.ts';
@@ -60,7 +60,7 @@ function operation({
   };
 }
 
-/** Parameters in the address: those of a path only where it has them. */
+/** Parameters of path or query; of a path only those in the URL. */
 function inputs(schema: z.ZodType | undefined, place: 'path' | 'query', url: string): Json[] {
   if (!schema) return [];
   const { properties = {}, required = [] } = schemaOf(schema) as {

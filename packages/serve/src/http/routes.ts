@@ -1,4 +1,4 @@
-/** @file A route: what is registered, checked and documented, said once. */
+/** @file Routes: registered, checked and documented from one definition. */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -7,52 +7,50 @@ import { type Part, traceUnder } from '../operation/tracing.ts';
 import { HttpError } from './errors.ts';
 import type { Service } from './service.ts';
 
-/** What a route is given, checked. */
+/** A checked request. */
 export interface Asked<Params, Query> {
   readonly params: Params;
   readonly query: Query;
   readonly body: Buffer;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
-  /** Who asks. */
   readonly caller: Caller;
-  /** Aborted when the client has gone. */
+  /** Aborted when the client disconnects. */
   readonly signal: AbortSignal;
 }
 
-/** One route. */
 export interface Route<Params = unknown, Query = unknown> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  /** With parameters as `:name`. */
+  /** URL with parameters as `:name`. */
   readonly url: string;
-  /** One line for the documentation. */
+  /** One line of documentation. */
   readonly summary: string;
-  /** Who may ask; who has a key by default. */
+  /** Required access; any key by default. */
   readonly access?: AccessLevel;
   readonly params?: z.ZodType<Params>;
   readonly query?: z.ZodType<Query>;
-  /** Whether it runs the model: who would wait too long is refused before the body is read. */
+  /** Whether it runs the model; then an overload is refused before the body is read. */
   readonly isComputed?: boolean;
-  /** Bytes that the body may have, where that is not the server's limit. */
+  /** Maximum bytes of the body, if not the server's. */
   readonly maxBodyBytes?: number;
-  /** What the body is, by its content type: a schema of JSON, or words about bytes. */
+  /** Bodies by content type: a JSON schema, or a description of bytes. */
   readonly body?: Readonly<Record<string, z.ZodType | string>>;
-  /** What is answered with 200, as JSON; nothing for an empty answer. */
+  /** Schema of the 200 answer; absent for an empty one. */
   readonly answer?: z.ZodType;
-  /** Its content type, where that is not JSON. */
+  /** Content type of the answer; JSON by default. */
   readonly answerType?: string;
-  /** Answers; undefined where it has sent the answer itself. */
+  /** Returns the answer; undefined if it was sent already. */
   readonly handle: (asked: Asked<Params, Query>) => Promise<unknown>;
 }
 
-/** A route whose types are those of its schemas. */
+/** Infers a route's types from its schemas. */
 export function route<Params, Query>(given: Route<Params, Query>): Route {
   return given as Route;
 }
 
 const callers = new WeakMap<FastifyRequest, Caller>();
 
-/** Who asks; undefined for who may not. */
+/** The caller of a request; undefined without access. */
 export function callerOf(request: FastifyRequest): Caller | undefined {
   return callers.get(request);
 }
@@ -83,9 +81,9 @@ export function addRoutes(
       method,
       url,
       ...(maxBodyBytes !== undefined && { bodyLimit: maxBodyBytes }),
-      // Who may not ask is told so before anything is read that it sends.
+      // Access is checked before the body is read.
       onRequest: async (request, reply) => {
-        // Probes come often, and tell nothing.
+        // Open routes, such as probes, are not traced.
         if (tracing && level !== 'open') {
           const attributes = { 'http.request.method': method, 'http.route': url };
           traces.set(request, tracing.request(`${method} ${url}`, request.headers, attributes));
@@ -116,11 +114,7 @@ export function addRoutes(
   }
 }
 
-/**
- * A value as its schema has it.
- *
- * @throws HttpError 400 that says what is wrong where
- */
+/** Checks a value by its schema. @throws HttpError 400 */
 export function checked<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const { data, error } = schema.safeParse(value);
   if (!error) return data;

@@ -1,4 +1,4 @@
-/** @file What all routes stand on: the model, its adapters, and who answers for them. */
+/** @file The services behind all routes, and resolution of the adapter. */
 
 import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';
@@ -14,55 +14,54 @@ import type { ServerMetrics } from '../operation/serverMetrics.ts';
 import type { Tracing } from '../operation/tracing.ts';
 import { inputInvalid } from './errors.ts';
 
-/** The parts of a running server. */
+/** The services of a running server. */
 export interface Service {
-  /** What the base is called in addresses. */
+  /** Name of the base in URLs. */
   readonly name: string;
-  /** Of the package. */
+  /** Version of the package. */
   readonly version: string;
   readonly base: Model;
   readonly catalog: AdapterCatalog;
-  /** Where adapters of clients are kept, if they are. */
+  /** The store of uploaded adapters, if any. */
   readonly store: AdapterStore | undefined;
   readonly variants: Variants;
   readonly scheduler: BatchScheduler<Work, Outputs>;
   readonly access: Access;
   readonly metrics: ServerMetrics;
   readonly statistics: Statistics;
-  /** Rows of a batch. */
+  /** Maximum rows of a batch. */
   readonly maxRows: number;
   readonly log: Log;
-  /** Where the program has set up OpenTelemetry. */
+  /** Present with OpenTelemetry. */
   readonly tracing: Tracing | undefined;
-  /** Takes the places of this machine out of a message for clients. */
+  /** Removes local paths from a message. */
   readonly hidePaths: (message: string) => string;
-  /** Keeps nothing of an adapter in memory. */
+  /** Unloads an adapter. */
   readonly forget: (key: string) => void;
-  /** Keys of the adapters that are in memory. */
+  /** Keys of loaded adapters. */
   readonly loadedKeys: () => ReadonlySet<string>;
-  /** Bytes that the process is to stay below; null where nothing says. */
+  /** `maxMemoryBytes`, or null. */
   readonly memoryLimit: number | null;
-  /** Graphs that are loaded. */
+  /** Number of loaded graphs. */
   readonly sessionCount: () => number;
-  /** Whether it takes requests: not before it is loaded, and not while it drains. */
+  /** False while loading and draining. */
   readonly isReady: () => boolean;
 }
 
-/** Which adapter is meant, by an address and by what a request says besides. */
+/** Selects an adapter by the URL and the request. */
 export interface Wanted {
   /** `base`, or `base:adapter`. */
   readonly model?: string | undefined;
   readonly version?: string | undefined;
-  /** The adapter alone; empty or null is the base. */
+  /** The adapter alone; empty or null for the base. */
   readonly adapter?: string | null | undefined;
-  /** Requests with the same key get the same version of a split name. */
   readonly sticky?: string | undefined;
 }
 
 /**
- * The adapter that answers, as it is from now to the end of the request; null for the base.
+ * Resolves the adapter for the duration of a request; null for the base.
  *
- * @throws OnnxLoraError `FILE_NOT_FOUND` for a model or adapter that there is not, `INPUT_INVALID` for two adapters
+ * @throws OnnxLoraError `FILE_NOT_FOUND` for an unknown model or adapter, `INPUT_INVALID` for two adapters
  */
 export async function resolved(
   { name, catalog }: Service,
@@ -78,7 +77,7 @@ export async function resolved(
     throw inputInvalid(`The address names the adapter "${named}", and the request "${asked}". Name one.`);
   const wanted = named ?? asked;
   if (wanted !== undefined) {
-    // What somebody may not use is not there for them.
+    // Forbidden adapters appear unknown.
     if (!caller.mayUse(wanted)) throw noSuchAdapter(wanted, version);
     return catalog.resolve(wanted, defined({ version, sticky }));
   }
@@ -90,5 +89,5 @@ export async function resolved(
   return null;
 }
 
-/** The one version of the base. */
+/** Version of the base. */
 export const BASE_VERSION = '1';

@@ -1,4 +1,4 @@
-/** @file From a request's feeds to a job of the scheduler, and from a batch of jobs to one run of the session. */
+/** @file Turns requests into scheduler jobs, and batches of jobs into session runs. */
 
 import { type AdapterRunOptions, type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { type Part, type PartAttributes, tracedBy } from '../operation/tracing.ts';
@@ -8,36 +8,35 @@ import { currentOwner } from './request.ts';
 import { joinRows, splitRows } from './rows.ts';
 import type { LoadedSession } from './sessions.ts';
 
-/** Tensors by the names of outputs. */
+/** Tensors by output name. */
 export type Outputs = Readonly<Record<string, Tensor>>;
 
-/** What a job is in a trace. */
+/** Spans of a job. */
 export interface JobTrace {
   readonly request: Part;
-  /** Ends when it is taken into a batch, or when that does not come. */
+  /** Ends when the job enters a batch, or fails. */
   readonly waiting: Part;
 }
 
-/** What is run. */
+/** Work of a job. */
 export interface Work {
   readonly loaded: LoadedSession;
   readonly feeds: Feeds;
   readonly fetches: readonly string[];
   readonly bound: AdapterRunOptions['bound'];
   readonly trace?: JobTrace | undefined;
-  /** When it was asked for, by `performance.now()`. */
+  /** Start by `performance.now()`. */
   readonly since?: number;
 }
 
-/** Where requests go. */
 export type InferenceScheduler = Scheduler<Work, Outputs>;
 
 let alone = 0;
 
 /**
- * Asks for these outputs, in the name of the current owner.
+ * Submits a request of the current owner.
  *
- * @param kind requests of different kinds are never computed together, as those with heads of different sizes
+ * @param kind requests of different kinds are never batched, such as those with heads of different sizes
  */
 export async function submit(
   scheduler: InferenceScheduler,
@@ -74,7 +73,7 @@ export async function submit(
   }
 }
 
-/** Runs a batch once, with an adapter for each row, its sequences padded to the longest. */
+/** Runs a batch with an adapter per row, padding sequences to the longest. */
 export const compute: Compute<Work, Outputs> = (batch, signal) =>
   tracedBatch(
     batch.flatMap(({ work: { trace } }) => trace ?? []),
@@ -104,17 +103,17 @@ async function computed(
   throw new OnnxLoraError('INPUT_INVALID', 'An output has no part for each row of the batch. Ask for it alone.');
 }
 
-/** A job that begins to wait, where the request under this signal is traced. */
+/** Starts the span of a waiting job, if its request is traced. */
 function waitingJob(signal: AbortSignal | undefined, attributes: PartAttributes): JobTrace | undefined {
   const request = tracedBy(signal);
   return request && { request, waiting: request.begin('wait', attributes) };
 }
 
 /**
- * Does the work of a batch as a part of each of its requests.
+ * Runs a batch as a span of each of its requests.
  *
- * @param traces those of its jobs that are traced
- * @param work is given what runs the model, which is a part of the batch
+ * @param traces spans of the traced jobs
+ * @param work receives a function that traces the model's run
  */
 async function tracedBatch<T>(
   traces: readonly JobTrace[],

@@ -1,27 +1,26 @@
-/** @file Sequences of different lengths in one batch: made as long as the longest, and cut to their own length afterwards. */
+/** @file Pads sequences of different lengths to batch them, and cuts the outputs back. */
 
 import type { AdapterSession, Feeds, Model, Tensor } from '@onnx-lora/sdk';
 import { arrayOf } from '@onnx-lora/sdk/tasks';
 
-/** The input by which a model knows padding from tokens. */
 const MASK = 'attention_mask';
 
-/** Outputs of a model whose inputs are all sequences, `[rows, length]`. */
+/** Outputs of a model whose inputs are sequences `[rows, length]`. */
 export interface Padding {
-  /** Those that have a part for each position, `[rows, length, …]`. */
+  /** Outputs per position, `[rows, length, …]`. */
   readonly positions: ReadonlySet<string>;
-  /** Those that have none. */
+  /** Outputs per sequence. */
   readonly whole: ReadonlySet<string>;
 }
 
-/** How far answers may be from those without padding, compared to the largest. */
+/** Tolerance relative to the largest value. */
 const TOLERANCE = 1e-4;
-/** The lengths by which it is tried. */
+/** Lengths of the trial. */
 const [SHORT, LONG] = [5, 12];
 
 /**
- * How sequences of a model are padded; undefined where they cannot be. A mask among the inputs is no promise, as of a graph that
- * takes the mean over all positions, so it is tried: padding must not change the answers.
+ * Finds out whether a model's sequences can be padded. A mask input is no guarantee, as the graph may average over all
+ * positions, so a trial must give equal outputs.
  */
 export async function paddingOf(model: Model, session: Pick<AdapterSession, 'run'>): Promise<Padding | undefined> {
   const padding = paddedAxes(model);
@@ -30,7 +29,7 @@ export async function paddingOf(model: Model, session: Pick<AdapterSession, 'run
   const fetches = [...padding.positions, ...padding.whole];
   const options = { fetches };
   const both = [feeds, padded(feeds, LONG)].map((each) => session.run(each, options));
-  // What cannot be computed is told to those who ask for it.
+  // Failures are reported to the requests.
   const [alone, found] = await Promise.all(both).catch(() => []);
   if (!alone || !found) return undefined;
   const isAlike = fetches.every((name) => {
@@ -40,7 +39,7 @@ export async function paddingOf(model: Model, session: Pick<AdapterSession, 'run
   return isAlike ? padding : undefined;
 }
 
-/** The length of a request's sequences; undefined where it cannot be padded. */
+/** The sequence length of a request; undefined if it cannot be padded. */
 export function lengthOf(feeds: Feeds, fetches: readonly string[], padding: Padding | undefined): number | undefined {
   const length = feeds[MASK]?.dims[1];
   if (!padding || length === undefined) return undefined;
@@ -48,12 +47,12 @@ export function lengthOf(feeds: Feeds, fetches: readonly string[], padding: Padd
   return isKnown && Object.values(feeds).every(({ dims }) => dims[1] === length) ? length : undefined;
 }
 
-/** Sequences with zeros behind them: in the mask, that is what makes them padding. */
+/** Pads with zeros, which the mask marks as padding. */
 export function padded(feeds: Feeds, length: number): Feeds {
   return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, withLength(tensor, length)]));
 }
 
-/** Outputs for the positions that a request has itself. */
+/** Cuts outputs to a request's own positions. */
 export function unpadded(
   outputs: Readonly<Record<string, Tensor>>,
   { positions }: Padding,
@@ -64,7 +63,7 @@ export function unpadded(
   );
 }
 
-/** The tensor with another size of its second axis: cut, or filled up with zeros. */
+/** Resizes the second axis by cutting or zero-padding. */
 function withLength({ type, dims, data }: Tensor, length: number): Tensor {
   const [rows = 0, old = 0, ...rest] = dims;
   if (old === length) return { type, dims, data };
@@ -79,7 +78,7 @@ function withLength({ type, dims, data }: Tensor, length: number): Tensor {
   return { type, dims: [rows, length, ...rest], data: to };
 }
 
-/** By the names of the sizes, which of them is the sequence's. */
+/** Finds the sequence axis by dimension names. */
 function paddedAxes({ inputs, outputs }: Model): Padding | undefined {
   const length = inputs[MASK]?.dims?.[1];
   const isSequence = (dims: readonly unknown[] | undefined): boolean => dims?.length === 2 && dims[1] === length;
@@ -94,7 +93,7 @@ function paddedAxes({ inputs, outputs }: Model): Padding | undefined {
   return positions.size + whole.size > 0 ? { positions, whole } : undefined;
 }
 
-/** Some sequence of that model, to try it with; undefined where it is not known what its inputs may hold. */
+/** A sequence for the trial; undefined for unknown inputs. */
 function sequence({ inputs }: Model): Feeds | undefined {
   const feeds: Record<string, Tensor> = {};
   for (const [name, { type }] of Object.entries(inputs)) {
@@ -107,7 +106,7 @@ function sequence({ inputs }: Model): Feeds | undefined {
   return feeds;
 }
 
-/** Tokens that any vocabulary has, positions, and the first kind of segments. */
+/** Tokens of any vocabulary, positions, and segment 0. */
 function valueAt(name: string, i: number): number {
   if (name === 'position_ids') return i;
   return name === 'input_ids' ? 2 + ((i * 3) % 5) : 0;

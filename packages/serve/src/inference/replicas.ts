@@ -1,8 +1,8 @@
-/** @file A graph that is loaded several times, so that several batches compute at a time. */
+/** @file Several sessions of one graph, for concurrent batches. */
 
 import type { AdapterRunOptions, AdapterSession, Feeds, Tensor } from '@onnx-lora/sdk';
 
-/** Sessions of one graph with room for the same adapters; together they are as one. */
+/** Sessions of one graph that act as one. */
 export class Replicas {
   readonly #all: readonly [AdapterSession, ...AdapterSession[]];
   readonly #running: number[];
@@ -12,17 +12,17 @@ export class Replicas {
     this.#running = all.map(() => 0);
   }
 
-  /** The session that feeds are bound to, and that tells what all have in common: the graph, its names and provider. */
+  /** The session for bound feeds and for properties that all share. */
   get first(): AdapterSession {
     return this.#all[0];
   }
 
-  /** Adapters that one of them holds. */
+  /** Adapters in any of them. */
   get adapterNames(): readonly string[] {
     return [...new Set(this.#all.flatMap(({ adapterNames }) => adapterNames))];
   }
 
-  /** Runs where least is running; what was bound lies with the first. */
+  /** Runs on the least busy session; bound feeds on the first. */
   async run(feeds: Feeds, options: AdapterRunOptions): Promise<Record<string, Tensor>> {
     const place = options.bound?.length ? 0 : this.#running.indexOf(Math.min(...this.#running));
     this.#running[place]!++;
@@ -33,12 +33,12 @@ export class Replicas {
     }
   }
 
-  /** Keeps nothing of an adapter. */
+  /** Removes an adapter. */
   remove(name: string): void {
     for (const session of this.#all) session.remove(name);
   }
 
-  /** Frees all of them. */
+  /** Releases all. */
   async release(): Promise<void> {
     for (const session of this.#all) await session.release();
   }

@@ -1,30 +1,29 @@
-/** @file Whose request is computed: known wherever its feeds are handed to a session, however deep in a task's predictor. */
+/** @file Tenant, priority and deadline of the current request, available anywhere below a predictor. */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { inputInvalid } from '../http/errors.ts';
 import type { Caller } from '../operation/access.ts';
 import type { Job } from '../scheduler/job.ts';
 
-/** Who asks, and how long the answer is of use. */
+/** Tenant, priority, deadline and signal of a request. */
 export type RequestOwner = Pick<Job, 'tenant' | 'priority' | 'deadline' | 'signal'>;
 
 const owners = new AsyncLocalStorage<RequestOwner>();
 
-/** Calls `use` in the name of this owner. */
+/** Runs `use` for this owner. */
 export function inNameOf<T>(owner: RequestOwner, use: () => Promise<T>): Promise<T> {
   return owners.run(owner, use);
 }
 
-/** Who asks for what is computed here; the server itself where nobody does, as while it warms up. */
+/** The current owner; the server itself outside requests, such as during warm-up. */
 export function currentOwner(): RequestOwner {
   return owners.getStore() ?? { tenant: '', priority: 9 };
 }
 
-/** The usual priority, between 0 and 9. */
 const USUAL_PRIORITY = 5;
 
 /**
- * The owner of a request.
+ * Reads the owner of a request.
  *
  * @param parameters `priority` from 0 to 9, higher first; `timeout` in microseconds, as Triton's clients send it
  * @throws OnnxLoraError `INPUT_INVALID`

@@ -1,11 +1,11 @@
-/** @file Requests as rows of one batch: feeds put together, outputs taken apart. */
+/** @file Joins requests to a batch, and splits its outputs. */
 
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import { arrayOf } from '@onnx-lora/sdk/tasks';
 
 type Outputs = Readonly<Record<string, Tensor>>;
 
-/** Feeds of several requests, one behind the other: all have the same inputs, of the same shapes but for the rows. */
+/** Concatenates feeds with equal names and shapes apart from the rows. */
 export function joinRows(feeds: readonly Feeds[]): Feeds {
   const [first] = feeds as readonly [Feeds];
   if (feeds.length === 1) return first;
@@ -24,10 +24,10 @@ function joined(tensors: readonly Tensor[]): Tensor {
 }
 
 /**
- * The outputs of each request.
+ * Splits outputs by request.
  *
- * @param rows of each of the requests
- * @returns undefined where an output has no part for each row
+ * @param rows per request
+ * @returns undefined where an output lacks rows
  */
 export function splitRows(outputs: Outputs, rows: readonly number[]): Outputs[] | undefined {
   const total = rows.reduce((sum, each) => sum + each, 0);

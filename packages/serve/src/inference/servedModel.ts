@@ -1,32 +1,32 @@
-/** @file A model whose sessions are those of the server: tasks make their predictors with it as with any other. */
+/** @file A model for predictors whose sessions are the server's. */
 
 import { type Adapter, type AdapterRunOptions, type InputSizes, Model } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableSession } from '@onnx-lora/sdk/tasks';
 import { type InferenceScheduler, submit } from './compute.ts';
 import type { LoadedSession, Sessions } from './sessions.ts';
 
-/** What a {@link servedModel} stands for. */
+/** Parts of a {@link servedModel}. */
 export interface Served {
-  /** As its adapter answers with it. */
+  /** The adapter's own model. */
   readonly own: Model;
-  /** The graph that it shares with others: what is loaded. */
+  /** The shared graph that is loaded. */
   readonly root: Model;
-  /** Tells such graphs apart. */
+  /** Identifies the graph. */
   readonly name: string;
-  /** The key of its adapter; null for the base. */
+  /** Key of the adapter; null for the base. */
   readonly adapter: string | null;
-  /** Reads the adapter, where there is one. */
+  /** Loads the adapter, if any. */
   readonly load: () => Promise<Adapter | undefined>;
   readonly sessions: Sessions;
   readonly scheduler: InferenceScheduler;
-  /** Values inside the graph that are to be outputs. */
+  /** Inner values to expose as outputs. */
   readonly outputs?: readonly string[];
   readonly sizes?: InputSizes;
 }
 
 /**
- * The model as tasks know it. What it is asked about itself, the adapter's own model answers; its sessions, and those of its
- * parts, run by the scheduler, with the adapter wherever one is named.
+ * The model for tasks. Its properties are the adapter's own model's; sessions of it and its parts run through the
+ * scheduler, always with the adapter.
  */
 export function servedModel(served: Served): RunnableModel {
   const { own, root, name, outputs = [] } = served;
@@ -53,24 +53,24 @@ export function servedModel(served: Served): RunnableModel {
   });
 }
 
-/** A model that was made of a served one, such as a decoder that gives fewer logits: its sessions are the server's, too. */
+/** Serves a derived model, such as a decoder with fewer logits. */
 function derivedModel(served: Served, own: Model, how: string | symbol, given: readonly unknown[]): RunnableModel {
   const { outputs = [], sizes, ...others } = served;
   const whole = (sizes ? served.root.withInputSizes(sizes) : served.root).withOutputs(outputs);
   const root = Reflect.apply(Reflect.get(whole, how) as (...words: unknown[]) => Model, whole, given);
-  // A graph that was given is known by what goes in and out.
+  // A given graph is identified by its inputs and outputs.
   const words = how === 'derived' ? [Object.keys(own.inputs), Object.keys(own.outputs)] : given;
   const name = `${served.name}/${String(how)} ${JSON.stringify([words, outputs, sizes ?? null], plain)}`;
   return servedModel({ ...others, own, root, name });
 }
 
-/** What JSON has no words for. */
+/** Replaces values that JSON cannot represent. */
 function plain(_: string, value: unknown): unknown {
   if (typeof value === 'bigint') return String(value);
   return ArrayBuffer.isView(value) ? Array.from(value as Uint8Array, String) : value;
 }
 
-/** A session whose runs wait in the scheduler's queue. */
+/** A session that runs through the scheduler. */
 export async function servedSession(served: Served): Promise<RunnableSession> {
   const { own, root, name, adapter, sessions, scheduler, outputs = [], sizes } = served;
   const read = await served.load();
@@ -89,12 +89,12 @@ export async function servedSession(served: Served): Promise<RunnableSession> {
     run: async (feeds, options) => {
       const { adapter: asked = null, fetches = all, bound, signal }: AdapterRunOptions = options ?? {};
       signal?.throwIfAborted();
-      // A predictor knows one adapter, by whatever name, and the base.
+      // Predictors know only their adapter, under any name, and the base.
       const wanted = (Array.isArray(asked) ? asked[0] : asked) === null ? null : adapter;
       return { ...(await submit(scheduler, { loaded, feeds, fetches, bound }, wanted, kind)) };
     },
     bind: (feeds) => session.bind(feeds),
-    // It is the server's, and others use it.
+    // Shared with others.
     release: async () => undefined,
   };
 }

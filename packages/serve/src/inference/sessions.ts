@@ -1,4 +1,4 @@
-/** @file The sessions of a server: few, each with room for every adapter, opened when something first needs them. */
+/** @file The server's sessions: few, with room for all adapters, opened on demand. */
 
 import { availableParallelism } from 'node:os';
 import {
@@ -14,69 +14,71 @@ import type { AdapterCatalog } from '../adapters/catalog.ts';
 import { type Padding, paddingOf } from './padding.ts';
 import { Replicas } from './replicas.ts';
 
-/** How the sessions of a server are loaded. */
+/** Settings of sessions. */
 export interface SessionSettings extends Pick<
   ModelSessionOptions,
   'provider' | 'threads' | 'worker' | 'allowBaseMismatch' | 'targetModules' | 'modulesToSave' | 'useDora'
 > {
-  /** Bytes that the adapters of a session may take in memory; those used least recently give way. 1 GiB by default. */
+  /** Maximum bytes of a session's adapters, evicted least recently used first; 1 GiB by default. */
   readonly maxAdapterBytes?: number;
-  /** Graphs that are loaded at most, for adapters of different kinds, each with a copy of the weights; 4 by default. */
+  /**
+   * Maximum number of loaded graphs, for adapters of different kinds, each with a copy of the weights; 4 by default.
+   */
   readonly maxSessions?: number;
   /**
-   * How often each graph is loaded, so that as many batches compute at a time, each on its part of the cores and with a copy of
-   * the weights; 1 by default.
+   * Copies of each graph for concurrent batches, each with its share of the cores and a copy of the weights; 1 by
+   * default.
    */
   readonly replicas?: number;
 }
 
-/** Which graph is run, of those that can be made of a model. */
+/** Selects a variant of a model's graph. */
 export interface GraphChoice {
-  /** Values inside the graph that are outputs besides. */
+  /** Additional outputs from inside the graph. */
   readonly outputs: readonly string[];
-  /** Smaller inputs than the file has. */
+  /** Smaller input sizes than the file's. */
   readonly sizes?: InputSizes | undefined;
 }
 
-/** A session, and what requests need to know of it. */
+/** A session with facts for batching. */
 export interface LoadedSession {
-  /** Tells sessions of a server apart. */
+  /** Identifies the session. */
   readonly id: string;
   readonly session: Replicas;
   readonly outputs: ReadonlySet<string>;
-  /** Whether requests can be rows of one batch: all inputs have rows in front, and no row changes what another gets. */
+  /** Whether requests can share a batch: all inputs have a rows axis, and rows are independent. */
   readonly takesRows: boolean;
-  /** How sequences of different lengths share a batch; undefined where they do not. */
+  /** How sequences are padded; undefined if they cannot be. */
   readonly padding: Padding | undefined;
 }
 
 const GIGABYTE = 2 ** 30;
 
-/** An adapter, and the key that it is asked for by. */
+/** An adapter with its key. */
 export interface KeyedAdapter {
   readonly key: string;
   readonly adapter: Adapter;
 }
 
 interface Opened extends LoadedSession {
-  /** Sessions of one kind are of one graph, but for the places of adapters and what it gives. */
+  /** Sessions of one kind share a graph, apart from adapters and extra outputs. */
   readonly kind: string;
 }
 
-/** Opens sessions of a model and keeps them. */
+/** Opens and keeps sessions. */
 export class Sessions {
   readonly #catalog: AdapterCatalog;
   readonly #settings: SessionSettings;
   readonly #adapterBytes: (most: number) => number;
   readonly #opened: Opened[] = [];
-  /** Where all but the first of a graph's sessions compute. */
+  /** Runtimes of the replicas. */
   readonly #others: readonly Runtime[];
-  /** Ends when no session is being opened: what another opens may do. */
+  /** Serializes opening: a new session may serve the next request. */
   #turn: Promise<unknown> = Promise.resolve();
 
   /**
-   * @param beside makes what a replica computes on
-   * @param adapterBytes bytes that adapters may take now, of those that they may at most
+   * @param beside creates the runtime of a replica
+   * @param adapterBytes bytes for adapters now, given their maximum
    */
   constructor(
     catalog: AdapterCatalog,
@@ -91,11 +93,11 @@ export class Sessions {
   }
 
   /**
-   * A session of this graph, which may have more outputs than are asked for, with room for the adapter. What adapts linear layers
-   * or brings a head has it in the first; another kind gets a session of its own, for all of that kind.
+   * A session of this graph, possibly with more outputs, with room for the adapter. The first one holds adapters of
+   * linear layers and heads; other kinds share one session each.
    *
-   * @param root what all adapters that it is for have in common; models of one `name` have one graph
-   * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, or of one kind too many; as `model.session`
+   * @param root the model that its adapters share; models of one `name` have one graph
+   * @throws OnnxLoraError `ADAPTER_MISMATCH` for another base, or one kind too many; as `model.session`
    */
   get(root: Model, name: string, choice: GraphChoice, keyed?: KeyedAdapter): Promise<LoadedSession> {
     const found = this.#turn.then(() => this.#get(root, name, choice, keyed));
@@ -134,18 +136,18 @@ export class Sessions {
     const options: ModelSessionOptions = {
       ...settings,
       ...(replicas > 1 && { threads: settings.threads ?? Math.max(1, Math.floor(availableParallelism() / replicas)) }),
-      // Cores that wait are those that talk to clients.
+      // Spinning would take cores from the clients' connections.
       spins: false,
       ...(keyed && { adapters: { [keyed.key]: keyed.adapter } }),
       adapterSource: {
         load: (key) => this.#catalog.load(key),
-        // Asked for with each adapter that is loaded.
+        // Evaluated for each loaded adapter.
         get maxBytes() {
           return adapterBytes(maxAdapterBytes);
         },
       },
     };
-    // An adapter of another base is told so before it is told that there is no room.
+    // Another base is reported before a lack of sessions.
     if (keyed) await graph.place(keyed.adapter, { allowBaseMismatch: settings.allowBaseMismatch ?? false });
     if (this.#opened.length >= maxSessions) {
       throw new OnnxLoraError(
@@ -155,7 +157,7 @@ export class Sessions {
     }
     const session = await this.#replicated(graph, { ...options, targetModules, modulesToSave }).catch(
       (error: unknown) => {
-        // What it makes of a layer may be nothing that others can have beside it.
+        // The adapter's change of a layer may exclude others.
         if (keyed && error instanceof OnnxLoraError && error.code === 'ADAPTER_MISMATCH')
           return this.#replicated(graph, options);
         throw error;
@@ -175,7 +177,7 @@ export class Sessions {
     return opened;
   }
 
-  /** The graph, loaded as often as it is to be. */
+  /** Loads all replicas of a graph. */
   async #replicated(graph: Model, options: ModelSessionOptions): Promise<Replicas> {
     const all: [AdapterSession, ...AdapterSession[]] = [await graph.session(options)];
     try {
@@ -187,22 +189,22 @@ export class Sessions {
     return new Replicas(all);
   }
 
-  /** How many there are. */
+  /** Number of loaded graphs. */
   get count(): number {
     return this.#opened.length;
   }
 
-  /** Keys of the adapters that are in memory. */
+  /** Keys of loaded adapters. */
   get adapterKeys(): ReadonlySet<string> {
     return new Set(this.#opened.flatMap(({ session }) => session.adapterNames));
   }
 
-  /** Keeps nothing of an adapter any more, but for what runs with it. */
+  /** Unloads an adapter after its running batches. */
   forget(key: string): void {
     for (const { session } of this.#opened) session.remove(key);
   }
 
-  /** Gives up so large a part of the adapters in memory, those that came first. */
+  /** Unloads a fraction of the adapters, oldest first. */
   shrink(part: number): void {
     for (const { session } of this.#opened) {
       const names = session.adapterNames;
@@ -210,14 +212,14 @@ export class Sessions {
     }
   }
 
-  /** Frees all of them. */
+  /** Releases all. */
   async release(): Promise<void> {
     await this.#turn;
     for (const { session } of this.#opened.splice(0)) await session.release();
   }
 }
 
-/** The layers that give the outputs: adapters bring heads of their own. */
+/** The output layers, which adapters replace by their heads. */
 function headsOf(model: Model): string[] {
   return [...new Set(Object.keys(model.outputs).flatMap((output) => model.headInput(output)?.module ?? []))];
 }

@@ -1,4 +1,4 @@
-/** @file The base, and the model as each adapter answers with it: with its head, its labels and its task's predictor. */
+/** @file Variants of the model: the base, and each adapter with its head, labels and predictor. */
 
 import { type Adapter, type Model, modelFor, OnnxLoraError } from '@onnx-lora/sdk';
 import { guardedFactory, type PredictorOptions, type TaskFactory } from '@onnx-lora/sdk/plugin';
@@ -8,60 +8,54 @@ import type { InferenceScheduler } from './compute.ts';
 import { type Served, servedModel, servedSession } from './servedModel.ts';
 import type { Sessions } from './sessions.ts';
 
-/** What the adapters whose labels and predictors are kept may cost together. */
+/** Total cost of cached variants. */
 const MOST_KEPT = 16_384;
-/** What one costs that has a predictor, or a model of its own, such as one with another head, compared to one that has neither. */
+/** Cost of a variant with a predictor or its own model, relative to a plain one. */
 const HEAVY = 64;
-/** Predictors of one adapter, for different settings. */
+/** Cached predictors per adapter, by settings. */
 const MOST_PREDICTORS = 8;
 
-/** What variants are made from. */
 export interface VariantSettings {
   readonly base: Model;
   readonly catalog: AdapterCatalog;
   readonly sessions: Sessions;
   readonly scheduler: InferenceScheduler;
-  /** Name of the task; by default each adapter's own, and of the base its family's usual one. */
+  /** Task name; by default each adapter's, and for the base the family's usual one. */
   readonly task?: string | undefined;
-  /** Values of the task's settings. */
+  /** Settings of the task. */
   readonly settings?: PredictorOptions['settings'];
 }
 
-/** What answers for one adapter, or for the base. */
+/** A variant of the model. */
 export interface Variant {
-  /** The model with the adapter's labels and head. */
+  /** The model with the adapter's head and labels. */
   readonly model: Model;
-  /** The session that it runs on. */
+  /** Opens its session. */
   session(): Promise<RunnableSession>;
-  /** The predictor of a task, by default the server's. */
+  /** Opens a task's predictor, the server's by default. */
   predictor(asked?: AskedTask): Promise<TaskAnswers>;
 }
 
-/** Which task answers, and how. */
+/** Task and settings of a request. */
 export type AskedTask = Pick<VariantSettings, 'task' | 'settings'>;
 
-/** A task and its predictor. */
 export interface TaskAnswers {
   readonly task: TaskFactory;
   readonly predictor: Predictor;
 }
 
-/** Variants by their adapters; those used least recently are forgotten. */
+/** Caches variants by adapter, least recently used out first. */
 export class Variants {
   readonly #settings: VariantSettings;
   readonly #kept = new Map<string | null, Promise<Variant>>();
-  /** Of those that cost more than 1. */
+  /** Costs above 1. */
   readonly #costs = new Map<string | null, number>();
 
   constructor(settings: VariantSettings) {
     this.#settings = settings;
   }
 
-  /**
-   * What answers for an adapter.
-   *
-   * @throws OnnxLoraError `ADAPTER_MISMATCH` for one of another base; as the catalog
-   */
+  /** Finds an adapter's variant. @throws OnnxLoraError `ADAPTER_MISMATCH` for another base; as the catalog */
   get(resolved: ResolvedAdapter | null): Promise<Variant> {
     const key = resolved?.key ?? null;
     const known = this.#kept.get(key);
@@ -77,7 +71,7 @@ export class Variants {
     return variant;
   }
 
-  /** Notes what one costs, and gives up those that were used least recently beyond what may be kept. */
+  /** Adds a variant's cost and evicts others. */
   #count(key: string | null, isHeavy: boolean): void {
     if (isHeavy && this.#kept.has(key)) this.#costs.set(key, HEAVY);
     let cost = this.#kept.size;
@@ -90,7 +84,7 @@ export class Variants {
     }
   }
 
-  /** Keeps nothing of an adapter any more. */
+  /** Forgets an adapter. */
   forget(key: string): void {
     this.#kept.delete(key);
     this.#costs.delete(key);
@@ -102,7 +96,7 @@ export class Variants {
     const adapter = await load();
     const own = adapter ? modelFor(base, adapter) : base;
     const head = adapter?.notes.head;
-    // A head that the base lacks is a part of the graph that is loaded; one of another size is fed.
+    // A head that the base lacks belongs to the loaded graph; a resized one is fed.
     const isAttached = head !== undefined && !base.sitesByPath().has(head.module);
     const served: Served = {
       own,
@@ -116,7 +110,7 @@ export class Variants {
     return {
       model: own,
       session: kept(() => servedSession(served), 1),
-      // Read anew, so that its tensors are kept by the session alone.
+      // Reloaded, so that only the session keeps the tensors.
       predictor: kept(async (asked) => {
         this.#count(key, true);
         return this.#predictor(own, servedModel(served), await load(), asked);
@@ -143,7 +137,7 @@ export class Variants {
   }
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` where the model's plugins do not have it, or nothing says which */
+/** @throws OnnxLoraError `CONFIG_INVALID` for an unknown or undetermined task */
 function taskOf({ name, family, registry: { tasks } }: Model, asked: string | undefined): TaskFactory {
   const names = asked === undefined ? (family?.tasks ?? []) : [asked];
   const found = names.flatMap((each) => tasks.find((task) => task.name === each) ?? [])[0];
@@ -154,7 +148,7 @@ function taskOf({ name, family, registry: { tasks } }: Model, asked: string | un
   );
 }
 
-/** Makes something for each of what is asked, and keeps what was asked for last; again where that failed. */
+/** Caches the last results by argument; failures are not cached. */
 function kept<Asked, T>(make: (asked?: Asked) => Promise<T>, most: number): (asked?: Asked) => Promise<T> {
   const all = new Map<string, Promise<T>>();
   return (asked) => {

@@ -1,4 +1,4 @@
-/** @file `/v1/chat/completions`: answers to a conversation, whole or piece by piece, also as JSON by a schema. */
+/** @file `/v1/chat/completions`: chat answers, optionally streamed or as JSON by a schema. */
 
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
@@ -13,7 +13,7 @@ const message = z.object({
   role: z.enum(['system', 'user', 'assistant', 'developer', 'tool']),
   content: z.union([z.string(), z.array(part).min(1)], { error: 'give a text, or a list of parts of the type "text"' }),
 });
-/** What clients send back of an answer, and names, which no template reads. */
+/** Fields of echoed answers, and names, which no template uses. */
 const messageOthers: OtherParameters = {
   name: 'ignored',
   refusal: [],
@@ -129,7 +129,7 @@ async function answered(service: Service, asked: Asked<unknown, unknown>): Promi
 
 const nothing = { type: 'object', properties: {} };
 
-/** Any object of JSON. */
+/** A schema of any JSON object. */
 const anyObject = {
   type: 'object',
   additionalProperties: { $ref: '#/$defs/value' },
@@ -149,11 +149,7 @@ function formatOf({ response_format: format }: Request): AskedTexts['schema'] {
   return { schema: format.type === 'json_object' ? anyObject : format.json_schema.schema, param: 'response_format' };
 }
 
-/**
- * The function whose arguments are to be written.
- *
- * @throws HttpError 400 where it would be the model's to decide whether one is called, and which
- */
+/** The function to call. @throws HttpError 400 where the model would choose the function */
 function forcedTool({
   tools = [],
   tool_choice: choice = tools.length > 0 ? 'auto' : 'none',
@@ -180,7 +176,7 @@ const textOf: Told = {
   piece: (content) => ({ delta: content === undefined ? {} : { content } }),
 };
 
-/** A text that is the arguments of a function. */
+/** Formats text as a function's arguments. */
 function callOf({ function: { name } }: Tool): Told {
   const call = (given: string): object => ({ id: `call_${randomUUID()}`, type: 'function', function: { name, arguments: given } }); // prettier-ignore
   return {

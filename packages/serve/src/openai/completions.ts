@@ -1,4 +1,4 @@
-/** @file `/v1/completions`: texts that go on from prompts, whole or piece by piece. */
+/** @file `/v1/completions`: completes prompts, optionally streamed. */
 
 import { z } from 'zod';
 import { type Route, route } from '../http/routes.ts';
@@ -7,7 +7,7 @@ import { ignoredParameters, type OtherParameters, parametersOf } from './paramet
 import { MOST_CHOICES, writingOthers, writingShape } from './sampling.ts';
 import { finish, type Told, usage, written } from './written.ts';
 
-/** Tokens that OpenAI writes where nobody says how many. */
+/** OpenAI's default of max_tokens. */
 const USUAL_TOKENS = 16;
 
 const prompt = z.string().min(1);

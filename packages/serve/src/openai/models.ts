@@ -1,20 +1,16 @@
-/** @file What OpenAI's clients call models, and which of their questions a model answers. */
+/** @file Models for OpenAI's clients, and the tasks that serve them. */
 
 import { z } from 'zod';
 import { HttpError } from '../http/errors.ts';
 import { type Route, route } from '../http/routes.ts';
 import { resolved, type Service } from '../http/service.ts';
 
-/** A model as OpenAI's clients name it: of adapters the name alone will do. */
+/** Resolves a model name; adapters' names alone suffice. */
 export function wantedModel({ name }: Service, model: string): { readonly model?: string; readonly adapter?: string } {
   return model === name || model.startsWith(`${name}:`) ? { model } : { adapter: model };
 }
 
-/**
- * Which of these tasks is one of the model's family.
- *
- * @throws HttpError 400 where the model has none
- */
+/** The first of these tasks that the model's family has. @throws HttpError 400 without any */
 export function taskAmong({ name, base: { family } }: Service, names: readonly string[]): string {
   const found = family?.tasks.find((task) => names.includes(task));
   if (found !== undefined) return found;
@@ -35,7 +31,6 @@ const model = z.object({
 });
 const began = Math.floor(Date.now() / 1000 - process.uptime());
 
-/** The base, or an adapter of it. */
 function told({ name }: Service, id: string): z.infer<typeof model> {
   return { id, object: 'model', created: began, owned_by: 'onnx-lora', parent: id === name ? null : name };
 }

@@ -1,4 +1,7 @@
-/** @file Parameters of OpenAI's routes: which are taken, which ask for nothing here, and which are refused. One table for each route. */
+/**
+ * @file Parameters of OpenAI's routes: accepted, ignored or refused, by one table per route; and errors in OpenAI's
+ * format.
+ */
 
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
@@ -6,12 +9,12 @@ import { type ErrorBody, HttpError } from '../http/errors.ts';
 import { jsonBody } from '../http/json.ts';
 
 /**
- * What becomes of a parameter that is not taken: `ignored` has no effect on answers, such as `user`; a list holds the values that
- * ask for nothing, such as the default. Any other value is refused, and so is a parameter that is in no table.
+ * Handling of unsupported parameters: `ignored` ones do not affect answers, such as `user`; a list holds values without
+ * effect, such as the default. Other values and parameters are refused.
  */
 export type OtherParameters = Readonly<Record<string, 'ignored' | readonly unknown[]>>;
 
-/** What has no effect on answers, on any route: names for OpenAI's own records and caches. */
+/** Parameters without effect on any route. */
 export const ignoredParameters: OtherParameters = {
   user: 'ignored',
   metadata: 'ignored',
@@ -24,10 +27,10 @@ export const ignoredParameters: OtherParameters = {
 };
 
 /**
- * Values by the schema of what is taken. Null is the same as nothing.
+ * Checks values by the schema of accepted parameters. Null means absent.
  *
- * @param place what they are parameters of, for messages: `messages.0.`
- * @throws HttpError 400 that names the parameter
+ * @param place prefix in messages: `messages.0.`
+ * @throws HttpError 400, naming the parameter
  */
 export function takenOf<Shape extends z.ZodRawShape>(
   taken: z.ZodObject<Shape>,
@@ -60,11 +63,7 @@ export function takenOf<Shape extends z.ZodRawShape>(
   throw refusedParameter(param, `"${param}" is not as it should be: ${message}.`);
 }
 
-/**
- * The parameters of a request's JSON.
- *
- * @throws HttpError as {@link takenOf} and `jsonBody`
- */
+/** Parses a request's parameters. @throws HttpError as {@link takenOf} and `jsonBody` */
 export async function parametersOf<Shape extends z.ZodRawShape>(
   taken: z.ZodObject<Shape>,
   others: OtherParameters,
@@ -73,13 +72,13 @@ export async function parametersOf<Shape extends z.ZodRawShape>(
   return takenOf(taken, others, await jsonBody(z.record(z.string(), z.unknown()), body));
 }
 
-/** The body of a failure on OpenAI's routes. */
+/** A failure in OpenAI's format. */
 export interface OpenAiError {
   readonly error: {
     readonly message: string;
-    /** The kind, by which clients choose their own error. */
+    /** The type, from which clients choose their exception. */
     readonly type: string;
-    /** The parameter that is to blame, where it is one. */
+    /** The parameter at fault, if any. */
     readonly param: string | null;
     readonly code: string;
   };
@@ -91,13 +90,13 @@ const types: Readonly<Record<number, string>> = {
   429: 'rate_limit_error',
 };
 
-/** A failure in the form of OpenAI's. */
+/** Converts a failure to OpenAI's format. */
 export function openAiError(status: number, { error: message, code, param }: ErrorBody): OpenAiError {
   const type = types[status] ?? (status < 500 ? 'invalid_request_error' : 'server_error');
   return { error: { message, type, param: param ?? null, code } };
 }
 
-/** A refusal of a parameter; 400. */
+/** The error 400 for a parameter. */
 export function refusedParameter(param: string, message: string, code = 'INPUT_INVALID'): HttpError {
   return new HttpError(400, code, message, undefined, param);
 }

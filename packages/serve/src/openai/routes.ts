@@ -1,4 +1,4 @@
-/** @file Routes as OpenAI's clients ask them: vectors of texts, transcripts of recordings, answers, and which models there are. */
+/** @file OpenAI-compatible routes: embeddings, transcriptions, completions, models. */
 
 import { z } from 'zod';
 import { answersAbout } from '../http/predict/answers.ts';
@@ -81,7 +81,7 @@ const transcriptionRequest = z.object({
 });
 const transcriptionOthers: OtherParameters = {
   ...ignoredParameters,
-  // Forms hold texts.
+  // Form values are strings.
   temperature: ['0'],
   stream: ['false'],
   prompt: [''],

@@ -1,14 +1,14 @@
-/** @file How a text is written, by OpenAI's parameters: the same for answers of a conversation and for texts that go on. */
+/** @file OpenAI's generation parameters, shared by chat and completions. */
 
 import { defined } from '@onnx-lora/sdk/data';
 import { z } from 'zod';
 import type { AskedTask } from '../inference/variants.ts';
 import type { OtherParameters } from './parameters.ts';
 
-/** Answers of a request, at most. */
+/** Maximum answers per request. */
 export const MOST_CHOICES = 16;
 
-/** What is taken of a request that has something written. */
+/** Accepted generation parameters. */
 export interface Writing {
   readonly model: string;
   readonly stream?: boolean | undefined;
@@ -21,7 +21,7 @@ export interface Writing {
   readonly n?: number | undefined;
 }
 
-/** What checks each of these. */
+/** Their schemas. */
 export const writingShape: { readonly [Name in keyof Writing]-?: z.ZodType<Writing[Name]> } = {
   model: z.string().describe('the base, "base:adapter", or an adapter alone'),
   stream: z.boolean().optional(),
@@ -36,7 +36,7 @@ export const writingShape: { readonly [Name in keyof Writing]-?: z.ZodType<Writi
   n: z.int().min(1).max(MOST_CHOICES).optional(),
 };
 
-/** What of it is not. */
+/** Unsupported generation parameters. */
 export const writingOthers: OtherParameters = {
   frequency_penalty: [0],
   presence_penalty: [0],
@@ -44,10 +44,9 @@ export const writingOthers: OtherParameters = {
 };
 
 /**
- * Settings of the task. Nothing is drawn because of `top_p: 1`, which clients send as it is the default: it draws from all tokens
- * where something else has tokens drawn.
+ * Converts to the task's settings. `top_p: 1`, which clients send as the default, does not turn sampling on.
  *
- * @param schema by which the text is JSON
+ * @param schema JSON schema of the text
  */
 export function settingsOf(
   { max_tokens, temperature, top_p, seed, stop }: Writing,

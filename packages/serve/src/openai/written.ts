@@ -1,4 +1,4 @@
-/** @file What a model writes, whole or piece by piece, as OpenAI's clients are told of it. */
+/** @file Generates text for OpenAI's clients, whole or streamed. */
 
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
@@ -18,7 +18,7 @@ interface Usage {
   total_tokens: number;
 }
 
-/** Tokens of what was asked, and of the answers with their ends. */
+/** Tokens of prompts, and of answers including end tokens. */
 export const usage: z.ZodType<Usage> = z.object({
   prompt_tokens: z.int(),
   completion_tokens: z.int(),
@@ -27,37 +27,37 @@ export const usage: z.ZodType<Usage> = z.object({
 
 type Finish = 'stop' | 'length';
 
-/** Why a text is over. */
+/** Why generation ended. */
 export const finish: z.ZodType<Finish> = z.enum(['stop', 'length']);
 
-/** How answers are told. */
+/** Format of answers. */
 export interface Told {
-  /** What ids begin with: `chatcmpl`. */
+  /** Prefix of ids: `chatcmpl`. */
   readonly id: string;
-  /** What an answer is called, and a piece of one. */
+  /** Object names of an answer and of a chunk. */
   readonly objects: readonly [whole: string, piece: string];
-  /** What is said in a choice, whole. */
+  /** A whole choice. */
   readonly whole: (text: string) => object;
-  /** Before the first piece of a choice; nothing where there is no such thing. */
+  /** Sent before a choice's first chunk, if any. */
   readonly first?: object;
-  /** A piece of it; at its end without a text. */
+  /** A chunk of a choice; without text at its end. */
   readonly piece: (text: string | undefined) => object;
 }
 
-/** What is asked. */
+/** A generation request. */
 export interface AskedTexts {
   readonly writing: Writing;
-  /** Each as a line of a file that the task reads. */
+  /** Records for the task. */
   readonly records: readonly object[];
-  /** By which texts are JSON, and the parameter that it came in. */
+  /** JSON schema of the texts, and the parameter that it came in. */
   readonly schema?: { readonly schema: object; readonly param: string } | undefined;
   readonly told: Told;
 }
 
 /**
- * Has the model write, and answers.
+ * Generates and answers.
  *
- * @returns the body of the answer; undefined where it was sent piece by piece
+ * @returns the answer's body; undefined if streamed
  * @throws OnnxLoraError as `resolved` and the task; HttpError 400
  */
 export async function written(
@@ -82,7 +82,7 @@ export async function written(
   const answers = predictor.predict([source], { signal, parts: stream })[Symbol.asyncIterator]();
   const next = (): Promise<IteratorResult<Answer>> => inNameOf(ownerOf(caller, {}, signal), () => answers.next());
   const about = { id: `${told.id}-${randomUUID()}`, created: Math.floor(Date.now() / 1000), model };
-  // What cannot be answered is told with a status of its own, before anything is sent.
+  // The first answer comes before the headers, so that failures get a status.
   const first = await next();
   if (first.done) throw new OnnxLoraError('CANCELLED', 'The client has gone before there was an answer.');
   const used = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
@@ -122,7 +122,7 @@ export async function written(
   return undefined;
 }
 
-/** Adds what an answer took; its prompt is read for the first of several. */
+/** Counts an answer's tokens; of several answers the prompt counts once. */
 function count(used: Usage, { tokens }: Answer, isFirst: boolean): void {
   if (!tokens) return;
   if (isFirst) used.prompt_tokens += tokens.asked;
@@ -134,7 +134,7 @@ function reasonOf(end: unknown): Finish {
   return end === 'length' ? 'length' : 'stop';
 }
 
-/** The same mistake, by the name of the parameter. */
+/** Attributes an error to a parameter. */
 function blaming(param: string, error: unknown): unknown {
   if (!(error instanceof OnnxLoraError) || error.code !== 'CONFIG_INVALID') return error;
   return refusedParameter(param, error.message, error.code);

@@ -1,26 +1,26 @@
-/** @file Who may ask: keys by tenant, what each of them may do, and how often. */
+/** @file Access control: keys by tenant, with permissions and quotas. */
 
 import { createHash } from 'node:crypto';
 import { HttpError } from '../http/errors.ts';
 import type { Clock } from '../scheduler/clock.ts';
 
-/** A key that clients send, and whose it is. */
+/** An API key of a tenant. */
 export interface KeySettings {
-  /** Tenants take turns, and share nothing else; several keys may be of one. */
+  /** The tenant, which may have several keys. Tenants share compute time fairly, and nothing else. */
   readonly tenant: string;
-  /** sha256 of the key in hexadecimal, so that who reads the settings has no keys: `printf %s KEY | sha256sum`. */
+  /** Hexadecimal sha256 of the key, which settings thus do not reveal: `printf %s KEY | sha256sum`. */
   readonly sha256: string;
-  /** What part of the time the tenant gets, compared to that of others; 1 by default. */
+  /** The tenant's weight in sharing compute time; 1 by default. */
   readonly weight?: number | undefined;
-  /** No limit by default. A sixth of it may come at once. */
+  /** Quota; unlimited by default. Bursts may use a sixth of it. */
   readonly requestsPerMinute?: number | undefined;
-  /** Adapters that it may use and see; a `*` at the end stands for any ending. All by default, and always the base. */
+  /** Allowed and visible adapters; a trailing `*` is a wildcard. All by default; the base always is. */
   readonly adapters?: readonly string[] | undefined;
-  /** Whether it may change what is served; false by default. */
+  /** Whether it may change the server; false by default. */
   readonly admin?: boolean | undefined;
 }
 
-/** What a route is for: anybody, who may ask, who may see all that goes on (as who may ask, where there are no keys), who may change it. */
+/** Access level of a route: anybody, any key, admin keys for monitoring (anybody without keys), admin keys. */
 export type AccessLevel = 'open' | 'user' | 'watch' | 'admin';
 
 /** Who asks. */
@@ -30,13 +30,13 @@ export interface Caller {
   mayUse(adapter: string): boolean;
 }
 
-/** Where a key is sent. */
+/** Headers with a key. */
 export interface KeyHeaders {
   readonly authorization?: string | undefined;
   readonly 'x-api-key'?: string | string[] | undefined;
 }
 
-/** Callers of a server without keys. */
+/** The caller without keys. */
 const anyone: Caller = { tenant: '', mayUse: () => true };
 
 interface KnownKey extends Caller {
@@ -44,19 +44,19 @@ interface KnownKey extends Caller {
   readonly bucket: Bucket | undefined;
 }
 
-/** Decides who may ask. */
+/** Checks keys. */
 export class Access {
   readonly #clock: Pick<Clock, 'now'>;
   #keys: ReadonlyMap<string, KnownKey> = new Map();
   #weights: ReadonlyMap<string, number> = new Map();
 
-  /** @param keys none lets everybody ask, and nobody change anything */
+  /** @param keys without any, everybody may ask, and nobody may change anything */
   constructor(keys: readonly KeySettings[], clock: Pick<Clock, 'now'>) {
     this.#clock = clock;
     this.replace(keys);
   }
 
-  /** Has other keys from now on; what was saved up of quotas begins anew. */
+  /** Replaces the keys, and resets quotas. */
   replace(keys: readonly KeySettings[]): void {
     const buckets = new Map<string, Bucket>();
     this.#weights = new Map(keys.map(({ tenant, weight = 1 }) => [tenant, weight]));
@@ -70,16 +70,12 @@ export class Access {
     );
   }
 
-  /** What part of the time a tenant gets. */
+  /** Weight of a tenant. */
   weightOf(tenant: string): number {
     return this.#weights.get(tenant) ?? 1;
   }
 
-  /**
-   * Who asks.
-   *
-   * @throws HttpError 401 without a key that is known, 403 for what it may not do, 429 beyond its quota
-   */
+  /** Who asks. @throws HttpError 401 without a known key, 403 without permission, 429 beyond the quota */
   caller(headers: KeyHeaders, level: AccessLevel): Caller {
     if (level === 'open') return anyone;
     if (level === 'admin' && ![...this.#keys.values()].some(({ admin }) => admin))
@@ -90,7 +86,7 @@ export class Access {
       );
     if (this.#keys.size === 0) return anyone;
     const sent = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1] ?? headers['x-api-key'];
-    // By the hash of what was sent: how long a look-up takes tells nothing of the keys.
+    // Looked up by hash, so that timing reveals nothing of the keys.
     const known =
       typeof sent === 'string' ? this.#keys.get(createHash('sha256').update(sent).digest('hex')) : undefined;
     if (!known)
@@ -110,7 +106,7 @@ function matches(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 }
 
-/** How often a tenant may ask: what it leaves is saved up, to a sixth of a minute. */
+/** A token bucket of at most a sixth of a minute's quota. */
 class Bucket {
   readonly #perMinute: number;
   readonly #clock: Pick<Clock, 'now'>;
@@ -126,7 +122,7 @@ class Bucket {
     this.#at = clock.now();
   }
 
-  /** @throws HttpError 429 that says when the next one may come */
+  /** @throws HttpError 429 with the time of the next request */
   take(): void {
     const now = this.#clock.now();
     this.#left = Math.min(this.#most, this.#left + ((now - this.#at) * this.#perMinute) / 60_000);

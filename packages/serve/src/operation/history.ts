@@ -1,26 +1,25 @@
-/** @file Outcomes and durations of the last half hour, and how the latest numbers are spread: in constant memory. */
+/** @file Outcomes and durations of the last half hour, and percentiles of the latest numbers, in constant memory. */
 
-/** How a request ended: with an answer, with a refusal that is the client's affair, or with a failure of the server. */
+/** How a request ended: answered, refused by the client's fault, or failed by the server's. */
 export type Outcome = 'answered' | 'refused' | 'failed';
 
-/** What happened in a span of time. */
+/** Requests in a span of time. */
 export interface Moment extends Readonly<Record<Outcome, number>> {
-  /** Milliseconds that its requests took, on average; 0 where there were none. */
+  /** Mean duration in milliseconds; 0 without requests. */
   readonly mean: number;
 }
 
-/** Milliseconds of a span. */
+/** Length of a span in milliseconds. */
 export const SPAN = 10_000;
-/** Spans that are kept. */
+/** Number of spans. */
 export const SPANS = 180;
 
 interface Slot extends Record<Outcome, number> {
-  /** Number of the span, since 1970. */
+  /** Index of the span since 1970. */
   span: number;
   took: number;
 }
 
-/** The latest spans. */
 export class History {
   readonly #slots: Slot[] = Array.from({ length: SPANS }, () => slot(-1));
   readonly #now: () => number;
@@ -30,7 +29,7 @@ export class History {
     this.#now = now;
   }
 
-  /** A request has ended, and took so many milliseconds. */
+  /** Adds an ended request. */
   ended(outcome: Outcome, milliseconds: number): void {
     const span = Math.floor(this.#now() / SPAN);
     const place = span % SPANS;
@@ -40,7 +39,7 @@ export class History {
     own.took += milliseconds;
   }
 
-  /** Spans from the oldest to the one that lasts, those without requests among them. */
+  /** All spans, oldest first, including empty ones. */
   get moments(): Moment[] {
     const last = Math.floor(this.#now() / SPAN);
     return Array.from({ length: SPANS }, (_, i) => {
@@ -59,17 +58,17 @@ function slot(span: number): Slot {
 
 const KEPT = 1024;
 
-/** How numbers are spread. */
+/** Statistics of numbers. */
 export interface Spread {
-  /** All that have come. */
+  /** Number of all values. */
   readonly count: number;
-  /** Mean of the latest, which all that follows is of. */
+  /** Mean of the latest 1,024 values, as the following. */
   readonly mean: number;
-  /** Half of them are no larger. */
+  /** Median. */
   readonly p50: number;
-  /** 95 of 100 are no larger. */
+  /** 95th percentile. */
   readonly p95: number;
-  /** 99 of 100 are no larger. */
+  /** 99th percentile. */
   readonly p99: number;
 }
 
@@ -78,12 +77,12 @@ export class Recent {
   readonly #values = new Float64Array(KEPT);
   #count = 0;
 
-  /** Takes the place of the oldest. */
+  /** Adds a value in place of the oldest. */
   add(value: number): void {
     this.#values[this.#count++ % KEPT] = value;
   }
 
-  /** Nearest-rank percentiles: each is a number that has come. 0 where none has. */
+  /** Nearest-rank percentiles; 0 without values. */
   get spread(): Spread {
     const kept = this.#values.slice(0, Math.min(this.#count, KEPT)).sort();
     const at = (part: number): number => kept[Math.max(0, Math.ceil(part * kept.length) - 1)] ?? 0;

@@ -1,34 +1,33 @@
-/** @file What a server writes down: of requests where they went and how they ended, of failures where; never what they hold. */
+/** @file The server's log: requests' routes and results, and failures; never their content. */
 
-/** A request that has been answered. */
+/** An answered request. */
 export interface AnsweredRequest {
-  /** `GET`, `POST` …; `gRPC`. */
+  /** `GET`, `POST` …, or `gRPC`. */
   readonly method: string;
-  /** The route's pattern, and not the address; the path of a call. */
+  /** The route's pattern, or the call's path; never the URL. */
   readonly route: string;
-  /** HTTP's status, or gRPC's. */
+  /** HTTP's or gRPC's status. */
   readonly status: number;
-  /** From the first byte to the last one sent. */
+  /** Seconds from the first byte to the last one sent. */
   readonly seconds: number;
 }
 
-/** One line of the log. */
+/** A log entry. */
 export type LogEntry =
   | (AnsweredRequest & { readonly event: 'request'; readonly time: string; readonly tenant: string })
   | { readonly event: 'failure'; readonly time: string; readonly message: string; readonly stack: string | undefined };
 
-/** What is written down: every request, failures that are no client's alone, or nothing. */
+/** Log level: all requests, only the server's failures, or nothing. */
 export type LogLevel = 'requests' | 'failures' | 'nothing';
 
-/** Writes down. */
 export interface Log {
-  /** A request has been answered. */
+  /** Logs an answered request. */
   readonly answered: (request: AnsweredRequest, tenant: string) => void;
-  /** Something failed that is no client's fault. */
+  /** Logs a failure of the server. */
   readonly failed: (error: unknown) => void;
 }
 
-/** A log that hands over what its level has. */
+/** Creates a log of this level. */
 export function logTo(write: (entry: LogEntry) => void, level: LogLevel): Log {
   const now = (): string => new Date().toISOString();
   return {
@@ -42,7 +41,7 @@ export function logTo(write: (entry: LogEntry) => void, level: LogLevel): Log {
   };
 }
 
-/** A line of JSON on stderr. */
+/** Writes an entry as JSON on stderr. */
 export function toStderr(entry: LogEntry): void {
   process.stderr.write(`${JSON.stringify(entry)}\n`);
 }

@@ -1,4 +1,4 @@
-/** @file A ceiling for the memory of the process: what can be smaller becomes smaller, and then what would not fit is refused. */
+/** @file A memory limit of the process: caches and batches shrink, then requests are refused. */
 
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import { collectGarbage } from '@onnx-lora/sdk/core';
@@ -8,44 +8,42 @@ import type { Compute, Job } from '../scheduler/job.ts';
 import { OverloadedError } from '../scheduler/overloaded.ts';
 
 /**
- * Parts of the ceiling: from the first on adapters and batches become smaller, at the second they are as small as can be and nothing
- * grows, and at the third requests are refused.
+ * Fractions of the limit: adapters and batches shrink from TIGHT on, nothing grows from FULL on, and requests are
+ * refused from OVER on.
  */
 const [TIGHT, FULL, OVER] = [0.7, 0.85, 0.95];
-/** Positions of a batch whose memory is not known; each may be twice the largest that there was. */
+/** Positions of the first batches, whose memory is unknown; each may double the largest one. */
 const FIRST_CELLS = 8;
-/** A body has room for as much always, as small requests must come in that are to be refused. */
+/** Minimum for bodies, so that even refused requests can arrive. */
 const LEAST_FOR_BODIES = 2 ** 20;
-/** Adapters that are read at a time. */
+/** Concurrent adapter loads. */
 const READ_AT_A_TIME = 2;
-/** What an adapter takes in the process, in the worker and in the runtime, compared to its own bytes. */
+/** Memory of an adapter in process, worker and runtime, relative to its bytes. */
 const OF_AN_ADAPTER = 3;
-/** Milliseconds between two times that garbage is collected. */
+/** Minimum milliseconds between garbage collections. */
 const BETWEEN_COLLECTIONS = 500;
 
-/** What a ceiling looks at and does, so that tests can be exact about it. */
+/** Replaceable effects, for tests. */
 export interface MemoryOptions {
-  /** Bytes that the process has. */
+  /** Resident bytes. */
   readonly resident?: () => number;
-  /** Collects garbage now. */
   readonly collect?: () => void;
-  /** Milliseconds. */
   readonly now?: () => number;
 }
 
-/** Keeps the process below so many bytes. */
+/** Keeps the process below a memory limit. */
 export class MemoryCeiling {
-  /** Bytes. */
+  /** Limit in bytes. */
   readonly limit: number;
   readonly #resident: () => number;
   readonly #collect: () => void;
   readonly #now: () => number;
   #collected = -Infinity;
-  /** Positions of the largest batch, whose memory the runtime keeps. */
+  /** Positions of the largest batch so far, whose memory the runtime keeps. */
   #largest = FIRST_CELLS;
-  /** Bytes by which a position more has made the process larger, at most. */
+  /** Largest growth per position in bytes. */
   #perCell = 0;
-  /** Bytes before the first request. */
+  /** Resident bytes before the first request. */
   #base = 0;
   #reading = 0;
   readonly #readers: (() => void)[] = [];
@@ -61,26 +59,22 @@ export class MemoryCeiling {
     this.#now = now;
   }
 
-  /** @param shrink gives up so large a part of the adapters in memory, from 0 to 1 */
+  /** @param shrink unloads a fraction of the adapters */
   whenTight(shrink: (part: number) => void): void {
     this.#shrink = shrink;
   }
 
-  /** How tight it is: 0 below the first of these parts, 1 from the second on. */
+  /** Memory pressure: 0 below TIGHT, 1 from FULL on. */
   get pressure(): number {
     return Math.min(1, Math.max(0, (this.#resident() / this.limit - TIGHT) / (FULL - TIGHT)));
   }
 
-  /** Bytes up to where nothing may grow; below 0 beyond that. */
+  /** Bytes left below FULL; may be negative. */
   get room(): number {
     return FULL * this.limit - this.#resident();
   }
 
-  /**
-   * Whether the model alone fits.
-   *
-   * @throws OnnxLoraError `CONFIG_INVALID` where it does not
-   */
+  /** Requires that the model itself fits. @throws OnnxLoraError `CONFIG_INVALID` */
   requireRoom(): void {
     this.#collect();
     const taken = this.#resident();
@@ -92,17 +86,17 @@ export class MemoryCeiling {
     );
   }
 
-  /** Bytes that adapters may take, of `most`. */
+  /** Bytes for adapters, of at most `most`. */
   adapterBytes(most: number): number {
     return (1 - this.pressure) * Math.min(most, (this.limit - this.#base) / OF_AN_ADAPTER);
   }
 
-  /** Bytes that bodies may take, of `most`. */
+  /** Bytes for bodies, of at most `most`. */
   bodyBytes(most: number): number {
     return Math.max(LEAST_FOR_BODIES, Math.min(most, this.room / 2));
   }
 
-  /** How large the next batch may be, of what it may be otherwise. */
+  /** Limits of the next batch. */
   batchLimits({ maxRows = 32, maxCells = Infinity }: BatchLimits): Required<Pick<BatchLimits, 'maxRows' | 'maxCells'>> {
     const { pressure } = this;
     return {
@@ -111,7 +105,7 @@ export class MemoryCeiling {
     };
   }
 
-  /** Whether a request would not fit. What is no larger than what there was finds its room again, one after the other. */
+  /** Whether to refuse a request. One no larger than earlier ones reuses their memory, one at a time. */
   refuses(job: Pick<Job, 'rows' | 'length' | 'bytes'>, isIdle: boolean): boolean {
     const growth = Math.max(0, cellsOf(job) - this.#largest) * Math.max(this.#perCell, (job.bytes ?? 0) / cellsOf(job));
     const fits = (): boolean => (growth === 0 ? isIdle || !this.#isOver : growth < this.room);
@@ -124,12 +118,12 @@ export class MemoryCeiling {
     return this.#resident() > OVER * this.limit;
   }
 
-  /** Positions that a batch may have beyond the largest. */
+  /** Positions by which a batch may exceed the largest. */
   get #more(): number {
     return this.#perCell === 0 ? this.#largest : Math.min(this.#largest, Math.max(0, this.room) / this.#perCell);
   }
 
-  /** What is computed, of which is learnt how much memory it takes. */
+  /** Learns the memory of batches. */
   watched<Work, Answer>(compute: Compute<Work, Answer>): Compute<Work, Answer> {
     return async (batch, signal) => {
       const rows = batch.reduce((sum, each) => sum + each.rows, 0);
@@ -147,7 +141,7 @@ export class MemoryCeiling {
     };
   }
 
-  /** A catalog that reads few adapters at a time, and none where there is no room. */
+  /** Limits concurrent loads, and refuses them without memory. */
   bounded(catalog: AdapterCatalog): AdapterCatalog {
     return {
       resolve: (name, options) => catalog.resolve(name, options),
@@ -168,7 +162,7 @@ export class MemoryCeiling {
     };
   }
 
-  /** Gives up adapters, and what nothing holds any more. */
+  /** Unloads adapters and collects garbage. */
   #relieve(): void {
     const now = this.#now();
     if (now - this.#collected < BETWEEN_COLLECTIONS) return;

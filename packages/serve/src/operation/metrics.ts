@@ -1,28 +1,28 @@
-/** @file Numbers of a running server in Prometheus' text format: counters, gauges and histograms, and nothing else of it. */
+/** @file Metrics in Prometheus' text format: counters, gauges and histograms. */
 
-/** Values of labels by their names; the server's own words, so that there are few. */
+/** Labels; their values come from the server, so that there are few. */
 export type Labels = Readonly<Record<string, string | number>>;
 
 interface Family {
   readonly name: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
-  /** Lines without the family's name: what stands behind it, and the value. */
+  /** Lines without the name: suffix and value. */
   readonly lines: () => Iterable<readonly [suffix: string, value: number]>;
 }
 
-/** Seconds. */
+/** Buckets of seconds. */
 export const SECONDS: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
-/** Rows, requests, adapters. */
+/** Buckets of counts. */
 export const COUNTS: readonly number[] = [1, 2, 4, 8, 16, 32, 64, 128];
-/** Parts of a whole. */
+/** Buckets of fractions. */
 export const PARTS: readonly number[] = [0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1];
 
-/** What is counted; names begin with `onnx_lora_`, but for those of the process. */
+/** A registry of metrics; names start with `onnx_lora_`, apart from the process's. */
 export class Metrics {
   readonly #families: Family[] = [];
 
-  /** A number that only grows. */
+  /** Adds a counter. */
   counter(name: string, help: string): (labels?: Labels, by?: number) => void {
     const values = new Map<string, number>();
     this.#families.push({ name, type: 'counter', help, lines: () => values });
@@ -32,12 +32,12 @@ export class Metrics {
     };
   }
 
-  /** A number that is asked for when somebody looks. */
+  /** Adds a gauge, read on demand. */
   gauge(name: string, help: string, read: () => number): void {
     this.#families.push({ name, type: 'gauge', help, lines: () => [['', read()]] });
   }
 
-  /** How often values up to each of these bounds were seen. */
+  /** Adds a histogram. */
   histogram(name: string, help: string, bounds: readonly number[]): (value: number, labels?: Labels) => void {
     const all = new Map<string, { readonly labels: Labels; readonly counts: number[]; sum: number; count: number }>();
     this.#families.push({
@@ -63,7 +63,7 @@ export class Metrics {
     };
   }
 
-  /** All of them as Prometheus reads them. */
+  /** The metrics in Prometheus' format. */
   text(): string {
     const lines: string[] = [];
     for (const { name, type, help, lines: own } of this.#families) {

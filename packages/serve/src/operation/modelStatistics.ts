@@ -1,34 +1,34 @@
-/** @file What each model has computed: the base, and each adapter, as Triton's statistics extension tells it. */
+/** @file Statistics of the base and each adapter, for Triton's statistics extension. */
 
 import type { Work } from '../inference/compute.ts';
 import type { Compute } from '../scheduler/job.ts';
 
-/** How often something was, and how many nanoseconds it took in all. */
+/** Count and total nanoseconds. */
 export interface Duration {
   count: number;
   ns: number;
 }
 
-/** Of one model. */
+/** Statistics of a model. */
 export interface ModelStatistics {
-  /** When it was last asked for, in milliseconds since 1970. */
+  /** Last request, in milliseconds since 1970. */
   lastInference: number;
-  /** Rows that were computed, and batches with some of them. */
+  /** Computed rows, and batches that contain some. */
   rows: number;
   batches: number;
-  /** Requests from when they came to their answer, or their failure. */
+  /** Requests from arrival to answer or failure. */
   readonly success: Duration;
   readonly fail: Duration;
-  /** What they waited for their batch, and what that computed. */
+  /** Waiting and computing of requests. */
   readonly queue: Duration;
   readonly compute: Duration;
-  /** Batches by how many rows of this model they had. */
+  /** Batches by their rows of this model. */
   readonly bySize: Map<number, Duration>;
 }
 
-/** Adapters that are counted; those asked for least recently are forgotten. */
+/** Maximum counted adapters; least recently used are forgotten. */
 const MOST_MODELS = 10_000;
-/** Sizes of batches that are told apart. */
+/** Maximum distinct batch sizes. */
 const MOST_SIZES = 128;
 
 const none = (): Duration => ({ count: 0, ns: 0 });
@@ -37,16 +37,16 @@ const add = (duration: Duration, milliseconds: number): void => {
   duration.ns += Math.round(milliseconds * 1e6);
 };
 
-/** Counts of all models, by the keys of their adapters; null is the base. */
+/** Statistics by adapter key; null is the base. */
 export class Statistics {
   readonly #models = new Map<string | null, ModelStatistics>();
 
-  /** What a model has computed; nothing yet where it was not asked for. */
+  /** Statistics of a model; empty without requests. */
   of(key: string | null): ModelStatistics {
     return this.#models.get(key) ?? empty();
   }
 
-  /** Counts what is computed. A batch that fails is computed in halves, and counts once each request is alone. */
+  /** Counts batches. A failing batch is split, and counts only as single requests. */
   counted<Outputs>(compute: Compute<Work, Outputs>): Compute<Work, Outputs> {
     return async (batch, signal) => {
       const start = performance.now();

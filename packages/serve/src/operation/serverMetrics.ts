@@ -1,4 +1,4 @@
-/** @file What is counted of this server. */
+/** @file The server's metrics. */
 
 import type { AdapterCatalog } from '../adapters/catalog.ts';
 import type { Sessions } from '../inference/sessions.ts';
@@ -8,20 +8,19 @@ import type { AnsweredRequest } from './log.ts';
 import { COUNTS, Metrics, PARTS, SECONDS } from './metrics.ts';
 import { Tallies } from './tallies.ts';
 
-/** Counts, and tells. */
 export interface ServerMetrics {
   readonly observer: SchedulerObserver;
-  /** For people; it names tenants. */
+  /** Numbers for the status page, which names tenants. */
   readonly tallies: Tallies;
   answered(request: AnsweredRequest, tenant: string): void;
-  /** The catalog, whose reading is counted. */
+  /** Measures a catalog's loads. */
   counted(catalog: AdapterCatalog): AdapterCatalog;
-  /** Tells what there is when somebody looks. */
+  /** Adds gauges. */
   watch(scheduler: BatchScheduler<never, unknown>, sessions: Sessions): void;
   text(): string;
 }
 
-/** Metrics of one server. */
+/** Creates the metrics of a server. */
 export function serverMetrics(): ServerMetrics {
   const metrics = new Metrics();
   const tallies = new Tallies();

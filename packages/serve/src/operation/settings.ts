@@ -1,4 +1,4 @@
-/** @file All settings of a server, as a file or a program gives them: one schema checks them, and says what they are. */
+/** @file The server's settings, checked by one schema. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { didYouMean, type PredictorOptions } from '@onnx-lora/sdk/plugin';
@@ -12,63 +12,63 @@ import type { KeySettings } from './access.ts';
 import type { LogLevel } from './log.ts';
 import type { TlsSettings } from './tls.ts';
 
-/** Where adapters that clients bring are kept, and what these must be. */
+/** The store of uploaded adapters. */
 export interface StoreSettings {
-  /** The folder; made where there is none. */
+  /** The folder, created if missing. */
   readonly folder: string;
-  /** Bytes that all of them may take on disk; no limit by default. */
+  /** Maximum bytes on disk; unlimited by default. */
   readonly maxBytes?: number | undefined;
-  /** Public ed25519 keys (PEM). Where there are some, adapters must be signed with one of them. */
+  /** Public ed25519 keys (PEM). If any, adapters must be signed with one of them. */
   readonly signedBy?: readonly string[] | undefined;
 }
 
-/** Where the server answers to gRPC. */
+/** The gRPC listener. */
 export interface GrpcSettings {
-  /** 0 takes a free one. */
+  /** Port; 0 takes a free one. */
   readonly port: number;
-  /** That of HTTP by default. */
+  /** Host; HTTP's by default. */
   readonly host?: string | undefined;
 }
 
-/** Settings of a server that a file can hold. */
+/** Settings of a server, as a file can hold them. */
 export interface ServeSettings extends SessionSettings, HttpLimits {
-  /** What the model is called in addresses; by default the last part of its own name. */
+  /** Name of the model in URLs; the last part of its own name by default. */
   readonly name?: string | undefined;
-  /** 8080 by default; 0 takes a free one. */
+  /** Port; 8080 by default, 0 takes a free one. */
   readonly port?: number | undefined;
-  /** The address to listen on; 127.0.0.1 by default, which no other machine reaches. */
+  /** Host to listen on; 127.0.0.1 by default, which is local only. */
   readonly host?: string | undefined;
-  /** Answers to gRPC, too; over HTTP alone by default. */
+  /** Also serves gRPC; HTTP only by default. */
   readonly grpc?: GrpcSettings | undefined;
   /**
-   * A folder with a folder for each adapter, such as `runs`; or such folders in an object store (`s3://BUCKET/PREFIX`) or in a
-   * repository on the hub (`hf://ORG/NAME`). They are read and never written.
+   * A folder with a folder per adapter, such as `runs`, or the like in an object store (`s3://BUCKET/PREFIX`) or hub
+   * repository (`hf://ORG/NAME`). Read only.
    */
   readonly adapters?: string | undefined;
-  /** Where adapters of an object store or the hub are kept on the disk. */
+  /** The disk cache of remote adapters. */
   readonly cache?: CacheSettings | undefined;
-  /** Keeps adapters that clients bring; without it they can bring none. */
+  /** Stores uploaded adapters; without it there are no uploads. */
   readonly store?: StoreSettings | undefined;
-  /** Name of the task that `/predict` answers for; by default that of the adapter, of the base the usual one of its family. */
+  /** Task of `/predict`; by default the adapter's, and for the base the family's usual one. */
   readonly task?: string | undefined;
-  /** Values of the task's settings. */
+  /** Settings of the task. */
   readonly settings?: PredictorOptions['settings'];
-  /** Speaks HTTPS, and gRPC over TLS; both in the clear without it. */
+  /** Uses TLS for HTTP and gRPC; plain by default. */
   readonly tls?: TlsSettings | undefined;
-  /** Who may ask; everybody by default. */
+  /** API keys; open to everybody by default. */
   readonly keys?: readonly KeySettings[] | undefined;
-  /** How large batches become. */
+  /** Limits of batches. */
   readonly batches?: BatchLimits | undefined;
-  /** How much may wait. */
+  /** Limits of the queue. */
   readonly queue?: QueueLimits | undefined;
   /**
-   * Bytes of memory that the process is to stay below: as they become few, adapters in memory and batches become smaller, and then
-   * requests are refused. No limit by default.
+   * Memory limit of the process in bytes: near it, adapters in memory and batches shrink, then requests are refused.
+   * Unlimited by default.
    */
   readonly maxMemoryBytes?: number | undefined;
-  /** What is written down; failures by default. */
+  /** Log level; `failures` by default. */
   readonly log?: LogLevel | undefined;
-  /** Milliseconds that requests have to end in when the server is closed; 30,000 by default. */
+  /** Milliseconds for running requests when the server closes; 30,000 by default. */
   readonly drainTimeout?: number | undefined;
 }
 
@@ -131,20 +131,20 @@ const schema = z.strictObject({
   worker: z.boolean().optional(),
 } satisfies Record<keyof ServeSettings, z.ZodType>);
 
-/** What settings are called. */
+/** Names of settings. */
 export const settingNames: readonly string[] = Object.keys(schema.shape);
 
 /**
- * Settings, checked.
+ * Checks settings.
  *
- * @param given keys and values as they stand in a file
- * @param where what errors call them, such as the file's name
- * @throws OnnxLoraError `CONFIG_INVALID` that names the key
+ * @param given keys and values of a file
+ * @param where their source in messages, such as the file's name
+ * @throws OnnxLoraError `CONFIG_INVALID`, naming the key
  */
 export function serveSettings(given: unknown, where: string): ServeSettings {
   const { data, error } = schema.safeParse(given);
   if (!error) return data as ServeSettings;
-  // A key that is mistyped is often missing, too.
+  // A mistyped key often means that another is missing.
   const issue = error.issues.find(({ code }) => code === 'unrecognized_keys') ?? error.issues[0]!;
   const at = issue.path.join('.');
   if (issue.code === 'unrecognized_keys') {

@@ -1,31 +1,29 @@
-/** @file What the page of the server's state tells of requests: names of tenants among it, which `/metrics` has not. */
+/** @file Request statistics for the status page, by tenant, unlike `/metrics`. */
 
 import { History, type Moment, type Outcome, Recent, type Spread } from './history.ts';
 import type { BatchReport } from '../scheduler/options.ts';
 import type { OverloadReason } from '../scheduler/overloaded.ts';
 import type { AnsweredRequest } from './log.ts';
 
-/** A part of what requests take; `reading` is of adapters that nothing held. */
+/** A stage of requests; `reading` loads adapters. */
 export type Stage = 'request' | 'waiting' | 'computing' | 'reading';
-/** All of them. */
 export const stages: readonly Stage[] = ['request', 'waiting', 'computing', 'reading'];
 
-/** Requests of a tenant, by how they ended. */
 export type TenantTally = Record<Outcome, number>;
 
-/** gRPC's statuses that are no client's affair: UNKNOWN, ABORTED, INTERNAL, UNAVAILABLE, DATA_LOSS. */
+/** gRPC statuses that are the server's fault: UNKNOWN, ABORTED, INTERNAL, UNAVAILABLE, DATA_LOSS. */
 const FAILURES: ReadonlySet<number> = new Set([2, 10, 13, 14, 15]);
 
-/** How a request ended, by HTTP's status or gRPC's, whose 0 is success. */
+/** Outcome by HTTP's or gRPC's status, whose 0 is success. */
 function outcomeOf({ method, status }: AnsweredRequest): Outcome {
   if (method === 'gRPC') return status === 0 ? 'answered' : FAILURES.has(status) ? 'failed' : 'refused';
   return status < 400 ? 'answered' : status < 500 ? 'refused' : 'failed';
 }
 
-/** Tenants that are counted; keys name few, so that more come of a program's own. */
+/** Maximum counted tenants. */
 const MOST_TENANTS = 1000;
 
-/** Counts for people, in constant memory. */
+/** Counts requests, in constant memory. */
 export class Tallies {
   readonly #times: Readonly<Record<Stage, Recent>> = {
     request: new Recent(),
@@ -40,7 +38,7 @@ export class Tallies {
   readonly #history = new History();
   #gone = 0;
 
-  /** A request has been answered. */
+  /** Counts an answered request. */
   answered(request: AnsweredRequest, tenant: string): void {
     const { method, route, status, seconds } = request;
     this.took('request', seconds * 1000);
@@ -51,17 +49,17 @@ export class Tallies {
     const own = this.#tenants.get(tenant) ?? { answered: 0, refused: 0, failed: 0 };
     const outcome = outcomeOf(request);
     own[outcome]++;
-    // What only looks, such as the page itself, is no load.
+    // Reading requests, such as the page's, are no load.
     if (method !== 'GET') this.#history.ended(outcome, seconds * 1000);
     if (this.#tenants.has(tenant) || this.#tenants.size < MOST_TENANTS) this.#tenants.set(tenant, own);
   }
 
-  /** A stage of a request took so many milliseconds. */
+  /** Adds a duration of a stage in milliseconds. */
   took(stage: Stage, milliseconds: number): void {
     this.#times[stage].add(milliseconds);
   }
 
-  /** A batch has been computed. */
+  /** Counts a batch. */
   batch({ jobs, rows, adapters, padding, waited, computed }: BatchReport): void {
     for (const each of waited) this.took('waiting', each);
     this.took('computing', computed);
@@ -73,12 +71,12 @@ export class Tallies {
     sums.padding += padding;
   }
 
-  /** A request was refused. */
+  /** Counts a refusal. */
   refused(reason: OverloadReason): void {
     this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
   }
 
-  /** A client has gone. */
+  /** Counts a disconnected client. */
   gone(): void {
     this.#gone++;
   }
@@ -88,7 +86,7 @@ export class Tallies {
     return this.#history.moments;
   }
 
-  /** How long each stage took. */
+  /** Durations by stage. */
   get times(): { readonly stage: Stage; readonly spread: Spread }[] {
     return stages.map((stage) => ({ stage, spread: this.#times[stage].spread }));
   }
@@ -105,17 +103,17 @@ export class Tallies {
     return [...this.#answers.values()].sort((a, b) => b.count - a.count);
   }
 
-  /** Tenants that have asked. */
+  /** Outcomes by tenant. */
   get tenants(): ReadonlyMap<string, Readonly<TenantTally>> {
     return this.#tenants;
   }
 
-  /** Refusals by their reason. */
+  /** Refusals by reason. */
   get refusals(): { readonly reason: OverloadReason; readonly count: number }[] {
     return [...this.#refusals].map(([reason, count]) => ({ reason, count }));
   }
 
-  /** Clients that had gone before the answer. */
+  /** Clients that disconnected before the answer. */
   get clientsGone(): number {
     return this.#gone;
   }

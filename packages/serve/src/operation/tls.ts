@@ -1,24 +1,24 @@
-/** @file The certificate of a server that speaks HTTPS. */
+/** @file Reads the server's TLS certificate. */
 
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 
-/** Files of a certificate. */
+/** Files of a certificate and its key. */
 export interface TlsSettings {
-  /** PEM, with those that lead to it. */
+  /** PEM file of the certificate chain. */
   readonly cert: string;
-  /** PEM of its private key. */
+  /** PEM file of the private key. */
   readonly key: string;
 }
 
-/** A certificate and its key, in PEM. */
+/** A certificate chain and its key in PEM. */
 export type Certificate = Readonly<Record<'cert' | 'key', string>>;
 
 /**
  * Reads a certificate and its key.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for files that are none, or do not belong together
+ * @throws OnnxLoraError `CONFIG_INVALID` for invalid files, or a key that does not match
  */
 export async function certificate({ cert, key }: TlsSettings): Promise<Certificate> {
   try {

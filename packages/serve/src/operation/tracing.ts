@@ -1,41 +1,40 @@
-/** @file Traces by OpenTelemetry, where the program has set it up: what a request waited for, and what it was computed with. */
+/** @file OpenTelemetry traces of requests, if the program has set it up. */
 
 import type { Context, Span, TextMapGetter, Tracer } from '@opentelemetry/api';
 
-/** What is told of a part: numbers and names, and nothing of what clients send. */
+/** Attributes of a span: numbers and names, no client content. */
 export type PartAttributes = Readonly<Record<string, string | number | boolean | undefined>>;
 
-/** A part of what is done for a request. */
+/** A span. */
 export interface Part {
-  /** A part of this one, which begins now. */
+  /** Starts a child span. */
   begin(name: string, attributes?: PartAttributes): Part;
-  /** What is known of it by now. */
+  /** Sets attributes. */
   tell(attributes: PartAttributes): void;
-  /** It ends, whichever way; only the first time counts. */
+  /** Ends the span once; later calls have no effect. */
   end(error?: unknown): void;
 }
 
-/** Headers, by their names in lower case. */
+/** Headers by lower-case name. */
 export type TraceHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** Writes traces. */
 export interface Tracing {
-  /** A request, as a part of what its client does where its headers say so (W3C `traceparent`). */
+  /** Starts a request's span, as a child of the client's (W3C `traceparent`). */
   request(name: string, headers: TraceHeaders, attributes: PartAttributes): Part;
 }
 
-/** Where OpenTelemetry's API keeps what was set up, whichever copy of it did so. */
+/** Where any copy of OpenTelemetry's API registers itself. */
 const SET_UP = Symbol.for('opentelemetry.js.api.1');
 
 /**
- * The traces of a program that has set up OpenTelemetry before; undefined where it has not. Then nothing of it is loaded.
+ * Opens tracing; undefined, and nothing loaded, without a set-up OpenTelemetry.
  *
- * @param version of this package, as traces name it
+ * @param version of this package, for traces
  */
 export async function openTracing(version: string): Promise<Tracing | undefined> {
   if (!(SET_UP in globalThis)) return undefined;
   const api = await import('@opentelemetry/api').catch((error: NodeJS.ErrnoException) => {
-    // Somebody else's copy of the API, out of this package's reach.
+    // The API was registered by a copy that cannot be resolved here.
     if (error.code === 'ERR_MODULE_NOT_FOUND') return undefined;
     throw error;
   });
@@ -51,7 +50,7 @@ export async function openTracing(version: string): Promise<Tracing | undefined>
       end: (error) => {
         if (hasEnded) return;
         hasEnded = true;
-        // By its code alone: messages may quote what was sent.
+        // Only the code: messages may quote client content.
         if (error !== undefined)
           span.setStatus({ code: SpanStatusCode.ERROR }).setAttribute('error.type', codeOf(error));
         span.end();
@@ -61,7 +60,7 @@ export async function openTracing(version: string): Promise<Tracing | undefined>
   return {
     request: (name, headers, attributes) => {
       const active = context.active();
-      // Where the program traces its HTTP servers itself, that trace goes on.
+      // Continues the program's own HTTP tracing.
       const within = trace.getSpan(active) ? active : propagation.extract(active, headers, fromHeaders);
       return partOf(tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, within), within);
     },
@@ -84,12 +83,12 @@ function codeOf(error: unknown): string {
 
 const traced = new WeakMap<AbortSignal, Part>();
 
-/** Has what is done under this signal, which is aborted when the client has gone, be a part of its request. */
+/** Traces work under this request's signal as part of its span. */
 export function traceUnder(signal: AbortSignal, part: Part | undefined): void {
   if (part) traced.set(signal, part);
 }
 
-/** The request that this signal is of, where it is traced. */
+/** The span of a signal's request, if traced. */
 export function tracedBy(signal: AbortSignal | undefined): Part | undefined {
   return signal && traced.get(signal);
 }

@@ -1,30 +1,29 @@
-/** @file What may be computed together. */
+/** @file Decides which jobs share a batch. */
 
 import type { Job } from './job.ts';
 
-/** Rows of a batch where nothing is said. */
+/** Default of `maxRows`. */
 export const MOST_ROWS = 32;
 
-/** How large batches become. */
+/** Limits of batches. */
 export interface BatchLimits {
-  /** Rows of a batch at most; a request that has more is a batch of its own. 32 by default. */
+  /** Maximum rows; a larger request is a batch of its own. 32 by default. */
   readonly maxRows?: number;
-  /** Positions of a batch at most, padding included: rows times the longest. No limit by default. */
+  /** Maximum positions with padding, rows times the longest. Unlimited by default. */
   readonly maxCells?: number;
-  /** Which part of a batch's positions may be padding, from 0 to 1; 0.2 by default. */
+  /** Maximum fraction of padding, from 0 to 1; 0.2 by default. */
   readonly maxPadding?: number;
-  /** Different adapters in a batch at most; 1 where the model has to compute each by itself. No limit by default. */
+  /** Maximum distinct adapters; 1 where the model computes each separately. Unlimited by default. */
   readonly maxAdapters?: number;
 }
 
-/** Positions that a job has by itself, 1 for a row whose length says nothing. */
+/** Positions of a job; 1 per row without length. */
 export function cellsOf({ rows, length }: Pick<Job, 'rows' | 'length'>): number {
   return rows * Math.max(1, length);
 }
 
-/** A batch that grows. */
+/** A growing batch. */
 export class GrowingBatch<Entry extends { readonly job: Job }> {
-  /** What is in it. */
   readonly entries: Entry[] = [];
   readonly #limits: Required<BatchLimits>;
   readonly #adapters = new Set<string | null>();
@@ -32,7 +31,7 @@ export class GrowingBatch<Entry extends { readonly job: Job }> {
   #cells = 0;
   #longest = 0;
 
-  /** @param first what it begins with, of whatever size */
+  /** @param first entry, of any size */
   constructor(
     first: Entry,
     { maxRows = MOST_ROWS, maxCells = Infinity, maxPadding = 0.2, maxAdapters = Infinity }: BatchLimits,
@@ -41,32 +40,30 @@ export class GrowingBatch<Entry extends { readonly job: Job }> {
     this.add(first);
   }
 
-  /** Rows. */
   get rows(): number {
     return this.#rows;
   }
 
-  /** Positions, without padding. */
+  /** Positions without padding. */
   get cells(): number {
     return this.#cells;
   }
 
-  /** The part of its positions that is padding. */
+  /** Fraction of padding. */
   get padding(): number {
     return 1 - this.#cells / (this.#rows * this.#longest);
   }
 
-  /** Different adapters. */
+  /** Number of distinct adapters. */
   get adapters(): number {
     return this.#adapters.size;
   }
 
-  /** True where no row would fit. */
   get isFull(): boolean {
     return this.#rows >= this.#limits.maxRows;
   }
 
-  /** Whether a job may join it. */
+  /** Whether a job fits. */
   fits(job: Job): boolean {
     const { maxRows, maxCells, maxPadding, maxAdapters } = this.#limits;
     if (job.key !== this.entries[0]!.job.key) return false;
@@ -77,7 +74,7 @@ export class GrowingBatch<Entry extends { readonly job: Job }> {
     return this.#adapters.has(job.adapter) || this.#adapters.size < maxAdapters;
   }
 
-  /** Adds what fits. */
+  /** Adds an entry. */
   add(entry: Entry): void {
     this.entries.push(entry);
     this.#rows += entry.job.rows;

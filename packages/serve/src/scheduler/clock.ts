@@ -1,21 +1,17 @@
-/** @file The time, as the scheduler is told it, so that tests can be exact about it. */
+/** @file The scheduler's clock, replaceable in tests. */
 
-/** Tells the time and wakes. */
+/** A clock. */
 export interface Clock {
-  /** Milliseconds since some moment that stays the same. */
+  /** Milliseconds since a fixed moment. */
   now(): number;
-  /**
-   * Calls back after so many milliseconds; after 0 of them when the program has read what has come meanwhile.
-   *
-   * @returns takes it back
-   */
+  /** Calls back after a delay; with 0, after pending input is read. @returns cancels it */
   after(milliseconds: number, then: () => void): () => void;
 }
 
-/** What `setTimeout` can count to. */
+/** Maximum of `setTimeout`. */
 const LONGEST = 2 ** 31 - 1;
 
-/** The machine's clock. What waits by it keeps no program from ending. */
+/** The system's clock. Its timers do not keep a program alive. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(milliseconds, then) {
@@ -23,7 +19,7 @@ export const systemClock: Clock = {
       const soon = setImmediate(then);
       return () => clearImmediate(soon);
     }
-    // What is further away than that is not waited for.
+    // Longer delays never fire.
     if (milliseconds > LONGEST) return () => undefined;
     const later = setTimeout(then, milliseconds).unref();
     return () => clearTimeout(later);

@@ -1,69 +1,69 @@
-/** @file Who waits, and who is next: tenants take turns by what they cost, and of each the most urgent goes first. */
+/** @file A weighted fair queue of tenants, with priorities within each. */
 
-/** Something that waits. */
+/** A queued entry. */
 export interface Waiting {
-  /** Whose it is. */
+  /** Its tenant. */
   readonly tenant: string;
-  /** Of one tenant's the higher go first, from 0 to 9. */
+  /** Priority within its tenant, from 0 to 9, higher first. */
   readonly priority: number;
-  /** When it came, in milliseconds. */
+  /** Arrival in milliseconds. */
   readonly since: number;
-  /** What it is like: by this it is known what a position costs. */
+  /** Entries of one kind cost the same per position. */
   readonly like: string;
-  /** Positions that it has computed. */
+  /** Its positions. */
   readonly cells: number;
-  /** Rows that it has. */
+  /** Its rows. */
   readonly rows: number;
-  /** Bytes that it holds. */
+  /** Its bytes. */
   readonly bytes: number;
 }
 
-/** What a tenant or all of them have waiting. */
+/** Queued load of a tenant, or of all. */
 export interface Load {
-  /** How many wait. */
+  /** Number of queued jobs. */
   readonly jobs: number;
   /** Their rows. */
   readonly rows: number;
-  /** Bytes that they hold. */
+  /** Their bytes. */
   readonly bytes: number;
 }
 
-/** Nobody waits for longer behind one priority more: so much earlier it counts as having come. */
+/** Milliseconds of waiting that outweigh one priority. */
 const STEP_OF_PRIORITY = 1000;
 
 interface Tenant<Entry> {
-  /** The most urgent first. */
+  /** Most urgent first. */
   readonly entries: Entry[];
   readonly weight: number;
-  /** What it has had, by its weight, since it last had nothing to wait for and no lead over others. */
+  /** Weighted service since it was last idle without a lead. */
   served: number;
-  /** Positions that wait, by what they are like. */
+  /** Queued positions by kind. */
   readonly cells: Map<string, number>;
   rows: number;
   bytes: number;
 }
 
 /**
- * Weighted fair queueing. The tenant goes next that has had least, so that over any time in which two of them wait, what they get
- * differs by no more than one request of each and the lead, whatever their number and size. Who comes anew has the lead over those
- * who wait, so that who asks for little has its requests answered before those of one who always wants more. What a tenant had
- * while others waited is remembered until they have caught up, so that the lead is not had twice.
+ * Weighted fair queueing: the tenant with the least service is next. While two tenants wait, their service differs by
+ * at most one request each and the lead, regardless of number and size. A newly active tenant has the lead over waiting
+ * ones, so that occasional requests are answered before a constant load. Service is remembered until others have caught
+ * up, so that the lead is not had twice.
  */
 export class FairQueue<Entry extends Waiting> {
   readonly #tenants = new Map<string, Tenant<Entry>>();
   readonly #price: (like: string) => number;
   readonly #weightOf: (tenant: string) => number;
   readonly #lead: number;
-  /** What those have had at least that wait. */
+  /** Least service among waiting tenants. */
   #level = 0;
   #jobs = 0;
   #rows = 0;
   #bytes = 0;
 
   /**
-   * @param price what a position costs now, in milliseconds; it may be known better later
-   * @param weightOf what part of the time a tenant gets, compared to that of others; above 0
-   * @param lead milliseconds, at a weight of 1, that one who comes anew may have before it is even with those who wait
+   * @param price current milliseconds per position of a kind
+   * @param weightOf weight of a tenant; above 0
+   * @param lead milliseconds, at weight 1, that a newly active tenant may use before it is even with others
    */
   constructor(price: (like: string) => number, weightOf: (tenant: string) => number = () => 1, lead = 0) {
     this.#price = price;
@@ -71,23 +71,23 @@ export class FairQueue<Entry extends Waiting> {
     this.#lead = lead;
   }
 
-  /** What waits altogether. */
+  /** Total load. */
   get load(): Load {
     return { jobs: this.#jobs, rows: this.#rows, bytes: this.#bytes };
   }
 
-  /** What waits of a tenant. */
+  /** Load of a tenant. */
   loadOf(name: string): Load {
     const { entries, rows, bytes } = this.#tenants.get(name) ?? { entries: [], rows: 0, bytes: 0 };
     return { jobs: entries.length, rows, bytes };
   }
 
-  /** All that waits. */
+  /** All entries. */
   *[Symbol.iterator](): Generator<Entry> {
     for (const { entries } of this.#tenants.values()) yield* entries;
   }
 
-  /** Lets it wait. */
+  /** Adds an entry. */
   add(entry: Entry): void {
     const tenant = this.#tenants.get(entry.tenant) ?? {
       entries: [],
@@ -105,7 +105,7 @@ export class FairQueue<Entry extends Waiting> {
     this.#count(tenant, entry, 1);
   }
 
-  /** Has it wait no more, at no cost; false where it did not wait. */
+  /** Removes an entry without charging it; false if absent. */
   remove(entry: Entry): boolean {
     const tenant = this.#tenants.get(entry.tenant);
     const place = tenant?.entries.indexOf(entry) ?? -1;
@@ -114,7 +114,7 @@ export class FairQueue<Entry extends Waiting> {
     return true;
   }
 
-  /** The next one, or the next of those that `fits` accepts. It is charged to its tenant. */
+  /** Takes the next entry that `fits` accepts, and charges its tenant. */
   take(fits: (entry: Entry) => boolean = () => true): Entry | undefined {
     let next: { readonly tenant: Tenant<Entry>; readonly place: number } | undefined;
     let level = Infinity;
@@ -133,7 +133,7 @@ export class FairQueue<Entry extends Waiting> {
     return entry;
   }
 
-  /** Milliseconds of work that are done before a request of this tenant, if it came now and costs so many. */
+  /** Milliseconds of work ahead of a new request of this tenant and cost. */
   ahead(name: string, cost: number): number {
     const own = this.#tenants.get(name);
     const before = own ? this.#cost(own) : 0;
@@ -146,7 +146,7 @@ export class FairQueue<Entry extends Waiting> {
     return sum;
   }
 
-  /** What a tenant counts as having had that comes anew. */
+  /** Initial service of a newly active tenant. */
   get #start(): number {
     return this.#level - this.#lead;
   }
@@ -179,7 +179,7 @@ export class FairQueue<Entry extends Waiting> {
   }
 }
 
-/** When it counts as having come, so that waiting makes up for priority. */
+/** Arrival adjusted by priority. */
 function rankOf({ since, priority }: Waiting): number {
   return since - priority * STEP_OF_PRIORITY;
 }

@@ -1,62 +1,62 @@
-/** @file What a scheduler is told when it is made, and what it tells. */
+/** @file Options and reports of a scheduler. */
 
 import type { BatchLimits } from './batch.ts';
 import type { Clock } from './clock.ts';
 import type { Job } from './job.ts';
 import type { OverloadReason } from './overloaded.ts';
 
-/** How much may wait, and for how long. */
+/** Limits of the queue. */
 export interface QueueLimits {
-  /** Rows that wait at most; of one tenant as many as are left free then, so that others always find room. 1024 by default. */
+  /** Maximum queued rows; one tenant may queue as many as then stay free, so that others find room. 1024 by default. */
   readonly maxWaitingRows?: number;
-  /** Bytes that requests hold at most while they wait, shared in the same way. 256 MiB by default. */
+  /** Maximum queued bytes, shared likewise. 256 MiB by default. */
   readonly maxWaitingBytes?: number;
-  /** Milliseconds that a request may be expected to wait; one that would wait longer is refused. 10,000 by default. */
+  /** Maximum expected wait in milliseconds, beyond which requests are refused. 10,000 by default. */
   readonly maxWait?: number;
 }
 
-/** What is to be known of a batch that was computed. */
+/** Report of a computed batch. */
 export interface BatchReport {
-  /** Its key. */
+  /** Key of its jobs. */
   readonly key: string;
-  /** Requests in it. */
+  /** Number of requests. */
   readonly jobs: number;
-  /** Rows of these. */
+  /** Their rows. */
   readonly rows: number;
-  /** Different adapters, the base among them. */
+  /** Number of distinct adapters, including the base. */
   readonly adapters: number;
-  /** The part of its positions that is padding. */
+  /** Fraction of padding. */
   readonly padding: number;
-  /** Milliseconds that each of its requests waited. */
+  /** Wait of each request in milliseconds. */
   readonly waited: readonly number[];
-  /** Milliseconds that it computed. */
+  /** Computing time in milliseconds. */
   readonly computed: number;
-  /** False where it failed, or was computed in parts since one of its requests would have failed all. */
+  /** False if it failed or had to be split. */
   readonly isWhole: boolean;
 }
 
-/** Hears of what happens, for metrics. */
+/** Observes the scheduler, for metrics. */
 export interface SchedulerObserver {
-  /** A batch has been computed, or has failed. */
+  /** A batch was computed or failed. */
   batch?(report: BatchReport): void;
   /** A request was refused. */
   refused?(reason: OverloadReason): void;
-  /** The client has gone, or its deadline has passed, before there was an answer. */
+  /** The client disconnected, or its deadline passed, before the answer. */
   gone?(job: Job): void;
 }
 
 /** Options of {@link createScheduler}. */
 export interface SchedulerOptions extends BatchLimits, QueueLimits {
-  /** Batches that compute at a time: 1 by default, as a session of the SDK uses all cores. */
+  /** Concurrent batches; 1 by default, as a session uses all cores. */
   readonly concurrency?: number;
-  /** What part of the time a tenant gets, compared to that of others, above 0; 1 by default. */
+  /** Weight of a tenant, above 0; 1 by default. */
   readonly weightOf?: (tenant: string) => number;
-  /** Asked before each batch for what it may be, in place of the same limits here. */
+  /** Dynamic limits of each batch, which override the others. */
   readonly batchLimits?: () => BatchLimits;
-  /** Whether there is no memory for a request, which is then refused. */
+  /** Whether to refuse a request for lack of memory. */
   readonly refuses?: (job: Pick<Job, 'rows' | 'length' | 'bytes'>, isIdle: boolean) => boolean;
-  /** Hears of what happens. */
+  /** Observes the scheduler. */
   readonly observer?: SchedulerObserver;
-  /** The machine's by default. */
+  /** Clock; the system's by default. */
   readonly clock?: Clock;
 }

@@ -1,10 +1,10 @@
-/** @file How requests are refused that would wait for too long. */
+/** @file The error for an overloaded server. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 
 /**
- * Why a request is refused: too much waits altogether or of its tenant (`queue`), it would wait for longer than anything may
- * (`wait`) or than its client does (`deadline`), there is no memory for it (`memory`), or the server is about to stop (`draining`).
+ * Why a request is refused: the queue is full overall or for its tenant (`queue`), it would wait too long in general
+ * (`wait`) or for its client (`deadline`), memory is short (`memory`), or the server is stopping (`draining`).
  */
 export type OverloadReason = 'queue' | 'wait' | 'deadline' | 'memory' | 'draining';
 
@@ -16,14 +16,14 @@ const reasons: Readonly<Record<OverloadReason, string>> = {
   draining: 'it is about to stop and takes no more requests',
 };
 
-/** The server has more to do than it can; the request may be sent again. Code `OVERLOADED`. */
+/** The server is overloaded; retry later. Code `OVERLOADED`. */
 export class OverloadedError extends OnnxLoraError {
-  /** Why. */
+  /** The reason. */
   readonly reason: OverloadReason;
-  /** After how many seconds it is worth another try, one at least: HTTP's `Retry-After`. */
+  /** Seconds until a retry makes sense, at least 1: HTTP's `Retry-After`. */
   readonly retryAfter: number;
 
-  /** Says why, and when to try again; `wait` is in milliseconds, what a request would wait now. */
+  /** `wait` is the current wait in milliseconds. */
   constructor(reason: OverloadReason, wait: number) {
     const retryAfter = Math.max(1, Math.ceil(wait / 1000));
     const remedy = reason === 'draining' ? 'Ask another server' : 'Send it again later';
@@ -32,7 +32,7 @@ export class OverloadedError extends OnnxLoraError {
     this.retryAfter = retryAfter;
   }
 
-  /** Errors of this kind alone: an `OnnxLoraError` is known by what it has, and its subclasses would all be one. */
+  /** OnnxLoraError matches by properties, which subclasses would inherit. */
   static override [Symbol.hasInstance](value: unknown): value is OverloadedError {
     return value instanceof OnnxLoraError && value.code === 'OVERLOADED' && 'retryAfter' in value;
   }

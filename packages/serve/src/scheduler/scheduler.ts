@@ -1,4 +1,4 @@
-/** @file Requests come one by one and are computed in batches: who is taken, who waits, who is refused, who has gone. */
+/** @file The batch scheduler: queues, refuses, batches and cancels requests. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { cellsOf, GrowingBatch } from './batch.ts';
@@ -9,33 +9,29 @@ import type { QueueLimits, SchedulerOptions } from './options.ts';
 import { OverloadedError, type OverloadReason } from './overloaded.ts';
 import { BatchTimes } from './times.ts';
 
-/** Milliseconds per position before any was measured: enough for turns to be fair, too little for anyone to be refused. */
+/** Assumed milliseconds per position before measurement: enough for fairness, too little to refuse anyone. */
 const UNKNOWN = 1e-6;
-/** Milliseconds that a tenant may have before those who ask all the time: a burst of one who asks for little goes before them. */
+/** Lead of newly active tenants in milliseconds: an occasional burst goes before a constant load. */
 const LEAD = 500;
 
-/** A scheduler that tells how much it has to do. */
+/** A scheduler with its load. */
 export interface BatchScheduler<Work, Answer> extends Scheduler<Work, Answer> {
-  /** What waits now. */
+  /** Queued load. */
   readonly waiting: Load;
-  /** What waits of a tenant now. */
+  /** Queued load of a tenant. */
   waitingOf(tenant: string): Load;
-  /** Batches that compute now. */
+  /** Number of running batches. */
   readonly computing: number;
-  /** Milliseconds that a request of this tenant would wait now, as far as it can be told. */
+  /** Expected wait of a tenant's request in milliseconds. */
   wait(tenant: string): number;
-  /**
-   * Refuses what would be refused however small it is, before anything is read of it.
-   *
-   * @throws OverloadedError
-   */
+  /** Throws if any request of this tenant would be refused, before it is read. @throws OverloadedError */
   requireRoom(tenant: string): void;
 }
 
 /**
- * Puts requests together in batches. A request waits only while others are computed: what has come by then is the next batch,
- * so that batches are as large as the load makes them, and there is no wait by the clock. Tenants share the time that is computed
- * (weighted fair queueing); what waits is bounded, and refused with an `OverloadedError` beyond that.
+ * Creates a scheduler. Requests wait only while others compute, and then form the next batch, so that batches grow with
+ * the load and no timer delays them. Tenants share compute time by weighted fair queueing. The queue is bounded by an
+ * `OverloadedError`.
  */
 export function createScheduler<Work, Answer>(
   compute: Compute<Work, Answer>,
@@ -44,14 +40,13 @@ export function createScheduler<Work, Answer>(
   return new Batches(compute, options);
 }
 
-/** What a request would add to what waits. */
 type Asking = Pick<Job, 'tenant' | 'rows' | 'length' | 'bytes' | 'deadline'>;
 
 interface Entry<Work, Answer> extends Waiting {
   readonly job: Job<Work>;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: Error) => void;
-  /** Stops listening for the client and the deadline. */
+  /** Removes its listeners. */
   readonly forget: () => void;
   isDone: boolean;
   batch?: Running<Work, Answer>;
@@ -60,7 +55,7 @@ interface Entry<Work, Answer> extends Waiting {
 interface Running<Work, Answer> {
   readonly entries: readonly Entry<Work, Answer>[];
   readonly gone: AbortController;
-  /** When it is expected to end. */
+  /** Expected end. */
   readonly end: number;
 }
 
@@ -150,7 +145,7 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
     return this.#running.size === 0 && this.#queue.load.jobs === 0;
   }
 
-  /** Milliseconds that a position takes. */
+  /** Milliseconds per position. */
   #price(like: string): number {
     return this.#times.perCell(like) ?? UNKNOWN;
   }
@@ -197,7 +192,7 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
     else entry.resolve(outcome);
   }
 
-  /** Starts what can be, when what comes at the same time has come. */
+  /** Starts batches after simultaneous requests have arrived. */
   #startSoon(): void {
     if (this.#willStart || this.#running.size >= this.#concurrency) return;
     this.#willStart = true;
@@ -237,7 +232,7 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
     this.#options.observer?.batch?.({ key, jobs: entries.length, rows, adapters, padding, waited, computed, isWhole });
   }
 
-  /** Gives each its answer that still waits for it; false where they could not be computed together. */
+  /** Answers waiting entries; false if the batch had to be split. */
   async #answer(entries: readonly Entry<Work, Answer>[], signal: AbortSignal): Promise<boolean> {
     const wanted = entries.filter(({ isDone }) => !isDone);
     if (wanted.length === 0) return false;

@@ -1,17 +1,17 @@
-/** @file How long batches take, learnt from those that were computed. */
+/** @file Learns the duration of batches. */
 
-/** What an older batch counts for, compared to the one after it. */
+/** Weight of a batch relative to the next one. */
 const DECAY = 0.95;
-/** Batches grow until what they cost whatever their size is this part of the rest: more saves less than that. */
+/** Batches grow until their fixed cost is this fraction of the rest. */
 const FIXED_PART = 0.1;
-/** Sizes that differ by less, as their variance over their squared mean, say nothing of what size does. */
+/** Minimum variance of sizes over their squared mean for a fit. */
 const LEAST_SPREAD = 0.01;
-/** A batch may be so many times as large as the largest before it, which counts for less with each: one that is too large holds everybody up. */
+/** A batch may exceed the decaying largest one by this factor: too large ones block everybody. */
 const GROWTH = 2;
-/** Keys come from what clients send: so many are known at a time. */
+/** Maximum keys, which depend on clients. */
 const MAX_KEYS = 1000;
 
-/** Weighted sums over batches of x positions that took y milliseconds. */
+/** Weighted sums over batches of x positions and y milliseconds. */
 interface Sums {
   readonly n: number;
   readonly x: number;
@@ -23,11 +23,11 @@ interface Sums {
 
 const NOTHING: Sums = { n: 0, x: 0, y: 0, xx: 0, xy: 0, largest: 0 };
 
-/** Times of batches by their key. The first of a key is left out: what it takes to get ready comes once. */
+/** Durations by key. The first batch is ignored for its set-up cost. */
 export class BatchTimes {
   readonly #sums = new Map<string, Sums>();
 
-  /** A batch of so many positions took so long. */
+  /** Adds a batch. */
   add(key: string, cells: number, milliseconds: number): void {
     const before = this.#sums.get(key);
     this.#sums.delete(key);
@@ -35,15 +35,15 @@ export class BatchTimes {
     if (this.#sums.size > MAX_KEYS) this.#sums.delete(this.#sums.keys().next().value!);
   }
 
-  /** Milliseconds that a position takes; undefined before anything is known. */
+  /** Milliseconds per position; undefined if unknown. */
   perCell(key: string): number | undefined {
     const { x, y } = this.#sums.get(key) ?? NOTHING;
     return x > 0 ? y / x : undefined;
   }
 
   /**
-   * Positions beyond which a larger batch makes all that is in it wait for longer and computes hardly more in a time. Until
-   * batches of several sizes have shown it, and again when all have been alike for long, larger ones are tried, step by step.
+   * Positions beyond which a batch takes longer without much gain in throughput. Until sizes vary enough to tell, it
+   * grows step by step.
    */
   worthwhileCells(key: string): number {
     const { n, x, y, xx, xy, largest } = this.#sums.get(key) ?? NOTHING;

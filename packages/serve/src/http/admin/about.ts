@@ -1,4 +1,4 @@
-/** @file What the server tells of itself: its description, its numbers, and its adapters. */
+/** @file Routes about the server: adapters, metrics, OpenAPI. */
 
 import { z } from 'zod';
 import type { AdapterInfo } from '../../adapters/catalog.ts';
@@ -7,22 +7,21 @@ import { openApi } from '../openapi.ts';
 import { type Route, route } from '../routes.ts';
 import type { Service } from '../service.ts';
 
-/** An adapter as it is listed. */
+/** A listed adapter. */
 export interface ListedAdapter extends Omit<AdapterInfo, 'key'> {
-  /** Whether it is in memory. */
+  /** Whether it is loaded. */
   readonly loaded: boolean;
 }
 
-/** The base and its adapters. */
 export interface AdapterListing {
-  /** The model without an adapter. */
+  /** The base model. */
   readonly base: {
-    /** What it is called in addresses. */
+    /** Name in URLs. */
     readonly name: string;
     /** sha256 of its weights. */
     readonly digest: string;
   };
-  /** By name, with all versions. */
+  /** Adapters with all versions. */
   readonly adapters: readonly ListedAdapter[];
 }
 

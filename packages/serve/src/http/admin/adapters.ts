@@ -1,4 +1,4 @@
-/** @file Adapters that clients bring, exchange, split and delete while the server runs; for keys that may. */
+/** @file Routes for admin keys: upload, activate, pin, split and delete adapters. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';
@@ -37,7 +37,7 @@ const pinning = z.object({ pinned: z.boolean(), version: z.string().optional() }
 const splitting = z.object({ shares: splitSchema.nullable().describe('null ends the split') });
 const done = z.object({ done: z.literal(true) });
 
-/** The routes; without a store they say that there is none. */
+/** The routes; they fail without a store. */
 export function adminRoutes(service: Service, maxUploadBytes: number): Route[] {
   const store = (): AdapterStore => {
     if (service.store) return service.store;

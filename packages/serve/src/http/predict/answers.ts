@@ -1,4 +1,4 @@
-/** @file What a task says of files that a client has sent. */
+/** @file Runs a task's predictor on uploaded files. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TaskFactory } from '@onnx-lora/sdk/plugin';
@@ -11,21 +11,20 @@ import type { Asked } from '../routes.ts';
 import type { Service } from '../service.ts';
 import { asFiles, type SentFile } from './uploadedFiles.ts';
 
-/** Files of a request that are decoded at a time: each may take a thousand times its bytes. */
+/** Files decoded at a time: each may take a thousand times its size. */
 const FILES_AT_A_TIME = 4;
-/** Records of all files of a request. */
+/** Maximum records of a request. */
 const MOST_ANSWERS = 10_000;
 
-/** Answers, and the task that gives them. */
 export interface Answers {
   readonly task: string;
   readonly predictions: readonly Prediction[];
 }
 
 /**
- * An answer for each file, or for each record in them, in their order.
+ * Predicts for each file, or each record in them.
  *
- * @throws HttpError 415 for files that the task does not read, 413 for too many records; what the predictor throws
+ * @throws HttpError 415 for unsupported files, 413 for too many records; as the predictor
  */
 export async function answersAbout(
   service: Service,
@@ -60,14 +59,14 @@ export async function answersAbout(
   return { task: task.name, predictions };
 }
 
-/** Endings of the files that a task reads: its own, or those of its domain's preprocessors; but none that grow when they are read. */
+/** File endings of a task, or of its domain's preprocessors; without compressed formats. */
 function endingsFor({ base: { family, registry } }: Service, { input }: TaskFactory): readonly string[] {
   const own = registry.preprocessors.filter(({ domain }) => family === undefined || domain === family.domain);
   const all = input?.endings ?? [...new Set(own.flatMap(({ fileEndings }) => fileEndings))];
   return all.filter((ending) => !/\.(gz|parquet)$/.test(ending));
 }
 
-/** A failure that speaks of the client's files, and not of where they lay here. */
+/** Replaces local paths by the client's file names. */
 function inNamesOf(files: readonly SentFile[], paths: readonly string[], error: unknown): unknown {
   if (!(error instanceof OnnxLoraError)) return error;
   const message = paths.reduce((text, path, i) => text.replaceAll(path, files[i]!.name), error.message);

@@ -1,36 +1,34 @@
-/** @file Forms (`multipart/form-data`, RFC 7578) that are in memory already: their parts are views of it. */
+/** @file Parses forms (`multipart/form-data`, RFC 7578) in memory; parts are views. */
 
 import { HttpError } from '../errors.ts';
 
-/** A part of a form. */
 export interface Part {
-  /** Name of the field. */
   readonly name: string;
-  /** Name of the file, where it is one. */
+  /** File name, if it is a file. */
   readonly filename: string | undefined;
-  /** Content type, in lower case; empty where there is none. */
+  /** Content type in lower case, or empty. */
   readonly type: string;
   readonly bytes: Buffer;
 }
 
 const MOST_PARTS = 300;
-/** Bytes of the headers of a part. */
+/** Maximum bytes of a part's headers. */
 const MOST_HEADER = 8192;
 const LINE = Buffer.from('\r\n');
 const HEADER_END = Buffer.from('\r\n\r\n');
 
 /**
- * The parts of a form.
+ * Parses a form.
  *
  * @param contentType with the boundary
- * @throws HttpError 400 for what is no form, or one of too many parts
+ * @throws HttpError 400 for an invalid form, or too many parts
  */
 export function partsOf(body: Buffer, contentType: string): Part[] {
   const boundary = /;\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))/i.exec(contentType);
   if (!boundary) throw invalid('its content type has no boundary');
   const delimiter = Buffer.from(`\r\n--${boundary[1] ?? boundary[2]!}`);
   const parts: Part[] = [];
-  // The first delimiter may stand at the very beginning.
+  // The first delimiter may be at the start.
   let at = body.indexOf(delimiter.subarray(LINE.length));
   if (at !== 0 && !body.subarray(at - LINE.length, at).equals(LINE))
     throw invalid('it does not begin with its boundary');

@@ -1,4 +1,4 @@
-/** @file `/predict`: a file in, what the model's task says of it out. */
+/** @file `/predict`: predictions for files or records. */
 
 import type { Prediction } from '@onnx-lora/sdk/tasks';
 import { z } from 'zod';
@@ -18,15 +18,15 @@ type Query = z.infer<typeof query>;
 const record = z.record(z.string(), z.unknown());
 const records = z.object({ records: z.array(record).min(1).max(10_000).describe('rows of a table, by their columns') });
 
-/** What a task says of files or records. */
+/** Predictions of a task. */
 export interface PredictAnswer {
-  /** What the base is called. */
+  /** Name of the base. */
   readonly model: string;
   /** The adapter that answered; null for the base. */
   readonly adapter: { readonly name: string; readonly version: string; readonly digest: string } | null;
-  /** Name of the task whose answers they are. */
+  /** Name of the task. */
   readonly task: string;
-  /** An answer for each file or record, in their order. */
+  /** Predictions in the order of files or records. */
   readonly predictions: readonly Readonly<Record<string, unknown>>[];
 }
 
@@ -81,7 +81,7 @@ async function predicted(
   };
 }
 
-/** Records as JSON become a file of them; all else is files as they are. */
+/** Turns JSON records into a JSON Lines file. */
 async function formOf(body: Buffer, contentType: string | undefined): Promise<SentForm> {
   if (bareType(contentType) !== 'application/json') return sentForm(body, contentType);
   const lines = (await jsonBody(records, body)).records.map((each) => JSON.stringify(each));
@@ -91,7 +91,7 @@ async function formOf(body: Buffer, contentType: string | undefined): Promise<Se
   };
 }
 
-/** What JSON can hold: pictures as data URLs, arrays of numbers as lists. */
+/** Converts to JSON: pictures to data URLs, typed arrays to lists. */
 function asJson(value: unknown): unknown {
   if (value instanceof Uint8Array) return `data:image/png;base64,${Buffer.from(value).toString('base64')}`;
   if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<number | bigint>, Number);

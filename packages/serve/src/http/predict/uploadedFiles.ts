@@ -1,4 +1,4 @@
-/** @file The files of a request: a body that is one itself, or a form with several, as files that a task's predictor reads. */
+/** @file Uploaded files: a whole body or a form's, written to temporary files for predictors. */
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,32 +7,28 @@ import { decodeText } from '@onnx-lora/sdk/data';
 import { HttpError } from '../errors.ts';
 import { partsOf } from './multipart.ts';
 
-/** A file as it was sent. */
+/** An uploaded file. */
 export interface SentFile {
-  /** What the client calls it; for answers and errors, never a path. */
+  /** The client's name for it, for messages only; never a path. */
   readonly name: string;
-  /** Its content type, in lower case without parameters. */
+  /** Content type in lower case, without parameters. */
   readonly type: string;
   readonly bytes: Buffer;
 }
 
-/** What was sent. */
+/** Files and fields of a request. */
 export interface SentForm {
   readonly files: readonly SentFile[];
-  /** Fields that are texts. */
+  /** Text fields. */
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** The content type alone, without what stands behind it. */
+/** The content type without parameters. */
 export function bareType(contentType: string | undefined): string {
   return contentType?.split(';')[0]!.trim().toLowerCase() ?? '';
 }
 
-/**
- * The files and fields of a body.
- *
- * @throws HttpError 400 for a form that cannot be read, and where there is no file
- */
+/** Parses a body. @throws HttpError 400 for an invalid form, or without a file */
 export function sentForm(body: Buffer, contentType: string | undefined): SentForm {
   const type = bareType(contentType);
   if (body.length === 0) throw new HttpError(400, 'INPUT_INVALID', 'The body is empty. Send a file.');
@@ -65,7 +61,7 @@ const byType: Readonly<Record<string, string>> = {
   'application/jsonl': '.jsonl',
 };
 
-/** How files begin that tell of themselves. */
+/** Signatures of file formats. */
 const beginnings: readonly (readonly [bytes: string, ending: string])[] = [
   ['\x89PNG', '.png'],
   ['\xff\xd8\xff', '.jpg'],
@@ -78,10 +74,10 @@ const beginnings: readonly (readonly [bytes: string, ending: string])[] = [
 ];
 
 /**
- * The ending under which a predictor reads a file: that of its name, of its content type, or by how it begins.
+ * The file ending for a predictor, by name, content type, or signature.
  *
- * @param endings those that the predictor reads
- * @throws HttpError 415 where none of them fits
+ * @param endings the predictor's endings
+ * @throws HttpError 415 where none fits
  */
 function endingOf({ name, type, bytes }: SentFile, endings: readonly string[]): string {
   const head = bytes.subarray(0, 12).toString('latin1');
@@ -99,7 +95,7 @@ function endingOf({ name, type, bytes }: SentFile, endings: readonly string[]): 
   );
 }
 
-/** Writes files into a folder of their own for as long as `use` takes. */
+/** Writes files into a temporary folder while `use` runs. */
 export async function asFiles<T>(
   files: readonly SentFile[],
   endings: readonly string[],

@@ -1,4 +1,4 @@
-/** @file `/status`: a page that shows what is loaded and how it does, and what it is made from. */
+/** @file `/status`: the page of the server's state, and its data. */
 
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import type { Asking, ServerStatus } from './serverStatus.ts';
 import { type Route, route } from '../routes.ts';
 import type { Service } from '../service.ts';
 
-/** Adapters that are listed; those in memory first. */
+/** Maximum listed adapters. */
 const MOST_LISTED = 500;
 
 const spread = z.object({ count: z.int(), mean: z.number(), p50: z.number(), p95: z.number(), p99: z.number() });
@@ -120,7 +120,7 @@ export function statusRoutes(service: Service): Route[] {
   ];
 }
 
-/** By the domain of the model: adapters of one base may have tasks of their own, and all read the same. */
+/** By the model's domain, since all adapters read the same inputs. */
 function askingOf({ base: { family, registry } }: Service): Asking {
   if (!family) return { kind: 'none' };
   switch (family.domain) {
@@ -180,19 +180,19 @@ async function statusOf(service: Service): Promise<ServerStatus> {
   };
 }
 
-/** A page, and what its browser is told that it may do. */
+/** A page with its security policy. */
 interface StatusPage {
   readonly html: string;
-  /** Content-Security-Policy: the page's own script and style, and questions to this server. */
+  /** Content-Security-Policy: own script and style by hash, requests to this server. */
   readonly policy: string;
 }
 
-/** In the order in which they are run. */
+/** In execution order. */
 const scripts = ['elements.js', 'charts.js', 'ask.js', 'status.js'];
 
 let made: StatusPage | undefined;
 
-/** The page, which knows nothing of the server: its script asks for that. */
+/** The static page; its script fetches the data. */
 function statusPage(): StatusPage {
   if (made) return made;
   const read = (name: string): string => readFileSync(new URL(`../../../page/${name}`, import.meta.url), 'utf8');
@@ -212,7 +212,7 @@ function statusPage(): StatusPage {
   return (made = { html, policy });
 }
 
-/** Of all that stands in the page's one element of this name. */
+/** Hash of the page's only element of this name. */
 function hashOf(html: string, element: string): string {
   const [, text] = new RegExp(`<${element}>(.*)</${element}>`, 's').exec(html) as unknown as [string, string];
   return `sha256-${createHash('sha256').update(text).digest('base64')}`;

@@ -1,96 +1,93 @@
-/** @file What a server tells of its state, to people by a page and to programs. */
+/** @file The state of a server, for its page and programs. */
 
 import type { Moment, Spread } from '../../operation/history.ts';
 import type { Stage } from '../../operation/tallies.ts';
 
-/** How a person asks a model: by a conversation, by a text of a column, or by files with these endings; undefined where nobody can. */
+/** How people query the model: chat, text in a column, or files with these endings; `none` if impossible. */
 export type Asking =
   | { readonly kind: 'chat' | 'none' }
   | { readonly kind: 'text'; readonly column: string }
   | { readonly kind: 'file'; readonly endings: readonly string[] };
 
-/** The state of a server. */
 export interface ServerStatus {
-  /** What it is, and since when. */
+  /** Identity and uptime. */
   readonly server: {
-    /** What the base is called. */
+    /** Name of the base. */
     readonly name: string;
-    /** Of the package. */
+    /** Version of the package. */
     readonly version: string;
     /** sha256 of the base's weights. */
     readonly digest: string;
-    /** Whether it takes requests. */
+    /** Whether it accepts requests. */
     readonly ready: boolean;
-    /** Seconds. */
+    /** Uptime in seconds. */
     readonly uptime: number;
   };
-  /** What the process has. */
+  /** Memory of the process. */
   readonly memory: {
-    /** Bytes of the process. */
+    /** Resident bytes. */
     readonly resident: number;
-    /** `maxMemoryBytes`, where it is set. */
+    /** `maxMemoryBytes`, if set. */
     readonly limit: number | null;
-    /** Graphs that are loaded. */
+    /** Number of loaded graphs. */
     readonly sessions: number;
   };
-  /** What waits, and what computes. */
+  /** Queued and running work. */
   readonly queue: {
-    /** That wait. */
+    /** Queued requests. */
     readonly requests: number;
-    /** Of these. */
+    /** Their rows. */
     readonly rows: number;
-    /** That they hold. */
+    /** Their bytes. */
     readonly bytes: number;
-    /** Batches that compute. */
+    /** Running batches. */
     readonly batches: number;
-    /** Milliseconds that a request would wait now. */
+    /** Expected wait in milliseconds. */
     readonly wait: number;
   };
-  /** Spans of ten seconds of the last half hour, the oldest first; of requests that have something done. */
+  /** The last half hour in spans of ten seconds, oldest first, without GET requests. */
   readonly history: readonly Moment[];
-  /** How the model is asked by the page. */
+  /** How the page queries the model. */
   readonly asking: Asking;
-  /** How many there were, and means of all of them. */
+  /** Number of batches, and their means. */
   readonly batches: Readonly<Record<'count' | 'requests' | 'rows' | 'adapters' | 'padding', number>>;
-  /** Milliseconds of the latest 1,024 requests, or batches. */
+  /** Durations in milliseconds of the latest 1,024 requests or batches. */
   readonly stages: readonly { readonly stage: Stage; readonly spread: Spread }[];
-  /** Adapters that there are. */
+  /** Number of adapters. */
   readonly adapterCount: number;
-  /** 500 of them at most, those in memory first. */
+  /** At most 500 adapters, loaded ones first. */
   readonly adapters: readonly {
     readonly name: string;
     readonly version: string;
     readonly digest: string;
     readonly bytes: number;
-    /** Whether it is in memory. */
     readonly loaded: boolean;
     readonly pinned: boolean;
-    /** Whether the name stands for it. */
     readonly current: boolean;
   }[];
-  /** Names whose requests are split. */
+  /** Split names. */
   readonly splits: readonly {
     readonly name: string;
     readonly shares: readonly { readonly to: string; readonly share: number }[];
   }[];
-  /** Those who have asked. */
+  /** Tenants with requests. */
   readonly tenants: readonly {
     readonly tenant: string;
     readonly weight: number;
     readonly waiting: number;
     readonly answered: number;
-    /** Refused: 4xx. */
+    /** 4xx answers. */
     readonly refused: number;
-    /** Failures of the server: 5xx. */
+    /** 5xx answers. */
     readonly failed: number;
   }[];
-  /** How many there were, by route and status. */
+  /** Numbers of answers by route and status. */
   readonly answers: readonly { readonly route: string; readonly status: number; readonly count: number }[];
-  /** Requests that were refused before they waited. */
+  /** Requests refused before queueing. */
   readonly refusals: readonly { readonly reason: string; readonly count: number }[];
-  /** What else went wrong. */
+  /** Other failures. */
   readonly failures: {
-    /** Clients that had gone before the answer. */
+    /** Clients that disconnected before the answer. */
     readonly gone: number;
   };
 }

@@ -1,4 +1,4 @@
-/** @file The binary tensor extension: bytes of tensors behind the JSON of a request or an answer. */
+/** @file The binary tensor extension: tensors as bytes behind the JSON. */
 
 import type { Tensor } from '@onnx-lora/sdk';
 import { inputInvalid } from '../errors.ts';
@@ -6,10 +6,10 @@ import type { InferRequest, TensorMessage } from './schemas.ts';
 import { datatypeOf, fromBytes, fromValues, toBytes, toJson } from './tensors.ts';
 
 /**
- * A body in its two parts.
+ * Splits a body into JSON and bytes.
  *
- * @param length the value of the header, where there is one
- * @throws OnnxLoraError `INPUT_INVALID` for a length that is none, or longer than the body
+ * @param length value of the length header, if any
+ * @throws OnnxLoraError `INPUT_INVALID` for an invalid length
  */
 export function twoParts(body: Buffer, length: string | undefined): Readonly<Record<'json' | 'bytes', Buffer>> {
   if (length === undefined) return { json: body, bytes: body.subarray(body.length) };
@@ -23,9 +23,9 @@ export function twoParts(body: Buffer, length: string | undefined): Readonly<Rec
 }
 
 /**
- * The tensors of a request, from JSON and from the bytes behind it, each from where the one before it ends.
+ * Reads a request's tensors from JSON or from consecutive bytes behind it.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for two of one name, bytes that are missing or left over, and values that do not fit
+ * @throws OnnxLoraError `INPUT_INVALID` for duplicate names, missing or extra bytes, and invalid values
  */
 export function tensorsOf({ inputs }: InferRequest, bytes: Buffer): Record<string, Tensor> {
   let at = 0;
@@ -45,11 +45,7 @@ export function tensorsOf({ inputs }: InferRequest, bytes: Buffer): Record<strin
   return tensors;
 }
 
-/**
- * Inputs by their names.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for two of one name
- */
+/** Inputs by name. @throws OnnxLoraError `INPUT_INVALID` for duplicate names */
 export function byName(
   inputs: readonly TensorMessage[],
   read: (input: TensorMessage, i: number) => Tensor,
@@ -62,17 +58,12 @@ export function byName(
   return Object.fromEntries(tensors);
 }
 
-/** Outputs as messages, and the bytes behind them. */
 export interface Messages {
   readonly outputs: TensorMessage[];
   readonly bytes: Buffer[];
 }
 
-/**
- * Outputs in the form that was asked for.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for what JSON cannot hold
- */
+/** Encodes outputs as requested. @throws OnnxLoraError `INPUT_INVALID` for values that JSON cannot represent */
 export function messagesOf(tensors: readonly (readonly [string, Tensor])[], request: InferRequest): Messages {
   const all = request.parameters?.['binary_data_output'] === true;
   const messages: Messages = { outputs: [], bytes: [] };

@@ -1,4 +1,4 @@
-/** @file Inference as the protocol has it, by whichever way it was asked for: over HTTP or gRPC. */
+/** @file The protocol's functions, for HTTP and gRPC. */
 
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import { isRunFailure } from '@onnx-lora/sdk/core';
@@ -10,14 +10,13 @@ import type { InferRequest, InferResponse, ModelMetadata, PortMetadata } from '.
 import { BASE_VERSION, resolved, type Service, type Wanted } from '../service.ts';
 import { datatypeOf } from './tensors.ts';
 
-/** What the server says of itself. */
 export interface ServerMetadata {
   readonly name: string;
   readonly version: string;
   readonly extensions: string[];
 }
 
-/** What it is. */
+/** The server's metadata. */
 export function serverMetadata({ version }: Service): ServerMetadata {
   return {
     name: 'onnx-lora',
@@ -26,19 +25,15 @@ export function serverMetadata({ version }: Service): ServerMetadata {
   };
 }
 
-/** A model as an address names it. */
+/** A model as a URL names it. */
 export type Named = Pick<Wanted, 'model' | 'version'> & { readonly model: string };
 
-/** @throws HttpError 503 while the server takes no requests */
+/** @throws HttpError 503 while the server is not ready */
 export function requireReady(service: Service): void {
   if (!service.isReady()) throw new HttpError(503, 'NOT_READY', 'The server is loading, or drains before it stops.');
 }
 
-/**
- * What a model takes and gives.
- *
- * @throws OnnxLoraError as `resolved`
- */
+/** Inputs and outputs of a model. @throws OnnxLoraError as `resolved` */
 export async function metadataOf(service: Service, named: Named, caller: Caller): Promise<ModelMetadata> {
   const adapter = await resolved(service, named, caller);
   const { model } = await service.variants.get(adapter);
@@ -55,27 +50,27 @@ function described([name, { type, dims = [] }]: [string, GraphPort]): PortMetada
   return { name, datatype: datatypeOf(type), shape: dims.map((dim) => (typeof dim === 'number' ? dim : -1)) };
 }
 
-/** Who asks, and until when. */
+/** Caller and deadline of a request. */
 export interface Asker {
   readonly caller: Caller;
-  /** Aborted when the client has gone. */
+  /** Aborted when the client disconnects. */
   readonly signal: AbortSignal;
-  /** When the client goes, by `performance.now()`. */
+  /** Deadline by `performance.now()`. */
   readonly deadline?: number | undefined;
 }
 
-/** What a model has given. */
+/** Result of an inference. */
 export interface Inferred {
-  /** In the order that was asked for. */
+  /** In the requested order. */
   readonly outputs: readonly (readonly [string, Tensor])[];
-  /** The answer around them. */
+  /** The rest of the answer. */
   readonly answer: Omit<InferResponse, 'outputs'>;
 }
 
 /**
  * Runs a model.
  *
- * @param feedsOf reads the tensors; the adapter is resolved first
+ * @param feedsOf reads the tensors, after the adapter is resolved
  * @throws OnnxLoraError `INPUT_INVALID`, `OVERLOADED`, `CANCELLED`; as `resolved` and the session
  */
 export async function infer(
@@ -114,8 +109,8 @@ export async function infer(
 }
 
 /**
- * Of tensors that a client has chosen the sizes where a model leaves them open, the model's own failure says that they do not go
- * together: more tokens than it has positions, a picture smaller than its patches, no rows at all.
+ * Clients choose open sizes, so the model's own failure means that they do not fit: more tokens than positions, a
+ * picture smaller than a patch, no rows.
  */
 function unfit(model: string, feeds: Feeds, error: unknown): unknown {
   if (!isRunFailure(error)) return error;

@@ -1,4 +1,4 @@
-/** @file Triton's model repository extension: which models there are, and which are in memory. */
+/** @file Triton's model repository extension: lists, loads and unloads models. */
 
 import { z } from 'zod';
 import type { Caller } from '../../operation/access.ts';
@@ -6,7 +6,6 @@ import { inputInvalid } from '../errors.ts';
 import { type Route, route } from '../routes.ts';
 import { BASE_VERSION, resolved, type Service } from '../service.ts';
 
-/** A model of the repository. */
 export interface ListedModel {
   readonly name: string;
   readonly version: string;
@@ -28,7 +27,7 @@ export function repositoryRoutes(service: Service): Route[] {
       params: named,
       handle: async ({ params, caller, reply }) => {
         await make(service, params.model, caller);
-        // Triton's clients look at the status alone.
+        // Triton's clients read only the status.
         await reply.send();
         return undefined;
       },
@@ -46,7 +45,7 @@ export function repositoryRoutes(service: Service): Route[] {
   ];
 }
 
-/** The base and the adapters that somebody may use. */
+/** The base and the caller's adapters. */
 export async function modelsFor(service: Service, caller: Caller): Promise<ListedModel[]> {
   const all = (await service.catalog.list()).filter(({ name }) => caller.mayUse(name));
   const adapters = all.map(({ name, version }) => ({ name: `${service.name}:${name}`, version, state: 'READY' }));

@@ -1,12 +1,12 @@
-/** @file The bodies of the Open Inference Protocol: what is checked, what is documented, and the types of both. */
+/** @file Schemas and types of the Open Inference Protocol's bodies. */
 
 import { z } from 'zod';
 import { type Datatype, datatypes } from './tensors.ts';
 
-/** Settings beside tensors. */
+/** Parameters besides tensors. */
 export type Parameters = Readonly<Record<string, string | number | boolean | null>>;
 
-/** A tensor as it is sent; its values may be bytes behind the JSON. */
+/** A tensor in a message; its values may be bytes behind the JSON. */
 export interface TensorMessage {
   readonly name: string;
   readonly shape: readonly number[];
@@ -15,7 +15,6 @@ export interface TensorMessage {
   readonly data?: unknown;
 }
 
-/** What is asked. */
 export interface InferRequest {
   readonly id?: string | undefined;
   readonly parameters?: Parameters | undefined;
@@ -42,7 +41,7 @@ const tensorMessage: z.ZodType<TensorMessage> = z.object({
   shape: z.array(z.int().min(0)).max(16),
   datatype: z.enum(Object.keys(datatypes) as [Datatype, ...Datatype[]]),
   parameters: parameters.optional(),
-  // Values are checked where they become a tensor, which sees each of them once.
+  // Checked once, when converted to a tensor.
   data: z.unknown().optional().describe('the values, row by row: a list, or lists in lists'),
 });
 
@@ -66,13 +65,13 @@ export const inferResponse: z.ZodType<InferResponse> = z.object({
   outputs: z.array(tensorMessage),
 });
 
-/** What a model takes or gives under a name. */
+/** An input or output. */
 export interface PortMetadata {
-  /** By this it is fed or fetched. */
+  /** Name of the input or output. */
   readonly name: string;
-  /** What its values are: `FP32`. */
+  /** Type of its values: `FP32`. */
   readonly datatype: string;
-  /** -1 for any size. */
+  /** Sizes; -1 for any. */
   readonly shape: readonly number[];
 }
 
@@ -80,13 +79,13 @@ export interface PortMetadata {
 export interface ModelMetadata {
   /** The base, or `base:adapter`. */
   readonly name: string;
-  /** The one that answers. */
+  /** The version that answers. */
   readonly versions: readonly string[];
-  /** What runs it. */
+  /** The runtime. */
   readonly platform: string;
-  /** What it takes. */
+  /** Inputs. */
   readonly inputs: readonly PortMetadata[];
-  /** What it gives. */
+  /** Outputs. */
   readonly outputs: readonly PortMetadata[];
 }
 

@@ -1,10 +1,10 @@
-/** @file Tensors of the Open Inference Protocol: names of types, and values in JSON or in bytes. */
+/** @file Tensors of the Open Inference Protocol: datatypes, and values in JSON or bytes. */
 
 import { type DataType, type OnnxLoraError, type Tensor, type TensorData, tensor } from '@onnx-lora/sdk';
 import { arrayOf } from '@onnx-lora/sdk/tasks';
 import { inputInvalid } from '../errors.ts';
 
-/** What the protocol calls a type. */
+/** The protocol's datatypes. */
 export type Datatype =
   | 'BOOL'
   | 'UINT8'
@@ -20,7 +20,7 @@ export type Datatype =
   | 'FP32'
   | 'FP64';
 
-/** Types by the protocol's names. */
+/** Types by datatype. */
 export const datatypes: Readonly<Record<Datatype, DataType>> = {
   BOOL: 'bool',
   UINT8: 'uint8',
@@ -39,12 +39,12 @@ export const datatypes: Readonly<Record<Datatype, DataType>> = {
 
 const names = new Map(Object.entries(datatypes).map(([name, type]) => [type, name as Datatype]));
 
-/** The protocol's name of a type. */
+/** The datatype of a type. */
 export function datatypeOf(type: DataType): Datatype {
   return names.get(type)!;
 }
 
-/** What is said of a tensor beside its values. */
+/** Name, shape and datatype of a tensor. */
 export interface TensorHeader {
   readonly name: string;
   readonly shape: readonly number[];
@@ -52,9 +52,9 @@ export interface TensorHeader {
 }
 
 /**
- * A tensor from a list of its values, or lists in lists, as JSON has them.
+ * Converts a list of values, flat or nested, to a tensor.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for values that are not of the type, and another number of them than the shape says
+ * @throws OnnxLoraError `INPUT_INVALID` for values of another type, or not as many as the shape says
  */
 export function fromValues({ name, shape, datatype }: TensorHeader, data: unknown): Tensor {
   const type = datatypes[datatype];
@@ -72,13 +72,13 @@ export function fromValues({ name, shape, datatype }: TensorHeader, data: unknow
   return shaped(name, type, found, shape);
 }
 
-/** A value in a message; what is nested may be so deeper than can be written. */
+/** A value in a message, without its nested contents. */
 function shown(value: unknown): string {
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
   return (typeof value === 'bigint' ? String(value) : String(JSON.stringify(value))).slice(0, 40);
 }
 
-/** The number as the array takes it; undefined for what is none. */
+/** Converts a value for the array; undefined if invalid. */
 function valueOf(value: unknown, array: TensorData): number | bigint | undefined {
   if (typeof value === 'boolean') return Number(value);
   const isLong = array instanceof BigInt64Array || array instanceof BigUint64Array;
@@ -88,15 +88,15 @@ function valueOf(value: unknown, array: TensorData): number | bigint | undefined
   return Number.isSafeInteger(value) ? BigInt(value) : undefined;
 }
 
-/** Whether a whole number is what it was before it was put there. */
+/** Whether the array has stored the value exactly. */
 function isKept(value: number | bigint, array: TensorData, i: number): boolean {
   return array instanceof Float32Array || array instanceof Float64Array || array[i] === value;
 }
 
 /**
- * A tensor from its bytes, little-endian and row by row; they are copied.
+ * Converts little-endian bytes to a tensor, copying them.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for other than as many bytes as the shape says
+ * @throws OnnxLoraError `INPUT_INVALID` for a size that does not fit the shape
  */
 export function fromBytes({ name, shape, datatype }: TensorHeader, bytes: Uint8Array): Tensor {
   const type = datatypes[datatype];
@@ -115,11 +115,7 @@ function shaped(name: string, type: DataType, data: TensorData, shape: readonly 
   return tensor(type, data, shape);
 }
 
-/**
- * The values as JSON has them.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for types and numbers that JSON cannot hold
- */
+/** Converts a tensor to JSON values. @throws OnnxLoraError `INPUT_INVALID` for values that JSON cannot represent */
 export function toJson(name: string, { type, data }: Tensor): (number | boolean | null)[] {
   if (type === 'float16' || type === 'bfloat16')
     throw wrong(name, `values of ${datatypeOf(type)} have no form in JSON. Ask for binary data ("binary_data": true)`);
@@ -132,7 +128,7 @@ export function toJson(name: string, { type, data }: Tensor): (number | boolean 
   });
 }
 
-/** The bytes of a tensor as they are sent. */
+/** The bytes of a tensor. */
 export function toBytes({ data }: Tensor): Buffer {
   return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 }

@@ -1,11 +1,11 @@
-/** @file What Triton tells of a model beside the protocol: its configuration, and what it has computed. */
+/** @file Triton's extensions: model configuration and statistics. */
 
 import type { Caller } from '../../operation/access.ts';
 import type { Duration } from '../../operation/modelStatistics.ts';
 import { BASE_VERSION, resolved, type Service } from '../service.ts';
 import { metadataOf, type Named } from './infer.ts';
 
-/** A configuration, by the names of Triton's `ModelConfig`. */
+/** Triton's `ModelConfig`. */
 export interface ModelConfig {
   readonly name: string;
   readonly platform: string;
@@ -15,7 +15,7 @@ export interface ModelConfig {
   readonly output: readonly ConfiguredPort[];
 }
 
-/** What a model takes or gives; rows are not among its `dims` where there may be several. */
+/** An input or output, without the batch dimension of batched models. */
 export interface ConfiguredPort {
   readonly name: string;
   readonly data_type: string;
@@ -23,7 +23,7 @@ export interface ConfiguredPort {
 }
 
 /**
- * How a model is configured. Where all that it takes has any number of rows in front, requests are batched.
+ * A model's configuration. It is batched if all inputs and outputs start with an open dimension.
  *
  * @throws OnnxLoraError as `resolved`
  */
@@ -39,7 +39,7 @@ export async function configOf(service: Service, named: Named, caller: Caller): 
   return { name, platform, backend: 'onnxruntime', max_batch_size, input: inputs.map(port), output: outputs.map(port) };
 }
 
-/** What a model has computed, by the names of Triton's `ModelStatistics`. */
+/** Triton's `ModelStatistics`. */
 export interface ToldStatistics {
   readonly name: string;
   readonly version: string;
@@ -51,7 +51,7 @@ export interface ToldStatistics {
 }
 
 /**
- * What a model has computed since the server began; without a name all that somebody may use.
+ * Statistics since the server's start; without a name of all models of the caller.
  *
  * @throws OnnxLoraError as `resolved`
  */
@@ -72,7 +72,7 @@ export async function statisticsOf(
 
 function told({ statistics }: Service, name: string, version: string, key: string | null): ToldStatistics {
   const { lastInference, rows, batches, success, fail, queue, compute, bySize } = statistics.of(key);
-  // Tensors are put together and taken apart within the time of computing.
+  // Joining and splitting of tensors counts as computing.
   const within = (count: number): Duration => ({ count, ns: 0 });
   const never = within(0);
   return {
