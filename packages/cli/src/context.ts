@@ -56,11 +56,7 @@ export class Context implements AsyncDisposable {
     return new Context(command, await command.get(TERMINAL), await command.get(FOLDER));
   }
 
-  /**
-   * Loads plugins. Requested ones come first: their families are tried before built-in ones.
-   *
-   * @throws OnnxLoraError `PLUGIN_INVALID`
-   */
+  /** Loads plugins; families of requested ones are tried first. @throws OnnxLoraError `PLUGIN_INVALID` */
   async load(asked: readonly AskedPlugin[], own: readonly Plugin[]): Promise<void> {
     this.plugins = asked.map(({ name }) => name);
     this.own = own;

@@ -80,11 +80,7 @@ function fixedValue(text: string, input: string): number | bigint | boolean {
   );
 }
 
-/**
- * The model of a command whose only argument it is.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` when argument and flag both name one
- */
+/** The model of a command without other arguments. @throws OnnxLoraError `CONFIG_INVALID` when two are named */
 export function oneModel(word: string | undefined, flag: unknown, settings: Settings): string | undefined {
   if (word === undefined || typeof flag !== 'string') return word ?? settings.model;
   throw usageError(`Two models are named: "${word}" and --model "${flag}". Remove one.`);
@@ -110,11 +106,7 @@ export function numberFlag(flag: string, text: string | undefined): number | und
   throw usageError(`--${flag} must be a number, but it is ${JSON.stringify(text)}.`);
 }
 
-/**
- * The output file, checked before the work.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` when the flag is missing or names a folder
- */
+/** The output file. @throws OnnxLoraError `CONFIG_INVALID` when the flag is missing or names a folder */
 export function requireOutFile(out: string | undefined, ending: string): string {
   const file = requireFlag(out, 'out', `name the ${ending} file to write`);
   if (isFolder(file))
@@ -160,11 +152,7 @@ export async function chosenAdapter({ adapter: source }: Settings): Promise<Chos
   return source === undefined ? undefined : { adapter: await loadAdapter(source), source };
 }
 
-/**
- * The model with the adapter's head and labels. Called before reading data that the labels may not fit.
- *
- * @throws OnnxLoraError `ADAPTER_MISMATCH` for another base
- */
+/** The model with the adapter's head and labels. @throws OnnxLoraError `ADAPTER_MISMATCH` for another base */
 export async function placedOn(model: Model, adapter: Adapter, allowBaseMismatch = false): Promise<Model> {
   const own = modelFor<Model>(model, adapter);
   await own.place(adapter, { allowBaseMismatch });

@@ -88,7 +88,6 @@ export const questions: readonly Question[] = [
 
 export interface Question {
   readonly key: keyof Answers;
-  /** Text on the terminal. */
   readonly text: string;
   readonly default: (known: Partial<Answers> & { readonly folder: string }) => string;
   /** The problem of an answer; undefined if valid. */

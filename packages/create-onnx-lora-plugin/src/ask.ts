@@ -10,17 +10,12 @@ export interface Terminal {
   readonly output: NodeJS.WritableStream;
 }
 
-/** Answers by flags and on the terminal. */
 export interface Asked {
   readonly folder: string;
   readonly given: Partial<Record<keyof Answers, string>>;
 }
 
-/**
- * Asks each question; an empty answer takes the default, an invalid one is asked again.
- *
- * @throws CreateError when the input ends early
- */
+/** Asks until each answer is valid; empty takes the default. @throws CreateError when the input ends early */
 export async function ask(
   folder: string | undefined,
   flags: Partial<Record<keyof Answers, string>>,

@@ -7,7 +7,6 @@ import { ask, type Asked, type Terminal } from './ask.ts';
 import { filesOf, version } from './template.ts';
 import { CreateError, writeFolder } from './writeFolder.ts';
 
-/** Streams of the command. */
 export interface Surroundings extends Terminal {
   readonly errors: NodeJS.WritableStream;
   /** Whether it can ask questions. */

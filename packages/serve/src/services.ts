@@ -43,7 +43,6 @@ export interface ServeOptions extends ServeSettings {
   readonly replaced?: readonly ServiceModule[];
 }
 
-/** The clock. */
 export const CLOCK: Key<Clock> = key('server/clock');
 const ACCESS: Key<Access> = key('server/access');
 const STORE: Key<AdapterStore | undefined> = key('server/store');
@@ -51,9 +50,7 @@ const STORE: Key<AdapterStore | undefined> = key('server/store');
 const PLACED: Key<PlacedAdapters | undefined> = key('server/placed-adapters');
 /** All adapters, with the latest cached. */
 const CATALOG: Key<RememberingCatalog> = key('server/catalog');
-/** The memory limit, if any. */
 export const CEILING: Key<MemoryCeiling | undefined> = key('server/memory-ceiling');
-/** Memory of request bodies. */
 export const BODIES: Key<BodyBudget> = key('server/bodies');
 const METRICS: Key<ServerMetrics> = key('server/metrics');
 const STATISTICS: Key<Statistics> = key('server/statistics');
@@ -62,16 +59,13 @@ const TRACING: Key<Tracing | undefined> = key('server/tracing');
 const SESSIONS: Key<Sessions> = key('server/sessions');
 const SCHEDULER: Key<BatchScheduler<Work, Outputs>> = key('server/scheduler');
 const VARIANTS: Key<Variants> = key('server/variants');
-/** Whether the server is ready. */
 export const STATE: Key<{ isReady: boolean }> = key('server/state');
-/** The services for routes. */
 export const SERVICE: Key<Service> = key('server/service');
 
 const VERSION = (createRequire(import.meta.url)('@onnx-lora/serve/package.json') as { version: string }).version;
 
 type Settings = ServeSettings & Pick<ServeOptions, 'catalog'>;
 
-/** Options besides settings. */
 interface Given extends Required<Pick<ServeOptions, 'onLog' | 'replaced'>> {
   readonly name: string;
 }

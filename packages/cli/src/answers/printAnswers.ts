@@ -10,8 +10,7 @@ export interface Printing {
   /** Names of the sources. */
   readonly files: readonly string[];
   /**
-   * `table` aligns all answers at the end; `lines` prints each as it comes, a single file's piece by piece; `json` is
-   * one list.
+   * `table` aligns all answers at the end, `lines` prints each as it comes (of one file in pieces), `json` is a list.
    */
   readonly as: 'table' | 'lines' | 'json';
   readonly terminal: Terminal;

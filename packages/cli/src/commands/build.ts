@@ -107,11 +107,7 @@ export function buildCommand(context: Context): Command {
   });
 }
 
-/**
- * Compares the graphs with the golden numbers beside the checkpoint, if any.
- *
- * @throws OnnxLoraError `MODEL_INVALID` where they differ
- */
+/** Compares the graphs with golden numbers, if any. @throws OnnxLoraError `MODEL_INVALID` where they differ */
 async function proved(folder: string, options: BuildOptions): Promise<string[]> {
   if (!existsSync(path.join(folder, 'golden.safetensors'))) return [];
   const { compareRuns, readCheckpointCase } = await import('@onnx-lora/testing');

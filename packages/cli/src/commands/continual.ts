@@ -95,11 +95,7 @@ export function continualCommand(context: Context): Command {
   });
 }
 
-/**
- * Reads the config file, and checks it without model and data.
- *
- * @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID`
- */
+/** Reads and checks the config file. @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID` */
 async function readFileOf(file: string, context: Context): Promise<{ settings: Settings; options: ContinualSettings }> {
   const { content, options } = await readSection(file, 'continual', continualTable, 'with the tasks. Write it beside the settings, such as continual: { tasks: { turned: data/turned, inverted: data/inverted } }.'); // prettier-ignore
   const { tasks, method = 'sequential', replayExamples, lambda } = options;

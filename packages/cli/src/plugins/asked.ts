@@ -49,11 +49,7 @@ export function notLoadedHint(loaded: Loaded): string {
   return ` Installed, but not loaded: ${names.join(', ')} (${how}).`;
 }
 
-/**
- * Flags for the plugins of a run's config.yaml that are not loaded; none without a run.
- *
- * @param source the adapter's path
- */
+/** Flags for the plugins of a run's config.yaml that are not loaded; none without a run. */
 export async function flagsOfRun(source: string, { plugins }: Loaded): Promise<string[]> {
   const config = path.join(source, 'config.yaml');
   if (!existsSync(config)) return [];

@@ -22,7 +22,6 @@ export function askedIn(folder: string, name: string): AskedPlugin {
 /**
  * Loads plugins in order.
  *
- * @param calledIn the working folder
  * @throws OnnxLoraError `PLUGIN_INVALID` for a missing or failing module, or one without a plugin
  */
 export async function loadNamedPlugins(asked: readonly AskedPlugin[], calledIn: string): Promise<Plugin[]> {
@@ -89,10 +88,7 @@ function urlOfPath(file: string): string {
   );
 }
 
-/**
- * Resolves from the folder, then the working folder (a run's config may lie elsewhere), then the command's own location
- * (a global install).
- */
+/** Resolves from `folder`, then the working folder (run configs lie elsewhere), then a global install. */
 async function urlOfPackage(name: string, folder: string, calledIn: string): Promise<string> {
   // URLs such as data: are code, which config files must not contain.
   if (name.includes(':')) {

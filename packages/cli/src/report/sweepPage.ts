@@ -1,7 +1,4 @@
-/**
- * @file The page of `onnx-lora sweep`: recommendation, scores over costs with Pareto fronts, methods against the
- * baseline.
- */
+/** @file The page of `onnx-lora sweep`: recommendation, Pareto fronts, methods against the baseline. */
 
 import { type Cost, costs, type ConfigurationResult, type SweepOutcome } from '../sweep/outcome.ts';
 import { probability } from '../sweep/recommendation.ts';

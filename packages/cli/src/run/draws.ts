@@ -39,11 +39,7 @@ export async function keepDraws(folder: string, draws: RunDraws): Promise<void> 
   await writeFileAtomic(path.join(folder, DRAWS), `${text}\n`);
 }
 
-/**
- * Reads the draws of a run's folder; empty without the file.
- *
- * @throws OnnxLoraError `FILE_INVALID` for a damaged file
- */
+/** Reads a run's draws; empty without the file. @throws OnnxLoraError `FILE_INVALID` for a damaged file */
 export function readDraws(folder: string): RunDraws {
   const file = path.join(folder, DRAWS);
   if (!existsSync(file)) return {};

@@ -135,8 +135,7 @@ export class RunFolder {
   }
 
   /**
-   * Creates the folder, removes an earlier run, and writes the config. Synchronous, so that no training step happens
-   * meanwhile.
+   * Creates the folder, replacing an earlier run. Synchronous, so that no step happens meanwhile.
    *
    * @throws OnnxLoraError `FILE_INVALID`
    */
@@ -267,12 +266,7 @@ export class RunFolder {
   }
 }
 
-/**
- * The training examples of an adapter's run; undefined if unknown.
- *
- * @param adapter the run's folder, or its adapter's
- * @throws OnnxLoraError `FILE_INVALID`
- */
+/** The training examples of a run, by its or its adapter's folder. @throws OnnxLoraError `FILE_INVALID` */
 export async function trainedOnOf(adapter: string): Promise<ExampleSet | undefined> {
   const inRun = path.basename(path.resolve(adapter)) === ADAPTER ? path.dirname(path.resolve(adapter)) : adapter;
   return ExampleSet.read(path.join(inRun, TRAINED_ON));

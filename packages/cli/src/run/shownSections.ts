@@ -9,11 +9,7 @@ import { formatSections } from '../report/sections.ts';
 import type { Work } from './following.ts';
 import { measureAfter, type Ended } from './measuring.ts';
 
-/**
- * Measures the finished adapter, and collects the report's sections.
- *
- * @throws OnnxLoraError of a failure, saying where the adapter is
- */
+/** Measures the adapter and collects sections. @throws OnnxLoraError of a failure, saying where the adapter is */
 export async function afterwards(
   work: Work,
   { stopped, ...ended }: Ended,

@@ -174,11 +174,7 @@ export const adapterSettings: readonly SettingName[] = adapterTable.rows
   .map(({ name }) => name as SettingName)
   .filter((name) => name !== 'init' && name !== 'original');
 
-/**
- * Options for `train` and `previewLora`; absent ones are left to the SDK.
- *
- * @param original the opened model of `--original`
- */
+/** Options for `train` and `previewLora`, with the opened model of `--original`. */
 export function loraOptions(settings: Settings, original?: Model): LoraOptions {
   const { original: _, ...options } = optionsIn(settings, adapterTable);
   return { ...options, ...(original ? { original } : {}) };

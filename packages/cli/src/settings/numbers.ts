@@ -19,11 +19,7 @@ export function parseLayers(layers: string | number | readonly number[]): number
   });
 }
 
-/**
- * `query=4,value=8` → `{ query: 4, value: 8 }`. The name ends at the last `=`.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`
- */
+/** `query=4,value=8` → `{ query: 4, value: 8 }`; splits at the last `=`. @throws OnnxLoraError `CONFIG_INVALID` */
 export function parseTable(flag: string, table: string | Readonly<Record<string, number>>): Record<string, number> {
   if (typeof table !== 'string') return { ...table };
   const entries = table.split(/[,;]/).map((part): [string, number] => {
@@ -63,13 +59,7 @@ export interface Named {
   readonly [setting: string]: unknown;
 }
 
-/**
- * Parses a name, or JSON with a name and settings.
- *
- * @param flag for messages: `--tuner`
- * @param example a valid name, for messages
- * @throws OnnxLoraError `CONFIG_INVALID` for JSON without a name
- */
+/** Parses a name, or JSON with a name and settings. @throws OnnxLoraError `CONFIG_INVALID` without a name */
 export function namedOrJson(text: string, flag: string, example: string): string | Named {
   if (!text.startsWith('{')) return text;
   const named = objectIn(text) as Named | undefined;

@@ -210,11 +210,7 @@ export function withTaskSettings(settings: Settings, factory: TaskFactory): Sett
   return settings.set === undefined ? settings : { ...settings, set: { ...taskSettings(settings.set, factory) } };
 }
 
-/**
- * Checks and converts `--set` by the task's table. Idempotent.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name or invalid value
- */
+/** Checks and converts `--set` by the task's table. Idempotent. @throws OnnxLoraError `CONFIG_INVALID` */
 export function taskSettings(given: SettingValues, { name: task, settings }: TaskFactory): SettingValues {
   return setBy(given, settings ?? settingsOf<unknown>({}), `The task "${task}"`);
 }

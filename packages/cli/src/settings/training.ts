@@ -51,9 +51,7 @@ function withFlags(
   return Object.fromEntries(found);
 }
 
-/**
- * Options for `train` without task and adapter; checkpoints go into `folder`, and absent options are left to the SDK.
- */
+/** Options for `train` without task and adapter; checkpoints go into `folder`. */
 export function trainOptions(settings: Settings, folder: string, overwrite = false): Omit<TrainOptions, 'task'> {
   const { eval: _, ...options } = optionsIn(settings, trainingTable);
   return { ...options, checkpoints: { ...options.checkpoints, folder, overwrite } };

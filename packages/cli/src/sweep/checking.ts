@@ -11,9 +11,7 @@ import type { Progress } from '../terminal/progress.ts';
 import type { SweepPlan } from './configurations.ts';
 import type { Metric } from './halving.ts';
 
-/**
- * Caches the last value of each kind: neighbouring trials share most, and data of many seeds would not fit in memory.
- */
+/** Caches the last value of each kind: neighbouring trials share most, and all would not fit in memory. */
 export function lastOfEach(): Shared {
   const kept = new Map<string, { readonly key: string; readonly made: Promise<unknown> }>();
   return <T>(what: string, key: unknown, make: () => Promise<T>): Promise<T> => {

@@ -17,10 +17,7 @@ export interface ConfigurationResult extends Partial<Record<Cost, number>> {
   /** Scores of finished trials, by seed and fold. */
   readonly scores: ReadonlyMap<string, number>;
   readonly score?: number;
-  /**
-   * Interval of the mean: a bootstrap over held-out examples and trials; without draws Student's t over trials, within
-   * the metric's range.
-   */
+  /** Interval of the mean: bootstrap over examples and trials, or Student's t over trials without draws. */
   readonly interval?: readonly [low: number, high: number];
   /** Comparison with the base on the same examples; only for finished configurations. */
   readonly against?: AgainstBase;

@@ -18,9 +18,7 @@ export function formatTable(rows: readonly (readonly string[])[], alignments: re
   );
 }
 
-/**
- * Breaks a table row that exceeds the terminal's width, indenting what follows; leaves other lines whole, for copying.
- */
+/** Breaks a table row at the terminal's width, with indentation; other lines stay whole, for copying. */
 export function narrowed(row: string, width: number): string {
   if (widthOf(row) <= width || !/\S {2,}\S/.test(row)) return row;
   return hanging(row, width, /^ */.exec(row)![0].length + 4);

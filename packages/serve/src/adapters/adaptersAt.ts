@@ -20,7 +20,6 @@ export interface CacheSettings {
   readonly refresh?: number | undefined;
 }
 
-/** A catalog to be closed. */
 export interface PlacedAdapters {
   readonly catalog: AdapterCatalog;
   close(): void;

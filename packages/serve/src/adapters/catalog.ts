@@ -44,12 +44,7 @@ export interface AdapterCatalog {
   resolve(name: string, options?: AdapterChoiceOptions): Promise<ResolvedAdapter>;
   /** Lists all adapters with all versions. */
   list(): Promise<readonly AdapterInfo[]>;
-  /**
-   * Loads a resolved adapter.
-   *
-   * @param key {@link ResolvedAdapter.key}
-   * @throws OnnxLoraError `FILE_NOT_FOUND` for a deleted one; as `loadAdapter`
-   */
+  /** Loads an adapter by its key. @throws OnnxLoraError `FILE_NOT_FOUND` for a deleted one; as `loadAdapter` */
   load(key: string): Promise<Adapter>;
 }
 
@@ -85,10 +80,7 @@ export function infoOf(name: string, digest: string, bytes: number): AdapterInfo
 
 const NAME = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,128}$/;
 
-/**
- * Whether a name is valid: 1 to 128 letters, digits, `.`, `_` and `-`, but not `.` and `..`. Clients choose names,
- * which become path parts.
- */
+/** Whether a name, which becomes a path part, is 1 to 128 of `A-Z a-z 0-9 . _ -`, but not `.` and `..`. */
 export function isAdapterName(name: string): boolean {
   return NAME.test(name);
 }
@@ -103,7 +95,6 @@ const MOST_KEPT = 4;
 
 /** A catalog with a cache. */
 export interface RememberingCatalog extends AdapterCatalog {
-  /** Drops an adapter from the cache. */
   forget(key: string): void;
 }
 

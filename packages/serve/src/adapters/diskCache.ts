@@ -9,14 +9,11 @@ import { flushFolder, makeFolder, writeFileAtomic } from '@onnx-lora/sdk/data';
 import { z } from 'zod';
 import { digestOf } from './incoming.ts';
 
-/** A cached adapter. */
 export interface CacheEntry {
   /** 64 hexadecimal digits. */
   readonly id: string;
-  /** URL of its source. */
   readonly source: string;
   readonly name: string;
-  /** Size of its files. */
   readonly bytes: number;
 }
 
@@ -124,7 +121,6 @@ export class DiskCache {
     }
   }
 
-  /** Unlocks the folder. */
   close(): void {
     this.#lock.release();
   }

@@ -8,7 +8,6 @@ import type { DiskCache } from './diskCache.ts';
 import { type FileLimits, type IncomingFile, loadBounded, receive } from './incoming.ts';
 import { ADAPTER_FILES } from './manifest.ts';
 
-/** A remote file. */
 export interface FarFile {
   /** Path from the place's root. */
   readonly path: string;
@@ -17,9 +16,7 @@ export interface FarFile {
   readonly tag: string;
 }
 
-/** A place with remote adapters. */
 export interface FarPlace {
-  /** Its URL in settings. */
   readonly url: string;
   /** Name of an adapter at its root. */
   readonly name: string;
@@ -32,7 +29,6 @@ export interface FarPlace {
 /** A file has changed since it was listed. */
 export class FileChanged extends Error {}
 
-/** Options of {@link FarAdapters}. */
 export interface FarOptions extends FileLimits {
   /** Milliseconds that a lookup stays valid; 10,000 by default. */
   readonly refresh?: number;
@@ -52,9 +48,7 @@ interface Found {
 
 type Files = Readonly<Record<(typeof ADAPTER_FILES)[number], FarFile>>;
 
-/** A cached lookup. */
 interface Known {
-  /** Undefined for an unknown adapter. */
   readonly found: Found | undefined;
   readonly at: number;
 }
@@ -107,7 +101,6 @@ export class FarAdapters implements AdapterCatalog {
     return this.#cache.use(id, entry, (folder) => this.#download(found, folder), (folder) => loadBounded(folder, this.#options)); // prettier-ignore
   }
 
-  /** Looks up a name. */
   async #find(name: string): Promise<Found | undefined> {
     const { refresh, patience } = this.#options;
     const known = this.#known.get(name);

@@ -24,9 +24,7 @@ export interface FileLimits {
   readonly maxConfigBytes?: number;
   /** Maximum bytes of `adapter_model.safetensors`; 512 MiB by default. */
   readonly maxWeightBytes?: number;
-  /**
-   * Maximum number of tensors, evaluated when first needed; unlimited by default, though a header can name millions.
-   */
+  /** Maximum number of tensors, evaluated when first needed; unlimited by default. */
   readonly maxTensors?: () => number;
 }
 
@@ -76,11 +74,7 @@ async function write(target: string, content: AsyncIterable<Uint8Array>, limit: 
   }
 }
 
-/**
- * Loads an adapter within the limit of tensors.
- *
- * @throws OnnxLoraError as `loadAdapter`; `FILE_INVALID` for too many tensors, before reading them
- */
+/** Loads an adapter. @throws OnnxLoraError as `loadAdapter`; `FILE_INVALID` for too many tensors */
 export async function loadBounded(folder: string, { maxTensors }: FileLimits): Promise<Adapter> {
   return loadAdapter(folder, maxTensors === undefined ? {} : { maxTensors: maxTensors() });
 }

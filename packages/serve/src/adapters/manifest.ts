@@ -17,7 +17,6 @@ const STATE_FILE = '~state.json';
 
 const name = z.string().refine(isAdapterName, 'no name of an adapter');
 
-/** Description of a version. */
 export interface Manifest {
   readonly format: 1;
   /** sha256 of the files concatenated. */
@@ -25,7 +24,6 @@ export interface Manifest {
   readonly sizes: Readonly<Record<(typeof ADAPTER_FILES)[number], number>>;
   /** Increases with each upload. */
   readonly sequence: number;
-  /** Upload time in ISO 8601. */
   readonly uploaded: string;
   /** sha256 of the base's weights, if known. */
   readonly base?: string | undefined;
@@ -50,7 +48,6 @@ export interface Share {
   readonly weight: number;
 }
 
-/** Validates a split. */
 export const splitSchema: z.ZodType<readonly Share[]> = z
   .array(z.object({ name: name.optional(), version: name.optional(), weight: z.number().positive() }))
   .min(1)

@@ -14,7 +14,6 @@ const WEIGHTS_FILE = /^adapter_model[\w.-]*\.(safetensors|json)$/;
 
 export type RunRules = FileLimits & Pick<UploadRules, 'check'>;
 
-/** A cached folder, with the signature of its files. */
 interface Known {
   readonly signature: string;
   readonly info: AdapterInfo;

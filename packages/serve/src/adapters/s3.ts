@@ -59,7 +59,6 @@ export async function s3Place(url: string): Promise<FarPlace & { close(): void }
   };
 }
 
-/** Loaded on demand. */
 async function library(): Promise<typeof S3> {
   try {
     return await import('@aws-sdk/client-s3');

@@ -40,7 +40,6 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
   readonly #versions: Versions;
   #state: State = { current: {}, splits: {}, pinned: [] };
   readonly #pinned = new Map<string, Promise<Adapter>>();
-  /** Versions whose digest has been verified. */
   readonly #verified = new WeakSet<Version>();
   /** Serializes changes. */
   #changes: Promise<unknown> = Promise.resolve();
@@ -130,11 +129,7 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
     });
   }
 
-  /**
-   * Splits a name's requests, or defines an alias; null ends it.
-   *
-   * @throws OnnxLoraError `FILE_NOT_FOUND` for an unknown share
-   */
+  /** Splits a name's requests, or defines an alias; null ends it. @throws OnnxLoraError `FILE_NOT_FOUND` */
   async split(name: string, shares: readonly Share[] | null): Promise<void> {
     requireName(name);
     await this.#change(async () => {

@@ -23,6 +23,7 @@ export interface Upload {
   readonly name: string;
   /** Its version; the first 12 digits of its digest by default. Versions never change. */
   readonly version?: string;
+  /** Its two files. */
   readonly files: AsyncIterable<IncomingFile> | Iterable<IncomingFile>;
   /** Expected hexadecimal sha256 of both files concatenated, config first. */
   readonly digest?: string;
@@ -32,12 +33,7 @@ export interface Upload {
   readonly activate?: boolean;
 }
 
-/**
- * Receives and validates an upload.
- *
- * @returns facts for the manifest
- * @throws OnnxLoraError as `AdapterStore.upload`
- */
+/** Validates an upload and returns its facts. @throws OnnxLoraError as `AdapterStore.upload` */
 export async function receiveUpload(
   { name, version, files, digest: said, signature }: Upload,
   folder: string,

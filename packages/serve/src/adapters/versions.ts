@@ -10,7 +10,6 @@ import { inputInvalid } from '../http/errors.ts';
 import { isAdapterName } from './catalog.ts';
 import { type Manifest, readManifest, type State, writeManifest } from './manifest.ts';
 
-/** A version in its folder. */
 export interface Version {
   readonly name: string;
   readonly version: string;
@@ -45,12 +44,10 @@ export class Versions {
     return [...this.#names.values()].flatMap((each) => [...each.values()]).sort(byNameAndAge);
   }
 
-  /** Total bytes. */
   get bytes(): number {
     return this.all.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** Finds a version. */
   find(name: string, version: string): Version | undefined {
     return this.#names.get(name)?.get(version);
   }
@@ -81,7 +78,6 @@ export class Versions {
     this.#names = names;
   }
 
-  /** Creates a staging folder. */
   stage(): string {
     const folder = path.join(this.#root, INCOMING, randomUUID());
     makeFolder(folder);
@@ -120,7 +116,6 @@ export class Versions {
     return added;
   }
 
-  /** Removes a version. */
   async remove({ name, version, key, folder }: Version): Promise<void> {
     const aside = path.join(this.#root, REMOVED, randomUUID());
     makeFolder(path.dirname(aside));
@@ -132,7 +127,6 @@ export class Versions {
     versions.delete(version);
     if (versions.size === 0) this.#names.delete(name);
     await flushFolder(path.dirname(folder));
-    // Only if empty.
     await rmdir(path.dirname(folder)).catch(() => undefined);
     const timer = setTimeout(() => {
       this.#timers.delete(timer);

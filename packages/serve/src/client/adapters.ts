@@ -39,6 +39,7 @@ export interface AdapterChange {
 export class Adapters {
   readonly #transport: Transport;
 
+  /** Created by a client. */
   constructor(transport: Transport) {
     this.#transport = transport;
   }

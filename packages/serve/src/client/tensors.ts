@@ -18,17 +18,19 @@ export type TensorValues =
 
 /** An input tensor. */
 export interface InputTensor {
+  /** Values in row-major order. */
   readonly data: TensorValues;
+  /** Size per dimension. */
   readonly shape: readonly number[];
-  /**
-   * Type of the values, by default the array's; needed for `BOOL` (bytes of 0 and 1), `FP16` and `BF16` (their bits).
-   */
+  /** Datatype, by default the array's; needed for `BOOL` (bytes of 0 and 1), `FP16` and `BF16` (their bits). */
   readonly datatype?: Datatype | undefined;
 }
 
 /** An output tensor. */
 export interface OutputTensor {
+  /** Values in row-major order. */
   readonly data: TensorValues;
+  /** Size per dimension. */
   readonly shape: readonly number[];
   /** Type of the values. */
   readonly datatype: Datatype;
@@ -56,7 +58,6 @@ const arrays: Readonly<Record<Datatype, Constructor>> = {
 /** Header with the length of the JSON before the bytes. */
 export const HEADER_LENGTH = 'inference-header-content-length';
 
-/** A body and the length of its JSON. */
 export interface BinaryBody {
   readonly body: Uint8Array<ArrayBuffer>;
   readonly header: number;

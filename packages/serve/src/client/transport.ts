@@ -12,7 +12,6 @@ export interface TransportOptions {
   readonly fetch?: typeof fetch | undefined;
 }
 
-/** A request. */
 export interface Sent {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly query?: Readonly<Record<string, string | boolean | undefined>>;
@@ -40,7 +39,6 @@ export class ServerError extends Error {
   }
 }
 
-/** Sends requests to one server. */
 export class Transport {
   readonly #url: string;
   readonly #options: TransportOptions;
@@ -83,7 +81,6 @@ export class Transport {
     return (await (await this.send(path, sent)).json()) as T;
   }
 
-  /** Posts JSON. */
   post<T>(path: string, value: unknown, sent: Omit<Sent, 'method' | 'body'> = {}): Promise<T> {
     const headers = { ...sent.headers, 'content-type': 'application/json' };
     return this.json(path, { ...sent, method: 'POST', headers, body: JSON.stringify(value) });

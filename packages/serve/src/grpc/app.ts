@@ -20,7 +20,6 @@ export class GrpcApp {
   readonly #listeners = new Set<Listener>();
   #certificate: Certificate | undefined;
 
-  /** Does not listen yet. */
   constructor(
     service: Service,
     certificate: Certificate | undefined,
@@ -61,7 +60,6 @@ export class GrpcApp {
     return new Promise((resolve) => this.#server.tryShutdown(() => resolve()));
   }
 
-  /** Closes at once. */
   closeNow(): void {
     this.#server.forceShutdown();
   }

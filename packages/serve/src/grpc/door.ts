@@ -8,7 +8,6 @@ import type { AccessLevel, Caller } from '../operation/access.ts';
 
 export interface Door {
   readonly interceptor: ServerInterceptor;
-  /** The caller of a call. */
   callerOf(metadata: Metadata): Caller;
 }
 
@@ -20,11 +19,7 @@ const levels: Readonly<Record<string, AccessLevel>> = {
   RepositoryModelUnload: 'admin',
 };
 
-/**
- * Refuses callers without access before reading their message, and those that send too slowly or without room.
- *
- * @param timeout milliseconds for a request to arrive
- */
+/** Refuses callers without access before reading, and requests that take longer than `timeout` ms or lack room. */
 export function doorOf({ access, metrics, log, hidePaths }: Service, bodies: BodyBudget, timeout: number): Door {
   const callers = new WeakMap<Metadata, Caller>();
   const interceptor: ServerInterceptor = ({ path: route }, call) => {

@@ -20,7 +20,6 @@ interface InputMessage {
   readonly contents: Readonly<Record<string, Values>> | null;
 }
 
-/** An inference request. */
 export interface InferMessage {
   readonly model_name: string;
   readonly model_version: string;
@@ -31,7 +30,6 @@ export interface InferMessage {
   readonly raw_input_contents: readonly Buffer[];
 }
 
-/** A checked request. */
 export interface AskedInference {
   readonly named: Named;
   readonly asked: InferRequest;

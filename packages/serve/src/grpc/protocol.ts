@@ -1,7 +1,4 @@
-/**
- * @file The Open Inference Protocol over gRPC with Triton's model repository: messages and calls, without fields that
- * the server ignores.
- */
+/** @file The Open Inference Protocol and Triton's model repository over gRPC, without fields that are ignored. */
 
 import { fromJSON, type ServiceDefinition } from '@grpc/proto-loader';
 
@@ -131,7 +128,6 @@ const calls = [
   'RepositoryModelUnload',
 ] as const;
 
-/** A call of the protocol. */
 export type CallName = (typeof calls)[number];
 
 function field(text: string): { readonly rule?: string; readonly keyType?: string; type: string; id: number } {
@@ -166,7 +162,6 @@ const definitions = fromJSON(
   { longs: String, enums: String, defaults: true },
 );
 
-/** The service definition. */
 export const inferenceService: ServiceDefinition = definitions['inference.GRPCInferenceService'] as ServiceDefinition;
 
 /** Fields that are nested messages: {@link requireBounded} scans them. */

@@ -21,7 +21,6 @@ export const MAX_BODY_BYTES: number = 64 * MEGABYTE;
 export const MAX_BODIES_BYTES: number = 1024 * MEGABYTE;
 export const REQUEST_TIMEOUT = 60_000;
 
-/** Memory of request bodies. */
 export interface BodyBudget {
   readonly most: number;
   /** Bytes in memory. */

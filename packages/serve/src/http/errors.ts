@@ -5,9 +5,7 @@ import { type ErrorCode, OnnxLoraError } from '@onnx-lora/sdk';
 import { systemFailure } from '@onnx-lora/sdk/plugin';
 import { OverloadedError } from '../scheduler/overloaded.ts';
 
-/** The body of a failure. */
 export interface ErrorBody {
-  /** Message for people. */
   readonly error: string;
   /** Code for programs. */
   readonly code: string;
@@ -15,11 +13,10 @@ export interface ErrorBody {
   readonly param?: string;
 }
 
-/** A failed answer. */
 export interface FailedAnswer {
   readonly status: number;
   readonly body: ErrorBody;
-  /** Seconds after which it may be tried again. */
+  /** Seconds until a retry makes sense. */
   readonly retryAfter?: number | undefined;
 }
 
@@ -47,7 +44,6 @@ const FAILED = 'The server failed. Its log says where.';
 export class HttpError extends Error {
   readonly status: number;
   readonly code: string;
-  /** Seconds after which it may be tried again. */
   readonly retryAfter: number | undefined;
   readonly param: string | undefined;
 
@@ -83,7 +79,6 @@ export function failedAnswer(given: unknown, hidePaths: (message: string) => str
   return { status: 500, body: { error: FAILED, code: 'INTERNAL' } };
 }
 
-/** A local path, and its label for clients. */
 type HiddenPlace = readonly [place: string | undefined, label: string];
 
 /**

@@ -7,7 +7,6 @@ import { type Part, traceUnder } from '../operation/tracing.ts';
 import { HttpError } from './errors.ts';
 import type { Service } from './service.ts';
 
-/** A checked request. */
 export interface Asked<Params, Query> {
   readonly params: Params;
   readonly query: Query;
@@ -21,9 +20,7 @@ export interface Asked<Params, Query> {
 
 export interface Route<Params = unknown, Query = unknown> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  /** URL with parameters as `:name`. */
   readonly url: string;
-  /** One line of documentation. */
   readonly summary: string;
   /** Required access; any key by default. */
   readonly access?: AccessLevel;

@@ -14,15 +14,12 @@ import type { ServerMetrics } from '../operation/serverMetrics.ts';
 import type { Tracing } from '../operation/tracing.ts';
 import { inputInvalid } from './errors.ts';
 
-/** The services of a running server. */
 export interface Service {
   /** Name of the base in URLs. */
   readonly name: string;
-  /** Version of the package. */
   readonly version: string;
   readonly base: Model;
   readonly catalog: AdapterCatalog;
-  /** The store of uploaded adapters, if any. */
   readonly store: AdapterStore | undefined;
   readonly variants: Variants;
   readonly scheduler: BatchScheduler<Work, Outputs>;
@@ -38,11 +35,9 @@ export interface Service {
   readonly hidePaths: (message: string) => string;
   /** Unloads an adapter. */
   readonly forget: (key: string) => void;
-  /** Keys of loaded adapters. */
   readonly loadedKeys: () => ReadonlySet<string>;
   /** `maxMemoryBytes`, or null. */
   readonly memoryLimit: number | null;
-  /** Number of loaded graphs. */
   readonly sessionCount: () => number;
   /** False while loading and draining. */
   readonly isReady: () => boolean;
@@ -89,5 +84,4 @@ export async function resolved(
   return null;
 }
 
-/** Version of the base. */
 export const BASE_VERSION = '1';

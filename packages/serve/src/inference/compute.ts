@@ -8,17 +8,14 @@ import { currentOwner } from './request.ts';
 import { joinRows, splitRows } from './rows.ts';
 import type { LoadedSession } from './sessions.ts';
 
-/** Tensors by output name. */
 export type Outputs = Readonly<Record<string, Tensor>>;
 
-/** Spans of a job. */
 export interface JobTrace {
   readonly request: Part;
   /** Ends when the job enters a batch, or fails. */
   readonly waiting: Part;
 }
 
-/** Work of a job. */
 export interface Work {
   readonly loaded: LoadedSession;
   readonly feeds: Feeds;

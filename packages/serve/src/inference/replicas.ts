@@ -17,7 +17,6 @@ export class Replicas {
     return this.#all[0];
   }
 
-  /** Adapters in any of them. */
   get adapterNames(): readonly string[] {
     return [...new Set(this.#all.flatMap(({ adapterNames }) => adapterNames))];
   }
@@ -33,12 +32,10 @@ export class Replicas {
     }
   }
 
-  /** Removes an adapter. */
   remove(name: string): void {
     for (const session of this.#all) session.remove(name);
   }
 
-  /** Releases all. */
   async release(): Promise<void> {
     for (const session of this.#all) await session.release();
   }

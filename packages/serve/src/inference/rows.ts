@@ -24,9 +24,8 @@ function joined(tensors: readonly Tensor[]): Tensor {
 }
 
 /**
- * Splits outputs by request.
+ * Splits outputs by the rows of each request; undefined where an output lacks rows.
  *
- * @param rows per request
  * @returns undefined where an output lacks rows
  */
 export function splitRows(outputs: Outputs, rows: readonly number[]): Outputs[] | undefined {

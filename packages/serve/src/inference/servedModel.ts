@@ -5,17 +5,13 @@ import type { RunnableModel, RunnableSession } from '@onnx-lora/sdk/tasks';
 import { type InferenceScheduler, submit } from './compute.ts';
 import type { LoadedSession, Sessions } from './sessions.ts';
 
-/** Parts of a {@link servedModel}. */
 export interface Served {
-  /** The adapter's own model. */
   readonly own: Model;
   /** The shared graph that is loaded. */
   readonly root: Model;
-  /** Identifies the graph. */
   readonly name: string;
   /** Key of the adapter; null for the base. */
   readonly adapter: string | null;
-  /** Loads the adapter, if any. */
   readonly load: () => Promise<Adapter | undefined>;
   readonly sessions: Sessions;
   readonly scheduler: InferenceScheduler;

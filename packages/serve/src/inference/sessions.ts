@@ -21,9 +21,7 @@ export interface SessionSettings extends Pick<
 > {
   /** Maximum bytes of a session's adapters, evicted least recently used first; 1 GiB by default. */
   readonly maxAdapterBytes?: number;
-  /**
-   * Maximum number of loaded graphs, for adapters of different kinds, each with a copy of the weights; 4 by default.
-   */
+  /** Maximum number of loaded graphs, each with a copy of the weights, for kinds of adapters; 4 by default. */
   readonly maxSessions?: number;
   /**
    * Copies of each graph for concurrent batches, each with its share of the cores and a copy of the weights; 1 by
@@ -32,7 +30,6 @@ export interface SessionSettings extends Pick<
   readonly replicas?: number;
 }
 
-/** Selects a variant of a model's graph. */
 export interface GraphChoice {
   /** Additional outputs from inside the graph. */
   readonly outputs: readonly string[];
@@ -42,7 +39,6 @@ export interface GraphChoice {
 
 /** A session with facts for batching. */
 export interface LoadedSession {
-  /** Identifies the session. */
   readonly id: string;
   readonly session: Replicas;
   readonly outputs: ReadonlySet<string>;
@@ -54,7 +50,6 @@ export interface LoadedSession {
 
 const GIGABYTE = 2 ** 30;
 
-/** An adapter with its key. */
 export interface KeyedAdapter {
   readonly key: string;
   readonly adapter: Adapter;
@@ -189,12 +184,10 @@ export class Sessions {
     return new Replicas(all);
   }
 
-  /** Number of loaded graphs. */
   get count(): number {
     return this.#opened.length;
   }
 
-  /** Keys of loaded adapters. */
   get adapterKeys(): ReadonlySet<string> {
     return new Set(this.#opened.flatMap(({ session }) => session.adapterNames));
   }
@@ -212,7 +205,6 @@ export class Sessions {
     }
   }
 
-  /** Releases all. */
   async release(): Promise<void> {
     await this.#turn;
     for (const { session } of this.#opened.splice(0)) await session.release();

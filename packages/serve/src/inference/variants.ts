@@ -22,21 +22,17 @@ export interface VariantSettings {
   readonly scheduler: InferenceScheduler;
   /** Task name; by default each adapter's, and for the base the family's usual one. */
   readonly task?: string | undefined;
-  /** Settings of the task. */
   readonly settings?: PredictorOptions['settings'];
 }
 
-/** A variant of the model. */
 export interface Variant {
   /** The model with the adapter's head and labels. */
   readonly model: Model;
-  /** Opens its session. */
   session(): Promise<RunnableSession>;
   /** Opens a task's predictor, the server's by default. */
   predictor(asked?: AskedTask): Promise<TaskAnswers>;
 }
 
-/** Task and settings of a request. */
 export type AskedTask = Pick<VariantSettings, 'task' | 'settings'>;
 
 export interface TaskAnswers {
@@ -48,7 +44,6 @@ export interface TaskAnswers {
 export class Variants {
   readonly #settings: VariantSettings;
   readonly #kept = new Map<string | null, Promise<Variant>>();
-  /** Costs above 1. */
   readonly #costs = new Map<string | null, number>();
 
   constructor(settings: VariantSettings) {
@@ -84,7 +79,6 @@ export class Variants {
     }
   }
 
-  /** Forgets an adapter. */
   forget(key: string): void {
     this.#kept.delete(key);
     this.#costs.delete(key);

@@ -1,7 +1,4 @@
-/**
- * @file Parameters of OpenAI's routes: accepted, ignored or refused, by one table per route; and errors in OpenAI's
- * format.
- */
+/** @file Parameters of OpenAI's routes: accepted, ignored or refused; and errors in OpenAI's format. */
 
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
@@ -78,7 +75,6 @@ export interface OpenAiError {
     readonly message: string;
     /** The type, from which clients choose their exception. */
     readonly type: string;
-    /** The parameter at fault, if any. */
     readonly param: string | null;
     readonly code: string;
   };

@@ -8,7 +8,6 @@ import type { OtherParameters } from './parameters.ts';
 /** Maximum answers per request. */
 export const MOST_CHOICES = 16;
 
-/** Accepted generation parameters. */
 export interface Writing {
   readonly model: string;
   readonly stream?: boolean | undefined;
@@ -21,7 +20,6 @@ export interface Writing {
   readonly n?: number | undefined;
 }
 
-/** Their schemas. */
 export const writingShape: { readonly [Name in keyof Writing]-?: z.ZodType<Writing[Name]> } = {
   model: z.string().describe('the base, "base:adapter", or an adapter alone'),
   stream: z.boolean().optional(),
@@ -36,18 +34,13 @@ export const writingShape: { readonly [Name in keyof Writing]-?: z.ZodType<Writi
   n: z.int().min(1).max(MOST_CHOICES).optional(),
 };
 
-/** Unsupported generation parameters. */
 export const writingOthers: OtherParameters = {
   frequency_penalty: [0],
   presence_penalty: [0],
   logit_bias: [{}],
 };
 
-/**
- * Converts to the task's settings. `top_p: 1`, which clients send as the default, does not turn sampling on.
- *
- * @param schema JSON schema of the text
- */
+/** Converts to the task's settings. `top_p: 1`, which clients send as the default, does not turn sampling on. */
 export function settingsOf(
   { max_tokens, temperature, top_p, seed, stop }: Writing,
   schema?: object,

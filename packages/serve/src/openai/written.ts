@@ -27,16 +27,13 @@ export const usage: z.ZodType<Usage> = z.object({
 
 type Finish = 'stop' | 'length';
 
-/** Why generation ended. */
 export const finish: z.ZodType<Finish> = z.enum(['stop', 'length']);
 
-/** Format of answers. */
 export interface Told {
   /** Prefix of ids: `chatcmpl`. */
   readonly id: string;
   /** Object names of an answer and of a chunk. */
   readonly objects: readonly [whole: string, piece: string];
-  /** A whole choice. */
   readonly whole: (text: string) => object;
   /** Sent before a choice's first chunk, if any. */
   readonly first?: object;
@@ -44,10 +41,8 @@ export interface Told {
   readonly piece: (text: string | undefined) => object;
 }
 
-/** A generation request. */
 export interface AskedTexts {
   readonly writing: Writing;
-  /** Records for the task. */
   readonly records: readonly object[];
   /** JSON schema of the texts, and the parameter that it came in. */
   readonly schema?: { readonly schema: object; readonly param: string } | undefined;

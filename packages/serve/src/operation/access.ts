@@ -23,20 +23,17 @@ export interface KeySettings {
 /** Access level of a route: anybody, any key, admin keys for monitoring (anybody without keys), admin keys. */
 export type AccessLevel = 'open' | 'user' | 'watch' | 'admin';
 
-/** Who asks. */
 export interface Caller {
   readonly tenant: string;
   /** Whether it may use and see an adapter. */
   mayUse(adapter: string): boolean;
 }
 
-/** Headers with a key. */
 export interface KeyHeaders {
   readonly authorization?: string | undefined;
   readonly 'x-api-key'?: string | string[] | undefined;
 }
 
-/** The caller without keys. */
 const anyone: Caller = { tenant: '', mayUse: () => true };
 
 interface KnownKey extends Caller {
@@ -70,12 +67,11 @@ export class Access {
     );
   }
 
-  /** Weight of a tenant. */
   weightOf(tenant: string): number {
     return this.#weights.get(tenant) ?? 1;
   }
 
-  /** Who asks. @throws HttpError 401 without a known key, 403 without permission, 429 beyond the quota */
+  /** Identifies the caller. @throws HttpError 401 without a known key, 403 without permission, 429 beyond the quota */
   caller(headers: KeyHeaders, level: AccessLevel): Caller {
     if (level === 'open') return anyone;
     if (level === 'admin' && ![...this.#keys.values()].some(({ admin }) => admin))

@@ -11,7 +11,6 @@ export interface Moment extends Readonly<Record<Outcome, number>> {
 
 /** Length of a span in milliseconds. */
 export const SPAN = 10_000;
-/** Number of spans. */
 export const SPANS = 180;
 
 interface Slot extends Record<Outcome, number> {
@@ -29,7 +28,6 @@ export class History {
     this.#now = now;
   }
 
-  /** Adds an ended request. */
   ended(outcome: Outcome, milliseconds: number): void {
     const span = Math.floor(this.#now() / SPAN);
     const place = span % SPANS;
@@ -77,7 +75,6 @@ export class Recent {
   readonly #values = new Float64Array(KEPT);
   #count = 0;
 
-  /** Adds a value in place of the oldest. */
   add(value: number): void {
     this.#values[this.#count++ % KEPT] = value;
   }

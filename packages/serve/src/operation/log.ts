@@ -21,9 +21,7 @@ export type LogEntry =
 export type LogLevel = 'requests' | 'failures' | 'nothing';
 
 export interface Log {
-  /** Logs an answered request. */
   readonly answered: (request: AnsweredRequest, tenant: string) => void;
-  /** Logs a failure of the server. */
   readonly failed: (error: unknown) => void;
 }
 

@@ -25,7 +25,6 @@ const BETWEEN_COLLECTIONS = 500;
 
 /** Replaceable effects, for tests. */
 export interface MemoryOptions {
-  /** Resident bytes. */
   readonly resident?: () => number;
   readonly collect?: () => void;
   readonly now?: () => number;
@@ -33,7 +32,6 @@ export interface MemoryOptions {
 
 /** Keeps the process below a memory limit. */
 export class MemoryCeiling {
-  /** Limit in bytes. */
   readonly limit: number;
   readonly #resident: () => number;
   readonly #collect: () => void;
@@ -43,7 +41,6 @@ export class MemoryCeiling {
   #largest = FIRST_CELLS;
   /** Largest growth per position in bytes. */
   #perCell = 0;
-  /** Resident bytes before the first request. */
   #base = 0;
   #reading = 0;
   readonly #readers: (() => void)[] = [];
@@ -96,7 +93,6 @@ export class MemoryCeiling {
     return Math.max(LEAST_FOR_BODIES, Math.min(most, this.room / 2));
   }
 
-  /** Limits of the next batch. */
   batchLimits({ maxRows = 32, maxCells = Infinity }: BatchLimits): Required<Pick<BatchLimits, 'maxRows' | 'maxCells'>> {
     const { pressure } = this;
     return {

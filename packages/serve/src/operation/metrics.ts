@@ -22,7 +22,6 @@ export const PARTS: readonly number[] = [0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1];
 export class Metrics {
   readonly #families: Family[] = [];
 
-  /** Adds a counter. */
   counter(name: string, help: string): (labels?: Labels, by?: number) => void {
     const values = new Map<string, number>();
     this.#families.push({ name, type: 'counter', help, lines: () => values });
@@ -37,7 +36,6 @@ export class Metrics {
     this.#families.push({ name, type: 'gauge', help, lines: () => [['', read()]] });
   }
 
-  /** Adds a histogram. */
   histogram(name: string, help: string, bounds: readonly number[]): (value: number, labels?: Labels) => void {
     const all = new Map<string, { readonly labels: Labels; readonly counts: number[]; sum: number; count: number }>();
     this.#families.push({
@@ -63,7 +61,6 @@ export class Metrics {
     };
   }
 
-  /** The metrics in Prometheus' format. */
   text(): string {
     const lines: string[] = [];
     for (const { name, type, help, lines: own } of this.#families) {

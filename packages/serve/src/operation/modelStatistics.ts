@@ -9,7 +9,6 @@ export interface Duration {
   ns: number;
 }
 
-/** Statistics of a model. */
 export interface ModelStatistics {
   /** Last request, in milliseconds since 1970. */
   lastInference: number;

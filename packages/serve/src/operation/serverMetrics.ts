@@ -15,7 +15,6 @@ export interface ServerMetrics {
   answered(request: AnsweredRequest, tenant: string): void;
   /** Measures a catalog's loads. */
   counted(catalog: AdapterCatalog): AdapterCatalog;
-  /** Adds gauges. */
   watch(scheduler: BatchScheduler<never, unknown>, sessions: Sessions): void;
   text(): string;
 }

@@ -131,7 +131,6 @@ const schema = z.strictObject({
   worker: z.boolean().optional(),
 } satisfies Record<keyof ServeSettings, z.ZodType>);
 
-/** Names of settings. */
 export const settingNames: readonly string[] = Object.keys(schema.shape);
 
 /**

@@ -38,7 +38,6 @@ export class Tallies {
   readonly #history = new History();
   #gone = 0;
 
-  /** Counts an answered request. */
   answered(request: AnsweredRequest, tenant: string): void {
     const { method, route, status, seconds } = request;
     this.took('request', seconds * 1000);
@@ -59,7 +58,6 @@ export class Tallies {
     this.#times[stage].add(milliseconds);
   }
 
-  /** Counts a batch. */
   batch({ jobs, rows, adapters, padding, waited, computed }: BatchReport): void {
     for (const each of waited) this.took('waiting', each);
     this.took('computing', computed);
@@ -71,17 +69,14 @@ export class Tallies {
     sums.padding += padding;
   }
 
-  /** Counts a refusal. */
   refused(reason: OverloadReason): void {
     this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
   }
 
-  /** Counts a disconnected client. */
   gone(): void {
     this.#gone++;
   }
 
-  /** The last half hour. */
   get history(): Moment[] {
     return this.#history.moments;
   }
@@ -98,22 +93,18 @@ export class Tallies {
     return { count, requests: mean(requests), rows: mean(rows), adapters: mean(adapters), padding: mean(padding) };
   }
 
-  /** Answers by route and status. */
   get answers(): readonly { readonly route: string; readonly status: number; readonly count: number }[] {
     return [...this.#answers.values()].sort((a, b) => b.count - a.count);
   }
 
-  /** Outcomes by tenant. */
   get tenants(): ReadonlyMap<string, Readonly<TenantTally>> {
     return this.#tenants;
   }
 
-  /** Refusals by reason. */
   get refusals(): { readonly reason: OverloadReason; readonly count: number }[] {
     return [...this.#refusals].map(([reason, count]) => ({ reason, count }));
   }
 
-  /** Clients that disconnected before the answer. */
   get clientsGone(): number {
     return this.#gone;
   }

@@ -15,11 +15,7 @@ export interface TlsSettings {
 /** A certificate chain and its key in PEM. */
 export type Certificate = Readonly<Record<'cert' | 'key', string>>;
 
-/**
- * Reads a certificate and its key.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for invalid files, or a key that does not match
- */
+/** Reads a certificate and its key. @throws OnnxLoraError `CONFIG_INVALID` for invalid files or a wrong key */
 export async function certificate({ cert, key }: TlsSettings): Promise<Certificate> {
   try {
     const found = { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') };

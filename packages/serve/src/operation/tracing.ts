@@ -5,11 +5,8 @@ import type { Context, Span, TextMapGetter, Tracer } from '@opentelemetry/api';
 /** Attributes of a span: numbers and names, no client content. */
 export type PartAttributes = Readonly<Record<string, string | number | boolean | undefined>>;
 
-/** A span. */
 export interface Part {
-  /** Starts a child span. */
   begin(name: string, attributes?: PartAttributes): Part;
-  /** Sets attributes. */
   tell(attributes: PartAttributes): void;
   /** Ends the span once; later calls have no effect. */
   end(error?: unknown): void;
@@ -26,11 +23,7 @@ export interface Tracing {
 /** Where any copy of OpenTelemetry's API registers itself. */
 const SET_UP = Symbol.for('opentelemetry.js.api.1');
 
-/**
- * Opens tracing; undefined, and nothing loaded, without a set-up OpenTelemetry.
- *
- * @param version of this package, for traces
- */
+/** Opens tracing; undefined, and nothing loaded, without a set-up OpenTelemetry. */
 export async function openTracing(version: string): Promise<Tracing | undefined> {
   if (!(SET_UP in globalThis)) return undefined;
   const api = await import('@opentelemetry/api').catch((error: NodeJS.ErrnoException) => {

@@ -31,7 +31,6 @@ export class GrowingBatch<Entry extends { readonly job: Job }> {
   #cells = 0;
   #longest = 0;
 
-  /** @param first entry, of any size */
   constructor(
     first: Entry,
     { maxRows = MOST_ROWS, maxCells = Infinity, maxPadding = 0.2, maxAdapters = Infinity }: BatchLimits,
@@ -49,12 +48,10 @@ export class GrowingBatch<Entry extends { readonly job: Job }> {
     return this.#cells;
   }
 
-  /** Fraction of padding. */
   get padding(): number {
     return 1 - this.#cells / (this.#rows * this.#longest);
   }
 
-  /** Number of distinct adapters. */
   get adapters(): number {
     return this.#adapters.size;
   }
@@ -63,7 +60,6 @@ export class GrowingBatch<Entry extends { readonly job: Job }> {
     return this.#rows >= this.#limits.maxRows;
   }
 
-  /** Whether a job fits. */
   fits(job: Job): boolean {
     const { maxRows, maxCells, maxPadding, maxAdapters } = this.#limits;
     if (job.key !== this.entries[0]!.job.key) return false;
@@ -74,7 +70,6 @@ export class GrowingBatch<Entry extends { readonly job: Job }> {
     return this.#adapters.has(job.adapter) || this.#adapters.size < maxAdapters;
   }
 
-  /** Adds an entry. */
   add(entry: Entry): void {
     this.entries.push(entry);
     this.#rows += entry.job.rows;

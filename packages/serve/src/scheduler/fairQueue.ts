@@ -1,8 +1,6 @@
 /** @file A weighted fair queue of tenants, with priorities within each. */
 
-/** A queued entry. */
 export interface Waiting {
-  /** Its tenant. */
   readonly tenant: string;
   /** Priority within its tenant, from 0 to 9, higher first. */
   readonly priority: number;
@@ -10,11 +8,8 @@ export interface Waiting {
   readonly since: number;
   /** Entries of one kind cost the same per position. */
   readonly like: string;
-  /** Its positions. */
   readonly cells: number;
-  /** Its rows. */
   readonly rows: number;
-  /** Its bytes. */
   readonly bytes: number;
 }
 
@@ -71,23 +66,19 @@ export class FairQueue<Entry extends Waiting> {
     this.#lead = lead;
   }
 
-  /** Total load. */
   get load(): Load {
     return { jobs: this.#jobs, rows: this.#rows, bytes: this.#bytes };
   }
 
-  /** Load of a tenant. */
   loadOf(name: string): Load {
     const { entries, rows, bytes } = this.#tenants.get(name) ?? { entries: [], rows: 0, bytes: 0 };
     return { jobs: entries.length, rows, bytes };
   }
 
-  /** All entries. */
   *[Symbol.iterator](): Generator<Entry> {
     for (const { entries } of this.#tenants.values()) yield* entries;
   }
 
-  /** Adds an entry. */
   add(entry: Entry): void {
     const tenant = this.#tenants.get(entry.tenant) ?? {
       entries: [],

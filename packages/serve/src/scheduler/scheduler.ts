@@ -46,7 +46,6 @@ interface Entry<Work, Answer> extends Waiting {
   readonly job: Job<Work>;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: Error) => void;
-  /** Removes its listeners. */
   readonly forget: () => void;
   isDone: boolean;
   batch?: Running<Work, Answer>;
@@ -55,7 +54,6 @@ interface Entry<Work, Answer> extends Waiting {
 interface Running<Work, Answer> {
   readonly entries: readonly Entry<Work, Answer>[];
   readonly gone: AbortController;
-  /** Expected end. */
   readonly end: number;
 }
 
@@ -145,7 +143,6 @@ class Batches<Work, Answer> implements BatchScheduler<Work, Answer> {
     return this.#running.size === 0 && this.#queue.load.jobs === 0;
   }
 
-  /** Milliseconds per position. */
   #price(like: string): number {
     return this.#times.perCell(like) ?? UNKNOWN;
   }

@@ -27,7 +27,6 @@ const NOTHING: Sums = { n: 0, x: 0, y: 0, xx: 0, xy: 0, largest: 0 };
 export class BatchTimes {
   readonly #sums = new Map<string, Sums>();
 
-  /** Adds a batch. */
   add(key: string, cells: number, milliseconds: number): void {
     const before = this.#sums.get(key);
     this.#sums.delete(key);
@@ -41,10 +40,7 @@ export class BatchTimes {
     return x > 0 ? y / x : undefined;
   }
 
-  /**
-   * Positions beyond which a batch takes longer without much gain in throughput. Until sizes vary enough to tell, it
-   * grows step by step.
-   */
+  /** Positions beyond which larger batches gain little throughput; grows step by step until sizes vary. */
   worthwhileCells(key: string): number {
     const { n, x, y, xx, xy, largest } = this.#sums.get(key) ?? NOTHING;
     if (n === 0) return Infinity;

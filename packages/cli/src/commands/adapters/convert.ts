@@ -91,9 +91,7 @@ function requireGeneration({ names, model }: ConvertFlags): Generation | undefin
   return names === '4' ? 4 : 5;
 }
 
-/**
- * Converts to plain LoRA by `--plain-from`, an adapter or a model; for another tuner's adapter with errors of the rank.
- */
+/** Converts to plain LoRA by `--plain-from`; for another tuner's adapter with errors of the rank. */
 async function plainLora(
   adapter: Adapter,
   from: string,

@@ -13,6 +13,7 @@ export interface ListedAdapter extends Omit<AdapterInfo, 'key'> {
   readonly loaded: boolean;
 }
 
+/** The base and its adapters. */
 export interface AdapterListing {
   /** The base model. */
   readonly base: {

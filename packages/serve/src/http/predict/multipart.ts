@@ -4,7 +4,6 @@ import { HttpError } from '../errors.ts';
 
 export interface Part {
   readonly name: string;
-  /** File name, if it is a file. */
   readonly filename: string | undefined;
   /** Content type in lower case, or empty. */
   readonly type: string;
@@ -17,12 +16,7 @@ const MOST_HEADER = 8192;
 const LINE = Buffer.from('\r\n');
 const HEADER_END = Buffer.from('\r\n\r\n');
 
-/**
- * Parses a form.
- *
- * @param contentType with the boundary
- * @throws HttpError 400 for an invalid form, or too many parts
- */
+/** Parses a form. @throws HttpError 400 for an invalid form, or too many parts */
 export function partsOf(body: Buffer, contentType: string): Part[] {
   const boundary = /;\s*boundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))/i.exec(contentType);
   if (!boundary) throw invalid('its content type has no boundary');

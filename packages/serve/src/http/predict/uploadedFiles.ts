@@ -7,7 +7,6 @@ import { decodeText } from '@onnx-lora/sdk/data';
 import { HttpError } from '../errors.ts';
 import { partsOf } from './multipart.ts';
 
-/** An uploaded file. */
 export interface SentFile {
   /** The client's name for it, for messages only; never a path. */
   readonly name: string;
@@ -16,10 +15,8 @@ export interface SentFile {
   readonly bytes: Buffer;
 }
 
-/** Files and fields of a request. */
 export interface SentForm {
   readonly files: readonly SentFile[];
-  /** Text fields. */
   readonly fields: Readonly<Record<string, string>>;
 }
 
@@ -73,12 +70,7 @@ const beginnings: readonly (readonly [bytes: string, ending: string])[] = [
   ['>', '.fasta'],
 ];
 
-/**
- * The file ending for a predictor, by name, content type, or signature.
- *
- * @param endings the predictor's endings
- * @throws HttpError 415 where none fits
- */
+/** The file ending, by name, content type or signature. @throws HttpError 415 where none of `endings` fits */
 function endingOf({ name, type, bytes }: SentFile, endings: readonly string[]): string {
   const head = bytes.subarray(0, 12).toString('latin1');
   const riff = head.startsWith('RIFF') ? (head.endsWith('WAVE') ? '.wav' : '.webp') : undefined;

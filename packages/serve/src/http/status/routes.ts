@@ -180,7 +180,6 @@ async function statusOf(service: Service): Promise<ServerStatus> {
   };
 }
 
-/** A page with its security policy. */
 interface StatusPage {
   readonly html: string;
   /** Content-Security-Policy: own script and style by hash, requests to this server. */
@@ -192,7 +191,6 @@ const scripts = ['elements.js', 'charts.js', 'ask.js', 'status.js'];
 
 let made: StatusPage | undefined;
 
-/** The static page; its script fetches the data. */
 function statusPage(): StatusPage {
   if (made) return made;
   const read = (name: string): string => readFileSync(new URL(`../../../page/${name}`, import.meta.url), 'utf8');

@@ -9,6 +9,7 @@ export type Asking =
   | { readonly kind: 'text'; readonly column: string }
   | { readonly kind: 'file'; readonly endings: readonly string[] };
 
+/** The state of a server. */
 export interface ServerStatus {
   /** Identity and uptime. */
   readonly server: {

@@ -25,7 +25,6 @@ export function serverMetadata({ version }: Service): ServerMetadata {
   };
 }
 
-/** A model as a URL names it. */
 export type Named = Pick<Wanted, 'model' | 'version'> & { readonly model: string };
 
 /** @throws HttpError 503 while the server is not ready */
@@ -50,16 +49,13 @@ function described([name, { type, dims = [] }]: [string, GraphPort]): PortMetada
   return { name, datatype: datatypeOf(type), shape: dims.map((dim) => (typeof dim === 'number' ? dim : -1)) };
 }
 
-/** Caller and deadline of a request. */
 export interface Asker {
   readonly caller: Caller;
-  /** Aborted when the client disconnects. */
   readonly signal: AbortSignal;
   /** Deadline by `performance.now()`. */
   readonly deadline?: number | undefined;
 }
 
-/** Result of an inference. */
 export interface Inferred {
   /** In the requested order. */
   readonly outputs: readonly (readonly [string, Tensor])[];

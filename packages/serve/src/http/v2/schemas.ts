@@ -3,7 +3,6 @@
 import { z } from 'zod';
 import { type Datatype, datatypes } from './tensors.ts';
 
-/** Parameters besides tensors. */
 export type Parameters = Readonly<Record<string, string | number | boolean | null>>;
 
 /** A tensor in a message; its values may be bytes behind the JSON. */
@@ -22,7 +21,6 @@ export interface InferRequest {
   readonly outputs?: readonly { readonly name: string; readonly parameters?: Parameters | undefined }[] | undefined;
 }
 
-/** What is answered. */
 export interface InferResponse {
   readonly model_name: string;
   readonly model_version: string;
@@ -56,7 +54,6 @@ export const inferRequest: z.ZodType<InferRequest> = z.object({
     .optional(),
 });
 
-/** What is answered. */
 export const inferResponse: z.ZodType<InferResponse> = z.object({
   model_name: z.string(),
   model_version: z.string(),
@@ -91,7 +88,6 @@ export interface ModelMetadata {
 
 const port = z.object({ name: z.string(), datatype: z.string(), shape: z.array(z.int()).describe('-1 for any size') });
 
-/** What a model takes and gives. */
 export const modelMetadata: z.ZodType<ModelMetadata> = z.object({
   name: z.string(),
   versions: z.array(z.string()),

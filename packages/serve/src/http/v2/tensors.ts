@@ -20,7 +20,6 @@ export type Datatype =
   | 'FP32'
   | 'FP64';
 
-/** Types by datatype. */
 export const datatypes: Readonly<Record<Datatype, DataType>> = {
   BOOL: 'bool',
   UINT8: 'uint8',
@@ -44,7 +43,6 @@ export function datatypeOf(type: DataType): Datatype {
   return names.get(type)!;
 }
 
-/** Name, shape and datatype of a tensor. */
 export interface TensorHeader {
   readonly name: string;
   readonly shape: readonly number[];
@@ -93,11 +91,7 @@ function isKept(value: number | bigint, array: TensorData, i: number): boolean {
   return array instanceof Float32Array || array instanceof Float64Array || array[i] === value;
 }
 
-/**
- * Converts little-endian bytes to a tensor, copying them.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for a size that does not fit the shape
- */
+/** Copies little-endian bytes to a tensor. @throws OnnxLoraError `INPUT_INVALID` for a size unlike the shape's */
 export function fromBytes({ name, shape, datatype }: TensorHeader, bytes: Uint8Array): Tensor {
   const type = datatypes[datatype];
   const array = arrayOf(type);

@@ -22,11 +22,7 @@ export interface ConfiguredPort {
   readonly dims: readonly number[];
 }
 
-/**
- * A model's configuration. It is batched if all inputs and outputs start with an open dimension.
- *
- * @throws OnnxLoraError as `resolved`
- */
+/** A model's configuration; batched if all ports start with an open dimension. @throws OnnxLoraError as `resolved` */
 export async function configOf(service: Service, named: Named, caller: Caller): Promise<ModelConfig> {
   const { name, platform, inputs, outputs } = await metadataOf(service, named, caller);
   const hasRows = [...inputs, ...outputs].every(({ shape }) => shape[0] === -1);
@@ -50,11 +46,7 @@ export interface ToldStatistics {
   readonly batch_stats: readonly { readonly batch_size: number; readonly compute_input: Duration; readonly compute_infer: Duration; readonly compute_output: Duration }[]; // prettier-ignore
 }
 
-/**
- * Statistics since the server's start; without a name of all models of the caller.
- *
- * @throws OnnxLoraError as `resolved`
- */
+/** Statistics since the start, of a model or all of the caller's. @throws OnnxLoraError as `resolved` */
 export async function statisticsOf(
   service: Service,
   named: Partial<Named>,
