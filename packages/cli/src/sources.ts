@@ -9,7 +9,7 @@ import type { Context } from './context.ts';
 import { usageError } from './terminal/errors.ts';
 import { holdsGraph } from './plugins/own.ts';
 import type { Flags } from './options.ts';
-import { splitList } from './settings/targets.ts';
+import { splitList } from './settings/numbers.ts';
 import type { Settings } from './settings/setting.ts';
 
 /**

@@ -1,8 +1,7 @@
 /** @file `@onnx-lora/serve/client`: asks a server from any program that has `fetch`: Node, browsers, workers. */
 
-export { Client, type ClientOptions } from './client/client.ts';
 export type { AdapterChange, AdapterFiles, Adapters, UploadOptions } from './client/adapters.ts';
-export type { AskOptions, InferAnswer, InferOptions, PredictOptions, Sources } from './client/asking.ts';
+export { type AskOptions, Client, type ClientOptions, type InferAnswer, type InferOptions, type PredictOptions, type Sources } from './client/client.ts'; // prettier-ignore
 export type { InputTensor, OutputTensor, TensorValues } from './client/tensors.ts';
 export { ServerError } from './client/transport.ts';
 export type { AdapterListing, ListedAdapter } from './http/admin/about.ts';

@@ -30,7 +30,7 @@ import { type ServerMetrics, serverMetrics } from './operation/serverMetrics.ts'
 import type { ServeSettings } from './operation/settings.ts';
 import { openTracing, type Tracing } from './operation/tracing.ts';
 import { MOST_ROWS } from './scheduler/batch.ts';
-import { type Clock, systemClock } from './scheduler/clock.ts';
+import { type Clock, systemClock } from './scheduler/options.ts';
 import { type BatchScheduler, createScheduler } from './scheduler/scheduler.ts';
 
 /** Options of `serve`. */

@@ -165,7 +165,7 @@ async function findPart(file: string, of: AnswersOf): Promise<Found | undefined>
     );
   }
   const note = parseNote(await readFile(noteOf(file), 'utf8'));
-  const other = note && Object.keys({ ...note.of, ...of }).find((name) => !isSame(note.of[name], of[name]));
+  const other = note && Object.keys({ ...note.of, ...of }).find((name) => shown(note.of[name]) !== shown(of[name]));
   if (!note || other !== undefined) {
     throw usageError(
       `"${partOf(file)}" holds answers of an interrupted command that is not this one${other === undefined ? '' : ` (${other}: ${shown(note!.of[other])} then, ${shown(of[other])} now)`}. Repeat that command to go on with it, remove the file to begin anew, or name another --out.`,
@@ -180,10 +180,6 @@ async function findPart(file: string, of: AnswersOf): Promise<Found | undefined>
     done: note.done,
     columns: hasHeader ? headerOf(first!, separator) : undefined,
   };
-}
-
-function isSame(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 function shown(value: unknown): string {

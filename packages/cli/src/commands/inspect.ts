@@ -172,8 +172,8 @@ function asText(
   ]);
   const modules = model.modules();
   const others = unadaptableLines(model).map(printable);
-  if (modules.length === 0)
-    return [bold(printable(model.name)), ...facts.map(printable), '', 'No module can be adapted.', ...others];
+  const about = [bold(printable(model.name)), ...facts.map(printable), ''];
+  if (modules.length === 0) return [...about, 'No module can be adapted.', ...others];
   const { table, isWhole } = moduleTable(
     modules,
     new Set([...(matched?.targets ?? []), ...(matched?.parameters ?? []), ...(matched?.tokens ?? [])]),
@@ -181,9 +181,7 @@ function asText(
   );
   const [head, ...rows] = table;
   return [
-    bold(printable(model.name)),
-    ...facts.map(printable),
-    '',
+    ...about,
     dim(head!),
     ...rows.map(printable),
     '',
@@ -207,14 +205,8 @@ function portsAsText(ports: Readonly<Record<string, GraphPort>>): string {
     .join('; ');
 }
 
-function gainAsText({
-  name,
-  products,
-  weights,
-  time,
-  floatBytes,
-  integerBytes,
-}: IntegerPrecision & PrecisionGain): string {
+function gainAsText(gain: IntegerPrecision & PrecisionGain): string {
+  const { name, products, weights, time, floatBytes, integerBytes } = gain;
   const what = `${grouped(products)} products with ${grouped(weights)} weights`;
   const took = `${time.toFixed(2)} of their time in float32 on this machine`;
   return name === 'int8'

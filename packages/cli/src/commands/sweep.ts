@@ -110,7 +110,7 @@ export function sweepCommand(context: Context): Command {
       const known = outcomeOf(plan, metric, journal, drawsIn(plan, out));
       const sofar = ending === 'done' ? '' : 'So far: ';
       const outcome = { ...known, recommendation: `${sofar}${recommendationOf(known)}` };
-      const { page } = await write(out, outcome, ending, file, journal);
+      const page = await write(out, outcome, ending, file, journal);
       if (ending === 'time') progress.note(`The ${file.options.minutes} minutes are over. With more of them, the same command goes on.`); // prettier-ignore
       if (ending === 'stopped') progress.note('To go on, give the same command again.');
       context.terminal.result(flags, { out, page, ending, ...outcomeJson(outcome) }, () => asText(outcome, out, page, journal)); // prettier-ignore
@@ -159,7 +159,7 @@ async function write(
   ending: Ending,
   { file, options: { parallel } }: SweepFile,
   { seconds }: Journal,
-): Promise<{ page: string }> {
+): Promise<string> {
   const at = (name: string): string => path.join(out, name);
   await writeFileAtomic(at(own.outcome), `${JSON.stringify(outcomeJson(outcome), null, 1)}\n`);
   await writeFileAtomic(at(own.table), outcomeCsv(outcome));
@@ -176,7 +176,7 @@ async function write(
       runtime: `Node ${process.versions.node}`,
     }),
   );
-  return { page: at(own.page) };
+  return at(own.page);
 }
 
 /** @throws OnnxLoraError of the first trial when all have failed */

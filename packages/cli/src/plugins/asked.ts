@@ -4,8 +4,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Context } from '../context.ts';
 import { readSettings, readYaml, settingsIn } from '../settings/readSettings.ts';
-import { installedPlugins, type InstalledPackage } from './installed.ts';
-import { askedIn, type AskedPlugin } from './loadNamed.ts';
+import { askedIn, type AskedPlugin, type InstalledPackage, installedPlugins } from './loadNamed.ts';
 
 export interface PluginFlags {
   readonly plugins?: readonly string[];

@@ -1,11 +1,10 @@
-/** @file Loads requested plugins: third-party code that runs with the user's rights. */
+/** @file Finds installed plugin packages, and loads requested ones: third-party code that runs with the user's rights. */
 
-import { statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { didYouMean, type Plugin } from '@onnx-lora/sdk/plugin';
-import { installedPlugins } from './installed.ts';
 
 export interface AskedPlugin {
   /** A package's name or an absolute path. */
@@ -112,4 +111,57 @@ async function urlOfPackage(name: string, folder: string, calledIn: string): Pro
     'PLUGIN_INVALID',
     `The plugin "${name}" is not installed in "${folder}".${didYouMean(name, names)}${there} Install it there, or give the path of its .js file.`,
   );
+}
+
+export const PLUGIN_KEYWORD = 'onnx-lora-plugin';
+
+export interface InstalledPackage {
+  readonly name: string;
+  readonly version: string;
+  readonly description: string;
+}
+
+/** Plugin packages in `node_modules` of a folder and its parents, by name. */
+export function installedPlugins(folder: string): InstalledPackage[] {
+  const found = new Map<string, InstalledPackage>();
+  for (let at = path.resolve(folder); ; at = path.dirname(at)) {
+    for (const entry of packagesIn(path.join(at, 'node_modules'))) {
+      const plugin = pluginAt(entry);
+      // The nearest one would be loaded.
+      if (plugin && !found.has(plugin.name)) found.set(plugin.name, plugin);
+    }
+    if (path.dirname(at) === at) break;
+  }
+  return [...found.values()].sort((a, b) => a.name.localeCompare(b.name));
+}
+
+function packagesIn(folder: string): string[] {
+  return namesIn(folder).flatMap((name) => {
+    if (name.startsWith('.')) return [];
+    const entry = path.join(folder, name);
+    return name.startsWith('@') ? namesIn(entry).map((inner) => path.join(entry, inner)) : [entry];
+  });
+}
+
+/** Empty for an unreadable folder. */
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function pluginAt(folder: string): InstalledPackage | undefined {
+  try {
+    const { name, version, description, keywords } = JSON.parse(
+      readFileSync(path.join(folder, 'package.json'), 'utf8'),
+    ) as Record<string, unknown>;
+    if (typeof name !== 'string' || !Array.isArray(keywords) || !keywords.includes(PLUGIN_KEYWORD)) return undefined;
+    const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+    return { name, version: text(version), description: text(description) };
+  } catch {
+    // No package, or a broken one.
+    return undefined;
+  }
 }

@@ -4,9 +4,8 @@ import type { LoraOptions, Model } from '@onnx-lora/sdk';
 import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import { DEFAULT_RANK, dropoutPatterns, initializerNames } from '@onnx-lora/sdk/core';
 import { z } from 'zod';
-import { namedOrJson, parseLayers, parseTable, parseTokens } from './numbers.ts';
+import { namedOrJson, parseLayers, parseTable, parseTargets, parseTokens } from './numbers.ts';
 import { type CommandSetting, optionsIn, type SettingName, type Settings } from './setting.ts';
-import { parseTargets } from './targets.ts';
 
 type Table = string | Readonly<Record<string, number>>;
 

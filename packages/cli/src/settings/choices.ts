@@ -10,16 +10,10 @@ import { nameIn } from './numbers.ts';
 import type { Settings } from './setting.ts';
 
 /** Known words by setting, flag or argument name; others may be valid too. */
-export function choicesOf({
-  tasks,
-  initializers,
-  tuners,
-  optimizers,
-  providers,
-  trackers,
-}: PluginRegistry): Readonly<Record<string, readonly string[] | undefined>> {
+export function choicesOf(registry: PluginRegistry): Readonly<Record<string, readonly string[] | undefined>> {
+  const { initializers, tuners, optimizers, providers, trackers } = registry;
   return {
-    task: namesOf(tasks),
+    task: namesOf(registry.tasks),
     // pissa_niter_N is a pattern, not a name.
     init: [...initializerNames.filter((name) => !name.endsWith('_N')), ...namesOf(initializers)],
     // Without plugins there are none, and an empty list would allow none.

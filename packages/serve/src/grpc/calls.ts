@@ -4,8 +4,7 @@ import type { sendUnaryData, Server, ServerUnaryCall, UntypedServiceImplementati
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { failedAnswer, inputInvalid } from '../http/errors.ts';
 import { type Asker, infer, metadataOf, type Named, requireReady, serverMetadata } from '../http/v2/infer.ts';
-import { loadModel, modelsFor, unloadModel } from '../http/v2/repository.ts';
-import { configOf, statisticsOf } from '../http/v2/triton.ts';
+import { configOf, loadModel, modelsFor, statisticsOf, unloadModel } from '../http/v2/triton.ts';
 import { resolved, type Service } from '../http/service.ts';
 import { traceUnder } from '../operation/tracing.ts';
 import { requireBounded } from './bounds.ts';

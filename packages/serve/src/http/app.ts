@@ -6,7 +6,7 @@ import { adminRoutes } from './admin/adapters.ts';
 import { type BodyBudget, type HttpLimits, MAX_BODY_BYTES, MEGABYTE, readBodies, REQUEST_TIMEOUT } from './bodies.ts';
 import type { Certificate } from '../operation/tls.ts';
 import { failedAnswer, HttpError } from './errors.ts';
-import { repositoryRoutes } from './v2/repository.ts';
+import { repositoryRoutes } from './v2/triton.ts';
 import { openAiError } from '../openai/parameters.ts';
 import { addRoutes, callerOf, type Route } from './routes.ts';
 import { predictRoutes } from './predict/routes.ts';

@@ -36,17 +36,8 @@ export function openApi(routes: readonly Route[], version: string): Json {
   };
 }
 
-function operation({
-  method,
-  url,
-  summary,
-  params,
-  query,
-  body,
-  answer,
-  answerType = 'application/json',
-  access,
-}: Route): Json {
+function operation(route: Route): Json {
+  const { method, url, summary, params, query, body, answer, answerType = 'application/json', access } = route;
   const parameters = [...inputs(params, 'path', url), ...inputs(query, 'query', url)];
   const content = Object.entries(body ?? {}).map(([type, schema]) => [type, { schema: schemaOf(schema) }] as const);
   const ok = { description: 'done', ...(answer && { content: { [answerType]: { schema: schemaOf(answer) } } }) };

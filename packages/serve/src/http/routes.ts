@@ -64,16 +64,8 @@ export function addRoutes(
     trace?.tell({ 'http.response.status_code': status });
     trace?.end(status === undefined || status >= 500 ? { code: status ?? 'GONE' } : undefined);
   };
-  for (const {
-    method,
-    url,
-    params = z.unknown(),
-    query = z.unknown(),
-    access: level = 'user',
-    maxBodyBytes,
-    isComputed = false,
-    handle,
-  } of routes) {
+  for (const { method, url, access: level = 'user', maxBodyBytes, isComputed = false, handle, ...schemas } of routes) {
+    const { params = z.unknown(), query = z.unknown() } = schemas;
     app.route({
       method,
       url,

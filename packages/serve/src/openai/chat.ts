@@ -150,10 +150,8 @@ function formatOf({ response_format: format }: Request): AskedTexts['schema'] {
 }
 
 /** The function to call. @throws HttpError 400 where the model would choose the function */
-function forcedTool({
-  tools = [],
-  tool_choice: choice = tools.length > 0 ? 'auto' : 'none',
-}: Request): Tool | undefined {
+function forcedTool({ tools = [], tool_choice: given }: Request): Tool | undefined {
+  const choice = given ?? (tools.length > 0 ? 'auto' : 'none');
   if (choice === 'none' || (choice === 'auto' && tools.length === 0)) return undefined;
   if (choice === 'required' && tools.length === 1) return tools[0];
   if (typeof choice === 'string')

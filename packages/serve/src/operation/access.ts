@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { HttpError } from '../http/errors.ts';
-import type { Clock } from '../scheduler/clock.ts';
+import type { Clock } from '../scheduler/options.ts';
 
 /** An API key of a tenant. */
 export interface KeySettings {

@@ -1,7 +1,6 @@
 /** @file Options and reports of a scheduler. */
 
 import type { BatchLimits } from './batch.ts';
-import type { Clock } from './clock.ts';
 import type { Job } from './job.ts';
 import type { OverloadReason } from './overloaded.ts';
 
@@ -60,3 +59,29 @@ export interface SchedulerOptions extends BatchLimits, QueueLimits {
   /** Clock; the system's by default. */
   readonly clock?: Clock;
 }
+
+/** A clock. */
+export interface Clock {
+  /** Milliseconds since a fixed moment. */
+  now(): number;
+  /** Calls back after a delay; with 0, after pending input is read. @returns cancels it */
+  after(milliseconds: number, then: () => void): () => void;
+}
+
+/** Maximum of `setTimeout`. */
+const LONGEST = 2 ** 31 - 1;
+
+/** The system's clock. Its timers do not keep a program alive. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  after(milliseconds, then) {
+    if (milliseconds <= 0) {
+      const soon = setImmediate(then);
+      return () => clearImmediate(soon);
+    }
+    // Longer delays never fire.
+    if (milliseconds > LONGEST) return () => undefined;
+    const later = setTimeout(then, milliseconds).unref();
+    return () => clearTimeout(later);
+  },
+};

@@ -2,10 +2,9 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { cellsOf, GrowingBatch } from './batch.ts';
-import { type Clock, systemClock } from './clock.ts';
 import { FairQueue, type Load, type Waiting } from './fairQueue.ts';
 import type { Compute, Job, Scheduler } from './job.ts';
-import type { QueueLimits, SchedulerOptions } from './options.ts';
+import { type Clock, type QueueLimits, type SchedulerOptions, systemClock } from './options.ts';
 import { OverloadedError, type OverloadReason } from './overloaded.ts';
 import { BatchTimes } from './times.ts';
 

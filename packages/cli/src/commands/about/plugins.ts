@@ -11,7 +11,7 @@ import {
 import type { Command } from 'commander';
 import type { Context } from '../../context.ts';
 import { commandOf, type Flags } from '../../options.ts';
-import { type InstalledPackage, PLUGIN_KEYWORD } from '../../plugins/installed.ts';
+import { type InstalledPackage, PLUGIN_KEYWORD } from '../../plugins/loadNamed.ts';
 import { notLoaded } from '../../plugins/asked.ts';
 import { formatTable } from '../../terminal/table.ts';
 

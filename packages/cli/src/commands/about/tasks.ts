@@ -38,18 +38,12 @@ function find(name: string, tasks: readonly TaskFactory[]): TaskFactory {
   throw usageError(`There is no task "${name}".${didYouMean(name, names)} Tasks are ${names.join(', ')}.`);
 }
 
-const values: Readonly<Record<SettingInfo['kind'], string>> = {
-  text: '=…',
-  number: '=<n>',
-  flag: '',
-  texts: '=…,…',
-  choice: '=…',
-  other: '=…',
-};
+/** How a value is written; `=…` for other kinds. */
+const values: Readonly<Partial<Record<SettingInfo['kind'], string>>> = { number: '=<n>', flag: '', texts: '=…,…' };
 
 function details({ description, settings, defaults = {} }: TaskFactory): string[] {
   const rows = (settings?.rows ?? []).map(({ name, kind, or, description: what }) => [
-    `  --set ${name}${values[or ? 'text' : kind]}`,
+    `  --set ${name}${(or ? undefined : values[kind]) ?? '=…'}`,
     what,
   ]);
   const own = Object.entries(defaults).map(([name, value]) => `--${keyOf(name as SettingName)} ${value}`);
