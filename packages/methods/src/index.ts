@@ -1,4 +1,4 @@
-/** @file Ways to adapt a model beside LoRA, each a tuner; `methodsPlugin` has them all. */
+/** @file Tuners, optimizers, mixtures, continual learning and unlearning; `methodsPlugin` registers them. */
 
 export { AdapterIndex, type ChooseOptions } from './composition/adapterIndex.ts';
 export type { BlendLossOptions } from './composition/blendLoss.ts';

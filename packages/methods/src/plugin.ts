@@ -1,4 +1,4 @@
-/** @file What this package brings, as any plugin would. */
+/** @file The plugin: its tuners and optimizers. */
 
 import { definePlugin, type OptimizerFactory, type Plugin, type Tuner } from '@onnx-lora/sdk/plugin';
 import { lorafa } from './optimizers/lorafa.ts';
@@ -66,9 +66,8 @@ import { vera } from './tuners/fewNumbers/vera.ts';
 import { waveft } from './tuners/fewNumbers/waveft.ts';
 import { xlora } from './mixtures/xlora.ts';
 
-/** Tuners beside LoRA, by the names that `lora.tuner` and `--tuner` take. */
+/** Tuners besides LoRA, by the names that `lora.tuner` and `--tuner` take. */
 export const tuners: readonly Tuner[] = [
-  // By their names.
   adalora,
   adamss,
   aflora,
@@ -131,10 +130,10 @@ export const tuners: readonly Tuner[] = [
   xlora,
 ];
 
-/** Optimizers by the names that `optimizer` and `--optimizer` take. */
+/** Optimizers, by the names that `optimizer` and `--optimizer` take. */
 export const optimizers: readonly OptimizerFactory[] = [lorafa, muon, riemannian, scheduleFree];
 
-/** All of them. */
+/** Plugin with all tuners and optimizers of this package. */
 export const methodsPlugin: Plugin = definePlugin({
   name: '@onnx-lora/methods',
   description: 'Ways to adapt a model beside LoRA, in the format of PEFT.',

@@ -1,33 +1,27 @@
-/** @file Which adapter an input is for: the one whose examples look most like it to the frozen base. */
+/** @file Picks an input's adapter: the one whose examples are nearest in the frozen base's features. */
 
 import { type AdapterBlend, float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';
 import { addScaled, type Matrix, matmul, matrix, solvePositive, transpose } from '@onnx-lora/sdk/plugin';
 import { matrixOf } from '@onnx-lora/sdk/tasks';
 
-/** How {@link AdapterIndex.choose} chooses. */
+/** Options of {@link AdapterIndex.choose}. */
 export interface ChooseOptions {
-  /** How many adapters act on an input: 1 by default, and of more a blend, whose ranks add up. */
+  /** Adapters per input; 1 by default. More give a blend, whose ranks add up. */
   readonly topK?: number;
-  /**
-   * What scores are divided by before a softmax makes the weights of a blend of them: with 1 these are how likely each adapter is.
-   * Infinity, the default, gives all of them the same weight, and few different blends, which a session keeps; with any other each
-   * row of a batch has a blend of its own.
-   */
+  /** Softmax temperature of blend weights. Infinity, the default: equal ones, so few blends, which are cached. */
   readonly temperature?: number;
 }
 
-/** What the metadata of such a file say. */
 const FORMAT = 'onnx-lora adapter index 1';
 
 /**
- * Finds the adapter that an input is for among those of one base, by features of the frozen base: the nearest mean of the adapters'
- * examples. Distances are measured by how features spread among the examples of one adapter, so that directions in which these
- * differ anyway, such as what a digit shows, say little. Nothing is trained.
+ * Finds the adapter for an input by features of the frozen base: the nearest mean of the adapters' examples, in the
+ * metric of the covariance within adapters, so that variation within a task (which digit an image shows) counts little.
+ * Nothing is trained.
  *
- * Retrieval by means of features as in Zhao et al., "LoraRetriever" (2024), arXiv:2402.09997; the distance, that of linear discriminant
- * analysis with a covariance shrunk towards a multiple of the identity, as in Goswami et al., "FeCAM" (2023), arXiv:2309.14062.
- *
+ * Retrieval by mean features: Zhao et al., "LoraRetriever" (2024), arXiv:2402.09997. Distance of linear discriminant
+ * analysis with a shrunk covariance: Goswami et al., "FeCAM" (2023), arXiv:2309.14062.
  * @example
  * const features = (files: string[]) => imageEmbeddings(model, files, { output: 'before-head' });
  * const index = AdapterIndex.of({ turned: await features(turned), inverted: await features(inverted) });
@@ -35,9 +29,9 @@ const FORMAT = 'onnx-lora adapter index 1';
  * const outputs = await session.run(feeds, { adapter });
  */
 export class AdapterIndex {
-  /** The adapters, in the order of the rows. */
+  /** The adapters' names, in the order of the rows. */
   readonly names: readonly string[];
-  /** `[adapters, width]`: Σ⁻¹·μ of each, where Σ is the covariance within adapters. */
+  /** `[adapters, width]`: Σ⁻¹·μ per adapter; Σ is the covariance within adapters. */
   readonly #weights: Tensor;
   /** `[adapters]`: −½·μᵀ·Σ⁻¹·μ. */
   readonly #biases: Tensor;
@@ -49,14 +43,11 @@ export class AdapterIndex {
   }
 
   /**
-   * An index of adapters.
-   *
-   * @param examples by the name of each adapter embeddings float32 `[examples, width]` of inputs that it is for, by the base alone;
-   *   about a hundred are enough
-   * @param shrinkage how much of the covariance, from 0 to 1, is replaced by its mean variance in all directions: the more, the fewer
-   *   examples there are for the features; 0.1 by default, and 1 makes the distance Euclid's
-   * @throws OnnxLoraError `INPUT_INVALID` for embeddings that are none or of different widths; `CONFIG_INVALID` for a shrinkage out of
-   *   its range
+   * Builds an index.
+   * @param examples float32 `[examples, width]` embeddings by the base alone, per adapter; about a hundred rows are
+   *   enough
+   * @param shrinkage share of the covariance that its mean variance replaces, above 0 to 1 (Euclidean); 0.1 by default
+   * @throws OnnxLoraError `INPUT_INVALID` for missing embeddings or different widths; `CONFIG_INVALID`
    */
   static of(
     examples: Readonly<Record<string, Tensor>>,
@@ -75,11 +66,7 @@ export class AdapterIndex {
     return new AdapterIndex(names, float32(Float32Array.from(weights.data), [names.length, width!]), float32(biases, [names.length])); // prettier-ignore
   }
 
-  /**
-   * Reads an index that {@link AdapterIndex.save} has written.
-   *
-   * @throws OnnxLoraError `FILE_NOT_FOUND`, `FILE_INVALID`
-   */
+  /** Reads an index from {@link AdapterIndex.save}. @throws OnnxLoraError `FILE_NOT_FOUND`, `FILE_INVALID` */
   static async load(file: string): Promise<AdapterIndex> {
     const { tensors, metadata } = await readSafetensors(file);
     const [weights, biases] = [tensors.get('weights'), tensors.get('biases')];
@@ -94,24 +81,19 @@ export class AdapterIndex {
     );
   }
 
-  /**
-   * Writes one safetensors file.
-   *
-   * @throws OnnxLoraError `FILE_INVALID` when writing fails
-   */
+  /** Writes the index as one safetensors file. @throws OnnxLoraError `FILE_INVALID` when writing fails */
   async save(file: string): Promise<void> {
     const tensors = new Map([['weights', this.#weights], ['biases', this.#biases]]); // prettier-ignore
     await writeSafetensors(file, tensors, { format: FORMAT, adapters: JSON.stringify(this.names) });
   }
 
   /**
-   * The adapter of each input, by name, as the rows of a batch take it.
-   *
-   * @param embeddings float32 `[inputs, width]`, made as those of the examples were
-   * @throws OnnxLoraError `INPUT_INVALID` for embeddings of another width; `CONFIG_INVALID` for options out of their range
+   * The adapter's name per input, as `session.run` takes them for the rows of a batch.
+   * @param embeddings float32 `[inputs, width]`, made as the examples' were
+   * @throws OnnxLoraError `INPUT_INVALID` for embeddings of another width; `CONFIG_INVALID` for options out of range
    */
   choose(embeddings: Tensor): string[];
-  /** The same with options: a name, or with `topK` a blend of the best. */
+  /** With options: a name, or with `topK` a blend of the best, per input. */
   choose(embeddings: Tensor, options: ChooseOptions): (string | AdapterBlend)[];
   choose(embeddings: Tensor, { topK = 1, temperature = Infinity }: ChooseOptions = {}): (string | AdapterBlend)[] {
     if (!(Number.isSafeInteger(topK) && topK > 0)) throw new OnnxLoraError('CONFIG_INVALID', `topK must be a whole number of at least 1, but it is ${topK}.`); // prettier-ignore
@@ -129,13 +111,11 @@ export class AdapterIndex {
   }
 }
 
-/** An adapter, and how well it fits an input. */
 interface Scored {
   readonly name: string;
   readonly score: number;
 }
 
-/** What is wrong with embeddings; nothing where they are float32 `[rows, width]`. */
 function problemOf(name: string, { type, dims, data }: Tensor, width: number | undefined): string | undefined {
   if (type !== 'float32' || dims.length !== 2 || data.length === 0) return `"${name}" is ${type} [${dims.join(', ')}], not float32 [rows, width]`; // prettier-ignore
   if (dims[1] !== width) return `"${name}" has ${dims[1]} features, and ${width} are expected`;
@@ -157,7 +137,7 @@ function meanOf({ rows, columns, data }: Matrix): Float64Array {
   return mean;
 }
 
-/** The mean of the adapters' covariances, `[width, width]`, shrunk. */
+/** Mean of the adapters' covariances, `[width, width]`, shrunk towards a multiple of the identity. */
 function shrunk(adapters: readonly Matrix[], shrinkage: number): Matrix {
   const width = adapters[0]!.columns;
   let mean = matrix(width, width);
@@ -169,7 +149,7 @@ function shrunk(adapters: readonly Matrix[], shrinkage: number): Matrix {
   let trace = 0;
   for (let i = 0; i < width; i++) trace += mean.data[i * (width + 1)]!;
   const left = { ...mean, data: mean.data.map((value) => (1 - shrinkage) * value) };
-  // Of examples that are all alike, such as one for each adapter, the distance is Euclid's.
+  // Without variance, as with one example per adapter, the distance is Euclidean.
   for (let i = 0; i < width; i++) left.data[i * (width + 1)]! += shrinkage * (trace > 0 ? trace / width : 1);
   return left;
 }

@@ -1,4 +1,4 @@
-/** @file The loss of a task for one blend of adapters after the other, by one session. */
+/** @file Evaluates a task's loss for many blends of adapters in one session. */
 
 import { type Adapter, type AdapterBlend, type AdapterSession, type Feeds, type Model, OnnxLoraError, type Session, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
 import { guardedTask, dataTypeNumber, inferNode, sessionModel, type ValueInfoProto } from '@onnx-lora/sdk/plugin';
@@ -11,29 +11,25 @@ import {
   GraphBuilder,
 } from '@onnx-lora/sdk/tasks';
 
-/** A batch, and how much its loss counts in the mean. */
+/** A batch and its weight in the mean loss. */
 interface Weighed {
   readonly inputs: Feeds;
   readonly targets: Feeds;
   readonly weight: number;
 }
 
-/** How examples are computed. */
+/** Options of a run over the examples. */
 export interface BlendLossOptions extends Pick<RunnableOptions, 'provider' | 'threads' | 'allowBaseMismatch'> {
   /** Examples per run; 32 by default. */
   readonly batchSize?: number;
 }
 
-/**
- * The loss of the examples that a task trains on, which are held in memory. The model is loaded once, and a blend costs its
- * passes alone.
- */
+/** The loss of a task's training examples, which stay in memory; a blend costs its forward passes. */
 export class BlendLoss implements AsyncDisposable {
   readonly #model: Model;
   readonly #data: PreparedTask;
   readonly #batches: readonly Weighed[];
   readonly #session: AdapterSession;
-  /** By the shapes of a batch. */
   readonly #losses = new Map<string, Session>();
 
   private constructor(model: Model, data: PreparedTask, batches: readonly Weighed[], session: AdapterSession) {
@@ -44,10 +40,8 @@ export class BlendLoss implements AsyncDisposable {
   }
 
   /**
-   * Reads the examples, and loads the model with the adapters.
-   *
-   * @throws OnnxLoraError `DATA_INVALID` for a task that needs a head which the model does not have, and for data without examples; as
-   *   `task.prepare` and `model.session`
+   * Reads the examples and loads the model with the adapters.
+   * @throws OnnxLoraError `DATA_INVALID` without examples and for a new head; as `task.prepare` and `model.session`
    */
   static async open(
     model: Model,
@@ -74,7 +68,7 @@ export class BlendLoss implements AsyncDisposable {
     return new BlendLoss(model, data, batches, session);
   }
 
-  /** The mean loss over all examples, of the base with Σ wᵢ·ΔWᵢ, the weights by the names of the adapters. */
+  /** Mean loss over all examples of the base with Σ wᵢ·ΔWᵢ; weights by adapter name. */
   async of(weights: AdapterBlend): Promise<number> {
     let [sum, total] = [0, 0];
     for (const { inputs, targets, weight } of this.#batches) {
@@ -85,7 +79,6 @@ export class BlendLoss implements AsyncDisposable {
     return sum / total;
   }
 
-  /** Frees the sessions. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.#session, ...this.#losses.values()].map((each) => each.release()));
   }
@@ -102,7 +95,7 @@ export class BlendLoss implements AsyncDisposable {
   /** The task's loss as a graph of its own, of the outputs and targets. */
   #lossGraph(outputs: Feeds, targets: Feeds, feeds: Feeds): Promise<Session> {
     const g = new GraphBuilder({ opset: this.#model.opset, infer: inferNode, prefix: 'loss/' });
-    // A loss may be one of the outputs itself, and no graph gives what it is fed.
+    // The loss may be an output itself, and a graph must not return an input.
     const loss = g.Identity(this.#data.loss(g, values(outputs, 'output/'), values(targets, 'target/')));
     const input = Object.entries(feeds).map(infoOf);
     const graph = { name: 'loss', node: g.nodes, initializer: g.initializers, input, output: [{ name: loss.name }] };

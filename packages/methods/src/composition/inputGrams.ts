@@ -1,18 +1,13 @@
-/** @file What layers read of a task's examples in the base: sums of products, from which lengths of changes follow. */
+/** @file Gram matrices of the inputs of a model's layers, over a task's examples in the base. */
 
 import { type Model, train, type TrainOptions } from '@onnx-lora/sdk';
 import { type InputInitializer, type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import type { Task } from '@onnx-lora/sdk/tasks';
 
-/** How examples are read. */
+/** Options of the pass over the examples. */
 export type InputGramsOptions = Pick<TrainOptions, 'initBatches' | 'batchSize' | 'provider' | 'threads'>;
 
-/**
- * Σ x·xᵀ of all rows x that a layer reads in some batches of examples, `[in, in]`, by its path.
- *
- * @param modules paths of linear layers
- * @throws OnnxLoraError as `train`
- */
+/** Σ x·xᵀ, `[in, in]`, over the inputs x of linear layers in some batches, by path. @throws OnnxLoraError as `train` */
 export async function inputGrams(
   model: Model,
   task: Task,
@@ -37,7 +32,6 @@ export async function inputGrams(
       };
     },
   };
-  // One step that goes nowhere: what is wanted is what the first values are made of.
   const lora = { r: 1, loraAlpha: 1, targetModules: [...modules], initLoraWeights };
   await (
     await train(model, { ...options, task, lora, steps: 1, lr: Number.MIN_VALUE })

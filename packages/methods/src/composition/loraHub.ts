@@ -1,4 +1,4 @@
-/** @file LoRAHub: the weights of a sum of adapters that serve a task best, found on a few of its examples without gradients. */
+/** @file LoRAHub: weights of a sum of adapters for a new task, found on a few examples without gradients. */
 
 import { type Adapter, combineAdapters, type Model, OnnxLoraError } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/data';
@@ -8,48 +8,46 @@ import { search } from './search.ts';
 
 /** Options of {@link loraHub}. */
 export interface LoraHubOptions extends BlendLossOptions {
-  /** LoRAs of one base, by the names that the weights have. */
+  /** LoRAs of one base, by the names that `weights` uses. */
   readonly adapters: Readonly<Record<string, Adapter>>;
-  /** What is to be done: the loss of the examples that it trains on is made small, some dozens of them. */
+  /** The new task: its training examples, some dozens, give the loss to minimise. */
   readonly task: Task;
-  /** How many weightings are tried; 40 by default. Each takes a pass over the examples. */
+  /** Weightings to try; 40 by default. Each takes a pass over the examples. */
   readonly evaluations?: number;
-  /** Seed of the search; 0 by default. The same seed finds the same weights. */
+  /** Seed of the search; 0 by default. The search is deterministic. */
   readonly seed?: number;
   /** Weights are in [−bound, bound]; 1.5 by default. */
   readonly bound?: number;
-  /** What the mean size of the weights counts beside the loss; 0.05 by default. */
+  /** Factor of the mean |wᵢ| in the objective; 0.05 by default. */
   readonly penalty?: number;
-  /** Called after each weighting with the number of those that are done, and the task's loss with this one. */
+  /** Called after each weighting with their number so far and this one's loss. */
   readonly onEvaluation?: (done: number, loss: number) => void;
 }
 
-/** What {@link loraHub} has found. */
+/** Result of {@link loraHub}. */
 export interface LoraHubResult {
-  /** Σ wᵢ·ΔWᵢ as one plain LoRA, whose rank is the sum of the ranks. */
+  /** Σ wᵢ·ΔWᵢ as one plain LoRA; its rank is the sum of the ranks. */
   readonly adapter: Adapter;
-  /** wᵢ by the adapters' names. */
+  /** wᵢ by adapter name. */
   readonly weights: Readonly<Record<string, number>>;
-  /** The mean loss of the examples with it, without the penalty. */
+  /** Mean loss of the examples with the adapter, without the penalty. */
   readonly loss: number;
 }
 
-/** The deviation of the search's first steps: with larger ones a few dozen weightings find less. */
+/** Step size of the search at its start; larger ones find less in a few dozen weightings. */
 const FIRST_STEP = 0.2;
 
 /**
- * Finds the weights of adapters that were trained on other tasks with which their sum does a new one: those of least loss plus
- * penalty · mean |wᵢ|, from zero weights on, by the (1+1)-Cholesky-CMA-ES, where the authors take NGOpt of nevergrad. They
- * weigh A and B apart, so that wᵢ counts squared, with cross terms; here the changes themselves are weighed, as `cat` does.
+ * Finds the weights of adapters, trained on other tasks, whose sum solves a new one: minimises loss + penalty · mean
+ * |wᵢ| from zero weights by the (1+1)-Cholesky-CMA-ES, where the authors use nevergrad's NGOpt. The authors weight A
+ * and B separately, so that wᵢ counts squared and with cross terms; here wᵢ weights ΔWᵢ, as `cat` does.
  *
  * Huang et al., "LoraHub: Efficient Cross-Task Generalization via Dynamic LoRA Composition" (2023), arXiv:2307.13269.
- *
  * @example
  * const { adapter, weights } = await loraHub(model, { adapters: { turned, inverted }, task: imageClassification('both') });
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for numbers out of their range; `INPUT_INVALID` for no adapters, and for those that cannot be
- *   subtracted, such as DoRA and what has trained a head; `LOSS_NOT_FINITE` where the base's loss is no number; as `task.prepare`
- *   and `model.session`
+ * @throws OnnxLoraError `CONFIG_INVALID` for numbers out of range; `INPUT_INVALID` without adapters, and for adapters
+ *   that cannot be subtracted (DoRA, a trained head); `LOSS_NOT_FINITE` where the base's loss is not finite; as
+ *   `task.prepare` and `model.session`
  */
 export async function loraHub(model: Model, options: LoraHubOptions): Promise<LoraHubResult> {
   const { adapters, task, evaluations = 40, seed = 0, bound = 1.5, penalty = 0.05, onEvaluation, ...load } = options;
@@ -57,7 +55,7 @@ export async function loraHub(model: Model, options: LoraHubOptions): Promise<Lo
   const names = Object.keys(adapters);
   const sumOf = (weights: readonly number[]): Adapter =>
     combineAdapters(names.map((name, i) => ({ adapter: adapters[name]!, weight: weights[i]!, name })), { method: 'cat' }); // prettier-ignore
-  // Whether they can be subtracted is told before anything is computed.
+  // Fails before anything is computed for adapters that cannot be subtracted.
   sumOf(names.map(() => -1));
   await using losses = await BlendLoss.open(model, task, adapters, load);
   const named = (weights: readonly number[]): Record<string, number> => Object.fromEntries(names.map((name, i) => [name, weights[i]!])); // prettier-ignore

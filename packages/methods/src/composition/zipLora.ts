@@ -1,4 +1,4 @@
-/** @file ZipLoRA: two LoRAs side by side, each with a factor for every column, so that they get into each other's way less. */
+/** @file ZipLoRA: merges two LoRAs with a factor per column, to reduce interference. */
 
 import { Adapter, combineAdapters, float32, type Model, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { createOptimizer, type Matrix, matmul, matrix, OptimizerMemory } from '@onnx-lora/sdk/plugin';
@@ -6,17 +6,17 @@ import type { Task } from '@onnx-lora/sdk/tasks';
 import { factorsOf, type ModuleFactors } from '../mixtures/factors.ts';
 import { inputGrams, type InputGramsOptions } from './inputGrams.ts';
 
-/** One of the adapters that {@link zipLora} merges. */
+/** One of the two adapters of {@link zipLora}. */
 export interface ZipPart {
   /** A LoRA of linear layers. */
   readonly adapter: Adapter;
-  /** Its own examples: of those that the task trains on, some batches are read, and no labels. */
+  /** The adapter's task: some batches of its training inputs are read, no labels. */
   readonly task: Task;
 }
 
-/** How {@link zipLora} looks for the factors of columns. */
+/** Options of {@link zipLora}. */
 export interface ZipLoraOptions extends InputGramsOptions {
-  /** How much |m₁·m₂| ÷ in counts beside what is lost of the two changes; 0.01 by default. */
+  /** Factor of |m₁·m₂| ÷ in; 0.01 by default. */
   readonly lambda?: number;
   /** Steps of Adam; 100 by default. */
   readonly steps?: number;
@@ -28,24 +28,22 @@ type Pair<T> = readonly [T, T];
 type Search = Required<Pick<ZipLoraOptions, 'lambda' | 'steps' | 'lr'>>;
 
 /**
- * Merges two LoRAs of linear layers into a plain one, ΔW = ΔW₁·diag(m₁) + ΔW₂·diag(m₂) in each layer that both adapt. The factors of
- * columns m begin at 1 and make
+ * Merges two LoRAs of linear layers into a plain one, ΔW = ΔW₁·diag(m₁) + ΔW₂·diag(m₂) in each layer that both adapt.
+ * The column factors m begin at 1 and minimise
  *
  * Σᵢ ‖(ΔW − ΔWᵢ)·Xᵢ‖² ÷ ‖ΔWᵢ·Xᵢ‖² + λ·|m₁·m₂| ÷ in
  *
- * small, where Xᵢ are what the layer reads of adapter i's own examples in the base. The rank is the sum of both.
+ * with Xᵢ the layer's inputs for adapter i's examples in the base. The ranks add up.
  *
- * Shah et al., "ZipLoRA: Any Subject in Any Style by Effectively Merging LoRAs" (2023), arXiv:2311.13600, which compares what the
- * whole model gives, layer by layer with the adapters active.
- *
+ * Shah et al., "ZipLoRA: Any Subject in Any Style by Effectively Merging LoRAs" (2023), arXiv:2311.13600, which
+ * compares outputs of the whole model, layer by layer with the adapters active.
  * @example
  * const both = await zipLora(model, [
  *   { adapter: turned, task: imageClassification('turned') },
  *   { adapter: inverted, task: imageClassification('inverted') },
  * ]);
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for numbers out of their range; `INPUT_INVALID` for what is no LoRA of linear layers alone;
- *   `ADAPTER_MISMATCH` for adapters of different bases; as `train` for the tasks
+ * @throws OnnxLoraError `CONFIG_INVALID` for numbers out of range; `INPUT_INVALID` for anything but LoRAs of linear
+ *   layers; `ADAPTER_MISMATCH` for adapters of different bases; as `train` for the tasks
  */
 export async function zipLora(
   model: Model,
@@ -61,9 +59,9 @@ export async function zipLora(
   const names = ['first', 'second'];
   const sum = (adapters: readonly Adapter[]): Adapter =>
     combineAdapters(adapters.map((adapter, i) => ({ adapter, name: names[i]! })), { method: 'cat' }); // prettier-ignore
-  // Whether they fit each other is told before anything is computed.
+  // Fails before anything is computed for adapters that do not fit each other.
   sum(parts.map(({ adapter }) => adapter));
-  // Alone, an adapter is the same in float32 and with scaling 1.
+  // Combined alone, an adapter becomes float32 with scaling 1.
   const plain = parts.map(({ adapter }) => sum([adapter]));
   const [ones, others] = plain.map((each, i) => factorsOf(each, names[i]!));
   const common = [...ones!.keys()].filter((module) => others!.has(module));
@@ -79,22 +77,17 @@ export async function zipLora(
   return sum(plain.map((each, i) => withColumns(each, (module) => found.get(module)?.[i])));
 }
 
-/**
- * m₁ and m₂ of one layer, `[in]` each.
- *
- * @param both factors with scaling 1
- * @param grams XᵢXᵢᵀ, `[in, in]` each
- */
+/** m₁ and m₂ of one layer, `[in]` each, from factors with scaling 1 and `grams` XᵢXᵢᵀ, `[in, in]` each. */
 export function columnFactors(
   both: Pair<ModuleFactors>,
   grams: Pair<Matrix>,
   { lambda, steps, lr }: Search,
 ): Pair<Float32Array> {
   const width = grams[0].rows;
-  // ‖ΔWⱼ·diag(a)·Xᵢ‖² and the like are aᵀ·(Kⱼₖ ∘ XᵢXᵢᵀ)·b with Kⱼₖ = ΔWⱼᵀ·ΔWₖ: the loss is mᵀ·H·m − 2·bᵀ·m + 2.
+  // ‖ΔWⱼ·diag(a)·Xᵢ‖² is aᵀ·(Kⱼₖ ∘ XᵢXᵢᵀ)·b with Kⱼₖ = ΔWⱼᵀ·ΔWₖ, so the loss is mᵀ·H·m − 2·bᵀ·m + 2.
   const K = both.map((left) => both.map((right) => matmul(matmul(left.A, matmul(left.B, right.B, { transposeA: true }), { transposeA: true }), right.A))); // prettier-ignore
   const parts = grams.map(({ data }, i) => {
-    // An adapter that changes nothing loses nothing.
+    // An adapter of zeros has no loss.
     const whole = dot(K[i]![i]!.data, data) || 1;
     return data.map((value) => value / whole);
   });
@@ -114,7 +107,7 @@ export function columnFactors(
         gradient[j * width + c] = 2 * (one![c]! + other![c]! - b[j]![c]!) + alike * value;
       });
     }
-    // Each turn of the iterator moves a part of them.
+    // The optimizer yields after each part of the tensor.
     for (const _ of adam.update('m', m, gradient, { lr, weightDecay: 0, dims: [2, width] }));
   }
   return [of(0), of(1)];
@@ -126,7 +119,6 @@ function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return sum;
 }
 
-/** The adapter with the columns of A times the factors of their module, where it has such. */
 function withColumns(adapter: Adapter, factors: (module: string) => Float32Array | undefined): Adapter {
   const changed = [...adapter.tensors].map(([name, tensor]): [string, Tensor] => {
     const m = factors(/^base_model\.model\.(.+)\.lora_A\.weight$/.exec(name)?.[1] ?? '');

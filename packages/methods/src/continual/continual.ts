@@ -1,4 +1,4 @@
-/** @file Learns one task after the other with one adapter, and measures after each what is left of those before. */
+/** @file Continual learning: trains one adapter on tasks in sequence and measures forgetting after each. */
 
 import { type Adapter, combineAdapters, evaluate, type LoraOptions, type Model, OnnxLoraError, previewLora, train, type TrainEvent, type TrainOptions } from '@onnx-lora/sdk'; // prettier-ignore
 import { defined } from '@onnx-lora/sdk/data';
@@ -10,65 +10,60 @@ import { nextStage } from './nextStage.ts';
 import { withReplay } from './withReplay.ts';
 
 /**
- * How the tasks before are kept. `sequential`: not at all, plain LoRA goes on. `replay`: some of their examples are trained again.
- * `o-lora`: each task has a LoRA of its own, orthogonal to the others. `inf-lora`: the same, in directions of inputs that no task before
- * needs. `sd-lora`: the same without that, but how much of each task before is taken is learned anew. `ewc`: what mattered is held
- * near its values. `merge`: each task has a LoRA of its own from the base, and the mean of all is taken.
+ * How earlier tasks are protected. `sequential`: not at all. `replay`: trains some of their examples again. `o-lora`: a
+ * LoRA per task, orthogonal to the earlier ones. `inf-lora`: the same, in input directions that no earlier task needs.
+ * `sd-lora`: a LoRA per task, with trained magnitudes of the earlier ones. `ewc`: a penalty on changes of weights that
+ * mattered. `merge`: a LoRA per task from the base; the result is their mean.
  */
 export type ContinualMethod = 'sequential' | 'replay' | 'o-lora' | 'inf-lora' | 'sd-lora' | 'ewc' | 'merge';
 
-/** All methods. */
+/** All methods of {@link continual}. */
 export const continualMethods: readonly ContinualMethod[] = ['sequential', 'replay', 'o-lora', 'inf-lora', 'sd-lora', 'ewc', 'merge']; // prettier-ignore
 
-/** Those that are tuners. */
 const tuned: readonly ContinualMethod[] = ['o-lora', 'sd-lora', 'ewc'];
 
-/** Options of {@link continual}: those of each training besides. */
+/** Options of {@link continual}, besides those of `train`. */
 export interface ContinualOptions extends Omit<TrainOptions, 'task' | 'from' | 'resume' | 'stopAfter'> {
-  /** What is learned, by its name, in this order. */
+  /** The tasks by name, in training order. */
   readonly tasks: Readonly<Record<string, Task>>;
-  /** How the tasks before are kept; `sequential` by default. */
+  /** How earlier tasks are protected; `sequential` by default. */
   readonly method?: ContinualMethod;
-  /** What of the model is adapted, and how; r 8 and alpha 16 by default. Methods that are tuners take no other, and no `init`. */
+  /** LoRA options; r 8 and alpha 16 by default. Methods that are tuners take no other tuner and no `init`. */
   readonly lora?: LoraOptions;
-  /** Of `replay`: examples of each task before; 100 by default. */
+  /** For `replay`: examples per earlier task; 100 by default. */
   readonly replayExamples?: number;
-  /** Of `o-lora` and `ewc`: how much the tasks before count; 0.5 and 1000 by default. */
+  /** For `o-lora` and `ewc`: weight of the earlier tasks; 0.5 and 1000 by default. */
   readonly lambda?: number;
-  /**
-   * Keeps in this folder what is finished, an adapter and the scores after each task, and checkpoints of the one under way. The
-   * same call goes on from there, and ends as if it had never been interrupted.
-   */
+  /** Folder of finished adapters, scores and the running task's checkpoints. Repeating the call resumes exactly. */
   readonly checkpoints?: NonNullable<TrainOptions['checkpoints']>;
-  /** Called after each task with what is measured then; of tasks that were learned by an earlier call, at once. */
+  /** Called after each task with its scores; at once for tasks that an earlier call finished. */
   readonly onTask?: (task: string, scores: readonly number[]) => void;
-  /** Called with each event of the training of a task. */
+  /** Called with each training event of a task. */
   readonly onEvent?: (task: string, event: TrainEvent) => void;
 }
 
-/** What {@link continual} has found. */
+/** Result of {@link continual}. */
 export interface ContinualReport {
-  /** The last adapter. */
+  /** The adapter after the last task. */
   readonly adapter: Adapter;
-  /** Names of the tasks, in their order. */
+  /** Task names, in training order. */
   readonly tasks: readonly string[];
-  /** What scores are: the metric that is asked for where `evaluate` gives it, or else the first of the tasks. */
+  /** The metric of the scores: the requested one where `evaluate` reports it, else the first of the tasks'. */
   readonly metric: string;
-  /** The base's score of each task. */
+  /** The base's score per task. */
   readonly base: readonly number[];
-  /** `scores[i][j]`: after task i, that of task j. */
+  /** `scores[i][j]`: score of task j after training task i. */
   readonly scores: readonly (readonly number[])[];
-  /** The mean score of all tasks after the last. */
+  /** Mean score of all tasks after the last. */
   readonly average: number;
-  /** How much worse each task but the last is at the end than it was at its best, on average (Chaudhry et al. 2018). */
+  /** Mean drop from a task's best score to its final one, without the last task (Chaudhry et al. 2018). */
   readonly forgetting: number;
-  /** How much better each task but the first was than the base's, before it was learned, on average (Lopez-Paz and Ranzato 2017). */
+  /** Mean gain over the base before a task's training, without the first task (Lopez-Paz and Ranzato 2017). */
   readonly forwardTransfer: number;
 }
 
 /**
- * Learns one task after the other, and measures all of them after each.
- *
+ * Trains one task after the other, and measures all of them after each.
  * @example
  * const { scores, forgetting } = await continual(model, {
  *   tasks: { turned: imageClassification('turned'), inverted: imageClassification('inverted') },
@@ -77,9 +72,8 @@ export interface ContinualReport {
  *   steps: 200,
  *   checkpoints: { folder: 'runs/shifts' },
  * });
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for less than two tasks, those of different labels, and a method that does not exist;
- *   `CANCELLED` by the signal, after which the same call goes on where there are `checkpoints`; as `train` does
+ * @throws OnnxLoraError `CONFIG_INVALID` for fewer than two tasks, different labels, and an unknown method; `CANCELLED`
+ *   by the signal (the same call resumes where there are `checkpoints`); as `train`
  */
 export async function continual(model: Model, options: ContinualOptions): Promise<ContinualReport> {
   const { tasks, method = 'sequential', lora = {}, replayExamples = 100, lambda, checkpoints, onTask, onEvent, ...training } = options; // prettier-ignore
@@ -87,7 +81,7 @@ export async function continual(model: Model, options: ContinualOptions): Promis
   if (names.length < 2) throw new OnnxLoraError('CONFIG_INVALID', 'There must be at least two tasks to learn one after the other. Name more.'); // prettier-ignore
   if (names.some((name) => /^\d+$/.test(name))) throw new OnnxLoraError('CONFIG_INVALID', 'A task is called by a whole number, and objects have such keys in an order of their own. Give tasks names such as "first".'); // prettier-ignore
   const first = startOf(method, lora, lambda);
-  // Mistakes in targets are told before data are read.
+  // Fails on wrong targets before data are read.
   previewLora(model, first);
   await requireAlike(model, tasks, method);
   const seed = training.seed ?? 1;
@@ -128,11 +122,7 @@ export async function continual(model: Model, options: ContinualOptions): Promis
   return { adapter: current(), tasks: names, metric, base, scores, ...summary(scores, base, isLower(metric, training.metric)) }; // prettier-ignore
 }
 
-/**
- * The mean of the last row, and of what each task has lost or had beforehand.
- *
- * @param isLower whether lower scores are better
- */
+/** Average, forgetting and forward transfer of a matrix of scores. */
 export function summary(
   scores: readonly (readonly number[])[],
   base: readonly number[],
@@ -154,7 +144,7 @@ function isLower(name: string, asked: ContinualOptions['metric']): boolean {
   return worseMetric({ [name]: 0 }, { [name]: 1 }, choice) !== undefined;
 }
 
-/** The base's scores, by the metric that is asked for where `evaluate` gives it, or else by the first. */
+/** The base's scores, by the requested metric where `evaluate` reports it, else by the first. */
 async function measuredBase(
   measure: () => Promise<readonly Metrics[]>,
   asked: ContinualOptions['metric'],
@@ -178,7 +168,6 @@ async function requireAlike(model: Model, tasks: ContinualOptions['tasks'], meth
   }
 }
 
-/** How the adapter of the first task is made. */
 function startOf(method: ContinualMethod, lora: LoraOptions, lambda: number | undefined): LoraOptions {
   if (!continualMethods.includes(method)) throw new OnnxLoraError('CONFIG_INVALID', `There is no method "${method}" to learn tasks one after the other. Methods are ${continualMethods.join(', ')}.`); // prettier-ignore
   const { tuner, r = 8, loraAlpha: alpha = 16, ...others } = lora;

@@ -1,4 +1,4 @@
-/** @file EWC on LoRA: what mattered for earlier tasks is held near its values by a spring, as stiff as it mattered. */
+/** @file EWC on LoRA: holds weights near their values after earlier tasks, by their Fisher information. */
 
 import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import { finite } from '../tuners/settings.ts';
@@ -17,7 +17,7 @@ export const ewc: Tuner = {
     const lora = loraOf(layer, settings);
     const { lora_A: A, lora_B: B } = lora.tensors;
     const frozen = ({ dims }: TunedTensor): TunedTensor => ({ ...zeros(dims), role: 'frozen' });
-    // Of the task that is being trained, by the squares of its gradients; the file keeps them for the next.
+    // Sums over the current task's steps; saved for the next task.
     const counted = ({ dims }: TunedTensor): TunedTensor => ({ ...zeros(dims), role: 'state', saved: true });
     return {
       ...lora,
@@ -34,7 +34,7 @@ export const ewc: Tuner = {
     };
   },
   training: (settings) => ({
-    // The gradient of λ/2 · Σ F·(θ − θ*)², with F the sum over earlier tasks of the mean squared gradient.
+    // Gradient of λ/2 · Σ F·(θ − θ*)²; F sums the earlier tasks' mean squared gradients.
     gradients: ({ modules }) => {
       const lambda = finite(settings, 'lambda');
       for (const { tensors } of modules) {

@@ -1,4 +1,4 @@
-/** @file InfLoRA: each task changes directions of inputs that mattered to no task before; A is chosen so, and B alone is trained. */
+/** @file InfLoRA: trains B alone; A spans input directions that no earlier task needs. */
 
 import { Adapter, float32, type Model, OnnxLoraError, type Tensor, train, type TrainOptions } from '@onnx-lora/sdk';
 import {
@@ -13,20 +13,19 @@ import {
 } from '@onnx-lora/sdk/plugin';
 import { oLora } from './oLora.ts';
 
-/** Of the energy of a task's inputs, what its directions must hold before they are left alone. */
+/** Share of the energy of a task's inputs that its protected directions must hold. */
 const THRESHOLD = 0.95;
 
 /**
- * The directions of inputs that tasks so far need, of each module, as orthonormal columns `[in, k]`, and what the next task
- * reads. Inputs are those of the base; the authors measure the model with the adapters so far.
- *
+ * Input directions that the tasks so far need, per module as orthonormal columns `[in, k]`. Inputs are those of the
+ * base; the authors measure the model with the adapters so far.
  * @see https://arxiv.org/abs/2404.00228, with the memory of GPM in place of its dual
  */
 export class InputSpaces {
   readonly #directions = new Map<string, Matrix>();
   #grams = new Map<string, Matrix>();
 
-  /** LoRA's first values for the next task: A is the main directions of its inputs, but for those that earlier tasks need. */
+  /** Init for the next task: A spans the main input directions outside those that earlier tasks need. */
   initializer(): InputInitializer {
     this.#grams = new Map();
     return {
@@ -51,7 +50,6 @@ export class InputSpaces {
     };
   }
 
-  /** Adds the directions of the task that was learned, until they hold enough of its inputs. */
   learned(): void {
     for (const [path, gram] of this.#grams) {
       const all = trace(gram);
@@ -65,7 +63,7 @@ export class InputSpaces {
     }
   }
 
-  /** A task's inputs without the directions that earlier tasks need: (I − ΦΦᵀ)·G·(I − ΦΦᵀ). */
+  /** A task's Gram matrix outside the known directions: (I − ΦΦᵀ)·G·(I − ΦΦᵀ). */
   #left(path: string, gram: Matrix): Matrix {
     const known = this.#directions.get(path);
     if (!known) return gram;
@@ -74,11 +72,7 @@ export class InputSpaces {
   }
 }
 
-/**
- * What the training of the next task begins with: A is the main directions of its inputs that no task before needs, and stays.
- *
- * @param before the adapter of the tasks before
- */
+/** The start of the next task: A spans the task's main free input directions, and is frozen. */
 export async function nextDirections(
   model: Model,
   options: Omit<TrainOptions, 'from'>,
@@ -87,12 +81,12 @@ export async function nextDirections(
 ): Promise<Adapter> {
   const { r = 8, loraAlpha = 16 } = options.lora ?? {};
   const lora = { ...options.lora, r, loraAlpha, initLoraWeights: spaces.initializer() };
-  // One step that goes nowhere: what is wanted are the first values.
+  // One step that goes nowhere: only the init matters.
   const begun = (await (await train(model, { ...options, lora, steps: 1, lr: Number.MIN_VALUE })).done).adapter;
   return staged(begun, before, r, loraAlpha);
 }
 
-/** The factors of a LoRA as those of a task beside the ones before, whose A stays. */
+/** Renames a LoRA's factors to O-LoRA's, next to the frozen ones of earlier tasks. */
 function staged(
   { config, tensors, baseDigest, notes }: Adapter,
   before: Adapter | undefined,
@@ -105,7 +99,6 @@ function staged(
     const [, place, factor] = /^(.*\.lora_[AB])\.(weight)$/.exec(name) ?? [];
     if (factor === undefined) {
       if (name.includes('.lora_')) throw new OnnxLoraError('MODEL_UNSUPPORTED', `InfLoRA has no place for "${name}". Train linear layers alone.`); // prettier-ignore
-      // A head, which is trained in full.
       own.set(name, before?.tensors.get(name) ?? { dims, data, type });
       continue;
     }
@@ -118,7 +111,7 @@ function staged(
   return new Adapter({ ...config, peftType: oLora.peftType, r: 0, loraAlpha: 0, initLoraWeights: true, extra }, own, baseDigest, notes); // prettier-ignore
 }
 
-/** The eigenvectors to the k largest eigenvalues, as columns, the largest first. */
+/** Eigenvectors of the k largest eigenvalues as columns, the largest first. */
 function largest(symmetric: Matrix, k: number): Matrix {
   const { V } = symmetricEigen(symmetric);
   return reversed(columns(V, V.columns - k));

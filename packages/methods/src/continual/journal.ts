@@ -1,4 +1,4 @@
-/** @file What is finished of tasks that are learned one after the other, in a folder that a kill at any moment leaves whole. */
+/** @file The journal of `continual`: finished tasks in a folder, consistent after a crash at any moment. */
 
 import { existsSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
@@ -6,37 +6,31 @@ import path from 'node:path';
 import { type Adapter, loadAdapter, OnnxLoraError, type TrainOptions } from '@onnx-lora/sdk';
 import { makeFolder, writeFileAtomic } from '@onnx-lora/sdk/data';
 
-/** Where and how often is saved what is needed to go on. */
 type KeptIn = NonNullable<TrainOptions['checkpoints']>;
 
-/** What is measured before the first task. */
 export interface MeasuredBase {
-  /** What scores are. */
   readonly metric: string;
-  /** Of all tasks. */
   readonly base: readonly number[];
 }
 
-/** A task that has been learned. */
 interface Finished {
   readonly task: string;
-  /** Of all tasks, after it. */
   readonly scores: readonly number[];
 }
 
-/** The whole file. */
+/** The content of `continual.json`. */
 interface Content {
   readonly version: 1;
-  /** What the numbers depend on, by its name, as JSON. */
+  /** Settings that the scores depend on, as JSON by name. */
   readonly about: Readonly<Record<string, string>>;
   readonly base?: MeasuredBase;
   readonly tasks: readonly Finished[];
 }
 
-/** What a call puts into the folder, and `overwrite` therefore removes. */
+/** Names in the folder; `overwrite` removes them. */
 const own = { journal: 'continual.json', adapters: 'adapters', checkpoints: 'checkpoints' } as const;
 
-/** `continual.json`, the adapter after each task, and checkpoints of the one under way. */
+/** `continual.json`, the adapter after each task, and the running task's checkpoints. */
 export class Journal {
   readonly #kept: KeptIn;
   #content: Content;
@@ -47,10 +41,8 @@ export class Journal {
   }
 
   /**
-   * The journal of a folder; an empty one where there is none.
-   *
-   * @param about what the numbers depend on
-   * @throws OnnxLoraError `CONFIG_INVALID` for that of other tasks or settings, `FILE_INVALID` for one that cannot be read
+   * Opens a folder's journal; an empty one where there is no file. `about` are settings that the scores depend on.
+   * @throws OnnxLoraError `CONFIG_INVALID` for a journal of other tasks or settings, `FILE_INVALID` for a damaged one
    */
   static async open(kept: KeptIn, about: Readonly<Record<string, unknown>>): Promise<Journal> {
     const file = path.join(kept.folder, own.journal);
@@ -64,37 +56,28 @@ export class Journal {
     return new Journal(kept, content);
   }
 
-  /** What was measured before the first task; undefined before that. */
   get base(): MeasuredBase | undefined {
     return this.#content.base;
   }
 
-  /** Tasks that were learned, in their order. */
   get finished(): readonly Finished[] {
     return this.#content.tasks;
   }
 
-  /** Keeps what is measured before the first task. */
   async begin(base: MeasuredBase): Promise<void> {
     await this.#write({ ...this.#content, base });
   }
 
-  /** The adapter after a task that was learned. */
   adapterOf(task: number): Promise<Adapter> {
     return loadAdapter(this.#adapter(task));
   }
 
-  /** Where the training of a task saves its checkpoints, and goes on from where there are some. */
   trainingOf(task: number): Pick<TrainOptions, 'checkpoints' | 'resume'> {
     const { overwrite: _, ...kept } = this.#kept;
     return { checkpoints: { ...kept, folder: this.#checkpoints(task) }, resume: true };
   }
 
-  /**
-   * Keeps a task that was learned, and removes its checkpoints.
-   *
-   * @returns the adapter as it is read again, so that whoever goes on has the very same
-   */
+  /** Saves a finished task and removes its checkpoints. Returns the adapter as read back, as a resumed call has it. */
   async finish(adapter: Adapter, finished: Finished): Promise<Adapter> {
     const task = this.finished.length;
     await adapter.save(this.#adapter(task), { overwrite: true });
@@ -121,7 +104,7 @@ export class Journal {
 async function read(file: string): Promise<Content> {
   try {
     const { version, about, base, tasks } = JSON.parse(await readFile(file, 'utf8')) as Content;
-    // JSON has no word for a number that is none, and says null.
+    // JSON writes NaN as null.
     const numbers = (row: readonly (number | null)[]): number[] => row.map((each) => Number(each ?? NaN));
     if (version !== 1) throw new Error(`of version ${String(version)}`);
     const finished = tasks.map(({ task, scores }) => ({ task, scores: numbers(scores) }));
@@ -136,7 +119,6 @@ async function read(file: string): Promise<Content> {
   }
 }
 
-/** Long values, such as lists of modules, are cut. */
 function shown(json = 'not set'): string {
   return json.length > 80 ? `${json.slice(0, 77)}…` : json;
 }

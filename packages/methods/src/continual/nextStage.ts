@@ -1,9 +1,9 @@
-/** @file What an adapter is for the task after the one that it has learned. */
+/** @file Prepares an adapter for the next task of `continual`. */
 
 import { Adapter, float32, type Tensor } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/data';
 
-/** The adapter to train on with, of a method that changes it between two tasks. */
+/** The adapter to continue from: O-LoRA, SD-LoRA and EWC change their tensors between tasks. */
 export function nextStage(adapter: Adapter, seed: number): Adapter {
   const { config, tensors, baseDigest, notes } = adapter;
   const { extra } = config;
@@ -23,8 +23,8 @@ export function nextStage(adapter: Adapter, seed: number): Adapter {
 }
 
 /**
- * Of SD-LoRA: A and B of length 1, and what they were times their lengths among the magnitudes of earlier tasks, so that nothing
- * changes. The authors begin each stage with magnitudes of 0.8.
+ * SD-LoRA: normalises A and B and appends their magnitude to the earlier tasks', so that ΔW stays.
+ * The authors begin each stage with magnitudes of 0.8.
  */
 function withMagnitudes(tensors: ReadonlyMap<string, Tensor>, first: number): Map<string, Tensor> {
   const next = new Map(tensors);
@@ -44,7 +44,6 @@ function withMagnitudes(tensors: ReadonlyMap<string, Tensor>, first: number): Ma
   return next;
 }
 
-/** The same of length 1, and its length. */
 function unit({ data, dims }: Tensor): { readonly direction: Tensor; readonly length: number } {
   const numbers = data as Float32Array;
   const length = Math.sqrt(numbers.reduce((sum, value) => sum + value * value, 0));
@@ -57,10 +56,10 @@ function unit({ data, dims }: Tensor): { readonly direction: Tensor; readonly le
   };
 }
 
-/** Of O-LoRA and SD-LoRA: A and B join those of earlier tasks, and new ones begin. */
+/** O-LoRA and SD-LoRA: appends A and B to the earlier tasks' and draws new ones. */
 function withOld(tensors: ReadonlyMap<string, Tensor>, random: Random): Map<string, Tensor> {
   const next = new Map(tensors);
-  // In one order, whether the tensors are those of a run or of a file: numbers are drawn for each.
+  // Sorted, so that random draws do not depend on the order of tensors in a run or a file.
   for (const name of [...tensors.keys()].toSorted()) {
     if (!name.endsWith('.lora_A')) continue;
     const named = (word: string): string => name.replace(/lora_A$/, word);
@@ -75,7 +74,7 @@ function withOld(tensors: ReadonlyMap<string, Tensor>, random: Random): Map<stri
   return next;
 }
 
-/** Of EWC: the values are those to be held, as stiff as the squared gradients of all tasks so far. */
+/** EWC: anchors the current values, with the summed squared gradients as stiffness. */
 function anchored(tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
   const next = new Map(tensors);
   for (const [name, { dims, data }] of tensors) {
@@ -92,7 +91,6 @@ function anchored(tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
   return next;
 }
 
-/** The rows of both, one below the other. */
 function rows(above: Tensor | undefined, below: Tensor): Tensor {
   const [count, width] = below.dims as [number, number];
   if (!above) return float32((below.data as Float32Array).slice(), below.dims);

@@ -1,4 +1,4 @@
-/** @file O-LoRA: LoRA for one task after another, whose A is kept orthogonal to those of the tasks before. */
+/** @file O-LoRA: LoRA for a sequence of tasks, with A kept orthogonal to the earlier tasks'. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { finite, whole } from '../tuners/settings.ts';
@@ -34,7 +34,7 @@ export const oLora: Tuner = {
   training: (settings) => {
     if (settings['old_r'] === 0 || settings['lambda'] === 0) return {};
     return {
-      // Σ |A_old·Aᵀ| over all modules, as the authors' code has it.
+      // Σ |A_old·Aᵀ| over all modules, as in the authors' code.
       loss: (g, modules) => {
         const overlaps = modules.map(({ tensors: { lora_A: A, old_A } }) =>
           g.ReduceSum(g.Abs(g.MatMul(old_A!, g.Transpose(A!, [1, 0]))), [0, 1], false),

@@ -1,4 +1,4 @@
-/** @file SD-LoRA: LoRA for one task after another, of which those before keep their directions and are scaled anew. */
+/** @file SD-LoRA: LoRA for a sequence of tasks; earlier tasks keep their directions, with trained magnitudes. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { loraOf } from '../tuners/lowRank/lora.ts';
@@ -16,7 +16,7 @@ export const sdLora: Tuner = {
     const { r, scaling, tensors } = loraOf(layer, settings);
     const tasks = whole(settings, 'old_tasks', 0);
     const before = {
-      // Of each task, one behind the other, both factors of length 1.
+      // The tasks' factors, concatenated, each of norm 1.
       old_A: { ...zeros([tasks * r, layer.in]), role: 'frozen' },
       old_B: { ...zeros([layer.out, tasks * r]), role: 'frozen' },
       old_scale: zeros([tasks]),

@@ -1,16 +1,14 @@
-/** @file Examples of earlier tasks among those of a new one, so that they are not forgotten. */
+/** @file Mixes examples of earlier tasks into a task's training data. */
 
 import { Random } from '@onnx-lora/sdk/data';
 import type { Dataset, PreparedTask, Task } from '@onnx-lora/sdk/tasks';
 
 /**
- * A task whose training data have some examples of earlier tasks among them; what is measured is its own alone. All must be of
- * one kind: the new task makes batches of all examples.
- *
+ * Adds examples of earlier tasks to a task's training data; its validation data stay. All tasks must be of one kind:
+ * the new task collates all examples.
  * @example
  * const task = withReplay(imageClassification('inverted'), [imageClassification('turned')], 100);
- *
- * @param examples of each earlier task, drawn without replacement
+ * @param examples per earlier task, drawn without replacement
  */
 export function withReplay(task: Task, earlier: readonly Task[], examples: number, seed: number = 1): Task {
   return {
@@ -23,7 +21,6 @@ export function withReplay(task: Task, earlier: readonly Task[], examples: numbe
   };
 }
 
-/** Some examples of a dataset. */
 function sample(data: Dataset<unknown>, count: number, seed: number): Dataset<unknown> {
   const random = new Random(seed);
   const order = Array.from({ length: data.length }, (_, i) => i);
@@ -34,7 +31,7 @@ function sample(data: Dataset<unknown>, count: number, seed: number): Dataset<un
   return view(data, order.slice(0, count));
 }
 
-/** The examples of all, one dataset after the other. */
+/** Concatenates datasets. */
 export function joined(first: Dataset<unknown>, others: readonly Dataset<unknown>[]): Dataset<unknown> {
   const all = [first, ...others];
   const places = all.flatMap((data) => Array.from({ length: data.length }, (_, i) => [data, i] as const));

@@ -1,4 +1,4 @@
-/** @file LoRA-drop: which layers a short run has changed most, by what their changes make of the task's inputs. */
+/** @file LoRA-drop: adapts the layers whose outputs a short run has changed most. */
 
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -12,11 +12,10 @@ import {
 
 /** Options of {@link loraDrop}. */
 export interface LoraDropOptions {
-  /** The share of all importance that the layers with an adapter have together; 0.9 by default. */
+  /** Share of the total importance that the adapted layers hold together; 0.9 by default. */
   readonly share?: number;
 }
 
-/** What it gathers of a value that layers read. */
 interface Gathered extends InputObserver {
   /** Σ x·xᵀ over all rows. */
   readonly gram: Matrix;
@@ -24,17 +23,15 @@ interface Gathered extends InputObserver {
 }
 
 /**
- * LoRA-drop's allocation: after a short run, a layer matters as much as its change of outputs is large, the mean of ‖ΔW·x‖²
- * over inputs of the task. The layers that matter most get an adapter, until they have `share` of the sum; the others get none.
- * (In the paper these share one adapter; ties between layers are for tuners.) A and B begin as LoRA's.
- *
+ * LoRA-drop's allocation after a short run. A layer's importance is its mean ‖ΔW·x‖² over the task's inputs; the most
+ * important layers get an adapter until they hold `share` of the sum, and the others none. (In the paper the others
+ * share one adapter.) A and B have LoRA's init.
  * @example
  * const { adapter } = await (await train(model, { task, lora, steps: 50 })).done;
  * const run = await train(model, { task, lora: { ...lora, initLoraWeights: loraDrop(adapter) } });
- *
- * @param adapter of the short run: LoRA on linear layers, those that the next run names as well
+ * @param adapter of the short run: LoRA on linear layers, including those of the next run
  * @see https://arxiv.org/abs/2402.07721
- * @throws OnnxLoraError `CONFIG_INVALID` for a share that is none, `INPUT_INVALID` for an adapter that is not LoRA
+ * @throws OnnxLoraError `CONFIG_INVALID` for a share out of range, `INPUT_INVALID` for an adapter that is not LoRA
  */
 export function loraDrop(adapter: Adapter, { share = 0.9 }: LoraDropOptions = {}): InputInitializer {
   if (!(share > 0 && share <= 1)) throw new OnnxLoraError('CONFIG_INVALID', `share of loraDrop must be a number above 0 and at most 1, but it is ${share}.`); // prettier-ignore
@@ -72,7 +69,7 @@ export function loraDrop(adapter: Adapter, { share = 0.9 }: LoraDropOptions = {}
       const ranks = new Map<string, number>();
       let sum = 0;
       for (const { path, r, importance } of measured.toSorted((one, other) => other.importance - one.importance)) {
-        // At least one layer, also where the short run has changed nothing.
+        // At least one layer, even if the short run has changed nothing.
         ranks.set(path, sum < wanted || ranks.size === 0 ? r : 0);
         sum += importance;
       }
@@ -81,7 +78,7 @@ export function loraDrop(adapter: Adapter, { share = 0.9 }: LoraDropOptions = {}
   };
 }
 
-/** The mean of ‖s·B·A·x‖²: tr(Bᵀ·B · A·G·Aᵀ)·s² ÷ rows. */
+/** Mean ‖s·B·A·x‖² = tr(Bᵀ·B · A·G·Aᵀ)·s² ÷ rows. */
 function importanceOf(adapter: Adapter, path: string, { gram, rows }: Gathered): number {
   const [A, B] = [factorOf(adapter, path, 'lora_A')!, factorOf(adapter, path, 'lora_B')!];
   const { scaling } = scalingOf(adapter.config, path);

@@ -1,4 +1,4 @@
-/** @file Arrow: LoRAs that were trained apart, of which each token takes those that know its direction. Nothing is trained. */
+/** @file Arrow: routes each token to the LoRAs whose main direction it lies in; nothing is trained. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { expertTensors, mixed, topGates } from './experts.ts';

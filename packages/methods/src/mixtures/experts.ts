@@ -1,16 +1,15 @@
-/** @file What mixtures of LoRAs share: experts beside each other in one product, and gates of the best of them. */
+/** @file Shared parts of mixtures of LoRAs: stacked experts, top-k gates, load balancing. */
 
 import type { ByTensor, TunedTensor } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { sizeOf, zeros } from '../tuners/tensors.ts';
 
-/** How many experts a layer has, and their rank. */
 export interface Experts {
   readonly experts: number;
   readonly r: number;
 }
 
-/** A `[experts, r, in]` and B `[experts, out, r]`, as LoRA begins: A uniform in ±1/√in, B zero. */
+/** A `[experts, r, in]` uniform in ±1/√in, and B `[experts, out, r]` zero, as LoRA's init. */
 export function expertTensors(
   { experts, r }: Experts,
   { in: width, out }: { readonly in: number; readonly out: number },
@@ -21,7 +20,7 @@ export function expertTensors(
   return { A: { ...zeros(A), first }, B: zeros([experts, out, r]) };
 }
 
-/** Σₑ gₑ·Bₑ·Aₑ·x, `[..., out]`, of x `[..., in]` and gates `[..., experts]`: two products, with the gates between them. */
+/** Σₑ gₑ·Bₑ·Aₑ·x, `[..., out]`, for x `[..., in]` and gates `[..., experts]`, as two products around the gates. */
 export function mixed(g: GraphBuilder, x: Value, { A, B }: ByTensor<Value>, gates: Value, sizes: Experts): Value {
   const { experts, r } = sizes;
   const [all, width, out] = [experts * r, A!.shape![2] as number, B!.shape![1] as number];
@@ -30,30 +29,31 @@ export function mixed(g: GraphBuilder, x: Value, { A, B }: ByTensor<Value>, gate
   return g.MatMul(g.Mul(down, perRank(g, gates, sizes)), up);
 }
 
-/** Gates `[..., experts]` as often as each expert has ranks: `[..., experts · r]`. */
+/** Repeats gates `[..., experts]` per rank: `[..., experts · r]`. */
 function perRank(g: GraphBuilder, gates: Value, { experts, r }: Experts): Value {
   const data = Float32Array.from({ length: experts * experts * r }, (_, i) => Number(Math.floor(i / (experts * r)) === Math.floor((i % (experts * r)) / r))); // prettier-ignore
   return g.MatMul(gates, g.constant({ type: 'float32', dims: [experts, experts * r], data }));
 }
 
-/** The softmax of the k largest of the scores `[..., experts]`, and 0 for the others. */
+/** Softmax over the k largest scores `[..., experts]`; 0 for the others. */
 export function topGates(g: GraphBuilder, scores: Value, k: number, experts: number): Value {
   if (k >= experts) return g.Softmax(scores, -1);
   return g.Softmax(g.Where(isTop(g, scores, k), scores, -1e9), -1);
 }
 
-/** Whether each of the scores `[..., experts]` is among the k largest. */
+/** Mask of the k largest scores `[..., experts]`. */
 export function isTop(g: GraphBuilder, scores: Value, k: number): Value {
   const [largest] = g.emitMany('TopK', [g.stopGradient(g.Identity(scores)), g.ints([k])], 2, { axis: -1 });
   return g.GreaterOrEqual(scores, g.ReduceMin(largest!, [-1], true));
 }
 
-/** ONNX's number of float32. */
+/** ONNX's data type number of float32. */
 const FLOAT = 1;
 
 /**
- * How unevenly tokens go to the best k of their experts, by scores `[..., experts]`: experts · Σₑ (share of the places that e
- * has) · (its mean probability), 1 where all have as many. Formula of the Switch transformer, as MixLoRA and MoLA take it.
+ * Load-balancing loss of scores `[..., experts]`, 1 for a uniform load: experts · Σₑ (routed share) · (mean
+ * probability).
+ * The Switch transformer's formula, as MixLoRA and MoLA use it.
  */
 export function imbalance(g: GraphBuilder, scores: Value, k: number, experts: number): Value {
   const axes = Array.from({ length: scores.shape!.length - 1 }, (_, axis) => axis);
@@ -62,7 +62,7 @@ export function imbalance(g: GraphBuilder, scores: Value, k: number, experts: nu
   return g.Mul(g.ReduceSum(g.Mul(share, probability), [0], false), experts);
 }
 
-/** Of the scores `[..., experts]` the k largest, one after the other: a weight `[..., 1]`, of which the sum is 1, and a 1 for the expert. */
+/** The k best experts in order: weights `[..., 1]` that sum to 1, and one-hot masks. */
 export function choices(
   g: GraphBuilder,
   scores: Value,

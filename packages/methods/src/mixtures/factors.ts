@@ -1,26 +1,21 @@
-/** @file The factors of a LoRA by module, and the direction in which it acts most. */
+/** @file The factors of a LoRA per module, and its main direction. */
 
 import { type Adapter, combineAdapters, OnnxLoraError } from '@onnx-lora/sdk';
 import { matrix, type Matrix, floats, matmul, scalingOf } from '@onnx-lora/sdk/plugin';
 
-/** What a LoRA has of a linear layer. */
+/** LoRA's factors of a linear layer: A `[r, in]`, B `[out, r]`. */
 export interface ModuleFactors {
-  /** `[r, in]` */
   readonly A: Matrix;
-  /** `[out, r]` */
   readonly B: Matrix;
-  /** What B·A is multiplied by. */
   readonly scaling: number;
 }
 
 /**
- * The factors of each module.
- *
- * @param name how errors call the adapter
- * @throws OnnxLoraError `INPUT_INVALID` for what is no LoRA of linear layers alone
+ * The factors per module. @param name the adapter's name in errors
+ * @throws OnnxLoraError `INPUT_INVALID` for anything but a LoRA of linear layers
  */
 export function factorsOf(adapter: Adapter, name: string): Map<string, ModuleFactors> {
-  // What cannot be combined cannot be mixed, for the same reasons.
+  // Mixing needs what combining needs, and fails with the same errors.
   combineAdapters([{ adapter, name }], { method: 'cat' });
   const found = new Map<string, { A?: Matrix; B?: Matrix }>();
   for (const [key, tensor] of adapter.tensors) {
@@ -37,17 +32,16 @@ export function factorsOf(adapter: Adapter, name: string): Map<string, ModuleFac
   return new Map([...found].map(([module, { A, B }]) => [module, { A: A!, B: B!, scaling: scalingOf(adapter.config, module).scaling }])); // prettier-ignore
 }
 
-/** A matrix with all numbers so many times as large. */
 function times({ rows, columns, data }: Matrix, factor: number): Matrix {
   return { rows, columns, data: data.map((value) => factor * value) };
 }
 
-/** How often the direction is improved: each time the others lose the square of their ratio to the largest singular value. */
+/** Power iterations; each shrinks the other directions by the squared ratio of singular values. */
 const ROUNDS = 200;
 
-/** The right singular vector of B·A to its largest singular value, `[in]`: the direction of inputs that it changes most. */
+/** The right singular vector of B·A for its largest singular value, `[in]`: the input direction it changes most. */
 export function mainDirection({ A, B }: Pick<ModuleFactors, 'A' | 'B'>): Float64Array {
-  // v = Aᵀw, where w is an eigenvector of BᵀB·AAᵀ, which is small.
+  // v = Aᵀw; w is an eigenvector of the small BᵀB·AAᵀ.
   const small = matmul(matmul(B, B, { transposeA: true }), matmul(A, A, { transposeB: true }));
   let w = matrix(
     A.rows,
@@ -58,7 +52,6 @@ export function mainDirection({ A, B }: Pick<ModuleFactors, 'A' | 'B'>): Float64
   return unit(matmul(A, w, { transposeA: true })).data;
 }
 
-/** A column of length 1; itself where it is zero. */
 function unit(column: Matrix): Matrix {
   const length = Math.hypot(...column.data);
   return length === 0 ? column : times(column, 1 / length);

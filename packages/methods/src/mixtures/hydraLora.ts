@@ -1,4 +1,4 @@
-/** @file HydraLoRA: one A for each layer and several B, between which a router weighs. */
+/** @file HydraLoRA: one A per layer and several B, weighted by a router. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { expertTensors, mixed } from './experts.ts';

@@ -1,4 +1,4 @@
-/** @file MixLoRA: a feed-forward block as several experts, which are the block with LoRAs of their own, and one router for it. */
+/** @file MixLoRA: several experts per feed-forward block, each the block with LoRAs, and one router. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { ByTensor, LayerInGraph, TunedLayer, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
@@ -14,8 +14,8 @@ export const mixlora: Tuner = {
   paper: 'https://arxiv.org/abs/2404.15159',
   description:
     'MixLoRA: each feed-forward block as several experts with LoRAs of their own, and a router that takes the best of them for each token; LoRA on other layers',
-  // `feedforward_modules`: how the paths of a block's layers end, the layer that yields what the block does last:
-  // `["up_proj", "gate_proj", "down_proj"]`. Without, each layer is a block.
+  // `feedforward_modules`: path suffixes of a block's layers, the block's output layer last: `["up_proj", "gate_proj",
+  // "down_proj"]`. Empty: each layer is a block.
   defaults: {
     feedforward_modules: [],
     num_experts: 8,
@@ -47,7 +47,7 @@ export const mixlora: Tuner = {
           outputs.set(layer.path, all);
           return all[0]!;
         }
-        // The block itself is computed with the best expert, and with the others beside it.
+        // The block's own nodes compute the best expert; copies compute the others.
         const sums = chosen.map(({ weight, isChosen }, i) => {
           const given = block.inner.map(({ path }) => [path, outputs.get(path)![i]!] as const);
           const x = i === 0 || given.length === 0 ? own.x : own.inputGiven(Object.fromEntries(given));
@@ -60,14 +60,13 @@ export const mixlora: Tuner = {
   },
 };
 
-/** The layers of a feed-forward block. */
+/** The layers of a feed-forward block; `inner` are all but its output layer. */
 interface Block {
   readonly name: string;
-  /** Those before the last one. */
   readonly inner: readonly TunedLayer[];
 }
 
-/** The block of a layer, all of whose layers are adapted; nothing for one outside. */
+/** The layer's block, if all of its layers are adapted. */
 function blockOf({ path }: TunedLayer, settings: TunerSettings, layers: readonly TunedLayer[]): Block | undefined {
   const names = settings['feedforward_modules'];
   if (!Array.isArray(names) || names.some((each) => typeof each !== 'string')) throw wrong(settings, 'feedforward_modules', 'a list of names'); // prettier-ignore
@@ -81,16 +80,15 @@ function blockOf({ path }: TunedLayer, settings: TunerSettings, layers: readonly
   return undefined;
 }
 
-/** What a router has said of what a block reads, and what its layers yield for each choice. */
 interface Routed {
   readonly chosen: ReturnType<typeof choices>;
   readonly outputs: Map<string, readonly Value[]>;
 }
 
-/** By the router's tensor in a graph: what was said last. */
+/** The last routing, by the router's tensor in the graph. */
 const said = new WeakMap<Value, Routed>();
 
-/** What the router of a block says: once for all of its layers, and anew where the model calls the block again. */
+/** Routes a block's input: once for all of its layers, and again where the model calls the block again. */
 function route(
   g: GraphBuilder,
   { path }: TunedLayer,
@@ -108,7 +106,7 @@ function route(
   return own;
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for the last layer of a block that comes before another */
+/** The routing for the output layer. @throws OnnxLoraError `CONFIG_INVALID` if it runs before an inner layer */
 function routed({ path }: TunedLayer, { inner }: Block, { mixlora_router: router }: ByTensor<Value>): Routed {
   const known = said.get(router!);
   if (known && inner.every((layer) => known.outputs.has(layer.path))) return known;

@@ -1,4 +1,4 @@
-/** @file Makes one adapter of several LoRAs, which chooses among them by what it reads. */
+/** @file Makes a routed mixture of several LoRAs as one adapter. */
 
 import { Adapter, float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/data';
@@ -8,41 +8,38 @@ import { mola } from './mola.ts';
 import { xlora } from './xlora.ts';
 import { factorsOf, mainDirection, type ModuleFactors } from './factors.ts';
 
-/** How {@link mixtureOf} chooses. */
+/** Options of {@link mixtureOf}. */
 export interface MixtureOptions {
   /**
-   * `arrow`, the default: by the main direction of each adapter, without any training. `trained`: by a router, which `train`
-   * has yet to train from this adapter (`from`) on examples of all of them; the adapters themselves stay as they are.
-   * `xlora`: the same with one classifier for all layers, which reads what the base makes of the input at its end: it knows
-   * more, and a run costs twice as much.
+   * `arrow`, the default: by each adapter's main direction, untrained. `trained`: by a router that `train` still has to
+   * train from this adapter (`from`) on examples of all adapters, which stay frozen. `xlora`: the same with one
+   * classifier that reads the base's last features: better informed, at twice the cost.
    */
   readonly router?: 'arrow' | 'trained' | 'xlora';
-  /** How many adapters act on a token; 3 with `arrow`, 2 with `trained`, all with `xlora`. */
+  /** Adapters per token; 3 with `arrow`, 2 with `trained`, all with `xlora`. */
   readonly topK?: number;
-  /** Of `arrow`: scores are divided by it, so that less than 1 makes the choice sharper; 1 by default. */
+  /** For `arrow`: divides the scores; below 1 the choice is sharper. 1 by default. */
   readonly temperature?: number;
-  /** Of `arrow`: adapters of general knowledge, whose mean is taken out of each adapter first, A and B apart as PEFT does. */
+  /** For `arrow`: adapters of general knowledge; their mean A and mean B are subtracted first, as PEFT does. */
   readonly general?: readonly Adapter[];
-  /** Of `xlora`: how many features the model's last linear layer reads. */
+  /** For `xlora`: input features of the model's last linear layer. */
   readonly hiddenSize?: number;
-  /** Of `trained` and `xlora`: whether each token is routed, the default, or each example as a whole. */
+  /** For `trained` and `xlora`: routes each token, the default, or each example as a whole. */
   readonly routeBy?: 'token' | 'example';
 }
 
 /**
- * One adapter of several, for inputs of all of their kinds: each token is given to those that fit it. It is served as any
- * adapter, in one run; it cannot be merged, as what it computes depends on the input.
+ * One adapter of several, for inputs of all of their kinds: it routes each token to those that fit it. It is served as
+ * any adapter, in one run; it cannot be merged, as its output depends on the input.
  *
  * Arrow: Ostapenko et al., "Towards Modular LLMs by Building and Reusing a Library of LoRAs" (2024), arXiv:2405.11157.
- *
  * @example
  * const model = await openModel('models/vit', { plugins: [methodsPlugin] });
  * const mixture = mixtureOf({ turned, inverted, noisy });
  * const session = await model.session({ adapters: { mixture } });
- *
- * @param adapters LoRAs of linear layers, by the names that the mixture's config keeps; a layer that one of them does not
- *   adapt has nothing of it
- * @throws OnnxLoraError `INPUT_INVALID` for less than two adapters, for one that is no LoRA of linear layers alone, and for adapters of other bases
+ * @param adapters LoRAs of linear layers, by the names that the mixture's config keeps; they may adapt different layers
+ * @throws OnnxLoraError `INPUT_INVALID` for fewer than two adapters, for anything but LoRAs of linear layers, and for
+ *   different bases
  */
 export function mixtureOf(adapters: Readonly<Record<string, Adapter>>, options: MixtureOptions = {}): Adapter {
   const { router = 'arrow', topK, temperature = 1, general = [], routeBy = 'token', hiddenSize } = options;
@@ -78,7 +75,7 @@ export function mixtureOf(adapters: Readonly<Record<string, Adapter>>, options: 
     };
     const prefix = router === 'trained' ? 'mola' : router;
     stack(`${prefix}_A`, [r, A.columns], (each, into) => into.set(each.A.data));
-    // Beside the columns of an expert of less rank are zeros.
+    // Pads the columns of a lower-rank expert with zeros.
     stack(`${prefix}_B`, [B.rows, r], ({ B: { columns, data }, scaling }, into) => {
       data.forEach((value, at) => (into[Math.floor(at / columns) * r + (at % columns)] = scaling * value));
     });
@@ -106,10 +103,9 @@ export function mixtureOf(adapters: Readonly<Record<string, Adapter>>, options: 
 }
 
 /**
- * A mixture in which only the best adapters act: their weights are a softmax over them, so that of one it is 1. A router learns
- * better with all of them; once it has learned, the best one alone is nearer to what that does by itself.
- *
- * @param k how many act on a token or an example
+ * Limits a mixture to its k best adapters; their weights are a softmax over them, so a single one has weight 1. A
+ * router trains better with all adapters; once trained, the best one alone is closer to that adapter itself.
+ * @param k adapters per token or example
  * @throws OnnxLoraError `INPUT_INVALID` for an adapter that is no mixture
  */
 export function onlyBest(mixture: Adapter, k = 1): Adapter {
@@ -124,7 +120,7 @@ export function onlyBest(mixture: Adapter, k = 1): Adapter {
   return new Adapter({ ...config, extra: { ...config.extra, ...change } }, tensors, baseDigest, notes);
 }
 
-/** The first numbers of X-LoRA's classifier, as torch's linear layers have them. */
+/** X-LoRA's classifier with the init of torch's linear layers. */
 function addClassifier(
   tensors: Map<string, Tensor>,
   { experts, hidden_size: width }: Readonly<Record<string, unknown>>,
@@ -138,7 +134,7 @@ function addClassifier(
   tensors.set('base_model.xlora_classifier.0.bias', float32(drawn(outputs), [outputs]));
 }
 
-/** An adapter less the mean A and the mean B of general ones, in the modules that these have. */
+/** Subtracts the mean A and the mean B of general adapters. */
 function withoutMean(
   own: Map<string, ModuleFactors>,
   general: readonly Map<string, ModuleFactors>[],

@@ -1,4 +1,4 @@
-/** @file MoLA: each layer has several LoRAs and a router, which gives each token, or each example, to the best of them. */
+/** @file MoLA: several LoRAs per layer, and a router that gives each token or example to the best of them. */
 
 import type { TunedLayer, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
@@ -12,7 +12,7 @@ export const mola: Tuner = {
   paper: 'https://arxiv.org/abs/2402.08562',
   description: 'MoLA: several LoRAs for each layer, and a router that takes the best of them for each token or example',
   defaults: {
-    // A number, or several that are spread over the layers by depth.
+    // A number, or several, spread over the layers by depth.
     experts: 4,
     r: 8,
     lora_alpha: 16,
@@ -47,7 +47,7 @@ export const mola: Tuner = {
   },
 };
 
-/** The mean over all of an example that is neither its row of the batch nor its features, kept as dimensions of 1. */
+/** Mean over all axes but the batch and the features, kept as dimensions of 1. */
 function meanOfExample(g: GraphBuilder, x: Value): Value {
   const axes = Array.from({ length: Math.max(0, x.shape!.length - 2) }, (_, i) => i + 1);
   return axes.length === 0 ? x : g.ReduceMean(x, axes, true);
@@ -58,7 +58,7 @@ function byExample({ route_by: by }: TunerSettings): boolean {
   throw wrong({ route_by: by }, 'route_by', '"token" or "example"');
 }
 
-/** How many experts a layer has: the one number, or that of its part of the depth. */
+/** The layer's number of experts: the one number, or the one for its depth. */
 function expertsOf(layer: TunedLayer, { experts }: TunerSettings, layers: readonly TunedLayer[]): number {
   const counts = Array.isArray(experts) ? (experts as unknown[]) : [experts];
   const at = Math.floor((layers.findIndex(({ path }) => path === layer.path) * counts.length) / layers.length);

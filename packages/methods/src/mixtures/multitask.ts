@@ -1,28 +1,25 @@
-/** @file Several tasks at once, each example with the number of its task, for adapters that differ between tasks. */
+/** @file Trains several tasks at once, with a task number per example. */
 
 import { int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { Dataset, PreparedTask, Task } from '@onnx-lora/sdk/tasks';
 import { joined } from '../continual/withReplay.ts';
 import { TASK_IDS } from './poly.ts';
 
-/** An example, and of which task it is. */
 interface OfTask {
   readonly task: number;
   readonly example: unknown;
 }
 
 /**
- * The examples of several tasks as one, whose batches say of each which task it is (`task_ids`). All must be of one kind, with
- * the same labels. The metrics are those of the first, of all held-out examples together.
- *
+ * Several tasks as one; its batches have each example's task number in `task_ids`. All must be of one kind with the
+ * same labels. Metrics are the first task's, over all validation examples.
  * @example
  * const model = (await openModel('models/vit', { plugins: [methodsPlugin] })).withRowInputs(['task_ids']);
  * const task = multitask([imageClassification('turned'), imageClassification('inverted')]);
  * const lora = { tuner: { name: 'poly', n_tasks: 2, n_skills: 3 }, targetModules: 'all-linear' };
  * const run = await train(model, { task, lora, steps: 200 });
- *
- * @throws OnnxLoraError by `prepare`: `INPUT_INVALID` for a model without the input, `CONFIG_INVALID` for tasks of several kinds
- *   or ones that prepare every example beforehand
+ * @throws OnnxLoraError by `prepare`: `INPUT_INVALID` for a model without the input, `CONFIG_INVALID` for tasks of
+ *   several kinds or with a pass before the first step
  */
 export function multitask(tasks: readonly Task[]): Task {
   const [first] = tasks;
@@ -49,7 +46,7 @@ export function multitask(tasks: readonly Task[]): Task {
           const numbers = int64(of.map(({ task }) => task), [of.length]); // prettier-ignore
           return { ...batch, inputs: { ...inputs, [TASK_IDS]: numbers } };
         },
-        // They run the model by themselves, on examples without a task.
+        // They run the model on examples without a task number.
         measure: undefined as never,
         report: undefined as never,
       } satisfies Partial<PreparedTask>;

@@ -1,4 +1,4 @@
-/** @file Poly: several skills, LoRAs of a layer each, of which every task has a mix of its own. */
+/** @file Poly: several LoRAs (skills) per layer, mixed per task. */
 
 import { Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import type { ByTensor, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
@@ -8,7 +8,7 @@ import { kaiming, uniform, zeros } from '../tuners/tensors.ts';
 
 const POLY = 'POLY';
 
-/** The model's input that says of which task each row of a batch is, as PEFT calls it. */
+/** The model's input of task numbers, one per row of a batch, as PEFT names it. */
 export const TASK_IDS = 'task_ids';
 
 export const poly: Tuner = {
@@ -16,7 +16,7 @@ export const poly: Tuner = {
   peftType: POLY,
   paper: 'https://arxiv.org/abs/2202.13914',
   description: `Poly: LoRAs of which each task has a mix; ${TASK_IDS} says of which task a row is`,
-  // `task` is none of PEFT's: the one that all rows are of.
+  // `task` is not PEFT's: the task of all rows.
   defaults: { r: 8, poly_type: 'poly', n_tasks: 1, n_skills: 4, n_splits: 1, init_weights: true, task: null, exclude_modules: null }, // prettier-ignore
   rowInputs: [TASK_IDS],
   refuses: (layer, { n_splits: splits }) =>
@@ -28,7 +28,7 @@ export const poly: Tuner = {
     oneOf('poly', settings, 'poly_type', ['poly']);
     const task = settings['task'] ?? (tasks === 1 ? 0 : undefined);
     const [width, height] = [layer.in / splits, layer.out / splits];
-    /** A `[tasks, in, r]` and B `[tasks, r, out]` of tasks by their numbers `[tasks]`. */
+    /** A `[tasks, in, r]` and B `[tasks, r, out]` for task numbers `[tasks]`. */
     const mixed = (
       g: GraphBuilder,
       { poly_lora_A: A, poly_lora_B: B, 'poly_router.module_logits': logits }: ByTensor<Value>,
@@ -74,20 +74,17 @@ export const poly: Tuner = {
   },
 };
 
-/** @throws OnnxLoraError `CONFIG_INVALID` where there is none such */
 function requireTask(task: unknown, tasks: number): asserts task is number {
   if (Number.isInteger(task) && (task as number) >= 0 && (task as number) < tasks) return;
   throw new OnnxLoraError('CONFIG_INVALID', `The adapter of Poly has ${tasks} tasks, and ${JSON.stringify(task)} is none of them. Take a number from 0 to ${tasks - 1}.`); // prettier-ignore
 }
 
 /**
- * An adapter of Poly for one of its tasks, whatever rows say. It is merged and converted to LoRA as any other.
- *
+ * Fixes a Poly adapter to one of its tasks. The result can be merged and converted to LoRA.
  * @example
  * await merge(model, forTask(await loadAdapter('skills'), 2), 'models/second');
- *
  * @param task its number, from 0
- * @throws OnnxLoraError `INPUT_INVALID` for another adapter; `CONFIG_INVALID` for a task that it has not
+ * @throws OnnxLoraError `INPUT_INVALID` for an adapter of another type; `CONFIG_INVALID` for an unknown task
  */
 export function forTask(adapter: Adapter, task: number): Adapter {
   const { config, tensors, baseDigest, notes } = adapter;

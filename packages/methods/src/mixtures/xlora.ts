@@ -1,4 +1,4 @@
-/** @file X-LoRA: LoRAs that were trained apart, weighed by a classifier that reads what the base alone makes of the input. */
+/** @file X-LoRA: separately trained LoRAs, weighted by a classifier that reads the base's features. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { ByTensor, LayerInGraph, TunedTensor, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
@@ -15,7 +15,7 @@ export const xlora: Tuner = {
   defaults: {
     experts: [],
     r: 8,
-    // Of what the classifier reads: the input of this layer, the last linear one for null.
+    // The layer whose input the classifier reads; null is the last linear layer.
     hidden_layer: null,
     hidden_size: null,
     xlora_depth: 1,
@@ -34,7 +34,7 @@ export const xlora: Tuner = {
     const sizes = { experts, r: whole(settings, 'r') };
     const { A, B } = expertTensors(sizes, layer);
     const isByLayer = settings['layerwise_scalings'] === true;
-    // A classifier has its outputs in this order, whatever that of the file.
+    // The classifier orders its outputs by path, whatever the order in the file.
     const at = isByLayer ? layers.map(({ path }) => path).sort().indexOf(layer.path) : 0; // prettier-ignore
     const classifier = classifierOf(settings, experts * (isByLayer ? layers.length : 1), layer.in);
     return {
@@ -50,7 +50,7 @@ export const xlora: Tuner = {
   },
 };
 
-/** The classifier's tensors, which all layers share: linear layers with ReLU between them. */
+/** The classifier's tensors, shared by all layers: linear layers with ReLU between them. */
 function classifierOf(settings: TunerSettings, outputs: number, width: number): Record<string, TunedTensor> {
   const hidden = settings['hidden_size'] === null ? width : whole(settings, 'hidden_size');
   const inner = new Array<number>(whole(settings, 'xlora_depth') - 1).fill(whole(settings, 'xlora_size'));
@@ -66,10 +66,10 @@ function classifierOf(settings: TunerSettings, outputs: number, width: number): 
   return Object.fromEntries(entries);
 }
 
-/** What the classifier has said in a graph: once, for all layers. */
+/** The classifier's output per graph, shared by all layers. */
 const said = new WeakMap<Value, Value>();
 
-/** `[batch, tokens, outputs]`, or `[batch, outputs]` where the base has no tokens there. */
+/** `[batch, tokens, outputs]`, or `[batch, outputs]` where the base's features have no token axis. */
 function logitsOf(g: GraphBuilder, layer: LayerInGraph, tensors: ByTensor<Value>, settings: TunerSettings): Value {
   const first = tensors['xlora_classifier.0.weight']!;
   const known = said.get(first);
@@ -98,7 +98,7 @@ function logitsOf(g: GraphBuilder, layer: LayerInGraph, tensors: ByTensor<Value>
   return x;
 }
 
-/** Softmax, then only the largest, as PEFT's settings say. */
+/** Softmax, then top-k, as PEFT's settings ask. */
 function gatesOf(g: GraphBuilder, logits: Value, settings: TunerSettings, experts: number): Value {
   const soft = settings['enable_softmax'] === true ? g.Softmax(g.Div(logits, finite(settings, 'softmax_temperature')), -1) : logits; // prettier-ignore
   if (settings['top_k_lora'] === null) return soft;

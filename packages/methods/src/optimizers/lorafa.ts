@@ -1,4 +1,4 @@
-/** @file LoRA-FA: A stays as it was drawn, and B's gradient is corrected for it. */
+/** @file LoRA-FA: freezes A as drawn and corrects B's gradient for it. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -21,12 +21,11 @@ interface LoraFaSettings {
 }
 
 /**
- * LoRA-FA trains B alone, so that of each layer's input r numbers are kept for the gradient and not all, and Adam remembers
- * nothing of A. ∂B becomes ∂B·(AAᵀ + delta·I)⁺ ÷ scaling², by which the change of B·A is the nearest to a step of the weight
- * itself; AdamW as transformers had it then moves B, and whatever else is trained.
+ * LoRA-FA trains B alone, so that the backward pass keeps r numbers of a layer's input and Adam has no state for A. ∂B
+ * becomes ∂B·(AAᵀ + delta·I)⁺ ÷ scaling², which makes the change of B·A closest to a step of the full weight; AdamW as
+ * in older transformers then moves B and any other trained tensor.
  *
- * Settings: `betas` (0.9, 0.999), `eps` (1e-6, added before the bias is corrected), `weightDecay` (0), `delta` (1e-8).
- *
+ * Settings: `betas` (0.9, 0.999), `eps` (1e-6, added before bias correction), `weightDecay` (0), `delta` (1e-8).
  * @see https://arxiv.org/abs/2308.03303 and PEFT's create_lorafa_optimizer, which has the product in bfloat16
  */
 export const lorafa: OptimizerFactory = {
@@ -38,7 +37,7 @@ export const lorafa: OptimizerFactory = {
       weightDecay: notNegative(0),
       delta: notNegative(1e-8),
     });
-    // Of an A that never moves; made again from it where a run goes on.
+    // By A, which never moves.
     const corrections = new WeakMap<Float32Array, Matrix>();
     return {
       ...adamW(settings),
@@ -64,7 +63,7 @@ export const lorafa: OptimizerFactory = {
   },
 };
 
-/** AdamW as transformers had it: the denominator is not corrected, and decay comes last. */
+/** AdamW as in older transformers: no bias correction of the denominator, weight decay last. */
 function adamW({ betas: [beta1, beta2], eps, weightDecay }: LoraFaSettings): Optimizer<'exp_avg' | 'exp_avg_sq'> {
   return {
     name: 'lorafa',
@@ -83,7 +82,7 @@ function adamW({ betas: [beta1, beta2], eps, weightDecay }: LoraFaSettings): Opt
   };
 }
 
-/** What PEFT's optimizer would take for pairs of factors, though it is none. */
+/** Refuses modules that PEFT's optimizer would mistake for pairs of factors. */
 function refuse({ path, kind, tensors }: OptimizedModule<number>): void {
   const roles = Object.keys(tensors);
   const other = roles.find((role) => role.startsWith('lora_') && role !== 'lora_A' && role !== 'lora_B');

@@ -1,4 +1,4 @@
-/** @file Muon: steps of matrices are orthogonal, so that every direction of them moves as much. */
+/** @file Muon: orthogonalised momentum steps. */
 
 import {
   type Matrix,
@@ -23,18 +23,17 @@ interface MuonSettings {
   readonly eps: number;
 }
 
-/** Of Newton and Schulz's iteration, steepest at zero: singular values end between 0.7 and 1.2. */
+/** Newton–Schulz coefficients with maximal slope at zero; singular values end between 0.7 and 1.2. */
 const COEFFICIENTS = [3.4445, -4.775, 2.0315] as const;
 
 /**
- * Muon. Of a parameter with two dimensions or more (kernels as a matrix with a row for each output), the momentum of the
- * gradient is made nearly orthogonal, by five iterations, and is the step. What has one dimension moves as AdamW moves it, at
- * the same rate. A matrix of rank r moves by about lr·√r in all, so rates are higher than AdamW's.
+ * Muon. For parameters of two or more dimensions (kernels as `[out, rest]` matrices), the step is the gradient's
+ * momentum, made nearly orthogonal by five iterations. One-dimensional parameters move by AdamW at the same rate. A
+ * matrix of rank r moves by about lr·√r, so rates are higher than AdamW's.
  *
- * Settings: `momentum` (0.95), `nesterov` (true), `weightDecay` (0.1), `adjustLr`: `original` multiplies the rate by √(rows ÷
- * columns) where that is above 1, `match_rms_adamw` by 0.2·√(the larger), by which AdamW's rates do; `nsSteps` (5); `betas` (0.9,
- * 0.999) and `eps` (1e-8) of AdamW.
- *
+ * Settings: `momentum` (0.95), `nesterov` (true), `weightDecay` (0.1), `adjustLr`: `original` multiplies the rate by
+ * √(rows ÷ columns) where that is above 1, `match_rms_adamw` by 0.2·√(the larger), for AdamW's rates; `nsSteps` (5);
+ * `betas` (0.9, 0.999) and `eps` (1e-8) of AdamW.
  * @see https://kellerjordan.github.io/posts/muon and torch.optim.Muon, which iterates in bfloat16
  */
 export const muon: OptimizerFactory = {
@@ -86,13 +85,13 @@ export const muon: OptimizerFactory = {
   },
 };
 
-/** By torch's first two dimensions, also of kernels. */
+/** Uses torch's first two dimensions, also for kernels. */
 function rateFactor({ adjustLr }: MuonSettings, [rows, ...columns]: readonly number[]): number {
   const width = sizeOf(columns);
   return adjustLr === 'original' ? Math.sqrt(Math.max(1, rows! / width)) : 0.2 * Math.sqrt(Math.max(rows!, width));
 }
 
-/** Nearly U·Vᵀ of a matrix U·S·Vᵀ: quintic iterations on the side that is shorter. */
+/** Nearly U·Vᵀ of U·S·Vᵀ, by quintic iterations on the shorter side. */
 function* orthogonal(given: Matrix, steps: number): Generator<void, Matrix> {
   const [a, b, c] = COEFFICIENTS;
   const isWide = given.columns > given.rows;
@@ -115,7 +114,7 @@ function* orthogonal(given: Matrix, steps: number): Generator<void, Matrix> {
   return isWide ? turned(x) : x;
 }
 
-/** X·U of a tall X and a symmetric U: each number is a product of two rows. */
+/** X·U for a tall X and a symmetric U: dot products of rows. */
 function times({ rows, columns, data }: Matrix, { data: square }: Matrix): Matrix {
   const result = matrix(rows, columns);
   for (let row = 0; row < rows; row++) {

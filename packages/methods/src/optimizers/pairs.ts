@@ -1,4 +1,4 @@
-/** @file Both factors of a layer's LoRA, and the inverses that their gradients are multiplied with. */
+/** @file Factor pairs of LoRA layers, and the damped inverses that precondition their gradients. */
 
 import {
   type Matrix,
@@ -9,14 +9,14 @@ import {
   symmetricEigen,
 } from '@onnx-lora/sdk/plugin';
 
-/** A linear layer's factors as graphs have them: A `[in, r]`, B `[r, out]`. */
+/** A linear layer's factors in graph layout: A `[in, r]`, B `[r, out]`. */
 export interface Pair {
   readonly module: OptimizedModule<StepTensor>;
   readonly A: StepTensor;
   readonly B: StepTensor;
 }
 
-/** The linear layers with LoRA. */
+/** The linear LoRA layers. */
 export function pairsOf(modules: readonly OptimizedModule<StepTensor>[]): Pair[] {
   return modules.flatMap((module) => {
     const { lora_A: A, lora_B: B } = module.tensors;
@@ -24,17 +24,17 @@ export function pairsOf(modules: readonly OptimizedModule<StepTensor>[]): Pair[]
   });
 }
 
-/** Whether it is a linear layer with LoRA. */
+/** Whether the module is a linear layer with LoRA. */
 export function isPair({ kind, tensors }: OptimizedModule<unknown>): boolean {
   return kind === 'linear' && 'lora_A' in tensors && 'lora_B' in tensors;
 }
 
-/** A tensor of two dimensions as a matrix, copied. */
+/** Copies a two-dimensional tensor into a matrix. */
 export function asMatrix({ dims }: StepTensor, values: Float32Array): Matrix {
   return matrix(dims[0]!, dims[1]!, values);
 }
 
-/** MᵀM of a matrix that is much taller than wide, as factors are, without a product of its transposed. */
+/** MᵀM of a tall matrix, without transposing it. */
 export function gramOf({ rows, columns, data }: Matrix): Matrix {
   const gram = matrix(columns, columns);
   const sums = gram.data;
@@ -57,13 +57,9 @@ export function turned({ rows, columns, data }: Matrix): Matrix {
   return result;
 }
 
-/** What of torch's float32 a number cannot be told from another by. */
 const EPSILON = 2 ** -23;
 
-/**
- * (M + damping·I)⁺ of a symmetric M that is not negative, as torch.linalg.pinv has it in float32: directions that are weaker
- * than the strongest by more than the precision of float32 are left out.
- */
+/** (M + damping·I)⁺ of a positive semidefinite M, with the cutoff of torch.linalg.pinv in float32. */
 export function dampedInverse(gram: Matrix, damping: number): Matrix {
   const n = gram.rows;
   const damped = matrix(n, n, gram.data.slice());
@@ -78,7 +74,7 @@ export function dampedInverse(gram: Matrix, damping: number): Matrix {
   return matmul(scaled, V, { transposeB: true });
 }
 
-/** The inverse by Cholesky's decomposition; undefined where a pivot says that it may be a bad one. */
+/** The inverse by Cholesky decomposition; undefined for an ill-conditioned matrix. */
 function inverseOf({ rows: n, data }: Matrix): Matrix | undefined {
   const L = data.slice();
   let [largest, least] = [0, Infinity];
@@ -92,7 +88,7 @@ function inverseOf({ rows: n, data }: Matrix): Matrix | undefined {
       }
       largest = Math.max(largest, data[j * n + j]!);
       least = Math.min(least, sum);
-      // The smallest eigenvalue is no larger than the smallest pivot; well above it the inverse is a good one.
+      // The smallest pivot bounds the smallest eigenvalue; well above epsilon the inverse is accurate.
       if (!(least > 16 * n * n * EPSILON * largest)) return undefined;
       L[j * n + j] = Math.sqrt(sum);
     }

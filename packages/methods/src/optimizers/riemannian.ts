@@ -1,4 +1,4 @@
-/** @file Riemannian preconditioning: gradients of A and B by what the other factor is, then another optimizer. */
+/** @file Riemannian preconditioning: scales the gradients of A and B by the other factor's Gram matrix. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { createOptimizer, matmul, type Optimizer, type OptimizerFactory, optimizerTools } from '@onnx-lora/sdk/plugin';
@@ -7,12 +7,11 @@ import { asMatrix, dampedInverse, gramOf, isPair, pairsOf, turned } from './pair
 const { notNegative, oneOf, settingsOf } = optimizerTools;
 
 /**
- * Before each step ∂A becomes (BᵀB + reg·I)⁻¹·∂A, and ∂B becomes ∂B·(AAᵀ + reg·I)⁻¹; then the optimizer `inner` moves them. That
- * is a gradient step on matrices of the rank, whichever factors they are written as. Factors of convolutions and embeddings,
- * magnitudes of DoRA and what is trained whole have their gradients as they are.
+ * Before each step ∂A becomes (BᵀB + reg·I)⁻¹·∂A and ∂B becomes ∂B·(AAᵀ + reg·I)⁻¹; the optimizer `inner` then moves
+ * them. This is a gradient step on rank-r matrices, whatever their factorisation. Gradients of convolution and
+ * embedding factors, DoRA magnitudes and fully trained tensors stay as they are.
  *
- * Settings: `inner` (`adamw`, `adam`, `sgd`, `lion`, `adafactor`), `reg` (0.01), and all that `inner` has.
- *
+ * Settings: `inner` (`adamw`, `adam`, `sgd`, `lion`, `adafactor`), `reg` (0.01), and those of `inner`.
  * @see https://arxiv.org/abs/2402.02347 and PEFT's create_riemannian_optimizer
  */
 export const riemannian: OptimizerFactory = {
@@ -25,7 +24,7 @@ export const riemannian: OptimizerFactory = {
     const moves = createOptimizer({ name: own.inner, ...rest });
     return {
       ...moves,
-      // A checkpoint of one inner optimizer is none of another's.
+      // Keeps checkpoints of different inner optimizers apart.
       name: `riemannian ${moves.name}`,
       leaves: (modules) => {
         const stacked = modules.find(({ kind }) => kind === 'parameter');
@@ -36,7 +35,7 @@ export const riemannian: OptimizerFactory = {
       },
       *gradients(modules): ReturnType<NonNullable<Optimizer['gradients']>> {
         for (const { A, B } of pairsOf(modules)) {
-          // A and B are turned in graphs: BᵀB is B·Bᵀ there, and AAᵀ is Aᵀ·A.
+          // Graphs have A and B transposed: BᵀB is B·Bᵀ there, and AAᵀ is Aᵀ·A.
           const [a, b] = [asMatrix(A, A.value), asMatrix(B, B.value)];
           if (A.gradient) {
             const byB = dampedInverse(gramOf(turned(b)), own.reg);

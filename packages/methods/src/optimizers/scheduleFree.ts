@@ -1,4 +1,4 @@
-/** @file Schedule-free AdamW: an average of all steps is what is saved, and takes the place of a falling rate. */
+/** @file Schedule-free AdamW: saves an average of all steps in place of a decaying rate. */
 
 import { type Optimizer, type OptimizerFactory, optimizerTools } from '@onnx-lora/sdk/plugin';
 
@@ -13,12 +13,11 @@ interface ScheduleFreeSettings {
 }
 
 /**
- * AdamW without a schedule. Gradients are taken at y, between the steps z and their average x; x is evaluated and saved. The
- * rate is to stay: `schedule: 'constant'`, with a warm-up or without. Rates are 1 to 10 times AdamW's.
+ * AdamW without a schedule. Gradients are taken at y, between the steps z and their average x; x is evaluated and
+ * saved. The rate must stay: `schedule: 'constant'`, with or without warm-up. Rates are 1 to 10 times AdamW's.
  *
- * Settings: `betas` (0.9, 0.999; the first says where y lies), `eps` (1e-8), `weightDecay` (0), `r` (0: a step counts as the
- * power `r` of its number), `weightLrPower` (2: and as this power of the highest rate so far).
- *
+ * Settings: `betas` (0.9, 0.999; the first places y), `eps` (1e-8), `weightDecay` (0), `r` (0: a step's weight is its
+ * number to the power `r`), `weightLrPower` (2: times the highest rate so far to this power).
  * @see https://arxiv.org/abs/2405.15682 and AdamWScheduleFree of the authors' schedulefree 1.4.1
  */
 export const scheduleFree: OptimizerFactory = {
@@ -35,7 +34,7 @@ export const scheduleFree: OptimizerFactory = {
     return {
       name: 'schedule-free-adamw',
       weightDecay: settings.weightDecay,
-      // Of all steps so far the sum of weights, and the highest rate.
+      // `weights`: the sum of the steps' weights, and the highest rate so far.
       init: (dims) => ({ z: zeros(dims), exp_avg_sq: zeros(dims), weights: zeros([2]) }),
       *update(y, gradient, { step, arrays: { z, exp_avg_sq: second, weights } }, { lr, weightDecay }) {
         if (step === 1) z.set(y);

@@ -1,4 +1,4 @@
-/** @file Fragments of graphs that several tuners emit. */
+/** @file Graph fragments that several tuners emit. */
 
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 
@@ -10,10 +10,10 @@ export function fromIdentity(g: GraphBuilder, square: Value): Value {
   return g.Sqrt(g.ReduceSumSquare(off, [0, 1], false));
 }
 
-/** ONNX's number of int64. */
+/** ONNX's data type number of int64. */
 const INT64 = 7;
 
-/** Zeros of a shape, but for values at places in it, counted row by row: int32 `[count]`. */
+/** Zeros of a shape with values at flat int32 places `[count]`. */
 export function scattered(g: GraphBuilder, places: Value, values: Value, shape: readonly number[]): Value {
   const total = shape.reduce((product, dim) => product * dim, 1);
   const none = g.Expand(g.constant({ type: 'float32', dims: [1], data: new Float32Array(1) }), [total]);

@@ -1,42 +1,29 @@
-/** @file Settings of tuners, checked: users write them, and strangers in the config of an adapter. */
+/** @file Validated settings of tuners, from users and from adapter configs. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { numberByPattern, type TunedLayer, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
 
-/** What PEFT's config of every tuner has beside its own: which layers are meant, which the options of a run say. */
+/** Fields of every PEFT config that select layers; a run's options select them here. */
 export const peftLayers: TunerSettings = { layers_pattern: null, layers_to_transform: null };
 
-/** The same of tuners that can leave out modules. */
+/** The same for tuners with `exclude_modules`. */
 export const peftModules: TunerSettings = { exclude_modules: null, ...peftLayers };
 
-/**
- * A setting that is a whole number of at least `least`.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`
- */
+/** A whole number of at least `least`. @throws OnnxLoraError `CONFIG_INVALID` */
 export function whole(settings: TunerSettings, key: string, least = 1): number {
   const value = settings[key];
   if (Number.isSafeInteger(value) && (value as number) >= least) return value as number;
   throw wrong(settings, key, `a whole number of at least ${least}`);
 }
 
-/**
- * A setting that is a finite number.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`
- */
+/** A finite number. @throws OnnxLoraError `CONFIG_INVALID` */
 export function finite(settings: TunerSettings, key: string): number {
   const value = settings[key];
   if (Number.isFinite(value)) return value as number;
   throw wrong(settings, key, 'a number');
 }
 
-/**
- * A setting that is a whole number of at least 1, which a table of patterns may have another of for some layers: `r` and
- * `rank_pattern`.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`
- */
+/** A layer's whole number: by a pattern table (`rank_pattern`), or `key`. @throws OnnxLoraError `CONFIG_INVALID` */
 export function wholeOf(
   { path }: Pick<TunedLayer, 'path'>,
   settings: TunerSettings,
@@ -47,11 +34,7 @@ export function wholeOf(
   return own === undefined ? whole(settings, key) : whole({ [`${key} of "${path}"`]: own }, `${key} of "${path}"`);
 }
 
-/**
- * The same of any number: `alpha` and `alpha_pattern`.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`
- */
+/** A layer's number, likewise (`alpha_pattern` and `alpha`). @throws OnnxLoraError `CONFIG_INVALID` */
 export function finiteOf(
   { path }: Pick<TunedLayer, 'path'>,
   settings: TunerSettings,
@@ -62,35 +45,27 @@ export function finiteOf(
   return own === undefined ? finite(settings, key) : finite({ [`${key} of "${path}"`]: own }, `${key} of "${path}"`);
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for what is no table, and for a key that is no pattern */
+/** @throws OnnxLoraError `CONFIG_INVALID` for anything but a table, and for a key that is no pattern */
 function byPattern(path: string, settings: TunerSettings, table: string): number | undefined {
   const { [table]: numbers } = settings;
   if (typeof numbers === 'object' && !Array.isArray(numbers)) return numberByPattern(numbers as Record<string, number> | null, table, path); // prettier-ignore
   throw wrong(settings, table, 'numbers by patterns of modules');
 }
 
-/**
- * A probability of dropout, less than 1.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`
- */
+/** A dropout probability, less than 1. @throws OnnxLoraError `CONFIG_INVALID` */
 export function dropoutOf(settings: TunerSettings, key: string): number {
   const value = finite(settings, key);
   if (value >= 0 && value < 1) return value;
   throw wrong(settings, key, 'a probability less than 1');
 }
 
-/**
- * Settings of PEFT that are only read where they have the value that they have without being named.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for another
- */
+/** Refuses PEFT settings that are supported with one value only. @throws OnnxLoraError `CONFIG_INVALID` */
 export function requireOnly(settings: TunerSettings, expected: TunerSettings): void {
   const other = Object.entries(expected).find(([key, value]) => settings[key] !== value);
   if (other) throw wrong(settings, other[0], `${JSON.stringify(other[1])}, all that this tuner has of it`);
 }
 
-/** @param expected as the end of "must be" */
+/** @param expected completes "must be" */
 export function wrong(settings: TunerSettings, key: string, expected: string): OnnxLoraError {
   return new OnnxLoraError(
     'CONFIG_INVALID',
@@ -98,7 +73,7 @@ export function wrong(settings: TunerSettings, key: string, expected: string): O
   );
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for a setting that is none of those that it may be */
+/** @throws OnnxLoraError `CONFIG_INVALID` for a value outside of `allowed` */
 export function oneOf(tuner: string, settings: TunerSettings, key: string, allowed: readonly unknown[]): void {
   const { [key]: value } = settings;
   if (allowed.includes(value)) return;
@@ -110,7 +85,7 @@ export function oneOf(tuner: string, settings: TunerSettings, key: string, allow
   );
 }
 
-/** Hooks of a tuner that trains with these values of its settings alone; adapters that were trained with others can be run. */
+/** The `training` hook of a tuner that trains with these values only; adapters with others can still run. */
 export function trainsWith(tuner: string, values: TunerSettings): Required<Pick<Tuner, 'training'>> {
   return {
     training: (settings) => {

@@ -1,4 +1,4 @@
-/** @file All singular values of a weight, in seconds where it is large. */
+/** @file Singular value decomposition of large weights in seconds. */
 
 import {
   type Matrix,
@@ -10,18 +10,12 @@ import {
   transpose,
 } from '@onnx-lora/sdk/plugin';
 
-/** Up to this size the decomposition itself is quick. */
 const SMALL = 128;
 
-/** Vectors of smaller ones, as parts of the largest, would not be orthogonal. */
+/** Below this ratio to the largest value, vectors would not be orthogonal. */
 const LEAST = 1e-5;
 
-/**
- * The thin singular value decomposition of a matrix of float32 numbers: of large ones by the eigenvectors of AᵀA, where all
- * singular values are large enough for that.
- *
- * @throws RangeError for numbers that are not finite
- */
+/** Thin SVD; large well-conditioned matrices by the eigenvectors of AᵀA. @throws RangeError for NaN or ∞ */
 export function singularValues(a: Matrix): SingularValues {
   if (Math.min(a.rows, a.columns) <= SMALL) return svd(a);
   if (a.rows < a.columns) {

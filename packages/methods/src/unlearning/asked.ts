@@ -1,4 +1,4 @@
-/** @file What a model says of each example by itself: its loss, and its scores of classes. */
+/** @file Losses and class scores of single examples. */
 
 import { type Adapter, type Feeds, type Model, modelFor, OnnxLoraError, type Session, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
 import { dataTypeNumber, inferNode, type ModelProto, sessionModel } from '@onnx-lora/sdk/plugin';
@@ -11,23 +11,18 @@ import {
   GraphBuilder,
 } from '@onnx-lora/sdk/tasks';
 
-/** Who is asked, and about which examples. */
+/** A model with or without an adapter, and the examples to run. */
 export interface Asked {
   readonly model: Model;
-  /** The base alone without one. */
   readonly adapter?: Adapter | undefined;
-  /** How examples become feeds and targets, and the loss. */
   readonly data: PreparedTask;
-  /** Each of them is a batch by itself. */
   readonly examples: Dataset<unknown>;
-  /** How the model is loaded. */
   readonly machine?: Pick<RunnableOptions, 'provider' | 'threads'>;
 }
 
 /**
- * The loss of each example, in their order.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a task whose loss compares examples; as `model.session` does
+ * The loss of each example, in order.
+ * @throws OnnxLoraError `CONFIG_INVALID` for a task whose loss compares examples; as `model.session`
  */
 export async function lossesOf(asked: Asked): Promise<Float64Array> {
   const { model, data, examples } = asked;
@@ -51,21 +46,18 @@ export async function lossesOf(asked: Asked): Promise<Float64Array> {
   return losses;
 }
 
-/** Scores of classes, and where the loss finds them. */
 export interface ClassScores {
-  /** The output that holds them, `[batch, …, classes]`. */
+  /** Output with the scores, `[batch, …, classes]`. */
   readonly output: string;
-  /** The target that says which class is right, `[batch, …]`. */
+  /** Target with the class labels, `[batch, …]`. */
   readonly labels: string;
-  /** Of each example `[…, classes]`, in their order. */
+  /** Per example `[…, classes]`, in order. */
   readonly scores: readonly Tensor[];
 }
 
 /**
  * The scores that the loss compares with labels.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a loss of another kind; `DATA_INVALID` for examples of several sizes; as
- *   `model.session` does
+ * @throws OnnxLoraError `CONFIG_INVALID` for another loss; `DATA_INVALID` for several sizes; as `model.session`
  */
 export async function scoresOf(asked: Asked): Promise<ClassScores> {
   const scores: Tensor[] = [];
@@ -80,10 +72,8 @@ export async function scoresOf(asked: Asked): Promise<ClassScores> {
   return { ...names!, scores };
 }
 
-/** Prefixes of what the graph of a loss is fed. */
 const [OUTPUT, TARGET] = ['output/', 'target/'] as const;
 
-/** An example's feeds of the graph of a loss: what the model gives for it, and what is right. */
 interface Said {
   readonly example: number;
   readonly feeds: Feeds;
@@ -123,7 +113,7 @@ function lossGraph({ model: { onnx, opset }, data }: Asked, feeds: Feeds): Model
   return { ...onnx.model, graph };
 }
 
-/** The one output that the loss reads, and the whole numbers that go with its rows. */
+/** The loss's one output of scores, and the integer labels of its rows. */
 function scoreNames(asked: Asked, feeds: Feeds): Pick<ClassScores, 'output' | 'labels'> {
   const read = new Set(lossGraph(asked, feeds).graph!.node!.flatMap(({ input = [] }) => input));
   const [output, ...others] = [...read].filter((name) => name.startsWith(OUTPUT));

@@ -1,56 +1,54 @@
-/** @file What is left of examples that were to be forgotten, and of the others. */
+/** @file Measures unlearning: scores on forgotten, kept and unseen examples, and a membership attack. */
 
 import { type Adapter, evaluate, type EvaluateOptions, type Evaluation, type Model, modelFor } from '@onnx-lora/sdk';
 import { bootstrapInterval, rankingMeasure, type Task } from '@onnx-lora/sdk/tasks';
 import { lossesOf } from './asked.ts';
 
-/** What {@link measureUnlearning} measures. */
+/** Options of {@link measureUnlearning}. */
 export interface MeasureUnlearningOptions extends Pick<EvaluateOptions, 'provider' | 'threads'> {
-  /** What was trained on and is to be forgotten: the task's training data. */
+  /** Training data of this task are to be forgotten. */
   readonly forget: Task;
-  /** What is to be kept; measured as `evaluate` does. */
+  /** To be kept; measured as `evaluate` does. */
   readonly retain: Task;
-  /** Examples of the kind of `forget` that were never trained on: what the task holds out, or all of its data. */
+  /** Examples like `forget`'s that were never trained on: the task's validation data, or all of its data. */
   readonly unseen: Task;
-  /** The adapter before or after unlearning; the base alone without one. */
+  /** The adapter before or after unlearning; without it the base alone. */
   readonly adapter?: Adapter;
 }
 
-/** How well losses tell what was trained on from what was not. */
+/** How well losses separate trained examples from unseen ones. */
 export interface Membership {
   /**
-   * The probability that a training example has a lower loss than one that was never seen. 0.5 is guessing; below it the
-   * forgotten ones stand out by too high a loss, which tells them apart as well.
+   * Probability that a trained example has a lower loss than an unseen one. 0.5 is guessing; below it, forgotten
+   * examples stand out by too high a loss, which gives them away as well.
    */
   readonly auc: number;
-  /** Holds it with a probability of 95%, by the bootstrap. */
+  /** 95% bootstrap confidence interval. */
   readonly interval: readonly [low: number, high: number];
 }
 
-/** What {@link measureUnlearning} finds. */
+/** Result of {@link measureUnlearning}. */
 export interface UnlearningScores {
-  /** Of the examples that are to be forgotten. */
+  /** Scores on the examples to forget. */
   readonly forget: Evaluation;
-  /** Of those that are to be kept. */
+  /** Scores on the examples to keep. */
   readonly retain: Evaluation;
-  /** Of those of the forgotten kind that were never seen. */
+  /** Scores on unseen examples of the forgotten kind. */
   readonly unseen: Evaluation;
-  /** Whether the loss still tells the forgotten examples from those that were never seen. */
+  /** Whether the loss still separates forgotten from unseen examples. */
   readonly membership: Membership;
 }
 
 /**
- * Measures an adapter before or after unlearning: what it knows of both sides, and whether somebody who sees the losses could
- * tell that the forgotten examples were trained on.
- *
+ * Measures an adapter before or after unlearning: its scores on both sides, and whether the losses reveal that the
+ * forgotten examples were trained on.
  * @example
  * const tasks = { forget, retain, unseen };
  * const before = await measureUnlearning(model, { ...tasks, adapter: learned });
  * const after = await measureUnlearning(model, { ...tasks, adapter });
  * console.log(before.membership.auc, after.membership.auc);
- *
  * @see Yeom et al., "Privacy Risk in Machine Learning" (2018), arXiv:1709.01604, for the attack by the loss
- * @throws OnnxLoraError as `evaluate` does; `CONFIG_INVALID` for tasks whose loss compares examples
+ * @throws OnnxLoraError as `evaluate`; `CONFIG_INVALID` for tasks whose loss compares examples
  */
 export async function measureUnlearning(
   model: Model,
@@ -70,12 +68,7 @@ export async function measureUnlearning(
   };
 }
 
-/**
- * How well a threshold on the loss tells examples that were trained on from others.
- *
- * @param trained losses of the former
- * @param unseen losses of the latter, which should be of the same kind
- */
+/** How well a loss threshold separates trained examples from unseen ones of the same kind. */
 export function membershipOf(trained: ArrayLike<number>, unseen: ArrayLike<number>): Membership {
   const all = [...Array.from(trained), ...Array.from(unseen)];
   const ranking = rankingMeasure(all.map((loss) => -loss), all.map((_, i) => i < trained.length)); // prettier-ignore

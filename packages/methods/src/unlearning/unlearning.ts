@@ -1,63 +1,55 @@
-/** @file Unlearning: a task that forgets some examples and keeps what is known of others. */
+/** @file Unlearning: a task that forgets some examples and keeps others. */
 
 import { type Adapter, float32, type Model, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
 import { type Dataset, distillation, type GraphBuilder, type PreparedTask, type Task, type Value } from '@onnx-lora/sdk/tasks'; // prettier-ignore
 import { lossesOf, scoresOf } from './asked.ts';
 
-/** The ways to unlearn; what each minimises says {@link UnlearningOptions.method}. */
+/** Unlearning losses; see {@link UnlearningOptions.method}. */
 export type UnlearningMethod = 'bounded' | 'npo' | 'difference' | 'kl' | 'ascent';
 
-/** How the loss of what is to be forgotten, L_f, and of what is kept, L_r, are made one. */
+/** Options of {@link unlearning}. L_f is the loss of the examples to forget, L_r of those to keep. */
 export interface UnlearningOptions {
-  /** What is forgotten; it trains on the task's training data. */
+  /** Training data of this task are forgotten. */
   readonly forget: Task;
-  /** What is kept: of the same kind as `forget`, whose examples are in its batches. Its held-out data are what a run measures. */
+  /** What is kept: of the kind of `forget`, whose examples join its batches. A run measures its validation data. */
   readonly retain: Task;
   /**
-   * `bounded`, the default: L_r + weight · max(0, bound − L_f), which stops where enough is forgotten (GS-LoRA). `npo`: L_r +
-   * weight · (2/β) · mean log(1 + (p/p₀)^β), with p the probability of an example's answer and p₀ what it was before: it pushes
-   * each the less the more of it is forgotten (negative preference optimisation). `difference`: L_r − weight · L_f. `kl`: the
-   * divergence of answers for what is kept from those before, − weight · L_f. `ascent`: −weight · L_f. The last three have no
-   * end: what they make of the rest must be watched.
+   * `bounded`, the default: L_r + weight · max(0, bound − L_f), which stops once enough is forgotten (GS-LoRA). `npo`:
+   * L_r + weight · (2/β) · mean log(1 + (p/p₀)^β), with p the probability of an example's answer and p₀ the
+   * reference's: pushes an example less the more it is forgotten. `difference`: L_r − weight · L_f. `kl`: divergence
+   * from the reference on kept examples − weight · L_f. `ascent`: −weight · L_f. The last three are unbounded: watch
+   * the kept scores.
    */
   readonly method?: UnlearningMethod;
-  /**
-   * Of `bounded`: the loss of what is forgotten from which on nothing more is asked; 10 by default. That of guessing among n
-   * classes is log n.
-   */
+  /** For `bounded`: the loss at which forgetting stops; 10 by default. Guessing among n classes has log n. */
   readonly bound?: number;
-  /** How much forgetting counts beside keeping; 1 by default. */
+  /** Weight of forgetting; 1 by default. */
   readonly weight?: number;
-  /** Of `npo`: β, 0.1 by default. The larger, the sooner an example is let alone. */
+  /** For `npo`: β, 0.1 by default. A larger one lets an example go sooner. */
   readonly beta?: number;
-  /**
-   * Of `npo` and `kl`: the model before unlearning, with the adapter that training goes on from, where there is one. It is asked
-   * about each example once, before the first step and without augmentation.
-   */
+  /** For `npo` and `kl`: the model before unlearning, with the adapter that training continues from, if any. */
   readonly reference?: { readonly model: Model; readonly adapter?: Adapter };
 }
 
 const methods: readonly string[] = ['bounded', 'npo', 'difference', 'kl', 'ascent'] satisfies UnlearningMethod[];
 
-/** The number of float32 in ONNX. */
+/** ONNX's data type number of float32. */
 const FLOAT = 1;
 
-/** The target that says what the reference has said. */
+/** Target with the reference's losses or scores. */
 const BEFORE = 'before-unlearning';
 
 /**
- * A task that unlearns: each step has as many examples to forget as to keep, which follow each other in a batch.
+ * A task that unlearns: each batch has as many examples to forget as to keep, the former first.
  *
- * Zhao et al., "Continual Forgetting for Pre-trained Vision Models" (2024), arXiv:2403.11530, for `bounded`; Zhang et al.,
- * "Negative Preference Optimization" (2024), arXiv:2404.05868, for `npo`; Maini et al., "TOFU" (2024), arXiv:2401.06121, for the
- * others.
- *
+ * Zhao et al., "Continual Forgetting for Pre-trained Vision Models" (2024), arXiv:2403.11530, for `bounded`; Zhang et
+ * al., "Negative Preference Optimization" (2024), arXiv:2404.05868, for `npo`; Maini et al., "TOFU" (2024),
+ * arXiv:2401.06121, for the others.
  * @example
  * const task = unlearning({ forget: imageClassification('sevens'), retain: imageClassification('others'), bound: Math.log(10) });
  * const { adapter } = await (await train(model, { task, lora: { targetModules: 'all-linear' }, steps: 100 })).done;
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a method that does not exist, numbers that are none, a reference that is missing or
- *   of no use; by `prepare`, for a loss that the method cannot use
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown method, numbers out of range, a missing or useless reference;
+ *   by `prepare`, for a loss that the method cannot use
  */
 export function unlearning(options: UnlearningOptions): Task {
   const { forget, retain, method = 'bounded', bound = 10, weight = 1, beta = 0.1, reference } = options;
@@ -94,7 +86,7 @@ export function unlearning(options: UnlearningOptions): Task {
               return g.Add(loss(half), g.Mul(g.Relu(g.Sub(g.scalar(bound), loss(0))), weight));
             case 'npo': {
               const each = Array.from({ length: half }, (_, row) => g.Reshape(loss(row, 1), [1]));
-              // log (p/p₀)^β, of which the loss is the softplus.
+              // log (p/p₀)^β; the loss is its softplus.
               const ratio = g.Mul(g.Sub(targets[BEFORE]!, g.Concat(each, 0)), beta);
               return g.Add(loss(half), g.Mul(g.ReduceMean(g.Softplus(ratio), [0], false), (2 * weight) / beta));
             }
@@ -102,7 +94,7 @@ export function unlearning(options: UnlearningOptions): Task {
               return g.Sub(loss(half), g.Mul(loss(0), weight));
             case 'kl': {
               const { output, labels } = answers!;
-              // Labels below 0 are those of places that do not count.
+              // Negative labels mark ignored positions.
               const mask = g.GreaterOrEqual(g.Cast(taken(targets, half)[labels]!, FLOAT), 0);
               const apart = distillation(g, taken(outputs, half)[output]!, targets[BEFORE]!, { temperature: 1, mask });
               return g.Sub(apart, g.Mul(loss(0), weight));
@@ -111,7 +103,7 @@ export function unlearning(options: UnlearningOptions): Task {
               return g.Mul(loss(0), -weight);
           }
         },
-        // Halves of a batch are not to be parted.
+        // The halves of a batch belong together.
         lossWeight: undefined as never,
       };
       return Object.assign(Object.create(kept) as PreparedTask, own);
@@ -119,19 +111,17 @@ export function unlearning(options: UnlearningOptions): Task {
   };
 }
 
-/** An example, and its number in its dataset. */
 interface Numbered {
   readonly index: number;
   readonly example: unknown;
 }
 
-/** One to forget and one to keep. */
 interface Pair {
   readonly lost: Numbered;
   readonly kept: Numbered;
 }
 
-/** As many pairs as the longer has examples; the shorter begins anew at its end. */
+/** Pairs examples of both; the shorter dataset repeats. */
 function pairs(lost: Dataset<unknown>, kept: Dataset<unknown>): Dataset<Pair> {
   const one = async (data: Dataset<unknown>, i: number, draw?: number): Promise<Numbered> => {
     const index = i % data.length;
@@ -150,14 +140,12 @@ function pairs(lost: Dataset<unknown>, kept: Dataset<unknown>): Dataset<Pair> {
 
 type Named = Readonly<Record<string, Value>>;
 
-/** How many rows a batch has: those of the first output. */
 function rowsOf(outputs: Named): number {
   const rows = Object.values(outputs)[0]?.shape?.[0];
   if (typeof rows === 'number') return rows;
   throw new OnnxLoraError('MODEL_UNSUPPORTED', 'The model does not say how many rows its first output has, so what is forgotten cannot be told from what is kept. Use a model whose outputs are by examples.'); // prettier-ignore
 }
 
-/** Of all values with a row for each example, so many rows from one on. */
 function part(g: GraphBuilder, values: Named, rows: number, from: number, count: number): Named {
   return Object.fromEntries(
     Object.entries(values).map(([name, value]) => [

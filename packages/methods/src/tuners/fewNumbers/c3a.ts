@@ -1,4 +1,4 @@
-/** @file C3A: the change is made of circulant blocks, each of which a vector says. */
+/** @file C3A: ΔW of circulant blocks, one vector each. */
 
 import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import { peftLayers, requireOnly, wholeOf, wrong } from '../settings.ts';
@@ -29,8 +29,8 @@ export const c3a: Tuner = {
     return {
       tensors: { c3a_kernel: kernel() },
       linearIn: ['c3a_kernel'],
-      // A block has in row k and column j the vector's (j − k) mod b. Laid out again and again and cut into rows of 2·b − 1
-      // numbers, it stands one further to the right in each.
+      // Block entry (k, j) is w[(j − k) mod b]. The vector repeated and cut into rows of 2·b − 1 numbers is one place
+      // further to the right in each row.
       delta: (g, { c3a_kernel: w }) => {
         const again = g.Expand(g.Unsqueeze(w!, [2]), [out / b, inputs / b, 2 * b - 1, b]);
         const turned = g.Slice(g.Reshape(again, [out / b, inputs / b, b, 2 * b - 1]), [0], [b], [3]);

@@ -1,14 +1,12 @@
-/** @file FourierFT: the change is the inverse Fourier transform of a few numbers at places that a seed draws. */
+/** @file FourierFT: ΔW is the inverse Fourier transform of a few coefficients at seeded places. */
 
 import { TorchRandom, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { finite, peftModules, requireOnly, whole, wholeOf, wrong } from '../settings.ts';
 import { normal, zeros } from '../tensors.ts';
 
-/** What the waves of a layer may take. */
 const MOST_BYTES = 2 ** 30;
 
-/** Of a number among the waves of some places, which part of a whole turn its angle is. */
 type Turn = (places: readonly number[], row: number, column: number) => number;
 
 export const fourierft: Tuner = {
@@ -33,7 +31,7 @@ export const fourierft: Tuner = {
     const seed = whole(settings, 'random_loc_seed', 0);
     if (count > inputs * out) throw wrong(settings, 'n_frequency', `at most ${inputs * out}, the weights of "${path}"`);
     const scaling = finite(settings, 'scaling') / (inputs * out);
-    // Cosines and sines of the second half of the rows and columns are those of the first, in the other order.
+    // Half of the rows and columns are enough: the others mirror them.
     const [height, width] = [Math.floor(out / 2) + 1, Math.floor(inputs / 2) + 1];
     const waves = (rows: number, columns: number, turn: Turn): TunedTensor => ({
       ...zeros([2, rows, columns]),
@@ -64,7 +62,7 @@ export const fourierft: Tuner = {
         fourierft_columns: waves(count, width, columnTurn),
       },
       linearIn: ['fourierft_spectrum'],
-      // cos(a + b) = cos a · cos b − sin a · sin b, and where one of the two runs backwards cos(a − b) = … + …
+      // cos(a ± b) = cos a · cos b ∓ sin a · sin b; mirrored halves have cos(a − b).
       delta: (g, { fourierft_spectrum: s, fourierft_rows: rows, fourierft_columns: columns }) => {
         const parts = g.MatMul(g.Mul(rows!, g.Mul(s!, scaling)), columns!);
         const [even, odd] = [0, 1].map((i) => g.Squeeze(g.Slice(parts, [i], [i + 1], [0]), [0])) as [Value, Value];
@@ -82,7 +80,7 @@ export const fourierft: Tuner = {
   },
 };
 
-/** What follows of an axis of `size` numbers on its first half and the middle, of which it has the numbers: these, backwards. */
+/** The mirrored rest of an axis of `size` numbers, from its first half and the middle. */
 function backwards(g: GraphBuilder, half: Value | undefined, axis: 0 | 1, size: number): Value | undefined {
   const left = size - (Math.floor(size / 2) + 1);
   return half && left > 0 ? g.Slice(half, [left], [0], [axis], [-1]) : undefined;

@@ -1,4 +1,4 @@
-/** @file FRoD: takes a weight apart by a basis that layers share, and trains its stretches and some rotations between them. */
+/** @file FRoD: decomposes weights by a basis that layers share; trains the stretches and sparse rotations. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { matrix, type TensorNumbers, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
@@ -30,7 +30,7 @@ export const frod: Tuner = {
     layers_pattern: peftModules['layers_pattern'],
   },
   tune: (layer, settings, layers, saved) => {
-    // Made anew, the basis would have the signs of another library.
+    // A basis computed again would have another library's signs.
     oneOf('frod', settings, 'save_projection', [true]);
     const [rate, alpha, key] = [
       finite(settings, 'sparse_rate'),
@@ -59,7 +59,7 @@ export const frod: Tuner = {
       first,
       idle: () => new BigInt64Array(dims.reduce((product, dim) => product * dim, 1)),
     });
-    // W·V⁻ᵀ, of whose columns the lengths are trained and the directions are not.
+    // W·V⁻ᵀ: its column norms are trained, its directions are not.
     let known: { readonly V: TensorNumbers; readonly parts: ReturnType<typeof columnsOf> } | undefined;
     const parts = (V: TensorNumbers): ReturnType<typeof columnsOf> => {
       if (known?.V !== V) known = { V, parts: columnsOf(matrix(height, width, layer.weight()), matrix(width, width, V as Float32Array)) }; // prettier-ignore
@@ -67,7 +67,7 @@ export const frod: Tuner = {
     };
     const lengths = (numbersOf: (name: string) => TensorNumbers): Float32Array => Float32Array.from(parts(numbersOf('frod_V')).lengths); // prettier-ignore
     const own = normal([width], 0.1);
-    /** U·(S + diag(l))·Vᵀ, or what rows become by it. */
+    /** U·(S + diag(l)). */
     const stretched = (g: GraphBuilder, tensors: Readonly<Record<string, Value>>): Value => {
       const { frod_s_indices: places, frod_lambda_s_values: values, frod_lambda_l: diagonal, frod_U: U } = tensors;
       const [rows, columns] = [0, 1].map((i) => g.Reshape(g.Slice(places!, [i], [i + 1], [0]), [count])) as [Value, Value]; // prettier-ignore
@@ -82,7 +82,7 @@ export const frod: Tuner = {
         frod_s_indices: integers([2, count], width, () => drawn(width, count, key)),
         frod_s_size: integers([2], width + 1, () => BigInt64Array.of(BigInt(width), BigInt(width))),
         frod_U: { ...zeros([height, width]), role: 'seeded', first: (_, numbersOf) => Float32Array.from(parts(numbersOf('frod_V')).directions.data) }, // prettier-ignore
-        // 0 for runs without the adapter, whose layer is the base's.
+        // 0 without the adapter, where the layer is the base's.
         frod_on: { ...filled([1], 1, 0), role: 'seeded' },
         frod_lambda_l: {
           ...zeros([width]),
@@ -103,14 +103,13 @@ export const frod: Tuner = {
         const on = tensors['frod_on']!;
         return g.Add(g.Mul(y, on), g.Mul(forward(x), g.Sub(g.scalar(1), on)));
       },
-      // W is no longer in it, so nothing takes this back.
+      // The product replaces W, so it cannot be unmerged.
       weight: (g, _, tensors) => g.MatMul(stretched(g, tensors), transposed(g, tensors['frod_V']!)),
     };
   },
   ...trainsWith('frod', training),
 };
 
-/** Which layers have one basis: those of one name, with the name before it where that is no number. */
 function categoryOf(path: string): string {
   const parts = path.split('.');
   const [before = '', last = ''] = parts.slice(-2);

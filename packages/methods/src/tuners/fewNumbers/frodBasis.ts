@@ -1,4 +1,4 @@
-/** @file What FRoD makes of weights: a basis that layers share, and what a layer's weight is in it. */
+/** @file FRoD's shared basis of layers, and a weight's coordinates in it. */
 
 import {
   addScaled,
@@ -16,7 +16,7 @@ import {
   type TunedLayer,
 } from '@onnx-lora/sdk/plugin';
 
-/** Lengths and directions of the columns of W·V⁻ᵀ. */
+/** Norms and directions of the columns of W·V⁻ᵀ. */
 export function columnsOf(W: Matrix, V: Matrix): { readonly lengths: Float64Array; readonly directions: Matrix } {
   const whole = divided(W, V);
   const lengths = new Float64Array(whole.columns);
@@ -25,7 +25,7 @@ export function columnsOf(W: Matrix, V: Matrix): { readonly lengths: Float64Arra
   return { lengths, directions: scaleColumns(whole, lengths.map((each) => (each > 1e-12 ? 1 / each : 0))) }; // prettier-ignore
 }
 
-/** W·V⁻ᵀ, by the pseudo-inverse where V has no inverse. */
+/** W·V⁻ᵀ, by the pseudo-inverse for a singular V. */
 function divided(W: Matrix, V: Matrix): Matrix {
   try {
     return transpose(solvePositive(matmul(V, V, { transposeA: true }), transpose(matmul(W, V))));
@@ -37,7 +37,7 @@ function divided(W: Matrix, V: Matrix): Matrix {
   }
 }
 
-/** The basis of a higher-order generalised singular value decomposition of the layers' weights, `[in, in]`. */
+/** The basis of a higher-order generalised SVD of the layers' weights, `[in, in]`. */
 export function basisOf(layers: readonly TunedLayer[], alpha: number): Matrix {
   const [{ in: width }] = layers as [TunedLayer];
   const rows = layers.reduce((sum, each) => sum + each.out, 0);
@@ -60,7 +60,7 @@ export function basisOf(layers: readonly TunedLayer[], alpha: number): Matrix {
   return matmul(R, symmetricEigen(sum).V, { transposeA: true });
 }
 
-/** Places off the diagonal, `[2, count]`, drawn by a key. */
+/** Off-diagonal places `[2, count]`, seeded. */
 export function drawn(width: number, count: number, key: number): BigInt64Array {
   const places = new BigInt64Array(2 * count);
   for (const [i, place] of new TorchRandom(key).permuted(count, width * (width - 1)).entries()) {

@@ -1,4 +1,4 @@
-/** @file Lily: layers share their factors, and a router mixes several B's by what the batch is. */
+/** @file Lily: layers share factors; a router mixes several B by the batch's mean. */
 
 import type { Tensor } from '@onnx-lora/sdk';
 import { type TunedLayer, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
@@ -15,10 +15,10 @@ export const lily: Tuner = {
   tune: (layer, settings, layers, saved, read) => {
     const [r, stride, count, scaling] = [whole(settings, 'r'), whole(settings, 'stride_A'), whole(settings, 'num_B'), finite(settings, 'scaling')]; // prettier-ignore
     if (saved === undefined) requireOnly(settings, { init_weights: true });
-    // PEFT shares between layers of one target and one shape, which are called the same at the end.
+    // PEFT shares between layers of one shape whose names end alike.
     const alike = layers.filter((each) => kindOf(each) === kindOf(layer));
     const own = alike.findIndex(({ path }) => path === layer.path);
-    /** The layer whose tensor it is: the first of those that share, which a file shows by equal numbers. */
+    /** The layer that owns a shared tensor: the first of those that share; in a file, the first with equal numbers. */
     const ownerOf = (name: string, first: number): string => {
       if (!read) return alike[first]!.path;
       const wanted = read(name);
@@ -48,7 +48,6 @@ export const lily: Tuner = {
   },
 };
 
-/** By what layers share: the end of their name, and their shape. */
 function kindOf({ path, weightShape }: TunedLayer): string {
   return `${path.slice(path.lastIndexOf('.') + 1)} ${weightShape.join('x')}`;
 }

@@ -1,4 +1,4 @@
-/** @file NOLA: both factors of a low-rank change are sums of random matrices from a seed, and how much of each is trained. */
+/** @file NOLA: both LoRA factors are trained combinations of seeded random matrices. */
 
 import { TorchRandom, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
@@ -15,7 +15,8 @@ export const nola: Tuner = {
   tune: ({ in: inputs, out }, settings) => {
     const [r, bases, seed] = [whole(settings, 'r'), whole(settings, 'bases'), whole(settings, 'seed', 0)];
     const scaling = finite(settings, 'alpha') / r;
-    // Layers of one size share them, where NOLA's authors have others for each: of all layers they would be gigabytes.
+    // Shared by layers of one shape. The authors draw them per layer, which would need gigabytes for all layers at
+    // once.
     const random = (dims: readonly number[], bound: number, own: number): TunedTensor => ({
       ...zeros(dims),
       role: 'seeded',
@@ -40,7 +41,7 @@ export const nola: Tuner = {
   },
 };
 
-/** The sum of matrices `[bases, rows, columns]`, each times its number of `[bases]`. */
+/** Weighted sum of matrices `[bases, rows, columns]`, weights `[bases]`. */
 function mixed(g: GraphBuilder, weights: Value, bases: Value): Value {
   const [count, rows, columns] = bases.shape as [number, number, number];
   return g.Reshape(g.MatMul(g.Reshape(weights, [1, count]), g.Reshape(bases, [count, rows * columns])), [

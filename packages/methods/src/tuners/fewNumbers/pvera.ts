@@ -1,4 +1,4 @@
-/** @file PVeRA: VeRA, of which the inner vector says a normal distribution for each input: its mean is what an adapter computes. */
+/** @file PVeRA: VeRA with a normal distribution over the inner vector; inference uses its mean. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { dropoutOf, finite, peftLayers, requireOnly, trainsWith, whole } from '../settings.ts';
@@ -23,7 +23,7 @@ export const pvera: Tuner = {
     init_weights: true,
     ...peftLayers,
   },
-  // Noise is of the run's own seed.
+  // Noise uses the run's seed.
   ...trainsWith('pvera', { generator_seed: null }),
   tune: (layer, settings, layers) => {
     requireOnly(settings, { bias: 'none', init_weights: true, sample_at_inference: false });
@@ -33,13 +33,13 @@ export const pvera: Tuner = {
       tensors: {
         pvera_A: A,
         pvera_B: B,
-        // First of the means, then of the logarithms of the variances.
+        // Means, then log variances.
         pvera_lambda_d: filled([2 * r], finite(settings, 'd_initial'), 0),
         pvera_lambda_b: zeros([layer.out]),
       },
       linearIn: ['pvera_lambda_b'],
       dropout: dropoutOf(settings, 'pvera_dropout'),
-      // In training the inner vector is drawn: its mean is what the factors compute, and this its deviation times noise.
+      // Training adds noise times the deviation to the mean that the factors compute.
       sampled: (g, x, { pvera_A: a, pvera_B: b, pvera_lambda_d: d, pvera_lambda_b: scale }, normal) => {
         const second = g.Slice(a!, [r, 0], [2 * r, layer.in], [0, 1]);
         const logarithm = g.Mul(g.MatMul(x, g.Transpose(second, [1, 0])), g.Slice(d!, [r], [2 * r], [0]));

@@ -1,4 +1,4 @@
-/** @file RandLoRA: the change is a sum of random matrices of low rank, so many that it has full rank; how they are scaled is trained. */
+/** @file RandLoRA: ΔW of full rank as a trained, scaled sum of random low-rank matrices. */
 
 import { asBfloat16, TorchRandom, type TunedLayer, type TunedTensor, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin'; // prettier-ignore
 import { dropoutOf, finite, peftLayers, requireOnly, whole } from '../settings.ts';
@@ -41,10 +41,10 @@ export const randlora: Tuner = {
       linearIn: ['randlora_lambda'],
       dropout: dropoutOf(settings, 'randlora_dropout'),
       delta: (g, { randlora_A: a, randlora_B: b, randlora_lambda: lambda, randlora_gamma: gamma }) => {
-        // [r, bases, small], which stands for the narrower side of the weight.
+        // `[r, bases, small]`, for the shorter side of the weight.
         const scaled = g.Mul(g.Mul(g.Unsqueeze(lambda!, [2]), g.Slice(a!, [0], [small], [2])), g.Mul(gamma!, scaling));
         const narrow = g.Reshape(scaled, [r * bases, small]);
-        // PEFT counts these by bases first, those by ranks first.
+        // PEFT orders this factor by bases first, the other by ranks first.
         const wide = g.Reshape(g.Slice(b!, [0, 0], [large, bases], [0, 1]), [large, bases * r]);
         const change = g.MatMul(wide, narrow);
         return small === inputs ? change : g.Transpose(change, [1, 0]);
@@ -53,7 +53,7 @@ export const randlora: Tuner = {
   },
 };
 
-/** The random matrices, as large as the largest layers want them: A `[r, 1, small]` and B `[large, bases, r]`. */
+/** Random matrices, sized for the largest layer: A `[r, 1, small]` and B `[large, bases, r]`. */
 function projections(
   layers: readonly TunedLayer[],
   settings: TunerSettings,
@@ -71,7 +71,7 @@ function projections(
       const signs = (count: number): Float32Array => overDeviation(random.uniform(count, 0, 1).map((each) => signOf(each, sparsity)), Math.fround); // prettier-ignore
       return { A: signs(r * small), B: signs(large * bases * r) };
     }
-    // PEFT draws in bfloat16, as it does wherever torch knows that.
+    // PEFT draws in bfloat16 where torch supports it.
     const drawn = (count: number, reads: number): Float32Array => random.uniform(count, -1 / Math.sqrt(reads), 1 / Math.sqrt(reads), 'bfloat16'); // prettier-ignore
     const A = overDeviation(drawn(r * small, small), asBfloat16);
     const B = new Float32Array(large * bases * r);
@@ -89,13 +89,13 @@ function projections(
   return { A: seeded('A', [r, 1, small]), B: seeded('B', [large, bases, r]) };
 }
 
-/** −1, 0 or 1, of which zeros are as many as `sparsity` says: 1 − 1/sparsity of all. */
+/** −1, 0 or 1; zeros have the share 1 − 1/sparsity. */
 function signOf(drawn: number, sparsity: number): number {
   if (drawn < Math.fround(1 / (2 * sparsity))) return -1;
   return drawn > Math.fround(1 - 1 / (2 * sparsity)) ? 1 : 0;
 }
 
-/** Numbers divided by their standard deviation, rounded to their type. */
+/** Divides by the standard deviation, rounded to the data type. */
 function overDeviation(numbers: Float32Array, rounded: (value: number) => number): Float32Array {
   const mean = numbers.reduce((sum, each) => sum + each, 0) / numbers.length;
   const squares = numbers.reduce((sum, each) => sum + (each - mean) ** 2, 0);

@@ -1,4 +1,4 @@
-/** @file Tied-LoRA: layers of one shape share A and B, and each scales these by two vectors of its own. */
+/** @file Tied-LoRA: layers of one shape share A and B; each scales them by two vectors. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
@@ -34,7 +34,7 @@ export const tiedlora: Tuner = {
       ...(trains.includes(part) ? {} : { role: 'frozen' }),
     });
     const share = { group: `${layer.out}x${layer.in}` };
-    // Where B stays as it is it must not be zero, and the vector on it is in its place.
+    // A frozen B must not be zero; the vector v then starts at zero in its place.
     const isBTrained = trains.includes('B');
     return {
       dropout,

@@ -1,4 +1,4 @@
-/** @file TinyLoRA: a few numbers turn what the weight's largest singular components make of the input. */
+/** @file TinyLoRA: rotates the weight's largest singular components by a few trained numbers. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/data';
@@ -38,7 +38,7 @@ export const tinylora: Tuner = {
     const dims = [u, rank, rank] as const;
     const turns = (index: number): Float32Array => new TorchRandom(seed + index).normal(sizeOf(dims), rank ** -0.5);
     const own = layers.findIndex(({ path }) => path === layer.path);
-    // PEFT counts layers as the model's class has them; of a file the projections tell which one it is.
+    // PEFT indexes layers in the order of the model's class; in a file the projections identify the index.
     const index = read ? indexOf(read('tinylora_P'), layers.length, turns, layer) : own;
     const groups = Math.max(1, roundedToEven(layers.length * (1 - tying)));
     const group = Math.min(Math.floor(index / Math.max(1, Math.floor(layers.length / groups))), groups - 1);
@@ -60,7 +60,7 @@ export const tinylora: Tuner = {
   },
 };
 
-/** The largest singular components: A `[r, in]` and B `[out, r]`, of which each has the roots of the singular values. */
+/** The largest singular components: A `[r, in]` and B `[out, r]`, each scaled by √S. */
 function components(layer: TunedLayer, r: number): (random: Random) => Record<'A' | 'B', Float32Array> {
   let known: Record<'A' | 'B', Float32Array> | undefined;
   return (random) => {
@@ -75,11 +75,7 @@ function components(layer: TunedLayer, r: number): (random: Random) => Record<'A
   };
 }
 
-/**
- * Which of the layers PEFT has drawn these projections for.
- *
- * @throws OnnxLoraError `ADAPTER_INVALID` where none
- */
+/** The index of the layer that PEFT has drawn these projections for. @throws OnnxLoraError `ADAPTER_INVALID` */
 function indexOf(
   saved: Tensor | undefined,
   count: number,
@@ -121,7 +117,7 @@ function requireSettings(settings: TunerSettings, isNew: boolean): void {
   throw new OnnxLoraError('CONFIG_INVALID', `${String(wrong[0])} of TinyLoRA must be ${String(wrong[2])}, and is ${JSON.stringify(settings[String(wrong[0])])}. Change it.`); // prettier-ignore
 }
 
-/** As Python rounds. */
+/** Rounds as Python does. */
 function roundedToEven(value: number): number {
   const below = Math.floor(value);
   const half = value - below;

@@ -1,10 +1,10 @@
-/** @file UniLoRA: all numbers of all factors are picked out of one vector, which alone is trained. */
+/** @file UniLoRA: every entry of every factor is picked from one trained vector. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type TunedLayer, type TunedTensor, type Tuner, type TunerSettings, TorchRandom } from '@onnx-lora/sdk/plugin';
 import { sizeOf, uniform, zeros } from '../tensors.ts';
 
-/** Which numbers of the vector a layer has, and what they are multiplied with. */
+/** Tensors of indices and scales, missing in files saved without them. */
 const NAMES = ['indices_A', 'indices_B', 'scales_A', 'scales_B'].map((name) => `unilora_${name}`);
 
 export const unilora: Tuner = {
@@ -21,12 +21,11 @@ export const unilora: Tuner = {
     bias: 'none',
     init_theta_d_bound: 0.02,
     init_weights: true,
-    // PEFT draws them anew otherwise, in the order in which the model's class has its layers.
+    // Without it PEFT draws indices again, in the order of the model's class.
     save_indices: true,
     layers_to_transform: null,
     layers_pattern: null,
   },
-  // Of files that were saved without indices.
   notInPeft: NAMES,
   tune: (layer, settings, layers, saved) => {
     requireSettings(settings, saved === undefined);
@@ -80,7 +79,7 @@ export const unilora: Tuner = {
 
 const known = new WeakMap<readonly TunedLayer[], { readonly places: Int32Array; readonly uses: Int32Array }>();
 
-/** Which number of the vector each number of all factors is, each as often as the others or once more, and how often that is. */
+/** The vector's index for each entry of all factors, used evenly, and the uses per index. */
 function assigned(
   layers: readonly TunedLayer[],
   settings: TunerSettings,

@@ -1,4 +1,4 @@
-/** @file VB-LoRA: all factors of all layers are made of vectors from one bank, each of the few that fit it best. */
+/** @file VB-LoRA: builds the factors of all layers from one vector bank by top-k mixtures. */
 
 import type { TunedTensor, Tuner, Tuning } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
@@ -25,7 +25,7 @@ export const vblora: Tuner = {
     ...peftModules,
   },
   tune: ({ in: inputs, out, path }, settings, _, saved) => {
-    // What is saved by the largest weights alone is served, and cannot be trained on.
+    // A file with the top weights alone can be served, not trained.
     const isTop = saved !== undefined && settings['save_only_topk_weights'] === true;
     requireOnly(settings, { bias: 'none', ...(isTop ? {} : { save_only_topk_weights: false }) });
     const [r, vectors, length, top] = [whole(settings, 'r'), whole(settings, 'num_vectors'), whole(settings, 'vector_length'), whole(settings, 'topk')]; // prettier-ignore
@@ -51,14 +51,13 @@ export const vblora: Tuner = {
   },
 };
 
-/** `[..., length]` from logits `[..., vectors]`: the vectors of the largest, weighted by the softmax of these. */
+/** `[..., length]` from logits `[..., vectors]`: the top vectors, weighted by softmax. */
 function fromBank(g: GraphBuilder, logits: Value, bank: Value, top: number): Value {
   const [largest, places] = g.emitMany('TopK', [logits, g.ints([top])], 2);
   const weights = g.Unsqueeze(g.Softmax(largest!, 2), [3]);
   return g.ReduceSum(g.Mul(weights, g.Gather(bank, places!, 0)), [2], false);
 }
 
-/** The sizes of a layer's parts of vectors. */
 interface BankSizes {
   readonly r: number;
   readonly vectors: number;
@@ -68,7 +67,6 @@ interface BankSizes {
   readonly out: number;
 }
 
-/** A layer of a file that has, in place of logits, where the largest are and the softmax of all of these but the last. */
 function ofTheTop({ r, vectors, length, top, inputs, out }: BankSizes): Tuning {
   const places = (dims: readonly number[]): TunedTensor => ({
     dims,

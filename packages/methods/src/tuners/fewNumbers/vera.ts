@@ -1,4 +1,4 @@
-/** @file VeRA: all layers share two random matrices, and each trains two vectors that scale these. */
+/** @file VeRA: all layers share two random matrices; each trains two scaling vectors. */
 
 import { TorchRandom, type TunedLayer, type TunedTensor, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
 import { dropoutOf, finite, peftLayers, requireOnly, whole } from '../settings.ts';
@@ -42,9 +42,8 @@ export const vera: Tuner = {
 };
 
 /**
- * Random matrices for all layers, from `projection_prng_key` where the file does not have them (`save_projection`): A
- * `[ranks[0], widest inputs]` and B `[most outputs, ranks[1]]`. As PEFT draws them, one after the other: uniform with the variance
- * 2 / columns.
+ * Random matrices of all layers, by `projection_prng_key`: A `[ranks[0], widest inputs]`, B `[most outputs, ranks[1]]`.
+ * Drawn in PEFT's order, uniform with variance 2 / columns.
  */
 export function projections(
   layers: readonly TunedLayer[],

@@ -1,4 +1,4 @@
-/** @file WaveFT: the change is the inverse wavelet transform of a few numbers at places that a seed draws. */
+/** @file WaveFT: ΔW is the inverse wavelet transform of a few coefficients at seeded places. */
 
 import { TorchRandom, type TunedLayer, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
@@ -33,10 +33,10 @@ export const waveft: Tuner = {
     if (count > inputs * out) throw wrong(settings, 'n_frequency', `at most ${inputs * out}, the weights of "${path}"`);
     const [seed, scaling] = [whole(settings, 'random_loc_seed', 0), finite(settings, 'scaling')];
     const low = isTransformed === false ? [] : waveletFilter(family as string);
-    // Coefficients are more than weights by what the filter reaches beyond the borders, and an even number.
+    // The filter reaches beyond the borders; coefficients come in pairs.
     const padded = (size: number): number => (low.length === 0 ? size : 2 * Math.ceil((size + low.length - 2) / 2));
     const [height, width] = [padded(out), padded(inputs)];
-    /** Of a weight's place that of its coefficient. PEFT has the parts that are high along one axis where other programs have the other's. */
+    /** A weight's coefficient. PEFT swaps the two mixed (low-high) subbands compared with other libraries. */
     const placeOf = (place: number): number => {
       const row = Math.floor(place / inputs) + Math.floor((height - out) / 2);
       const column = (place % inputs) + Math.floor((width - inputs) / 2);
@@ -71,25 +71,19 @@ export const waveft: Tuner = {
   },
 };
 
-/** How many coefficients a layer has: by the table, or as many in proportion as it has weights. */
+/** Coefficients of a layer: from the table, or in proportion to its size. */
 function coefficients(layer: TunedLayer, settings: TunerSettings, layers: readonly TunedLayer[]): number {
   if (settings['proportional_parameters'] !== true)
     return wholeOf(layer, settings, 'n_frequency', 'n_frequency_pattern');
   const size = ({ in: inputs, out }: TunedLayer): number => inputs * out;
   const all = layers.reduce((sum, each) => sum + size(each), 0);
   const share = (size(layer) / all) * (whole(settings, 'n_frequency') * layers.length);
-  // Halves become even, as Python has it.
+  // Rounds half to even, as Python.
   const rounded = Math.round(share);
   return Math.max(1, share % 1 === 0.5 && rounded % 2 === 1 ? rounded - 1 : rounded);
 }
 
-/**
- * Puts rows together from coefficients, low ones first, then as many high ones: each pair of numbers is a product of the filters
- * with the pairs of coefficients that reach it.
- *
- * @param rows `[rows, 2·pairs]`
- * @returns `[rows, size]`
- */
+/** Inverse transform of rows `[rows, 2·pairs]`, low-pass coefficients first: `[rows, size]`. */
 function synthesised(g: GraphBuilder, rows: Value, low: readonly number[], size: number): Value {
   const [count, width] = rows.shape as [number, number];
   const [pairs, reach] = [width / 2, low.length / 2];

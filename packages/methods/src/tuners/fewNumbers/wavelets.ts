@@ -1,21 +1,17 @@
-/** @file Filters of orthogonal wavelets: Daubechies' and symlets, by factoring the polynomial that their zeros are those of. */
+/** @file Orthogonal wavelet filters: Daubechies' and symlets, by spectral factorisation. */
 
 type Complex = readonly [re: number, im: number];
 
-/** Which zeros of a symlet lie outside of the unit circle, as bits in the order of their real parts in y, from sym2 on. */
+/** Bit masks of a symlet's zeros outside the unit circle, in the order of their real parts in y, from sym2 on. */
 const outside: readonly number[] = [0, 0, 2, 1, 5, 1, 10, 6, 21];
 
-/** The families that {@link waveletFilter} knows. */
 export const wavelets: readonly string[] = [
   ...Array.from({ length: 10 }, (_, i) => `db${i + 1}`),
   ...outside.map((_, i) => `sym${i + 2}`),
 ];
 
 /**
- * The low-pass filter that puts a signal together again, of 2·N numbers; the high-pass one is the same backwards, every second
- * number with the other sign.
- *
- * @param name one of {@link wavelets}: `db1` is Haar's
+ * Synthesis low-pass filter of a wavelet, 2·N taps; the high-pass filter is its reverse with alternating signs.
  * @see Daubechies, Ten Lectures on Wavelets, 1992, chapter 6
  */
 export function waveletFilter(name: string): readonly number[] {
@@ -38,7 +34,7 @@ export function waveletFilter(name: string): readonly number[] {
   return filter.map((each) => (each * Math.SQRT2) / sum);
 }
 
-/** Of the two z with (2 − z − 1/z) / 4 = y that in the unit circle, or the other one. */
+/** The solution z of (2 − z − 1/z) / 4 = y inside the unit circle, or the one outside. */
 function zeroOf(y: Complex, isOutside: boolean): Complex {
   const b: Complex = [1 - 2 * y[0], -2 * y[1]];
   const [re, im] = times(b, b);
@@ -50,7 +46,6 @@ function zeroOf(y: Complex, isOutside: boolean): Complex {
   return both.find((z) => Math.hypot(...z) > 1 === isOutside)!;
 }
 
-/** All roots at once, by Durand and Kerner's iteration. */
 function rootsOf(coefficients: readonly number[]): Complex[] {
   const degree = coefficients.length - 1;
   const leading = coefficients[degree]!;

@@ -1,4 +1,4 @@
-/** @file AdaLoRA: a low-rank change as a singular value decomposition, of which training prunes directions. */
+/** @file AdaLoRA: a low-rank ΔW in SVD form; training prunes singular values. */
 
 import {
   type StepTensor,
@@ -44,7 +44,7 @@ export const adalora: Tuner = {
   },
   tune: (layer, settings) => {
     const { init_r: begun, lora_alpha: alpha, rank_pattern: pattern } = settings as { init_r: number; lora_alpha: number; rank_pattern: Record<string, boolean[]> | null }; // prettier-ignore
-    // PEFT's file of a trained adapter has the directions that are left, and the config which these are.
+    // PEFT's file of a trained adapter keeps the remaining directions; `rank_pattern` says which.
     const r = pattern?.[`${layer.path}.lora_E`]?.filter(Boolean).length ?? begun;
     const scaling = (alpha > 0 ? alpha : begun) / (begun + 1e-5);
     const shapes = { lora_A: [r, layer.in], lora_E: [r, 1], lora_B: [layer.out, r] } as const;
@@ -74,7 +74,6 @@ export const adalora: Tuner = {
   }),
 };
 
-/** Sets the singular values to zero that matter least, down to the budget of the step. */
 function allocate({ step, modules }: TrainingStep, settings: TunerSettings): void {
   const { init_r: r, target_r, tinit, tfinal, deltaT, total_step, beta1, beta2 } = settings as unknown as Schedule;
   const last = total_step - tfinal;
@@ -107,7 +106,7 @@ function mask({ lora_E: E, kept }: Readonly<Record<string, StepTensor>>): void {
   for (let i = 0; i < E!.value.length; i++) if (kept!.value[i] === 0) E!.value[i] = 0;
 }
 
-/** How much each direction matters: its singular value's score and the mean ones of its two vectors. */
+/** Importance per direction: its singular value's score plus the mean scores of its two vectors. */
 function scoresOf(tensors: Readonly<Record<string, StepTensor>>, r: number): number[] {
   const score = (name: string, i: number): number =>
     tensors[`importance_${name}`]!.value[i]! * tensors[`uncertainty_${name}`]!.value[i]!;

@@ -1,4 +1,4 @@
-/** @file AFLoRA: two matrices and a vector behind each, of which training freezes one matrix after the other. */
+/** @file AFLoRA: two matrices, each followed by a trained vector; training freezes matrices one by one. */
 
 import type { StepTensor, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import { finite, whole, wrong } from '../settings.ts';
@@ -61,7 +61,7 @@ export const aflora: Tuner = {
             score: scoreOf(tensors, name, settings),
           })),
         );
-        // The share grows as one less a cube, from `tinit` to `tfinal` before the end.
+        // The share of frozen matrices grows as 1 − (1 − t)³, from `tinit` until `tfinal` before the end.
         const done = (step + 1 - tinit) / (total - tinit - tfinal);
         const share = done < 0 ? 0 : done < 1 ? 1 - (1 - done) ** 3 : 1;
         const left = all.filter(({ frozen }) => frozen[0] === 0).sort((one, other) => one.score - other.score);
@@ -72,7 +72,7 @@ export const aflora: Tuner = {
   },
 };
 
-/** How much a matrix still has to learn: the mean product of its gradients' sizes and their changes, both smoothed. */
+/** Freezing score: mean product of the smoothed gradient magnitudes and their smoothed deviations. */
 function scoreOf(
   tensors: Readonly<Record<string, StepTensor>>,
   name: 'lora_A' | 'lora_B',

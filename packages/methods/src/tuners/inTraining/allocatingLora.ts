@@ -1,4 +1,4 @@
-/** @file ALoRA: directions of LoRA that held-out examples miss least are closed, and others opened where they are missed most. */
+/** @file ALoRA: moves ranks from directions that held-out loss needs least to more important layers. */
 
 import { type StepTensor, type TrainingStep, TorchRandom, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
 import { hashOf } from './restarts.ts';
@@ -19,7 +19,7 @@ export const allocatingLora: Tuner = {
   paper: 'https://arxiv.org/abs/2403.16187',
   description:
     'ALoRA: LoRA whose ranks move, every so many steps, from where the loss of held-out examples needs them least to layers that keep theirs',
-  // Each layer begins with `r` directions and may have `max_r`; a review moves `moved` of all.
+  // Each layer begins with `r` directions, up to `max_r`; a review moves `moved` in total.
   defaults: { r: 8, lora_alpha: 16, max_r: 12, review_every: 100, reviews: 3, moved: 4, seed: 0 },
   tune: (layer, settings) => {
     const [r, most] = [whole(settings, 'r'), whole(settings, 'max_r')];
@@ -46,14 +46,13 @@ export const allocatingLora: Tuner = {
   }),
 };
 
-/** An open direction of a layer, and how much it matters. */
 interface Direction {
   readonly module: TrainingStep['modules'][number];
   readonly k: number;
   readonly importance: number;
 }
 
-/** By how much the loss is larger without a direction than with all, less what it is with that alone. */
+/** Importance of a direction: loss without it − loss with all − loss with it alone. */
 async function importances(modules: TrainingStep['modules'], loss: () => Promise<number>): Promise<Direction[]> {
   const gates = modules.map(({ tensors }) => tensors['gate']!.value);
   const begun = gates.map((gate) => gate.slice());
@@ -74,7 +73,7 @@ async function importances(modules: TrainingStep['modules'], loss: () => Promise
   return found;
 }
 
-/** Closes the directions that matter least, and opens as many in layers that lose none and have room, the most important layer first. */
+/** Closes the least important directions and opens as many in layers that lose none, the most important first. */
 function move(directions: Direction[], { modules }: TrainingStep, review: number, settings: TunerSettings): void {
   const { moved, seed } = settings as unknown as Settings;
   const ascending = directions.sort((one, other) => one.importance - other.importance);
@@ -99,7 +98,6 @@ function move(directions: Direction[], { modules }: TrainingStep, review: number
     }
 }
 
-/** Opens the first closed direction, which begins as LoRA does. */
 function open(
   { lora_A: A, lora_B: B, gate }: Readonly<Record<string, StepTensor>>,
   width: number,

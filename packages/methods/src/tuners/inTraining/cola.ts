@@ -1,4 +1,4 @@
-/** @file COLA: a chain of LoRAs, each of which learns what those before it have left, with an optimizer of its own. */
+/** @file COLA: a chain of LoRAs; each learns the residual of the earlier ones with a fresh optimizer. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { restartDefaults, restarting, tuneRestarted } from './restarts.ts';

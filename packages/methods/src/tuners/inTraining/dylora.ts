@@ -1,4 +1,4 @@
-/** @file DyLoRA: each step trains the first directions alone, so that an adapter can be cut to any rank. */
+/** @file DyLoRA: each step trains the first directions alone, so that an adapter can be truncated to any rank. */
 
 import { Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import { type StepTensor, TorchRandom, type Tuner } from '@onnx-lora/sdk/plugin';
@@ -18,7 +18,8 @@ export const dylora: Tuner = {
   peftType: 'DYLORA',
   paper: 'https://arxiv.org/abs/2210.07558',
   description: 'DyLoRA: LoRA of which each step trains the first directions alone, to be cut to any rank afterwards',
-  // `rank`: of how many directions it computes outside of training; all without. `frozen`: a step trains the last of its directions alone.
+  // `rank`: directions used outside of training; all by default. `frozen`: a step trains only the last of its
+  // directions.
   defaults: { r: 8, lora_alpha: 16, rank: null, frozen: false, seed: 0 },
   tune: (layer, settings) => {
     const [r, alpha] = [whole(settings, 'r'), finite(settings, 'lora_alpha')];
@@ -42,7 +43,7 @@ export const dylora: Tuner = {
           for (const { tensors } of modules) leaveLast(tensors);
         },
       }),
-      // The first step is of as many as outside of training; of how many the next is depends on its number alone.
+      // The next rank depends on the step's number alone; the first step uses the rank outside of training.
       after: ({ step, modules }) => {
         const [unit] = new TorchRandom(seed + step + 1).uniform(1, 0, 1);
         const next = truncation(r, 1 + Math.floor(unit! * r), alpha);
@@ -52,18 +53,13 @@ export const dylora: Tuner = {
   },
 };
 
-/**
- * An adapter of DyLoRA cut to a rank: the same numbers, of which the first directions are computed.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for another adapter
- */
+/** Truncates a DyLoRA adapter to a rank; the file keeps all directions. @throws OnnxLoraError `INPUT_INVALID` */
 export function dyloraAtRank({ config, tensors, baseDigest, notes }: Adapter, rank: number): Adapter {
   if (config.peftType === dylora.peftType)
     return new Adapter({ ...config, extra: { ...config.extra, rank } }, tensors, baseDigest, notes);
   throw new OnnxLoraError('INPUT_INVALID', `Only adapters of DyLoRA can be cut to a rank, and this one is ${config.peftType}. Train one with the tuner dylora.`); // prettier-ignore
 }
 
-/** What each direction is multiplied with: alpha ÷ rank, or nothing. */
 function truncation(r: number, rank: number, alpha: number): Float32Array {
   return new Float32Array(r).map((_, i) => (i < rank ? alpha / rank : 0));
 }

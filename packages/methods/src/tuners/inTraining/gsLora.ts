@@ -1,4 +1,4 @@
-/** @file GS-LoRA: LoRA whose layers are pulled to zero as a whole, so that few of them change. */
+/** @file GS-LoRA: a group lasso over layers, so that few of them change. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { loraOf } from '../lowRank/lora.ts';
@@ -12,7 +12,6 @@ export const gsLora: Tuner = {
   defaults: { r: 8, lora_alpha: 16, group_lasso: 0.1 },
   tune: loraOf,
   training: (settings) => ({
-    // Σ ‖(A, B)‖ over the layers, each a group.
     loss: (g, modules) => {
       const norms = modules.map(({ tensors: { lora_A: A, lora_B: B } }) =>
         g.Sqrt(g.Add(g.ReduceSumSquare(A!, [0, 1], false), g.ReduceSumSquare(B!, [0, 1], false))),

@@ -1,4 +1,4 @@
-/** @file MonteCLoRA: training reads A with a mean of random changes beside it, whose spread and shares are trained too. */
+/** @file MonteCLoRA: training adds a mean of random changes to A, with trained spread and mixture weights. */
 
 import { Random } from '@onnx-lora/sdk/data';
 import type { ByTensor, StepTensor, TunedTensor, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
@@ -10,7 +10,6 @@ import { filled, zeros } from '../tensors.ts';
 const SAMPLER = 'lora_monteclora_sampler.';
 const defaults = { num_samples: 8, use_entropy: false, dirichlet_prior: 0.1, sample_scaler: 1e-4, kl_loss_weight: 1e-5, buffer_size: 150 }; // prettier-ignore
 
-/** Names of the tensors: PEFT's, and what is drawn for each step. */
 const [STD, SHARES] = [`${SAMPLER}std_prior`, `${SAMPLER}expert_weights_prior`];
 
 const sampling = ({ monteclora_config: given }: TunerSettings): TunerSettings => ({
@@ -37,7 +36,7 @@ export const monteclora: Tuner = {
         [SHARES]: prior([samples]),
         [`${SAMPLER}gaussian_var_prior`]: { ...zeros([r, r]), role: 'frozen', first: () => Float32Array.from({ length: r * r }, (__, i) => Number(i % (r + 1) === 0)) }, // prettier-ignore
         [`${SAMPLER}expert_weights`]: { ...filled([samples], 1 / samples), role: 'frozen' },
-        // The first step is without changes, and has the mean of variances.
+        // The first step has no noise and the mean variances.
         normal: drawn([samples, layer.in, r], 0),
         wishart: drawn([r], r),
         dirichlet: drawn([samples], 0),
@@ -75,7 +74,7 @@ export const monteclora: Tuner = {
   },
 };
 
-/** What the next step changes A by: normal numbers, the diagonal of a matrix of Wishart's of r degrees, and more normal ones. */
+/** Draws the next step's noise: normal samples, and the diagonal of a Wishart matrix with r degrees of freedom. */
 function draw({ normal, wishart, dirichlet }: ByTensor<StepTensor>, random: Random): void {
   for (const { value } of [normal!, dirichlet!]) for (let i = 0; i < value.length; i++) value[i] = random.normal();
   const { value } = wishart!;
@@ -85,13 +84,12 @@ function draw({ normal, wishart, dirichlet }: ByTensor<StepTensor>, random: Rand
   }
 }
 
-/** The variance of each of the r numbers. */
 function variances(g: GraphBuilder, { [STD]: std, wishart }: ByTensor<Value>): Value {
   const deviation = g.Exp(std!);
   return g.Max(g.Mul(g.Mul(deviation, deviation), wishart!), 1e-3);
 }
 
-/** The share that each sample has in this step: Dirichlet's, by the normal numbers nearest to their logarithms. */
+/** The step's mixture weights: a Dirichlet sample by its logistic-normal approximation. */
 function sharesOf(g: GraphBuilder, { [SHARES]: prior, dirichlet }: ByTensor<Value>): Value {
   const count = prior!.shape![0] as number;
   const inverse = g.Exp(g.Neg(prior!));
@@ -101,7 +99,7 @@ function sharesOf(g: GraphBuilder, { [SHARES]: prior, dirichlet }: ByTensor<Valu
   return g.Softmax(g.Add(g.Mul(g.Sqrt(g.Add(variance, 1e-6)), dirichlet!), mean), 0);
 }
 
-/** How far shares, spread and variances are from their priors, as PEFT sums it. */
+/** KL divergence of weights, spread and variances from their priors, as PEFT sums it. */
 function divergence(g: GraphBuilder, tensors: ByTensor<Value>, alpha: number): Value {
   const [samples, r] = [tensors[SHARES]!.shape![0] as number, tensors[STD]!.shape![0] as number];
   const sum = (x: Value): Value => g.ReduceSum(x, [0], false);
@@ -119,10 +117,9 @@ function divergence(g: GraphBuilder, tensors: ByTensor<Value>, alpha: number): V
   return g.Add(g.Add(dirichlet, wishart), normal);
 }
 
-/** From this far on Stirling's series are right to single precision. */
+/** From here on Stirling's series is accurate to single precision. */
 const FAR = 6;
 
-/** log Γ(x) of positive numbers. */
 function logGamma(g: GraphBuilder, x: Value): Value {
   const y = g.Add(x, FAR);
   const series = g.Sub(g.Div(1 / 12, y), g.Div(1 / 360, g.Mul(y, g.Mul(y, y))));

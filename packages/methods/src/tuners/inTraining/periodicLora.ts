@@ -1,4 +1,4 @@
-/** @file PeriodicLoRA: every so many steps a share of LoRA's product is moved into a fixed part; the rest is trained on. */
+/** @file PeriodicLoRA: merges a share of B·A into a frozen part every N steps. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { restartDefaults, restarting, tuneRestarted } from './restarts.ts';
@@ -9,7 +9,7 @@ export const periodicLora: Tuner = {
   peftType: 'PERIODIC_LORA',
   paper: 'https://arxiv.org/abs/2402.16141',
   description: 'PeriodicLoRA: every so many steps a share (`momentum_ratio`) of the product B·A is added to a fixed part, and the rest goes on; with 1, LoRA begins anew', // prettier-ignore
-  // The share and the period of the authors' scripts.
+  // Share and period of the authors' scripts.
   defaults: { ...restartDefaults, restart_every: 250, restarts: 8, momentum_ratio: 0.1 },
   tune: (layer, settings, ...more) => {
     const share = finite(settings, 'momentum_ratio');
@@ -21,9 +21,9 @@ export const periodicLora: Tuner = {
     return restarting(settings, share, ({ A, B, begin }) => {
       if (share === 1) begin();
       for (const { value, moments } of [A, B]) {
-        // √ of what is left, so that the product has that much of it: the layer computes what it did.
+        // √ of the rest, so that the layer's output stays.
         if (share < 1) for (let i = 0; i < value.length; i++) value[i]! *= Math.sqrt(1 - share);
-        // The authors keep one moment in a thousand, drawn at random.
+        // The authors keep one moment in a thousand at random.
         for (const moment of moments!()) moment.fill(0);
       }
     });

@@ -1,4 +1,4 @@
-/** @file ReLoRA: LoRA that begins anew every so many steps, with some of what the optimizer remembers. */
+/** @file ReLoRA: merges and restarts LoRA every N steps, keeping a part of the optimizer's state. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { restartDefaults, restarting, tuneRestarted } from './restarts.ts';
@@ -9,7 +9,7 @@ export const relora: Tuner = {
   peftType: 'RELORA',
   paper: 'https://arxiv.org/abs/2307.05695',
   description: 'ReLoRA: LoRA that is added to what is fixed every so many steps, and begins anew',
-  // `prune_ratio`: the share of the optimizer's moments that a restart sets to zero, the smallest first.
+  // `prune_ratio`: share of the optimizer's moments that a restart zeroes, the smallest first.
   defaults: { ...restartDefaults, prune_ratio: 0.9 },
   tune: (layer, settings, ...more) => {
     const ratio = finite(settings, 'prune_ratio');
@@ -24,9 +24,9 @@ export const relora: Tuner = {
 };
 
 /**
- * Sets the moments of a number to zero where one of them is not above the quantile of its magnitudes, as torch.quantile has it
- * between two numbers. The authors' code prunes each by itself: what is left of the first without the second then moves by
- * 1/eps, as the gradient of A is zero where B is.
+ * Zeroes both moments of an entry unless each exceeds its quantile of magnitudes (interpolated as torch.quantile). The
+ * authors prune them separately; a first moment without its second then moves by 1/eps, as A's gradient is zero while B
+ * is.
  */
 function pruneSmallest(moments: readonly Float32Array[], ratio: number): void {
   const thresholds = moments.map((moment) => {

@@ -1,11 +1,9 @@
 /**
- * @file LoRA that is taken into the base again and again, so that the change may have any rank: what ReLoRA, COLA and
- * PeriodicLoRA have in common.
+ * @file Restarts of LoRA, shared by ReLoRA, COLA and PeriodicLoRA.
  *
- * What has been taken in stands as factors beside the base, not in its weights. Another way is to write new weights: then the
- * graph must be built anew, checkpoints hold the whole base, and the result is a model. Or ΔW as one matrix of each layer: that is
- * as large as the layer, and so is the adapter. Factors grow by the rank with each restart; they are exact, make an adapter of
- * the base that everybody has, and are plain LoRA of a higher rank.
+ * Merged changes stay as factors next to the frozen base, and grow by r per restart. Writing them into the weights
+ * would mean rebuilding the graph, checkpoints with the whole base, and a model as the result; a dense ΔW would be as
+ * large as the layer. Factors are exact, keep the adapter small, and are plain LoRA of a higher rank.
  */
 
 import { type StepTensor, TorchRandom, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
@@ -13,10 +11,10 @@ import { loraOf } from '../lowRank/lora.ts';
 import { whole } from '../settings.ts';
 import { zeros } from '../tensors.ts';
 
-/** Settings of them all: after how many steps the change is taken in, and how often. */
+/** Settings of all restarts: every how many steps, and how often. */
 export const restartDefaults = { r: 8, lora_alpha: 16, restart_every: 500, restarts: 3, seed: 0 };
 
-/** A and B of LoRA, and those that have been taken in. */
+/** LoRA's A and B, and the merged ones. */
 export const tuneRestarted: Tuner['tune'] = (layer, settings) => {
   const { r, scaling, tensors } = loraOf(layer, settings);
   const restarts = whole(settings, 'restarts');
@@ -34,20 +32,13 @@ export const tuneRestarted: Tuner['tune'] = (layer, settings) => {
   };
 };
 
-/** A layer's factors at a restart. */
 interface Restarted {
   readonly A: StepTensor;
   readonly B: StepTensor;
-  /** Draws A as it was first drawn, by other numbers, and makes B zero. */
   readonly begin: () => void;
 }
 
-/**
- * Takes the change in after every so many steps.
- *
- * @param share how much of the change is taken in
- * @param then what becomes of the factors that are trained, and of what the optimizer remembers of them
- */
+/** Merges a share of the change every `restart_every` steps; `then` resets the factors and their optimizer state. */
 export function restarting(
   settings: TunerSettings,
   share: number,
@@ -73,7 +64,7 @@ export function restarting(
   };
 }
 
-/** Adds the factors, with a share of their product, to what is fixed, from this direction on. */
+/** Appends the factors to the merged ones, with `share` of their product. */
 function keep(
   { lora_A: A, lora_B: B, merged_A: allA, merged_B: allB }: Readonly<Record<string, StepTensor>>,
   from: number,
@@ -87,7 +78,7 @@ function keep(
   });
 }
 
-/** FNV-1a of a path: another number for each layer, whatever the others are. */
+/** FNV-1a of a path: a seed per layer that does not depend on the other layers. */
 export function hashOf(path: string): number {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(path)) hash = Math.imul(hash ^ byte, 0x01000193);

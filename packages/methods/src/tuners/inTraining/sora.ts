@@ -1,4 +1,4 @@
-/** @file SoRA: a gate on each direction of LoRA, which training closes where it does not matter. */
+/** @file SoRA: a gate per LoRA direction, with a proximal step that closes unimportant ones. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { finite, whole } from '../settings.ts';
@@ -10,7 +10,7 @@ export const sora: Tuner = {
   peftType: 'SORA',
   paper: 'https://arxiv.org/abs/2311.11696',
   description: 'SoRA: LoRA with a gate on each direction, of which a proximal step closes those that matter little',
-  // Names and numbers of the authors' scripts: how much the mean gate adds to the loss, and how far a step takes gates to zero.
+  // The authors' names and values: weight of the mean gate in the loss, and step of the soft threshold.
   defaults: { r: 8, lora_alpha: 16, sparse_lambda: 10, sparse_lambda_2: 3e-4 },
   tune: (layer, settings) => {
     const { r, scaling, tensors } = loraOf(layer, settings);
@@ -27,7 +27,7 @@ export const sora: Tuner = {
         const sum = sums.reduce((one, other) => g.Add(one, other));
         return g.Mul(sum, weight / (r * modules.length));
       },
-      // The soft threshold of the paper. The released operator sets to zero what is below twice the threshold.
+      // The paper's soft threshold; the released operator zeroes what is below twice the threshold.
       after: ({ modules }) => {
         for (const { tensors } of modules) {
           const { value } = tensors['gate']!;

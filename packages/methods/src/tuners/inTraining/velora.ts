@@ -1,4 +1,4 @@
-/** @file VeLoRA: LoRA that keeps of A's input only its projections, so that the gradient of A is an approximate one. */
+/** @file VeLoRA: keeps projections of A's input, for an approximate gradient of A. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { LayerInGraph, Tuner } from '@onnx-lora/sdk/plugin';
@@ -62,7 +62,7 @@ export const velora: Tuner = {
         const grouped = inGroups(g, g.stopGradient(g.Identity(read)), groups, size);
         const vector = type === 'random' ? embed! : meanVector(g, grouped, size);
         const near = g.Mul(rebuilt(g, grouped, vector, read), scale);
-        // The value of x·Aᵀ; the gradient of x through A, and that of A from what is near x.
+        // Forward x·Aᵀ; the gradient of x is through A, that of A is by the approximate input.
         const fixed = g.stopGradient(g.Identity(A!));
         const reduced = g.Add(
           g.MatMul(read, g.Transpose(fixed, [1, 0])),
@@ -74,7 +74,7 @@ export const velora: Tuner = {
   },
 };
 
-/** `[..., in]` as `[tokens, groups, size]`, zeros behind the last input. */
+/** `[..., in]` to `[tokens, groups, size]`, zero-padded. */
 function inGroups(g: GraphBuilder, x: Value, groups: number, size: number): Value {
   const width = x.shape!.at(-1) as number;
   const missing = groups * size - width;
@@ -82,7 +82,7 @@ function inGroups(g: GraphBuilder, x: Value, groups: number, size: number): Valu
   return g.Reshape(missing === 0 ? flat : g.Pad(flat, [0, 0, 0, missing]), [-1, groups, size]);
 }
 
-/** The mean of all groups of all tokens, of length 1; where it is zero, all of it alike. */
+/** The normalised mean of all groups; constant where that is zero. */
 function meanVector(g: GraphBuilder, grouped: Value, size: number): Value {
   const mean = g.ReduceMean(grouped, [0, 1], false);
   const norm = g.Sqrt(g.ReduceSumSquare(mean, [0], true));
@@ -90,7 +90,7 @@ function meanVector(g: GraphBuilder, grouped: Value, size: number): Value {
   return g.Where(isZero, 1 / Math.sqrt(size), g.Div(mean, g.Where(isZero, 1, norm)));
 }
 
-/** x from its projections: `[..., in]`. */
+/** x rebuilt from its projections, `[..., in]`. */
 function rebuilt(g: GraphBuilder, grouped: Value, vector: Value, x: Value): Value {
   const [, groups, size] = grouped.shape as readonly [unknown, number, number];
   const projected = g.ReduceSum(g.Mul(grouped, vector), [2], true);

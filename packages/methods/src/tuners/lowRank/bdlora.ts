@@ -1,4 +1,4 @@
-/** @file BD-LoRA: one of LoRA's factors is block-diagonal, so that machines that share a layer need not talk between them. */
+/** @file BD-LoRA: one block-diagonal factor, so that tensor-parallel shards need no communication. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type TunedLayer, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
@@ -13,7 +13,7 @@ interface Blocks {
   readonly match_strict?: boolean;
 }
 
-/** Which factor of a layer is block-diagonal: PEFT looks for the names anywhere in its path. */
+/** The layer's block-diagonal factor; PEFT matches names anywhere in the path. */
 function blocksOf(
   { path }: TunedLayer,
   { use_bdlora: given }: TunerSettings,
@@ -62,7 +62,7 @@ export const bdlora: Tuner = {
   },
 };
 
-/** Rows in `count` runs, each of which has columns of its own: `[rows, columns]` to `[rows, count · columns]`. */
+/** Spreads `[rows, columns]` as `count` blocks along the diagonal: `[rows, count · columns]`. */
 function blockDiagonal(g: GraphBuilder, blocks: Value, count: number): Value {
   const [rows, columns] = blocks.shape as readonly [number, number];
   const own = Float32Array.from({ length: rows * count }, (_, i) =>
@@ -72,7 +72,6 @@ function blockDiagonal(g: GraphBuilder, blocks: Value, count: number): Value {
   return g.Reshape(g.Mul(g.Unsqueeze(blocks, [1]), mask), [rows, count * columns]);
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` */
 function requireBlocks({ path }: TunedLayer, count: number, r: number, features: number): void {
   if (Number.isInteger(count) && count > 0 && r % count === 0 && features % count === 0) return;
   throw new OnnxLoraError(

@@ -1,11 +1,10 @@
-/** @file DeLoRA: how far a low-rank change goes is one number, apart from the directions in which it goes. */
+/** @file DeLoRA: trains the directions of a low-rank ΔW, normalised, and one magnitude. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { dropoutOf, finiteOf, peftModules, requireOnly, wholeOf } from '../settings.ts';
 import { filled, kaiming, zeros } from '../tensors.ts';
 
-/** Norms are at least so large. */
 const LEAST = 1e-4;
 
 export const delora: Tuner = {
@@ -39,7 +38,7 @@ export const delora: Tuner = {
         delora_A: kaiming([r, inputs]),
         delora_B: settings['init_weights'] === true ? zeros([out, r]) : kaiming([out, r]),
         delora_lambda: filled([1], begun, 0),
-        // Of each column of the base's weight.
+        // Column norms of the base's weight.
         delora_w_norm: { ...zeros([inputs]), role: 'frozen', first },
       },
       dropout: dropoutOf(settings, 'module_dropout'),
@@ -51,7 +50,7 @@ export const delora: Tuner = {
   },
 };
 
-/** The lengths of a matrix's rows or columns, of zeros such whose gradient is zero too. */
+/** Norms of rows or columns; the bound gives zeros a zero gradient. */
 function lengths(g: GraphBuilder, of: Value, axis: 0 | 1): Value {
   return g.Sqrt(g.Max(g.ReduceSumSquare(of, [axis], false), LEAST ** 2));
 }

@@ -1,4 +1,4 @@
-/** @file GraLoRA: the weight is cut into k × k blocks, each of which changes by a low-rank product of its own. */
+/** @file GraLoRA: cuts the weight into k × k blocks with a low-rank ΔW each. */
 
 import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import { dropoutOf, finite, peftLayers, requireOnly, whole, wrong } from '../settings.ts';
@@ -42,7 +42,7 @@ export const gralora: Tuner = {
         ...(hybrid > 0 ? general : {}),
       },
       dropout: dropoutOf(settings, 'gralora_dropout'),
-      // Row (n, s) of A is A[n]'s, which reads the inputs of block n alone; it reaches the outputs of block s / q alone.
+      // Row (n, s) of A reads only the inputs of block n, and writes only the outputs of block s / q.
       factors: (g, { gralora_A: a, gralora_B: b, ...more }) => {
         const own = identity(g, k);
         const rows = g.Reshape(g.Transpose(a!, [0, 2, 1]), [k, r, 1, width]);

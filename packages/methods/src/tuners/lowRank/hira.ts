@@ -1,4 +1,4 @@
-/** @file HiRA: the weight changes by itself times a low-rank matrix, number by number, so that the change has high rank. */
+/** @file HiRA: ΔW is the Hadamard product of the weight and a low-rank matrix. */
 
 import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import { dropoutOf, peftModules, whole, wrong } from '../settings.ts';
@@ -44,7 +44,7 @@ export const hira: Tuner = {
     const [out, ...rest] = weightShape as [number, ...number[]];
     const first = (dims: readonly number[], usual: TunedTensor): TunedTensor =>
       init === false ? normal(dims, 1) : usual;
-    // PEFT draws those of a convolution as ever.
+    // PEFT has no Gaussian init for convolutions.
     const isGaussian = init === 'gaussian' && layer.kind === 'linear';
     const [a, b] = [[r, ...rest], [out, r, ...rest.slice(1).map(() => 1)]]; // prettier-ignore
     return {

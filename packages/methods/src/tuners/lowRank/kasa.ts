@@ -1,4 +1,4 @@
-/** @file KaSA: the weight's smallest singular values make room for a change that is a singular value decomposition itself. */
+/** @file KaSA: replaces the weight's smallest singular components by a trained SVD. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/data';
@@ -27,7 +27,7 @@ export const kasa: Tuner = {
         lora_diag: normal([r], 1),
         ...smallest(layer, r),
       },
-      // What is left out is the weight's own, which a merged weight no longer tells.
+      // The dropped components are the base weight's; a merged weight no longer reveals them.
       readsWeight: true,
       factors: (g, { 'lora_A.weight': A, 'lora_B.weight': B, lora_diag: d, dropped_A, dropped_B }) => ({
         A: g.Concat([A!, dropped_A!], 0),
@@ -57,7 +57,7 @@ function smallest(layer: TunedLayer, r: number): Record<'dropped_A' | 'dropped_B
   let known: { readonly A: Float32Array; readonly B: Float32Array } | undefined;
   const components = (): { readonly A: Float32Array; readonly B: Float32Array } => {
     if (known) return known;
-    // The components are the weight's, whatever their search begins with.
+    // The seed of the search does not change the result.
     const { U, S, V } = trailingSvd(matrix(layer.out, layer.in, layer.weight()), r, new Random(0));
     return (known = {
       A: Float32Array.from({ length: r * layer.in }, (_, i) => V.data[(i % layer.in) * V.columns + Math.floor(i / layer.in)]!), // prettier-ignore

@@ -1,4 +1,4 @@
-/** @file LoHa: the weight changes by the product, number by number, of two low-rank matrices. */
+/** @file LoHa: ΔW is the Hadamard product of two low-rank matrices. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
@@ -30,7 +30,7 @@ export const loha: Tuner = {
     const scaling = finiteOf(layer, settings, 'alpha', 'alpha_pattern') / rank;
     const [out, channels, ...kernel] = weightShape as [number, number, ...number[]];
     const window = sizeOf(kernel);
-    // As PEFT begins: one of the four is zero, so that nothing changes.
+    // PEFT's init: one of the four is zero, and so is ΔW.
     if (isEffective !== true || window === 1) {
       return {
         linearIn: ['hada_w1_a'],
@@ -47,7 +47,7 @@ export const loha: Tuner = {
     /** `[r, in · kernel]` from a core `[r, r, ...kernel]` and b `[r, in]`. */
     const inner = (g: GraphBuilder, core: Value, b: Value): Value =>
       g.Reshape(g.MatMul(g.Transpose(b, [1, 0]), g.Reshape(core, [rank, rank, window])), [rank, channels * window]);
-    /** aᵀ·own, where a `[r, out]` has the gradient of aᵀ·other: PEFT's HadaWeightCP differentiates so, and runs shall be equal. */
+    /** aᵀ·own, where a `[r, out]` gets the gradient of aᵀ·other, as PEFT's HadaWeightCP has it. */
     const outer = (g: GraphBuilder, a: Value, own: Value, other: Value): Value => {
       const fixed = g.stopGradient(g.Identity(a));
       const none = g.MatMul(g.Transpose(g.Sub(a, fixed), [1, 0]), g.stopGradient(g.Identity(other)));

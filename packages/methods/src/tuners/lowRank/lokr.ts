@@ -1,4 +1,4 @@
-/** @file LoKr: the weight changes by the Kronecker product of two small matrices. */
+/** @file LoKr: ΔW is the Kronecker product of two small matrices. */
 
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import type { ByTensor, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
@@ -39,7 +39,7 @@ export const lokr: Tuner = {
     const isWhole1 = !(isBoth === true && r < Math.max(a, b) / 2);
     const isWhole2 = r >= Math.max(c, d) / 2;
     const hasCore = !isWhole2 && isEffective === true && window > 1;
-    // PEFT begins with the left factor at zero, LyCORIS with the right one.
+    // PEFT starts with a zero left factor, LyCORIS with a zero right one.
     const start = (dims: readonly number[], isZeroFor: unknown): TunedTensor =>
       init === isZeroFor ? zeros(dims) : kaiming(dims);
     const left: ByTensor<TunedTensor> = isWhole1
@@ -63,10 +63,7 @@ export const lokr: Tuner = {
   },
 };
 
-/**
- * Two numbers whose product it is, the smaller first, of the smallest sum where the first is at most `most` (-1: any). A divisor
- * `most` is taken as it is.
- */
+/** Factorises `size` into the closest pair, smaller first, at most `most` (-1: any); `most` itself if it divides. */
 function factors(size: number, most: number): [number, number] {
   if (most > 0 && size % most === 0) return [most, size / most];
   let best = 1;
@@ -83,10 +80,7 @@ function fromCore(g: GraphBuilder, core: Value, a: Value, b: Value): Value {
   return g.Reshape(g.MatMul(g.Transpose(a, [1, 0]), g.Reshape(inner, [r, d * sizeOf(kernel)])), [c, d, ...kernel]);
 }
 
-/**
- * PEFT lays a matrix over the first two of four dimensions, and over the last two of three: then the numbers of a convolution's
- * kernel stand among the inputs.
- */
+/** PEFT's axes: the first two of four, but the last two of three, so that a conv1d kernel mixes with the inputs. */
 function kronecker(g: GraphBuilder, left: Value, right: Value): Value {
   const [small, large] = [left.shape as number[], right.shape as number[]];
   const ones = large.slice(2).map(() => 1);

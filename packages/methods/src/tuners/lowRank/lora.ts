@@ -1,4 +1,4 @@
-/** @file LoRA as its variants have it: its settings, and factors that begin as LoRA's. */
+/** @file Shared parts of LoRA's variants: settings, factors and init. */
 
 import {
   type ChangeByFactors,
@@ -10,7 +10,7 @@ import {
 import { dropoutOf, finite, finiteOf, requireOnly, whole, wholeOf } from '../settings.ts';
 import { kaiming, zeros } from '../tensors.ts';
 
-/** PEFT's keys of LoRA with its defaults. */
+/** PEFT's LoRA settings and defaults. */
 const defaults = {
   r: 8,
   lora_alpha: 8,
@@ -25,7 +25,7 @@ const defaults = {
   fan_in_fan_out: false,
 };
 
-/** What is the same of all variants, by the key that makes an adapter one, and that key's value. */
+/** Fields of a variant of LoRA, by the config key that selects it. */
 export function variantOfLora(
   variant: string,
   value: unknown,
@@ -40,9 +40,8 @@ export function variantOfLora(
 
 /**
  * Rank, scaling and dropout of a layer.
- *
- * @param isNew whether the adapter begins now, so that all settings must mean something here
- * @throws OnnxLoraError `CONFIG_INVALID` for settings of LoRA that no variant here has
+ * @param isNew for a new adapter, settings without effect here are refused
+ * @throws OnnxLoraError `CONFIG_INVALID` for unsupported LoRA settings
  */
 export function rankOf(
   layer: TunedLayer,
@@ -58,7 +57,7 @@ export function rankOf(
 
 const onlyDefault: TunerSettings = { use_dora: false, lora_bias: false, bias: 'none', init_lora_weights: true };
 
-/** LoRA by the settings `r` and `lora_alpha`: its tensors, and its change of a layer. */
+/** Plain LoRA by `r` and `lora_alpha`: its tensors and factors. */
 export function loraOf(
   { in: width, out }: TunedLayer,
   settings: TunerSettings,
@@ -70,7 +69,7 @@ export function loraOf(
   return { r, scaling, tensors: { lora_A, lora_B }, factors };
 }
 
-/** A and B as LoRA begins: A uniform in ±1/√in, B zero. */
+/** LoRA's init: A uniform in ±1/√in, B zero. */
 export function loraFactors(
   r: number,
   width: number,

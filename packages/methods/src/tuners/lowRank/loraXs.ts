@@ -1,4 +1,4 @@
-/** @file LoRA-XS: between the weight's own largest singular vectors, a square matrix of the rank is trained. */
+/** @file LoRA-XS: trains an r × r matrix between the weight's leading singular vectors. */
 
 import { leadingSvd, matrix, type SingularValues, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 import { dropoutOf, finite, whole } from '../settings.ts';
@@ -19,7 +19,7 @@ export const loraXs: Tuner = {
   tune: ({ in: inputs, out, weight }, settings) => {
     const r = whole(settings, 'r');
     const scaling = finite(settings, 'alpha') / r;
-    // Both factors are of one decomposition: signs are arbitrary, and belong together.
+    // One decomposition for both factors: signs are arbitrary but must agree.
     let known: SingularValues | undefined;
     const decomposed = (random: Random): SingularValues =>
       (known ??= leadingSvd(matrix(out, inputs, weight()), r, random));
@@ -30,7 +30,6 @@ export const loraXs: Tuner = {
     });
     return {
       tensors: {
-        // The right vectors times the values.
         xs_A: frozen([r, inputs], (random) => {
           const { S, V } = decomposed(random);
           return Float32Array.from({ length: r * inputs }, (_, i) => {

@@ -1,4 +1,4 @@
-/** @file MELoRA: several small LoRAs side by side, each of a part of the inputs for a part of the outputs. */
+/** @file MELoRA: several small LoRAs as blocks on the diagonal of ΔW. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { identity } from '../rotations/rotation.ts';

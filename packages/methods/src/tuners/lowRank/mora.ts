@@ -1,4 +1,4 @@
-/** @file MoRA: a square matrix between fixed maps, of which one presses the inputs together and one spreads the outputs. */
+/** @file MoRA: a trained square matrix between a fixed compression and a fixed expansion. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
@@ -9,7 +9,7 @@ import { zeros } from '../tensors.ts';
 
 export const mora: Tuner = {
   name: 'mora',
-  // Keys and names of the authors' fork of PEFT. As there, nothing scales the change: `lora_alpha` is not read.
+  // Keys and names of the authors' fork of PEFT, which does not read `lora_alpha`.
   ...variantOfLora('use_mora', true, { mora_type: 1 }),
   paper: 'https://arxiv.org/abs/2405.12130',
   description:
@@ -28,7 +28,7 @@ export const mora: Tuner = {
     /** x·ΔWᵀ */
     const change = (g: GraphBuilder, x: Value, M: Value): Value => {
       const kept = x.shape!.slice(1).map(() => 0);
-      // The last group is filled with the first inputs.
+      // Pads the last group with the first inputs.
       const filled = missing === 0 ? x : g.Concat([x, g.Slice(x, [0], [missing], [-1])], -1);
       const own = g.Reshape(filled, [...kept, groups, size]);
       const seen = isRotated ? rotated(g, own, groups, size) : g.ReduceSum(own, [-2], true);
@@ -40,7 +40,7 @@ export const mora: Tuner = {
     return {
       tensors: {
         'lora_A.weight': zeros([size, size]),
-        // In files of the fork, the same numbers once more.
+        // Files of the fork repeat the matrix here.
         ...(saved?.['lora_B.weight'] && { 'lora_B.weight': { ...zeros([size, size]), role: 'state' } }),
       },
       linearIn: ['lora_A.weight'],
@@ -52,7 +52,7 @@ export const mora: Tuner = {
   },
 };
 
-/** Groups `[..., groups, size]`, each turned by the angles that rotary embeddings have for a token of its number. */
+/** Groups `[..., groups, size]` with rotary embedding by group number. */
 function rotated(g: GraphBuilder, x: Value, groups: number, size: number): Value {
   const half = size / 2;
   const angle = (group: number, i: number): number => group * 10000 ** ((-2 * (i % half)) / size);

@@ -1,4 +1,4 @@
-/** @file QA-LoRA: A reads sums of groups of inputs, so that the change fits into the zero points of a weight in few bits. */
+/** @file QA-LoRA: A reads group sums of inputs, so that ΔW merges into the zero points of a quantized weight. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Tuner } from '@onnx-lora/sdk/plugin';
@@ -22,7 +22,7 @@ export const qalora: Tuner = {
     return {
       dropout,
       tensors: loraFactors(r, groups, layer.out),
-      // As PEFT has it, a group's mean counts as often as there are groups.
+      // PEFT multiplies a group's mean by the number of groups.
       factors: (g, { 'lora_A.weight': A, 'lora_B.weight': B }) => ({
         A: g.Reshape(g.Expand(g.Unsqueeze(A!, [2]), g.ints([r, groups, size])), [r, layer.in]),
         B: g.Mul(B!, (scaling * groups) / size),

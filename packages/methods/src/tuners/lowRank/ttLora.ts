@@ -1,11 +1,10 @@
-/** @file TT-LoRA: the factors of a low-rank change are trains of small tensors, one for each divisor of its sides. */
+/** @file TT-LoRA: LoRA factors in tensor-train form. */
 
 import type { ByTensor, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { dropoutOf, finite, whole, wrong } from '../settings.ts';
 import { normal, sizeOf, zeros } from '../tensors.ts';
 
-/** Of each side. */
 const MOST_CORES = 24;
 
 export const ttLora: Tuner = {
@@ -23,7 +22,8 @@ export const ttLora: Tuner = {
       ...left.map((size, i) => [i === 0 ? 1 : r, size, r]),
       ...right.map((size, i) => [r, size, i === cores - 1 ? 1 : r]),
     ];
-    // The first is zero, so that nothing changes; on the right all together are as large as LoRA's A, on the left they keep sizes.
+    // The first core is zero, so ΔW is. The right side's product has the variance of LoRA's A; the left side preserves
+    // norms.
     const deviation = (i: number): number =>
       i < cores ? r ** -0.5 : (1 / (3 * inputs * r ** (cores - 1))) ** (0.5 / cores);
     const tensors: ByTensor<TunedTensor> = Object.fromEntries(
@@ -41,7 +41,7 @@ export const ttLora: Tuner = {
   },
 };
 
-/** As many whole numbers as asked for whose product it is, none much larger than the others; the larger first. */
+/** Factorises into `count` balanced whole numbers, the larger first. */
 function divided(size: number, count: number): number[] {
   const parts = new Array<number>(count).fill(1);
   const primes: number[] = [];
@@ -56,7 +56,7 @@ function divided(size: number, count: number): number[] {
   return parts.sort((a, b) => b - a);
 }
 
-/** The product of `[left, size, right]` after `[left, size, right]`, over the dimension that each two have in common. */
+/** Contracts a chain of `[left, size, right]` tensors. */
 function chained(g: GraphBuilder, cores: readonly Value[]): Value {
   return cores.reduce((product, core) => {
     const [common, ...rest] = core.shape as [number, ...number[]];

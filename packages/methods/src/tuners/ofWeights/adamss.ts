@@ -1,4 +1,4 @@
-/** @file AdaMSS: groups the outputs of a layer by how alike their weights are, and trains a small low-rank change of each group. */
+/** @file AdaMSS: clusters a layer's outputs by their weights, with a small low-rank ΔW per cluster. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { transpose, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
@@ -55,9 +55,9 @@ export const adamss: Tuner = {
     const B = (i: number): TunedTensor => (own.init_weights === 'orthogonal' ? zeros([groups[i]!.length, ranks[i]!]) : normal([groups[i]!.length, ranks[i]!], 0.01)); // prettier-ignore
     const each = (name: string, tensor: (i: number) => TunedTensor): Record<string, TunedTensor> =>
       Object.fromEntries(groups.map((_, i) => [`${name}.${i}`, tensor(i)]));
-    // Where the row of each output stands when groups are one after the other.
+    // The row of each output in the concatenated groups.
     const places = groups.flat().reduce((at, row, i) => at.with(row, BigInt(i)), new BigInt64Array(height));
-    /** B·A of all groups, in the order of outputs: `[out, r]`. */
+    /** B·A of all groups in the order of outputs, `[out, r]`. */
     const products = (g: GraphBuilder, tensors: Readonly<Record<string, Value>>): Value => {
       const parts = groups.map((_, i) => g.MatMul(tensors[`adamss_B.${i}`]!, tensors[`adamss_A.${i}`]!));
       return g.Gather(g.Concat(parts, 0), g.ints(Array.from(places, Number)), 0);

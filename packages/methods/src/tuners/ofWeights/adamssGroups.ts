@@ -1,4 +1,4 @@
-/** @file What AdaMSS makes of a weight: its singular vectors, groups of outputs, and the directions of each group. */
+/** @file AdaMSS's decomposition of a weight: singular vectors, groups of outputs, directions per group. */
 
 import {
   type Matrix,
@@ -13,7 +13,6 @@ import {
 } from '@onnx-lora/sdk/plugin';
 import { clusters } from './clusters.ts';
 
-/** Settings that say what is made of a weight. */
 export interface AdamssSettings {
   readonly r: number;
   readonly num_subspaces: number;
@@ -33,7 +32,7 @@ interface Vectors {
 
 const known = new WeakMap<TunedLayer, Map<string, Vectors>>();
 
-/** The first singular vectors of the weight with its bias as a last column, as torch's `svd_lowrank` finds them by a seed. */
+/** Leading singular vectors of the weight with its bias as a last column, seeded as torch's `svd_lowrank`. */
 export function vectorsOf(layer: TunedLayer, { r, random_seed: seed }: AdamssSettings): Vectors {
   const before = known.get(layer)?.get(`${r} ${seed}`);
   if (before) return before;
@@ -46,7 +45,7 @@ export function vectorsOf(layer: TunedLayer, { r, random_seed: seed }: AdamssSet
   const isWide = whole.rows < whole.columns;
   const tall = isWide ? transpose(whole) : whole;
   const rank = Math.min(r, tall.columns);
-  // Of all vectors the span is the same, whatever is drawn.
+  // All vectors span the same space, whatever the seed.
   const count = tall.columns * rank;
   const start = count < 16 ? identity(tall.columns) : matrix(tall.columns, rank, new TorchRandom(seed).normal(count));
   let { Q } = qr(matmul(tall, start));
@@ -66,19 +65,18 @@ function identity(size: number): Matrix {
   );
 }
 
-/** Which outputs are in which group. */
+/** The outputs of each group. */
 export function groupsOf(layer: TunedLayer, settings: AdamssSettings): number[][] {
   const { U } = vectorsOf(layer, settings);
   const labels = clusters(U, Math.min(settings.num_subspaces, U.rows));
   return Array.from({ length: Math.max(...labels) + 1 }, (_, group) => Array.from(labels.keys()).filter((row) => labels[row] === group)); // prettier-ignore
 }
 
-/** The rows of U of a group. */
 function rowsOf({ U }: Vectors, rows: readonly number[]): Matrix {
   return matrix(rows.length, U.columns, rows.flatMap((row) => Array.from(U.data.subarray(row * U.columns, (row + 1) * U.columns)))); // prettier-ignore
 }
 
-/** The rank of a group's change: as many as asked, or of these those that matter. */
+/** A group's rank: the requested one, or fewer by the threshold. */
 export function rankOf(layer: TunedLayer, rows: readonly number[], settings: AdamssSettings): number {
   const { subspace_rank: asked, use_dynamic_rank: isDynamic, svd_threshold: threshold } = settings;
   if (!isDynamic) return Math.max(1, Math.min(rows.length, asked));
@@ -88,7 +86,7 @@ export function rankOf(layer: TunedLayer, rows: readonly number[], settings: Ada
   return Math.max(1, Math.min(squares.filter((each) => each > threshold * squares[0]!).length, asked));
 }
 
-/** The directions of the largest singular values of a group's rows, `[rank, r]`. */
+/** Leading directions of a group's rows, `[rank, r]`. */
 export function directionsOf(
   layer: TunedLayer,
   rows: readonly number[],

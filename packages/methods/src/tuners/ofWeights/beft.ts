@@ -1,4 +1,4 @@
-/** @file BEFT: adds to the bias of a layer. */
+/** @file BEFT: trains an addend of a layer's bias. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { normal, zeros } from '../tensors.ts';
@@ -13,7 +13,7 @@ export const beft: Tuner = {
     linearIn: ['beft_bias'],
     tensors: { beft_bias: isIdle === true ? zeros([1, out]) : normal([1, out], 1) },
     apply: (g, { x, forward }, { beft_bias: own }) => g.Add(forward(x), g.Reshape(own!, [out])),
-    // A layer without a bias has no place for it.
+    // Without a bias it cannot be merged.
     ...(bias && {
       weight: (g, weight) => g.Identity(weight),
       bias: (g, before, { beft_bias: own }) => g.Add(before, g.Reshape(own!, [out])),

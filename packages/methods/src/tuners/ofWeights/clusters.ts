@@ -1,17 +1,16 @@
-/** @file k-means as scikit-learn computes it from one random start, for groups that are in no file. */
+/** @file k-means as scikit-learn computes it from one random start, since files do not store the clusters. */
 
 import { type Matrix, TorchRandom } from '@onnx-lora/sdk/plugin';
 
-/** Steps, and how far centres may move in the last one, as a part of the variance of the rows. */
+/** Iterations, and the tolerance relative to the rows' variance. */
 const [STEPS, TOLERANCE] = [10, 1e-4];
 
-/** What PEFT seeds scikit-learn with. */
+/** PEFT's seed for scikit-learn. */
 const SEED = 123456789;
 
 /**
- * The cluster of each row: `KMeans(k, init='random', n_init=1, max_iter=10, random_state=123456789).fit_predict(rows)`.
- *
- * @param count at most as many as there are rows
+ * The cluster of each of at least `count` rows:
+ * `KMeans(count, init='random', n_init=1, max_iter=10, random_state=123456789).fit_predict(rows)`.
  */
 export function clusters({ rows, columns, data }: Matrix, count: number): number[] {
   const x = (row: number): Float64Array => data.subarray(row * columns, (row + 1) * columns);
@@ -45,7 +44,7 @@ function nearestOf(row: Float64Array, centres: readonly Float64Array[]): number 
   return distances.indexOf(Math.min(...distances));
 }
 
-/** The means of clusters. An empty one gets the row that is furthest from the centre of its own. */
+/** Cluster means. An empty cluster gets the row furthest from its own centre. */
 function centresOf(
   labels: number[],
   count: number,
@@ -68,7 +67,7 @@ function centresOf(
   return sums.map((sum, cluster) => (sizes[cluster]! > 0 ? sum.map((each) => each / sizes[cluster]!) : sum));
 }
 
-/** Different rows, as numpy's `RandomState.choice` draws them without replacement, each with the same probability. */
+/** Distinct rows, drawn as numpy's `RandomState.choice` without replacement. */
 function chosen(rows: number, count: number): number[] {
   const random = new TorchRandom(SEED);
   const unit = (): number => ((random.bits() >>> 5) * 2 ** 26 + (random.bits() >>> 6)) / 2 ** 53;

@@ -1,4 +1,4 @@
-/** @file DEFT: takes a subspace of the outputs away from the weight, and puts a low-rank product into its place. */
+/** @file DEFT: removes a subspace of the outputs from the weight, and adds a low-rank product in its place. */
 
 import { type ByTensor, matmul, matrix, qr, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
@@ -31,14 +31,14 @@ export const deft: Tuner = {
     const { in: width, out: height } = layer;
     const rank = Math.min(whole(settings, 'r'), height);
     const scaling = alpha ? alpha / rank : 1;
-    /** The subspace, and what the weight is multiplied with to be taken out of it. */
+    /** The subspace, and the factor that projects the weight onto it. */
     const projection = (g: GraphBuilder, own: Value): readonly [Q: Value, right: Value] => {
       if (method === 'relu') return [own, g.Relu(own)];
       const Q = orthonormal(g, own, height, rank);
       return [Q, Q];
     };
     const scaled = (g: GraphBuilder, { deft_R: R }: ByTensor<Value>): Value | undefined => R && g.Mul(R, scaling);
-    // R begins such that nothing changes.
+    // R's init makes ΔW zero.
     const first: TunedTensor['first'] = (_, numbersOf) => {
       const drawn = matrix(height, rank, numbersOf('deft_P') as Float32Array);
       const right = method === 'qr' ? qr(drawn).Q : { ...drawn, data: drawn.data.map((each) => Math.max(each, 0)) };
@@ -69,14 +69,13 @@ export const deft: Tuner = {
 };
 
 /**
- * The Q of a matrix's QR decomposition, `[rows, columns]`, signed as LAPACK does: Householder's reflections give R, and then Q
- * is P·R⁻¹. Columns of zeros stay zeros.
+ * Q of a QR decomposition, `[rows, columns]`, with LAPACK's signs: R by Householder reflections, then Q = P·R⁻¹.
+ * Zero columns stay zero.
  */
 function orthonormal(g: GraphBuilder, P: Value, rows: number, columns: number): Value {
   const found: Value[] = [];
   let rest = g.stopGradient(P);
   for (let k = 0; k < columns; k++) {
-    // What has no rows below it is left as it is.
     if (k < rows - 1) {
       const x = g.Slice(rest, [0], [1], [1]);
       const head = g.Slice(x, [0], [1], [0]);
@@ -93,7 +92,8 @@ function orthonormal(g: GraphBuilder, P: Value, rows: number, columns: number): 
   const R = g.Concat(found, 0);
   const whole = g.Where(g.Greater(g.Abs(R), 0), R, identity(g, columns));
   const Y = g.stopGradient(g.Reshape(inverse(g, g.Reshape(whole, [1, columns, columns]), columns), [columns, columns]));
-  // Where QᵀQ is not I, the triangle of what is off, half of its diagonal, is what R moves by.
+  // One correction step where QᵀQ differs from I: R moves by the upper triangle of the difference, with half its
+  // diagonal.
   const Q = g.MatMul(P, Y);
   const half = g.constant(table(columns, columns, (row, column) => (row === column ? 0.5 : Number(row < column))));
   const off = g.Mul(g.Sub(g.MatMul(transposed(g, Q), Q), identity(g, columns)), half);

@@ -1,4 +1,4 @@
-/** @file GLoRA: scales and shifts a layer's weight and its bias, each by a matrix, a vector or a number. */
+/** @file GLoRA: scales and shifts a layer's weight and bias, each by a matrix, a vector or a number. */
 
 import type { ByTensor, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
@@ -22,7 +22,6 @@ export const glora: Tuner = {
     const rank = whole(settings, 'r');
     const constant = (numbers: Float32Array, dims: readonly number[]): ((g: GraphBuilder) => Value) => (g) => g.constant({ type: 'float32', dims, data: numbers }); // prettier-ignore
     const [height, width] = [layer.out, layer.in];
-    /** The tensors of one of the five. */
     const path = (
       name: string,
       kind: unknown,
@@ -38,7 +37,6 @@ export const glora: Tuner = {
       const { [`${name}.Xd`]: down, [`${name}.Xu`]: up, [`${name}.X`]: own } = tensors;
       return down ? g.MatMul(down, up!) : (own ?? g.scalar(0));
     };
-    /** What is added to the bias. */
     const shift = (g: GraphBuilder, before: Value, weight: Value, tensors: ByTensor<Value>): Value => {
       const own = g.Add(g.Mul(before, value(g, tensors, 'glora_D')), value(g, tensors, 'glora_E'));
       if (across === 'none') return own;
@@ -67,7 +65,7 @@ export const glora: Tuner = {
       bias: (g, before, tensors) => g.Add(before, shift(g, before, own(g), tensors)),
       unmerged: {
         weight: restored,
-        // (b − E − W·C) / (1 + D), with the weight as it was before.
+        // (b − E − W·C) / (1 + D), with the original W.
         bias: (g, merged, tensors) => {
           const nothing = g.Mul(merged, 0);
           const added = shift(g, nothing, restored(g, own(g), tensors), tensors);

@@ -1,8 +1,8 @@
-/** @file (IA)³: a factor for each output of a layer, or for each input where it is a feed-forward layer's. */
+/** @file (IA)³: a factor per output of a layer, or per input of a feed-forward layer. */
 
 import { type ChangeOfLayer, type TunedLayer, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
 
-/** Whether the layer's inputs are scaled and not its outputs: PEFT's `feedforward_modules`. */
+/** Whether the layer scales its inputs: PEFT's `feedforward_modules`. */
 function isFeedforward({ path }: Pick<TunedLayer, 'path'>, { feedforward_modules: names }: TunerSettings): boolean {
   if (typeof names === 'string') return new RegExp(`^(?:${names})$`).test(path);
   return ((names ?? []) as readonly string[]).some((name) => path.endsWith(name));
@@ -15,7 +15,7 @@ export const ia3: Tuner = {
   description: '(IA)³: trains a factor for each output of a layer, or for each input of a feed-forward layer',
   kinds: ['linear', 'conv2d', 'conv3d'],
   defaults: { exclude_modules: null, feedforward_modules: [], fan_in_fan_out: false, init_ia3_weights: true },
-  // PEFT wants feedforward_modules to be among target_modules.
+  // PEFT requires feedforward_modules to be among target_modules.
   saved: (settings, targets) => ({
     ...settings,
     feedforward_modules: targets.filter((path) => isFeedforward({ path }, settings)),
@@ -24,7 +24,7 @@ export const ia3: Tuner = {
     const scalesInputs = isFeedforward(layer, settings);
     const features = scalesInputs ? layer.in : layer.out;
     const ones = (): Float32Array => new Float32Array(features).fill(1);
-    // Of a linear layer PEFT has `[out, 1]` or `[1, in]`, of a convolution `[1, features, 1, ...]` either way.
+    // PEFT's shapes: linear `[out, 1]` or `[1, in]`, convolution `[1, features, 1, ...]`.
     const kernel = layer.weightShape.slice(2).map(() => 1);
     const isLinear = layer.kind === 'linear';
     const onFeatures = isLinear ? [features] : [1, features, ...kernel];

@@ -1,4 +1,4 @@
-/** @file MiSS: inputs that lie r apart share a row of weights, so that the change is one thin block, repeated. */
+/** @file MiSS: ΔW repeats one thin block over the inputs. */
 
 import type { ChangeOfWeight, TunedLayer, Tuner, TunerSettings, Tuning } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
@@ -22,7 +22,7 @@ export const miss: Tuner = {
   },
 };
 
-/** ΔW[o, i] = block[i mod r, o mod width]: the width is all outputs, or few of them with `mini`. */
+/** ΔW[o, i] = block[i mod r, o mod width]; the width is `out`, or `mini_r` with `mini`. */
 function shared({ in: inputs, out, path }: TunedLayer, settings: TunerSettings, r: number): Tuning {
   const { init_weights: init } = settings;
   if (![true, false, 'mini'].includes(init as boolean))
@@ -44,7 +44,7 @@ function shared({ in: inputs, out, path }: TunedLayer, settings: TunerSettings, 
   };
 }
 
-/** Each square of W of r by r is multiplied: ΔW = W·block + block, of a block for each r outputs. */
+/** ΔW = W·block + block on each r × r square of W, a block per r outputs. */
 function bat({ in: inputs, out, path }: TunedLayer, settings: TunerSettings, r: number): Tuning {
   if (inputs % r !== 0 || out % r !== 0) throw wrong(settings, 'r', `a divisor of the ${inputs} inputs and ${out} outputs of "${path}"`); // prettier-ignore
   if (settings['miss_dropout'] !== 0) throw wrong(settings, 'miss_dropout', '0 with "bat", which PEFT trains without');

@@ -1,4 +1,4 @@
-/** @file PEANuT: the change of a weight is what a small network makes of the weight itself. */
+/** @file PEANuT: ΔW is a small network applied to the weight. */
 
 import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
@@ -7,24 +7,20 @@ import { uniform, zeros } from '../tensors.ts';
 
 type Activation = (g: GraphBuilder, x: Value) => Value;
 
-/** x·Φ(x). */
 const gelu: Activation = (g, x) => g.Mul(g.Mul(x, 0.5), g.Add(g.Erf(g.Mul(x, Math.SQRT1_2)), 1));
-/** The same by a tanh. */
 const tanhGelu: Activation = (g, x) => {
   const inner = g.Mul(g.Mul(x, Math.sqrt(2 / Math.PI)), g.Add(g.Mul(g.Mul(x, x), 0.044715), 1));
   return g.Mul(g.Mul(x, 0.5), g.Add(g.Tanh(inner), 1));
 };
 const silu: Activation = (g, x) => g.Mul(x, g.Sigmoid(x));
-/** log(1 + eˣ), which overflows for no x. */
 const softplus: Activation = (g, x) => g.Add(g.Relu(x), g.Log(g.Add(g.Exp(g.Neg(g.Abs(x))), 1)));
-/** x between 0 and `most`. */
 const bounded = (g: GraphBuilder, x: Value, most: number): Value => g.Sub(g.Relu(x), g.Relu(g.Sub(x, most)));
 const leaky =
   (slope: number): Activation =>
   (g, x) =>
     g.Sub(g.Relu(x), g.Mul(g.Relu(g.Neg(x)), slope));
 
-/** By the names of transformers (`ACT2FN`), but for `xielu`, whose numbers are trained and in no file. */
+/** transformers' `ACT2FN`, except `xielu`, whose trained parameters are in no file. */
 const activations: Readonly<Record<string, Activation>> = {
   gelu,
   gelu_10: (g, x) => {
@@ -42,7 +38,7 @@ const activations: Readonly<Record<string, Activation>> = {
   leaky_relu: leaky(0.01),
   linear: (g, x) => g.Identity(x),
   mish: (g, x) => g.Mul(x, g.Tanh(softplus(g, x))),
-  // PEFT makes it anew for each use, so that its slope stays the first one.
+  // PEFT constructs it per use, so that its slope stays at the init.
   prelu: leaky(0.25),
   quick_gelu: (g, x) => g.Mul(x, g.Sigmoid(g.Mul(x, 1.702))),
   relu: (g, x) => g.Relu(x),
@@ -55,7 +51,6 @@ const activations: Readonly<Record<string, Activation>> = {
   tanh: (g, x) => g.Tanh(x),
 };
 
-/** How deep the network may be. */
 const MOST_LAYERS = 64;
 
 export const peanut: Tuner = {
@@ -83,7 +78,7 @@ export const peanut: Tuner = {
         ...inner('decoders'),
         'peanut_B.weight': isIdle ? zeros([out!, r]) : drawn(out!, r),
       },
-      // PEFT multiplies Wᵀ from the right; all is transposed here.
+      // PEFT multiplies Wᵀ from the right; here all is transposed.
       delta: (g, tensors, weight) => {
         const encoded = [act!(g, g.MatMul(tensors['peanut_A.weight']!, weight()))];
         for (const i of layers) encoded.push(act!(g, g.MatMul(tensors[`peanut_encoders.${i}.weight`]!, encoded[i]!)));

@@ -1,4 +1,4 @@
-/** @file SHiRA: some numbers of the weight, chosen at random, are trained; the others stay. */
+/** @file SHiRA: trains random entries of the weight. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { TorchRandom, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';

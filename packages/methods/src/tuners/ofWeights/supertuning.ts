@@ -1,4 +1,4 @@
-/** @file Supertuning: the largest numbers of the weight, or the smallest, are trained; with a rank a product of LoRA beside them. */
+/** @file Supertuning: trains the entries of largest or smallest magnitude, with an optional LoRA product. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TunedLayer, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
@@ -33,7 +33,7 @@ export const supertuning: Tuner = {
     if (!((sparsity as number) >= 0 && (sparsity as number) < 1)) throw wrong('sparsity', 'a number from 0 to below 1');
     if (r !== null && !(Number.isInteger(r) && (r as number) > 0)) throw wrong('r', 'a whole number of at least 1, or null'); // prettier-ignore
     if (r === null && alpha !== null) throw wrong('lora_alpha', 'null without r');
-    // The numbers of the weight see all of the input in PEFT, and the product not.
+    // In PEFT dropout acts on the product's input alone.
     if (r !== null && dropout !== 0 && saved === undefined) throw wrong('lora_dropout', '0');
     const trained = count(layer, sparsity);
     const indices: TunedTensor = {
@@ -53,7 +53,7 @@ export const supertuning: Tuner = {
             'supertuning_lora_B.weight': begins === false ? uniform([layer.out, rank], 1 / Math.sqrt(rank)) : zeros([layer.out, rank]), // prettier-ignore
           };
     return {
-      // Of a merged weight other numbers may be the largest.
+      // In a merged weight other entries may be the largest.
       readsWeight: isSaved === false,
       linearIn: ['supertuning_values', ...(rank === null ? [] : ['supertuning_lora_B.weight'])],
       tensors: {
@@ -77,7 +77,6 @@ export const supertuning: Tuner = {
   },
 };
 
-/** The places of the numbers that are largest, or smallest, in magnitude. */
 function extremes(numbers: Float32Array, amount: number, isLargest: boolean): Int32Array {
   const sizes = numbers.map(Math.abs);
   const order = Int32Array.from(sizes, (_, i) => i).sort(

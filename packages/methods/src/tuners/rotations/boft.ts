@@ -1,4 +1,4 @@
-/** @file BOFT: rotates the inputs of a layer block by block, and scales its outputs. */
+/** @file BOFT: rotates a layer's inputs by butterfly factors of blocks, and scales its outputs. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Tuner } from '@onnx-lora/sdk/plugin';
@@ -41,19 +41,19 @@ export const boft: Tuner = {
         `The tuner "boft" divides the ${features} inputs of "${layer.path}" into blocks of one size, and got boft_block_size ${wanted} and boft_block_num ${count}. Give one of the two, a divisor of ${features}, and 0 for the other.`,
       );
     }
-    // Without its CUDA extension PEFT makes, and saves, one factor of any number of them.
+    // Without its CUDA extension PEFT makes and saves one factor, whatever the setting.
     const factors = saved?.['boft_R']?.[0] === 1 ? 1 : whole(settings, 'boft_n_butterfly_factor');
     if (factors > 1 && (size % 2 !== 0 || factors > MOST_FACTORS || blocks % 2 ** (factors - 1) !== 0))
       throw wrong(settings, 'boft_n_butterfly_factor', `1, or with blocks of even size such that 2 to its power less 1 divides the ${blocks} blocks of "${layer.path}"`); // prettier-ignore
     const orders = Array.from({ length: factors }, (_, i) => butterfly(features, blocks / 2 ** i, size / 2));
     const isIdle = settings['init_weights'] === true;
     const [R, s] = [[factors, blocks, size, size], layer.kind === 'linear' ? [layer.out, 1] : [1, layer.out]];
-    // PEFT has the transform of −Q, and takes Q from any matrix.
+    // PEFT has Cayley's transform of −Q, and takes Q's skew part.
     const rotation = (g: GraphBuilder, own: Value, factor: number): Value => {
       const matrices = g.Reshape(factors === 1 ? own : g.Slice(own, [factor], [factor + 1], [0]), [blocks, size, size]);
       return cayley(g, g.Mul(g.Sub(transposed(g, matrices), matrices), 0.5), size);
     };
-    /** Rows times a factor, P·D·Pᵀ with D of blocks, or times its transpose. */
+    /** Rows times a factor P·D·Pᵀ with block-diagonal D, or times its transpose. */
     const step = (g: GraphBuilder, rows: Value, own: Value, factor: number, isTransposed: boolean): Value => {
       const matrices = rotation(g, own, factor);
       const order = orders[factor]!;
@@ -82,14 +82,10 @@ export const boft: Tuner = {
   ...trainsWith('boft', training),
 };
 
-/** More than the logarithm of any number of blocks. */
+/** More than log₂ of any number of blocks. */
 const MOST_FACTORS = 32;
 
-/**
- * PEFT's order of features for a factor: in each of `parts` parts, chunks of `chunk` features, those at even places first.
- *
- * @returns for each place which feature stands there
- */
+/** PEFT's order of features: in each of `parts` parts, chunks of `chunk` features, even ones first. */
 function butterfly(features: number, parts: number, chunk: number): number[] {
   const size = features / parts;
   const count = size / chunk;

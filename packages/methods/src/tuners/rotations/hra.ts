@@ -1,4 +1,4 @@
-/** @file HRA: reflects the inputs of a layer, at a chain of hyperplanes that are trained. */
+/** @file HRA: a chain of trained Householder reflections of a layer's inputs. */
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
@@ -24,10 +24,10 @@ export const hra: Tuner = {
     const rank = whole(settings, 'r');
     const features = sizeOf(layer.weightShape) / layer.out;
     const drawn = uniform([features, rank], 1 / Math.sqrt(rank));
-    // Two reflections at one plane undo each other. Made orthogonal, they cannot be one.
+    // Equal pairs of reflections cancel. Orthogonalised vectors cannot be equal.
     const isPaired = isIdle === true && rank % 2 === 0 && isOrthogonal !== true;
     const half = uniform([features, rank / 2], 1 / Math.sqrt(rank / 2));
-    /** Unit vectors u as columns, and T with H₁·H₂ ⋯ = I − U·T·Uᵀ, which is the compact form of a product of reflections. */
+    /** Unit vectors U as columns and T with H₁·H₂ ⋯ = I − U·T·Uᵀ, the compact form of a product of reflections. */
     const factors = (g: GraphBuilder, u: Value): readonly [U: Value, T: Value] => {
       // Zeros reflect nothing.
       const U = g.Div(u, g.Max(g.ReduceL2(u, [0], true), 1e-12));
@@ -57,7 +57,6 @@ export const hra: Tuner = {
   ...trainsWith('hra', training),
 };
 
-/** Each number two times. */
 function twice(numbers: Float32Array): Float32Array {
   return Float32Array.from({ length: 2 * numbers.length }, (_, i) => numbers[i >> 1]!);
 }

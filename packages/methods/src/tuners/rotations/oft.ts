@@ -1,4 +1,4 @@
-/** @file OFT: rotates the inputs of a layer, block by block. */
+/** @file OFT: rotates a layer's inputs by blocks. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { ByTensor, StepTensor, Tuner } from '@onnx-lora/sdk/plugin';
@@ -38,7 +38,7 @@ export const oft: Tuner = {
     ...peftModules,
   },
   refuses: (layer) =>
-    // PEFT's forward pass of larger ones is not what it merges, nor the base where nothing has been trained.
+    // PEFT's forward pass of larger kernels differs from its merge, and from the base before training.
     layer.weightShape.slice(2).some((dim) => dim !== 1) ? 'is a convolution with more than one tap, which PEFT cannot rotate' : refusedGroups(layer), // prettier-ignore
   tune: (layer, settings) => {
     const { block_share: isShared, init_weights: isIdle, ...own } = settings as unknown as Settings;
@@ -50,12 +50,12 @@ export const oft: Tuner = {
     const size = blockSize(features, whole(settings, 'r', 0), whole(settings, 'oft_block_size', 0));
     const blocks = features / size;
     const dims = [isShared ? 1 : blocks, (size * (size - 1)) / 2];
-    // The series turns the other way than what it is the series of: PEFT has (I − Q)(I + Q)⁻¹ there.
+    // PEFT's series has the opposite sign of its exact transform, which is (I − Q)(I + Q)⁻¹.
     const rotation = (g: GraphBuilder, weight: Value): Value => {
       const Q = skew(g, own.coft ? constrained(g, weight, own.eps) : weight, size);
       return own.use_cayley_neumann ? neumann(g, Q, size, terms) : cayley(g, g.Neg(Q), size);
     };
-    /** R⁻¹: of a rotation the transposed, of the series (RᵀR)⁻¹Rᵀ. */
+    /** R⁻¹: the transpose of a rotation, (RᵀR)⁻¹Rᵀ of the truncated series. */
     const opposite = (g: GraphBuilder, R: Value): Value => {
       const turnedBack = transposed(g, R);
       if (!own.use_cayley_neumann) return turnedBack;
@@ -91,7 +91,7 @@ export const oft: Tuner = {
   }),
 };
 
-/** How large blocks are: what was asked, or the nearest size that divides the features, as PEFT finds it. */
+/** Block size: the requested one, or the nearest divisor of the features, as in PEFT. */
 function blockSize(features: number, r: number, size: number): number {
   if ((r === 0) === (size === 0)) {
     throw new OnnxLoraError(
@@ -110,12 +110,12 @@ function nearestDivisor(features: number, wanted: number): number {
   return wanted - lower <= higher - wanted ? lower : higher;
 }
 
-/** COFT's limit of the norm of each block. */
+/** COFT's bound on the norm of a block. */
 function limitOf(blocks: number, eps: number): number {
   return eps / Math.sqrt(blocks);
 }
 
-/** Blocks of which none is larger than COFT allows; gradients pass as though nothing had been done, as in PEFT. */
+/** Clips blocks to COFT's bound with a straight-through gradient, as in PEFT. */
 function constrained(g: GraphBuilder, weight: Value, eps: number): Value {
   const limit = limitOf(weight.shape![0] as number, eps);
   const own = g.stopGradient(weight);
@@ -124,7 +124,7 @@ function constrained(g: GraphBuilder, weight: Value, eps: number): Value {
   return g.Add(weight, g.stopGradient(g.Sub(g.Mul(own, factor), own)));
 }
 
-/** The same of the numbers themselves, which PEFT moves before each step. */
+/** Clips the values in place, as PEFT does before each step. */
 function constrain({ dims, value }: StepTensor, eps: number): void {
   const [blocks, count] = dims as [number, number];
   const limit = limitOf(blocks, eps);

@@ -1,4 +1,4 @@
-/** @file OSF: trains the small singular values of a weight and their vectors, which stay orthogonal to the large ones. */
+/** @file OSF: trains the small singular components of a weight, kept orthogonal to the large ones. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -23,7 +23,7 @@ export const osf: Tuner = {
   paper: 'https://openreview.net/forum?id=vQcyqsGJDw',
   description:
     'OSF: trains the small singular values of a weight and their vectors, orthogonal to those of the large ones: about as many numbers as the weight has',
-  // PEFT ignores the last.
+  // PEFT ignores `target_svd_config`.
   defaults: { effective_rank: null, rank_pattern: null, init_weights: true, target_svd_config: null },
   tune: (layer, settings) => {
     const { in: width, out: height } = layer;
@@ -32,7 +32,6 @@ export const osf: Tuner = {
     let found: ReturnType<typeof singularValues> | undefined;
     const parts = (): ReturnType<typeof singularValues> =>
       (found ??= singularValues(matrix(height, width, layer.weight())));
-    /** Columns of the vectors: of the large values, or of the small ones. */
     const columns = (which: 'U' | 'V', isLow: boolean): Matrix =>
       sliceColumns(parts()[which], isLow ? kept : 0, isLow ? kept + low : kept);
     const numbers = {
@@ -52,7 +51,7 @@ export const osf: Tuner = {
       role: 'seeded',
       first: numbers[name],
     });
-    /** The same with a gradient without what lies in the span of the large values' vectors. */
+    /** Removes the large values' span from the gradient. */
     const projected = (g: GraphBuilder, own: Value, which: 'U' | 'V'): Value => {
       const vectors = columns(which, false);
       const high = g.constant({ type: 'float32', dims: [vectors.rows, kept], data: Float32Array.from(vectors.data) });
@@ -68,9 +67,8 @@ export const osf: Tuner = {
         _osf_S_low_init: begun('S'),
         _osf_V_low_init: begun('V'),
       },
-      // What it was made from is no longer in a merged weight, so nothing takes it back.
+      // The original components are not in a merged weight, so it cannot be unmerged.
       readsWeight: true,
-      // Of what is trained less what it began as: `[2·low, in]` and `[out, 2·low]`.
       factors: (g, t) => {
         const [U, V] = [projected(g, t['osf_svd_params.U_low']!, 'U'), projected(g, t['osf_svd_params.V_low']!, 'V')];
         const left = g.Mul(U, t['osf_svd_params.S_low']!);
@@ -81,7 +79,7 @@ export const osf: Tuner = {
   },
 };
 
-/** How many singular values stay as they are: a number, or a part of all; half of all without. */
+/** Number of frozen singular values: absolute, a share, or half of all. */
 function keptRank(
   { path, weightShape }: TunedLayer,
   { effective_rank: rank, rank_pattern: pattern }: TunerSettings,
@@ -97,7 +95,7 @@ function keptRank(
   );
 }
 
-/** Whether a pattern matches somewhere in a path, as Python's `re.search`. */
+/** Matches anywhere in a path, as Python's `re.search`. */
 function isFound(source: string, path: string): boolean {
   const pattern = compilePattern(source, 'rank_pattern');
   return Array.from(path).some((_, start) => pattern.ends(path, start).length > 0);

@@ -1,4 +1,4 @@
-/** @file PSOFT: rotates the principal part of a weight, between its singular vectors. */
+/** @file PSOFT: rotates the principal part of a weight between its singular vectors. */
 
 import { leadingSvd, matmul, matrix, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
@@ -99,7 +99,7 @@ export const psoft: Tuner = {
             });
           },
         },
-        // W·v is σ·u, so B is W·Aᵀ, each column divided by the scaling and the square of the row of A.
+        // W·v = σ·u, so B is W·Aᵀ with each column divided by the scaling and the squared norm of A's row.
         [B]: {
           ...zeros([height, r]),
           role: 'frozen',
@@ -124,7 +124,7 @@ function rotation(g: GraphBuilder, free: Value, r: number, settings: Omit<Settin
   const Q = skew(g, g.Reshape(free, [1, (r * (r - 1)) / 2]), r);
   if (!isSeries) return g.Reshape(cayley(g, Q, r), [r, r]);
   if (eps === null) return g.Reshape(neumann(g, Q, r, terms), [r, r]);
-  // No larger than eps, for which the series converges.
+  // Clipped to eps, where the series converges.
   const norm = g.Sqrt(g.Max(g.ReduceSumSquare(Q, [0, 1, 2], true), eps * eps));
   return g.Reshape(neumann(g, g.Mul(Q, g.Div(g.scalar(eps), norm)), r, terms), [r, r]);
 }

@@ -1,4 +1,4 @@
-/** @file RoAd: turns pairs of a layer's outputs, and scales them. */
+/** @file RoAd: rotates and scales pairs of a layer's outputs. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { ByTensor, Tuner } from '@onnx-lora/sdk/plugin';
@@ -26,7 +26,7 @@ export const road: Tuner = {
       );
     }
     const [groups, half, count] = [layer.out / group, group / 2, layer.out * sizes[variant]!];
-    /** What an output keeps of itself and what it gets of the other of its pair: `[groups, 2, half, 1]`, or one for both. */
+    /** Factors of an output itself and of its partner: `[groups, 2, half, 1]`, or one for both. */
     const factors = (g: GraphBuilder, { road_theta: theta, road_alpha: alpha }: ByTensor<Value>): [Value, Value] => {
       const pairs = [groups, variant === 'road_1' ? 1 : 2, half, 1];
       const part = (own: Value, at: number): Value =>
@@ -62,7 +62,7 @@ export const road: Tuner = {
   },
 };
 
-/** Both halves of an axis of two exchanged, the one that comes first with the opposite sign where that is asked. */
+/** Swaps the halves of an axis of two; `isNegated` flips the sign of the new first one. */
 function swapped(g: GraphBuilder, pairs: Value, axis: number, isNegated: boolean): Value {
   const second = g.Slice(pairs, [1], [2], [axis]);
   return g.Concat([isNegated ? g.Neg(second) : second, g.Slice(pairs, [0], [1], [axis])], axis);

@@ -1,35 +1,31 @@
-/** @file Rotations: how they are made of skew-symmetric matrices, and how a layer's inputs or its weight are turned. */
+/** @file Rotations: from skew-symmetric matrices, and their application to a layer's inputs or weight. */
 
 import type { Tensor } from '@onnx-lora/sdk';
 import type { ByTensor, ChangeOfLayer, ChangeOfWeight, TunedLayer } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { sizeOf } from '../tensors.ts';
 
-/** A matrix of these numbers: `[rows, columns]`. */
+/** Constant matrix `[rows, columns]` from a function. */
 export function table(rows: number, columns: number, at: (row: number, column: number) => number): Tensor {
   const data = Float32Array.from({ length: rows * columns }, (_, i) => at(Math.floor(i / columns), i % columns));
   return { type: 'float32', dims: [rows, columns], data };
 }
 
-/** The identity matrix, `[size, size]`. */
+/** Identity matrix `[size, size]`. */
 export function identity(g: GraphBuilder, size: number): Value {
   return g.constant(table(size, size, (row, column) => Number(row === column)));
 }
 
-/** Of square matrices, the last two dimensions swapped. */
+/** Swaps the last two dimensions. */
 export function transposed(g: GraphBuilder, x: Value): Value {
   const rank = x.shape!.length;
   return g.Transpose(x, [...Array.from({ length: rank - 2 }, (_, i) => i), rank - 1, rank - 2]);
 }
 
-/**
- * Skew-symmetric matrices `[blocks, size, size]`.
- *
- * @param upper what they have above the diagonal, row by row: `[blocks, size·(size−1)/2]`
- */
+/** Skew-symmetric `[blocks, size, size]` from its upper triangle, row by row: `[blocks, size·(size−1)/2]`. */
 export function skew(g: GraphBuilder, upper: Value, size: number): Value {
   const [blocks, count] = upper.shape as [number, number];
-  // All other places read a zero, which stands behind the numbers.
+  // All other places read the appended zero.
   let next = 0;
   const places = table(size, size, (row, column) => (row < column ? next++ : count));
   const zero = g.constant({ type: 'float32', dims: [blocks, 1], data: new Float32Array(blocks) });
@@ -38,16 +34,16 @@ export function skew(g: GraphBuilder, upper: Value, size: number): Value {
   return g.Sub(half, transposed(g, half));
 }
 
-/** (I + Q)(I − Q)⁻¹ of skew-symmetric matrices `[blocks, size, size]`: Cayley's transform, which is a rotation. */
+/** Cayley's transform (I + Q)(I − Q)⁻¹ of skew-symmetric `[blocks, size, size]`: a rotation. */
 export function cayley(g: GraphBuilder, Q: Value, size: number): Value {
   const one = identity(g, size);
   return g.Sub(g.Mul(inverse(g, g.Sub(one, Q), size), 2), one);
 }
 
-/** How many terms of the series there may be: far more than any that converges needs. */
+/** Upper bound of the series' terms, far more than convergence needs. */
 export const MOST_TERMS = 64;
 
-/** The same by its series, of which PEFT halves the last term: I + 2Q + 2Q² + … + Qⁿ. Nearly a rotation where Q is small. */
+/** The truncated series I + 2Q + 2Q² + … + Qⁿ (PEFT halves the last term): nearly a rotation for small Q. */
 export function neumann(g: GraphBuilder, Q: Value, size: number, terms: number): Value {
   const one = g.Expand(identity(g, size), Q.shape as number[]);
   if (terms < 2) return one;
@@ -62,8 +58,8 @@ export function neumann(g: GraphBuilder, Q: Value, size: number, terms: number):
 }
 
 /**
- * The inverses of matrices `[blocks, size, size]`, by Gauss and Jordan without exchanging rows: for those with leading
- * minors that are not small, such as I − Q with a skew-symmetric Q, triangular and positive definite ones.
+ * Inverses of `[blocks, size, size]` by Gauss–Jordan without pivoting, for leading minors well away from zero: I − Q
+ * for skew-symmetric Q, triangular and positive definite matrices.
  */
 export function inverse(g: GraphBuilder, matrices: Value, size: number): Value {
   let result = g.stopGradient(matrices);
@@ -74,46 +70,44 @@ export function inverse(g: GraphBuilder, matrices: Value, size: number): Value {
     result = g.Sub(result, g.Mul(g.Div(column, pivot), row));
   }
   const found = g.stopGradient(result);
-  // A step of Newton's changes only what was rounded, and has the gradient: that of 2Y − Y·A·Y by A is the inverse's own.
+  // A Newton step removes rounding errors and carries the gradient: that of 2Y − Y·A·Y by A is the inverse's.
   return g.Sub(g.Mul(found, 2), g.MatMul(g.MatMul(found, matrices), found));
 }
 
-/** Rows `[..., blocks·size]` times block-diagonal matrices `[blocks, size, size]`, or one for all blocks `[1, size, size]`. */
+/** Rows `[..., blocks·size]` times block-diagonal matrices `[blocks, size, size]`, or a shared `[1, size, size]`. */
 export function byBlocks(g: GraphBuilder, rows: Value, matrices: Value, blocks: number): Value {
   const size = matrices.shape![2] as number;
   const apart = g.Transpose(g.Reshape(rows, [-1, blocks, size]), [1, 0, 2]);
   return likeRows(g, g.Transpose(g.MatMul(apart, matrices), [1, 0, 2]), rows);
 }
 
-/** A value of as many numbers as `rows`, in its shape. */
+/** Reshapes to the shape of `rows`. */
 export function likeRows(g: GraphBuilder, value: Value, rows: Value): Value {
   const { shape } = rows;
   const open = shape?.filter((dim) => typeof dim !== 'number').length ?? 2;
   return g.Reshape(value, open > 1 ? g.Shape(rows) : shape!.map((dim) => (typeof dim === 'number' ? dim : -1)));
 }
 
-/** What becomes of rows of a weight, `[..., n]`. */
 export type OnRows = (g: GraphBuilder, rows: Value, tensors: ByTensor<Value>) => Value;
 
-/** Why a layer cannot be turned as a whole. */
+/** The reason to refuse a grouped convolution. */
 export function refusedGroups({ in: channels, weightShape, kind }: TunedLayer): string | undefined {
   if (!kind.startsWith('conv') || channels === weightShape[1]) return undefined;
   return 'is a convolution in groups, which PEFT cannot rotate';
 }
 
-/** A linear map A of what a layer reads. */
 export interface Turn {
-  /** rows·Aᵀ: what the layer reads in place of its inputs. */
+  /** rows·Aᵀ, applied to the inputs. */
   readonly inputs: OnRows;
-  /** rows·A, of rows of the weight. */
+  /** rows·A, applied to rows of the weight. */
   readonly weight: OnRows;
-  /** rows·A⁻¹, which undoes that. */
+  /** rows·A⁻¹, its inverse. */
   readonly back: OnRows;
-  /** A factor of each output, `[out, 1]`, which leaves the bias as it is. */
+  /** A factor per output, `[out, 1]`; the bias stays. */
   readonly scale?: (g: GraphBuilder, tensors: ByTensor<Value>) => Value;
 }
 
-/** A layer with W·A in place of its weight. A linear one reads other inputs, a convolution gets the change of its filters. */
+/** Replaces the weight by W·A: on a linear layer's inputs, or as ΔW of a convolution's filters. */
 export function turned(layer: TunedLayer, { inputs, weight, back, scale }: Turn): ChangeOfWeight | ChangeOfLayer {
   const { weightShape, kind, out } = layer;
   const flat = [out, sizeOf(weightShape) / out];
