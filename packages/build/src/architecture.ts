@@ -1,26 +1,23 @@
-/** @file What an architecture is: the graphs of its classes, each written as the paper has the model. */
+/** @file The interface of an architecture: graphs per transformers class. */
 
 import type { Checkpoint } from './checkpoint/openCheckpoint.ts';
 import type { Config } from './checkpoint/config.ts';
 import type { Module } from './layers/module.ts';
 
-/** Emits a graph: declares its inputs, computes, and declares its outputs. */
+/** Emits a graph: declares inputs, computes, declares outputs. */
 export type Emit = (model: Module) => void;
 
-/** The graphs of a class by their files' names without the ending: `model`, `vision_encoder`. */
+/** A class's graphs by file name without extension: `model`, `vision_encoder`. */
 export type Graphs = Readonly<Record<string, Emit>>;
 
-/** One model of a paper, with the heads that transformers has for it. */
+/** A model with its transformers heads. */
 export interface Architecture {
   /** `model_type` of config.json. */
   readonly modelType: string;
-  /** What paths of the model without a head have before them where it has one: `bert`. */
+  /** Path prefix of the bare model inside a model with a head: `bert`. */
   readonly prefix?: string;
-  /**
-   * The classes of transformers that can be built: each reads the config, all of it, and gives its graphs. The first is
-   * taken where config.json names none.
-   */
+  /** The transformers classes to build; each reads its whole config. The first is the default. */
   readonly classes: Readonly<Record<string, (config: Config, checkpoint: Checkpoint) => Graphs>>;
-  /** Tensors of the architecture's other parts and heads, which a class may leave unread. */
+  /** Tensors of other parts and heads, which a class may leave unread. */
   readonly others?: RegExp;
 }

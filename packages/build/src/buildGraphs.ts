@@ -1,4 +1,4 @@
-/** @file From a checkpoint to its graphs: nothing is read but headers, and nothing that config.json asks for is passed over. */
+/** @file Builds the graphs of a checkpoint: reads headers only, and refuses unknown config fields. */
 
 import path from 'node:path';
 import { didYouMean, type Generation, type ModelFamily, writtenBy, type ModelProto } from '@onnx-lora/sdk/plugin';
@@ -14,56 +14,46 @@ import { Module } from './layers/module.ts';
 
 /** Options of {@link buildGraphs}. */
 export interface BuildOptions {
-  /** Version of the standard operators, 17 (the default) or newer. */
+  /** Version of the standard operators, 17 (the default) to 22. */
   readonly opset?: number;
-  /** How weights are stored: as the checkpoint has them (`stored`, the default), `float32` or `float16`. */
+  /** Storage type of weights: as in the checkpoint (`stored`, the default), `float32` or `float16`. */
   readonly weights?: WeightType;
-  /** The class of transformers to build, where it is not the one that config.json names: `T5EncoderModel`. */
+  /** The transformers class to build, if not the one in config.json: `T5EncoderModel`. */
   readonly architecture?: string;
-  /**
-   * `plain` (the default): operators of ONNX alone, for training and for every runtime. `fused`: those of ONNX Runtime where
-   * they can do the work, for inference with it.
-   */
+  /** `plain` (the default): ONNX operators only, for any runtime. `fused`: ONNX Runtime's too, for inference. */
   readonly form?: GraphForm;
-  /** Names of tensors and of fields of config.json that the model is built without. */
+  /** Tensors and config fields to build without. */
   readonly ignore?: readonly string[];
-  /** Architectures beside those that are known here, which they go before. */
+  /** Own architectures, which take precedence over the known ones. */
   readonly architectures?: readonly Architecture[];
-  /**
-   * Families, such as those of `@onnx-lora/vision`: the one that recognises the checkpoint knows what transformers 4 and 5
-   * call its modules. Without it modules have the names of transformers 4.
-   */
+  /** Families that know the module names of transformers 4 and 5; without a match modules have those of 4. */
   readonly families?: readonly ModelFamily[];
-  /**
-   * The version of transformers whose names the modules get, and so adapters that are trained on them: by default the
-   * version that config.json says (`transformers_version`), or 4 where it says none.
-   */
+  /** The transformers version of the modules' names: by default that in `transformers_version`, or else 4. */
   readonly names?: Generation;
 }
 
-/** What was built. */
+/** Result of {@link buildGraphs}. */
 export interface BuiltGraphs {
-  /** The class of transformers that the graphs are. */
+  /** The transformers class of the graphs. */
   readonly architecture: string;
-  /** The graphs by their files' names without the ending: `model`, or `vision_encoder` and others. */
+  /** Graphs by file name without extension: `model`, or `vision_encoder` and others. */
   readonly graphs: ReadonlyMap<string, ModelProto>;
   /** Tensors of the checkpoint that the class does not use: other heads, a pooler. */
   readonly leftOut: readonly string[];
-  /** What the graphs were built by: the fields of config.json that count, by their paths. */
+  /** The config fields that the graphs depend on, by path. */
   readonly config: Readonly<Record<string, unknown>>;
 }
 
 const forms: readonly GraphForm[] = ['plain', 'fused'];
 const OLDEST_OPSET = 17;
-/** What ONNX Runtime reads today. */
+/** The newest opset of current ONNX Runtime. */
 const NEWEST_OPSET = 22;
 
 /**
- * Builds the ONNX graphs of a checkpoint. Weights stay where they are: they are read when a graph runs or is written.
- *
+ * Builds the ONNX graphs of a checkpoint. Weights are read when a graph runs or is written.
  * @param folder with `config.json` and `model.safetensors`, or its shards and their index
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an architecture, or a value in config.json, that is not known; `FILE_INVALID`
- *   for tensors that are missing, superfluous or of another shape, and for pickles; `FILE_NOT_FOUND`; `CONFIG_INVALID`
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an unknown architecture or config value; `FILE_INVALID` for missing,
+ *   superfluous or misshapen tensors, and for pickles; `FILE_NOT_FOUND`; `CONFIG_INVALID`
  */
 export async function buildGraphs(folder: string, options: BuildOptions = {}): Promise<BuiltGraphs> {
   const { opset = OLDEST_OPSET, form = 'plain', ignore = [], families = [] } = options;
@@ -109,7 +99,7 @@ export async function buildGraphs(folder: string, options: BuildOptions = {}): P
   return { architecture: name, graphs: new Map(graphs), leftOut: left, config: config.taken() };
 }
 
-/** What `emit` gives. Sizes of a config that do not go together end in an error of the language, if not in a shape of a tensor. */
+/** Maps a RangeError or TypeError from inconsistent config sizes to an OnnxLoraError. */
 function emitted<T>(weights: Weights, file: string, emit: () => T): T {
   try {
     return emit();
@@ -157,7 +147,6 @@ function classOf(
   );
 }
 
-/** What config.json asks for and no graph has is never passed over in silence. */
 function requireAllRead(config: Config, file: string, ignore: readonly string[]): void {
   const unread = config.unread().filter((name) => !ignore.includes(name));
   if (unread.length === 0) return;

@@ -1,4 +1,4 @@
-/** @file From a checkpoint to a folder laid out as published ONNX models are. */
+/** @file Builds a checkpoint into a folder with the layout of published ONNX models. */
 
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -8,23 +8,20 @@ import { buildGraphs, type BuildOptions, type BuiltGraphs } from './buildGraphs.
 
 /** Options of {@link buildModel}. */
 export interface BuildModelOptions extends BuildOptions {
-  /** Whether files that are there are replaced. */
+  /** Replaces existing files. */
   readonly overwrite?: boolean;
 }
 
-/** What was written. */
+/** Result of {@link buildModel}. */
 export interface BuiltModel extends Omit<BuiltGraphs, 'graphs'> {
   /** The files, graphs first. */
   readonly files: readonly string[];
 }
 
 /**
- * Builds a checkpoint and writes it as published ONNX models are laid out: `onnx/model.onnx`, or the files of a model of
- * several, and beside that folder `config.json`, the tokenizer and the preprocessor. All of them appear, or none.
- *
- * @param folder the checkpoint
- * @param out the folder to write
- * @throws OnnxLoraError as {@link buildGraphs}; `FILE_INVALID` for the checkpoint's own folder, and for files that are there
+ * Writes a checkpoint in the layout of published ONNX models: `onnx/model.onnx`, or the files of a model of several,
+ * and next to `onnx` the config, tokenizer and preprocessor. Writes all files or none.
+ * @throws OnnxLoraError as {@link buildGraphs}; `FILE_INVALID` for the checkpoint's own folder and for existing files
  */
 export async function buildModel(folder: string, out: string, options: BuildModelOptions = {}): Promise<BuiltModel> {
   if (existsSync(out) && existsSync(folder) && realpathSync(out) === realpathSync(folder)) {

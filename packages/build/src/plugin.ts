@@ -1,16 +1,15 @@
-/** @file The plugin that has `openModel` build what has no .onnx file. */
+/** @file The plugin: lets `openModel` build checkpoints without .onnx files. */
 
 import { definePlugin, type ModelBuilder, type Plugin } from '@onnx-lora/sdk/plugin';
 import type { Architecture } from './architecture.ts';
 import { buildGraphs, type BuildOptions } from './buildGraphs.ts';
 import { isCheckpoint } from './checkpoint/openCheckpoint.ts';
 
-/** What of a repository on the hub is needed. */
+/** Files to download from a hub repository. */
 const files = /^(?:config\.json|modules\.json|1_Pooling\/config\.json|model(?:-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json)$/; // prettier-ignore
 
 /**
- * Builds checkpoints of these architectures, beside those that are known here.
- *
+ * Plugin that builds checkpoints of these architectures, besides the known ones.
  * @example
  * const model = await openModel('my-checkpoint', { plugins: [visionPlugin, buildPluginWith([myArchitecture])] });
  */
@@ -35,5 +34,5 @@ export function buildPluginWith(
   });
 }
 
-/** Builds checkpoints of the architectures that are known here. */
+/** Plugin that builds checkpoints of the known architectures. */
 export const buildPlugin: Plugin = buildPluginWith([]);

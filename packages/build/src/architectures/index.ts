@@ -1,4 +1,4 @@
-/** @file All architectures, by `model_type`. */
+/** @file All architectures. */
 
 import type { Architecture } from '../architecture.ts';
 import { albert } from './texts/albert.ts';
@@ -37,7 +37,7 @@ import { data2vecAudio, unispeech, unispeechSat, wav2vec2 } from './audio/wav2ve
 import { wavlm } from './audio/wavlm.ts';
 import { whisper } from './audio/whisper.ts';
 
-/** What can be built. */
+/** The architectures that can be built. */
 export const architectures: readonly Architecture[] = [
   albert,
   ast,

@@ -1,26 +1,26 @@
-/** @file The fields of a checkpoint's `config.json`: each is read, known to be without effect, or refused. */
+/** @file Validated reader of `config.json`: each field is read, known to have no effect, or refused. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { ConfigFields, isObject, type JsonObject } from '@onnx-lora/sdk/data';
 import { type Activation, activationNamed, activationNames } from '../layers/activations.ts';
 import { hasNoEffect } from './withoutEffect.ts';
 
-/** No size of a model is larger; what is made of several sizes has bounds of its own. */
+/** Bound on any single size; combinations of sizes have bounds of their own. */
 const MOST = 2 ** 31;
 
-/** Reads a config by its published names. What is left unread at the end, and could ask for something, is refused. */
+/** Reads a config by its published names. Fields left unread at the end are refused unless they have no effect. */
 export class Config {
   readonly #fields: ConfigFields;
   readonly #values: JsonObject;
   readonly #file: string;
-  /** What names of these fields have before them: `text_config.`. */
+  /** Path prefix of these fields: `text_config.`. */
   readonly #path: string;
   readonly #read = new Set<string>();
-  /** Fields that were looked at, and count. */
+  /** Fields that graphs depend on. */
   readonly #taken = new Set<string>();
   readonly #inner = new Map<string, Config>();
 
-  /** Of the values of a parsed config.json. @param file where they stand, for messages @param path what names have before them */
+  /** @param file path for messages @param path prefix of field names */
   constructor(values: JsonObject, file: string, path = '') {
     this.#values = values;
     this.#file = file;
@@ -28,18 +28,18 @@ export class Config {
     this.#fields = new ConfigFields(values, file);
   }
 
-  /** Whether the field is there and not null. */
+  /** Whether the field is present and not null. */
   has(name: string): boolean {
     return this.raw(name) !== undefined;
   }
 
-  /** Whatever the field holds; undefined for null too. */
+  /** The raw value; undefined for null too. */
   raw(name: string): unknown {
     this.#take(name);
     return this.#fields.raw(name);
   }
 
-  /** Whether config.json says null, and not nothing. */
+  /** Whether the field is an explicit null. */
   isNull(name: string): boolean {
     this.#take(name);
     return this.#values[name] === null;
@@ -62,12 +62,12 @@ export class Config {
     return this.#or(name, this.#fields.integer(name, least, MOST), absent);
   }
 
-  /** A number. */
+  /** A finite number. */
   number(name: string, absent?: number): number {
     return this.#or(name, this.#fields.number(name, -Number.MAX_VALUE, Number.MAX_VALUE), absent);
   }
 
-  /** True or false. */
+  /** A boolean. */
   flag(name: string, absent?: boolean): boolean {
     return this.#or(name, this.#fields.boolean(name), absent);
   }
@@ -91,12 +91,12 @@ export class Config {
     throw this.#fields.expected(name, 'a size or [height, width]');
   }
 
-  /** Whole numbers of at least 1. */
+  /** A list of whole numbers of at least 1. */
   sizes(name: string, absent?: readonly number[]): readonly number[] {
     return this.numbers(name, absent, (each) => Number.isInteger(each) && each >= 1 && each <= MOST);
   }
 
-  /** Numbers. */
+  /** A list of numbers. */
   numbers(
     name: string,
     absent?: readonly number[],
@@ -106,7 +106,7 @@ export class Config {
     return this.#or(name, this.#fields.only(name, 'a list of numbers', isList), absent);
   }
 
-  /** A function of one value by its published name. */
+  /** An activation function by its published name. */
   activation(name: string, absent?: string): Activation {
     const value = this.#or(name, this.#fields.string(name), absent);
     const found = activationNamed(value);
@@ -114,14 +114,14 @@ export class Config {
     throw this.unsupported(name, `Known are ${activationNames.join(', ')}.`);
   }
 
-  /** How many classes there are: of `id2label`, or `num_labels`; two where config.json says nothing. */
+  /** Number of classes: of `id2label`, or `num_labels`; 2 by default. */
   labels(): number {
     const names = this.raw('id2label');
     const said = this.#or('num_labels', this.#fields.integer('num_labels', 1, MOST), 2);
     return isObject(names) ? Object.keys(names).length : said;
   }
 
-  /** Refuses all values but these; the first holds where the field is absent. Null is a value like others. */
+  /** Refuses all other values; the first is the default for an absent field. Null is a value like others. */
   only(name: string, ...known: readonly unknown[]): void {
     this.#take(name);
     const value = Object.hasOwn(this.#values, name) ? this.#values[name] : known[0];
@@ -129,12 +129,12 @@ export class Config {
     throw this.unsupported(name, `Only ${known.map((each) => JSON.stringify(each)).join(' or ')} can be built.`);
   }
 
-  /** Fields that this graph does not depend on; one that is read all the same counts. */
+  /** Marks fields that this graph does not depend on; reading one still counts. */
   skip(...names: readonly string[]): void {
     for (const name of names) this.#read.add(name);
   }
 
-  /** A config inside, such as `vision_config`; an empty one where it is absent. */
+  /** A nested config, such as `vision_config`; empty if absent. */
   inner(name: string): Config {
     const known = this.#inner.get(name);
     if (known) return known;
@@ -145,7 +145,7 @@ export class Config {
     return config;
   }
 
-  /** The same fields with others, whose names count as read here. */
+  /** The same fields with some replaced. */
   with(values: JsonObject): Config {
     return new Config({ ...this.#values, ...values }, this.#file, this.#path);
   }
@@ -159,7 +159,7 @@ export class Config {
     );
   }
 
-  /** Names of fields that nothing has read, and that may ask for something, with those of configs inside. */
+  /** Paths of unread fields that may have an effect, nested configs included. */
   unread(): string[] {
     const own = this.#fields.names.filter((name) => !this.#read.has(name) && !hasNoEffect(name, this.#values[name]));
     const inside = [...this.#inner.values()].flatMap((each) => each.unread());
@@ -171,14 +171,14 @@ export class Config {
     this.#taken.add(name);
   }
 
-  /** What was read of what is there, and counts, by its path. */
+  /** Values of the fields that graphs depend on, by path. */
   taken(): Record<string, unknown> {
     const own = Object.entries(this.#values).filter(([name, value]) => this.#taken.has(name) && !isObject(value));
     const inside = [...this.#inner.values()].map((each) => each.taken());
     return Object.assign(Object.fromEntries(own.map(([name, value]) => [`${this.#path}${name}`, value])), ...inside) as Record<string, unknown>; // prettier-ignore
   }
 
-  /** What a field holds, by a path as {@link unread} gives it, for messages. */
+  /** A field's value for messages, by a path from {@link unread}. */
   shown(path: string): string {
     let value: unknown = this.#values;
     for (const name of path.split('.')) value = isObject(value) ? value[name] : undefined;

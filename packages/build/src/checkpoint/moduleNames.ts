@@ -1,19 +1,14 @@
-/** @file What the modules of a checkpoint are called: architectures have the names of transformers 4, graphs those of either version. */
+/** @file Module names: architectures use those of transformers 4, graphs those of either version. */
 
 import { type Generation, type ModelFamily, type NameTable, translatePath } from '@onnx-lora/sdk/plugin';
 
-/** The names of one class of a family. */
+/** Module names of a class, translated between transformers versions. */
 export class ModuleNames {
-  /** The version of transformers whose names the modules get. */
+  /** The transformers version of the module names. */
   readonly generation: Generation;
   readonly #table: NameTable;
 
-  /**
-   * The names of one version for a model.
-   *
-   * @param architecture the class of transformers, by which some families' names differ
-   * @param family what knows the names of both versions; without it all modules keep the names of transformers 4
-   */
+  /** @param family translates between versions; without it modules keep the names of transformers 4 */
   constructor(architecture: string, family: ModelFamily | undefined, generation: Generation) {
     const tables = family?.generations ?? [];
     const own = tables.filter(({ architectures }) => architectures?.includes(architecture) ?? true);
@@ -21,12 +16,12 @@ export class ModuleNames {
     this.generation = own.length > 0 ? generation : 4;
   }
 
-  /** The path that a module has in the graph. */
+  /** A module's path in the graph. */
   ofModule(path: string): string {
     return translatePath(path, this.#table, this.generation) ?? path;
   }
 
-  /** The name that a parameter has in the graph, or under another version of transformers. */
+  /** A parameter's name in the graph, or under another version of transformers. */
   ofParameter(name: string, generation: Generation = this.generation): string {
     const end = name.lastIndexOf('.');
     const module = name.slice(0, Math.max(end, 0));

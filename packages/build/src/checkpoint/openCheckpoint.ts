@@ -1,4 +1,4 @@
-/** @file A checkpoint as the Hugging Face libraries save it: `config.json` and safetensors, of which only headers are read. */
+/** @file Opens a checkpoint of the Hugging Face libraries: `config.json` and safetensors headers. */
 
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -6,17 +6,17 @@ import { type JsonObject, readJsonObject, readSentencePooling, type SentencePool
 import { notFound, openSafetensors, openShards, type StoredTensor } from '@onnx-lora/sdk/plugin';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 
-/** What a checkpoint's folder holds. */
+/** The content of a checkpoint's folder. */
 export interface Checkpoint {
   /** The folder. */
   readonly folder: string;
   /** `config.json`. */
   readonly config: JsonObject;
-  /** `preprocessor_config.json`, where there is one. */
+  /** `preprocessor_config.json`, if present. */
   readonly preprocessor?: JsonObject;
-  /** The tensors by the names that they are stored under. */
+  /** Tensors by stored name. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** How sentences are pooled, in a repository of sentence-transformers. */
+  /** Pooling of a sentence-transformers repository. */
   readonly pooling?: SentencePooling;
 }
 
@@ -24,12 +24,12 @@ const CONFIG = 'config.json';
 const PREPROCESSOR = 'preprocessor_config.json';
 const WEIGHTS = 'model.safetensors';
 const INDEX = `${WEIGHTS}.index.json`;
-/** Weights as pickles, and as other frameworks have them. */
+/** Weights as pickles, or of other frameworks. */
 const OTHER_WEIGHTS = /^(?:pytorch_model.*\.bin(?:\.index\.json)?|.*\.(?:pt|pth|ckpt|h5|msgpack))$/;
-/** Bytes of a JSON file of a checkpoint: an index names each tensor. */
+/** Size limit of a JSON file; an index names every tensor. */
 const MOST_JSON = 50_000_000;
 
-/** Whether a folder is laid out as a checkpoint: with a `config.json`, and weights of any kind. */
+/** Whether a folder holds a checkpoint: a `config.json`, and weights of any kind. */
 export function isCheckpoint(folder: string): boolean {
   if (!existsSync(path.join(folder, CONFIG))) return false;
   const entries = readdirSync(folder);
@@ -37,10 +37,8 @@ export function isCheckpoint(folder: string): boolean {
 }
 
 /**
- * Opens a checkpoint: no weight is read.
- *
- * @throws OnnxLoraError `FILE_NOT_FOUND` for a file that is missing; `FILE_INVALID` or `CONFIG_INVALID` for one that is
- *   damaged; `FILE_INVALID` for weights that are only there as a pickle
+ * Opens a checkpoint without reading weights.
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `CONFIG_INVALID`; `FILE_INVALID` for a damaged file and for pickled weights
  */
 export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const pooling = await readSentencePooling(folder, 'Remove modules.json to have the model without them.');
@@ -67,7 +65,7 @@ async function tensorsIn(folder: string): Promise<Checkpoint['tensors']> {
 /** Pickles of torch. */
 const TORCH_WEIGHTS = /\.(?:bin|bin\.index\.json|pt|pth|ckpt)$/;
 
-/** The line that writes the tensors of a pickle, or of its shards, as safetensors, under the names that they have: no class is needed. */
+/** Command that converts a pickle or its shards to safetensors under the same names, without model classes. */
 function inPython(folder: string, name: string): string {
   const files = path.join(folder, name.startsWith('pytorch_model') ? 'pytorch_model*.bin' : name);
   const [pattern, out] = [files, path.join(folder, WEIGHTS)].map((each) => JSON.stringify(each));

@@ -1,34 +1,33 @@
-/** @file A checkpoint's tensors by the paths that modules have in torch, whatever names the file stores them under. */
+/** @file A checkpoint's tensors by torch module path, whatever their stored names. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { dataTypeNumber, readFloats, type StoredTensor } from '@onnx-lora/sdk/plugin';
 import type { ModuleNames } from './moduleNames.ts';
 import type { Checkpoint } from './openCheckpoint.ts';
 
-/** How tensors may be called, beside by their modules' paths. */
+/** Alternative names of tensors. */
 export interface Naming {
-  /** What paths of the model without a head have before them where it has one: `bert`. */
+  /** Path prefix of the bare model inside a model with a head: `bert`. */
   readonly prefix?: string;
-  /** Names under both versions of transformers. */
+  /** Names under both transformers versions. */
   readonly names: ModuleNames;
 }
 
-/** A tensor of the checkpoint by the name that its parameter has in torch. */
+/** A checkpoint's tensor under its torch parameter name. */
 export interface FoundTensor extends StoredTensor {
-  /** The name in torch. */
+  /** The torch parameter name. */
   readonly name: string;
 }
 
-/** Buffers that libraries once saved, and that follow from the config. */
+/** Buffers of older libraries, which follow from the config. */
 const buffers =
   /(?:^|\.)(?:position_ids|inv_freq|masked_bias|relative_position_index|num_batches_tracked|embed_positions\.(?:inv_freq|_float_tensor))$|\*/;
-/** The causal mask of GPT-2 and GPT-NeoX, `[1, 1, n, n]`. */
+/** Causal mask of GPT-2 and GPT-NeoX, `[1, 1, n, n]`. */
 const causalMask = /(?:^|\.)(?:attn|attention)\.bias$/;
 
-/** Most names in one message. */
 const NAMED = 12;
 
-/** Finds tensors, and keeps count of what was found, what is missing and what does not fit. */
+/** Finds tensors and records used, missing and misshapen ones. */
 export class Weights {
   readonly #checkpoint: Checkpoint;
   readonly #naming: Naming;
@@ -36,13 +35,13 @@ export class Weights {
   readonly #problems: string[] = [];
   readonly #missing = new Set<string>();
 
-  /** Of a checkpoint. */
+  /** Wraps an opened checkpoint. */
   constructor(checkpoint: Checkpoint, naming: Naming) {
     this.#checkpoint = checkpoint;
     this.#naming = naming;
   }
 
-  /** How many tensors the checkpoint has. */
+  /** Number of tensors in the checkpoint. */
   get size(): number {
     return this.#checkpoint.tensors.size;
   }
@@ -52,18 +51,13 @@ export class Weights {
     return this.#stored(name) !== undefined;
   }
 
-  /** The shape in which a parameter is stored; undefined where it is not. */
+  /** A parameter's stored shape, if present. */
   dims(name: string): readonly number[] | undefined {
     const stored = this.#stored(name);
     return stored === undefined ? undefined : this.#checkpoint.tensors.get(stored)!.dims;
   }
 
-  /**
-   * A parameter, which counts as used. One that is missing, or of another shape, is remembered for
-   * {@link Weights.requireComplete}.
-   *
-   * @param dims the shape that config.json gives it
-   */
+  /** Finds a parameter of a shape and marks it as used; failures are kept for {@link Weights.requireComplete}. */
   find(name: string, dims: readonly number[]): FoundTensor | undefined {
     const stored = this.#stored(name);
     if (stored === undefined) {
@@ -79,7 +73,7 @@ export class Weights {
     return undefined;
   }
 
-  /** Reads the numbers of a parameter, float32, when they are asked for; it is found, or missing, as {@link Weights.find} has it. */
+  /** A lazy float32 read of a parameter, found as by {@link Weights.find}. */
   numbers(name: string, dims: readonly number[]): () => Float32Array {
     const found = this.find(name, dims);
     return () => {
@@ -88,13 +82,13 @@ export class Weights {
     };
   }
 
-  /** Counts a parameter as used that is the same as another, such as a tied embedding. */
+  /** Marks a duplicate parameter, such as a tied embedding, as used. */
   use(name: string): void {
     const stored = this.#stored(name);
     if (stored !== undefined) this.#used.add(stored);
   }
 
-  /** @throws OnnxLoraError `FILE_INVALID` that lists what is missing or has another shape */
+  /** @throws OnnxLoraError `FILE_INVALID` listing missing or misshapen tensors */
   requireComplete(): void {
     const { folder } = this.#checkpoint;
     if (this.#missing.size > 0) {
@@ -111,7 +105,7 @@ export class Weights {
     );
   }
 
-  /** Tensors that nothing used, but for buffers and those that hold no numbers. */
+  /** Unused tensors, except buffers and empty ones. */
   leftOver(): string[] {
     return [...this.#checkpoint.tensors].flatMap(([name, { dims }]) => {
       const isBuffer = buffers.test(name) || (causalMask.test(name) && dims.length === 4);
@@ -119,12 +113,11 @@ export class Weights {
     });
   }
 
-  /** The name in the file of a parameter; undefined where the file does not have it. */
   #stored(name: string): string | undefined {
     return this.#names(name).find((each) => this.#checkpoint.tensors.has(each));
   }
 
-  /** All that a parameter may be called, the usual first. */
+  /** Candidate stored names of a parameter, the usual first. */
   #names(name: string): string[] {
     const { prefix, names } = this.#naming;
     const beside = prefix === undefined ? [] : [name.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : `${prefix}.${name}`]; // prettier-ignore
@@ -133,12 +126,11 @@ export class Weights {
   }
 }
 
-/** What the parameters of a norm were called once: `LayerNorm.gamma`. */
 function legacyName(name: string): string {
   return name.replace(/LayerNorm\.weight$/, 'LayerNorm.gamma').replace(/LayerNorm\.bias$/, 'LayerNorm.beta');
 }
 
-/** Some names of many. */
+/** Joins the first names of a list, with a count of the rest. */
 export function listed(names: readonly string[], separator = ', '): string {
   const more = names.length - NAMED;
   return names.slice(0, NAMED).join(separator) + (more > 0 ? ` and ${more} more` : '');

@@ -1,8 +1,8 @@
-/** @file Fields of published configs that change nothing that a graph computes: training, generation, bookkeeping. */
+/** @file Config fields without effect on a graph: training, generation, bookkeeping. */
 
 import { isObject } from '@onnx-lora/sdk/data';
 
-/** What transformers and its tools write into any config. */
+/** Fields that transformers and its tools write into any config. */
 const bookkeeping = new Set([
   'architectures', 'model_type', 'torch_dtype', 'dtype', 'transformers_version', '_name_or_path', 'name_or_path', '_commit_hash',
   'transformers.js_config', '_attn_implementation', '_attn_implementation_autoset', 'attn_implementation', 'finetuning_task',
@@ -19,11 +19,11 @@ const bookkeeping = new Set([
   'sliding_window_size', 'loss_type', 'tie_word_embeddings', 'ignore_index', 'classifier_activation',
 ]); // prettier-ignore
 
-/** What only training knows: dropout, first values, masks drawn over inputs, losses. */
+/** Training-only fields: dropout, init, input masking, losses. */
 const training =
   /(?:^|_)(?:dropout|drop|layerdrop|pdrop)(?:_|$)|drop_path|initializer|^init_std$|^pooler_(?:fc_size|num_attention_heads|num_fc_layers|size_per_head|type)$|^(?:no_)?mask_(?:time|feature|channel)_|^freeze_feat|^replace_prob$|^apply_spec_augment$|^ctc_|_loss_weight$/;
 
-/** Whether a field that is neither null nor false can be left unread with this value. */
+/** Whether a field that is neither null nor false may stay unread. */
 export function hasNoEffect(name: string, value: unknown): boolean {
   return bookkeeping.has(name) || training.test(name) || (name === 'pruned_heads' && isEmpty(value));
 }

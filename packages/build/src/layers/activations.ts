@@ -1,15 +1,15 @@
-/** @file Functions of one value, by the names that published configs give them. */
+/** @file Activation functions by their published config names. */
 
 import { float } from '@onnx-lora/sdk/plugin';
 import type { Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
 
-/** Emits a function of each number. */
+/** Emits an elementwise function. */
 export type Activation = (g: GraphBuilder, x: Value) => Value;
 
-/** `x · Φ(x)`, Φ the normal distribution, as torch spells it out. */
+/** `x · Φ(x)` in torch's order of operations. */
 export const gelu: Activation = (g, x) => g.Mul(g.Mul(x, g.Add(g.Erf(g.Div(x, Math.SQRT2)), 1)), 0.5);
 
-/** The same with tanh in place of the error function: Hendrycks and Gimpel 2016. */
+/** Tanh approximation: Hendrycks and Gimpel 2016. */
 const geluTanh: Activation = (g, x) => {
   const cubed = g.Mul(g.Mul(g.Mul(x, x), x), 0.044715);
   return g.Mul(g.Mul(x, 0.5), g.Add(g.Tanh(g.Mul(g.Add(x, cubed), Math.sqrt(2 / Math.PI))), 1));
@@ -48,10 +48,10 @@ function square(g: GraphBuilder, x: Value): Value {
   return g.Mul(x, x);
 }
 
-/** The names. */
+/** Names that {@link activationNamed} accepts. */
 export const activationNames: readonly string[] = Object.keys(named);
 
-/** The function of a name; undefined for one that is not known. */
+/** The activation of a name, if known. */
 export function activationNamed(name: string): Activation | undefined {
   return Object.hasOwn(named, name) ? named[name] : undefined;
 }

@@ -1,4 +1,4 @@
-/** @file Scaled dot-product attention over heads: Vaswani et al. 2017, with fewer keys than queries by Ainslie et al. 2023. */
+/** @file Scaled dot-product attention: Vaswani et al. 2017; grouped queries: Ainslie et al. 2023. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type Dim, float } from '@onnx-lora/sdk/plugin';
@@ -6,27 +6,22 @@ import type { Value } from '@onnx-lora/sdk/tasks';
 import { madeOf, RUNTIME, sourceOf } from './fused.ts';
 import { type Module, widthOf } from './module.ts';
 
-/** What attention reads, all by heads: `[batch, heads, length, head size]`. */
+/** Inputs of attention by heads, `[batch, heads, length, head size]`. */
 export interface Heads {
-  /** Queries. */
   readonly q: Value;
-  /** Keys, of as many heads or of a divisor of that. */
+  /** Keys; their heads divide those of queries. */
   readonly k: Value;
-  /** Values, of as many heads as keys. */
+  /** Values, with as many heads as keys. */
   readonly v: Value;
-  /** What scores are multiplied by; 1 ÷ √(head size) by default. */
+  /** Factor of scores; 1 ÷ √(head size) by default. */
   readonly scale?: number;
-  /** Scores are kept between this and its negative, by a tanh: Gemma 2. */
+  /** Soft cap of scores by tanh, as in Gemma 2. */
   readonly cap?: number | undefined;
-  /** What is added to scores, as far as it broadcasts to `[batch, heads, queries, keys]`; of several, one after the other. */
+  /** Addends of scores that broadcast to `[batch, heads, queries, keys]`, added in order. */
   readonly mask?: Value | readonly Value[] | undefined;
 }
 
-/**
- * `[batch, length, heads · size]` → `[batch, heads, length, size]`.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a width that is no multiple of the heads
- */
+/** `[batch, length, heads · size]` → `[batch, heads, length, size]`. @throws OnnxLoraError `CONFIG_INVALID` */
 export function splitHeads({ g, path }: Module, x: Value, heads: number): Value {
   const width = widthOf(x);
   if (width % heads === 0) return madeOf(g.Transpose(g.Reshape(x, [0, 0, heads, width / heads]), [0, 2, 1, 3]), x);
@@ -55,7 +50,7 @@ export function attend(m: Module, asked: Heads): Value {
   return joinHeads(m, g.MatMul(g.Softmax(scores, -1), repeated(m, v, heads)));
 }
 
-/** Attention as one operator; undefined where it does not take such masks, or one query for all of a batch. */
+/** Fused attention; undefined for unsupported masks, or one query shared by a batch. */
 function multiHead(m: Module, { q, k, v }: Heads, scale: number, masks: readonly Value[]): Value | undefined {
   const { g } = m;
   const [batch, heads] = q.shape!;
@@ -68,13 +63,13 @@ function multiHead(m: Module, { q, k, v }: Heads, scale: number, masks: readonly
   return g.emit('MultiHeadAttention', [queries, keys, values, undefined, undefined, added], attributes, RUNTIME);
 }
 
-/** Whether a mask is of one text or each, and of one head or each: the operator has no other broadcasting. */
+/** The fused operator's only mask shapes: batch and heads each 1 or full size. */
 function isTaken({ shape = [] }: Value, q: Value): boolean {
   const isSize = (size: Dim | undefined, axis: number): boolean => size === 1 || size === q.shape![axis];
   return shape.length === 2 || (shape.length === 4 && isSize(shape[0], 0) && isSize(shape[1], 1));
 }
 
-/** A mask `[…, queries or 1, keys]` as the operator wants it, with numbers of its own for each query. */
+/** Expands a mask `[…, queries or 1, keys]` to all queries, as the operator requires. */
 function whole(m: Module, mask: Value, queries: Value): Value {
   const { g } = m;
   const byHead = mask.shape!.length === 2 ? g.Unsqueeze(mask, [0, 1]) : mask;
@@ -82,12 +77,12 @@ function whole(m: Module, mask: Value, queries: Value): Value {
   return g.Expand(byHead, g.Concat([g.ints([1, 1]), m.sizeOf(queries, 1), g.ints([1])], 0));
 }
 
-/** x between `cap` and its negative. */
+/** Soft cap: x between ±`cap` by tanh. */
 export function capped({ g }: Module, x: Value, cap: number): Value {
   return g.Mul(g.Tanh(g.Div(x, cap)), cap);
 }
 
-/** Each head as often as there are queries for it, one behind the other. */
+/** Repeats key heads for grouped queries. */
 function repeated({ g }: Module, x: Value, heads: number): Value {
   const own = Number(x.shape![1]);
   if (own === heads) return x;
@@ -97,22 +92,20 @@ function repeated({ g }: Module, x: Value, heads: number): Value {
   return g.Reshape(wide, g.Concat([batch, g.ints([heads]), length, g.ints([size])], 0));
 }
 
-/** The projections of an attention under a module, and what they are called. */
 export interface Projections {
-  /** Names of the layers for queries, keys and values. */
   readonly names: readonly [q: string, k: string, v: string];
   readonly heads: number;
   /** Heads of keys and values; as many as of queries by default. */
   readonly keyHeads?: number;
-  /** Width of a head; the width of the input divided by the heads by default. */
+  /** Width of a head; input width ÷ heads by default. */
   readonly headSize?: number;
   /** Which of the three have a bias; all by default. */
   readonly bias?: boolean | readonly [q: boolean, k: boolean, v: boolean];
-  /** Where keys and values come from; x itself by default. */
+  /** Source of keys and values; x by default. */
   readonly from?: Value;
 }
 
-/** Queries, keys and values of x `[batch, length, width]` by heads, in that order. */
+/** Queries, keys and values of x `[batch, length, width]` by heads. */
 export function project(m: Module, x: Value, wanted: Projections): [q: Value, k: Value, v: Value] {
   const { names, heads, keyHeads = heads, headSize = widthOf(x) / heads, bias = true, from = x } = wanted;
   const part = (i: number): Value => {
@@ -120,12 +113,12 @@ export function project(m: Module, x: Value, wanted: Projections): [q: Value, k:
     const hasBias = typeof bias === 'boolean' ? bias : bias[i]!;
     return splitHeads(m, m.linear(names[i]!, source, count * headSize, { bias: hasBias }), count);
   };
-  // In the order in which torch's exporters have them, by which first values of adapters are drawn.
+  // The order of torch's exporters, on which an adapter's random init depends.
   const [k, v, q] = [part(1), part(2), part(0)];
   return [q, k, v];
 }
 
-/** Attention of x on itself, without its output projection: `[batch, length, width]` → the same. */
+/** Self-attention without output projection: `[batch, length, width]` → the same. */
 export function selfAttention(
   m: Module,
   x: Value,

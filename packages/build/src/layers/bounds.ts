@@ -1,23 +1,23 @@
-/** @file Bounds on what a stranger's config may ask for, before it takes time and memory: a `RangeError` says what is too much. */
+/** @file Bounds on untrusted configs, checked before they cost time or memory; a `RangeError` names the excess. */
 
-/** Numbers of the largest table that is made: those of Swin's masks and of BEiT's distances have some hundred thousand. */
+/** Limit of a table; Swin's masks and BEiT's distances have some hundred thousand numbers. */
 const MOST_NUMBERS = 2 ** 24;
 
-/** A table that follows from sizes of the config, number by number. @throws RangeError for one beyond measure */
+/** A table derived from config sizes. @throws RangeError beyond the limit */
 export function tableOf<T>(length: number, each: (i: number) => T): T[] {
   if (length <= MOST_NUMBERS) return Array.from({ length }, (_, i) => each(i));
   throw new RangeError(`a table of ${length} numbers follows from them`);
 }
 
-/** Modules of the deepest models there are: some thousand. */
+/** The deepest models have some thousand modules. */
 const MOST_MODULES = 100_000;
 
-/** @throws RangeError for more modules than any model has */
+/** @throws RangeError for too many modules */
 export function requireModules(count: number): void {
   if (count > MOST_MODULES) throw new RangeError(`they ask for more than ${MOST_MODULES} modules`);
 }
 
-/** Refuses more layers than a checkpoint has tensors. @throws RangeError */
+/** @throws RangeError for more layers than the checkpoint has tensors */
 export function requireLayers(count: number, tensors: number): void {
   if (count > tensors) throw new RangeError(`they ask for ${count} layers, and the checkpoint has ${tensors} tensors`);
 }

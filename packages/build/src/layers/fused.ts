@@ -1,35 +1,30 @@
-/**
- * @file The fused form of a graph: operators of ONNX Runtime that do the work of several. Layers emit those of attention
- * themselves, where the kernel can do what is asked for; norms behind sums are found in the finished graph.
- */
+/** @file The fused form: ONNX Runtime operators for attention (emitted by layers) and for norms of sums. */
 
 import type { Dim, GraphProto } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
 
 type NodeProto = NonNullable<GraphProto['node']>[number];
-/** Tells a value's shape, where it is known. */
 type ShapeOf = (name: string) => readonly Dim[] | undefined;
 
-/** The domain of ONNX Runtime's own operators. */
 export const RUNTIME = 'com.microsoft';
 
-/** The operator of norms by the mean square. */
+/** RMS norm's operator. */
 export const NORM = 'SimplifiedLayerNormalization';
 
 const sources = new WeakMap<Value, Value>();
 
-/** Remembers what a value was made of by turning it alone: heads before they were split. */
+/** Records the value's source before heads were split. */
 export function madeOf(value: Value, source: Value): Value {
   sources.set(value, source);
   return value;
 }
 
-/** What the value was made of; undefined where that is not remembered. */
+/** The recorded source, if any. */
 export function sourceOf(value: Value): Value | undefined {
   return sources.get(value);
 }
 
-/** The nodes on which an output depends, in their order. */
+/** Nodes that the outputs depend on, in order: dead code elimination. */
 export function needed(nodes: readonly NodeProto[], outputs: Iterable<string>): NodeProto[] {
   const wanted = new Set(outputs);
   const kept = nodes.toReversed().filter(({ input, output }) => {
@@ -41,8 +36,8 @@ export function needed(nodes: readonly NodeProto[], outputs: Iterable<string>): 
 }
 
 /**
- * Norms by the mean square of sums of two values of one shape, `[batch, length, width]`, as one operator that gives the sum
- * too. The same for norms by the deviation is slower than the two operators on a CPU, by a tenth of the model.
+ * Fuses RMS norms of sums of two `[batch, length, width]` values into an operator that also yields the sum.
+ * For layer norms the fused operator is slower on a CPU, by a tenth of the model.
  */
 export function withSkipNorms(
   nodes: readonly NodeProto[],
@@ -56,7 +51,7 @@ export function withSkipNorms(
   for (const norm of nodes) {
     const [sum, weight] = norm.input as [string, string];
     const add = producers.get(sum);
-    // The sum appears where the norm stands: nothing may read it before.
+    // The sum moves to the norm's place: nothing may read it earlier.
     if (norm.opType !== NORM || add?.opType !== 'Add' || readers.get(sum)![0] !== norm) continue;
     const shapes = add.input!.map(shapeOf);
     if (shapes[0]?.length !== 3 || String(shapes[0]) !== String(shapes[1])) continue;

@@ -1,4 +1,4 @@
-/** @file A graph while it is built: what it takes and gives, the weights that it reads, and the model that comes of it. */
+/** @file A graph under construction: inputs, outputs, weights, and the resulting model. */
 
 import type { DataType } from '@onnx-lora/sdk';
 import {
@@ -18,35 +18,32 @@ import type { ModuleNames } from '../checkpoint/moduleNames.ts';
 import type { Weights } from '../checkpoint/weights.ts';
 import { needed, RUNTIME, withSkipNorms } from './fused.ts';
 
-/** In what a graph is written. */
+/** Options of a graph. */
 export interface GraphOptions {
   /** Version of the standard operators; 17 at least. */
   readonly opset: number;
-  /**
-   * How weights are stored: `stored` has them as the checkpoint does, in its own files, and widens them in the graph;
-   * `float32` has no such nodes, and `float16` takes half of the room. Whatever it is, the graph computes in float32.
-   */
+  /** `stored`: in the checkpoint's files, cast in the graph. `float32`: no casts. `float16`: half the space. */
   readonly weights: WeightType;
-  /** Whose operators it is of. */
+  /** Operators of ONNX only, or of ONNX Runtime too. */
   readonly form: GraphForm;
-  /** What its modules are called. */
+  /** Names of its modules. */
   readonly names: ModuleNames;
 }
 
-/** Of which operators a graph is: `plain` ones of ONNX alone, or `fused` ones of ONNX Runtime where it has them. */
+/** `plain`: ONNX operators only. `fused`: ONNX Runtime's operators where they apply. */
 export type GraphForm = 'plain' | 'fused';
 
-/** How a graph's weights are stored. */
+/** Storage type of a graph's weights. */
 export type WeightType = 'stored' | 'float32' | 'float16';
 
-/** The IR version that came with opset 17. */
+/** The IR version of opset 17. */
 const IR_VERSION = 8;
 
 /** Collects nodes, weights, inputs and outputs. */
 export class Graph {
   /** The checkpoint's tensors. */
   readonly weights: Weights;
-  /** In what it is written. */
+  /** The graph's options. */
   readonly options: GraphOptions;
   readonly #builder: GraphBuilder;
   readonly #stored = new Map<string, TensorProto>();
@@ -54,44 +51,40 @@ export class Graph {
   readonly #inputs: Value[] = [];
   readonly #outputs: Value[] = [];
   #modules = 0;
-  /** Names of outputs by those of the values that they are. */
+  /** Output names by value name. */
   readonly #names = new Map<string, string>();
 
-  /** An empty graph, whose weights are those of a checkpoint. */
+  /** An empty graph over a checkpoint's weights. */
   constructor(weights: Weights, options: GraphOptions) {
     this.weights = weights;
     this.options = options;
     this.#builder = new GraphBuilder({ opset: options.opset, infer: inferNode, prefix: '/' });
   }
 
-  /**
-   * What emits the nodes of a module, named after it as torch names them: `/encoder/layer.0/dense/MatMul_7`.
-   *
-   * @throws RangeError for more modules than any model has
-   */
+  /** A builder that names nodes after a module, as torch does: `/encoder/layer.0/dense/MatMul_7`. @throws RangeError */
   builder(path: string): GraphBuilder {
     requireModules(++this.#modules);
     const scope = this.options.names.ofModule(path).replaceAll(/\.(?!\d)/g, '/');
     return this.#builder.scope(scope === '' ? '/' : `/${scope}/`);
   }
 
-  /** Declares an input. Equal names of dimensions mean equal sizes. */
+  /** Declares an input. Equal dimension names mean equal sizes. */
   input(name: string, type: DataType, shape: readonly Dim[]): Value {
     const value = { name, type, shape };
     this.#inputs.push(value);
     return value;
   }
 
-  /** Declares an output. `dims` are its sizes where they are not those that were inferred. */
+  /** Declares an output; `dims` replace the inferred sizes. */
   output(name: string, value: Value, dims?: readonly Dim[]): void {
-    // What has a name of its own already, as an input or an output, keeps it.
+    // An input or another output keeps its name.
     const isNamed = this.#names.has(value.name) || !this.#builder.types.has(value.name);
     const own = isNamed ? this.#builder.Identity(value) : value;
     this.#names.set(own.name, name);
     this.#outputs.push({ name, type: own.type, shape: dims ?? own.shape });
   }
 
-  /** A parameter by its name in transformers 4: where it lies in the checkpoint, widened to float32 where it is narrower. */
+  /** A parameter by its transformers 4 name, in the checkpoint's file, cast to float32 if narrower. */
   parameter(name: string, dims: readonly number[]): Value {
     const known = this.#parameters.get(name);
     if (known) return known;
@@ -106,7 +99,7 @@ export class Graph {
     return value;
   }
 
-  /** A weight that is computed of others when it is needed, float32. */
+  /** A float32 weight computed on demand. */
   computed(name: string, dims: readonly number[], compute: () => Float32Array): Value {
     const length = dims.reduce((size, dim) => size * dim, 4);
     const bytes = (): Uint8Array => {
@@ -122,7 +115,6 @@ export class Graph {
     this.#stored.set(name, { name, dims: [...dims], dataType: dataTypeNumber(type), rawData });
   }
 
-  /** Nodes in the fused form, without those whose work another does. */
   #fusedNodes(): NonNullable<NonNullable<ModelProto['graph']>['node']> {
     const { nodes, types } = this.#builder;
     const outputs = new Set(this.#names.keys());
@@ -133,7 +125,7 @@ export class Graph {
     );
   }
 
-  /** The model, its outputs under their names. */
+  /** The finished model. */
   model(name: string): ModelProto {
     const named = (value: string): string => this.#names.get(value) ?? value;
     const isFused = this.options.form === 'fused';
@@ -156,7 +148,7 @@ export class Graph {
   }
 }
 
-/** A tensor's numbers in a type: where they lie, or converted when they are needed. */
+/** A tensor's bytes in a type: in place, or converted on demand. */
 function asType({ type, dims, bytes }: StoredTensor, wanted: DataType): Bytes {
   if (type === wanted) return bytes;
   const proto: TensorProto = { dims: [...dims], dataType: dataTypeNumber(type), rawData: bytes };
@@ -169,7 +161,6 @@ function asType({ type, dims, bytes }: StoredTensor, wanted: DataType): Bytes {
   return { length, compute };
 }
 
-/** A value's declaration, dimensions by their names. */
 function declared({ name, type = 'float32', shape }: Value): ValueInfoProto {
   const dim = shape?.map((size) => {
     if (typeof size === 'number') return { dimValue: size };

@@ -1,26 +1,23 @@
-/** @file Heads that several encoders share. */
+/** @file Heads of several text encoders. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { gelu, type Activation } from './activations.ts';
 import { type Module, widthOf } from './module.ts';
 
-/** What a masked-language head reads beside the states. */
 export interface MaskedHead {
   readonly eps: number;
   readonly act?: Activation;
-  /** The embedding of tokens `[vocabulary, width]`, which is the last layer where that is tied to it. */
+  /** Token embedding `[vocabulary, width]`; also the last layer if tied. */
   readonly table: Value;
   readonly isTied: boolean;
 }
 
-/** Names of the layers before the last. */
+/** Layer names in RoBERTa. */
 const roberta = { dense: 'dense', norm: 'layer_norm' };
-/** The same in BERT. */
 export const bertHead: typeof roberta = { dense: 'transform.dense', norm: 'transform.LayerNorm' };
-/** The same in ALBERT. */
 export const albertHead: typeof roberta = { dense: 'dense', norm: 'LayerNorm' };
 
-/** Dense, activation, norm, and a score for each token of the vocabulary: `[batch, sequence, vocabulary]`. */
+/** Dense, activation, norm, vocabulary scores: `[batch, sequence, vocabulary]`. */
 export function maskedLanguageHead(
   m: Module,
   x: Value,
@@ -30,19 +27,19 @@ export function maskedLanguageHead(
   const vocabulary = Number(table.shape![0]);
   const y = m.layerNorm(names.norm, act(m.g, m.linear(names.dense, x, widthOf(table))), eps);
   const scores = isTied ? m.tied('decoder', y, table) : m.linear('decoder', y, vocabulary, { bias: false });
-  // The layer's own bias is read where it is not tied to that of the head; stored may be either, or both.
+  // An untied layer has its own bias, a tied one the head's; a file may store either or both.
   const biases = isTied ? ['bias', 'decoder.bias'] : ['decoder.bias', 'bias'];
   for (const name of biases) m.graph.weights.use(m.under(name));
   return m.g.Add(scores, m.parameter(biases.find((name) => m.has(name)) ?? 'bias', [vocabulary]));
 }
 
-/** RoBERTa's classifier of a sequence: dense, tanh and a layer on the first token: `[batch, labels]`. */
+/** RoBERTa's sequence classifier: dense, tanh and a layer on the first token: `[batch, labels]`. */
 export function firstTokenHead(m: Module, x: Value, labels: number, act: Activation = (g, y) => g.Tanh(y)): Value {
   const first = m.row(x, 0);
   return m.linear('out_proj', act(m.g, m.linear('dense', first, widthOf(first))), labels);
 }
 
-/** Declares `start_logits` and `end_logits`: how well an answer would begin, or end, at each token, `[batch, sequence]`. */
+/** Declares `start_logits` and `end_logits` of answers, `[batch, sequence]`. */
 export function answerOutputs(m: Module, x: Value): void {
   const scores = m.g.Split(m.linear('qa_outputs', x, 2), [1, 1], -1);
   for (const [i, name] of ['start_logits', 'end_logits'].entries()) m.graph.output(name, m.g.Squeeze(scores[i]!, [2]));

@@ -1,4 +1,4 @@
-/** @file Modules as torch has them: they know their path, find their parameters under it, and emit what they compute. */
+/** @file Modules as in torch: a path, its parameters, and the layers that they emit. */
 
 import { float32 } from '@onnx-lora/sdk';
 import { dataTypeNumber, float } from '@onnx-lora/sdk/plugin';
@@ -7,31 +7,31 @@ import { NORM } from './fused.ts';
 import type { Graph } from './graph.ts';
 import { requireLayers } from './bounds.ts';
 
-/** How a convolution moves over its input. */
+/** Options of a convolution. */
 export interface Convolution {
-  /** Channels of the output. */
+  /** Output channels. */
   readonly out: number;
-  /** Size of the kernel, by dimension. */
+  /** Kernel size per dimension. */
   readonly kernel: readonly number[];
   /** 1 by default. */
   readonly strides?: readonly number[];
-  /** Padding at both ends, by dimension; none by default. */
+  /** Padding at both ends per dimension; none by default. */
   readonly pads?: readonly number[];
   /** 1 by default. */
   readonly groups?: number;
-  /** Whether it has a bias; it has by default. */
+  /** True by default. */
   readonly bias?: boolean;
-  /** A weight that is no parameter of the checkpoint. */
+  /** A weight that is no checkpoint parameter. */
   readonly weight?: Value;
 }
 
-/** A module: a path in the model, and layers under it. Layers check the shapes of their parameters against the config. */
+/** A module: a path in the model, and its layers. Layers check parameter shapes against the config. */
 export class Module {
-  /** Emits nodes that are named after the module. */
+  /** Builder of nodes named after the module. */
   readonly g: GraphBuilder;
-  /** The module's path in torch; empty for the model itself. */
+  /** The module's torch path; empty for the model itself. */
   readonly path: string;
-  /** The graph that it is part of. */
+  /** The graph under construction. */
   readonly graph: Graph;
 
   /** The module at a path of a graph. */
@@ -41,7 +41,7 @@ export class Module {
     this.g = graph.builder(path);
   }
 
-  /** The module at a path under this one. */
+  /** The module at a path below this one. */
   at(path: string): Module {
     return new Module(this.graph, this.under(path));
   }
@@ -52,17 +52,17 @@ export class Module {
     return Array.from({ length: count }, (_, i) => this.at(`${path}.${i}`));
   }
 
-  /** Whether the graph is to be of ONNX Runtime's own operators where they can do the work. */
+  /** Whether the graph may use ONNX Runtime's operators. */
   get isFused(): boolean {
     return this.graph.options.form === 'fused';
   }
 
-  /** The path of something under this module. */
+  /** A path below this module. */
   under(path: string): string {
     return [this.path, path].filter(Boolean).join('.');
   }
 
-  /** Whether the checkpoint has a parameter under this module. */
+  /** Whether the checkpoint has a parameter below this module. */
   has(name: string): boolean {
     return this.graph.weights.has(this.under(name));
   }
@@ -72,12 +72,12 @@ export class Module {
     return this.graph.parameter(this.under(name), dims);
   }
 
-  /** The numbers of a parameter, float32, to be read when a weight is computed of them: see {@link Module.computed}. */
+  /** Lazy float32 read of a parameter, for {@link Module.computed}. */
   numbers(name: string, dims: readonly number[]): () => Float32Array {
     return this.graph.weights.numbers(this.under(name), dims);
   }
 
-  /** A weight under this module that is computed of parameters when it is needed, float32. */
+  /** A float32 weight computed from parameters on demand. */
   computed(name: string, dims: readonly number[], compute: () => Float32Array): Value {
     return this.graph.computed(this.under(name), dims, compute);
   }
@@ -95,7 +95,7 @@ export class Module {
     return m.#affine(x, m.parameter('weight', [widthOf(x), out]), out);
   }
 
-  /** `x·Wᵀ` with a weight that is another module's, such as the embedding's. */
+  /** `x·Wᵀ` with another module's weight, such as the embedding's. */
   tied(name: string, x: Value, weight: Value, out?: number): Value {
     const m = this.at(name);
     m.graph.weights.use(m.under('weight'));
@@ -131,13 +131,13 @@ export class Module {
     return m.g.emit('LayerNormalization', [x, ...parameters], { axis: -1, epsilon: float(epsilon) });
   }
 
-  /** The same over the channels of `[batch, channels, height, width]`. */
+  /** Layer norm over the channels of `[batch, channels, height, width]`. */
   channelNorm(name: string, x: Value, epsilon: number): Value {
     const { g } = this.at(name);
     return g.Transpose(this.layerNorm(name, g.Transpose(x, [0, 2, 3, 1]), epsilon), [0, 3, 1, 2]);
   }
 
-  /** The same over each channel of `[batch, channels, …]` by itself, with numbers of this one example. */
+  /** Instance norm of `[batch, channels, …]`: per example and channel. */
   instanceNorm(name: string, x: Value, epsilon: number): Value {
     const m = this.at(name);
     const dims = [Number(x.shape![1])];
@@ -145,7 +145,7 @@ export class Module {
     return m.g.emit('InstanceNormalization', [x, ...parameters], { epsilon: float(epsilon) });
   }
 
-  /** The same over each of `groups` groups of channels of `[batch, channels, length]`, of this one example: Wu and He 2018. */
+  /** Group norm of `[batch, channels, length]`: per example and group of channels (Wu and He 2018). */
   groupNorm(name: string, x: Value, groups: number, epsilon: number): Value {
     const m = this.at(name);
     const { g } = m;
@@ -160,7 +160,7 @@ export class Module {
     return g.Add(g.Mul(g.Reshape(normed, g.Shape(x)), weight), bias);
   }
 
-  /** The same over each channel of `[batch, channels, …]`, with the mean and the variance that training found. */
+  /** Batch norm of `[batch, channels, …]` with the running statistics (Ioffe and Szegedy 2015). */
   batchNorm(name: string, x: Value, epsilon: number): Value {
     const m = this.at(name);
     const names = ['weight', 'bias', 'running_mean', 'running_var'];
@@ -168,7 +168,7 @@ export class Module {
     return m.g.emit('BatchNormalization', [x, ...parameters], { epsilon: float(epsilon) });
   }
 
-  /** `x ÷ √(mean of x² + ε) · γ` over the last dimension: Zhang and Sennrich 2019. `plus` is added to γ, as Gemma does. */
+  /** RMS norm `x ÷ √(mean of x² + ε) · (γ + plus)`: Zhang and Sennrich 2019; `plus` is 1 in Gemma. */
   rmsNorm(name: string, x: Value, epsilon: number, plus = 0): Value {
     const m = this.at(name);
     const { g } = m;
@@ -181,18 +181,18 @@ export class Module {
     return g.Mul(g.Div(x, root), plus === 0 ? weight : g.Add(weight, plus));
   }
 
-  /** Rows of a table by their numbers: `[…]` → `[…, size]`. */
+  /** Table rows by index: `[…]` → `[…, size]`. */
   embedding(name: string, ids: Value, rows: number, size: number): Value {
     const m = this.at(name);
     return m.g.Gather(m.parameter('weight', [rows, size]), ids, 0);
   }
 
-  /** x as float32. */
+  /** Casts x to float32. */
   floats(x: Value): Value {
     return this.g.Cast(x, dataTypeNumber('float32'));
   }
 
-  /** x as int64. */
+  /** Casts x to int64. */
   ints(x: Value): Value {
     return this.g.Cast(x, dataTypeNumber('int64'));
   }
@@ -207,7 +207,7 @@ export class Module {
     return this.g.emit('Gather', [x, this.g.scalar(index, 'int64')], { axis: 1 });
   }
 
-  /** `0, 1 … n - 1` for a size that is computed, `[1]`, from `first` on, which is a number or `[1]`. */
+  /** `first … end - 1` with a computed end `[1]`; `first` is a number or `[1]`. */
   range(first: Value | number, end: Value): Value {
     const { g } = this;
     const scalar = (value: Value | number): Value =>
@@ -216,7 +216,7 @@ export class Module {
   }
 }
 
-/** The last dimension, which config.json gives. */
+/** The static last dimension. */
 export function widthOf({ name, shape }: Value): number {
   const width = shape?.at(-1);
   if (typeof width === 'number') return width;

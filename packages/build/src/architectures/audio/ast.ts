@@ -7,9 +7,8 @@ import { asSequence, withFirstTokens } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
 import { vitEncoder, type VitSizes, vitSizes } from '../images/vit.ts';
 
-/** DeiT over a spectrogram, whose patches overlap. */
 interface Sizes extends VitSizes {
-  /** How far patches are apart, `[frequency, time]`. */
+  /** Patch strides, `[frequency, time]`. */
   readonly strides: readonly [number, number];
 }
 
@@ -31,7 +30,6 @@ function states(m: Module, s: Sizes): Value {
   return vitEncoder(m, tokens, s);
 }
 
-/** The mean of the first two tokens. */
 function pooled(m: Module, x: Value): Value {
   return m.g.Div(m.g.Add(m.row(x, 0), m.row(x, 1)), 2);
 }

@@ -18,7 +18,6 @@ import type { Module } from '../../layers/module.ts';
 import { rotatedPairs, type Turns } from '../../layers/texts/positions.ts';
 import { readRotary, type Rotary } from '../../layers/texts/rotaryScaling.ts';
 
-/** What config.json says of Moonshine. */
 interface Sizes {
   readonly vocabulary: number;
   readonly hidden: number;
@@ -28,21 +27,20 @@ interface Sizes {
   readonly decoderLayers: number;
   readonly encoderAct: Activation;
   readonly decoderAct: Activation;
-  /** Of queries, keys and values. */
+  /** For queries, keys and values. */
   readonly bias: boolean;
   readonly rotary: Rotary;
   readonly tied: boolean;
 }
 
-/** Of all norms. */
 const EPSILON = 1e-5;
 
 function sizes(c: Config): Sizes {
-  // Zeros behind each head, for the sake of kernels.
+  // Pads heads with zeros for faster kernels.
   c.skip('pad_head_dim_to_multiple_of');
   const hidden = c.size('hidden_size', 288);
   const heads = c.size('decoder_num_attention_heads', c.size('num_attention_heads', 8));
-  // torch's model has but one number of heads while it runs.
+  // torch's model uses one number of heads throughout.
   c.only('head_dim', hidden / heads, null);
   c.only('encoder_num_attention_heads', heads);
   c.only('encoder_num_key_value_heads', heads, null);
@@ -67,13 +65,11 @@ function norm(m: Module, name: string, x: Value): Value {
   return m.layerNorm(name, x, EPSILON, { bias: false });
 }
 
-/** What an attention reads beside its queries. */
+/** Inputs of attention besides the queries: `from` yields keys and values, `past` is their cache. */
 interface Source {
-  /** The sequence that keys and values come from. */
   readonly from?: Value | undefined;
-  /** What was kept of sequences before. */
   readonly past?: Pair | undefined;
-  /** Where queries and keys turn, which they do not across two sequences. */
+  /** Rotary angles of self-attention. */
   readonly angles?: Turns;
   readonly mask?: Value;
 }
@@ -96,7 +92,6 @@ function features(m: Module, samples: Value, hidden: number): Value {
   return g.Transpose(x, [0, 2, 1]);
 }
 
-/** The encoder of the input `input_values`: `[batch, frames, hidden]`. */
 function encoder(m: Module, s: Sizes): Value {
   const samples = m.graph.input('input_values', 'float32', ['batch_size', 'num_samples']);
   let x = features(m, samples, s.hidden);
@@ -111,7 +106,6 @@ function encoder(m: Module, s: Sizes): Value {
   return norm(m, 'layer_norm', x);
 }
 
-/** Tokens to logits, with what is kept of each layer. */
 function decoder(m: Module, given: Given, s: Sizes): [logits: Value, kept: Kept[]] {
   const base = m.at('model.decoder');
   const { places, total, mask } = placesOf(base, given);
@@ -141,7 +135,7 @@ function decoder(m: Module, given: Given, s: Sizes): [logits: Value, kept: Kept[
   return [s.tied ? m.tied('proj_out', x, table) : m.linear('proj_out', x, s.vocabulary, { bias: false }), kept];
 }
 
-/** As an export of Optimum's, without a mask over samples. */
+/** Like an Optimum export, without a mask over samples. */
 export const moonshine: Architecture = {
   modelType: 'moonshine',
   prefix: 'model',

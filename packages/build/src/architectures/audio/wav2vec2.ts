@@ -1,9 +1,9 @@
 /**
- * @file wav2vec 2.0: Baevski et al. 2020, "A framework for self-supervised learning of speech representations"; and what
- * HuBERT and WavLM have of it.
+ * @file wav2vec 2.0 and its variants: Baevski et al. 2020, "A framework for self-supervised learning of speech
+ *   representations".
  *
- * The model takes an `attention_mask`, which is 0 where a clip is padding. The graph has this input unless
- * `preprocessor_config.json` says that clips are padded without a mask. A mask of ones gives the same as no mask.
+ * The graph has an input `attention_mask` unless `preprocessor_config.json` says that clips are padded without one. A
+ * mask of ones equals no mask.
  */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
@@ -23,24 +23,23 @@ import {
 } from '../../layers/audio/speechEncoder.ts';
 import { waveformSizes } from '../../layers/audio/waveforms.ts';
 
-/** How an architecture's classes are called, and what it has of its own. */
+/** Class names of an architecture, and its differences. */
 export interface SpeechKind {
   readonly modelType: string;
-  /** What names of classes begin with. */
   readonly name: string;
-  /** Whether transformers has a class with a head for frames; it has by default. */
+  /** Whether transformers has a class for audio frames; true by default. */
   readonly hasFrames?: boolean;
-  /** Reads fields that others do not have. */
+  /** Reads fields that other variants lack. */
   readonly own?: (c: Config) => Partial<SpeechSizes>;
-  /** The attention of a model, made once for all of its layers; given the first of them and the states. */
+  /** Attention shared by all layers, from the first one's module and the states. */
   readonly attention?: (c: Config) => (first: Module, x: Value) => Attention;
 }
 
 function sizes(c: Config, { own }: SpeechKind, { config, preprocessor }: Checkpoint): SpeechSizes {
   const waveforms = waveformSizes(c);
-  // Vectors of the first training, and of heads for speakers.
+  // Pretraining's codebook, and speaker heads.
   c.skip('num_codevectors_per_group', 'num_codevector_groups', 'contrastive_logits_temperature', 'num_negatives', 'codevector_dim', 'proj_codevector_dim', 'tdnn_dim', 'tdnn_kernel', 'tdnn_dilation', 'xvector_output_dim', 'num_ctc_classes', 'num_clusters'); // prettier-ignore
-  // Of use where convolutions shorten the sequence, and where characters are told apart.
+  // Read by the shortening convolutions and by CTC heads only.
   c.skip('output_hidden_size', 'adapter_kernel_size', 'adapter_stride', 'num_adapter_layers', 'vocab_size');
   const shortening = (): Shortening => ({
     out: c.size('output_hidden_size', waveforms.hidden),
@@ -56,7 +55,7 @@ function sizes(c: Config, { own }: SpeechKind, { config, preprocessor }: Checkpo
     act: c.activation('hidden_act', 'gelu'),
     eps: c.number('layer_norm_eps', 1e-5),
     isPreNorm: c.flag('do_stable_layer_norm', false),
-    // Heads learn from what the version of transformers gives them that trains them: from 5 on, the states before the norm.
+    // Heads are trained on what their transformers version feeds them: from 5 on, the state before the norm.
     mixesNormed: !/^"(?:[5-9]|\d\d)\./.test(JSON.stringify(config['transformers_version']) ?? ''),
     hasFeatureNorm: true,
     ...(c.flag('add_adapter', false) ? { shortening: shortening() } : {}),
@@ -127,22 +126,22 @@ export function speechArchitecture(kind: SpeechKind): Architecture {
 export const wav2vec2: Architecture = speechArchitecture({
   modelType: 'wav2vec2',
   name: 'Wav2Vec2',
-  // Only layers with norms before them have adapters.
+  // Only pre-norm layers have adapters.
   own: (c) =>
     c.has('adapter_attn_dim') && c.flag('do_stable_layer_norm', false) ? { adapter: c.size('adapter_attn_dim') } : {},
 });
 
-/** UniSpeech: Wang et al. 2021. wav2vec 2.0, trained with letters too. */
+/** UniSpeech: Wang et al. 2021. */
 export const unispeech: Architecture = speechArchitecture({
   modelType: 'unispeech',
   name: 'UniSpeech',
   hasFrames: false,
 });
 
-/** UniSpeech-SAT: Chen et al. 2021. wav2vec 2.0, trained to tell speakers too. */
+/** UniSpeech-SAT: Chen et al. 2021. */
 export const unispeechSat: Architecture = speechArchitecture({ modelType: 'unispeech-sat', name: 'UniSpeechSat' });
 
-/** data2vec of speech: Baevski et al. 2022. wav2vec 2.0 with several narrow convolutions of positions. */
+/** data2vec for speech: Baevski et al. 2022; several narrow positional convolutions. */
 export const data2vecAudio: Architecture = speechArchitecture({
   modelType: 'data2vec-audio',
   name: 'Data2VecAudio',

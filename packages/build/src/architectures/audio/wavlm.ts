@@ -21,7 +21,7 @@ export const wavlm: Architecture = speechArchitecture({
   },
 });
 
-/** Attention with a bias by distance, `[1, heads, frames, frames]`, as far as each query opens a gate for it. */
+/** Attention with a gated distance bias `[1, heads, frames, frames]`. */
 function gatedAttention(bias: Value): Attention {
   return (m, x, { heads, hidden }, mask) => {
     const [q, k, v] = project(m, x, { names: ['q_proj', 'k_proj', 'v_proj'], heads });
@@ -30,7 +30,7 @@ function gatedAttention(bias: Value): Attention {
   };
 }
 
-/** Of each head's part of the input: `[batch, heads, frames, size]` → `[batch, heads, frames, 1]`. */
+/** Gate per head and query: `[batch, heads, frames, size]` → `[batch, heads, frames, 1]`. */
 function gate(m: Module, x: Value, heads: number): Value {
   const { g } = m;
   const sums = g.ReduceSum(g.Reshape(m.linear('gru_rel_pos_linear', x, 8), [0, 0, -1, 2, 4]), [4], false);

@@ -17,32 +17,28 @@ import {
 import { weightedSum } from '../../layers/audio/layerSum.ts';
 import type { Module } from '../../layers/module.ts';
 
-/** Layers of the encoder, or of the decoder. */
 interface Stack {
   readonly layers: number;
   readonly heads: number;
   readonly inner: number;
 }
 
-/** What config.json says of Whisper's encoder. */
 interface Sizes {
   readonly mels: number;
   readonly hidden: number;
-  /** Frames that the encoder gives, of half as many as it takes. */
+  /** Output frames, half of the input's. */
   readonly frames: number;
   readonly act: Activation;
   readonly encoder: Stack;
 }
 
-/** The same with the decoder. */
 interface WholeSizes extends Sizes {
   readonly vocabulary: number;
-  /** Most tokens of a text. */
   readonly tokens: number;
   readonly decoder: Stack;
 }
 
-/** Of all norms, whatever config.json says. */
+/** Fixed in all norms, whatever config.json says. */
 const EPSILON = 1e-5;
 
 function stack(c: Config, part: string, layers: number): Stack {
@@ -54,7 +50,7 @@ function stack(c: Config, part: string, layers: number): Stack {
 }
 
 function sizes(c: Config): Sizes {
-  // A scale of embeddings that no version of the model applies, and what only timestamps need.
+  // `scale_embedding` is applied by no version of the model; the other is for timestamps.
   c.skip('scale_embedding', 'median_filter_width');
   return {
     mels: c.size('num_mel_bins', 80),
@@ -74,7 +70,7 @@ function wholeSizes(c: Config): WholeSizes {
   };
 }
 
-/** Attention on the sequence `from`, on what was kept of sequences before, or on both; and the keys and values to keep. */
+/** Attention on the sequence `from`, on the cache, or on both; returns the new cache too. */
 function attention(
   m: Module,
   x: Value,
@@ -94,10 +90,10 @@ function feedForward(m: Module, x: Value, inner: number, act: Activation): Value
   return m.g.Add(x, m.linear('fc2', wide, hidden));
 }
 
-/** Spectra `[batch, mels, 2 · frames]` → what each layer reads, and the states after the last norm `[batch, frames, hidden]`. */
+/** Spectra `[batch, mels, 2 · frames]` → inputs of each layer and the final states `[batch, frames, hidden]`. */
 function encoderStates(m: Module, spectra: Value, s: Sizes): Value[] {
   const { layers, heads, inner } = s.encoder;
-  // Exact, whatever `activation_function` says.
+  // Exact GELU, whatever `activation_function` says.
   let x = gelu(m.g, m.conv('conv1', spectra, { out: s.hidden, kernel: [3], pads: [1] }));
   x = gelu(m.g, m.conv('conv2', x, { out: s.hidden, kernel: [3], strides: [2], pads: [1] }));
   x = m.g.Add(m.g.Transpose(x, [0, 2, 1]), m.parameter('embed_positions.weight', [s.frames, s.hidden]));
@@ -111,7 +107,6 @@ function encoderStates(m: Module, spectra: Value, s: Sizes): Value[] {
   return [...read, m.layerNorm('layer_norm', x, EPSILON)];
 }
 
-/** Tokens to logits, with what is kept of each layer. */
 function decoder(m: Module, given: Given, s: WholeSizes, tied: boolean): [logits: Value, kept: Kept[]] {
   const { heads, layers, inner } = s.decoder;
   const base = m.at('model.decoder');

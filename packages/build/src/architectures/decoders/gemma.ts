@@ -18,7 +18,6 @@ import {
   windowsByType,
 } from './llama.ts';
 
-/** What Gemma 2 has beside. */
 interface Gemma2Sizes extends LlamaSizes {
   readonly scale: number;
   readonly cap: number | undefined;
@@ -26,7 +25,7 @@ interface Gemma2Sizes extends LlamaSizes {
 
 const absent: LlamaDefaults = { vocabulary: 256_000, positions: 8192, headSize: 256, isTied: true };
 
-/** Embeddings are multiplied by √hidden, and norms by one plus their weights. */
+/** Scales embeddings by √hidden; norms add 1 to their weights. */
 function gemmaSizes(c: Config, own: LlamaDefaults): LlamaSizes {
   const s = llamaSizes(c, { ...absent, ...own });
   const bias = c.flag('attention_bias', false);
@@ -34,7 +33,7 @@ function gemmaSizes(c: Config, own: LlamaDefaults): LlamaSizes {
 }
 
 export const gemma: Architecture = causalArchitecture('gemma', 'Gemma', (c) => {
-  // What older configs say in `hidden_act` is not what the model was trained with.
+  // `hidden_act` of older configs is not the activation of the training.
   const field = c.has('hidden_activation') ? 'hidden_activation' : 'hidden_act';
   c.skip('hidden_act', 'hidden_activation');
   c.only('use_bidirectional_attention', undefined, false);
@@ -70,7 +69,6 @@ export const gemma2: Architecture = causalArchitecture('gemma2', 'Gemma2', (c) =
   return llamaCausalLM<Gemma2Sizes>({ ...s, windows, scale, cap, finalCap }, gemma2Layer);
 });
 
-/** Norms before and behind each half. */
 function gemma2Layer(m: Module, x: Value, { i, s, decoding, angles }: LlamaLayer<Gemma2Sizes>): Value {
   const { heads, keyHeads, headSize, scale, cap } = s;
   const norm = (name: string, y: Value): Value => m.rmsNorm(name, y, s.eps, s.normPlus);

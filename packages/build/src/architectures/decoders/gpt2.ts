@@ -17,14 +17,13 @@ interface Sizes {
   readonly inner: number;
   readonly act: Activation;
   readonly eps: number;
-  /** Whether scores are divided by √(head size), and by the number of the layer. */
+  /** Score scaling by 1 ÷ √(head size), and by 1 ÷ layer number. */
   readonly scale: readonly [bySize: boolean, byLayer: boolean];
   readonly isTied: boolean;
 }
 
 function sizes(c: Config): Sizes {
   c.only('add_cross_attention', false);
-  // Precision of scores, and a head for classes.
   c.skip('reorder_and_upcast_attn', 'n_ctx', 'summary_activation', 'summary_proj_to_labels', 'summary_type', 'summary_use_proj'); // prettier-ignore
   const hidden = c.size('n_embd', 768);
   return {

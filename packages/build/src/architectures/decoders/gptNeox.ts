@@ -18,14 +18,14 @@ interface Sizes {
   readonly act: Activation;
   readonly eps: number;
   readonly bias: boolean;
-  /** Whether attention and MLP both read what comes into the layer. */
+  /** Attention and MLP read the same input. */
   readonly isParallel: boolean;
   readonly rotary: Rotary;
   readonly isTied: boolean;
 }
 
 function sizes(c: Config): Sizes {
-  // It is one whatever it says.
+  // Causal, whatever it says.
   c.skip('is_decoder');
   const hidden = c.size('hidden_size', 6144);
   const heads = c.divisor('num_attention_heads', hidden, 64);
@@ -48,7 +48,7 @@ function sizes(c: Config): Sizes {
 function attention(m: Module, x: Value, i: number, s: Sizes, decoding: Decoding, angles: Turns): Value {
   const { g } = m;
   const size = s.hidden / s.heads;
-  // Queries, keys and values of one head stand beside each other.
+  // Queries, keys and values are interleaved by head.
   const packed = m.linear('query_key_value', x, 3 * s.hidden, { bias: s.bias });
   const byHead = g.Transpose(g.Reshape(packed, [0, 0, s.heads, 3 * size]), [0, 2, 1, 3]);
   const [q, k, v] = g.Split(byHead, [size, size, size], -1) as [Value, Value, Value];

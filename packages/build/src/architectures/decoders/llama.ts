@@ -11,7 +11,6 @@ import { rotated, type Turns } from '../../layers/texts/positions.ts';
 import { readRotary, type Rotary } from '../../layers/texts/rotaryScaling.ts';
 import { tableOf } from '../../layers/bounds.ts';
 
-/** What config.json says of a decoder of LLaMA's kind. */
 export interface LlamaSizes {
   readonly vocabulary: number;
   readonly hidden: number;
@@ -24,30 +23,27 @@ export interface LlamaSizes {
   readonly eps: number;
   readonly rotary: Rotary;
   readonly isTied: boolean;
-  /** Biases of queries, keys and values, and of the projection behind them. */
+  /** Biases of q, k, v and of the output projection. */
   readonly bias: readonly [qkv: boolean, out: boolean];
   readonly mlpBias: boolean;
-  /** How many tokens each layer sees; all where it is undefined. */
+  /** Visible tokens per layer; undefined is all. */
   readonly windows: readonly (number | undefined)[];
-  /** Whether queries and keys are normed, head by head. */
+  /** Norms on queries and keys per head. */
   readonly normsHeads: boolean;
-  /** What embeddings are multiplied by. */
   readonly embedScale: number;
-  /** What norms add to their weights. */
+  /** Addend of norm weights. */
   readonly normPlus: number;
-  /** Logits are kept between this and its negative. */
   readonly finalCap: number | undefined;
-  /** What scores of attention are multiplied by; 1 ÷ √(head size) where it is undefined. */
+  /** Factor of attention scores; 1 ÷ √(head size) by default. */
   readonly scale?: number;
-  /** What both halves of a layer are multiplied by before they are added; 1 where it is undefined. */
+  /** Factor of both residual branches; 1 by default. */
   readonly branchScale?: number;
-  /** What logits are divided by; 1 where it is undefined. */
+  /** Divisor of logits; 1 by default. */
   readonly logitDivisor?: number;
-  /** Of each layer, whether queries and keys turn by their positions; all do where it is undefined. */
+  /** Whether each layer is rotary; all by default. */
   readonly turns?: readonly boolean[];
 }
 
-/** What holds where config.json is silent. */
 export interface LlamaDefaults {
   readonly vocabulary?: number;
   readonly hidden?: number;
@@ -55,7 +51,6 @@ export interface LlamaDefaults {
   readonly heads?: number;
   readonly inner?: number;
   readonly positions?: number;
-  /** Base of rotary embeddings. */
   readonly base?: number;
   readonly keyHeads?: number;
   readonly headSize?: number;
@@ -64,7 +59,7 @@ export interface LlamaDefaults {
   readonly eps?: number;
 }
 
-/** Reads the fields that all of the kind have; the rest is as in LLaMA. */
+/** Reads the common fields; the rest is as in LLaMA. */
 export function llamaSizes(c: Config, absent: LlamaDefaults = {}): LlamaSizes {
   const heads = c.size('num_attention_heads', absent.heads ?? 32);
   const hidden = c.size('hidden_size', absent.hidden ?? 4096);
@@ -95,7 +90,6 @@ export function llamaSizes(c: Config, absent: LlamaDefaults = {}): LlamaSizes {
   };
 }
 
-/** A layer's place and what all layers share. */
 export interface LlamaLayer<S extends LlamaSizes = LlamaSizes> {
   readonly i: number;
   readonly s: S;
@@ -103,7 +97,6 @@ export interface LlamaLayer<S extends LlamaSizes = LlamaSizes> {
   readonly angles: Turns;
 }
 
-/** Attention on what came before, without the projection behind it. */
 function llamaAttention(m: Module, x: Value, { i, s, decoding, angles }: LlamaLayer): Value {
   const { heads: count, keyHeads, headSize } = s;
   const names = ['q_proj', 'k_proj', 'v_proj'] as const;
@@ -114,7 +107,7 @@ function llamaAttention(m: Module, x: Value, { i, s, decoding, angles }: LlamaLa
   return decoding.attend(m, i, s.scale === undefined ? heads : { ...heads, scale: s.scale }, s.windows[i]);
 }
 
-/** The gated layer of Shazeer 2020. */
+/** Gated MLP: Shazeer 2020. */
 export function gatedMlp(m: Module, x: Value, { act, inner, hidden, mlpBias: bias }: LlamaSizes): Value {
   const gate = act(m.g, m.linear('gate_proj', x, inner, { bias }));
   return m.linear('down_proj', m.g.Mul(gate, m.linear('up_proj', x, inner, { bias })), hidden, { bias });
@@ -133,7 +126,7 @@ function llamaLayer(m: Module, x: Value, layer: LlamaLayer): Value {
   return added(x, gatedMlp(m.at('mlp'), m.rmsNorm('post_attention_layernorm', x, s.eps, s.normPlus), s));
 }
 
-/** Embeddings, layers, a norm, and a score for each token of the vocabulary. */
+/** Embeddings, layers, norm, vocabulary scores. */
 export function llamaCausalLM<S extends LlamaSizes>(
   s: S,
   layer: (m: Module, x: Value, layer: LlamaLayer<S>) => Value = llamaLayer,
@@ -153,7 +146,7 @@ export function llamaCausalLM<S extends LlamaSizes>(
   return { model: emit };
 }
 
-/** An architecture of LLaMA's kind with its class of a language model. */
+/** An architecture of LLaMA's kind with its language model class. */
 export function causalArchitecture(modelType: string, name: string, read: (c: Config) => Graphs): Architecture {
   return {
     modelType,
@@ -197,7 +190,7 @@ export const qwen3: Architecture = causalArchitecture('qwen3', 'Qwen3', (c) => {
   return llamaCausalLM({ ...s, bias: [bias, bias], normsHeads: true, windows: qwenWindows(c, s.layers) });
 });
 
-/** SmolLM3: Hugging Face 2025. LLaMA, of which every fourth layer sees no positions. */
+/** SmolLM3: Hugging Face 2025. LLaMA without rotary embeddings in every fourth layer. */
 export const smollm3: Architecture = causalArchitecture('smollm3', 'SmolLM3', (c) => {
   const s = llamaSizes(c, { vocabulary: 128_256, hidden: 2048, layers: 36, heads: 16, keyHeads: 4, positions: 32_768, base: 2_000_000, isTied: true }); // prettier-ignore
   const bias = c.flag('attention_bias', false);
@@ -211,7 +204,7 @@ export const smollm3: Architecture = causalArchitecture('smollm3', 'SmolLM3', (c
   return llamaCausalLM({ ...s, bias: [bias, bias], mlpBias: c.flag('mlp_bias', false), turns, windows });
 });
 
-/** Granite 3: IBM 2024. LLaMA, of which several parts are multiplied by numbers of the config. */
+/** Granite 3: IBM 2024. LLaMA with scaling factors from the config. */
 export const granite: Architecture = causalArchitecture('granite', 'Granite', (c) => {
   const bias = c.flag('attention_bias', false);
   return llamaCausalLM({
@@ -225,24 +218,22 @@ export const granite: Architecture = causalArchitecture('granite', 'Granite', (c
   });
 });
 
-/** `sliding_window`; null means that there is none. */
+/** `sliding_window`; null is none. */
 export function slidingWindow(c: Config, absent: number | undefined): number | undefined {
   return c.isNull('sliding_window') || (absent === undefined && !c.has('sliding_window')) ? undefined : c.size('sliding_window', absent); // prettier-ignore
 }
 
-/** The same window in every layer. */
 export function everyLayer({ layers }: LlamaSizes, window: number | undefined): (number | undefined)[] {
   return tableOf(layers, () => window);
 }
 
-/** How far each layer sees: `window` in those that slide, as `layer_types` says, else as `slides` does. */
+/** Window per layer: by `layer_types`, or else by `slides`. */
 export function windowsByType(
   c: Config,
   layers: number,
   window: () => number | undefined,
   slides: (i: number) => boolean,
 ): (number | undefined)[] {
-  // Of use where a layer slides.
   c.skip('sliding_window');
   const said = c.raw('layer_types');
   const types = said ?? tableOf(layers, (i) => (slides(i) ? SLIDING : FULL));

@@ -12,20 +12,18 @@ import { type VitSizes, vitSizes } from './vit.ts';
 import { tableOf } from '../../layers/bounds.ts';
 
 interface Sizes extends VitSizes {
-  /** Rows and columns of patches. */
   readonly side: number;
   readonly hasPositions: boolean;
-  /** Whether each layer has biases by distance, and whether all have some in common. */
+  /** Distance biases per layer, and shared by all layers. */
   readonly hasBias: boolean;
   readonly sharesBias: boolean;
-  /** Whether what a layer adds is scaled. */
+  /** Layer scale. */
   readonly isScaled: boolean;
-  /** Whether the mean of the patches is pooled, or the class token. */
+  /** Pools the patches' mean, else the class token. */
   readonly isMean: boolean;
 }
 
 function sizes(c: Config): Sizes {
-  // For masked images, for segmentation, and for features of other models.
   c.skip(
     'vocab_size',
     'use_mask_token',
@@ -52,7 +50,7 @@ function sizes(c: Config): Sizes {
   };
 }
 
-/** A bias of each head by how far a patch is away; three more are for the class token: `[1, heads, tokens, tokens]`. */
+/** Distance bias per head, with three extra rows for the class token: `[1, heads, tokens, tokens]`. */
 function distanceBias(m: Module, { side, heads }: Sizes): Value {
   const { g } = m;
   const [tokens, count] = [side ** 2 + 1, (2 * side - 1) ** 2];
@@ -87,7 +85,7 @@ function states(m: Module, s: Sizes): Value {
   let x = s.hasPositions
     ? withFirstTokens(embeddings, patches, ['cls_token'])
     : withTokens(embeddings, patches, ['cls_token']);
-  // What it is called in transformers 4, and in 5.
+  // Names of transformers 4 and 5.
   const names = ['encoder.relative_position_bias', 'shared_position_bias'].map((path) => m.at(path));
   const bias = names.find((each) => each.has('relative_position_bias_table')) ?? names[0]!;
   const shared = s.sharesBias ? distanceBias(bias, s) : undefined;
@@ -101,7 +99,6 @@ function pooled(m: Module, x: Value, s: Sizes): Value {
   return m.layerNorm('pooler.layernorm', m.g.ReduceMean(patches, [1], false), s.eps);
 }
 
-/** An architecture of BEiT's kind: the bare encoder, and a head for classes of images. */
 function beitArchitecture(modelType: string, name: string): Architecture {
   const prefix = modelType.replaceAll('-', '_');
   return {
@@ -134,5 +131,5 @@ function beitArchitecture(modelType: string, name: string): Architecture {
 
 export const beit: Architecture = beitArchitecture('beit', 'Beit');
 
-/** data2vec of images: Baevski et al. 2022. */
+/** data2vec for images: Baevski et al. 2022. */
 export const data2vecVision: Architecture = beitArchitecture('data2vec-vision', 'Data2VecVision');

@@ -21,7 +21,7 @@ const absent = { act: 'quick_gelu', eps: 1e-5 };
 interface TextSizes extends TowerSizes {
   readonly vocabulary: number;
   readonly positions: number;
-  /** The token that ends a text. */
+  /** The end-of-text token. */
   readonly end: number;
 }
 
@@ -50,7 +50,6 @@ function visionSizes(c: Config): VisionSizes {
   };
 }
 
-/** States of all tokens, and that of the one that ends the text. */
 interface Tower {
   readonly states: Value;
   readonly pooled: Value;
@@ -62,7 +61,7 @@ function textTower(m: Module, s: TextSizes, batch?: string): Tower {
   const before = additive(m, causal(m, m.sizeOf(ids, 1)));
   const x = textTokens(m.at('embeddings'), ids, s, s);
   const states = m.layerNorm('final_layer_norm', towerEncoder(m, x, s, g.Add(before, paddingMask(m, mask))), s.eps);
-  // Old configs say 2, whatever ends a text: then it is the token of the highest number.
+  // Old configs say 2 in any case; the end is then the highest token id.
   const marks = s.end === 2 ? ids : m.ints(g.Equal(ids, g.scalar(s.end, 'int64')));
   const last = g.emit('ArgMax', [g.Cast(marks, 6)], { axis: 1, keepdims: 1 });
   return { states, pooled: g.emit('GatherND', [states, last], { batch_dims: 1 }) };
@@ -83,7 +82,7 @@ function visionTower(m: Module, s: VisionSizes, batch?: string): Tower {
   return { states, pooled: m.layerNorm('post_layernorm', m.row(states, 0), eps) };
 }
 
-/** The fields of a tower in the config of both; old files repeat them under another name, which counts. */
+/** The nested config of a tower; old files repeat it under another name, which takes precedence. */
 function towerOf(c: Config, name: 'text_config' | 'vision_config'): Config {
   const again = `${name}_dict`;
   if (!c.has(again)) return c.inner(name);
@@ -109,13 +108,11 @@ function both(c: Config): Graphs {
   };
 }
 
-/** Declares what a tower gives under a name, and the states of its tokens. */
 function outputs(m: Module, tower: Tower, name: string, embeds: (m: Module, tower: Tower) => Value): void {
   m.graph.output(name, embeds(m, tower));
   m.graph.output('last_hidden_state', tower.states);
 }
 
-/** A tower alone, without a projection or with one. */
 function towerClasses(
   name: string,
   path: string,
@@ -150,7 +147,7 @@ const visionClasses = towerClasses('CLIPVisionModel', 'vision_model', ['visual_p
   return (m) => visionTower(m, s);
 });
 
-/** Classes of one tower, built from the config and the weights of both. */
+/** Classes of one tower, built from the config and weights of both. */
 export function ofBoth(
   name: 'text_config' | 'vision_config',
   classes: Architecture['classes'],

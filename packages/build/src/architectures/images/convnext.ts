@@ -10,12 +10,12 @@ import type { Module } from '../../layers/module.ts';
 interface Sizes {
   readonly channels: number;
   readonly patch: readonly [number, number];
-  /** Blocks and width of each stage. */
+  /** Depth and width per stage. */
   readonly stages: readonly { readonly depth: number; readonly width: number }[];
   readonly act: Activation;
-  /** Of the last norm alone. */
+  /** Of the last norm only. */
   readonly eps: number;
-  /** Whether what a block adds is scaled. */
+  /** Layer scale. */
   readonly isScaled: boolean;
 }
 
@@ -48,7 +48,7 @@ function block(m: Module, x: Value, width: number, { act, isScaled }: Sizes): Va
   return g.Add(x, g.Transpose(scaled, [0, 3, 1, 2]));
 }
 
-/** The map after all stages, `[batch, width, height, width]`, and its mean after the last norm. */
+/** The last map `[batch, width, height, width]`, and its normalised mean. */
 function states(m: Module, s: Sizes): { readonly map: Value; readonly pooled: Value } {
   const embeddings = m.at('embeddings');
   const patches = { out: s.stages[0]!.width, kernel: s.patch, strides: s.patch };

@@ -7,7 +7,6 @@ import type { Config } from '../../checkpoint/config.ts';
 import type { Module } from '../../layers/module.ts';
 import { vitEncoder, vitPooler, type VitSizes, vitSizes } from './vit.ts';
 
-/** ViT with a second token, which learned from a teacher. */
 function states(m: Module, s: VitSizes): Value {
   const embeddings = m.at('embeddings');
   const patches = patchEmbedding(embeddings.at('patch_embeddings'), pixelValues(m, s), s);
@@ -26,7 +25,6 @@ export const deit: Architecture = {
   classes: {
     DeiTModel: (c) => {
       const s = vitSizes(c);
-      // Of use where there is a pooler.
       c.skip('pooler_act', 'pooler_output_size');
       return {
         model: (m) => {

@@ -10,7 +10,6 @@ import type { Module } from '../../layers/module.ts';
 import { asSequence } from '../../layers/images/patches.ts';
 import { resnetMap, type ResnetNames, resnetNames, type ResnetSizes, resnetSizes } from './resnet.ts';
 
-/** Layers of one kind. */
 interface Stack {
   readonly layers: number;
   readonly heads: number;
@@ -26,17 +25,15 @@ interface Sizes {
   readonly queries: number;
   readonly act: Activation;
   readonly isLearned: boolean;
-  /** Whether each layer of the decoder ends with its norm, as training with a loss for each layer has it. */
+  /** Applies the decoder's norm after each layer, as training with auxiliary losses does. */
   readonly normsEach: boolean;
 }
 
-/** Of all norms. */
 const EPSILON = 1e-5;
-/** Rows and columns that positions are learned for. */
+/** Rows and columns of learned positions. */
 const MOST_PLACES = 50;
 
 function sizes(c: Config): Sizes {
-  // Costs and losses, and what older configs repeat.
   c.skip(
     'class_cost',
     'bbox_cost',
@@ -68,7 +65,6 @@ function sizes(c: Config): Sizes {
   };
 }
 
-/** Names of torchvision and timm. */
 const timmNames: ResnetNames = {
   stem: ['conv1', 'bn1'],
   block: (stage, index) => `layer${stage + 1}.${index}`,
@@ -77,10 +73,8 @@ const timmNames: ResnetNames = {
 };
 const timmDepths: Readonly<Record<string, readonly number[]>> = { resnet50: [3, 4, 6, 3], resnet101: [3, 4, 23, 3] };
 
-/** Why other features of the network before it are refused. */
 const ONLY_LAST = 'Its last stage is what DETR looks at.';
 
-/** The residual network before it: transformers' own, or one of timm. */
 function backboneSizes(c: Config): Pick<Sizes, 'backbone' | 'names'> {
   if (!c.has('backbone_config')) {
     c.only('use_timm_backbone', true);
@@ -100,7 +94,6 @@ function backboneSizes(c: Config): Pick<Sizes, 'backbone' | 'names'> {
   return { backbone, names: resnetNames };
 }
 
-/** A network of timm that config.json only names. */
 function timmSizes(c: Config, options: Config, channels: number): Pick<Sizes, 'backbone' | 'names'> {
   const name = c.word('backbone', Object.keys(timmDepths), 'resnet50');
   options.skip(
@@ -119,11 +112,10 @@ function timmSizes(c: Config, options: Config, channels: number): Pick<Sizes, 'b
   return { backbone: { channels, stem: 64, stages, isBottleneck: true, stridesFirst: false, act }, names: timmNames };
 }
 
-/** Attention of x on `from`; places are added to what is compared, and not to values. */
+/** Attention of x on `from`; positions are added to queries and keys only. */
 interface Looking {
   readonly x: Value;
   readonly from: Value;
-  /** Of queries, and of keys. */
   readonly places: readonly [x: Value, from: Value];
   readonly heads: number;
 }
@@ -143,7 +135,7 @@ function mlp(m: Module, x: Value, inner: number, { act, hidden }: Sizes): Value 
   return added(m, 'final_layer_norm', x, m.linear('fc2', act(m.g, m.linear('fc1', x, inner)), hidden));
 }
 
-/** Sines and cosines of rows, then of columns, of a map: `[1, height · width, hidden]`. */
+/** Sines and cosines of rows, then of columns: `[1, height · width, hidden]`. */
 function sinePositions(m: Module, map: Value, hidden: number): Value {
   const { g } = m;
   const quarter = hidden / 4;
@@ -161,10 +153,9 @@ function sinePositions(m: Module, map: Value, hidden: number): Value {
   return g.Reshape(g.Concat(axes, 2), [1, -1, hidden]);
 }
 
-/** Learned positions of columns, then of rows. */
 function learnedPositions(m: Module, map: Value, hidden: number): Value {
   const { g } = m;
-  // Transformers 4 has them in the backbone.
+  // In the backbone in transformers 4.
   const own = ['backbone.position_embedding', 'position_embedding'].map((path) => m.at(path));
   const tables = own.find((each) => each.has('row_embeddings.weight')) ?? own[0]!;
   const sizes = g.Shape(map);
@@ -177,7 +168,7 @@ function learnedPositions(m: Module, map: Value, hidden: number): Value {
   return g.Reshape(g.Concat(axes, 2), [1, -1, hidden]);
 }
 
-/** What the decoder makes of each query, `[batch, queries, hidden]`, and the encoder of each place of the map. */
+/** Decoder states per query `[batch, queries, hidden]`, and encoder states per place. */
 function states(m: Module, s: Sizes): { readonly found: Value; readonly encoded: Value } {
   const { g } = m;
   const { hidden } = s;
@@ -204,7 +195,7 @@ function states(m: Module, s: Sizes): { readonly found: Value; readonly encoded:
   return { found: norm(found), encoded };
 }
 
-/** Three layers, and numbers from 0 to 1: centre, width and height. */
+/** Three layers to centre, width and height, 0 to 1. */
 function boxes(m: Module, x: Value, hidden: number): Value {
   const inner = [0, 1].reduce((y, i) => m.g.Relu(m.linear(`layers.${i}`, y, hidden)), x);
   return m.g.Sigmoid(m.linear('layers.2', inner, 4));
@@ -225,7 +216,7 @@ export const detr: Architecture = {
       return {
         model: (m) => {
           const all = states(m.at('model'), s);
-          // One more class says that there is nothing.
+          // The extra class is "no object".
           m.graph.output('logits', m.linear('class_labels_classifier', all.found, labels + 1));
           m.graph.output('pred_boxes', boxes(m.at('bbox_predictor'), all.found, s.hidden));
           stateOutputs(m, all);

@@ -13,16 +13,16 @@ interface Sizes {
   readonly layers: number;
   readonly heads: number;
   readonly inner: number;
-  /** Whether the MLP is gated: Shazeer 2020. */
+  /** Gated MLP: Shazeer 2020. */
   readonly isGated: boolean;
   readonly act: Activation;
   readonly eps: number;
   readonly qkvBias: boolean;
   readonly channels: number;
   readonly patch: readonly [number, number];
-  /** The grid that positions were learned for, `[height, width]`. */
+  /** Grid of the learned positions, `[height, width]`. */
   readonly grid: readonly [number, number];
-  /** Tokens beside the class token that stand for nothing; undefined for a model that was trained without. */
+  /** Register tokens; undefined for a model trained without. */
   readonly registers?: number;
 }
 
@@ -52,7 +52,7 @@ function sizes(c: Config, absentPatch: number): Sizes {
   };
 }
 
-/** Patches of an image of any size behind the class token and registers: `[batch, tokens, hidden]`. */
+/** Patches of an image of any size, with class token and registers: `[batch, tokens, hidden]`. */
 function embeddings(m: Module, s: Sizes): Value {
   const { g } = m;
   const { hidden, patch, grid } = s;
@@ -80,7 +80,7 @@ function layer(m: Module, x: Value, s: Sizes): Value {
 
 function mlp(m: Module, x: Value, { isGated, inner, hidden, act }: Sizes): Value {
   if (!isGated) return m.linear('fc2', act(m.g, m.linear('fc1', x, inner)), hidden);
-  // The files of transformers 5 hold the two layers as one all the same.
+  // Files of transformers 5 may still hold both layers as one.
   if (m.has('gate_proj.weight')) {
     const product = m.g.Mul(silu(m.g, m.linear('gate_proj', x, inner)), m.linear('up_proj', x, inner));
     return m.linear('down_proj', product, hidden);
@@ -89,12 +89,12 @@ function mlp(m: Module, x: Value, { isGated, inner, hidden, act }: Sizes): Value
   return m.linear('weights_out', m.g.Mul(silu(m.g, gate), value), hidden);
 }
 
-/** The first layer of the gated MLP as transformers 4 has it: its outputs are the gate and what is gated. */
+/** transformers 4: one layer yields gate and value. */
 function joined(m: Module, x: Value, inner: number): [Value, Value] {
   return m.g.Split(m.linear('weights_in', x, 2 * inner), [inner, inner], -1) as [Value, Value];
 }
 
-/** The same as transformers 5 has it: two layers, each with half of the stored weight. */
+/** transformers 5: two layers, each with half of the stored weight. */
 function halves(m: Module, x: Value, inner: number): [Value, Value] {
   const weights = m.g.Split(m.parameter('weights_in.weight', [2 * inner, Number(x.shape!.at(-1))]), [inner, inner], 0);
   const biases = m.g.Split(m.parameter('weights_in.bias', [2 * inner]), [inner, inner], 0);
@@ -110,13 +110,12 @@ function states(m: Module, s: Sizes): Value {
   return m.layerNorm('layernorm', x, s.eps);
 }
 
-/** The class token, and the mean of the patches: `[batch, 2 · hidden]`. */
+/** The class token and the patches' mean: `[batch, 2 · hidden]`. */
 function features(m: Module, x: Value, { registers = 0 }: Sizes): Value {
   const patches = m.g.Slice(x, [1 + registers], [Number.MAX_SAFE_INTEGER], [1]);
   return m.g.Concat([m.row(x, 0), m.g.ReduceMean(patches, [1], false)], 1);
 }
 
-/** The classes of a model that transformers calls so, whose module is `prefix`. */
 function named(name: string, prefix: string, read: (c: Config) => Sizes): Architecture {
   return {
     modelType: prefix,

@@ -18,19 +18,18 @@ interface Sizes {
   readonly isGated: boolean;
   readonly act: Activation;
   readonly eps: number;
-  /** Of queries, keys and values. */
   readonly bias: readonly [boolean, boolean, boolean];
   readonly outBias: boolean;
   readonly mlpBias: boolean;
   readonly channels: number;
   readonly patch: readonly [number, number];
   readonly registers: number;
-  /** By how much a place turns each pair of numbers of a head. */
+  /** Angle per pair of a head's numbers. */
   readonly frequencies: Float32Array;
 }
 
 function sizes(c: Config): Sizes {
-  // Images are of any size. The rest is for training, and for features of other models.
+  // Images are of any size; the rest is for training and backbones.
   c.skip('image_size', 'layerscale_value', 'pos_embed_shift', 'pos_embed_jitter', 'pos_embed_rescale');
   c.skip(
     'apply_layernorm',
@@ -41,7 +40,7 @@ function sizes(c: Config): Sizes {
     'stage_names',
   );
   const [hidden, base] = [c.size('hidden_size', 384), c.number('rope_theta', 100)];
-  // A head turns in pairs, half of them by rows.
+  // A head rotates in pairs, half of them by rows.
   const heads = c.divisor('num_attention_heads', hidden / 4, 6);
   const pairs = hidden / 4 / heads;
   return {
@@ -62,12 +61,12 @@ function sizes(c: Config): Sizes {
   };
 }
 
-/** How places of a map turn queries and keys, rows before columns; tokens before them do not turn. */
+/** Rotary angles of places, rows before columns; prepended tokens do not rotate. */
 function turnsOf(m: Module, map: Value, s: Sizes): Turns {
   const { g } = m;
   const inverse = g.constant(float32(s.frequencies, [s.frequencies.length]));
   const sizes = g.Shape(map);
-  // From -1 to 1 along an axis, at the middle of each patch.
+  // From -1 to 1 along an axis, at patch centres.
   const angles = [2, 3].map((axis) => {
     const size = g.Slice(sizes, [axis], [axis + 1], [0]);
     const middles = g.Div(g.Add(m.floats(m.range(0, size)), 0.5), m.floats(size));
@@ -110,7 +109,7 @@ function states(m: Module, s: Sizes): Value {
 
 export const dinov3: Architecture = {
   modelType: 'dinov3_vit',
-  // Layers alone have it, since transformers 5.
+  // Layers only, since transformers 5.
   prefix: 'model',
   others: /mask_token$|register_tokens$/,
   classes: {

@@ -9,22 +9,18 @@ import { batchNorm } from '../../layers/batchNorm.ts';
 import { type Convolution, type Module } from '../../layers/module.ts';
 import { pixelValues } from '../../layers/images/patches.ts';
 
-/** What config.json says of a residual network. */
 export interface ResnetSizes {
   readonly channels: number;
-  /** Width before the first stage. */
   readonly stem: number;
-  /** Blocks, width and stride of each stage. */
   readonly stages: readonly { readonly depth: number; readonly width: number; readonly stride: number }[];
-  /** Whether a block narrows its input for its middle layer. */
+  /** Whether blocks narrow the input for their middle layer. */
   readonly isBottleneck: boolean;
-  /** Whether it is the first layer of a bottleneck that has the stride, and not the second. */
+  /** Whether a bottleneck's first layer has the stride, rather than the second. */
   readonly stridesFirst: boolean;
-  /** After the stem and after each block; within blocks it is relu. */
+  /** After the stem and each block; relu within blocks. */
   readonly act: Activation;
 }
 
-/** Where layers are in a model: paths of a convolution and its norm. */
 export interface ResnetNames {
   readonly stem: readonly [convolution: string, norm: string];
   readonly block: (stage: number, index: number) => string;
@@ -32,7 +28,7 @@ export interface ResnetNames {
   readonly shortcut: readonly [convolution: string, norm: string];
 }
 
-/** As transformers has them. */
+/** Names of transformers. */
 export const resnetNames: ResnetNames = {
   stem: ['embedder.embedder.convolution', 'embedder.embedder.normalization'],
   block: (stage, index) => `encoder.stages.${stage}.layers.${index}`,
@@ -40,7 +36,6 @@ export const resnetNames: ResnetNames = {
   shortcut: ['shortcut.convolution', 'shortcut.normalization'],
 };
 
-/** Reads the fields. */
 export function resnetSizes(c: Config): ResnetSizes {
   const widths = c.sizes('hidden_sizes', [256, 512, 1024, 2048]);
   const depths = c.sizes('depths', [3, 4, 6, 3]);
@@ -58,14 +53,13 @@ export function resnetSizes(c: Config): ResnetSizes {
   };
 }
 
-/** What a block is made of. */
 interface Block {
   readonly width: number;
   readonly stride: number;
   readonly names: ResnetNames;
 }
 
-/** A convolution that keeps the size but for its stride, and its norm. */
+/** A convolution with its norm; padded, so that only the stride shrinks the map. */
 function convolution(
   m: Module,
   [name, norm]: readonly [string, string],
@@ -99,7 +93,7 @@ function block(m: Module, x: Value, { width, stride, names }: Block, s: ResnetSi
   return s.act(g, g.Add(y, isSame ? x : convolution(m, names.shortcut, x, width, 1, stride)));
 }
 
-/** The map after all stages: `[batch, width, height, width]`. */
+/** The last map: `[batch, width, height, width]`. */
 export function resnetMap(m: Module, s: ResnetSizes, names: ResnetNames = resnetNames): Value {
   const pixels = pixelValues(m, { channels: s.channels });
   const stem = s.act(m.g, convolution(m, names.stem, pixels, s.stem, 7, 2));

@@ -23,10 +23,9 @@ interface VisionSizes {
   readonly channels: number;
   readonly image: readonly [number, number];
   readonly patch: readonly [number, number];
-  /** Patches a side. */
   readonly side: number;
   readonly out: number;
-  /** Side of the window that each layer looks at; undefined for the whole image. */
+  /** Window side per layer; undefined is the whole image. */
   readonly windows: readonly (number | undefined)[];
   readonly hasPositions: boolean;
   readonly hasDistances: boolean;
@@ -80,16 +79,13 @@ function attention(m: Module, x: Value, side: number, s: VisionSizes): Value {
   return m.linear('proj', attend(m, { q, k, v, mask: s.hasDistances ? distances(m, q, side) : undefined }), hidden);
 }
 
-/**
- * What is added to scores by how many rows, and how many columns, a key is away: queries times a learned vector of each
- * distance. Li et al. 2021, "MViTv2".
- */
+/** Decomposed distance bias by row and column distance: Li et al. 2021, "MViTv2". */
 function distances(m: Module, q: Value, side: number): Value {
   const { g } = m;
   const [heads, size] = [Number(q.shape![1]), Number(q.shape![3])];
   const away = tableOf(side ** 2, (i) => Math.floor(i / side) - (i % side) + side - 1);
   const square = g.Reshape(q, [-1, heads, side, side, size]);
-  // Of each row, or column, of queries: `[side, size, side]`.
+  // Per row, or column, of queries: `[side, size, side]`.
   const vectors = (name: string): Value => {
     const table = m.parameter(name, [2 * side - 1, size]);
     return g.Transpose(g.Gather(table, g.constant(int64(away, [side, side])), 0), [0, 2, 1]);
@@ -100,7 +96,7 @@ function distances(m: Module, q: Value, side: number): Value {
   return g.Reshape(sum, [-1, heads, side ** 2, side ** 2]);
 }
 
-/** A map of as many channels as the decoder of masks takes: `[batch, out, side, side]`. */
+/** Map for the mask decoder: `[batch, out, side, side]`. */
 function imageEmbeddings(m: Module, s: VisionSizes): Value {
   const { g } = m;
   const { side, hidden, out } = s;
@@ -115,7 +111,7 @@ function imageEmbeddings(m: Module, s: VisionSizes): Value {
   return neck.channelNorm('layer_norm2', mixed, SAM_EPSILON);
 }
 
-/** Positions of all places of a map, of as many images as x has: `[batch, 2 · waves, side, side]`. */
+/** Positions of all places, per image: `[batch, 2 · waves, side, side]`. */
 function imagePositions(m: Module, x: Value, { side, waves }: MaskSizes): Value {
   const { g } = m;
   const middle = (place: number): number => (place + 0.5) / side;

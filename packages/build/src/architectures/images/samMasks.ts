@@ -11,10 +11,9 @@ import type { Module } from '../../layers/module.ts';
 export const SAM_EPSILON = 1e-6;
 /** Of the norm after the last attention. */
 const LAST_EPSILON = 1e-5;
-/** By how much attention between prompts and the image is narrower in each layer; config.json tells it for the last alone. */
+/** Downsampling of attention between prompts and image in each layer; config.json gives the last one's only. */
 const NARROWER = 2;
 
-/** What config.json says of prompts and masks. */
 export interface MaskSizes {
   readonly hidden: number;
   readonly layers: number;
@@ -22,22 +21,21 @@ export interface MaskSizes {
   readonly inner: number;
   readonly act: Activation;
   readonly eps: number;
-  /** By how much the last attention is narrower. */
+  /** Downsampling of the last attention. */
   readonly narrower: number;
   readonly masks: number;
   readonly scoreDepth: number;
   readonly scoreInner: number;
-  /** Pixels a side, in which points are counted. */
+  /** Pixels per side, the unit of points. */
   readonly image: number;
-  /** Side of the map of an image. */
   readonly side: number;
-  /** How many sines a position has, and as many cosines. */
+  /** Number of sines per position, and of cosines. */
   readonly waves: number;
 }
 
-/** Reads the fields, of which those of the encoder of images must fit. */
+/** Reads the fields, and checks them against the image encoder's. */
 export function maskSizes(prompt: Config, decoder: Config, vision: Config): MaskSizes {
-  // Masks as prompts, and boxes, are not part of the graph.
+  // The graph has no mask or box prompts.
   prompt.skip(
     'hidden_act',
     'layer_norm_eps',
@@ -71,7 +69,6 @@ export function maskSizes(prompt: Config, decoder: Config, vision: Config): Mask
   };
 }
 
-/** Two layers. */
 export function samMlp(
   m: Module,
   x: Value,
@@ -80,25 +77,24 @@ export function samMlp(
   return m.linear('lin2', act(m.g, m.linear('lin1', x, inner)), hidden);
 }
 
-/** Where the directions are stored that positions are projected on: of the image, and of prompts. */
 const tables = { image: 'shared_image_embedding', prompts: 'prompt_encoder.shared_embedding' };
 
-/** The directions that positions are projected on: `[2, waves]`. A checkpoint with one table has it for both. */
+/** The projection of positions, `[2, waves]`. A checkpoint with one table uses it for both. */
 export function positionTable(m: Module, waves: number, of: keyof typeof tables): Value {
   const names = [tables[of], ...Object.values(tables)].map((path) => `${path}.positional_embedding`);
   return m.parameter(names.find((name) => m.has(name)) ?? names[0]!, [2, waves]);
 }
 
-/** Points `[…, 2]`, 0 to 1, as sines and cosines: `[…, 2 · waves]`. Tancik et al. 2020. */
+/** Points `[…, 2]`, 0 to 1, as random Fourier features `[…, 2 · waves]`: Tancik et al. 2020. */
 export function placed({ g }: Module, points: Value, table: Value): Value {
-  // No product of matrices, as the table is not what a layer learns.
+  // No MatMul: the table is no adaptable layer.
   const [across, down] = g.Split(g.Sub(g.Mul(points, 2), 1), [1, 1], -1) as [Value, Value];
   const [first, second] = g.Split(table, [1, 1], 0) as [Value, Value];
   const angles = g.Mul(g.Add(g.Mul(across, first), g.Mul(down, second)), 2 * Math.PI);
   return g.Concat([g.Sin(angles), g.Cos(angles)], -1);
 }
 
-/** Points and their labels as tokens, with one more that stands for no box: `[masks, points + 1, hidden]`. */
+/** Points and labels as tokens, with an extra "no box" token: `[masks, points + 1, hidden]`. */
 function prompts(m: Module, points: Value, labels: Value, s: MaskSizes): Value {
   const { g } = m;
   const encoder = m.at('prompt_encoder');
@@ -117,7 +113,7 @@ function prompts(m: Module, points: Value, labels: Value, s: MaskSizes): Value {
   return g.Concat([x, none], 1);
 }
 
-/** Attention in a narrower space; keys are not what values are made of. */
+/** Downsampled attention with separate keys and values. */
 function attention(
   m: Module,
   from: readonly [q: Value, k: Value, v: Value],
@@ -130,7 +126,6 @@ function attention(
   return m.linear('out_proj', attend(m, { q, k, v }), hidden);
 }
 
-/** Tokens of prompts, and of the image, and the positions that are added to either where they are compared. */
 interface TwoWays {
   readonly tokens: Value;
   readonly image: Value;
@@ -161,21 +156,19 @@ function twoWays(m: Module, tokens: Value, image: Value, positions: Value, s: Ma
   return { tokens: m.layerNorm('layer_norm_final_attn', g.Add(x.tokens, seen), LAST_EPSILON), image: x.image };
 }
 
-/** Layers with relu between them. */
 function feedForward(m: Module, x: Value, { inner, out, depth }: { inner: number; out: number; depth: number }): Value {
   let y = m.g.Relu(m.linear('proj_in', x, inner));
   for (let i = 0; i < depth - 2; i++) y = m.g.Relu(m.linear(`layers.${i}`, y, inner));
   return m.linear('proj_out', y, out);
 }
 
-/** Twice as high and as wide. */
 function doubled(m: Module, name: string, x: Value, out: number): Value {
   const layer = m.at(name);
   const parameters = [layer.parameter('weight', [Number(x.shape![1]), out, 2, 2]), layer.parameter('bias', [out])];
   return layer.g.emit('ConvTranspose', [x, ...parameters], { kernel_shape: [2, 2], strides: [2, 2] });
 }
 
-/** The graph of one or more masks for each prompt, and how well each may fit. */
+/** The graph of masks per prompt and their predicted quality. */
 export function maskGraph(m: Module, s: MaskSizes): void {
   const { g, graph } = m;
   const { hidden, side } = s;
@@ -185,7 +178,7 @@ export function maskGraph(m: Module, s: MaskSizes): void {
   const map = graph.input('image_embeddings', 'float32', ['batch_size', hidden, side, side]);
   const positions = graph.input('image_positional_embeddings', 'float32', ['batch_size', hidden, side, side]);
   const counts = g.Slice(g.Shape(points), [0], [2], [0]);
-  /** Of each image, for each of its prompts: `[masks, side², hidden]`. */
+  /** Repeats per prompt: `[masks, side², hidden]`. */
   const perPrompt = (x: Value): Value => {
     const all = g.Expand(g.Unsqueeze(asSequence(m, x), [1]), g.Concat([counts, g.ints([side ** 2, hidden])], 0));
     return g.Reshape(all, [-1, side ** 2, hidden]);
@@ -199,13 +192,13 @@ export function maskGraph(m: Module, s: MaskSizes): void {
   const x = twoWays(decoder.at('transformer'), g.Concat([own, asked], 1), image, perPrompt(positions), s);
   const scores = feedForward(decoder.at('iou_prediction_head'), m.row(x.tokens, 0), { inner: s.scoreInner, out: s.masks + 1, depth: s.scoreDepth }); // prettier-ignore
   const masks = g.MatMul(maskVectors(decoder, x.tokens, s), upscaled(decoder, x.image, s));
-  // The first mask is for those who want one alone.
+  // The first mask is for single-mask output.
   const wanted = g.Slice(scores, [1], [s.masks + 1], [1]);
   graph.output('iou_scores', g.Reshape(wanted, g.Concat([counts, g.ints([s.masks])], 0)));
   graph.output('pred_masks', g.Reshape(masks, g.Concat([counts, g.ints([s.masks, 4 * side, 4 * side])], 0)));
 }
 
-/** What each mask is of the channels of the map: `[masks, kinds, hidden ÷ 8]`. */
+/** Channel weights per mask: `[masks, kinds, hidden ÷ 8]`. */
 function maskVectors(m: Module, tokens: Value, { hidden, masks }: MaskSizes): Value {
   const each = Array.from({ length: masks }, (_, i) => {
     const mlp = m.at(`output_hypernetworks_mlps.${i + 1}`);
@@ -215,7 +208,7 @@ function maskVectors(m: Module, tokens: Value, { hidden, masks }: MaskSizes): Va
   return m.g.Concat(each, 1);
 }
 
-/** The map of the image at four times its size: `[masks, hidden ÷ 8, 16 · side²]`. */
+/** The image's map at four times its size: `[masks, hidden ÷ 8, 16 · side²]`. */
 function upscaled(m: Module, image: Value, { hidden, side }: MaskSizes): Value {
   const { g } = m;
   const map = g.Reshape(g.Transpose(image, [0, 2, 1]), [-1, hidden, side, side]);

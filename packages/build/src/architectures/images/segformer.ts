@@ -16,7 +16,7 @@ interface Stage {
   readonly inner: number;
   readonly patch: number;
   readonly stride: number;
-  /** By how much the map is shrunk that is looked at. */
+  /** Downsampling of keys and values. */
   readonly reduction: number;
 }
 
@@ -26,11 +26,11 @@ interface Sizes {
   readonly act: Activation;
 }
 
-/** Of all norms, whatever config.json says. */
+/** Fixed in all norms, whatever config.json says. */
 const EPSILON = 1e-5;
 
 function sizes(c: Config): Sizes {
-  // Old configs tell sizes of images, and strides once more.
+  // Old configs repeat image sizes and strides.
   c.skip('layer_norm_eps', 'image_size', 'downsampling_rates');
   const count = c.size('num_encoder_blocks', 4);
   const list = (name: string, absent: readonly number[]): readonly number[] => {
@@ -60,7 +60,7 @@ function sizes(c: Config): Sizes {
   };
 }
 
-/** A sequence as a map of the size of `like`: `[batch, height · width, width]` → `[batch, width, height, width]`. */
+/** `[batch, height · width, width]` → `[batch, width, height, width]`, of the size of `like`. */
 function asMap({ g }: Module, x: Value, like: Value): Value {
   const size = g.Slice(g.Shape(like), [2], [4], [0]);
   return g.Reshape(g.Transpose(x, [0, 2, 1]), g.Concat([g.ints([0, Number(x.shape!.at(-1))]), size], 0));
@@ -87,7 +87,6 @@ function layer(m: Module, x: Value, map: Value, stage: Stage, act: Activation): 
   return m.g.Add(x, mlp.linear('dense2', act(m.g, asSequence(mlp, mixed)), width));
 }
 
-/** What each stage gives, as a sequence and as a map. */
 function states(m: Module, s: Sizes): { readonly x: Value; readonly map: Value }[] {
   const encoder = m.at('encoder');
   let input = pixelValues(m, { channels: s.channels });
@@ -104,7 +103,7 @@ function states(m: Module, s: Sizes): { readonly x: Value; readonly map: Value }
   });
 }
 
-/** Classes of each fourth pixel from all stages together: `[batch, labels, height ÷ 4, width ÷ 4]`. */
+/** Class scores from all stages: `[batch, labels, height ÷ 4, width ÷ 4]`. */
 function segments(m: Module, all: ReturnType<typeof states>, width: number, labels: number): Value {
   const { g } = m;
   const size = g.Shape(all[0]!.map);

@@ -51,14 +51,14 @@ function visionSizes(c: Config): VisionSizes {
   };
 }
 
-/** States of all tokens; texts are of one length, and nothing of them is masked. */
+/** States of all tokens; texts have one length, without a mask. */
 function textStates(m: Module, s: TextSizes, batch = 'batch_size'): Value {
   const ids = m.graph.input('input_ids', 'int64', [batch, 'sequence_length']);
   const x = textTokens(m.at('embeddings'), ids, s, s);
   return m.layerNorm('final_layer_norm', towerEncoder(m, x, s), s.eps);
 }
 
-/** The last token, whatever it is. */
+/** Projects the last token, whatever it is. */
 function textPooled(m: Module, states: Value, { out }: TextSizes): Value {
   return m.linear('head', m.row(states, -1), out);
 }
@@ -73,7 +73,7 @@ function visionStates(m: Module, s: VisionSizes, batch?: string): Value {
   return m.layerNorm('post_layernorm', towerEncoder(m, m.g.Add(patches, places), s), s.eps);
 }
 
-/** One learned query looks at all patches: `[batch, hidden]`. */
+/** Attention pooling by a learned query: `[batch, hidden]`. */
 function visionPooled(m: Module, states: Value, s: VisionSizes): Value {
   const { g } = m;
   const { hidden } = s;

@@ -10,12 +10,10 @@ import { patchEmbedding, pixelValues } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
 import { fromWindows, intoWindows, shiftMask, windowDistances, type Windows } from '../../layers/images/windows.ts';
 
-/** What config.json says of a transformer in stages of windows. */
 export interface SwinSizes {
   readonly channels: number;
   readonly image: readonly [number, number];
   readonly patch: readonly [number, number];
-  /** Width of the first stage. */
   readonly hidden: number;
   readonly depths: readonly number[];
   readonly heads: readonly number[];
@@ -27,10 +25,10 @@ export interface SwinSizes {
   readonly hasPositions: boolean;
 }
 
-/** Of the norms after the patches and of merging, whatever config.json says. */
+/** Of the norms after patches and merging, whatever config.json says. */
 export const SWIN_EPSILON = 1e-5;
 
-/** Reads the fields that both versions have. */
+/** Reads the fields of both versions. */
 export function swinSizes(c: Config): SwinSizes {
   c.skip('hidden_size', 'num_layers', 'encoder_stride', 'path_norm', 'out_features', 'out_indices', 'stage_names');
   const s = {
@@ -54,18 +52,18 @@ export function swinSizes(c: Config): SwinSizes {
 function sizes(c: Config): SwinSizes {
   const s = swinSizes(c);
   const last = maps(s).at(-1)!;
-  // The biases of a window are by distances within it.
+  // Distance biases assume a full window.
   if (Math.min(...last) < s.window)
     throw c.unsupported('window_size', `The last stage has only ${last.join(' × ')} tokens.`);
   return s;
 }
 
-/** `[height, width]` of the map of each stage. */
+/** `[height, width]` of each stage's map. */
 export function maps({ image, patch, depths }: SwinSizes): [height: number, width: number][] {
   return depths.map((_, i) => image.map((size, axis) => Math.ceil(Math.ceil(size / patch[axis]!) / 2 ** i)) as [number, number]); // prettier-ignore
 }
 
-/** Patches, normed: `[batch, height · width, hidden]`. */
+/** Normalised patches: `[batch, height · width, hidden]`. */
 function swinEmbeddings(m: Module, s: SwinSizes): Value {
   const [below, right] = s.image.map((size, axis) => -size + s.patch[axis]! * Math.ceil(size / s.patch[axis]!)) as [number, number]; // prettier-ignore
   const pixels = pixelValues(m, s);
@@ -74,7 +72,7 @@ function swinEmbeddings(m: Module, s: SwinSizes): Value {
   return s.hasPositions ? m.g.Add(x, m.parameter('position_embeddings', [1, Number(x.shape![1]), s.hidden])) : x;
 }
 
-/** How block `index` of a stage cuts its map: every second one is shifted, where there is more than a window. */
+/** Windows of block `index`: every second block is shifted if there is more than one window. */
 function windowsOf(map: readonly [number, number], side: number, index: number): Windows {
   const shift = index % 2 === 1 && Math.min(...map) > side ? Math.floor(side / 2) : 0;
   return { map, side, shift };
@@ -105,7 +103,7 @@ function attention(m: Module, x: Value, windows: Windows, heads: number, { qkvBi
   return fromWindows(m, m.linear('output.dense', context, Number(x.shape!.at(-1))), windows);
 }
 
-/** What is `[windows, …]` for one image, for as many as x has: `[batch · windows, …]`. */
+/** Repeats `[windows, …]` for each image of x: `[batch · windows, …]`. */
 export function perImage(m: Module, each: Value, x: Value): Value {
   const { g } = m;
   const dims = each.shape as readonly number[];
@@ -113,7 +111,7 @@ export function perImage(m: Module, each: Value, x: Value): Value {
   return g.Reshape(all, [-1, ...dims.slice(1)]);
 }
 
-/** Four neighbours side by side, column by column: `[batch, tokens ÷ 4, 4 · width]`. Odd sides are padded. */
+/** Concatenates 2 × 2 neighbours, column by column: `[batch, tokens ÷ 4, 4 · width]`; pads odd sides. */
 function neighbours({ g }: Module, x: Value, [height, width]: readonly [number, number]): Value {
   const channels = Number(x.shape!.at(-1));
   const square = g.Reshape(x, [-1, height, width, channels]);
@@ -124,7 +122,6 @@ function neighbours({ g }: Module, x: Value, [height, width]: readonly [number, 
   return g.Reshape(split, [-1, rows * columns, 4 * channels]);
 }
 
-/** What makes a stage's map from the one before: a quarter of the tokens, twice as wide. */
 type Merge = (m: Module, four: Value, width: number) => Value;
 /** A block; `index` is its place in the stage. */
 type Block = (m: Module, x: Value, stage: number, index: number) => Value;
@@ -147,7 +144,7 @@ function states(m: Module, s: SwinSizes): Value {
   return swinStages(m, s, (each, x, i, j) => block(each, x, windowsOf(all[i]!, s.window, j), s.heads[i]!, s), merge);
 }
 
-/** The classes of a version of Swin: what its states are, and their mean. */
+/** Classes of a Swin version, given its states. */
 export function swinClasses(name: string, prefix: string, read: (c: Config) => (m: Module) => Value): Architecture {
   return {
     modelType: prefix,

@@ -12,7 +12,7 @@ import { maps, perImage, SWIN_EPSILON, swinClasses, swinSizes, type SwinSizes, s
 import { tableOf } from '../../layers/bounds.ts';
 
 interface Sizes extends SwinSizes {
-  /** Sides of the windows of each stage in pretraining, 0 where there was none. */
+  /** Window sides in pretraining per stage; 0 for none. */
   readonly trained: readonly number[];
 }
 
@@ -24,14 +24,13 @@ function sizes(c: Config): Sizes {
   return { ...s, trained };
 }
 
-/** Width of the layer that makes biases of distances. */
 const BIAS_INNER = 512;
-/** What cosines are multiplied by at most. */
+/** Upper bound of the cosine's factor. */
 const MOST_SCALE = 100;
-/** Twice what Swin adds, as transformers adds it. */
+/** Twice Swin's value, as in transformers. */
 const UNSEEN = -200;
 
-/** How a block cuts its map; the window is no higher than the map is, by its size before any padding. */
+/** Windows of a block; the side is at most the map's unpadded height. */
 function windowsOf(
   { image, patch, window }: Sizes,
   map: readonly [number, number],
@@ -43,7 +42,7 @@ function windowsOf(
   return { map, side: Math.min(rows, window), shift };
 }
 
-/** Distances within a window from -1 to 1, or as far as windows were in pretraining, as logarithms: `[(2 · side − 1)², 2]`. */
+/** Log-spaced offsets within a window, relative to the pretraining window: `[(2 · side − 1)², 2]`. */
 function logDistances(side: number, trained: number): Float32Array {
   const { sign, log2, abs, fround } = Math;
   const unit = trained > 0 ? trained - 1 : Math.max(side - 1, 1);
@@ -59,7 +58,7 @@ function logDistances(side: number, trained: number): Float32Array {
   return Float32Array.from(numbers);
 }
 
-/** A bias of each head that a small network makes of the distance: `[1, heads, side², side²]`. */
+/** Distance bias per head from a small network: `[1, heads, side², side²]`. */
 function distanceBias(m: Module, side: number, trained: number, heads: number): Value {
   const { g } = m;
   const inputs = g.constant(float32(logDistances(side, trained), [(2 * side - 1) ** 2, 2]));
@@ -70,7 +69,7 @@ function distanceBias(m: Module, side: number, trained: number, heads: number): 
   return g.Mul(g.Sigmoid(bias), 16);
 }
 
-/** Attention by the angle between queries and keys, not their product. */
+/** Cosine attention. */
 function attention(m: Module, x: Value, windows: Windows, stage: number, s: Sizes): Value {
   const self = m.at('self');
   const { g } = self;
@@ -85,7 +84,6 @@ function attention(m: Module, x: Value, windows: Windows, stage: number, s: Size
   return fromWindows(m, m.linear('output.dense', context, Number(x.shape!.at(-1))), windows);
 }
 
-/** Norms are behind attention and behind the MLP. */
 function block(m: Module, x: Value, windows: Windows, stage: number, s: Sizes): Value {
   const width = Number(x.shape!.at(-1));
   const attended = attention(m.at('attention'), x, windows, stage, s);

@@ -8,7 +8,6 @@ import { patchEmbedding, pixelValues, withFirstTokens } from '../../layers/image
 import type { Module } from '../../layers/module.ts';
 import type { Value } from '@onnx-lora/sdk/tasks';
 
-/** What config.json says of a vision transformer. */
 export interface VitSizes {
   readonly hidden: number;
   readonly layers: number;
@@ -22,7 +21,7 @@ export interface VitSizes {
   readonly patch: readonly [number, number];
 }
 
-/** Reads the fields that ViT and DeiT have in common. `eps` is `layer_norm_eps` where config.json does not say. */
+/** Reads the fields of ViT and DeiT; `eps` is the default of `layer_norm_eps`. */
 export function vitSizes(c: Config, eps = 1e-12): VitSizes {
   c.skip('encoder_stride');
   const hidden = c.size('hidden_size', 768);
@@ -40,7 +39,7 @@ export function vitSizes(c: Config, eps = 1e-12): VitSizes {
   };
 }
 
-/** Tokens through all layers, and the last norm: `[batch, tokens, hidden]`. */
+/** All layers and the last norm: `[batch, tokens, hidden]`. */
 export function vitEncoder(m: Module, x: Value, s: VitSizes): Value {
   for (const layer of m.list('encoder.layer', s.layers)) x = vitLayer(layer, x, s);
   return m.layerNorm('layernorm', x, s.eps);
@@ -62,20 +61,17 @@ export function vitPooler(m: Module, c: Config, states: Value, hidden: number): 
   return act(m.g, m.linear('pooler.dense', m.row(states, 0), c.size('pooler_output_size', hidden)));
 }
 
-/** How an architecture of ViT's kind is called, and what it has of its own. */
 interface VitKind {
   readonly modelType: string;
-  /** What names of classes begin with. */
   readonly name: string;
   /** The encoder's path in a model with a head; the model type by default. */
   readonly prefix?: string;
-  /** `layer_norm_eps` where config.json does not say; 1e-12 by default. */
+  /** Default of `layer_norm_eps`; 1e-12. */
   readonly eps?: number;
-  /** Whether a token stands before the patches, from which images are classified; else their mean is taken. */
+  /** Whether a class token is prepended and classified; else the patches' mean is. */
   readonly hasToken?: boolean;
 }
 
-/** An architecture of ViT's kind: the bare encoder, and a head for classes of images. */
 function vitArchitecture({ modelType, name, prefix = modelType, eps, hasToken = true }: VitKind): Architecture {
   const states = (m: Module, s: VitSizes): Value => {
     const embeddings = m.at('embeddings');
@@ -89,7 +85,6 @@ function vitArchitecture({ modelType, name, prefix = modelType, eps, hasToken = 
     classes: {
       [`${name}Model`]: (c) => {
         const s = vitSizes(c, eps);
-        // Of use where there is a pooler.
         c.skip('pooler_act', 'pooler_output_size');
         return {
           model: (m) => {
@@ -119,5 +114,7 @@ export const vit: Architecture = vitArchitecture({ modelType: 'vit', name: 'ViT'
 /** ViT-MSN: Assran et al. 2022, "Masked siamese networks for label-efficient learning". */
 export const vitMsn: Architecture = vitArchitecture({ modelType: 'vit_msn', name: 'ViTMSN', prefix: 'vit', eps: 1e-6 });
 
-/** I-JEPA: Assran et al. 2023, "Self-supervised learning from images with a joint-embedding predictive architecture". */
+/**
+ * I-JEPA: Assran et al. 2023, "Self-supervised learning from images with a joint-embedding predictive architecture".
+ */
 export const ijepa: Architecture = vitArchitecture({ modelType: 'ijepa', name: 'IJepa', hasToken: false });

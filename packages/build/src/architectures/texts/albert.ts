@@ -12,16 +12,14 @@ import { bertEmbeddings, bertSizes, type BertSizes } from './bert.ts';
 import { type Encoded, pooled, textEncoder } from './textEncoder.ts';
 
 interface Sizes extends BertSizes {
-  /** Width of the embeddings. */
   readonly embedding: number;
-  /** Groups of layers; each is passed `layers ÷ groups` times. */
+  /** Groups of layers; each runs `layers ÷ groups` times. */
   readonly groups: number;
-  /** Layers in a group. */
   readonly inGroup: number;
 }
 
 function sizes(c: Config): Sizes {
-  // Of the first implementation, which no other one reads.
+  // Fields of the first implementation only.
   c.skip('down_scale_factor', 'gap_size', 'net_structure_type', 'num_memory_blocks');
   const absent = { vocabulary: 30_000, hidden: 4096, heads: 64, inner: 16_384, act: 'gelu_new' };
   return {

@@ -11,7 +11,6 @@ import type { Module } from '../../layers/module.ts';
 import { textInputs, type TextInputs } from '../../layers/texts/texts.ts';
 import { type Encoded, pooled, textEncoder } from './textEncoder.ts';
 
-/** What config.json says of an encoder of BERT's kind. */
 export interface BertSizes {
   readonly vocabulary: number;
   readonly hidden: number;
@@ -22,11 +21,10 @@ export interface BertSizes {
   readonly eps: number;
   readonly positions: number;
   readonly types: number;
-  /** Rows of a table of tasks, of which texts have the first; absent where there is none. */
+  /** Rows of the task table, of which the first is used; absent without a table. */
   readonly tasks?: number;
 }
 
-/** What holds where config.json is silent. */
 interface Absent {
   readonly vocabulary: number;
   readonly hidden: number;
@@ -35,7 +33,7 @@ interface Absent {
   readonly act: string;
 }
 
-/** Reads the fields that encoders of BERT's kind have in common. */
+/** Reads the common fields of encoders of BERT's kind. */
 export function bertSizes(c: Config, absent: Partial<Absent> = {}): BertSizes {
   c.only('position_embedding_type', 'absolute');
   c.only('is_decoder', false);
@@ -62,7 +60,7 @@ export function bertEncoder(m: Module, x: Value, mask: Value, s: BertSizes): Val
   return x;
 }
 
-/** One of the layers. `attention` is that of heads, before the layer that joins them. */
+/** A post-norm layer; `attention` excludes the output projection. */
 export function bertLayer(
   m: Module,
   x: Value,
@@ -76,7 +74,7 @@ export function bertLayer(
   return m.layerNorm('output.LayerNorm', m.g.Add(m.linear('output.dense', inner, s.hidden), x), s.eps);
 }
 
-/** Of tokens, types and positions: `[batch, sequence, width]`. */
+/** Token, type and position embeddings: `[batch, sequence, width]`. */
 export function bertEmbeddings(m: Module, { ids, types }: TextInputs, s: BertSizes, width: number = s.hidden): Value {
   const { g } = m;
   const words = m.embedding('word_embeddings', ids, s.vocabulary, width);
@@ -92,7 +90,6 @@ function states(m: Module, s: BertSizes): Encoded {
   return { x: bertEncoder(m, bertEmbeddings(m.at('embeddings'), inputs, s), paddingMask(m, inputs.mask), s), inputs };
 }
 
-/** An architecture of BERT's kind, whose classes are called after it. */
 function bertAs(modelType: string, name: string, sizes: (c: Config) => BertSizes): Architecture {
   return textEncoder<BertSizes>({
     modelType,
@@ -109,7 +106,7 @@ function bertAs(modelType: string, name: string, sizes: (c: Config) => BertSizes
 
 export const bert: Architecture = bertAs('bert', 'Bert', bertSizes);
 
-/** ERNIE 1 to 3: Sun et al. 2019 to 2021. BERT, whose texts may have an embedding of their task. */
+/** ERNIE 1 to 3: Sun et al. 2019 to 2021. BERT with an optional task embedding. */
 export const ernie: Architecture = bertAs('ernie', 'Ernie', (c) => {
   c.skip('task_type_vocab_size');
   return { ...bertSizes(c), ...(c.flag('use_task_id', false) ? { tasks: c.size('task_type_vocab_size', 3) } : {}) };

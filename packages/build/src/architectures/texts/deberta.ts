@@ -1,4 +1,4 @@
-/** @file DeBERTa 2 and 3: He et al. 2020 and 2021. BERT's layers, whose attention sees distances as vectors. */
+/** @file DeBERTa 2 and 3: He et al. 2020 and 2021. BERT's layers with disentangled attention. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture } from '../../architecture.ts';
@@ -21,20 +21,18 @@ import { type Encoded, textEncoder } from './textEncoder.ts';
 interface Sizes {
   readonly vocabulary: number;
   readonly hidden: number;
-  /** Width of the embeddings. */
   readonly embedding: number;
   readonly layers: number;
   readonly inner: number;
   readonly act: Activation;
   readonly eps: number;
-  /** Rows of the table of positions; undefined where there is none. */
   readonly positions: number | undefined;
-  /** Types of tokens; 0 where there are none. */
+  /** Token types; 0 for none. */
   readonly types: number;
   readonly attention: Disentangled;
-  /** How distances are told apart; undefined where they are not. */
+  /** Buckets of distances; undefined without relative attention. */
   readonly distances: (Distances & { readonly isNormed: boolean }) | undefined;
-  /** The convolution beside the first layer. */
+  /** Convolution parallel to the first layer. */
   readonly convolution: { readonly kernel: number; readonly groups: number; readonly act: Activation } | undefined;
 }
 
@@ -43,7 +41,7 @@ function sizes(c: Config): Sizes {
   const hidden = c.size('hidden_size', 1536);
   const heads = c.divisor('num_attention_heads', hidden, 24);
   c.only('attention_head_size', hidden / heads);
-  // Of heads that read them, of distances, and of a convolution.
+  // Read under conditions: pooler, distances, convolution.
   c.skip('pooler_hidden_size', 'pooler_hidden_act', 'legacy', 'relative_attention', 'max_position_embeddings', 'max_relative_positions', 'position_buckets', 'norm_rel_ebd', 'share_att_key', 'conv_groups', 'conv_act'); // prettier-ignore
   const kinds = listed(c, 'pos_att_type', ['c2p', 'p2c']);
   const isRelative = kinds.length > 0 && c.flag('relative_attention', false);
@@ -69,7 +67,7 @@ function sizes(c: Config): Sizes {
   };
 }
 
-/** The words of a list, or of one text between bars. */
+/** A list of words, or one string separated by bars. */
 function listed(c: Config, name: string, known: readonly string[]): readonly string[] {
   const said = c.raw(name) ?? [];
   const words: readonly unknown[] = typeof said === 'string' ? said.toLowerCase().split('|') : Array.isArray(said) ? said : [undefined]; // prettier-ignore
@@ -103,7 +101,7 @@ function embeddings(m: Module, { ids, mask, types }: TextInputs, s: Sizes): Valu
   if (s.positions) x = g.Add(x, table('position_embeddings', s.positions, m.range(0, m.sizeOf(ids, 1))));
   if (types) x = g.Add(x, table('token_type_embeddings', s.types, types));
   if (s.embedding !== s.hidden) x = m.linear('embed_proj', x, s.hidden, { bias: false });
-  // Nothing of padding reaches the convolution.
+  // Zeroes padding before the convolution.
   return g.Mul(m.layerNorm('LayerNorm', x, s.eps), m.floats(g.Unsqueeze(mask, [2])));
 }
 
@@ -114,7 +112,7 @@ function relative(m: Module, length: Value, s: Sizes): Relative | undefined {
   return { vectors: m.g.Unsqueeze(normed, [0]), rows: distanceRows(m, length, s.distances) };
 }
 
-/** What the convolution over x adds to y, which is what the first layer gives of x. */
+/** Adds the convolution of x to y, the first layer's output. */
 function convolved(m: Module, x: Value, y: Value, s: Sizes): Value {
   if (!s.convolution) return y;
   const { g } = m;
@@ -142,7 +140,7 @@ export const debertaV2: Architecture = textEncoder<Sizes>({
   modelType: 'deberta-v2',
   name: 'DebertaV2',
   prefix: 'deberta',
-  // Tables of positions and a norm of distances are published where nothing reads them.
+  // Some files have unused position tables and distance norms.
   others:
     /^(?:deberta\.)?(?:embeddings\.position_embeddings|encoder\.(?:LayerNorm|rel_embeddings))\.|^(?:pooler|cls|lm_predictions|mask_predictions|classifier|qa_outputs)\./,
   sizes,

@@ -20,7 +20,7 @@ interface Sizes {
   readonly positions: number;
 }
 
-/** Whatever config.json says. */
+/** Fixed, whatever config.json says. */
 const EPSILON = 1e-12;
 
 function sizes(c: Config): Sizes {

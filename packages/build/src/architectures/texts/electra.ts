@@ -11,12 +11,10 @@ import { bertEmbeddings, bertEncoder, bertSizes, type BertSizes } from './bert.t
 import { type Encoded, onStates, textEncoder } from './textEncoder.ts';
 
 interface Sizes extends BertSizes {
-  /** Width of the embeddings. */
   readonly embedding: number;
 }
 
 function sizes(c: Config): Sizes {
-  // Of heads for multiple choice.
   c.skip('summary_type', 'summary_use_proj', 'summary_activation');
   return { ...bertSizes(c, { hidden: 256, heads: 4, inner: 1024 }), embedding: c.size('embedding_size', 128) };
 }
@@ -51,7 +49,7 @@ export const electra: Architecture = {
   ...alike,
   classes: {
     ...alike.classes,
-    /** How likely each token is another than it was, `[batch, sequence]`. */
+    /** Score of each token being replaced, `[batch, sequence]`. */
     ElectraForPreTraining: onStates<Sizes>(encoder, () => (m, x, s) => {
       const head = m.at('discriminator_predictions');
       const scores = head.linear('dense_prediction', s.act(m.g, head.linear('dense', x, s.hidden)), 1);

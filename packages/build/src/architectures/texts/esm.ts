@@ -20,15 +20,15 @@ interface Sizes {
   readonly inner: number;
   readonly eps: number;
   readonly positions: number;
-  /** Base of the rotary positions; undefined where positions are learned. */
+  /** Base of the rotary positions; undefined for learned ones. */
   readonly rotary: number | undefined;
   readonly padding: number;
-  /** The id of masks, where embeddings make up for those that training had. */
+  /** Mask id, if embeddings are rescaled for masked tokens. */
   readonly dropped: number | undefined;
   readonly hasNormBefore: boolean;
 }
 
-/** The part of tokens that was masked in training. */
+/** Share of masked tokens in training. */
 const MASKED = 0.15 * 0.8;
 
 function sizes(c: Config): Sizes {
@@ -36,14 +36,14 @@ function sizes(c: Config): Sizes {
   c.only('is_decoder', false);
   c.only('add_cross_attention', false);
   const hidden = c.size('hidden_size', 768);
-  // Always exact GELU, whatever it says.
+  // Exact GELU, whatever it says.
   c.skip('hidden_act', 'vocab_list', 'esmfold_config');
   const recent = c.inner('rope_parameters');
   recent.only('rope_type', 'default');
   c.skip('rope_theta');
   const base = (): number => recent.number('rope_theta', c.number('rope_theta', 10_000));
   const kind = c.word('position_embedding_type', ['absolute', 'rotary'], 'absolute');
-  // Only learned positions are looked up, and only masks that embeddings make up for.
+  // Read with learned positions, or with token dropout, only.
   c.skip('max_position_embeddings', 'pad_token_id', 'mask_token_id');
   const learned = kind === 'absolute';
   return {
@@ -93,7 +93,7 @@ function block(m: Module, x: Value, mask: Value, s: Sizes, angles: Turns | undef
 function states(m: Module, s: Sizes): Encoded {
   const inputs = textInputs(m);
   const mask = paddingMask(m, inputs.mask);
-  // Counted from the first token on, padding included.
+  // Padding counts too.
   const places = m.g.Unsqueeze(m.range(0, m.sizeOf(inputs.ids, 1)), [0]);
   const angles = s.rotary && turns(m, places, rotaryFrequencies(s.rotary, s.hidden / s.heads));
   let x = embeddings(m.at('embeddings'), inputs, s);
@@ -105,7 +105,7 @@ export const esm: Architecture = textEncoder<Sizes>({
   modelType: 'esm',
   name: 'Esm',
   prefix: 'esm',
-  // Rotary models are published with a table of positions that nothing reads.
+  // Rotary models come with an unused position table.
   others: /^(?:esm\.)?(?:contact_head\.|pooler\.|embeddings\.position_embeddings\.)|^lm_head\.|^classifier\./,
   sizes,
   states,

@@ -12,7 +12,6 @@ import { meanOfReal, stateOutputs } from '../../layers/texts/sentences.ts';
 import { textInputs, type TextInputs } from '../../layers/texts/texts.ts';
 import { tableOf } from '../../layers/bounds.ts';
 
-/** What config.json says of ModernBERT. */
 interface Sizes {
   readonly vocabulary: number;
   readonly hidden: number;
@@ -23,18 +22,17 @@ interface Sizes {
   readonly normBias: boolean;
   readonly attentionBias: boolean;
   readonly mlpBias: boolean;
-  /** Of each layer, whether it sees only tokens that are near. */
+  /** Whether each layer has a sliding window. */
   readonly isLocal: readonly boolean[];
-  /** How far such a layer sees, to either side. */
+  /** Visible tokens to either side in such layers. */
   readonly reach: number;
-  /** Bases of rotary embeddings. */
   readonly bases: { readonly global: number; readonly local: number };
   readonly headBias: boolean;
   readonly headAct: Activation;
 }
 
 function sizes(c: Config): Sizes {
-  // What no version of the model reads, and what only other ways of computing the same need.
+  // Fields that no version reads, and options of equivalent implementations.
   c.skip('position_embedding_type', 'layer_norm_eps', 'max_position_embeddings', 'classifier_pooling', 'decoder_bias');
   c.skip('reference_compile', 'repad_logits_with_grad', 'sparse_prediction', 'sparse_pred_ignore_index', 'deterministic_flash_attn'); // prettier-ignore
   const layers = c.size('num_hidden_layers', 22);
@@ -58,7 +56,7 @@ function sizes(c: Config): Sizes {
   };
 }
 
-/** In fields of their own in older configs, by kinds of layers in newer ones. */
+/** Separate fields in older configs, by layer type in newer ones. */
 function bases(c: Config): Sizes['bases'] {
   c.only('rope_scaling', null);
   const of = (kind: string, absent: number): number => {
@@ -71,7 +69,6 @@ function bases(c: Config): Sizes['bases'] {
   return { global: of('full_attention', global), local: of('sliding_attention', local) };
 }
 
-/** What layers of one kind see, and how far their heads turn. */
 interface View {
   readonly mask: readonly Value[];
   readonly angles: Turns;
@@ -81,7 +78,7 @@ function layer(m: Module, x: Value, i: number, s: Sizes, { mask, angles }: View)
   const { g } = m;
   const { hidden, inner } = s;
   const attention = m.at('attn');
-  // The norm of the embeddings goes before.
+  // The embeddings' norm precedes the first layer.
   const normed = i === 0 ? x : norm(m, 'attn_norm', x, s);
   const all = g.Split(
     attention.linear('Wqkv', normed, 3 * hidden, { bias: s.attentionBias }),
@@ -119,7 +116,6 @@ function head(m: Module, x: Value, s: Sizes): Value {
   return norm(m, 'norm', s.headAct(m.g, m.linear('dense', x, s.hidden, { bias: s.headBias })), s);
 }
 
-/** A class whose logits are those of a head on the states. */
 function withHead(c: Config, logits: (m: Module, x: Value, s: Sizes, inputs: TextInputs) => Value): Graphs {
   const s = sizes(c);
   return {

@@ -12,7 +12,6 @@ import { distanceBias, positionsPastPadding } from '../../layers/texts/positions
 import { textInputs } from '../../layers/texts/texts.ts';
 import { type Encoded, textEncoder } from './textEncoder.ts';
 
-/** What config.json says of an encoder of MPNet's kind. */
 interface Sizes {
   readonly vocabulary: number;
   readonly hidden: number;
@@ -22,11 +21,11 @@ interface Sizes {
   readonly act: Activation;
   readonly eps: number;
   readonly positions: number;
-  /** Rows of the table of biases. */
+  /** Rows of the bias table. */
   readonly rows: number;
 }
 
-/** Whatever config.json says, positions are counted past this id, and distances are put into so many buckets. */
+/** Fixed padding id and buckets, whatever config.json says. */
 const PADDING = 1;
 const BUCKETS = { buckets: 32, most: 128 };
 

@@ -1,4 +1,4 @@
-/** @file RoBERTa: Liu et al. 2019; XLM-RoBERTa: Conneau et al. 2020; CamemBERT; ChemBERTa. BERT's layers, other positions. */
+/** @file RoBERTa: Liu et al. 2019; XLM-RoBERTa: Conneau et al. 2020; CamemBERT; ChemBERTa. BERT with other positions. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture } from '../../architecture.ts';
@@ -12,7 +12,7 @@ import { bertEncoder, bertSizes, type BertSizes } from './bert.ts';
 import { type Encoded, textEncoder } from './textEncoder.ts';
 
 interface Sizes extends BertSizes {
-  /** The id of padding, from which positions are counted. */
+  /** The padding id, from which positions are counted. */
   readonly padding: number;
 }
 
@@ -35,7 +35,6 @@ function states(m: Module, s: Sizes): Encoded {
   return { x: bertEncoder(m, embeddings(m.at('embeddings'), inputs, s), paddingMask(m, inputs.mask), s), inputs };
 }
 
-/** An architecture of RoBERTa's kind, whose classes are called after it. */
 function robertaAs(modelType: string, name: string, prefix = 'roberta'): Architecture {
   return textEncoder<Sizes>({
     modelType,
@@ -56,5 +55,5 @@ function robertaAs(modelType: string, name: string, prefix = 'roberta'): Archite
 export const roberta: Architecture = robertaAs('roberta', 'Roberta');
 export const xlmRoberta: Architecture = robertaAs('xlm-roberta', 'XLMRoberta');
 export const camembert: Architecture = robertaAs('camembert', 'Camembert');
-/** data2vec of texts: Baevski et al. 2022. */
+/** data2vec for texts: Baevski et al. 2022. */
 export const data2vecText: Architecture = robertaAs('data2vec-text', 'Data2VecText', 'data2vec_text');

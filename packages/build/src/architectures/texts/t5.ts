@@ -1,4 +1,4 @@
-/** @file The encoder of T5: Raffel et al. 2020, "Exploring the limits of transfer learning"; gated as Shazeer has it, 2020. */
+/** @file T5's encoder: Raffel et al. 2020, "Exploring the limits of transfer learning"; gated MLP: Shazeer 2020. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture } from '../../architecture.ts';
@@ -11,7 +11,6 @@ import { type Buckets, distanceBias, readBuckets } from '../../layers/texts/posi
 import { stateOutputs } from '../../layers/texts/sentences.ts';
 import { textInputs, type TextInputs } from '../../layers/texts/texts.ts';
 
-/** What config.json says of T5's encoder. */
 interface Sizes {
   readonly vocabulary: number;
   readonly hidden: number;
@@ -25,7 +24,7 @@ interface Sizes {
   readonly buckets: Buckets;
 }
 
-/** How T5 and mT5 differ where config.json is silent. */
+/** Defaults in which T5 and mT5 differ. */
 interface Defaults {
   readonly vocabulary: number;
   readonly layers: number;
@@ -36,7 +35,6 @@ interface Defaults {
 
 function sizes(c: Config, absent: Defaults): Sizes {
   c.only('is_decoder', false);
-  // What only the decoder depends on.
   c.skip('num_decoder_layers', 'scale_decoder_outputs', 'n_positions');
   return {
     vocabulary: c.size('vocab_size', absent.vocabulary),
@@ -51,9 +49,9 @@ function sizes(c: Config, absent: Defaults): Sizes {
   };
 }
 
-/** `relu`, `gated-silu` and the like. `gated-gelu` has always meant the tanh form; two newer fields go before it. */
+/** `relu`, `gated-silu` and the like; `gated-gelu` has always meant the tanh form. Two newer fields take precedence. */
 function feedForward(c: Config, absent: string): Pick<Sizes, 'act' | 'isGated'> {
-  // Of use where one of the newer fields is absent.
+  // Read only without the newer fields.
   c.skip('feed_forward_proj');
   if (c.has('dense_act_fn') && c.has('is_gated_act')) {
     return { act: c.activation('dense_act_fn'), isGated: c.flag('is_gated_act') };
@@ -97,7 +95,6 @@ function encoder(m: Module, s: Sizes): { readonly x: Value; readonly inputs: Tex
   return { x: m.rmsNorm('encoder.final_layer_norm', x, s.eps), inputs };
 }
 
-/** Both are alike but for what their configs leave out. */
 function architecture(modelType: string, name: string, absent: Defaults): Architecture {
   return {
     modelType,

@@ -1,4 +1,4 @@
-/** @file What encoders of texts have in common: their classes, which differ by the states below and by two heads. */
+/** @file Shared classes of text encoders, given their states and two heads. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture, Graphs } from '../../architecture.ts';
@@ -8,56 +8,50 @@ import { type Module, widthOf } from '../../layers/module.ts';
 import { stateOutputs } from '../../layers/texts/sentences.ts';
 import type { TextInputs } from '../../layers/texts/texts.ts';
 
-/** Sizes of any encoder. */
 interface EncoderSizes {
   readonly vocabulary: number;
   readonly hidden: number;
-  /** Width of the embeddings, where it is not that of the states. */
+  /** Width of the embeddings, if not that of the states. */
   readonly embedding?: number;
 }
 
-/** Texts, and what an encoder makes of them. */
 export interface Encoded {
   /** `[batch, sequence, hidden]`. */
   readonly x: Value;
   readonly inputs: TextInputs;
 }
 
-/** The last layer of a masked-language head. */
 export interface LastLayer {
-  /** The embedding of tokens `[vocabulary, width]`, which is the layer where that is tied to it. */
+  /** Token embedding `[vocabulary, width]`; also the layer if tied. */
   readonly table: Value;
   readonly isTied: boolean;
 }
 
-/** An encoder of texts with its heads. */
 interface TextEncoder<S extends EncoderSizes> {
   readonly modelType: string;
-  /** What names of classes begin with: `Bert`. */
   readonly name: string;
   /** The encoder's path in a model with a head: `bert`. */
   readonly prefix: string;
-  /** Tensors that a class may leave unread. */
   readonly others: RegExp;
   readonly sizes: (c: Config) => S;
-  /** Declares the inputs, and gives the states. */
+  /** Declares the inputs and computes the states. */
   readonly states: (m: Module, s: S) => Encoded;
   /** Scores of tokens, `[batch, sequence, vocabulary]`. */
   readonly masked: (c: Config) => (m: Module, x: Value, s: S, last: LastLayer) => Value;
-  /** Scores of a text's classes, `[batch, labels]`. */
+  /** Scores of classes, `[batch, labels]`. */
   readonly sequence: (c: Config) => (m: Module, x: Value, s: S, labels: number) => Value;
-  /** The layer of the pooler, which reads the first token; absent where the encoder has none. */
+  /** Layer of the pooler over the first token; absent without one. */
   readonly pooler?: string;
-  /** Whether there is a head for answers; there is by default. */
+  /** Whether there is a question-answering head; true by default. */
   readonly hasAnswers?: boolean;
 }
 
-/** BERT's pooler: a layer and tanh over the first token, `[batch, hidden]`. */
+/** BERT's pooler: dense and tanh on the first token, `[batch, hidden]`. */
 export function pooled(m: Module, name: string, x: Value): Value {
   return m.g.Tanh(m.linear(name, m.row(x, 0), widthOf(x)));
 }
 
-/** A class whose outputs are those of a head on the states. `head` reads the config, and declares them. */
+/** A class with a head on the states; `head` reads the config and declares the outputs. */
 export function onStates<S>(
   { prefix, sizes, states }: Pick<TextEncoder<S & EncoderSizes>, 'prefix' | 'sizes' | 'states'>,
   head: (c: Config) => (m: Module, x: Value, s: S) => void,
@@ -68,7 +62,7 @@ export function onStates<S>(
   };
 }
 
-/** The architecture: the bare encoder, and heads for masked tokens, for classes of texts and of tokens, and for answers. */
+/** The bare encoder, and heads for masked tokens, sequences, tokens and answers. */
 export function textEncoder<S extends EncoderSizes>(encoder: TextEncoder<S>): Architecture {
   const { modelType, name, prefix, others, sizes, states, masked, sequence, pooler, hasAnswers = true } = encoder;
   return {
@@ -82,7 +76,7 @@ export function textEncoder<S extends EncoderSizes>(encoder: TextEncoder<S>): Ar
           model: (m) => {
             const { x, inputs } = states(m, s);
             stateOutputs(m, x, inputs.mask, pooling);
-            // Models that learned without a pooler are stored without its weights.
+            // Models trained without a pooler lack its weights.
             if (pooler !== undefined && m.has(`${pooler}.weight`))
               m.graph.output('pooler_output', pooled(m, pooler, x));
           },

@@ -1,9 +1,9 @@
-/** @file Mixing the states of all layers, as the heads of SUPERB do: Yang et al. 2021. */
+/** @file Weighted sum of all layers' states, as in the heads of SUPERB: Yang et al. 2021. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Module } from '../module.ts';
 
-/** The mean of states `[batch, length, width]`, weighted by the softmax of the parameter `layer_weights`. */
+/** Mean of states `[batch, length, width]`, weighted by the softmax of `layer_weights`. */
 export function weightedSum(m: Module, states: readonly Value[]): Value {
   const { g } = m;
   const weights = g.Softmax(m.parameter('layer_weights', [states.length]), 0);

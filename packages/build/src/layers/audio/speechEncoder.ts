@@ -1,4 +1,4 @@
-/** @file The encoder of wav2vec 2.0, as HuBERT and WavLM have it too: convolutions over samples, then a transformer over frames. */
+/** @file The encoder of wav2vec 2.0, HuBERT and WavLM: convolutions over samples, a transformer over frames. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Activation } from '../activations.ts';
@@ -7,40 +7,34 @@ import { paddingMask } from '../texts/masks.ts';
 import type { Module } from '../module.ts';
 import { convolved, positionsByConvolution, realFrames, type WaveformSizes } from './waveforms.ts';
 
-/** Convolutions that shorten a sequence. */
 export interface Shortening {
-  /** Width of what they give. */
   readonly out: number;
   readonly kernel: number;
   readonly stride: number;
   readonly layers: number;
 }
 
-/** What config.json says of an encoder of wav2vec 2.0's kind. */
 export interface SpeechSizes extends WaveformSizes {
   readonly layers: number;
   readonly heads: number;
   readonly inner: number;
   readonly act: Activation;
   readonly eps: number;
-  /** Whether norms are before attention and feed-forward, and one after all layers; else behind each, and one before all. */
+  /** Pre-norm layers with one norm behind all; else post-norm layers with one norm before all. */
   readonly isPreNorm: boolean;
-  /** Whether features are normed before they are projected. */
   readonly hasFeatureNorm: boolean;
-  /** Width of an adapter behind each layer, where there are any. */
+  /** Width of an adapter in each layer, if any. */
   readonly adapter?: number;
-  /** Convolutions behind all layers that shorten the sequence, where there are any. */
   readonly shortening?: Shortening;
-  /** Whether the last of the states that heads mix has gone through the norm after all layers. */
+  /** Whether the last state that heads mix is the final norm's output. */
   readonly mixesNormed: boolean;
-  /** Whether `attention_mask` is an input. */
   readonly isMasked: boolean;
 }
 
-/** How an architecture's attention differs, if it does: x `[batch, frames, hidden]` → the same, projected. */
+/** An architecture's attention: x `[batch, frames, hidden]` → the same, projected. */
 export type Attention = (m: Module, x: Value, s: SpeechSizes, mask: Value | undefined) => Value;
 
-/** Attention as Vaswani et al. have it. */
+/** Attention of Vaswani et al. */
 export const plainAttention: Attention = (m, x, s, mask) => {
   const context = selfAttention(m, x, { names: ['q_proj', 'k_proj', 'v_proj'], heads: s.heads, mask });
   return m.linear('out_proj', context, s.hidden);
@@ -62,13 +56,13 @@ function feedForward(m: Module, x: Value, { act, inner, hidden }: SpeechSizes): 
   return m.linear('output_dense', act(m.g, m.linear('intermediate_dense', x, inner)), hidden);
 }
 
-/** Pratap et al. 2023, "Scaling speech technology to 1,000+ languages": what is of one language alone. */
+/** Language adapter: Pratap et al. 2023, "Scaling speech technology to 1,000+ languages". */
 function adapter(m: Module, x: Value, width: number): Value {
   const narrow = m.g.Relu(m.linear('linear_1', m.layerNorm('norm', x, 1e-5), width));
   return m.linear('linear_2', narrow, Number(x.shape!.at(-1)));
 }
 
-/** x `[batch, frames, hidden]` by gated convolutions, each of which leaves out frames: `[batch, fewer frames, out]`. */
+/** Shortens x `[batch, frames, hidden]` by gated strided convolutions: `[batch, fewer frames, out]`. */
 function shortened(m: Module, x: Value, { out, kernel, stride, layers }: Shortening): Value {
   const { g } = m;
   const isNarrowed = out !== Number(x.shape!.at(-1));
@@ -82,21 +76,16 @@ function shortened(m: Module, x: Value, { out, kernel, stride, layers }: Shorten
   return g.Transpose(y, [0, 2, 1]);
 }
 
-/** What comes of a waveform. */
 export interface Speech {
-  /** What each layer reads, and what comes of the last, all `[batch, frames, hidden]`. */
+  /** Inputs of each layer and the last output, all `[batch, frames, hidden]`. */
   readonly states: readonly Value[];
-  /** The last of them, shortened where the model does that. */
+  /** The last state, shortened if the model does so. */
   readonly last: Value;
-  /** Which frames are no padding, int64 `[batch, frames]`. */
+  /** Mask of real frames, int64 `[batch, frames]`. */
   readonly real: Value | undefined;
 }
 
-/**
- * Waveforms to states. Declares the inputs.
- *
- * @param attention makes the attention of all layers, given the first one's module and the states
- */
+/** Encodes waveforms; declares the inputs. `attention` is called once, with the first layer's module and the states. */
 export function speech(m: Module, s: SpeechSizes, attention: (first: Module, x: Value) => Attention): Speech {
   const { g } = m;
   const clip = ['batch_size', 'sequence_length'] as const;

@@ -1,4 +1,4 @@
-/** @file Waveforms as sequences: strided convolutions over samples, and positions by one wide convolution over frames. */
+/** @file Waveforms as sequences: strided convolutions over samples, convolutional positions over frames. */
 
 import { float32 } from '@onnx-lora/sdk';
 import { float } from '@onnx-lora/sdk/plugin';
@@ -7,28 +7,23 @@ import type { Config } from '../../checkpoint/config.ts';
 import type { Activation } from '../activations.ts';
 import type { Module } from '../module.ts';
 
-/** What config.json says of the convolutions. */
 export interface WaveformSizes {
   readonly hidden: number;
   readonly convolutions: readonly { readonly out: number; readonly kernel: number; readonly stride: number }[];
   readonly convBias: boolean;
-  /** One norm per channel over time, after the first convolution; or one over channels, after each. */
+  /** `group`: per channel over time, after the first convolution; `layer`: over channels, after each. */
   readonly norm: 'group' | 'layer';
-  /** Of all convolutions. */
   readonly convAct: Activation;
-  /** Frames that the convolution of positions sees. */
   readonly positionKernel: number;
   readonly positionGroups: number;
-  /** How many convolutions of positions stand behind each other, each with a norm; undefined for the one of wav2vec 2.0. */
+  /** Number of positional convolutions, each with a norm; undefined for the one of wav2vec 2.0. */
   readonly positionLayers?: number;
-  /** Whether a norm by the batch's numbers stands before the convolution of positions, whose weight is then a plain one. */
+  /** Batch norm before the positional convolution, in place of weight norm. */
   readonly hasBatchNorm: boolean;
 }
 
-/** Of norms that do not take config.json's. */
 const EPSILON = 1e-5;
 
-/** Reads the fields. */
 export function waveformSizes(c: Config): WaveformSizes {
   const widths = c.sizes('conv_dim', [512, 512, 512, 512, 512, 512, 512]);
   const kernels = c.sizes('conv_kernel', [10, 3, 3, 3, 3, 2, 2]);
@@ -67,7 +62,7 @@ export function convolved(m: Module, samples: Value, s: WaveformSizes): Value {
   return turned(x);
 }
 
-/** Which frames come of samples that are no padding, int64 `[batch, frames]`; `mask` is 1 where a sample is none. */
+/** Mask of real frames, int64 `[batch, frames]`, from the mask of real samples. */
 export function realFrames(m: Module, mask: Value, features: Value, { convolutions }: WaveformSizes): Value {
   const { g } = m;
   const whole = (value: number): Value => g.scalar(value, 'int64');
@@ -78,7 +73,7 @@ export function realFrames(m: Module, mask: Value, features: Value, { convolutio
   return m.ints(g.Less(g.Unsqueeze(m.range(0, m.sizeOf(features, 1)), [0]), lengths));
 }
 
-/** Positions as a convolution over `[batch, frames, hidden]` sees them: the same shape, to be added. */
+/** Convolutional positions of x `[batch, frames, hidden]`, to be added. */
 export function positionsByConvolution(m: Module, x: Value, s: WaveformSizes): Value {
   const { g } = m;
   const { hidden, positionKernel, positionGroups, positionLayers } = s;
@@ -97,7 +92,7 @@ export function positionsByConvolution(m: Module, x: Value, s: WaveformSizes): V
   return turned(s.convAct(g, positionConvolution(m, turned(x), s, weight)));
 }
 
-/** One convolution over `[batch, hidden, frames]`, which keeps the frames. */
+/** Convolution over `[batch, hidden, frames]` that keeps the frames. */
 function positionConvolution(m: Module, x: Value, s: WaveformSizes, weight?: Value): Value {
   const { hidden: out, positionKernel: kernel, positionGroups: groups } = s;
   const pads = [Math.floor(kernel / 2)];
@@ -105,10 +100,7 @@ function positionConvolution(m: Module, x: Value, s: WaveformSizes, weight?: Val
   return kernel % 2 === 0 ? m.g.Slice(y, [0], [-1], [2]) : y;
 }
 
-/**
- * A weight by its length and direction: Salimans and Kingma 2016. For each place of the kernel there is one length; under
- * either name that torch has given the two. The graph holds their product.
- */
+/** Weight norm by kernel place (Salimans and Kingma 2016), under either torch name; the graph holds the product. */
 function normedWeight(m: Module, dims: readonly [number, number, number]): Value {
   const [length, direction] = m.has('weight_g')
     ? ['weight_g', 'weight_v'] as const

@@ -1,26 +1,22 @@
-/** @file Images as sequences: patches, the tokens before them, their positions. */
+/** @file Images as sequences: patches, prepended tokens, positions. */
 
 import { float32 } from '@onnx-lora/sdk';
 import { float } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Module } from '../module.ts';
 
-/** How an image is cut. */
 export interface Patches {
   readonly channels: number;
-  /** `[height, width]`. */
   readonly image: readonly [number, number];
-  /** `[height, width]`. */
   readonly patch: readonly [number, number];
   readonly hidden: number;
 }
 
-/** What `pixel_values` are. */
 export interface Pixels {
   readonly channels: number;
-  /** `[height, width]`, of models that take one size. */
+  /** `[height, width]` of models with a fixed size. */
   readonly image?: readonly [number, number];
-  /** The name of the batch, where there are two. */
+  /** Name of the batch dimension, where there are two. */
   readonly batch?: string;
 }
 
@@ -29,7 +25,7 @@ export function pixelValues({ graph }: Module, { channels, image, batch = 'batch
   return graph.input('pixel_values', 'float32', [batch, channels, ...(image ?? ['height', 'width'])]);
 }
 
-/** A convolution over patches: `[batch, patches, hidden]`. Pixels beyond a multiple of a patch are dropped. */
+/** Convolution over patches: `[batch, patches, hidden]`; drops pixels beyond a multiple of the patch. */
 export function patchEmbedding(m: Module, pixels: Value, { patch, hidden }: Patches, bias = true): Value {
   return asSequence(m, m.conv('projection', pixels, { out: hidden, kernel: patch, strides: patch, bias }));
 }
@@ -40,7 +36,7 @@ export function asSequence({ g }: Module, x: Value): Value {
   return g.Transpose(g.Reshape(x, [0, channels, -1]), [0, 2, 1]);
 }
 
-/** Learned tokens before the patches, and learned positions added to all: `[batch, tokens, hidden]`. */
+/** Prepends learned tokens and adds learned positions: `[batch, tokens, hidden]`. */
 export function withFirstTokens(m: Module, patches: Value, tokens: readonly string[]): Value {
   const all = withTokens(m, patches, tokens);
   const [, length, hidden] = all.shape as [unknown, number, number];
@@ -48,12 +44,10 @@ export function withFirstTokens(m: Module, patches: Value, tokens: readonly stri
 }
 
 /**
- * Learned positions of a grid, resampled for another one by cubic convolution, half pixels at the borders: Keys 1981.
- *
- * @param table `[height · width, hidden]`, or with ones before
- * @param from height and width of the grid that the positions are of
- * @param to height and width that are wanted, int64 `[2]`
- * @returns `[1, height · width, hidden]`
+ * Resamples learned positions `[height · width, hidden]` by cubic convolution (Keys 1981): `[1, height · width,
+ * hidden]`.
+ * @param from height and width of the table's grid
+ * @param to target height and width, int64 `[2]`
  */
 export function resampled({ g }: Module, table: Value, [height, width]: readonly [number, number], to: Value): Value {
   const hidden = Number(table.shape!.at(-1));
@@ -64,7 +58,7 @@ export function resampled({ g }: Module, table: Value, [height, width]: readonly
   return g.Transpose(g.Reshape(wide, [1, hidden, -1]), [0, 2, 1]);
 }
 
-/** The same as Pillow has it: what shrinks is averaged, and the curve is flatter. */
+/** The same as in Pillow: antialiased, with a flatter kernel. */
 export function resampledSmooth(m: Module, table: Value, [height, width]: readonly [number, number], to: Value): Value {
   const { g } = m;
   const hidden = Number(table.shape!.at(-1));
@@ -74,7 +68,7 @@ export function resampledSmooth(m: Module, table: Value, [height, width]: readon
   return g.Transpose(g.Reshape(wide, [1, hidden, -1]), [0, 2, 1]);
 }
 
-/** What each of `to` places takes of each of `from`, `[to, from]`. */
+/** Resampling matrix `[to, from]`. */
 function smoothing(m: Module, from: number, to: Value): Value {
   const { g } = m;
   const scale = g.Div(g.scalar(from), m.floats(to));
@@ -92,7 +86,7 @@ function smoothing(m: Module, from: number, to: Value): Value {
   return g.Div(weights, g.ReduceSum(weights, [1], true));
 }
 
-/** Learned tokens `[1, n, hidden]` before each sequence of a batch. */
+/** Prepends learned tokens `[1, n, hidden]`. */
 export function withTokens(m: Module, x: Value, tokens: readonly (string | Value)[]): Value {
   const { g } = m;
   const hidden = Number(x.shape!.at(-1));

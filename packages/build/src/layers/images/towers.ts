@@ -1,4 +1,4 @@
-/** @file What models of images and texts have in common: two transformers, and logits by the angle between what they give. */
+/** @file Shared parts of image-text models: two transformers, and logits by cosine similarity. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Config } from '../../checkpoint/config.ts';
@@ -7,7 +7,6 @@ import { selfAttention } from '../attention.ts';
 import type { Module } from '../module.ts';
 import { normalized } from '../texts/sentences.ts';
 
-/** What config.json says of one of the two. */
 export interface TowerSizes {
   readonly hidden: number;
   readonly layers: number;
@@ -17,7 +16,7 @@ export interface TowerSizes {
   readonly eps: number;
 }
 
-/** Reads the fields that both have; `absent` is what the class has where config.json is silent. */
+/** Reads the fields of both towers, with the class's defaults. */
 export function towerSizes(
   c: Config,
   absent: { hidden: number; inner: number; heads: number; act: string; eps: number },
@@ -47,12 +46,12 @@ function towerLayer(m: Module, x: Value, s: TowerSizes, mask: Value | undefined)
   return m.g.Add(x, towerMlp(m.at('mlp'), m.layerNorm('layer_norm2', x, s.eps), s));
 }
 
-/** Two layers, as in every layer of the encoder. */
+/** The MLP of the encoder's layers. */
 export function towerMlp(m: Module, x: Value, { act, inner, hidden }: TowerSizes): Value {
   return m.linear('fc2', act(m.g, m.linear('fc1', x, inner)), hidden);
 }
 
-/** Tokens of a text at their learned positions: `[batch, sequence, hidden]`. */
+/** Token and position embeddings: `[batch, sequence, hidden]`. */
 export function textTokens(
   m: Module,
   ids: Value,
@@ -63,14 +62,9 @@ export function textTokens(
   return m.g.Add(m.embedding('token_embedding', ids, vocabulary, hidden), places);
 }
 
-/** Names of the batches of a graph that takes images and texts. */
 export const batches = { texts: 'text_batch_size', images: 'image_batch_size' } as const;
 
-/**
- * Declares what both towers give, at length 1, and how near they are: Radford et al. 2021.
- *
- * @param bias what is added to all logits
- */
+/** Declares both normalised embeddings and their scaled similarities plus `bias`: Radford et al. 2021. */
 export function nearness(m: Module, texts: Value, images: Value, scale: Value, bias?: Value): void {
   const { g, graph } = m;
   const [text, image] = [normalized(m, texts), normalized(m, images)];

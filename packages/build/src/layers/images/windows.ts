@@ -1,21 +1,20 @@
-/** @file Maps as windows, in which tokens see each other: Liu et al. 2021. */
+/** @file Maps as attention windows: Liu et al. 2021. */
 
 import { float32, int64 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Module } from '../module.ts';
 import { tableOf } from '../bounds.ts';
 
-/** How a map of tokens, row by row, is cut. */
 export interface Windows {
   /** `[height, width]` of the map. */
   readonly map: readonly [number, number];
-  /** Side of a window. A map that is no multiple of it is padded with zeros below and at the right. */
+  /** Side of a window. The map is zero-padded below and at the right to a multiple of it. */
   readonly side: number;
-  /** By how many rows and columns the padded map is turned first. */
+  /** Cyclic shift of the padded map, in rows and columns. */
   readonly shift?: number;
 }
 
-/** Where each place of the windows is in the padded map, `[row, column]`, window by window. */
+/** Coordinates `[row, column]` in the padded map, window by window. */
 function places({ map, side, shift = 0 }: Windows): [row: number, column: number][] {
   const [height, width] = map.map((size) => side * Math.ceil(size / side)) as [number, number];
   const [rows, columns] = [height / side, width / side];
@@ -38,7 +37,7 @@ export function intoWindows({ g }: Module, x: Value, windows: Windows): Value {
   return g.Reshape(taken, [-1, side ** 2, Number(x.shape!.at(-1))]);
 }
 
-/** The inverse, without what was padded. */
+/** Inverse of {@link intoWindows}, without the padding. */
 export function fromWindows({ g }: Module, x: Value, windows: Windows): Value {
   const [height, width] = windows.map;
   const to = Array<number>(height * width).fill(0);
@@ -48,16 +47,12 @@ export function fromWindows({ g }: Module, x: Value, windows: Windows): Value {
   return g.Gather(joined, g.constant(int64(to, [to.length])), 1);
 }
 
-/**
- * What is added to the scores of a turned map, so that tokens do not see those of its other end: `[windows, 1, side², side²]`.
- *
- * @param unseen what is added where a token is not to be seen
- */
+/** Mask of a shifted map, `unseen` between its wrapped ends: `[windows, 1, side², side²]`. */
 export function shiftMask({ g }: Module, { map, side, shift = 0 }: Windows, unseen: number): Value {
   const [height, width] = map.map((size) => side * Math.ceil(size / side)) as [number, number];
   const region = (place: number, size: number): number => Number(place >= size - side) + Number(place >= size - shift);
   const area = side ** 2;
-  // Regions are of the map as it lies after turning.
+  // Regions in the shifted map.
   const regions = places({ map, side }).map(([row, column]) => 3 * region(row, height) + region(column, width));
   const count = regions.length / area;
   const mask = tableOf(count * area * area, (i) => {
@@ -67,7 +62,7 @@ export function shiftMask({ g }: Module, { map, side, shift = 0 }: Windows, unse
   return g.constant(float32(mask, [count, 1, area, area]));
 }
 
-/** Which row of a table holds the bias of each key for each query of a window: `[side², side²]`, rows before columns. */
+/** Table row of each query–key offset in a window: `[side², side²]`, rows before columns. */
 export function windowDistances(side: number): number[] {
   const area = side ** 2;
   return tableOf(area ** 2, (i) => {

@@ -1,4 +1,4 @@
-/** @file What decoders of texts share: their inputs, the cache of keys and values, what a token may see. */
+/** @file Shared parts of text decoders: inputs, key-value cache, causal masks. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { dataTypeNumber, float } from '@onnx-lora/sdk/plugin';
@@ -8,26 +8,23 @@ import { additive } from './masks.ts';
 import { requireLayers } from '../bounds.ts';
 import { type Module, widthOf } from '../module.ts';
 
-/** Sizes of the cache. */
 export interface CacheSizes {
   readonly layers: number;
-  /** Heads of keys and values. */
   readonly keyHeads: number;
   readonly headSize: number;
 }
 
-/** Lengths as the fused operator takes them. */
 interface Lengths {
   readonly total: Value;
   readonly longest: Value;
 }
 
-/** Whether several heads share keys, in which the operator for that gains; its kernel takes heads of 8 numbers, 16 and so on. */
+/** Whether queries share key heads, where the fused operator pays; its kernel needs head sizes divisible by 8. */
 function isGrouped(q: Value, k: Value): boolean {
   return q.shape![1] !== k.shape![1] && widthOf(k) % 8 === 0;
 }
 
-/** A decoder's inputs, and its cache, layer by layer. */
+/** A decoder's inputs and key-value cache. */
 export class Decoding {
   /** `input_ids`, int64 `[batch, sequence]`. */
   readonly ids: Value;
@@ -40,7 +37,7 @@ export class Decoding {
   readonly #masks = new Map<number | undefined, Value>();
   #known: Lengths | undefined;
 
-  /** Declares the inputs as Optimum has them. */
+  /** Declares the inputs with Optimum's names. */
   constructor(m: Module, { layers, keyHeads, headSize }: CacheSizes) {
     const { graph } = m;
     requireLayers(layers, graph.weights.size);
@@ -56,10 +53,8 @@ export class Decoding {
   }
 
   /**
-   * Attention of new tokens on all: keys and values by heads `[batch, heads, sequence, size]` are put behind those of the
-   * cache, which is an output.
-   *
-   * @param window how many tokens a token sees, itself included; all before it where it is undefined
+   * Attention over the cache and the new tokens; extends the cache and declares it as outputs.
+   * @param window number of visible tokens including itself; all earlier ones if undefined
    */
   attend(m: Module, layer: number, { q, k, v, ...rest }: Heads, window?: number): Value {
     const mask = this.#maskOf(window);
@@ -75,10 +70,7 @@ export class Decoding {
     graph.output(`present.${layer}.value`, value, dims);
   }
 
-  /**
-   * The same as one operator. What its mask says is all that it goes by: as lengths it is given the longest, since it takes
-   * padding for such at the end, and there may be some before.
-   */
+  /** Fused form. The mask decides; lengths are the maximum, as the operator expects padding at the end. */
   #grouped(m: Module, layer: number, { q, k, v, scale, cap, mask }: Heads & { readonly mask: Value }): Value {
     const { total, longest } = this.#lengths;
     const [past, before] = this.#pasts[layer]!;
@@ -98,12 +90,12 @@ export class Decoding {
     return attended;
   }
 
-  /** How many tokens there are with those of the cache, `[1]`. */
+  /** Number of tokens including the cache, `[1]`. */
   get total(): Value {
     return this.#m.sizeOf(this.#mask, 1);
   }
 
-  /** The number of tokens, and for each text the place of the last, int32. */
+  /** Total length, and each text's last index, int32. */
   get #lengths(): Lengths {
     const { g } = this.#m;
     const int32 = (x: Value): Value => g.Cast(x, dataTypeNumber('int32'));
@@ -111,7 +103,7 @@ export class Decoding {
     return (this.#known ??= { total: int32(this.total), longest: int32(lasts()) });
   }
 
-  /** `[batch, 1, sequence, past + sequence]`; of one kind for all layers that see as far. */
+  /** `[batch, 1, sequence, past + sequence]`, cached per window. */
   #maskOf(window: number | undefined): Value {
     const known = this.#masks.get(window);
     if (known) return known;
@@ -129,5 +121,4 @@ export class Decoding {
   }
 }
 
-/** The number of tokens with those before. */
 const TOTAL = 'past_sequence_length + sequence_length';

@@ -1,39 +1,34 @@
-/**
- * @file Attention where tokens and their distances have vectors of their own: He et al. 2020, "DeBERTa: decoding-enhanced BERT
- * with disentangled attention".
- */
+/** @file Disentangled attention over contents and distances: He et al. 2020, DeBERTa. */
 
 import { int64 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { attend, project, splitHeads } from '../attention.ts';
 import { type Module, widthOf } from '../module.ts';
 
-/** How distances are put into rows of a table. */
 export interface Distances {
-  /** Rows of each sign: the table has twice as many. */
+  /** Rows per sign; the table has twice as many. */
   readonly span: number;
-  /** From this distance on there is one row; those up to half of the span have rows of their own. Absent where all have. */
+  /** Distances share one row from here on; up to half the span each has its own. Absent: all have their own. */
   readonly most?: number;
 }
 
-/** What of distances is seen: by a token of a key's (`c2p`), by a distance of a token's (`p2c`). */
+/** Terms of the scores: content to position (`c2p`) and position to content (`p2c`). */
 export interface Disentangled {
   readonly heads: number;
   readonly toPosition: boolean;
   readonly toContent: boolean;
-  /** Whether vectors of distances are made by the layers of tokens. */
+  /** Whether distance vectors use the projections of tokens. */
   readonly isShared: boolean;
 }
 
-/** Distances of one text: the vectors, and which of them each query has for each key. */
 export interface Relative {
   /** `[1, rows, hidden]`. */
   readonly vectors: Value;
-  /** Rows, int64 `[queries, keys]`. */
+  /** Int64 `[queries, keys]`. */
   readonly rows: Value;
 }
 
-/** The row of each distance (query minus key) from `-reach` to `reach`; logarithmic in single precision, as torch computes it. */
+/** Table row of each distance from `-reach` to `reach` (query minus key); single precision, as in torch. */
 function rowsOf({ span, most }: Distances): number[] {
   const { abs, ceil, fround, log, max, min, sign } = Math;
   const middle = span / 2;
@@ -48,7 +43,7 @@ function rowsOf({ span, most }: Distances): number[] {
   return Array.from({ length: 2 * reach + 1 }, (_, i) => min(max(place(i - reach) + span, 0), 2 * span - 1));
 }
 
-/** Rows for all pairs of a text, int64 `[length, length]`; `length` is `[1]`. */
+/** Rows for all pairs, int64 `[length, length]`; `length` is `[1]`. */
 export function distanceRows(m: Module, length: Value, distances: Distances): Value {
   const { g } = m;
   const reach = distances.most ?? distances.span;
@@ -59,7 +54,7 @@ export function distanceRows(m: Module, length: Value, distances: Distances): Va
   return g.Gather(g.constant(int64(rowsOf(distances), [2 * reach + 1])), index, 0);
 }
 
-/** `[batch, length, hidden]` → the same, before the layer that joins the heads. */
+/** `[batch, length, hidden]` → the same, before the output projection. */
 export function disentangledAttention(
   m: Module,
   x: Value,
@@ -73,7 +68,7 @@ export function disentangledAttention(
   if (!relative) return attend(m, { q, k, v, scale, mask });
   const { vectors, rows } = relative;
   const turned = (y: Value): Value => g.Transpose(y, [0, 1, 3, 2]);
-  // Products of y with the vectors of all distances, of which those are taken that lie between it and each token.
+  // Products of y with all distance vectors, gathered at each pair's distance.
   const seen = (y: Value, name: string, taken: Value): Value => {
     const products = g.MatMul(g.Mul(y, scale), turned(splitHeads(m, m.linear(name, vectors, widthOf(x)), heads)));
     const sizes = g.Concat([g.Slice(g.Shape(products), [0], [3], [0]), m.sizeOf(products, 2)], 0);

@@ -1,7 +1,4 @@
-/**
- * @file What decoders share that read an encoder's states: the inputs of their graphs, and the keys and values that are kept
- * of tokens (`decoder`) and of the encoder's states (`encoder`), as Optimum names them.
- */
+/** @file Encoder-decoders: graph inputs, and caches of tokens and encoder states with Optimum's names. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { additive } from './masks.ts';
@@ -11,36 +8,32 @@ import { requireLayers } from '../bounds.ts';
 /** Keys and values by heads, `[batch, heads, length, size]`. */
 export type Pair = readonly [key: Value, value: Value];
 
-/** What a layer keeps, and finds again at the next token. */
 export interface Kept {
   readonly decoder: Pair;
   readonly encoder: Pair;
 }
 
-/** What a graph of a decoder takes. */
 export interface Given {
   /** Token ids, int64 `[batch, sequence]`. */
   readonly ids: Value;
-  /** The encoder's states `[batch, frames, hidden]`; absent where keys and values of them were kept. */
+  /** Encoder states `[batch, frames, hidden]`; absent if their keys and values are cached. */
   readonly encoded?: Value;
-  /** What was kept, layer by layer; absent for the first tokens. */
+  /** Caches per layer; absent for the first tokens. */
   readonly pasts?: readonly Kept[];
 }
 
-/** Sizes of what is kept. */
 export interface KeptSizes {
   readonly layers: number;
-  /** Heads of keys and values. */
   readonly keyHeads: number;
   readonly headSize: number;
-  /** Width of the encoder's states. */
+  /** Width of the encoder states. */
   readonly encoded: number;
 }
 
-/** Emits a decoder: its logits, and what each layer keeps. */
+/** Emits a decoder: logits, and the cache per layer. */
 export type EmitDecoder = (m: Module, given: Given) => readonly [logits: Value, kept: readonly Kept[]];
 
-/** The graphs of a decoder: for the first tokens, for those after, and for both in one. */
+/** The graphs of a decoder: for the first tokens, for later ones, and both merged. */
 export function decoderGraphs(sizes: KeptSizes, decoder: EmitDecoder): Record<string, (m: Module) => void> {
   const emit = (m: Module, given: Given, parts: readonly (keyof Kept)[]): void => {
     const [logits, kept] = decoder(m, given);
@@ -55,7 +48,7 @@ export function decoderGraphs(sizes: KeptSizes, decoder: EmitDecoder): Record<st
   };
 }
 
-/** Both in one graph, without a cache: the encoder's states, and the input `decoder_input_ids`, to logits. */
+/** The whole model without a cache: encoder states and the input `decoder_input_ids` to logits. */
 export function wholeModel(m: Module, encoded: Value, decoder: EmitDecoder): void {
   const ids = m.graph.input('decoder_input_ids', 'int64', ['batch_size', TOKENS]);
   m.graph.output('logits', decoder(m, { ids, encoded })[0]);
@@ -80,10 +73,7 @@ function pasts(m: Module, { layers, keyHeads, headSize }: KeptSizes): Kept[] {
   });
 }
 
-/**
- * Both in one: `use_cache_branch`, bool `[1]`, tells which. Where it holds, the encoder's states are cut to none of them, so
- * that nothing is computed of them; else what was kept is.
- */
+/** Merged graph: `use_cache_branch`, bool `[1]`, selects a branch; the other's input is cut to length 0. */
 function either(m: Module, sizes: KeptSizes): Given {
   const { g } = m;
   const [encoded, ids, kept] = [states(m, sizes), inputIds(m), pasts(m, sizes)];
@@ -106,23 +96,21 @@ function present(m: Module, name: string, part: keyof Kept, [key, value]: Pair):
   m.graph.output(`${name}.value`, value, dims);
 }
 
-/** Keys and values with those that were kept before them, as far as there are any of either. */
+/** Concatenates cached and fresh keys and values, if present. */
 export function withPast({ g }: Module, past: Pair | undefined, fresh: Pair | undefined): Pair {
   if (past && fresh) return [g.Concat([past[0], fresh[0]], 2), g.Concat([past[1], fresh[1]], 2)];
   return (past ?? fresh)!;
 }
 
-/** Where tokens stand in a text. */
 export interface Places {
-  /** Their places, int64 `[sequence]`. */
+  /** Int64 `[sequence]`. */
   readonly places: Value;
-  /** How many tokens there are with those before, `[1]`. */
+  /** Number of tokens including the cache, `[1]`. */
   readonly total: Value;
-  /** By what each sees those before it and itself, `[sequence, total]`. */
+  /** Causal mask, `[sequence, total]`. */
   readonly mask: Value;
 }
 
-/** The places of a decoder's tokens. */
 export function placesOf(m: Module, { ids, pasts: kept }: Given): Places {
   const { g } = m;
   const length = m.sizeOf(ids, 1);
@@ -135,5 +123,5 @@ export function placesOf(m: Module, { ids, pasts: kept }: Given): Places {
 const TOKENS = 'decoder_sequence_length';
 const PAST = 'past_decoder_sequence_length';
 const FRAMES = 'encoder_sequence_length';
-/** Optimum feeds what was kept of another length, or of none, where it does not count. */
+/** Where the cache is unused, Optimum feeds one of another length or an empty one. */
 const FRAMES_BEFORE = 'past_encoder_sequence_length';

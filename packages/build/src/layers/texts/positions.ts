@@ -1,4 +1,4 @@
-/** @file Positions: how tokens of a text are counted, rotary embeddings, and biases by distance. */
+/** @file Positions: token counts, rotary embeddings, distance biases. */
 
 import { float32, int64 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
@@ -8,7 +8,7 @@ import { joinHeads, splitHeads } from '../attention.ts';
 import { RUNTIME } from '../fused.ts';
 import { type Module, widthOf } from '../module.ts';
 
-/** Positions `[batch, length]` as RoBERTa counts them: from `padding` + 1 on over tokens that are no padding, which has `padding`. */
+/** RoBERTa's positions `[batch, length]`: counted from `padding` + 1 over real tokens; padding has `padding`. */
 export function positionsPastPadding(m: Module, ids: Value, padding: number): Value {
   const { g } = m;
   const real = m.ints(g.Not(g.Equal(ids, g.scalar(padding, 'int64'))));
@@ -23,11 +23,10 @@ export interface Turns {
 }
 
 /**
- * Angles of rotary embeddings: Su et al. 2021. Half of a head's numbers turn with the other half.
- *
+ * Rotary angles (Su et al. 2021); the halves of a head rotate with each other.
  * @param positions int64 `[batch, length]`, or `[1, length]`
- * @param frequencies how far each pair turns from one position to the next, `[half]`
- * @param scale what cosines and sines are multiplied by
+ * @param frequencies angle per position, `[half]`
+ * @param scale factor of cosines and sines
  */
 export function turns(
   m: Module,
@@ -42,7 +41,7 @@ export function turns(
   return { cos: scaled(g.Cos(angles)), sin: scaled(g.Sin(angles)) };
 }
 
-/** `[batch, heads, length, size]` with the first numbers of each head turned; as many as there are angles, twice. */
+/** Rotates the leading numbers of each head of `[batch, heads, length, size]`, twice as many as angles. */
 export function rotated(m: Module, x: Value, angles: Turns): Value {
   if (m.isFused) return rotatedInOne(m, x, angles, false);
   const { g } = m;
@@ -55,7 +54,7 @@ export function rotated(m: Module, x: Value, angles: Turns): Value {
   return g.Concat([first, second, ...rest], -1);
 }
 
-/** The same where neighbours turn with each other: numbers 0 and 1, 2 and 3, and so on. */
+/** The same with neighbouring pairs: 0 and 1, 2 and 3, and so on. */
 export function rotatedPairs(m: Module, x: Value, angles: Turns): Value {
   if (m.isFused) return rotatedInOne(m, x, angles, true);
   const { g } = m;
@@ -69,7 +68,7 @@ export function rotatedPairs(m: Module, x: Value, angles: Turns): Value {
   return g.Concat([g.Reshape(pairs, [0, 0, 0, 2 * half]), ...rest], -1);
 }
 
-/** Either as one operator, heads joined. Its table has a row for each token of each text, since angles differ by text. */
+/** Fused form, heads joined. Its table has a row per token of each text, since angles differ by text. */
 function rotatedInOne(m: Module, x: Value, angles: Turns, interleaved: boolean): Value {
   const [heads, size] = [Number(x.shape![1]), widthOf(x)];
   const half = widthOf(angles.cos);
@@ -84,7 +83,7 @@ function rotatedInOne(m: Module, x: Value, angles: Turns, interleaved: boolean):
 
 const tables = new WeakMap<Turns, Turns & { readonly rows: Value }>();
 
-/** Angles as a table `[rows, half]`, and which row is whose: the first `[1]` of one text, or `[batch, length]`. */
+/** Angles as a table `[rows, half]`, and row indices: `[1]` for shared positions, or `[batch, length]`. */
 function rowsOf(m: Module, angles: Turns): Turns & { readonly rows: Value } {
   const known = tables.get(angles);
   if (known) return known;
@@ -97,19 +96,18 @@ function rowsOf(m: Module, angles: Turns): Turns & { readonly rows: Value } {
   return found;
 }
 
-/** `base^(−2i ÷ size)` for i below `size ÷ 2`: by how much pair i turns from one position to the next. */
+/** `base^(−2i ÷ size)` for i below `size ÷ 2`: angle per position of pair i. */
 export function rotaryFrequencies(base: number, size: number): Float32Array {
   return Float32Array.from(tableOf(Math.ceil(size / 2), (i) => 1 / Math.fround(base ** ((2 * i) / size))));
 }
 
-/** How T5 and its kin put distances into buckets. */
 export interface Buckets {
   readonly buckets: number;
-  /** From this distance on there is one bucket. */
+  /** Distances share one bucket from here on. */
   readonly most: number;
 }
 
-/** Reads two fields, each with the value where it is absent; half of the buckets of a sign are exact, and below `most`. */
+/** Reads two fields with defaults; half of a sign's buckets are exact and must be below `most`. */
 export function readBuckets(
   c: Config,
   number: readonly [string, number],
@@ -120,10 +118,7 @@ export function readBuckets(
   return { buckets, most };
 }
 
-/**
- * The bucket of each distance from `-most` to `most` in both directions: half of them for each sign, half of those exact, the
- * rest logarithmic. Raffel et al. 2020; in single precision, as torch computes it.
- */
+/** Bucket of each distance from `-most` to `most` (Raffel et al. 2020), in single precision, as in torch. */
 function bucketTable({ buckets, most }: Buckets): number[] {
   const { fround, log, floor, min } = Math;
   const each = floor(buckets / 2);
@@ -137,12 +132,7 @@ function bucketTable({ buckets, most }: Buckets): number[] {
   });
 }
 
-/**
- * A bias of each head by the distance of a key from a query: `[1, heads, length, length]`.
- *
- * @param table the learned bias, `[buckets, heads]`
- * @param length `[1]`
- */
+/** Bias `[1, heads, length, length]` by key–query distance, from a table `[buckets, heads]`; `length` is `[1]`. */
 export function distanceBias(m: Module, table: Value, length: Value, buckets: Buckets): Value {
   const { g } = m;
   const { most } = buckets;

@@ -1,4 +1,4 @@
-/** @file How published decoders stretch rotary embeddings over longer texts, by the names of `rope_scaling`. */
+/** @file Scaling of rotary embeddings to longer texts, by the names of `rope_scaling`. */
 
 import { float32 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
@@ -11,21 +11,18 @@ import { rotaryFrequencies, turns, type Turns } from './positions.ts';
 /** Emits the angles of a decoder's positions. */
 export type Rotary = (m: Module, decoding: Pick<Decoding, 'positions' | 'total'>) => Turns;
 
-/** Where configs say the parts of rotary embeddings: older ones in several fields, newer ones in `rope_parameters`. */
+/** Names and defaults of rotary fields: separate in older configs, in `rope_parameters` in newer ones. */
 export interface RotaryFields {
-  /** The field of the base; `rope_theta` by default. */
+  /** Field of the base; `rope_theta` by default. */
   readonly base?: string;
-  /** The field of the part of a head that turns; `partial_rotary_factor` by default. */
+  /** Field of the rotated part of a head; `partial_rotary_factor` by default. */
   readonly part?: string;
-  /** The base where nothing is said; 10000 by default. */
   readonly absentBase?: number;
-  /** The part where nothing is said; all by default. */
   readonly absentPart?: number;
-  /** `max_position_embeddings` where nothing is said; 2048 by default. */
   readonly absentPositions?: number;
 }
 
-/** Reads how a decoder's heads of `size` numbers turn. */
+/** Reads the rotary embedding of heads of `size` numbers. */
 export function readRotary(c: Config, size: number, fields: RotaryFields = {}): Rotary {
   const { base: baseField = 'rope_theta', part: partField = 'partial_rotary_factor' } = fields;
   const { absentBase = 10_000, absentPart = 1, absentPositions = 2048 } = fields;
@@ -35,9 +32,9 @@ export function readRotary(c: Config, size: number, fields: RotaryFields = {}): 
   const part = recent.number('partial_rotary_factor', c.number(partField, absentPart));
   const rotated = Math.floor(size * part);
   const scaling = c.has('rope_scaling') ? old : recent;
-  // A newer config repeats the older field.
+  // Newer configs repeat the older field.
   if (scaling === old) recent.skip('rope_type', 'type', 'factor');
-  // Of use for some kinds alone.
+  // Only some kinds read these.
   c.skip('max_position_embeddings', 'original_max_position_embeddings');
   const trained = (): number => c.size('max_position_embeddings', absentPositions);
   const original = (): number => (c.has('original_max_position_embeddings') ? c.size('original_max_position_embeddings') : trained()); // prettier-ignore
@@ -48,11 +45,10 @@ export function readRotary(c: Config, size: number, fields: RotaryFields = {}): 
 interface Scaling {
   readonly c: Config;
   readonly base: number;
-  /** Numbers of a head that turn. */
+  /** Rotated numbers per head. */
   readonly size: number;
-  /** `max_position_embeddings`. */
   readonly trained: () => number;
-  /** The same before it was stretched, where config.json says so outside of the scaling. */
+  /** The original length by fields outside of the scaling. */
   readonly original: () => number;
 }
 
@@ -71,7 +67,7 @@ const kinds: Readonly<Record<string, (scaling: Scaling) => Rotary>> = {
   dynamic,
 };
 
-/** The length that the model was trained for before it was stretched: of the scaling, or outside of it. */
+/** The training length before scaling, from the scaling or outside of it. */
 function trainedLength(c: Config, outside: () => number): number {
   const name = 'original_max_position_embeddings';
   return c.has(name) ? c.size(name) : outside();
@@ -81,7 +77,7 @@ function fixed(frequencies: Float32Array, scale = 1): Rotary {
   return (m, { positions }) => turns(m, positions, frequencies, scale);
 }
 
-/** Long waves are stretched, short ones kept, those between blended: as Llama 3.1 does it. */
+/** Llama 3.1: scales long waves, keeps short ones, blends in between. */
 function llama3({ c, base, size }: Scaling): Rotary {
   const [factor, low, high] = ['factor', 'low_freq_factor', 'high_freq_factor'].map((name) => c.number(name)) as [number, number, number]; // prettier-ignore
   const original = c.size('original_max_position_embeddings');
@@ -104,7 +100,7 @@ function yarn({ c, base, size, original: outside }: Scaling): Rotary {
   const [all, one] = ['mscale_all_dim', 'mscale'].map((name) => (c.has(name) ? c.number(name) : undefined));
   const grown = (by: number): number => (factor <= 1 ? 1 : 0.1 * by * Math.log(factor) + 1);
   const scale = c.number('attention_factor', one && all ? grown(one) / grown(all) : grown(1));
-  // Where in the head a pair turns so many times over the trained length.
+  // The pair that rotates `times` times over the training length.
   const pairOf = (times: number): number => (size * Math.log(original / (times * 2 * Math.PI))) / (2 * Math.log(base));
   const [from, to] = [pairOf(fast), pairOf(slow)];
   const first = Math.max(isWhole ? Math.floor(from) : from, 0);
@@ -134,7 +130,7 @@ function longrope({ c, base, size, trained, original: outside }: Scaling): Rotar
   };
 }
 
-/** The base grows with texts longer than those trained on. */
+/** Dynamic NTK: the base grows with texts longer than the training length. */
 function dynamic({ c, base, size, original: outside }: Scaling): Rotary {
   const factor = c.number('factor');
   const original = trainedLength(c, outside);

@@ -1,10 +1,10 @@
-/** @file The vector of a sentence, beside the states of its tokens: Reimers and Gurevych 2019. */
+/** @file Sentence embeddings: Reimers and Gurevych 2019. */
 
 import type { SentencePooling } from '@onnx-lora/sdk/data';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Module } from '../module.ts';
 
-/** Declares `last_hidden_state`, and `sentence_embedding` where the checkpoint says how sentences are pooled. */
+/** Declares `last_hidden_state`, and `sentence_embedding` if the checkpoint configures pooling. */
 export function stateOutputs(m: Module, states: Value, mask: Value, pooling: SentencePooling | undefined): void {
   m.graph.output('last_hidden_state', states);
   if (!pooling) return;
@@ -19,7 +19,7 @@ function pool(m: Module, states: Value, mask: Value, mode: SentencePooling['mode
   return meanOfReal(m, states, mask);
 }
 
-/** The mean over what is no padding: `[batch, length, width]`, and a mask `[batch, length]` → `[batch, width]`. */
+/** Masked mean: `[batch, length, width]` and a mask `[batch, length]` → `[batch, width]`. */
 export function meanOfReal(m: Module, states: Value, mask: Value): Value {
   const { g } = m;
   const weights = m.floats(g.Unsqueeze(mask, [2]));
@@ -27,7 +27,7 @@ export function meanOfReal(m: Module, states: Value, mask: Value): Value {
   return g.Div(g.ReduceSum(g.Mul(states, weights), [1], false), real);
 }
 
-/** x divided by its length, over the last dimension. */
+/** L2-normalises the last dimension. */
 export function normalized({ g }: Module, x: Value): Value {
   return g.Div(x, g.Max(g.ReduceL2(x, [-1], true), 1e-12));
 }

@@ -1,27 +1,23 @@
-/** @file What models of texts take: token ids, masks, types. */
+/** @file Inputs of text models: token ids, masks, types. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Module } from '../module.ts';
 
-/** Inputs of an encoder of texts, int64 `[batch, sequence]`. */
+/** Inputs of a text encoder, int64 `[batch, sequence]`. */
 export interface TextInputs {
-  /** `input_ids`. */
   readonly ids: Value;
-  /** `attention_mask`: 1 for what is no padding. */
+  /** `attention_mask`: 1 for real tokens. */
   readonly mask: Value;
-  /** `token_type_ids`, of models that know types. */
   readonly types?: Value;
 }
 
-/** How inputs are declared. */
 export interface TextOptions {
-  /** Whether there are types. */
   readonly types?: boolean;
-  /** The name of the batch, where there are two. */
+  /** Name of the batch dimension, where there are two. */
   readonly batch?: string;
 }
 
-/** Declares the inputs. */
+/** Declares the inputs of a text encoder. */
 export function textInputs({ graph }: Module, { types = false, batch = 'batch_size' }: TextOptions = {}): TextInputs {
   const declare = (name: string): Value => graph.input(name, 'int64', [batch, 'sequence_length']);
   const [ids, mask] = [declare('input_ids'), declare('attention_mask')];
