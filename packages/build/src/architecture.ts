@@ -2,6 +2,7 @@
 
 import type { Checkpoint } from './checkpoint/openCheckpoint.ts';
 import type { Config } from './checkpoint/config.ts';
+import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Module } from './layers/module.ts';
 
 /** Emits a graph: declares inputs, computes, declares outputs. */
@@ -10,14 +11,40 @@ export type Emit = (model: Module) => void;
 /** A class's graphs by file name without extension: `model`, `vision_encoder`. */
 export type Graphs = Readonly<Record<string, Emit>>;
 
+/** Reads a class's config, all of it, and gives its graphs. */
+export type ReadClass = (config: Config, checkpoint: Checkpoint) => Graphs;
+
 /** A model with its transformers heads. */
 export interface Architecture {
   /** `model_type` of config.json. */
   readonly modelType: string;
   /** Path prefix of the bare model inside a model with a head: `bert`. */
   readonly prefix?: string;
-  /** The transformers classes to build; each reads its whole config. The first is the default. */
-  readonly classes: Readonly<Record<string, (config: Config, checkpoint: Checkpoint) => Graphs>>;
+  /** The transformers classes to build. The first is the default. */
+  readonly classes: Readonly<Record<string, ReadClass>>;
   /** Tensors of other parts and heads, which a class may leave unread. */
   readonly others?: RegExp;
+}
+
+/** A class of one graph, emitted from what `read` takes of the config. */
+export function modelClass<S>(
+  read: (c: Config, checkpoint: Checkpoint) => S,
+  emit: (m: Module, s: S) => void,
+): ReadClass {
+  return (c, checkpoint) => {
+    const s = read(c, checkpoint);
+    return { model: (m) => emit(m, s) };
+  };
+}
+
+/** A class whose `logits` are those of a linear layer with `id2label`'s classes. */
+export function classifierClass<S>(
+  read: (c: Config, checkpoint: Checkpoint) => S,
+  features: (m: Module, s: S) => Value,
+  layer = 'classifier',
+): ReadClass {
+  return modelClass(
+    (c, checkpoint) => ({ s: read(c, checkpoint), labels: c.labels() }),
+    (m, { s, labels }) => m.graph.output('logits', m.linear(layer, features(m, s), labels)),
+  );
 }

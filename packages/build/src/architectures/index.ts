@@ -18,7 +18,6 @@ import { esm } from './texts/esm.ts';
 import { gemma, gemma2 } from './decoders/gemma.ts';
 import { gpt2 } from './decoders/gpt2.ts';
 import { gptNeox } from './decoders/gptNeox.ts';
-import { hubert } from './audio/hubert.ts';
 import { granite, llama, ministral, mistral, qwen2, qwen3, seedOss, smollm3 } from './decoders/llama.ts';
 import { modernbert } from './texts/modernbert.ts';
 import { moonshine } from './audio/moonshine.ts';
@@ -33,7 +32,7 @@ import { swin } from './images/swin.ts';
 import { swinv2 } from './images/swinv2.ts';
 import { mt5, t5 } from './texts/t5.ts';
 import { ijepa, vit, vitMsn } from './images/vit.ts';
-import { data2vecAudio, unispeech, unispeechSat, wav2vec2 } from './audio/wav2vec2.ts';
+import { data2vecAudio, hubert, unispeech, unispeechSat, wav2vec2 } from './audio/wav2vec2.ts';
 import { wavlm } from './audio/wavlm.ts';
 import { whisper } from './audio/whisper.ts';
 

@@ -4,18 +4,29 @@ import type { Value } from '@onnx-lora/sdk/tasks';
 import { gelu, type Activation } from './activations.ts';
 import { type Module, widthOf } from './module.ts';
 
-export interface MaskedHead {
-  readonly eps: number;
-  readonly act?: Activation;
-  /** Token embedding `[vocabulary, width]`; also the last layer if tied. */
+/** The last layer of a masked-language head. */
+export interface LastLayer {
+  /** Token embedding `[vocabulary, width]`; also the layer if tied. */
   readonly table: Value;
   readonly isTied: boolean;
+}
+
+/** Inputs of a masked-language head besides the states. */
+export interface MaskedHead extends LastLayer {
+  readonly eps: number;
+  readonly act?: Activation;
 }
 
 /** Layer names in RoBERTa. */
 const roberta = { dense: 'dense', norm: 'layer_norm' };
 export const bertHead: typeof roberta = { dense: 'transform.dense', norm: 'transform.LayerNorm' };
 export const albertHead: typeof roberta = { dense: 'dense', norm: 'LayerNorm' };
+
+/** Scores of a vocabulary: by its embedding table if tied, else by a layer. */
+export function vocabularyScores(m: Module, name: string, x: Value, { table, isTied }: LastLayer, bias = false): Value {
+  const size = Number(table.shape![0]);
+  return isTied ? m.tied(name, x, table, bias ? size : undefined) : m.linear(name, x, size, { bias });
+}
 
 /** Dense, activation, norm, vocabulary scores: `[batch, sequence, vocabulary]`. */
 export function maskedLanguageHead(
@@ -26,7 +37,7 @@ export function maskedLanguageHead(
 ): Value {
   const vocabulary = Number(table.shape![0]);
   const y = m.layerNorm(names.norm, act(m.g, m.linear(names.dense, x, widthOf(table))), eps);
-  const scores = isTied ? m.tied('decoder', y, table) : m.linear('decoder', y, vocabulary, { bias: false });
+  const scores = vocabularyScores(m, 'decoder', y, { table, isTied });
   // An untied layer has its own bias, a tied one the head's; a file may store either or both.
   const biases = isTied ? ['bias', 'decoder.bias'] : ['decoder.bias', 'bias'];
   for (const name of biases) m.graph.weights.use(m.under(name));

@@ -1,7 +1,7 @@
 /** @file AST, the audio spectrogram transformer: Gong et al. 2021. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture } from '../../architecture.ts';
+import { type Architecture, classifierClass, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import { asSequence, withFirstTokens } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
@@ -39,24 +39,15 @@ export const ast: Architecture = {
   prefix: 'audio_spectrogram_transformer',
   others: /^classifier\./,
   classes: {
-    ASTModel: (c) => {
-      const s = sizes(c);
-      return {
-        model: (m) => {
-          const x = states(m, s);
-          m.graph.output('last_hidden_state', x);
-          m.graph.output('pooler_output', pooled(m, x));
-        },
-      };
-    },
-    ASTForAudioClassification: (c) => {
-      const [s, labels] = [sizes(c), c.labels()];
-      return {
-        model: (m) => {
-          const x = pooled(m, states(m.at('audio_spectrogram_transformer'), s));
-          m.graph.output('logits', m.linear('classifier.dense', m.layerNorm('classifier.layernorm', x, s.eps), labels));
-        },
-      };
-    },
+    ASTModel: modelClass(sizes, (m, s) => {
+      const x = states(m, s);
+      m.graph.output('last_hidden_state', x);
+      m.graph.output('pooler_output', pooled(m, x));
+    }),
+    ASTForAudioClassification: classifierClass(
+      sizes,
+      (m, s) => m.layerNorm('classifier.layernorm', pooled(m, states(m.at('audio_spectrogram_transformer'), s)), s.eps),
+      'classifier.dense',
+    ),
   },
 };

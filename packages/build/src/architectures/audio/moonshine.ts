@@ -14,6 +14,7 @@ import {
   wholeModel,
   withPast,
 } from '../../layers/texts/encoderDecoder.ts';
+import { vocabularyScores } from '../../layers/heads.ts';
 import type { Module } from '../../layers/module.ts';
 import { rotatedPairs, type Turns } from '../../layers/texts/positions.ts';
 import { readRotary, type Rotary } from '../../layers/texts/rotaryScaling.ts';
@@ -132,7 +133,7 @@ function decoder(m: Module, given: Given, s: Sizes): [logits: Value, kept: Kept[
   });
   x = norm(base, 'norm', x);
   const table = base.parameter('embed_tokens.weight', [s.vocabulary, s.hidden]);
-  return [s.tied ? m.tied('proj_out', x, table) : m.linear('proj_out', x, s.vocabulary, { bias: false }), kept];
+  return [vocabularyScores(m, 'proj_out', x, { table, isTied: s.tied }), kept];
 }
 
 /** Like an Optimum export, without a mask over samples. */

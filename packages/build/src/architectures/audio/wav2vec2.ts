@@ -1,18 +1,12 @@
-/**
- * @file wav2vec 2.0 and its variants: Baevski et al. 2020, "A framework for self-supervised learning of speech
- *   representations".
- *
- * The graph has an input `attention_mask` unless `preprocessor_config.json` says that clips are padded without one. A
- * mask of ones equals no mask.
- */
+/** @file wav2vec 2.0 and its variants: Baevski et al. 2020. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture, Graphs } from '../../architecture.ts';
 import type { Checkpoint } from '../../checkpoint/openCheckpoint.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import { weightedSum } from '../../layers/audio/layerSum.ts';
 import type { Module } from '../../layers/module.ts';
-import { meanOfReal } from '../../layers/texts/sentences.ts';
+import { transformerSizes } from '../../layers/sizes.ts';
+import { meanOfReal } from '../../layers/texts/texts.ts';
 import {
   type Attention,
   plainAttention,
@@ -20,6 +14,7 @@ import {
   type Speech,
   speech,
   type SpeechSizes,
+  weightedSum,
 } from '../../layers/audio/speechEncoder.ts';
 import { waveformSizes } from '../../layers/audio/waveforms.ts';
 
@@ -49,16 +44,13 @@ function sizes(c: Config, { own }: SpeechKind, { config, preprocessor }: Checkpo
   });
   return {
     ...waveforms,
-    layers: c.size('num_hidden_layers', 12),
-    heads: c.size('num_attention_heads', 12),
-    inner: c.size('intermediate_size', 3072),
-    act: c.activation('hidden_act', 'gelu'),
-    eps: c.number('layer_norm_eps', 1e-5),
+    ...transformerSizes(c, { hidden: 768, heads: 12, inner: 3072, act: 'gelu', eps: 1e-5 }),
     isPreNorm: c.flag('do_stable_layer_norm', false),
     // Heads are trained on what their transformers version feeds them: from 5 on, the state before the norm.
     mixesNormed: !/^"(?:[5-9]|\d\d)\./.test(JSON.stringify(config['transformers_version']) ?? ''),
     hasFeatureNorm: true,
     ...(c.flag('add_adapter', false) ? { shortening: shortening() } : {}),
+    // Clips may be padded without a mask; a mask of ones equals none.
     isMasked: preprocessor === undefined || preprocessor['return_attention_mask'] === true,
     ...own?.(c),
   };
@@ -151,4 +143,15 @@ export const data2vecAudio: Architecture = speechArchitecture({
     const [positionKernel, positionLayers] = [c.size('conv_pos_kernel_size', 19), c.size('num_conv_pos_embeddings', 5)];
     return { norm: 'layer', positionKernel, positionLayers };
   },
+});
+
+/** HuBERT: Hsu et al. 2021. */
+export const hubert: Architecture = speechArchitecture({
+  modelType: 'hubert',
+  name: 'Hubert',
+  hasFrames: false,
+  own: (c) => ({
+    hasFeatureNorm: c.flag('feat_proj_layer_norm', true),
+    hasBatchNorm: c.flag('conv_pos_batch_norm', false),
+  }),
 });

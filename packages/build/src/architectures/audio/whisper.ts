@@ -1,7 +1,7 @@
 /** @file Whisper: Radford et al. 2022, "Robust speech recognition via large-scale weak supervision". */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture } from '../../architecture.ts';
+import { type Architecture, classifierClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import { type Activation, gelu } from '../../layers/activations.ts';
 import { attend, splitHeads } from '../../layers/attention.ts';
@@ -14,14 +14,10 @@ import {
   wholeModel,
   withPast,
 } from '../../layers/texts/encoderDecoder.ts';
-import { weightedSum } from '../../layers/audio/layerSum.ts';
+import { weightedSum } from '../../layers/audio/speechEncoder.ts';
+import { vocabularyScores } from '../../layers/heads.ts';
 import type { Module } from '../../layers/module.ts';
-
-interface Stack {
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-}
+import type { Stack } from '../../layers/sizes.ts';
 
 interface Sizes {
   readonly mels: number;
@@ -126,7 +122,7 @@ function decoder(m: Module, given: Given, s: WholeSizes, tied: boolean): [logits
   });
   x = base.layerNorm('layer_norm', x, EPSILON);
   const table = base.parameter('embed_tokens.weight', [s.vocabulary, s.hidden]);
-  return [tied ? m.tied('proj_out', x, table) : m.linear('proj_out', x, s.vocabulary, { bias: false }), kept];
+  return [vocabularyScores(m, 'proj_out', x, { table, isTied: tied }), kept];
 }
 
 function inputFeatures(m: Module, s: Sizes): Value {
@@ -151,18 +147,17 @@ export const whisper: Architecture = {
         model: (m) => wholeModel(m, encoded(m), decode),
       };
     },
-    WhisperForAudioClassification: (c) => {
-      const [s, labels, width] = [sizes(c), c.labels(), c.size('classifier_proj_size', 256)];
-      c.skip('vocab_size', 'max_target_positions', 'decoder_layers', 'decoder_attention_heads', 'decoder_ffn_dim');
-      const isWeighted = c.flag('use_weighted_layer_sum', false);
-      return {
-        model: (m) => {
-          const all = encoderStates(m.at('encoder'), inputFeatures(m, s), s);
-          const states = isWeighted ? weightedSum(m, all) : all.at(-1)!;
-          const pooled = m.g.ReduceMean(m.linear('projector', states, width), [1], false);
-          m.graph.output('logits', m.linear('classifier', pooled, labels));
-        },
-      };
-    },
+    WhisperForAudioClassification: classifierClass(
+      (c) => {
+        c.skip('vocab_size', 'max_target_positions', 'decoder_layers', 'decoder_attention_heads', 'decoder_ffn_dim');
+        const isWeighted = c.flag('use_weighted_layer_sum', false);
+        return { s: sizes(c), isWeighted, width: c.size('classifier_proj_size', 256) };
+      },
+      (m, { s, isWeighted, width }) => {
+        const all = encoderStates(m.at('encoder'), inputFeatures(m, s), s);
+        const states = isWeighted ? weightedSum(m, all) : all.at(-1)!;
+        return m.g.ReduceMean(m.linear('projector', states, width), [1], false);
+      },
+    ),
   },
 };

@@ -1,22 +1,17 @@
 /** @file GPT-2: Radford et al. 2019. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture } from '../../architecture.ts';
+import { type Architecture, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import type { Activation } from '../../layers/activations.ts';
 import { splitHeads } from '../../layers/attention.ts';
 import { Decoding } from '../../layers/texts/decoder.ts';
+import { vocabularyScores } from '../../layers/heads.ts';
 import type { Module } from '../../layers/module.ts';
+import type { TransformerSizes } from '../../layers/sizes.ts';
 
-interface Sizes {
+interface Sizes extends TransformerSizes {
   readonly vocabulary: number;
   readonly positions: number;
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly act: Activation;
-  readonly eps: number;
   /** Score scaling by 1 ÷ √(head size), and by 1 ÷ layer number. */
   readonly scale: readonly [bySize: boolean, byLayer: boolean];
   readonly isTied: boolean;
@@ -57,21 +52,16 @@ export const gpt2: Architecture = {
   prefix: 'transformer',
   others: /^score\.|^multiple_choice_head\.|^classifier\./,
   classes: {
-    GPT2LMHeadModel: (c) => {
-      const s = sizes(c);
+    GPT2LMHeadModel: modelClass(sizes, (m, s) => {
       const { layers, heads, hidden, vocabulary } = s;
-      return {
-        model: (m) => {
-          const t = m.at('transformer');
-          const decoding = new Decoding(m, { layers, keyHeads: heads, headSize: hidden / heads });
-          const words = t.embedding('wte', decoding.ids, vocabulary, hidden);
-          let x = t.g.Add(words, t.embedding('wpe', decoding.positions, s.positions, hidden));
-          for (const [i, each] of t.list('h', layers).entries()) x = block(each, x, i, s, decoding);
-          x = t.layerNorm('ln_f', x, s.eps);
-          const table = t.parameter('wte.weight', [vocabulary, hidden]);
-          m.graph.output('logits', s.isTied ? m.tied('lm_head', x, table) : m.linear('lm_head', x, vocabulary, { bias: false })); // prettier-ignore
-        },
-      };
-    },
+      const t = m.at('transformer');
+      const decoding = new Decoding(m, { layers, keyHeads: heads, headSize: hidden / heads });
+      const words = t.embedding('wte', decoding.ids, vocabulary, hidden);
+      let x = t.g.Add(words, t.embedding('wpe', decoding.positions, s.positions, hidden));
+      for (const [i, each] of t.list('h', layers).entries()) x = block(each, x, i, s, decoding);
+      x = t.layerNorm('ln_f', x, s.eps);
+      const table = t.parameter('wte.weight', [vocabulary, hidden]);
+      m.graph.output('logits', vocabularyScores(m, 'lm_head', x, { table, isTied: s.isTied }));
+    }),
   },
 };

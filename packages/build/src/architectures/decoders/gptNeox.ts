@@ -1,22 +1,17 @@
 /** @file GPT-NeoX and Pythia: Black et al. 2022. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture } from '../../architecture.ts';
+import { type Architecture, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import type { Activation } from '../../layers/activations.ts';
 import { Decoding } from '../../layers/texts/decoder.ts';
+import { vocabularyScores } from '../../layers/heads.ts';
 import type { Module } from '../../layers/module.ts';
+import { type TransformerSizes, transformerSizes } from '../../layers/sizes.ts';
 import { rotated, type Turns } from '../../layers/texts/positions.ts';
 import { readRotary, type Rotary } from '../../layers/texts/rotaryScaling.ts';
 
-interface Sizes {
+interface Sizes extends TransformerSizes {
   readonly vocabulary: number;
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly act: Activation;
-  readonly eps: number;
   readonly bias: boolean;
   /** Attention and MLP read the same input. */
   readonly isParallel: boolean;
@@ -27,20 +22,14 @@ interface Sizes {
 function sizes(c: Config): Sizes {
   // Causal, whatever it says.
   c.skip('is_decoder');
-  const hidden = c.size('hidden_size', 6144);
-  const heads = c.divisor('num_attention_heads', hidden, 64);
+  const s = transformerSizes(c, { hidden: 6144, layers: 44, heads: 64, inner: 24_576, act: 'gelu', eps: 1e-5 });
   const fields = { base: 'rotary_emb_base', part: 'rotary_pct', absentPart: 0.25 };
   return {
+    ...s,
     vocabulary: c.size('vocab_size', 50_432),
-    hidden,
-    layers: c.size('num_hidden_layers', 44),
-    heads,
-    inner: c.size('intermediate_size', 24_576),
-    act: c.activation('hidden_act', 'gelu'),
-    eps: c.number('layer_norm_eps', 1e-5),
     bias: c.flag('attention_bias', true),
     isParallel: c.flag('use_parallel_residual', true),
-    rotary: readRotary(c, hidden / heads, fields),
+    rotary: readRotary(c, s.hidden / s.heads, fields),
     isTied: c.flag('tie_word_embeddings', false),
   };
 }
@@ -70,20 +59,15 @@ export const gptNeox: Architecture = {
   prefix: 'gpt_neox',
   others: /^score\.|^classifier\.|^qa_outputs\./,
   classes: {
-    GPTNeoXForCausalLM: (c) => {
-      const s = sizes(c);
-      return {
-        model: (m) => {
-          const n = m.at('gpt_neox');
-          const decoding = new Decoding(m, { layers: s.layers, keyHeads: s.heads, headSize: s.hidden / s.heads });
-          const angles = s.rotary(n.at('rotary_emb'), decoding);
-          let x = n.embedding('embed_in', decoding.ids, s.vocabulary, s.hidden);
-          for (const [i, each] of n.list('layers', s.layers).entries()) x = block(each, x, i, s, decoding, angles);
-          x = n.layerNorm('final_layer_norm', x, s.eps);
-          const table = n.parameter('embed_in.weight', [s.vocabulary, s.hidden]);
-          m.graph.output('logits', s.isTied ? m.tied('embed_out', x, table) : m.linear('embed_out', x, s.vocabulary, { bias: false })); // prettier-ignore
-        },
-      };
-    },
+    GPTNeoXForCausalLM: modelClass(sizes, (m, s) => {
+      const n = m.at('gpt_neox');
+      const decoding = new Decoding(m, { layers: s.layers, keyHeads: s.heads, headSize: s.hidden / s.heads });
+      const angles = s.rotary(n.at('rotary_emb'), decoding);
+      let x = n.embedding('embed_in', decoding.ids, s.vocabulary, s.hidden);
+      for (const [i, each] of n.list('layers', s.layers).entries()) x = block(each, x, i, s, decoding, angles);
+      x = n.layerNorm('final_layer_norm', x, s.eps);
+      const table = n.parameter('embed_in.weight', [s.vocabulary, s.hidden]);
+      m.graph.output('logits', vocabularyScores(m, 'embed_out', x, { table, isTied: s.isTied }));
+    }),
   },
 };

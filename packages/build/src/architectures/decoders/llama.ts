@@ -3,24 +3,19 @@
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture, Graphs } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import type { Activation } from '../../layers/activations.ts';
 import { capped, project } from '../../layers/attention.ts';
 import { Decoding } from '../../layers/texts/decoder.ts';
+import { vocabularyScores } from '../../layers/heads.ts';
 import type { Module } from '../../layers/module.ts';
+import type { SizeDefaults, TransformerSizes } from '../../layers/sizes.ts';
 import { rotated, type Turns } from '../../layers/texts/positions.ts';
 import { readRotary, type Rotary } from '../../layers/texts/rotaryScaling.ts';
 import { tableOf } from '../../layers/bounds.ts';
 
-export interface LlamaSizes {
+export interface LlamaSizes extends TransformerSizes {
   readonly vocabulary: number;
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
   readonly keyHeads: number;
   readonly headSize: number;
-  readonly inner: number;
-  readonly act: Activation;
-  readonly eps: number;
   readonly rotary: Rotary;
   readonly isTied: boolean;
   /** Biases of q, k, v and of the output projection. */
@@ -44,19 +39,14 @@ export interface LlamaSizes {
   readonly turns?: readonly boolean[];
 }
 
-export interface LlamaDefaults {
+export interface LlamaDefaults extends Partial<Omit<SizeDefaults, 'act'>> {
   readonly vocabulary?: number;
-  readonly hidden?: number;
-  readonly layers?: number;
-  readonly heads?: number;
-  readonly inner?: number;
   readonly positions?: number;
   readonly base?: number;
   readonly keyHeads?: number;
   readonly headSize?: number;
   readonly activation?: readonly [field: string, name: string];
   readonly isTied?: boolean;
-  readonly eps?: number;
 }
 
 /** Reads the common fields; the rest is as in LLaMA. */
@@ -139,7 +129,7 @@ export function llamaCausalLM<S extends LlamaSizes>(
     for (const [i, each] of model.list('layers', s.layers).entries()) x = layer(each, x, { i, s, decoding, angles });
     x = model.rmsNorm('norm', x, s.eps, s.normPlus);
     const table = model.parameter('embed_tokens.weight', [s.vocabulary, s.hidden]);
-    const raw = s.isTied ? m.tied('lm_head', x, table) : m.linear('lm_head', x, s.vocabulary, { bias: false });
+    const raw = vocabularyScores(m, 'lm_head', x, { table, isTied: s.isTied });
     const logits = s.logitDivisor === undefined ? raw : m.g.Div(raw, s.logitDivisor);
     m.graph.output('logits', s.finalCap === undefined ? logits : capped(m, logits, s.finalCap));
   };

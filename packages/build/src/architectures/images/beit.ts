@@ -2,13 +2,12 @@
 
 import { int64 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture } from '../../architecture.ts';
+import { type Architecture, classifierClass, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import { selfAttention } from '../../layers/attention.ts';
 import type { Module } from '../../layers/module.ts';
 import { patchEmbedding, pixelValues, withFirstTokens, withTokens } from '../../layers/images/patches.ts';
 import { windowDistances } from '../../layers/images/windows.ts';
-import { type VitSizes, vitSizes } from './vit.ts';
+import { vitLayer, type VitSizes, vitSizes } from './vit.ts';
 import { tableOf } from '../../layers/bounds.ts';
 
 interface Sizes extends VitSizes {
@@ -66,17 +65,9 @@ function distanceBias(m: Module, { side, heads }: Sizes): Value {
 }
 
 function layer(m: Module, x: Value, shared: Value | undefined, s: Sizes): Value {
-  const { g } = m;
-  const scaled = (name: string, y: Value): Value => (s.isScaled ? g.Mul(m.parameter(name, [s.hidden]), y) : y);
-  const self = m.at('attention.attention');
-  const own = s.hasBias ? distanceBias(self.at('relative_position_bias'), s) : undefined;
-  const mask = own && shared ? g.Add(own, shared) : (own ?? shared);
-  const names = ['query', 'key', 'value'] as const;
-  const normed = m.layerNorm('layernorm_before', x, s.eps);
-  const context = selfAttention(self, normed, { names, heads: s.heads, bias: [true, false, true], mask });
-  x = g.Add(x, scaled('lambda_1', m.linear('attention.output.dense', context, s.hidden)));
-  const inner = s.act(g, m.linear('intermediate.dense', m.layerNorm('layernorm_after', x, s.eps), s.inner));
-  return g.Add(x, scaled('lambda_2', m.linear('output.dense', inner, s.hidden)));
+  const own = s.hasBias ? distanceBias(m.at('attention.attention.relative_position_bias'), s) : undefined;
+  const mask = own && shared ? m.g.Add(own, shared) : (own ?? shared);
+  return vitLayer(m, x, s, { isScaled: s.isScaled, bias: [true, false, true], mask });
 }
 
 function states(m: Module, s: Sizes): Value {
@@ -106,25 +97,15 @@ function beitArchitecture(modelType: string, name: string): Architecture {
     prefix,
     others: /^(?:\w+\.)?pooler\.|^classifier\.|^lm_head\.|^layernorm\.|mask_token$/,
     classes: {
-      [`${name}Model`]: (c) => {
-        const s = sizes(c);
-        return {
-          model: (m) => {
-            const x = states(m, s);
-            m.graph.output('last_hidden_state', x);
-            if (!s.isMean || m.has('pooler.layernorm.weight')) m.graph.output('pooler_output', pooled(m, x, s));
-          },
-        };
-      },
-      [`${name}ForImageClassification`]: (c) => {
-        const [s, labels] = [sizes(c), c.labels()];
-        return {
-          model: (m) => {
-            const encoder = m.at(prefix);
-            m.graph.output('logits', m.linear('classifier', pooled(encoder, states(encoder, s), s), labels));
-          },
-        };
-      },
+      [`${name}Model`]: modelClass(sizes, (m, s) => {
+        const x = states(m, s);
+        m.graph.output('last_hidden_state', x);
+        if (!s.isMean || m.has('pooler.layernorm.weight')) m.graph.output('pooler_output', pooled(m, x, s));
+      }),
+      [`${name}ForImageClassification`]: classifierClass(sizes, (m, s) => {
+        const encoder = m.at(prefix);
+        return pooled(encoder, states(encoder, s), s);
+      }),
     },
   };
 }

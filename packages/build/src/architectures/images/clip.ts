@@ -3,22 +3,22 @@
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture, Graphs } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import { additive, causal, paddingMask } from '../../layers/texts/masks.ts';
-import { asSequence, pixelValues, withTokens } from '../../layers/images/patches.ts';
+import { patchEmbedding, pixelValues, withTokens } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
-import { textInputs } from '../../layers/texts/texts.ts';
+import { type TransformerSizes, transformerSizes } from '../../layers/sizes.ts';
+import { additive, causal, paddingMask, textInputs } from '../../layers/texts/texts.ts';
 import {
   batches,
+  type ImageTowerSizes,
+  imageTowerSizes,
   nearness,
   textTokens,
   towerEncoder,
-  type TowerSizes,
-  towerSizes,
 } from '../../layers/images/towers.ts';
 
 const absent = { act: 'quick_gelu', eps: 1e-5 };
 
-interface TextSizes extends TowerSizes {
+interface TextSizes extends TransformerSizes {
   readonly vocabulary: number;
   readonly positions: number;
   /** The end-of-text token. */
@@ -27,27 +27,15 @@ interface TextSizes extends TowerSizes {
 
 function textSizes(c: Config): TextSizes {
   return {
-    ...towerSizes(c, { ...absent, hidden: 512, inner: 2048, heads: 8 }),
+    ...transformerSizes(c, { ...absent, hidden: 512, inner: 2048, heads: 8 }),
     vocabulary: c.size('vocab_size', 49_408),
     positions: c.size('max_position_embeddings', 77),
     end: c.whole('eos_token_id', 49_407),
   };
 }
 
-interface VisionSizes extends TowerSizes {
-  readonly channels: number;
-  readonly image: readonly [number, number];
-  readonly patch: number;
-}
-
-function visionSizes(c: Config): VisionSizes {
-  const image = c.size('image_size', 224);
-  return {
-    ...towerSizes(c, { ...absent, hidden: 768, inner: 3072, heads: 12 }),
-    channels: c.size('num_channels', 3),
-    image: [image, image],
-    patch: c.size('patch_size', 32),
-  };
+function visionSizes(c: Config): ImageTowerSizes {
+  return imageTowerSizes(c, { ...absent, hidden: 768, inner: 3072, heads: 12 }, 32);
 }
 
 interface Tower {
@@ -67,14 +55,12 @@ function textTower(m: Module, s: TextSizes, batch?: string): Tower {
   return { states, pooled: g.emit('GatherND', [states, last], { batch_dims: 1 }) };
 }
 
-function visionTower(m: Module, s: VisionSizes, batch?: string): Tower {
+function visionTower(m: Module, s: ImageTowerSizes, batch?: string): Tower {
   const { g } = m;
   const { hidden, eps } = s;
   const pixels = pixelValues(m, batch === undefined ? s : { ...s, batch });
   const embeddings = m.at('embeddings');
-  const kernel = [s.patch, s.patch];
-  const map = embeddings.conv('patch_embedding', pixels, { out: hidden, kernel, strides: kernel, bias: false });
-  const patches = asSequence(embeddings, map);
+  const patches = patchEmbedding(embeddings, pixels, s, { bias: false, name: 'patch_embedding' });
   const first = g.Reshape(embeddings.parameter('class_embedding', [hidden]), [1, 1, hidden]);
   const tokens = withTokens(embeddings, patches, [first]);
   const x = g.Add(tokens, embeddings.at('position_embedding').parameter('weight', [Number(tokens.shape![1]), hidden]));

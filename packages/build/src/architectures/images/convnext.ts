@@ -1,7 +1,7 @@
 /** @file ConvNeXt: Liu et al. 2022, "A ConvNet for the 2020s". */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture } from '../../architecture.ts';
+import { type Architecture, classifierClass, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import type { Activation } from '../../layers/activations.ts';
 import { pixelValues } from '../../layers/images/patches.ts';
@@ -69,21 +69,11 @@ export const convnext: Architecture = {
   prefix: 'convnext',
   others: /^classifier\./,
   classes: {
-    ConvNextModel: (c) => {
-      const s = sizes(c);
-      return {
-        model: (m) => {
-          const { map, pooled } = states(m, s);
-          m.graph.output('last_hidden_state', map);
-          m.graph.output('pooler_output', pooled);
-        },
-      };
-    },
-    ConvNextForImageClassification: (c) => {
-      const [s, labels] = [sizes(c), c.labels()];
-      return {
-        model: (m) => m.graph.output('logits', m.linear('classifier', states(m.at('convnext'), s).pooled, labels)),
-      };
-    },
+    ConvNextModel: modelClass(sizes, (m, s) => {
+      const { map, pooled } = states(m, s);
+      m.graph.output('last_hidden_state', map);
+      m.graph.output('pooler_output', pooled);
+    }),
+    ConvNextForImageClassification: classifierClass(sizes, (m, s) => states(m.at('convnext'), s).pooled),
   },
 };

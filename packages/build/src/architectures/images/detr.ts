@@ -2,19 +2,14 @@
 
 import { float32 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture } from '../../architecture.ts';
+import { type Architecture, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import { type Activation, activationNamed } from '../../layers/activations.ts';
 import { attend, splitHeads } from '../../layers/attention.ts';
 import type { Module } from '../../layers/module.ts';
+import type { Stack } from '../../layers/sizes.ts';
 import { asSequence } from '../../layers/images/patches.ts';
 import { resnetMap, type ResnetNames, resnetNames, type ResnetSizes, resnetSizes } from './resnet.ts';
-
-interface Stack {
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-}
 
 interface Sizes {
   readonly backbone: ResnetSizes;
@@ -211,21 +206,16 @@ export const detr: Architecture = {
   prefix: 'model',
   others: /^class_labels_classifier\.|^bbox_predictor\.|^mask_head\.|^bbox_attention\./,
   classes: {
-    DetrForObjectDetection: (c) => {
-      const [s, labels] = [sizes(c), c.labels()];
-      return {
-        model: (m) => {
-          const all = states(m.at('model'), s);
-          // The extra class is "no object".
-          m.graph.output('logits', m.linear('class_labels_classifier', all.found, labels + 1));
-          m.graph.output('pred_boxes', boxes(m.at('bbox_predictor'), all.found, s.hidden));
-          stateOutputs(m, all);
-        },
-      };
-    },
-    DetrModel: (c) => {
-      const s = sizes(c);
-      return { model: (m) => stateOutputs(m, states(m, s)) };
-    },
+    DetrForObjectDetection: modelClass(
+      (c) => ({ ...sizes(c), labels: c.labels() }),
+      (m, s) => {
+        const all = states(m.at('model'), s);
+        // The extra class is "no object".
+        m.graph.output('logits', m.linear('class_labels_classifier', all.found, s.labels + 1));
+        m.graph.output('pred_boxes', boxes(m.at('bbox_predictor'), all.found, s.hidden));
+        stateOutputs(m, all);
+      },
+    ),
+    DetrModel: modelClass(sizes, (m, s) => stateOutputs(m, states(m, s))),
   },
 };

@@ -1,22 +1,17 @@
 /** @file DINOv2: Oquab et al. 2023; with registers: Darcet et al. 2023, "Vision Transformers Need Registers". */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture } from '../../architecture.ts';
+import { type Architecture, classifierClass, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import { type Activation, silu } from '../../layers/activations.ts';
+import { silu } from '../../layers/activations.ts';
 import { selfAttention } from '../../layers/attention.ts';
 import { asSequence, pixelValues, resampled, resampledSmooth, withTokens } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
+import type { TransformerSizes } from '../../layers/sizes.ts';
 
-interface Sizes {
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
+interface Sizes extends TransformerSizes {
   /** Gated MLP: Shazeer 2020. */
   readonly isGated: boolean;
-  readonly act: Activation;
-  readonly eps: number;
   readonly qkvBias: boolean;
   readonly channels: number;
   readonly patch: readonly [number, number];
@@ -122,25 +117,12 @@ function named(name: string, prefix: string, read: (c: Config) => Sizes): Archit
     prefix,
     others: /mask_token$|^classifier\./,
     classes: {
-      [`${name}Model`]: (c) => {
-        const s = read(c);
-        return {
-          model: (m) => {
-            const x = states(m, s);
-            m.graph.output('last_hidden_state', x);
-            m.graph.output('pooler_output', m.row(x, 0));
-          },
-        };
-      },
-      [`${name}ForImageClassification`]: (c) => {
-        const [s, labels] = [read(c), c.labels()];
-        return {
-          model: (m) => {
-            const x = features(m, states(m.at(prefix), s), s);
-            m.graph.output('logits', m.linear('classifier', x, labels));
-          },
-        };
-      },
+      [`${name}Model`]: modelClass(read, (m, s) => {
+        const x = states(m, s);
+        m.graph.output('last_hidden_state', x);
+        m.graph.output('pooler_output', m.row(x, 0));
+      }),
+      [`${name}ForImageClassification`]: classifierClass(read, (m, s) => features(m, states(m.at(prefix), s), s)),
     },
   };
 }

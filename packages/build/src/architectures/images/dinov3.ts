@@ -2,22 +2,16 @@
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { float32 } from '@onnx-lora/sdk';
-import type { Architecture } from '../../architecture.ts';
+import { type Architecture, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import type { Activation } from '../../layers/activations.ts';
 import { attend, project } from '../../layers/attention.ts';
 import { asSequence, pixelValues, withTokens } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
+import type { TransformerSizes } from '../../layers/sizes.ts';
 import { rotated, type Turns } from '../../layers/texts/positions.ts';
 
-interface Sizes {
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
+interface Sizes extends TransformerSizes {
   readonly isGated: boolean;
-  readonly act: Activation;
-  readonly eps: number;
   readonly bias: readonly [boolean, boolean, boolean];
   readonly outBias: boolean;
   readonly mlpBias: boolean;
@@ -113,15 +107,10 @@ export const dinov3: Architecture = {
   prefix: 'model',
   others: /mask_token$|register_tokens$/,
   classes: {
-    DINOv3ViTModel: (c) => {
-      const s = sizes(c);
-      return {
-        model: (m) => {
-          const x = states(m, s);
-          m.graph.output('last_hidden_state', x);
-          m.graph.output('pooler_output', m.row(x, 0));
-        },
-      };
-    },
+    DINOv3ViTModel: modelClass(sizes, (m, s) => {
+      const x = states(m, s);
+      m.graph.output('last_hidden_state', x);
+      m.graph.output('pooler_output', m.row(x, 0));
+    }),
   },
 };

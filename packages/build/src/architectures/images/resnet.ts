@@ -2,10 +2,9 @@
 
 import { requireLayers } from '../../layers/bounds.ts';
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture } from '../../architecture.ts';
+import { type Architecture, classifierClass, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import type { Activation } from '../../layers/activations.ts';
-import { batchNorm } from '../../layers/batchNorm.ts';
 import { type Convolution, type Module } from '../../layers/module.ts';
 import { pixelValues } from '../../layers/images/patches.ts';
 
@@ -76,7 +75,7 @@ function convolution(
     pads: [half, half],
     bias: false,
   };
-  return batchNorm(m, norm, m.conv(name, x, options));
+  return m.batchNorm(norm, m.conv(name, x, options), 1e-5);
 }
 
 function block(m: Module, x: Value, { width, stride, names }: Block, s: ResnetSizes): Value {
@@ -116,24 +115,15 @@ export const resnet: Architecture = {
   prefix: 'resnet',
   others: /^classifier\./,
   classes: {
-    ResNetModel: (c) => {
-      const s = sizes(c);
-      return {
-        model: (m) => {
-          const x = resnetMap(m, s);
-          m.graph.output('last_hidden_state', x);
-          m.graph.output('pooler_output', m.g.ReduceMean(x, [2, 3], true));
-        },
-      };
-    },
-    ResNetForImageClassification: (c) => {
-      const [s, labels] = [sizes(c), c.labels()];
-      return {
-        model: (m) => {
-          const pooled = m.g.ReduceMean(resnetMap(m.at('resnet'), s), [2, 3], false);
-          m.graph.output('logits', m.linear('classifier.1', pooled, labels));
-        },
-      };
-    },
+    ResNetModel: modelClass(sizes, (m, s) => {
+      const x = resnetMap(m, s);
+      m.graph.output('last_hidden_state', x);
+      m.graph.output('pooler_output', m.g.ReduceMean(x, [2, 3], true));
+    }),
+    ResNetForImageClassification: classifierClass(
+      sizes,
+      (m, s) => m.g.ReduceMean(resnetMap(m.at('resnet'), s), [2, 3], false),
+      'classifier.1',
+    ),
   },
 };

@@ -4,25 +4,15 @@ import { float32, int64 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import type { Activation } from '../../layers/activations.ts';
 import { attend, splitHeads } from '../../layers/attention.ts';
 import { patchEmbedding, pixelValues } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
 import { fromWindows, intoWindows } from '../../layers/images/windows.ts';
 import { maskGraph, type MaskSizes, maskSizes, placed, positionTable, SAM_EPSILON, samMlp } from './samMasks.ts';
 import { tableOf } from '../../layers/bounds.ts';
+import type { VitSizes } from './vit.ts';
 
-interface VisionSizes {
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly act: Activation;
-  readonly eps: number;
-  readonly qkvBias: boolean;
-  readonly channels: number;
-  readonly image: readonly [number, number];
-  readonly patch: readonly [number, number];
+interface VisionSizes extends VitSizes {
   readonly side: number;
   readonly out: number;
   /** Window side per layer; undefined is the whole image. */

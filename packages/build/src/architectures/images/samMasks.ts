@@ -2,10 +2,11 @@
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Config } from '../../checkpoint/config.ts';
-import { type Activation, gelu } from '../../layers/activations.ts';
+import { gelu } from '../../layers/activations.ts';
 import { attend, splitHeads } from '../../layers/attention.ts';
 import { asSequence } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
+import type { TransformerSizes } from '../../layers/sizes.ts';
 
 /** Of the norms of maps, whatever config.json says. */
 export const SAM_EPSILON = 1e-6;
@@ -14,13 +15,7 @@ const LAST_EPSILON = 1e-5;
 /** Downsampling of attention between prompts and image in each layer; config.json gives the last one's only. */
 const NARROWER = 2;
 
-export interface MaskSizes {
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly act: Activation;
-  readonly eps: number;
+export interface MaskSizes extends TransformerSizes {
   /** Downsampling of the last attention. */
   readonly narrower: number;
   readonly masks: number;

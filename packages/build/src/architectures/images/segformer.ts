@@ -1,11 +1,10 @@
 /** @file SegFormer: Xie et al. 2021, "Simple and efficient design for semantic segmentation with transformers". */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture } from '../../architecture.ts';
+import { type Architecture, classifierClass, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import type { Activation } from '../../layers/activations.ts';
 import { selfAttention } from '../../layers/attention.ts';
-import { batchNorm } from '../../layers/batchNorm.ts';
 import type { Module } from '../../layers/module.ts';
 import { asSequence, pixelValues } from '../../layers/images/patches.ts';
 
@@ -116,7 +115,7 @@ function segments(m: Module, all: ReturnType<typeof states>, width: number, labe
   });
   const joined = g.Concat(maps.toReversed(), 1);
   const fused = m.conv('linear_fuse', joined, { out: width, kernel: [1, 1], bias: false });
-  return m.conv('classifier', g.Relu(batchNorm(m, 'batch_norm', fused)), { out: labels, kernel: [1, 1] });
+  return m.conv('classifier', g.Relu(m.batchNorm('batch_norm', fused, EPSILON)), { out: labels, kernel: [1, 1] });
 }
 
 export const segformer: Architecture = {
@@ -124,34 +123,31 @@ export const segformer: Architecture = {
   prefix: 'segformer',
   others: /^classifier\.|^decode_head\./,
   classes: {
-    SegformerModel: (c) => {
-      c.skip('decoder_hidden_size');
-      const [s, isMap] = [sizes(c), c.flag('reshape_last_stage', true)];
-      return {
-        model: (m) => {
-          const { x, map } = states(m, s).at(-1)!;
-          m.graph.output('last_hidden_state', isMap ? map : x);
-        },
-      };
-    },
-    SegformerForImageClassification: (c) => {
-      c.skip('decoder_hidden_size', 'reshape_last_stage');
-      const [s, labels] = [sizes(c), c.labels()];
-      return {
-        model: (m) => {
-          const pooled = m.g.ReduceMean(states(m.at('segformer'), s).at(-1)!.x, [1], false);
-          m.graph.output('logits', m.linear('classifier', pooled, labels));
-        },
-      };
-    },
-    SegformerForSemanticSegmentation: (c) => {
-      c.only('reshape_last_stage', true);
-      const [s, labels, width] = [sizes(c), c.labels(), c.size('decoder_hidden_size', 256)];
-      return {
-        model: (m) => {
-          m.graph.output('logits', segments(m.at('decode_head'), states(m.at('segformer'), s), width, labels));
-        },
-      };
-    },
+    SegformerModel: modelClass(
+      (c) => {
+        c.skip('decoder_hidden_size');
+        return { s: sizes(c), isMap: c.flag('reshape_last_stage', true) };
+      },
+      (m, { s, isMap }) => {
+        const { x, map } = states(m, s).at(-1)!;
+        m.graph.output('last_hidden_state', isMap ? map : x);
+      },
+    ),
+    SegformerForImageClassification: classifierClass(
+      (c) => {
+        c.skip('decoder_hidden_size', 'reshape_last_stage');
+        return sizes(c);
+      },
+      (m, s) => m.g.ReduceMean(states(m.at('segformer'), s).at(-1)!.x, [1], false),
+    ),
+    SegformerForSemanticSegmentation: modelClass(
+      (c) => {
+        c.only('reshape_last_stage', true);
+        return { s: sizes(c), labels: c.labels(), width: c.size('decoder_hidden_size', 256) };
+      },
+      (m, { s, labels, width }) => {
+        m.graph.output('logits', segments(m.at('decode_head'), states(m.at('segformer'), s), width, labels));
+      },
+    ),
   },
 };

@@ -4,29 +4,30 @@ import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture, Graphs } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import { attend, splitHeads } from '../../layers/attention.ts';
-import { asSequence, pixelValues } from '../../layers/images/patches.ts';
+import { patchEmbedding, pixelValues } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
+import { type TransformerSizes, transformerSizes } from '../../layers/sizes.ts';
 import { ofBoth } from './clip.ts';
 import {
   batches,
+  type ImageTowerSizes,
+  imageTowerSizes,
   nearness,
   textTokens,
   towerEncoder,
   towerMlp,
-  type TowerSizes,
-  towerSizes,
 } from '../../layers/images/towers.ts';
 
 const absent = { hidden: 768, inner: 3072, heads: 12, act: 'gelu_pytorch_tanh', eps: 1e-6 };
 
-interface TextSizes extends TowerSizes {
+interface TextSizes extends TransformerSizes {
   readonly vocabulary: number;
   readonly positions: number;
   readonly out: number;
 }
 
 function textSizes(c: Config): TextSizes {
-  const s = towerSizes(c, absent);
+  const s = transformerSizes(c, absent);
   return {
     ...s,
     vocabulary: c.size('vocab_size', 32_000),
@@ -35,20 +36,8 @@ function textSizes(c: Config): TextSizes {
   };
 }
 
-interface VisionSizes extends TowerSizes {
-  readonly channels: number;
-  readonly image: readonly [number, number];
-  readonly patch: number;
-}
-
-function visionSizes(c: Config): VisionSizes {
-  const image = c.size('image_size', 224);
-  return {
-    ...towerSizes(c, absent),
-    channels: c.size('num_channels', 3),
-    image: [image, image],
-    patch: c.size('patch_size', 16),
-  };
+function visionSizes(c: Config): ImageTowerSizes {
+  return imageTowerSizes(c, absent, 16);
 }
 
 /** States of all tokens; texts have one length, without a mask. */
@@ -63,18 +52,16 @@ function textPooled(m: Module, states: Value, { out }: TextSizes): Value {
   return m.linear('head', m.row(states, -1), out);
 }
 
-function visionStates(m: Module, s: VisionSizes, batch?: string): Value {
+function visionStates(m: Module, s: ImageTowerSizes, batch?: string): Value {
   const pixels = pixelValues(m, batch === undefined ? s : { ...s, batch });
   const embeddings = m.at('embeddings');
-  const kernel = [s.patch, s.patch];
-  const map = embeddings.conv('patch_embedding', pixels, { out: s.hidden, kernel, strides: kernel });
-  const patches = asSequence(embeddings, map);
+  const patches = patchEmbedding(embeddings, pixels, s, { name: 'patch_embedding' });
   const places = embeddings.at('position_embedding').parameter('weight', [Number(patches.shape![1]), s.hidden]);
   return m.layerNorm('post_layernorm', towerEncoder(m, m.g.Add(patches, places), s), s.eps);
 }
 
 /** Attention pooling by a learned query: `[batch, hidden]`. */
-function visionPooled(m: Module, states: Value, s: VisionSizes): Value {
+function visionPooled(m: Module, states: Value, s: ImageTowerSizes): Value {
   const { g } = m;
   const { hidden } = s;
   const probe = m.parameter('probe', [1, 1, hidden]);
@@ -96,7 +83,7 @@ function textGraph(m: Module, path: string, s: TextSizes): void {
   m.graph.output('pooler_output', textPooled(tower, states, s));
 }
 
-function visionGraph(m: Module, path: string, s: VisionSizes, hasHead = true): void {
+function visionGraph(m: Module, path: string, s: ImageTowerSizes, hasHead = true): void {
   const tower = m.at(path);
   const states = visionStates(tower, s);
   m.graph.output('last_hidden_state', states);

@@ -2,7 +2,7 @@
 
 import { int64 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture } from '../../architecture.ts';
+import { type Architecture, classifierClass, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import type { Activation } from '../../layers/activations.ts';
 import { selfAttention } from '../../layers/attention.ts';
@@ -151,25 +151,14 @@ export function swinClasses(name: string, prefix: string, read: (c: Config) => (
     prefix,
     others: /^classifier\.|^decoder\.|mask_token$/,
     classes: {
-      [`${name}Model`]: (c) => {
-        const states = read(c);
-        return {
-          model: (m) => {
-            const x = states(m);
-            m.graph.output('last_hidden_state', x);
-            m.graph.output('pooler_output', m.g.ReduceMean(x, [1], false));
-          },
-        };
-      },
-      [`${name}ForImageClassification`]: (c) => {
-        const [states, labels] = [read(c), c.labels()];
-        return {
-          model: (m) => {
-            const pooled = m.g.ReduceMean(states(m.at(prefix)), [1], false);
-            m.graph.output('logits', m.linear('classifier', pooled, labels));
-          },
-        };
-      },
+      [`${name}Model`]: modelClass(read, (m, states) => {
+        const x = states(m);
+        m.graph.output('last_hidden_state', x);
+        m.graph.output('pooler_output', m.g.ReduceMean(x, [1], false));
+      }),
+      [`${name}ForImageClassification`]: classifierClass(read, (m, states) =>
+        m.g.ReduceMean(states(m.at(prefix)), [1], false),
+      ),
     },
   };
 }

@@ -6,7 +6,7 @@ import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Config } from '../../checkpoint/config.ts';
 import { attend, project } from '../../layers/attention.ts';
 import type { Module } from '../../layers/module.ts';
-import { normalized } from '../../layers/texts/sentences.ts';
+import { normalized } from '../../layers/texts/texts.ts';
 import { fromWindows, intoWindows, shiftMask, windowDistances, type Windows } from '../../layers/images/windows.ts';
 import { maps, perImage, SWIN_EPSILON, swinClasses, swinSizes, type SwinSizes, swinStages } from './swin.ts';
 import { tableOf } from '../../layers/bounds.ts';

@@ -1,42 +1,34 @@
 /** @file ViT: Dosovitskiy et al. 2020, "An image is worth 16x16 words". */
 
-import type { Architecture } from '../../architecture.ts';
+import { type Architecture, classifierClass, modelClass, type ReadClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import type { Activation } from '../../layers/activations.ts';
-import { selfAttention } from '../../layers/attention.ts';
-import { patchEmbedding, pixelValues, withFirstTokens } from '../../layers/images/patches.ts';
+import { type Heads, type Projections, selfAttention } from '../../layers/attention.ts';
+import { patchEmbedding, type Patches, pixelValues, withFirstTokens } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
+import { type TransformerSizes, transformerSizes } from '../../layers/sizes.ts';
 import type { Value } from '@onnx-lora/sdk/tasks';
 
-export interface VitSizes {
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly act: Activation;
-  readonly eps: number;
+export interface VitSizes extends TransformerSizes, Patches {
   readonly qkvBias: boolean;
-  readonly channels: number;
-  readonly image: readonly [number, number];
-  readonly patch: readonly [number, number];
 }
 
 /** Reads the fields of ViT and DeiT; `eps` is the default of `layer_norm_eps`. */
 export function vitSizes(c: Config, eps = 1e-12): VitSizes {
   c.skip('encoder_stride');
-  const hidden = c.size('hidden_size', 768);
   return {
-    hidden,
-    layers: c.size('num_hidden_layers', 12),
-    heads: c.divisor('num_attention_heads', hidden, 12),
-    inner: c.size('intermediate_size', 3072),
-    act: c.activation('hidden_act', 'gelu'),
-    eps: c.number('layer_norm_eps', eps),
+    ...transformerSizes(c, { hidden: 768, heads: 12, inner: 3072, act: 'gelu', eps }),
     qkvBias: c.flag('qkv_bias', true),
     channels: c.size('num_channels', 3),
     image: c.pair('image_size', 224),
     patch: c.pair('patch_size', 16),
   };
+}
+
+/** Tokens before patches, all layers and the last norm: `[batch, tokens, hidden]`. */
+export function vitStates(m: Module, s: VitSizes, tokens: readonly string[]): Value {
+  const embeddings = m.at('embeddings');
+  const patches = patchEmbedding(embeddings.at('patch_embeddings'), pixelValues(m, s), s);
+  return vitEncoder(m, withFirstTokens(embeddings, patches, tokens), s);
 }
 
 /** All layers and the last norm: `[batch, tokens, hidden]`. */
@@ -45,20 +37,50 @@ export function vitEncoder(m: Module, x: Value, s: VitSizes): Value {
   return m.layerNorm('layernorm', x, s.eps);
 }
 
-function vitLayer(m: Module, x: Value, s: VitSizes): Value {
+/** A pre-norm layer; `isScaled` is for layer scale. */
+export function vitLayer(
+  m: Module,
+  x: Value,
+  s: VitSizes,
+  { isScaled = false, ...heads }: { isScaled?: boolean } & Pick<Projections, 'bias'> & Pick<Heads, 'mask'> = {},
+): Value {
   const names = ['query', 'key', 'value'] as const;
-  const bias = s.qkvBias;
+  const scaled = (name: string, y: Value): Value => (isScaled ? m.g.Mul(m.parameter(name, [s.hidden]), y) : y);
   const normed = m.layerNorm('layernorm_before', x, s.eps);
-  const context = selfAttention(m.at('attention.attention'), normed, { names, heads: s.heads, bias });
-  x = m.g.Add(x, m.linear('attention.output.dense', context, s.hidden));
+  const context = selfAttention(m.at('attention.attention'), normed, {
+    names,
+    heads: s.heads,
+    bias: s.qkvBias,
+    ...heads,
+  });
+  x = m.g.Add(x, scaled('lambda_1', m.linear('attention.output.dense', context, s.hidden)));
   const inner = s.act(m.g, m.linear('intermediate.dense', m.layerNorm('layernorm_after', x, s.eps), s.inner));
-  return m.g.Add(x, m.linear('output.dense', inner, s.hidden));
+  return m.g.Add(x, scaled('lambda_2', m.linear('output.dense', inner, s.hidden)));
 }
 
-/** A pooler over token 0. */
-export function vitPooler(m: Module, c: Config, states: Value, hidden: number): Value {
-  const act = c.activation('pooler_act', 'tanh');
-  return act(m.g, m.linear('pooler.dense', m.row(states, 0), c.size('pooler_output_size', hidden)));
+/** A bare encoder, and a pooler over token 0 if it is stored. */
+export function vitModel(read: (c: Config) => VitSizes, tokens: readonly string[]): ReadClass {
+  return modelClass(
+    (c) => {
+      // Only a pooler reads these.
+      c.skip('pooler_act', 'pooler_output_size');
+      return { c, s: read(c) };
+    },
+    (m, { c, s }) => {
+      const x = vitStates(m, s, tokens);
+      m.graph.output('last_hidden_state', x);
+      if (!m.has('pooler.dense.weight')) return;
+      const act = c.activation('pooler_act', 'tanh');
+      const pooled = m.linear('pooler.dense', m.row(x, 0), c.size('pooler_output_size', s.hidden));
+      m.graph.output('pooler_output', act(m.g, pooled));
+    },
+  );
+}
+
+/** Reads a classifier's sizes. */
+export function vitClassifierSizes(c: Config, eps?: number): VitSizes {
+  c.skip('pooler_act', 'pooler_output_size');
+  return vitSizes(c, eps);
 }
 
 interface VitKind {
@@ -73,38 +95,20 @@ interface VitKind {
 }
 
 function vitArchitecture({ modelType, name, prefix = modelType, eps, hasToken = true }: VitKind): Architecture {
-  const states = (m: Module, s: VitSizes): Value => {
-    const embeddings = m.at('embeddings');
-    const patches = patchEmbedding(embeddings.at('patch_embeddings'), pixelValues(m, s), s);
-    return vitEncoder(m, withFirstTokens(embeddings, patches, hasToken ? ['cls_token'] : []), s);
-  };
+  const tokens = hasToken ? ['cls_token'] : [];
   return {
     modelType,
     prefix,
     others: /^(?:\w+\.)?pooler\.|^classifier\.|^decoder\.|mask_token$/,
     classes: {
-      [`${name}Model`]: (c) => {
-        const s = vitSizes(c, eps);
-        c.skip('pooler_act', 'pooler_output_size');
-        return {
-          model: (m) => {
-            const hidden = states(m, s);
-            m.graph.output('last_hidden_state', hidden);
-            if (m.has('pooler.dense.weight')) m.graph.output('pooler_output', vitPooler(m, c, hidden, s.hidden));
-          },
-        };
-      },
-      [`${name}ForImageClassification`]: (c) => {
-        const [s, labels] = [vitSizes(c, eps), c.labels()];
-        c.skip('pooler_act', 'pooler_output_size');
-        return {
-          model: (m) => {
-            const x = states(m.at(prefix), s);
-            const pooled = hasToken ? m.row(x, 0) : m.g.ReduceMean(x, [1], false);
-            m.graph.output('logits', m.linear('classifier', pooled, labels));
-          },
-        };
-      },
+      [`${name}Model`]: vitModel((c) => vitSizes(c, eps), tokens),
+      [`${name}ForImageClassification`]: classifierClass(
+        (c) => vitClassifierSizes(c, eps),
+        (m, s) => {
+          const x = vitStates(m.at(prefix), s, tokens);
+          return hasToken ? m.row(x, 0) : m.g.ReduceMean(x, [1], false);
+        },
+      ),
     },
   };
 }

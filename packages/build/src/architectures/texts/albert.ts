@@ -5,9 +5,8 @@ import type { Architecture } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import { selfAttention } from '../../layers/attention.ts';
 import { albertHead, maskedLanguageHead } from '../../layers/heads.ts';
-import { paddingMask } from '../../layers/texts/masks.ts';
 import type { Module } from '../../layers/module.ts';
-import { textInputs } from '../../layers/texts/texts.ts';
+import { paddingMask, textInputs } from '../../layers/texts/texts.ts';
 import { bertEmbeddings, bertSizes, type BertSizes } from './bert.ts';
 import { type Encoded, pooled, textEncoder } from './textEncoder.ts';
 

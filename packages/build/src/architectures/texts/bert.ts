@@ -3,50 +3,29 @@
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import type { Activation } from '../../layers/activations.ts';
 import { selfAttention } from '../../layers/attention.ts';
 import { bertHead, maskedLanguageHead } from '../../layers/heads.ts';
-import { paddingMask } from '../../layers/texts/masks.ts';
 import type { Module } from '../../layers/module.ts';
-import { textInputs, type TextInputs } from '../../layers/texts/texts.ts';
+import { type SizeDefaults, type TransformerSizes, transformerSizes } from '../../layers/sizes.ts';
+import { paddingMask, type TextInputs, textInputs } from '../../layers/texts/texts.ts';
 import { type Encoded, pooled, textEncoder } from './textEncoder.ts';
 
-export interface BertSizes {
+export interface BertSizes extends TransformerSizes {
   readonly vocabulary: number;
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly act: Activation;
-  readonly eps: number;
   readonly positions: number;
   readonly types: number;
   /** Rows of the task table, of which the first is used; absent without a table. */
   readonly tasks?: number;
 }
 
-interface Absent {
-  readonly vocabulary: number;
-  readonly hidden: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly act: string;
-}
-
 /** Reads the common fields of encoders of BERT's kind. */
-export function bertSizes(c: Config, absent: Partial<Absent> = {}): BertSizes {
+export function bertSizes(c: Config, absent: Partial<SizeDefaults> & { readonly vocabulary?: number } = {}): BertSizes {
   c.only('position_embedding_type', 'absolute');
   c.only('is_decoder', false);
   c.only('add_cross_attention', false);
-  const hidden = c.size('hidden_size', absent.hidden ?? 768);
   return {
+    ...transformerSizes(c, { hidden: 768, heads: 12, inner: 3072, act: 'gelu', eps: 1e-12, ...absent }),
     vocabulary: c.size('vocab_size', absent.vocabulary ?? 30_522),
-    hidden,
-    layers: c.size('num_hidden_layers', 12),
-    heads: c.divisor('num_attention_heads', hidden, absent.heads ?? 12),
-    inner: c.size('intermediate_size', absent.inner ?? 3072),
-    act: c.activation('hidden_act', absent.act ?? 'gelu'),
-    eps: c.number('layer_norm_eps', 1e-12),
     positions: c.size('max_position_embeddings', 512),
     types: c.size('type_vocab_size', 2),
   };

@@ -12,20 +12,15 @@ import {
   type Relative,
 } from '../../layers/texts/disentangled.ts';
 import { bertHead, maskedLanguageHead } from '../../layers/heads.ts';
-import { paddingMask } from '../../layers/texts/masks.ts';
 import type { Module } from '../../layers/module.ts';
-import { textInputs, type TextInputs } from '../../layers/texts/texts.ts';
+import type { TransformerSizes } from '../../layers/sizes.ts';
+import { paddingMask, type TextInputs, textInputs } from '../../layers/texts/texts.ts';
 import { bertLayer } from './bert.ts';
 import { type Encoded, textEncoder } from './textEncoder.ts';
 
-interface Sizes {
+interface Sizes extends Omit<TransformerSizes, 'heads'> {
   readonly vocabulary: number;
-  readonly hidden: number;
   readonly embedding: number;
-  readonly layers: number;
-  readonly inner: number;
-  readonly act: Activation;
-  readonly eps: number;
   readonly positions: number | undefined;
   /** Token types; 0 for none. */
   readonly types: number;

@@ -3,20 +3,15 @@
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import type { Activation } from '../../layers/activations.ts';
 import { selfAttention } from '../../layers/attention.ts';
-import { paddingMask } from '../../layers/texts/masks.ts';
 import type { Module } from '../../layers/module.ts';
-import { textInputs } from '../../layers/texts/texts.ts';
+import type { TransformerSizes } from '../../layers/sizes.ts';
+import { vocabularyScores } from '../../layers/heads.ts';
+import { paddingMask, textInputs } from '../../layers/texts/texts.ts';
 import { type Encoded, textEncoder } from './textEncoder.ts';
 
-interface Sizes {
+interface Sizes extends Omit<TransformerSizes, 'eps'> {
   readonly vocabulary: number;
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly act: Activation;
   readonly positions: number;
 }
 
@@ -64,14 +59,10 @@ export const distilbert: Architecture = textEncoder<Sizes>({
   others: /^vocab_|^pre_classifier\.|^classifier\.|^qa_outputs\./,
   sizes,
   states,
-  masked:
-    () =>
-    (m, x, s, { table, isTied }) => {
-      const y = s.act(m.g, m.linear('vocab_transform', x, s.hidden));
-      const normed = m.layerNorm('vocab_layer_norm', y, EPSILON);
-      const name = 'vocab_projector';
-      return isTied ? m.tied(name, normed, table, s.vocabulary) : m.linear(name, normed, s.vocabulary);
-    },
+  masked: () => (m, x, s, last) => {
+    const y = s.act(m.g, m.linear('vocab_transform', x, s.hidden));
+    return vocabularyScores(m, 'vocab_projector', m.layerNorm('vocab_layer_norm', y, EPSILON), last, true);
+  },
   sequence: () => (m, x, s, labels) =>
     m.linear('classifier', m.g.Relu(m.linear('pre_classifier', m.row(x, 0), s.hidden)), labels),
 });

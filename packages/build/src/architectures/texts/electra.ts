@@ -3,10 +3,9 @@
 import type { Architecture } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import { gelu } from '../../layers/activations.ts';
-import { firstTokenHead } from '../../layers/heads.ts';
-import { paddingMask } from '../../layers/texts/masks.ts';
+import { firstTokenHead, vocabularyScores } from '../../layers/heads.ts';
 import type { Module } from '../../layers/module.ts';
-import { textInputs } from '../../layers/texts/texts.ts';
+import { paddingMask, textInputs } from '../../layers/texts/texts.ts';
 import { bertEmbeddings, bertEncoder, bertSizes, type BertSizes } from './bert.ts';
 import { type Encoded, onStates, textEncoder } from './textEncoder.ts';
 
@@ -34,14 +33,11 @@ const alike = textEncoder<Sizes>({
   name: 'Electra',
   others:
     /^(?:discriminator_predictions|generator_predictions|generator_lm_head|classifier|qa_outputs|sequence_summary)\./,
-  masked:
-    () =>
-    (m, x, s, { table, isTied }) => {
-      const head = m.at('generator_predictions');
-      const y = head.layerNorm('LayerNorm', gelu(m.g, head.linear('dense', x, s.embedding)), s.eps);
-      const name = 'generator_lm_head';
-      return isTied ? m.tied(name, y, table, s.vocabulary) : m.linear(name, y, s.vocabulary);
-    },
+  masked: () => (m, x, s, last) => {
+    const head = m.at('generator_predictions');
+    const y = head.layerNorm('LayerNorm', gelu(m.g, head.linear('dense', x, s.embedding)), s.eps);
+    return vocabularyScores(m, 'generator_lm_head', y, last, true);
+  },
   sequence: () => (m, x, _, labels) => firstTokenHead(m.at('classifier'), x, labels, gelu),
 });
 

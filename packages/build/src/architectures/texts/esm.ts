@@ -5,20 +5,14 @@ import type { Architecture } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import { gelu } from '../../layers/activations.ts';
 import { attend, project } from '../../layers/attention.ts';
-import { firstTokenHead, maskedLanguageHead } from '../../layers/heads.ts';
-import { paddingMask } from '../../layers/texts/masks.ts';
 import type { Module } from '../../layers/module.ts';
+import type { TransformerSizes } from '../../layers/sizes.ts';
 import { positionsPastPadding, rotaryFrequencies, rotated, turns, type Turns } from '../../layers/texts/positions.ts';
-import { textInputs, type TextInputs } from '../../layers/texts/texts.ts';
-import { type Encoded, textEncoder } from './textEncoder.ts';
+import { paddingMask, type TextInputs, textInputs } from '../../layers/texts/texts.ts';
+import { type Encoded, robertaHeads, textEncoder } from './textEncoder.ts';
 
-interface Sizes {
+interface Sizes extends Omit<TransformerSizes, 'act'> {
   readonly vocabulary: number;
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly eps: number;
   readonly positions: number;
   /** Base of the rotary positions; undefined for learned ones. */
   readonly rotary: number | undefined;
@@ -109,11 +103,6 @@ export const esm: Architecture = textEncoder<Sizes>({
   others: /^(?:esm\.)?(?:contact_head\.|pooler\.|embeddings\.position_embeddings\.)|^lm_head\.|^classifier\./,
   sizes,
   states,
-  masked:
-    () =>
-    (m, x, { eps }, last) =>
-      maskedLanguageHead(m.at('lm_head'), x, { eps, ...last }),
-  sequence: () => (m, x, _, labels) => firstTokenHead(m.at('classifier'), x, labels),
-  pooler: 'pooler.dense',
+  ...robertaHeads,
   hasAnswers: false,
 });

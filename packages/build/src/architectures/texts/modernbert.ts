@@ -1,24 +1,19 @@
 /** @file ModernBERT: Warner et al. 2024, "Smarter, better, faster, longer". */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture, Graphs } from '../../architecture.ts';
+import { type Architecture, type Graphs, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import type { Activation } from '../../layers/activations.ts';
 import { attend, splitHeads } from '../../layers/attention.ts';
-import { near, paddingMask } from '../../layers/texts/masks.ts';
 import type { Module } from '../../layers/module.ts';
+import type { TransformerSizes } from '../../layers/sizes.ts';
 import { rotaryFrequencies, rotated, turns, type Turns } from '../../layers/texts/positions.ts';
-import { meanOfReal, stateOutputs } from '../../layers/texts/sentences.ts';
-import { textInputs, type TextInputs } from '../../layers/texts/texts.ts';
+import { vocabularyScores } from '../../layers/heads.ts';
+import { meanOfReal, near, paddingMask, stateOutputs, type TextInputs, textInputs } from '../../layers/texts/texts.ts';
 import { tableOf } from '../../layers/bounds.ts';
 
-interface Sizes {
+interface Sizes extends Omit<TransformerSizes, 'layers'> {
   readonly vocabulary: number;
-  readonly hidden: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly act: Activation;
-  readonly eps: number;
   readonly normBias: boolean;
   readonly attentionBias: boolean;
   readonly mlpBias: boolean;
@@ -131,23 +126,19 @@ export const modernbert: Architecture = {
   prefix: 'model',
   others: /^head\.|^decoder\.|^classifier\./,
   classes: {
-    ModernBertModel: (c, { pooling }) => {
-      const s = sizes(c);
-      return {
-        model: (m) => {
-          const { x, inputs } = states(m, s);
-          stateOutputs(m, x, inputs.mask, pooling);
-        },
-      };
-    },
+    ModernBertModel: modelClass(
+      (c, { pooling }) => ({ s: sizes(c), pooling }),
+      (m, { s, pooling }) => {
+        const { x, inputs } = states(m, s);
+        stateOutputs(m, x, inputs.mask, pooling);
+      },
+    ),
     ModernBertForMaskedLM: (c) => {
       const [tied, bias] = [c.flag('tie_word_embeddings', true), c.flag('decoder_bias', true)];
       return withHead(c, (m, x, s) => {
         const table = m.parameter('model.embeddings.tok_embeddings.weight', [s.vocabulary, s.hidden]);
         const y = head(m.at('head'), x, s);
-        return tied
-          ? m.tied('decoder', y, table, bias ? s.vocabulary : undefined)
-          : m.linear('decoder', y, s.vocabulary, { bias });
+        return vocabularyScores(m, 'decoder', y, { table, isTied: tied }, bias);
       });
     },
     ModernBertForSequenceClassification: (c) => {

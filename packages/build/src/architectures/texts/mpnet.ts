@@ -3,23 +3,15 @@
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import type { Activation } from '../../layers/activations.ts';
 import { selfAttention } from '../../layers/attention.ts';
-import { firstTokenHead, maskedLanguageHead } from '../../layers/heads.ts';
-import { paddingMask } from '../../layers/texts/masks.ts';
 import type { Module } from '../../layers/module.ts';
+import { type TransformerSizes, transformerSizes } from '../../layers/sizes.ts';
 import { distanceBias, positionsPastPadding } from '../../layers/texts/positions.ts';
-import { textInputs } from '../../layers/texts/texts.ts';
-import { type Encoded, textEncoder } from './textEncoder.ts';
+import { paddingMask, textInputs } from '../../layers/texts/texts.ts';
+import { type Encoded, robertaHeads, textEncoder } from './textEncoder.ts';
 
-interface Sizes {
+interface Sizes extends TransformerSizes {
   readonly vocabulary: number;
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly act: Activation;
-  readonly eps: number;
   readonly positions: number;
   /** Rows of the bias table. */
   readonly rows: number;
@@ -33,13 +25,8 @@ function sizes(c: Config): Sizes {
   const rows = c.size('relative_attention_num_buckets', BUCKETS.buckets);
   if (rows < BUCKETS.buckets) throw c.unsupported('relative_attention_num_buckets', `It needs ${BUCKETS.buckets}.`);
   return {
+    ...transformerSizes(c, { hidden: 768, heads: 12, inner: 3072, act: 'gelu', eps: 1e-12 }),
     vocabulary: c.size('vocab_size', 30527),
-    hidden: c.size('hidden_size', 768),
-    layers: c.size('num_hidden_layers', 12),
-    heads: c.size('num_attention_heads', 12),
-    inner: c.size('intermediate_size', 3072),
-    act: c.activation('hidden_act', 'gelu'),
-    eps: c.number('layer_norm_eps', 1e-12),
     positions: c.size('max_position_embeddings', 512),
     rows,
   };
@@ -77,10 +64,5 @@ export const mpnet: Architecture = textEncoder<Sizes>({
   others: /^(?:mpnet\.)?pooler\.|^lm_head\.|^classifier\.|^qa_outputs\./,
   sizes,
   states,
-  masked:
-    () =>
-    (m, x, { eps }, last) =>
-      maskedLanguageHead(m.at('lm_head'), x, { eps, ...last }),
-  sequence: () => (m, x, _, labels) => firstTokenHead(m.at('classifier'), x, labels),
-  pooler: 'pooler.dense',
+  ...robertaHeads,
 });

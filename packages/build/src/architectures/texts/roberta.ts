@@ -3,13 +3,11 @@
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import { firstTokenHead, maskedLanguageHead } from '../../layers/heads.ts';
-import { paddingMask } from '../../layers/texts/masks.ts';
 import type { Module } from '../../layers/module.ts';
 import { positionsPastPadding } from '../../layers/texts/positions.ts';
-import { textInputs, type TextInputs } from '../../layers/texts/texts.ts';
+import { paddingMask, type TextInputs, textInputs } from '../../layers/texts/texts.ts';
 import { bertEncoder, bertSizes, type BertSizes } from './bert.ts';
-import { type Encoded, textEncoder } from './textEncoder.ts';
+import { type Encoded, robertaHeads, textEncoder } from './textEncoder.ts';
 
 interface Sizes extends BertSizes {
   /** The padding id, from which positions are counted. */
@@ -43,12 +41,7 @@ function robertaAs(modelType: string, name: string, prefix = 'roberta'): Archite
     others: /^(?:\w+\.)?pooler\.|^lm_head\.|^classifier\.|^qa_outputs\./,
     sizes,
     states,
-    masked:
-      () =>
-      (m, x, { eps }, last) =>
-        maskedLanguageHead(m.at('lm_head'), x, { eps, ...last }),
-    sequence: () => (m, x, _, labels) => firstTokenHead(m.at('classifier'), x, labels),
-    pooler: 'pooler.dense',
+    ...robertaHeads,
   });
 }
 

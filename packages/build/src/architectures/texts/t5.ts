@@ -1,35 +1,24 @@
 /** @file T5's encoder: Raffel et al. 2020, "Exploring the limits of transfer learning"; gated MLP: Shazeer 2020. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture } from '../../architecture.ts';
+import { type Architecture, classifierClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import type { Activation } from '../../layers/activations.ts';
 import { selfAttention } from '../../layers/attention.ts';
-import { paddingMask } from '../../layers/texts/masks.ts';
 import type { Module } from '../../layers/module.ts';
+import type { Stack, TransformerSizes } from '../../layers/sizes.ts';
 import { type Buckets, distanceBias, readBuckets } from '../../layers/texts/positions.ts';
-import { stateOutputs } from '../../layers/texts/sentences.ts';
-import { textInputs, type TextInputs } from '../../layers/texts/texts.ts';
+import { paddingMask, stateOutputs, textInputs, type TextInputs } from '../../layers/texts/texts.ts';
 
-interface Sizes {
+interface Sizes extends TransformerSizes {
   readonly vocabulary: number;
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
   readonly headSize: number;
-  readonly inner: number;
-  readonly act: Activation;
   readonly isGated: boolean;
-  readonly eps: number;
   readonly buckets: Buckets;
 }
 
 /** Defaults in which T5 and mT5 differ. */
-interface Defaults {
+interface Defaults extends Stack {
   readonly vocabulary: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
   readonly feedForward: string;
 }
 
@@ -110,12 +99,10 @@ function architecture(modelType: string, name: string, absent: Defaults): Archit
           },
         };
       },
-      [`${name}ForTokenClassification`]: (c) => {
-        const [s, labels] = [sizes(c, absent), c.labels()];
-        return {
-          model: (m) => m.graph.output('logits', m.linear('classifier', encoder(m.at('transformer'), s).x, labels)),
-        };
-      },
+      [`${name}ForTokenClassification`]: classifierClass(
+        (c) => sizes(c, absent),
+        (m, s) => encoder(m.at('transformer'), s).x,
+      ),
     },
   };
 }

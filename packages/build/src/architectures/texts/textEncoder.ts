@@ -3,10 +3,9 @@
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Architecture, Graphs } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import { answerOutputs } from '../../layers/heads.ts';
+import { answerOutputs, firstTokenHead, type LastLayer, maskedLanguageHead } from '../../layers/heads.ts';
 import { type Module, widthOf } from '../../layers/module.ts';
-import { stateOutputs } from '../../layers/texts/sentences.ts';
-import type { TextInputs } from '../../layers/texts/texts.ts';
+import { stateOutputs, type TextInputs } from '../../layers/texts/texts.ts';
 
 interface EncoderSizes {
   readonly vocabulary: number;
@@ -19,12 +18,6 @@ export interface Encoded {
   /** `[batch, sequence, hidden]`. */
   readonly x: Value;
   readonly inputs: TextInputs;
-}
-
-export interface LastLayer {
-  /** Token embedding `[vocabulary, width]`; also the layer if tied. */
-  readonly table: Value;
-  readonly isTied: boolean;
 }
 
 interface TextEncoder<S extends EncoderSizes> {
@@ -50,6 +43,19 @@ interface TextEncoder<S extends EncoderSizes> {
 export function pooled(m: Module, name: string, x: Value): Value {
   return m.g.Tanh(m.linear(name, m.row(x, 0), widthOf(x)));
 }
+
+/** RoBERTa's heads. */
+export const robertaHeads: Pick<
+  TextEncoder<EncoderSizes & { readonly eps: number }>,
+  'masked' | 'sequence' | 'pooler'
+> = {
+  masked:
+    () =>
+    (m, x, { eps }, last) =>
+      maskedLanguageHead(m.at('lm_head'), x, { eps, ...last }),
+  sequence: () => (m, x, _, labels) => firstTokenHead(m.at('classifier'), x, labels),
+  pooler: 'pooler.dense',
+};
 
 /** A class with a head on the states; `head` reads the config and declares the outputs. */
 export function onStates<S>(

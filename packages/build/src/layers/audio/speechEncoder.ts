@@ -1,10 +1,10 @@
 /** @file The encoder of wav2vec 2.0, HuBERT and WavLM: convolutions over samples, a transformer over frames. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Activation } from '../activations.ts';
 import { selfAttention } from '../attention.ts';
-import { paddingMask } from '../texts/masks.ts';
+import { paddingMask } from '../texts/texts.ts';
 import type { Module } from '../module.ts';
+import type { TransformerSizes } from '../sizes.ts';
 import { convolved, positionsByConvolution, realFrames, type WaveformSizes } from './waveforms.ts';
 
 export interface Shortening {
@@ -14,12 +14,7 @@ export interface Shortening {
   readonly layers: number;
 }
 
-export interface SpeechSizes extends WaveformSizes {
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly act: Activation;
-  readonly eps: number;
+export interface SpeechSizes extends WaveformSizes, TransformerSizes {
   /** Pre-norm layers with one norm behind all; else post-norm layers with one norm before all. */
   readonly isPreNorm: boolean;
   readonly hasFeatureNorm: boolean;
@@ -114,4 +109,12 @@ export function speech(m: Module, s: SpeechSizes, attention: (first: Module, x: 
     last: s.shortening ? shortened(m.at('adapter'), x, s.shortening) : x,
     real,
   };
+}
+
+/** Mixes layers as the heads of SUPERB do (Yang et al. 2021): the mean of states `[batch, length, width]`, weighted by `layer_weights`. */
+export function weightedSum(m: Module, states: readonly Value[]): Value {
+  const { g } = m;
+  const weights = g.Softmax(m.parameter('layer_weights', [states.length]), 0);
+  const parts = states.map((each, i) => g.Mul(each, g.Slice(weights, [i], [i + 1], [0])));
+  return parts.reduce((sum, each) => g.Add(sum, each));
 }

@@ -26,8 +26,13 @@ export function pixelValues({ graph }: Module, { channels, image, batch = 'batch
 }
 
 /** Convolution over patches: `[batch, patches, hidden]`; drops pixels beyond a multiple of the patch. */
-export function patchEmbedding(m: Module, pixels: Value, { patch, hidden }: Patches, bias = true): Value {
-  return asSequence(m, m.conv('projection', pixels, { out: hidden, kernel: patch, strides: patch, bias }));
+export function patchEmbedding(
+  m: Module,
+  pixels: Value,
+  { patch, hidden }: Pick<Patches, 'patch' | 'hidden'>,
+  { bias = true, name = 'projection' }: { readonly bias?: boolean; readonly name?: string } = {},
+): Value {
+  return asSequence(m, m.conv(name, pixels, { out: hidden, kernel: patch, strides: patch, bias }));
 }
 
 /** `[batch, channels, height, width]` → `[batch, height · width, channels]`. */

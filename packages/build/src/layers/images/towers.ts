@@ -2,43 +2,29 @@
 
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Config } from '../../checkpoint/config.ts';
-import type { Activation } from '../activations.ts';
 import { selfAttention } from '../attention.ts';
 import type { Module } from '../module.ts';
-import { normalized } from '../texts/sentences.ts';
+import { type SizeDefaults, type TransformerSizes, transformerSizes } from '../sizes.ts';
+import type { Patches } from './patches.ts';
+import { normalized } from '../texts/texts.ts';
 
-export interface TowerSizes {
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly inner: number;
-  readonly act: Activation;
-  readonly eps: number;
-}
+/** Sizes of an image tower. */
+export interface ImageTowerSizes extends TransformerSizes, Patches {}
 
-/** Reads the fields of both towers, with the class's defaults. */
-export function towerSizes(
-  c: Config,
-  absent: { hidden: number; inner: number; heads: number; act: string; eps: number },
-): TowerSizes {
-  const hidden = c.size('hidden_size', absent.hidden);
-  return {
-    hidden,
-    layers: c.size('num_hidden_layers', 12),
-    heads: c.divisor('num_attention_heads', hidden, absent.heads),
-    inner: c.size('intermediate_size', absent.inner),
-    act: c.activation('hidden_act', absent.act),
-    eps: c.number('layer_norm_eps', absent.eps),
-  };
+/** Reads an image tower's fields, with the class's defaults. */
+export function imageTowerSizes(c: Config, absent: SizeDefaults, absentPatch: number): ImageTowerSizes {
+  const [image, patch] = [c.size('image_size', 224), c.size('patch_size', absentPatch)];
+  const channels = c.size('num_channels', 3);
+  return { ...transformerSizes(c, absent), channels, image: [image, image], patch: [patch, patch] };
 }
 
 /** Pre-norm layers under `encoder`: `[batch, tokens, hidden]`. */
-export function towerEncoder(m: Module, x: Value, s: TowerSizes, mask?: Value): Value {
+export function towerEncoder(m: Module, x: Value, s: TransformerSizes, mask?: Value): Value {
   for (const layer of m.list('encoder.layers', s.layers)) x = towerLayer(layer, x, s, mask);
   return x;
 }
 
-function towerLayer(m: Module, x: Value, s: TowerSizes, mask: Value | undefined): Value {
+function towerLayer(m: Module, x: Value, s: TransformerSizes, mask: Value | undefined): Value {
   const names = ['q_proj', 'k_proj', 'v_proj'] as const;
   const normed = m.layerNorm('layer_norm1', x, s.eps);
   const context = selfAttention(m.at('self_attn'), normed, { names, heads: s.heads, mask });
@@ -47,7 +33,7 @@ function towerLayer(m: Module, x: Value, s: TowerSizes, mask: Value | undefined)
 }
 
 /** The MLP of the encoder's layers. */
-export function towerMlp(m: Module, x: Value, { act, inner, hidden }: TowerSizes): Value {
+export function towerMlp(m: Module, x: Value, { act, inner, hidden }: TransformerSizes): Value {
   return m.linear('fc2', act(m.g, m.linear('fc1', x, inner)), hidden);
 }
 
@@ -55,7 +41,7 @@ export function towerMlp(m: Module, x: Value, { act, inner, hidden }: TowerSizes
 export function textTokens(
   m: Module,
   ids: Value,
-  { hidden }: TowerSizes,
+  { hidden }: TransformerSizes,
   { vocabulary, positions }: { vocabulary: number; positions: number },
 ): Value {
   const places = m.embedding('position_embedding', m.range(0, m.sizeOf(ids, 1)), positions, hidden);

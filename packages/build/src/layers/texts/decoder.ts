@@ -4,7 +4,7 @@ import type { Value } from '@onnx-lora/sdk/tasks';
 import { dataTypeNumber, float } from '@onnx-lora/sdk/plugin';
 import { type Heads, attend, joinHeads } from '../attention.ts';
 import { RUNTIME } from '../fused.ts';
-import { additive } from './masks.ts';
+import { additive } from './texts.ts';
 import { requireLayers } from '../bounds.ts';
 import { type Module, widthOf } from '../module.ts';
 

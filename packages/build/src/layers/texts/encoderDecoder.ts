@@ -1,9 +1,10 @@
 /** @file Encoder-decoders: graph inputs, and caches of tokens and encoder states with Optimum's names. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import { additive } from './masks.ts';
+import { additive } from './texts.ts';
 import type { Module } from '../module.ts';
 import { requireLayers } from '../bounds.ts';
+import type { CacheSizes } from './decoder.ts';
 
 /** Keys and values by heads, `[batch, heads, length, size]`. */
 export type Pair = readonly [key: Value, value: Value];
@@ -22,10 +23,7 @@ export interface Given {
   readonly pasts?: readonly Kept[];
 }
 
-export interface KeptSizes {
-  readonly layers: number;
-  readonly keyHeads: number;
-  readonly headSize: number;
+export interface KeptSizes extends CacheSizes {
   /** Width of the encoder states. */
   readonly encoded: number;
 }
