@@ -177,7 +177,7 @@ describe('errors', () => {
     [
       'a mask of one’s own',
       { name: 'shira', r: 1, mask_type: 'mine' },
-      'mask_type of SHiRA must be "random", and is "mine".',
+      'mask_type must be "random", all that this tuner has of it, and is "mine".',
     ],
     [
       'none at all',
@@ -187,17 +187,17 @@ describe('errors', () => {
     [
       'an alpha without a rank',
       { name: 'supertuning', sparsity: 0.5, lora_alpha: 3 },
-      'lora_alpha of Supertuning must be null without r, and is 3.',
+      'lora_alpha must be null without r, and is 3.',
     ],
     [
       'projections that are not saved',
       { name: 'tinylora', save_projection: false },
-      'save_projection of TinyLoRA must be true, for by the projections layers are told apart, and is false.',
+      'save_projection must be true, all that this tuner has of it, and is false.',
     ],
     [
       'indices that are not saved',
       { name: 'unilora', save_indices: false },
-      'save_indices of UniLoRA must be true, for nothing else tells which numbers a layer has, and is false.',
+      'save_indices must be true, all that this tuner has of it, and is false.',
     ],
   ])('%s', async (_, tuner, message) => {
     await expect(randomAdapter(model, { lora: { tuner, targetModules } })).rejects.toThrow(message);

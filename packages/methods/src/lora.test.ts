@@ -242,14 +242,14 @@ describe('KaSA', () => {
 
 describe('errors', () => {
   it.each<[string, LoraOptions, string]>([
-    ['a weight with fewer singular values', { tuner: { name: 'kasa', r: 6 }, targetModules }, 'The rank of KaSA must be below the 6 singular values of "encoder.0", and is 6.'], // prettier-ignore
+    ['a weight with fewer singular values', { tuner: { name: 'kasa', r: 6 }, targetModules }, 'r must be below the 6 singular values of "encoder.0", and is 6.'], // prettier-ignore
     ['DoRA', { tuner: { name: 'kasa', r: 2, use_dora: true }, targetModules }, 'use_dora must be false, all that this tuner has of it, and is true.'], // prettier-ignore
     ['an initialisation', { tuner: { name: 'qalora', init_lora_weights: 'pissa' }, targetModules }, 'init_lora_weights must be true, all that this tuner has of it, and is "pissa".'], // prettier-ignore
     ['a dropout that leaves nothing', { tuner: { name: 'kasa', r: 2, lora_dropout: 1 }, targetModules }, 'lora_dropout must be a probability less than 1, and is 1.'], // prettier-ignore
-    ['groups that do not fit', { tuner: 'qalora', targetModules }, 'qalora_group_size must divide the 8 inputs of "encoder.0", and is 16.'], // prettier-ignore
-    ['blocks that do not fit', { tuner: { name: 'bdlora', use_bdlora: { target_modules_bd_b: ['encoder'], nblocks: 4 } }, targetModules }, 'nblocks of use_bdlora must divide the rank 8 and the 6 features of "encoder.0", and is 4.'], // prettier-ignore
+    ['groups that do not fit', { tuner: 'qalora', targetModules }, 'qalora_group_size must be a divisor of the 8 inputs of "encoder.0", and is 16.'], // prettier-ignore
+    ['blocks that do not fit', { tuner: { name: 'bdlora', use_bdlora: { target_modules_bd_b: ['encoder'], nblocks: 4 } }, targetModules }, 'nblocks must be a divisor of the rank 8 and the 6 features of "encoder.0", and is 4.'], // prettier-ignore
     ['a layer without blocks', { tuner: 'bdlora', targetModules }, 'the layer is in neither target_modules_bd_a nor target_modules_bd_b of use_bdlora (match_strict)'], // prettier-ignore
-    ['a vector that a first batch would say', { tuner: { name: 'velora', velora_config: { init_type: 'batch_average_once' } }, targetModules }, 'init_type of velora_config must be "random" or "batch_average", and is "batch_average_once".'], // prettier-ignore
+    ['a vector that a first batch would say', { tuner: { name: 'velora', velora_config: { init_type: 'batch_average_once' } }, targetModules }, '"init_type" of the tuner "velora" cannot be "batch_average_once". Choose one of "random", "batch_average".'], // prettier-ignore
   ])('%s', async (_, lora, message) => {
     await expect(randomAdapter(model, { lora })).rejects.toThrow(message);
   });

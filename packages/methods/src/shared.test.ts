@@ -150,8 +150,8 @@ describe('Tied-LoRA', () => {
     ])
       expect(await checkTuner(tiedlora, { r: 2, trains }), trains.join()).toEqual([]);
     const lora = (trains: readonly string[]): LoraOptions => ({ tuner: { name: 'tiedlora', trains }, targetModules: ['up'] }); // prettier-ignore
-    await expect(randomAdapter(model, { lora: lora(['A', 'u']) })).rejects.toThrow('must name B or v');
-    await expect(randomAdapter(model, { lora: lora(['w']) })).rejects.toThrow('must name some of A, B, u, v');
+    await expect(randomAdapter(model, { lora: lora(['A', 'u']) })).rejects.toThrow('must be with B or v');
+    await expect(randomAdapter(model, { lora: lora(['w']) })).rejects.toThrow('must be some of A, B, u, v');
   });
 
   it('is s·diag(v)·B·diag(u)·A, with one A and one B for layers of a shape', async () => {

@@ -1,15 +1,9 @@
 /** @file Evaluates a task's loss for many blends of adapters in one session. */
 
-import { type Adapter, type AdapterBlend, type AdapterSession, type Feeds, type Model, OnnxLoraError, type Session, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
-import { guardedTask, dataTypeNumber, inferNode, sessionModel, type ValueInfoProto } from '@onnx-lora/sdk/plugin';
-import {
-  batchesOf,
-  type PreparedTask,
-  type RunnableOptions,
-  type Task,
-  type Value,
-  GraphBuilder,
-} from '@onnx-lora/sdk/tasks';
+import { type Adapter, type AdapterBlend, type AdapterSession, type Feeds, type Model, OnnxLoraError, type Session } from '@onnx-lora/sdk'; // prettier-ignore
+import { guardedTask, sessionModel } from '@onnx-lora/sdk/plugin';
+import { batchesOf, type PreparedTask, type RunnableOptions, type Task } from '@onnx-lora/sdk/tasks';
+import { lossFeeds, lossGraph } from '../lossGraph.ts';
 
 /** A batch and its weight in the mean loss. */
 interface Weighed {
@@ -84,35 +78,16 @@ export class BlendLoss implements AsyncDisposable {
   }
 
   async #lossOf(outputs: Feeds, targets: Feeds): Promise<number> {
-    const feeds = { ...prefixed(outputs, 'output/'), ...prefixed(targets, 'target/') };
+    const feeds = lossFeeds(outputs, targets);
     const shapes = JSON.stringify(Object.values(feeds).map(({ dims }) => dims));
-    const session = this.#losses.get(shapes) ?? (await this.#lossGraph(outputs, targets, feeds));
+    const session = this.#losses.get(shapes) ?? (await this.#lossSession(feeds));
     this.#losses.set(shapes, session);
     const [loss] = Object.values(await session.run(feeds));
     return Number(loss!.data[0]);
   }
 
-  /** The task's loss as a graph of its own, of the outputs and targets. */
-  #lossGraph(outputs: Feeds, targets: Feeds, feeds: Feeds): Promise<Session> {
-    const g = new GraphBuilder({ opset: this.#model.opset, infer: inferNode, prefix: 'loss/' });
-    // The loss may be an output itself, and a graph must not return an input.
-    const loss = g.Identity(this.#data.loss(g, values(outputs, 'output/'), values(targets, 'target/')));
-    const input = Object.entries(feeds).map(infoOf);
-    const graph = { name: 'loss', node: g.nodes, initializer: g.initializers, input, output: [{ name: loss.name }] };
-    const source = sessionModel({ ...this.#model.onnx.model, graph });
+  #lossSession(feeds: Feeds): Promise<Session> {
+    const source = sessionModel(lossGraph(this.#model, this.#data, feeds));
     return this.#model.workerRuntime.createSession({ ...source, name: 'loss' }, { provider: 'cpu', threads: 1 });
   }
-}
-
-function values(feeds: Feeds, prefix: string): Record<string, Value> {
-  return Object.fromEntries(Object.entries(feeds).map(([name, { type, dims }]) => [name, { name: `${prefix}${name}`, type, shape: dims }])); // prettier-ignore
-}
-
-function prefixed(feeds: Feeds, prefix: string): Feeds {
-  return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [`${prefix}${name}`, tensor]));
-}
-
-function infoOf([name, { type, dims }]: readonly [string, Tensor]): ValueInfoProto {
-  const dim = dims.map((dimValue) => ({ dimValue }));
-  return { name, type: { tensorType: { elemType: dataTypeNumber(type), shape: { dim } } } };
 }

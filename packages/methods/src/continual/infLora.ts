@@ -4,14 +4,15 @@ import { Adapter, float32, type Model, OnnxLoraError, type Tensor, train, type T
 import {
   addScaled,
   type InputInitializer,
-  type InputObserver,
   type Matrix,
   matmul,
   matrix,
+  sliceColumns,
   symmetricEigen,
   transpose,
 } from '@onnx-lora/sdk/plugin';
-import { oLora } from './oLora.ts';
+import { gramInitializer } from '../composition/inputGrams.ts';
+import { oLora } from './tuners.ts';
 
 /** Share of the energy of a task's inputs that its protected directions must hold. */
 const THRESHOLD = 0.95;
@@ -28,26 +29,16 @@ export class InputSpaces {
   /** Init for the next task: A spans the main input directions outside those that earlier tasks need. */
   initializer(): InputInitializer {
     this.#grams = new Map();
-    return {
+    return gramInitializer({
       name: 'inf-lora',
-      needs: 'inputs',
-      passes: 1,
       refuses: ({ kind, r, width }) =>
         kind !== 'linear' ? 'is not linear, and InfLoRA is for linear layers' : r > width ? `reads ${width} features, and the rank is ${r}` : undefined, // prettier-ignore
-      observe: ({ width }): InputObserver => {
-        const gram = matrix(width, width);
-        return {
-          settled: false,
-          update: (batch) => batch.gram.data.forEach((each, i) => (gram.data[i]! += each)),
-          factors: ({ path, r, out }) => {
-            this.#grams.set(path, gram);
-            const main = largest(this.#left(path, gram), r);
-            const A = transpose(main);
-            return { A: { ...A, data: A.data.map((each) => each / Math.sqrt(3)) }, B: matrix(out, r) };
-          },
-        };
+      factors: (gram, { path, r, out }) => {
+        this.#grams.set(path, gram);
+        const A = transpose(largest(this.#left(path, gram), r));
+        return { A: { ...A, data: A.data.map((each) => each / Math.sqrt(3)) }, B: matrix(out, r) };
       },
-    };
+    });
   }
 
   learned(): void {
@@ -58,7 +49,7 @@ export class InputSpaces {
       let held = all - trace(left);
       let count = 0;
       while (held < THRESHOLD * all && count < values.length) held += values[values.length - 1 - count++]!;
-      const [known, more] = [this.#directions.get(path), columns(V, values.length - count)];
+      const [known, more] = [this.#directions.get(path), sliceColumns(V, values.length - count, values.length)];
       this.#directions.set(path, known ? beside(known, more) : more);
     }
   }
@@ -114,12 +105,7 @@ function staged(
 /** Eigenvectors of the k largest eigenvalues as columns, the largest first. */
 function largest(symmetric: Matrix, k: number): Matrix {
   const { V } = symmetricEigen(symmetric);
-  return reversed(columns(V, V.columns - k));
-}
-
-function columns({ rows, columns: all, data }: Matrix, from: number): Matrix {
-  const width = all - from;
-  return matrix(rows, width, Float64Array.from({ length: rows * width }, (_, i) => data[Math.floor(i / width) * all + from + (i % width)]!)); // prettier-ignore
+  return reversed(sliceColumns(V, V.columns - k, V.columns));
 }
 
 function reversed({ rows, columns: width, data }: Matrix): Matrix {

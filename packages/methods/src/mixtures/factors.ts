@@ -32,10 +32,6 @@ export function factorsOf(adapter: Adapter, name: string): Map<string, ModuleFac
   return new Map([...found].map(([module, { A, B }]) => [module, { A: A!, B: B!, scaling: scalingOf(adapter.config, module).scaling }])); // prettier-ignore
 }
 
-function times({ rows, columns, data }: Matrix, factor: number): Matrix {
-  return { rows, columns, data: data.map((value) => factor * value) };
-}
-
 /** Power iterations; each shrinks the other directions by the squared ratio of singular values. */
 const ROUNDS = 200;
 
@@ -54,5 +50,5 @@ export function mainDirection({ A, B }: Pick<ModuleFactors, 'A' | 'B'>): Float64
 
 function unit(column: Matrix): Matrix {
   const length = Math.hypot(...column.data);
-  return length === 0 ? column : times(column, 1 / length);
+  return length === 0 ? column : { ...column, data: column.data.map((value) => (1 / length) * value) };
 }

@@ -7,9 +7,10 @@ import {
   type Optimizer,
   type OptimizerFactory,
   optimizerTools,
+  transpose,
 } from '@onnx-lora/sdk/plugin';
 import { sizeOf } from '../tuners/tensors.ts';
-import { gramOf, turned } from './pairs.ts';
+import { gramOf } from './pairs.ts';
 
 const { fraction, fractions, notNegative, oneOf, settingsOf, zeros } = optimizerTools;
 
@@ -95,7 +96,7 @@ function rateFactor({ adjustLr }: MuonSettings, [rows, ...columns]: readonly num
 function* orthogonal(given: Matrix, steps: number): Generator<void, Matrix> {
   const [a, b, c] = COEFFICIENTS;
   const isWide = given.columns > given.rows;
-  let x = isWide ? turned(given) : given;
+  let x = isWide ? transpose(given) : given;
   let norm = 0;
   for (const each of x.data) norm += each * each;
   const scale = 1 / Math.max(Math.sqrt(norm), 1e-7);
@@ -111,7 +112,7 @@ function* orthogonal(given: Matrix, steps: number): Generator<void, Matrix> {
     x = times(x, update);
     yield;
   }
-  return isWide ? turned(x) : x;
+  return isWide ? transpose(x) : x;
 }
 
 /** X·U for a tall X and a symmetric U: dot products of rows. */

@@ -49,14 +49,6 @@ export function gramOf({ rows, columns, data }: Matrix): Matrix {
   return gram;
 }
 
-/** A matrix with its rows as columns. */
-export function turned({ rows, columns, data }: Matrix): Matrix {
-  const result = matrix(columns, rows);
-  for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++) result.data[column * rows + row] = data[row * columns + column]!;
-  return result;
-}
-
 const EPSILON = 2 ** -23;
 
 /** (M + damping·I)⁺ of a positive semidefinite M, with the cutoff of torch.linalg.pinv in float32. */

@@ -1,8 +1,8 @@
 /** @file Riemannian preconditioning: scales the gradients of A and B by the other factor's Gram matrix. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { createOptimizer, matmul, type Optimizer, type OptimizerFactory, optimizerTools } from '@onnx-lora/sdk/plugin';
-import { asMatrix, dampedInverse, gramOf, isPair, pairsOf, turned } from './pairs.ts';
+import { createOptimizer, matmul, type Optimizer, type OptimizerFactory, optimizerTools, transpose } from '@onnx-lora/sdk/plugin'; // prettier-ignore
+import { asMatrix, dampedInverse, gramOf, isPair, pairsOf } from './pairs.ts';
 
 const { notNegative, oneOf, settingsOf } = optimizerTools;
 
@@ -38,7 +38,7 @@ export const riemannian: OptimizerFactory = {
           // Graphs have A and B transposed: BᵀB is B·Bᵀ there, and AAᵀ is Aᵀ·A.
           const [a, b] = [asMatrix(A, A.value), asMatrix(B, B.value)];
           if (A.gradient) {
-            const byB = dampedInverse(gramOf(turned(b)), own.reg);
+            const byB = dampedInverse(gramOf(transpose(b)), own.reg);
             A.gradient.set(matmul(asMatrix(A, A.gradient), byB).data);
           }
           yield;

@@ -1,12 +1,12 @@
 /** @file Graph fragments that several tuners emit. */
 
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+import { identity } from './rotations/rotation.ts';
+import { sizeOf } from './tensors.ts';
 
 /** ‖square − I‖ */
 export function fromIdentity(g: GraphBuilder, square: Value): Value {
-  const n = square.shape![0] as number;
-  const identity = Float32Array.from({ length: n * n }, (_, i) => Number(i % (n + 1) === 0));
-  const off = g.Sub(square, g.constant({ type: 'float32', dims: [n, n], data: identity }));
+  const off = g.Sub(square, identity(g, square.shape![0] as number));
   return g.Sqrt(g.ReduceSumSquare(off, [0, 1], false));
 }
 
@@ -15,8 +15,7 @@ const INT64 = 7;
 
 /** Zeros of a shape with values at flat int32 places `[count]`. */
 export function scattered(g: GraphBuilder, places: Value, values: Value, shape: readonly number[]): Value {
-  const total = shape.reduce((product, dim) => product * dim, 1);
-  const none = g.Expand(g.constant({ type: 'float32', dims: [1], data: new Float32Array(1) }), [total]);
+  const none = g.Expand(g.constant({ type: 'float32', dims: [1], data: new Float32Array(1) }), [sizeOf(shape)]);
   const index = g.Unsqueeze(g.Cast(places, INT64), [1]);
   return g.Reshape(g.emit('ScatterND', [none, index, values]), shape);
 }

@@ -24,32 +24,22 @@ export function finite(settings: TunerSettings, key: string): number {
 }
 
 /** A layer's whole number: by a pattern table (`rank_pattern`), or `key`. @throws OnnxLoraError `CONFIG_INVALID` */
-export function wholeOf(
-  { path }: Pick<TunedLayer, 'path'>,
-  settings: TunerSettings,
-  key: string,
-  table: string,
-): number {
-  const own = byPattern(path, settings, table);
-  return own === undefined ? whole(settings, key) : whole({ [`${key} of "${path}"`]: own }, `${key} of "${path}"`);
+export function wholeOf(layer: TunedLayer, settings: TunerSettings, key: string, table: string): number {
+  return whole(...settingOf(layer, settings, key, table));
 }
 
 /** A layer's number, likewise (`alpha_pattern` and `alpha`). @throws OnnxLoraError `CONFIG_INVALID` */
-export function finiteOf(
-  { path }: Pick<TunedLayer, 'path'>,
-  settings: TunerSettings,
-  key: string,
-  table: string,
-): number {
-  const own = byPattern(path, settings, table);
-  return own === undefined ? finite(settings, key) : finite({ [`${key} of "${path}"`]: own }, `${key} of "${path}"`);
+export function finiteOf(layer: TunedLayer, settings: TunerSettings, key: string, table: string): number {
+  return finite(...settingOf(layer, settings, key, table));
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` for anything but a table, and for a key that is no pattern */
-function byPattern(path: string, settings: TunerSettings, table: string): number | undefined {
+function settingOf({ path }: TunedLayer, settings: TunerSettings, key: string, table: string): [TunerSettings, string] {
   const { [table]: numbers } = settings;
-  if (typeof numbers === 'object' && !Array.isArray(numbers)) return numberByPattern(numbers as Record<string, number> | null, table, path); // prettier-ignore
-  throw wrong(settings, table, 'numbers by patterns of modules');
+  if (typeof numbers !== 'object' || Array.isArray(numbers)) throw wrong(settings, table, 'numbers by patterns of modules'); // prettier-ignore
+  const own = numberByPattern(numbers as Record<string, number> | null, table, path);
+  const name = `${key} of "${path}"`;
+  return own === undefined ? [settings, key] : [{ [name]: own }, name];
 }
 
 /** A dropout probability, less than 1. @throws OnnxLoraError `CONFIG_INVALID` */

@@ -1,15 +1,9 @@
 /** @file Losses and class scores of single examples. */
 
 import { type Adapter, type Feeds, type Model, modelFor, OnnxLoraError, type Session, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
-import { dataTypeNumber, inferNode, type ModelProto, sessionModel } from '@onnx-lora/sdk/plugin';
-import {
-  batchesOf,
-  type Dataset,
-  type PreparedTask,
-  type RunnableOptions,
-  type Value,
-  GraphBuilder,
-} from '@onnx-lora/sdk/tasks';
+import { sessionModel } from '@onnx-lora/sdk/plugin';
+import { batchesOf, type Dataset, type PreparedTask, type RunnableOptions } from '@onnx-lora/sdk/tasks';
+import { lossFeeds, lossGraph, OUTPUT, TARGET } from '../lossGraph.ts';
 
 /** A model with or without an adapter, and the examples to run. */
 export interface Asked {
@@ -35,7 +29,7 @@ export async function lossesOf(asked: Asked): Promise<Float64Array> {
       const shapes = Object.values(feeds).map(({ dims }) => dims.join('x')).join(); // prettier-ignore
       if (loss?.shapes !== shapes) {
         await loss?.session.release();
-        const source = { ...sessionModel(lossGraph(asked, feeds)), name: 'loss' };
+        const source = { ...sessionModel(lossGraph(model, data, feeds)), name: 'loss' };
         loss = { shapes, session: await model.runtime.createSession(source, { provider: 'cpu', threads: 1 }) };
       }
       losses[example] = Number(Object.values(await loss.session.run(feeds))[0]!.data[0]);
@@ -72,8 +66,6 @@ export async function scoresOf(asked: Asked): Promise<ClassScores> {
   return { ...names!, scores };
 }
 
-const [OUTPUT, TARGET] = ['output/', 'target/'] as const;
-
 interface Said {
   readonly example: number;
   readonly feeds: Feeds;
@@ -83,39 +75,20 @@ async function* saidOf({ model, adapter, data, examples, machine }: Asked): Asyn
   const whole = adapter ? modelFor(model, adapter) : model;
   const own = whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []);
   const session = await own.session({ ...machine, ...(adapter ? { adapters: { adapter } } : {}) });
-  const named = (prefix: string, tensors: Feeds): Feeds =>
-    Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [prefix + name, tensor]));
   try {
     const source = { dataset: examples, collate: (batch: readonly unknown[]) => data.collate(batch) };
     for await (const { indices, batch } of batchesOf(source, 1)) {
       const outputs = await session.run(batch.inputs, { adapter: adapter ? 'adapter' : null });
-      yield { example: indices[0]!, feeds: { ...named(OUTPUT, outputs), ...named(TARGET, batch.targets) } };
+      yield { example: indices[0]!, feeds: lossFeeds(outputs, batch.targets) };
     }
   } finally {
     await session.release();
   }
 }
 
-/** The loss as a graph of its own. */
-function lossGraph({ model: { onnx, opset }, data }: Asked, feeds: Feeds): ModelProto {
-  const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'loss/' });
-  const values = Object.entries(feeds).map(([name, { type, dims }]): Value => ({ name, type, shape: dims }));
-  const called = (prefix: string): Record<string, Value> => {
-    const own = values.filter(({ name }) => name.startsWith(prefix));
-    return Object.fromEntries(own.map((value) => [value.name.slice(prefix.length), value]));
-  };
-  const loss = data.loss(g, called(OUTPUT), called(TARGET));
-  const input = Object.entries(feeds).map(([name, { type, dims }]) => {
-    const shape = { dim: dims.map((dimValue) => ({ dimValue })) };
-    return { name, type: { tensorType: { elemType: dataTypeNumber(type), shape } } };
-  });
-  const graph = { name: 'loss', node: g.nodes, initializer: g.initializers, input, output: [{ name: loss.name }] };
-  return { ...onnx.model, graph };
-}
-
 /** The loss's one output of scores, and the integer labels of its rows. */
-function scoreNames(asked: Asked, feeds: Feeds): Pick<ClassScores, 'output' | 'labels'> {
-  const read = new Set(lossGraph(asked, feeds).graph!.node!.flatMap(({ input = [] }) => input));
+function scoreNames({ model, data }: Asked, feeds: Feeds): Pick<ClassScores, 'output' | 'labels'> {
+  const read = new Set(lossGraph(model, data, feeds).graph!.node!.flatMap(({ input = [] }) => input));
   const [output, ...others] = [...read].filter((name) => name.startsWith(OUTPUT));
   const rows = output === undefined ? '' : feeds[output]!.dims.slice(0, -1).join();
   const labels = [...read].find((name) => name.startsWith(TARGET) && /int/.test(feeds[name]!.type) && feeds[name]!.dims.join() === rows); // prettier-ignore

@@ -1,8 +1,7 @@
 /** @file Tied-LoRA: layers of one shape share A and B; each scales them by two vectors. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
-import { dropoutOf, finite, whole } from '../settings.ts';
+import { dropoutOf, finite, whole, wrong } from '../settings.ts';
 import { filled, kaiming, zeros } from '../tensors.ts';
 
 const parts = ['A', 'B', 'u', 'v'] as const;
@@ -16,19 +15,9 @@ export const tiedlora: Tuner = {
   tune: (layer, settings) => {
     const [r, alpha, dropout] = [whole(settings, 'r'), finite(settings, 'alpha'), dropoutOf(settings, 'dropout')];
     const trains = settings['trains'] as readonly string[];
-    const isList = Array.isArray(trains) && trains.length > 0;
-    if (!isList || trains.some((each) => !parts.some((part) => part === each))) {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `"trains" of the tuner "tiedlora" must name some of ${parts.join(', ')}, and is ${JSON.stringify(trains)}. Name what is trained.`,
-      );
-    }
-    if (!trains.includes('B') && !trains.includes('v')) {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `"trains" of the tuner "tiedlora" must name B or v, one of which begins at zero, and is ${JSON.stringify(trains)}. Add one.`,
-      );
-    }
+    const isKnown = Array.isArray(trains) && trains.every((each) => parts.some((part) => part === each));
+    if (!isKnown || trains.length === 0) throw wrong(settings, 'trains', `some of ${parts.join(', ')}`);
+    if (!trains.includes('B') && !trains.includes('v')) throw wrong(settings, 'trains', 'with B or v, one of which begins at zero'); // prettier-ignore
     const tensor = (part: (typeof parts)[number], own: TunedTensor): TunedTensor => ({
       ...own,
       ...(trains.includes(part) ? {} : { role: 'frozen' }),

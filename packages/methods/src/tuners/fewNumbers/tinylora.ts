@@ -5,11 +5,13 @@ import type { Random } from '@onnx-lora/sdk/data';
 import {
   leadingSvd,
   matrix,
+  scaleColumns,
   TorchRandom,
+  transpose,
   type TunedLayer,
   type Tuner,
-  type TunerSettings,
 } from '@onnx-lora/sdk/plugin';
+import { dropoutOf, finite, oneOf, requireOnly, whole, wrong } from '../settings.ts';
 import { sizeOf, uniform, zeros } from '../tensors.ts';
 
 export const tinylora: Tuner = {
@@ -32,8 +34,17 @@ export const tinylora: Tuner = {
     layers_pattern: null,
   },
   tune: (layer, settings, layers, saved, read) => {
-    const { r, u, weight_tying: tying, projection_seed: seed, init_v_bound: bound, init_weights: begins, tinylora_dropout: dropout } = settings as { r: number; u: number; weight_tying: number; projection_seed: number; init_v_bound: number; init_weights: unknown; tinylora_dropout: number }; // prettier-ignore
-    requireSettings(settings, saved === undefined);
+    const [r, u, tying] = [whole(settings, 'r'), whole(settings, 'u'), finite(settings, 'weight_tying')];
+    const { projection_seed: seed, init_weights: begins } = settings as {
+      projection_seed: number;
+      init_weights: unknown;
+    };
+    if (tying < 0 || tying > 1) throw wrong(settings, 'weight_tying', 'from 0 to 1');
+    if (!Number.isSafeInteger(seed)) throw wrong(settings, 'projection_seed', 'a whole number');
+    if (saved === undefined) {
+      oneOf('tinylora', settings, 'init_weights', [true, 'uniform']);
+      requireOnly(settings, { save_projection: true, bias: 'none' });
+    }
     const rank = Math.min(r, layer.in, layer.out);
     const dims = [u, rank, rank] as const;
     const turns = (index: number): Float32Array => new TorchRandom(seed + index).normal(sizeOf(dims), rank ** -0.5);
@@ -44,13 +55,16 @@ export const tinylora: Tuner = {
     const group = Math.min(Math.floor(index / Math.max(1, Math.floor(layers.length / groups))), groups - 1);
     const parts = components(layer, rank);
     return {
-      dropout,
+      dropout: dropoutOf(settings, 'tinylora_dropout'),
       linearIn: ['tinylora_v'],
       tensors: {
         tinylora_A: { ...zeros([rank, layer.in]), role: 'frozen', first: (random) => parts(random).A },
         tinylora_B: { ...zeros([layer.out, rank]), role: 'frozen', first: (random) => parts(random).B },
         tinylora_P: { ...zeros(dims), role: 'frozen', first: () => turns(index) },
-        tinylora_v: { ...(begins === 'uniform' ? uniform([u], bound) : zeros([u])), share: { group: String(group) } },
+        tinylora_v: {
+          ...(begins === 'uniform' ? uniform([u], finite(settings, 'init_v_bound')) : zeros([u])),
+          share: { group: String(group) },
+        },
       },
       factors: (g, { tinylora_A: A, tinylora_B: B, tinylora_P: P, tinylora_v: v }) => {
         const turn = g.Reshape(g.MatMul(g.Unsqueeze(v!, [0]), g.Reshape(P!, [u, rank * rank])), [rank, rank]);
@@ -66,11 +80,10 @@ function components(layer: TunedLayer, r: number): (random: Random) => Record<'A
   return (random) => {
     if (known) return known;
     const { U, S, V } = leadingSvd(matrix(layer.out, layer.in, layer.weight()), r, random);
-    const root = (k: number): number => Math.sqrt(S[k]!);
-    const at = (from: typeof U, row: number, k: number): number => root(k) * from.data[row * from.columns + k]!;
+    const roots = S.map(Math.sqrt);
     return (known = {
-      A: Float32Array.from({ length: r * layer.in }, (_, i) => at(V, i % layer.in, Math.floor(i / layer.in))),
-      B: Float32Array.from({ length: layer.out * r }, (_, i) => at(U, Math.floor(i / r), i % r)),
+      A: Float32Array.from(transpose(scaleColumns(V, roots)).data),
+      B: Float32Array.from(scaleColumns(U, roots).data),
     });
   };
 }
@@ -90,31 +103,6 @@ function indexOf(
     'ADAPTER_INVALID',
     `The adapter's projections of "${path}" ${saved ? 'are not those of its projection_seed' : 'are not in the file'}, so that nothing tells which of its vectors the layer has. Save it in PEFT with save_projection=True.`,
   );
-}
-
-function requireSettings(settings: TunerSettings, isNew: boolean): void {
-  const isCount = (value: unknown): boolean => Number.isInteger(value) && (value as number) > 0;
-  const { r, u, weight_tying: tying, init_weights: begins } = settings;
-  const wrong = [
-    ['r', isCount(r), 'a whole number of at least 1'],
-    ['u', isCount(u), 'a whole number of at least 1'],
-    ['weight_tying', (tying as number) >= 0 && (tying as number) <= 1, 'a number from 0 to 1'],
-    ['projection_seed', Number.isSafeInteger(settings['projection_seed']), 'a whole number'],
-    [
-      'tinylora_dropout',
-      (settings['tinylora_dropout'] as number) >= 0 && (settings['tinylora_dropout'] as number) < 1,
-      'a number from 0 to below 1',
-    ],
-    ['init_weights', !isNew || begins === true || begins === 'uniform', 'true or "uniform"'],
-    [
-      'save_projection',
-      !isNew || settings['save_projection'] === true,
-      'true, for by the projections layers are told apart',
-    ],
-    ['bias', !isNew || settings['bias'] === 'none', '"none"'],
-  ].find(([, holds]) => holds !== true);
-  if (!wrong) return;
-  throw new OnnxLoraError('CONFIG_INVALID', `${String(wrong[0])} of TinyLoRA must be ${String(wrong[2])}, and is ${JSON.stringify(settings[String(wrong[0])])}. Change it.`); // prettier-ignore
 }
 
 /** Rounds as Python does. */

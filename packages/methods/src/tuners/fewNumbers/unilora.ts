@@ -1,7 +1,7 @@
 /** @file UniLoRA: every entry of every factor is picked from one trained vector. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type TunedLayer, type TunedTensor, type Tuner, type TunerSettings, TorchRandom } from '@onnx-lora/sdk/plugin';
+import { dropoutOf, finite, requireOnly, whole, wrong } from '../settings.ts';
 import { sizeOf, uniform, zeros } from '../tensors.ts';
 
 /** Tensors of indices and scales, missing in files saved without them. */
@@ -28,8 +28,9 @@ export const unilora: Tuner = {
   },
   notInPeft: NAMES,
   tune: (layer, settings, layers, saved) => {
-    requireSettings(settings, saved === undefined);
-    const { r, theta_d_length: length, init_theta_d_bound: bound, unilora_dropout: dropout } = settings as { r: number; theta_d_length: number; init_theta_d_bound: number; unilora_dropout: number }; // prettier-ignore
+    if (saved === undefined) requireOnly(settings, { bias: 'none', save_indices: true });
+    const [r, length] = [whole(settings, 'r'), whole(settings, 'theta_d_length')];
+    if (!Number.isSafeInteger(settings['proj_seed'])) throw wrong(settings, 'proj_seed', 'a whole number');
     const [A, B] = [[r, layer.in], [layer.out, r]] as const; // prettier-ignore
     const before = layers.slice(
       0,
@@ -52,9 +53,9 @@ export const unilora: Tuner = {
       },
     });
     return {
-      dropout,
+      dropout: dropoutOf(settings, 'unilora_dropout'),
       tensors: {
-        unilora_theta_d: { ...uniform([length], bound), share: 'adapter' },
+        unilora_theta_d: { ...uniform([length], finite(settings, 'init_theta_d_bound')), share: 'adapter' },
         unilora_indices_A: indices(A, from),
         unilora_indices_B: indices(B, from + sizeOf(A)),
         unilora_scales_A: scales(A, from),
@@ -99,19 +100,4 @@ function assigned(
   }
   known.set(layers, { places, uses });
   return { places, uses };
-}
-
-function requireSettings(settings: TunerSettings, isNew: boolean): void {
-  const isCount = (value: unknown): boolean => Number.isInteger(value) && (value as number) > 0;
-  const { r, theta_d_length: length, proj_seed: seed, unilora_dropout: dropout, bias, save_indices: saves } = settings;
-  const wrong = [
-    ['r', isCount(r), 'a whole number of at least 1'],
-    ['theta_d_length', isCount(length), 'a whole number of at least 1'],
-    ['proj_seed', Number.isSafeInteger(seed), 'a whole number'],
-    ['unilora_dropout', (dropout as number) >= 0 && (dropout as number) < 1, 'a number from 0 to below 1'],
-    ['bias', !isNew || bias === 'none', '"none"'],
-    ['save_indices', !isNew || saves === true, 'true, for nothing else tells which numbers a layer has'],
-  ].find(([, holds]) => holds !== true);
-  if (!wrong) return;
-  throw new OnnxLoraError('CONFIG_INVALID', `${String(wrong[0])} of UniLoRA must be ${String(wrong[2])}, and is ${JSON.stringify(settings[String(wrong[0])])}. Change it.`); // prettier-ignore
 }

@@ -1,41 +1,23 @@
 /** @file VeLoRA: keeps projections of A's input, for an approximate gradient of A. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { LayerInGraph, Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { loraFactors, rankOf, variantOfLora } from '../lowRank/lora.ts';
+import { finite, oneOf, whole } from '../settings.ts';
 import { zeros } from '../tensors.ts';
 
-interface Projection {
-  readonly num_groups?: number;
-  readonly scale?: number;
-  readonly init_type?: string;
-}
+const defaults = { num_groups: 64, scale: 1, init_type: 'batch_average' };
 
 export const velora: Tuner = {
   name: 'velora',
-  ...variantOfLora('velora_config', { num_groups: 64, scale: 1, init_type: 'batch_average' }),
+  ...variantOfLora('velora_config', defaults),
   paper: 'https://arxiv.org/abs/2405.17991',
   description: 'VeLoRA: LoRA with a gradient of A from projections of its input on one vector',
   tune: (layer, settings, _, saved) => {
     const { r, scaling, dropout } = rankOf(layer, settings, saved === undefined);
-    const {
-      num_groups: groups = 64,
-      scale = 1,
-      init_type: type = 'batch_average',
-    } = settings['velora_config'] as Projection;
-    if (type !== 'random' && type !== 'batch_average') {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `init_type of velora_config must be "random" or "batch_average", and is ${JSON.stringify(type)}. Choose one of these.`,
-      );
-    }
-    if (!(Number.isInteger(groups) && groups > 0)) {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `num_groups of velora_config must be a whole number of at least 1, and is ${groups}. Choose another one.`,
-      );
-    }
+    const own = { ...defaults, ...(settings['velora_config'] as object) };
+    oneOf('velora', own, 'init_type', ['random', 'batch_average']);
+    const [groups, scale, type] = [whole(own, 'num_groups'), finite(own, 'scale'), own.init_type];
     const size = Math.ceil(layer.in / groups);
     return {
       dropout,

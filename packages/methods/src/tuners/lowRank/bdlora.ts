@@ -1,9 +1,9 @@
 /** @file BD-LoRA: one block-diagonal factor, so that tensor-parallel shards need no communication. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type TunedLayer, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { loraFactors, rankOf, variantOfLora } from './lora.ts';
+import { wrong } from '../settings.ts';
 import { uniform, zeros } from '../tensors.ts';
 
 interface Blocks {
@@ -74,8 +74,5 @@ function blockDiagonal(g: GraphBuilder, blocks: Value, count: number): Value {
 
 function requireBlocks({ path }: TunedLayer, count: number, r: number, features: number): void {
   if (Number.isInteger(count) && count > 0 && r % count === 0 && features % count === 0) return;
-  throw new OnnxLoraError(
-    'CONFIG_INVALID',
-    `nblocks of use_bdlora must divide the rank ${r} and the ${features} features of "${path}", and is ${count}. Choose another number.`,
-  );
+  throw wrong({ nblocks: count }, 'nblocks', `a divisor of the rank ${r} and the ${features} features of "${path}"`);
 }

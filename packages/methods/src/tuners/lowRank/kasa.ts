@@ -1,10 +1,18 @@
 /** @file KaSA: replaces the weight's smallest singular components by a trained SVD. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/data';
-import { matrix, trailingSvd, type TunedLayer, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
+import {
+  matrix,
+  scaleColumns,
+  trailingSvd,
+  transpose,
+  type TunedLayer,
+  type TunedTensor,
+  type Tuner,
+} from '@onnx-lora/sdk/plugin';
 import { fromIdentity } from '../fragments.ts';
 import { loraFactors, rankOf, variantOfLora } from './lora.ts';
+import { wrong } from '../settings.ts';
 import { normal, zeros } from '../tensors.ts';
 
 export const kasa: Tuner = {
@@ -14,12 +22,8 @@ export const kasa: Tuner = {
   description: "KaSA: LoRA with singular values of its own, in place of the weight's smallest",
   tune: (layer, settings, _, saved) => {
     const { r, scaling, dropout } = rankOf(layer, settings, saved === undefined);
-    if (r >= Math.min(layer.in, layer.out)) {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `The rank of KaSA must be below the ${Math.min(layer.in, layer.out)} singular values of "${layer.path}", and is ${r}. Choose a smaller one.`,
-      );
-    }
+    const values = Math.min(layer.in, layer.out);
+    if (r >= values) throw wrong(settings, 'r', `below the ${values} singular values of "${layer.path}"`);
     return {
       dropout,
       tensors: {
@@ -60,8 +64,8 @@ function smallest(layer: TunedLayer, r: number): Record<'dropped_A' | 'dropped_B
     // The seed of the search does not change the result.
     const { U, S, V } = trailingSvd(matrix(layer.out, layer.in, layer.weight()), r, new Random(0));
     return (known = {
-      A: Float32Array.from({ length: r * layer.in }, (_, i) => V.data[(i % layer.in) * V.columns + Math.floor(i / layer.in)]!), // prettier-ignore
-      B: Float32Array.from({ length: layer.out * r }, (_, i) => S[i % r]! * U.data[Math.floor(i / r) * U.columns + (i % r)]!), // prettier-ignore
+      A: Float32Array.from(transpose(V).data),
+      B: Float32Array.from(scaleColumns(U, S).data),
     });
   };
   return {

@@ -1,6 +1,14 @@
 /** @file LoRA-XS: trains an r × r matrix between the weight's leading singular vectors. */
 
-import { leadingSvd, matrix, type SingularValues, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
+import {
+  leadingSvd,
+  matrix,
+  scaleColumns,
+  type SingularValues,
+  transpose,
+  type TunedTensor,
+  type Tuner,
+} from '@onnx-lora/sdk/plugin';
 import { dropoutOf, finite, whole } from '../settings.ts';
 import { normal, zeros } from '../tensors.ts';
 
@@ -32,10 +40,7 @@ export const loraXs: Tuner = {
       tensors: {
         xs_A: frozen([r, inputs], (random) => {
           const { S, V } = decomposed(random);
-          return Float32Array.from({ length: r * inputs }, (_, i) => {
-            const [k, column] = [Math.floor(i / inputs), i % inputs];
-            return V.data[column * r + k]! * S[k]!;
-          });
+          return Float32Array.from(transpose(scaleColumns(V, S)).data);
         }),
         xs_B: frozen([out, r], (random) => Float32Array.from(decomposed(random).U.data)),
         xs_R: normal([r, r], finite(settings, 'init_std')),

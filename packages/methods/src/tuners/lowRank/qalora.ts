@@ -1,8 +1,8 @@
 /** @file QA-LoRA: A reads group sums of inputs, so that ΔW merges into the zero points of a quantized weight. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import { loraFactors, rankOf, variantOfLora } from './lora.ts';
+import { whole, wrong } from '../settings.ts';
 
 export const qalora: Tuner = {
   name: 'qalora',
@@ -11,13 +11,8 @@ export const qalora: Tuner = {
   description: 'QA-LoRA: LoRA whose A reads groups of inputs as one, for weights in few bits',
   tune: (layer, settings, _, saved) => {
     const { r, scaling, dropout } = rankOf(layer, settings, saved === undefined);
-    const size = settings['qalora_group_size'] as number;
-    if (!(Number.isInteger(size) && size > 0 && layer.in % size === 0)) {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `qalora_group_size must divide the ${layer.in} inputs of "${layer.path}", and is ${size}. Choose another one.`,
-      );
-    }
+    const size = whole(settings, 'qalora_group_size');
+    if (layer.in % size !== 0) throw wrong(settings, 'qalora_group_size', `a divisor of the ${layer.in} inputs of "${layer.path}"`); // prettier-ignore
     const groups = layer.in / size;
     return {
       dropout,

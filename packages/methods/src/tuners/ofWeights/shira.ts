@@ -1,8 +1,8 @@
 /** @file SHiRA: trains random entries of the weight. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
 import { TorchRandom, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 import { scattered } from '../fragments.ts';
+import { requireOnly, whole } from '../settings.ts';
 import { normal, zeros } from '../tensors.ts';
 
 export const shira: Tuner = {
@@ -15,13 +15,11 @@ export const shira: Tuner = {
     (r as number) * (layer.in + layer.out) > layer.in * layer.out
       ? `has ${layer.in * layer.out} numbers, and r = ${String(r)} asks for ${(r as number) * (layer.in + layer.out)} of them`
       : undefined,
-  tune: (layer, { r, mask_type: mask, random_seed: seed, init_weights: begins }, _, saved) => {
+  tune: (layer, settings, _, saved) => {
+    const { random_seed: seed, init_weights: begins } = settings;
+    if (saved === undefined) requireOnly(settings, { mask_type: 'random' });
     const total = layer.in * layer.out;
-    const count = (r as number) * (layer.in + layer.out);
-    if (!(Number.isInteger(r) && (r as number) > 0))
-      throw new OnnxLoraError('CONFIG_INVALID', `r of SHiRA must be a whole number of at least 1, and is ${String(r)}. Choose another one.`); // prettier-ignore
-    if (mask !== 'random' && saved === undefined)
-      throw new OnnxLoraError('CONFIG_INVALID', `mask_type of SHiRA must be "random", and is ${JSON.stringify(mask)}. Leave it out.`); // prettier-ignore
+    const count = whole(settings, 'r') * (layer.in + layer.out);
     const indices: TunedTensor = {
       dims: [2, count],
       integers: { type: 'int32', below: [layer.out, layer.in] },

@@ -1,8 +1,8 @@
 /** @file Supertuning: trains the entries of largest or smallest magnitude, with an optional LoRA product. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TunedLayer, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import { scattered } from '../fragments.ts';
+import { finite, requireOnly, whole, wrong } from '../settings.ts';
 import { normal, uniform, zeros } from '../tensors.ts';
 
 const count = (layer: TunedLayer, sparsity: unknown): number =>
@@ -27,14 +27,13 @@ export const supertuning: Tuner = {
       ? `has ${layer.in * layer.out} numbers, of which sparsity ${String(sparsity)} leaves none to be trained`
       : undefined,
   tune: (layer, settings, _, saved) => {
-    const { sparsity, select_top: top, r, lora_alpha: alpha, lora_dropout: dropout, init_weights: begins, save_precomputed_indices: isSaved } = settings; // prettier-ignore
-    const wrong = (key: string, wanted: string): OnnxLoraError =>
-      new OnnxLoraError('CONFIG_INVALID', `${key} of Supertuning must be ${wanted}, and is ${JSON.stringify(settings[key])}. Change it.`); // prettier-ignore
-    if (!((sparsity as number) >= 0 && (sparsity as number) < 1)) throw wrong('sparsity', 'a number from 0 to below 1');
-    if (r !== null && !(Number.isInteger(r) && (r as number) > 0)) throw wrong('r', 'a whole number of at least 1, or null'); // prettier-ignore
-    if (r === null && alpha !== null) throw wrong('lora_alpha', 'null without r');
+    const { select_top: top, lora_alpha: alpha, init_weights: begins, save_precomputed_indices: isSaved } = settings;
+    const sparsity = finite(settings, 'sparsity');
+    if (!(sparsity >= 0 && sparsity < 1)) throw wrong(settings, 'sparsity', 'a number from 0 to below 1');
+    const rank = settings['r'] === null ? null : whole(settings, 'r');
+    if (rank === null && alpha !== null) throw wrong(settings, 'lora_alpha', 'null without r');
     // In PEFT dropout acts on the product's input alone.
-    if (r !== null && dropout !== 0 && saved === undefined) throw wrong('lora_dropout', '0');
+    if (rank !== null && saved === undefined) requireOnly(settings, { lora_dropout: 0 });
     const trained = count(layer, sparsity);
     const indices: TunedTensor = {
       dims: [trained],
@@ -43,7 +42,6 @@ export const supertuning: Tuner = {
       first: () => extremes(layer.weight(), trained, top !== false),
       idle: () => new Int32Array(trained),
     };
-    const rank = r as number | null;
     const scaling = ((alpha as number | null) ?? 2 * rank!) / rank!;
     const product: Record<string, TunedTensor> =
       rank === null

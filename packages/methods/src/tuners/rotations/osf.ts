@@ -4,8 +4,13 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   compilePattern,
   type Matrix,
+  matmul,
   matrix,
+  scaleColumns,
+  type SingularValues,
   sliceColumns,
+  svd,
+  symmetricEigen,
   transpose,
   type TunedLayer,
   type TunedTensor,
@@ -13,7 +18,6 @@ import {
   type TunerSettings,
 } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { singularValues } from '../singularValues.ts';
 import { transposed } from './rotation.ts';
 import { normal, zeros } from '../tensors.ts';
 
@@ -29,9 +33,8 @@ export const osf: Tuner = {
     const { in: width, out: height } = layer;
     const kept = keptRank(layer, settings);
     const low = Math.min(height, width) - kept;
-    let found: ReturnType<typeof singularValues> | undefined;
-    const parts = (): ReturnType<typeof singularValues> =>
-      (found ??= singularValues(matrix(height, width, layer.weight())));
+    let found: SingularValues | undefined;
+    const parts = (): SingularValues => (found ??= singularValues(matrix(height, width, layer.weight())));
     const columns = (which: 'U' | 'V', isLow: boolean): Matrix =>
       sliceColumns(parts()[which], isLow ? kept : 0, isLow ? kept + low : kept);
     const numbers = {
@@ -99,4 +102,31 @@ function keptRank(
 function isFound(source: string, path: string): boolean {
   const pattern = compilePattern(source, 'rank_pattern');
   return Array.from(path).some((_, start) => pattern.ends(path, start).length > 0);
+}
+
+const SMALL = 128;
+
+/** Below this ratio to the largest value, vectors would not be orthogonal. */
+const LEAST = 1e-5;
+
+/** Thin SVD; large well-conditioned matrices by the eigenvectors of AᵀA. @throws RangeError for NaN or ∞ */
+function singularValues(a: Matrix): SingularValues {
+  if (Math.min(a.rows, a.columns) <= SMALL) return svd(a);
+  if (a.rows < a.columns) {
+    const { U, S, V } = singularValues(transpose(a));
+    return { U: V, S, V: U };
+  }
+  const { values, V } = symmetricEigen(matmul(a, a, { transposeA: true }));
+  const S = Float64Array.from(values, (each) => Math.sqrt(Math.max(each, 0))).reverse();
+  if (!(S.at(-1)! > LEAST * S[0]!)) return svd(a);
+  const count = a.columns;
+  const descending = { ...V, data: V.data.map((_, i) => V.data[i - (i % count) + count - 1 - (i % count)]!) };
+  return {
+    U: scaleColumns(
+      matmul(a, descending),
+      S.map((each) => 1 / each),
+    ),
+    S,
+    V: descending,
+  };
 }
