@@ -11,20 +11,20 @@ export type Emit = (model: Module) => void;
 /** A class's graphs by file name without extension: `model`, `vision_encoder`. */
 export type Graphs = Readonly<Record<string, Emit>>;
 
-/** Reads a class's config, all of it, and gives its graphs. */
-export type ReadClass = (config: Config, checkpoint: Checkpoint) => Graphs;
-
 /** A model with its transformers heads. */
 export interface Architecture {
   /** `model_type` of config.json. */
   readonly modelType: string;
   /** Path prefix of the bare model inside a model with a head: `bert`. */
   readonly prefix?: string;
-  /** The transformers classes to build. The first is the default. */
-  readonly classes: Readonly<Record<string, ReadClass>>;
+  /** The transformers classes to build; each reads its whole config. The first is the default. */
+  readonly classes: Readonly<Record<string, (config: Config, checkpoint: Checkpoint) => Graphs>>;
   /** Tensors of other parts and heads, which a class may leave unread. */
   readonly others?: RegExp;
 }
+
+/** A class: reads its config and gives its graphs. */
+export type ReadClass = Architecture['classes'][string];
 
 /** A class of one graph, emitted from what `read` takes of the config. */
 export function modelClass<S>(

@@ -1,7 +1,7 @@
 /** @file CLIP: Radford et al. 2021, "Learning transferable visual models from natural language supervision". */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture, Graphs } from '../../architecture.ts';
+import { type Architecture, classifierClass, type Graphs } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import { patchEmbedding, pixelValues, withTokens } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
@@ -156,18 +156,18 @@ export const clip: Architecture = {
     CLIPModel: both,
     ...ofBoth('text_config', textClasses),
     ...ofBoth('vision_config', visionClasses),
-    CLIPForImageClassification: (c) => {
-      const vision = towerOf(c, 'vision_config');
-      vision.skip('projection_dim');
-      c.skip('text_config', 'text_config_dict', 'projection_dim', 'logit_scale_init_value');
-      const [s, labels] = [visionSizes(vision), c.labels()];
-      return {
-        model: (m) => {
-          const patches = m.g.Slice(visionTower(m.at('vision_model'), s).states, [1], [Number.MAX_SAFE_INTEGER], [1]);
-          m.graph.output('logits', m.linear('classifier', m.g.ReduceMean(patches, [1], false), labels));
-        },
-      };
-    },
+    CLIPForImageClassification: classifierClass(
+      (c) => {
+        const vision = towerOf(c, 'vision_config');
+        vision.skip('projection_dim');
+        c.skip('text_config', 'text_config_dict', 'projection_dim', 'logit_scale_init_value');
+        return visionSizes(vision);
+      },
+      (m, s) => {
+        const patches = m.g.Slice(visionTower(m.at('vision_model'), s).states, [1], [Number.MAX_SAFE_INTEGER], [1]);
+        return m.g.ReduceMean(patches, [1], false);
+      },
+    ),
   },
 };
 

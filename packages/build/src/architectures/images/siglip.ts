@@ -1,7 +1,7 @@
 /** @file SigLIP: Zhai et al. 2023, "Sigmoid loss for language image pre-training". */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture, Graphs } from '../../architecture.ts';
+import { type Architecture, classifierClass, type Graphs, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import { attend, splitHeads } from '../../layers/attention.ts';
 import { patchEmbedding, pixelValues } from '../../layers/images/patches.ts';
@@ -109,17 +109,14 @@ function both(c: Config): Graphs {
 const others = /^(?:text_model|vision_model|classifier|head)\.|^logit_(?:scale|bias)$/;
 
 const textClasses: Architecture['classes'] = {
-  SiglipTextModel: (c) => {
-    const s = textSizes(c);
-    return { model: (m) => textGraph(m, 'text_model', s) };
-  },
+  SiglipTextModel: modelClass(textSizes, (m, s) => textGraph(m, 'text_model', s)),
 };
 
 const visionClasses: Architecture['classes'] = {
-  SiglipVisionModel: (c) => {
-    const [s, hasHead] = [visionSizes(c), c.flag('vision_use_head', true)];
-    return { model: (m) => visionGraph(m, 'vision_model', s, hasHead) };
-  },
+  SiglipVisionModel: modelClass(
+    (c) => ({ s: visionSizes(c), hasHead: c.flag('vision_use_head', true) }),
+    (m, { s, hasHead }) => visionGraph(m, 'vision_model', s, hasHead),
+  ),
 };
 
 export const siglip: Architecture = {
@@ -129,18 +126,15 @@ export const siglip: Architecture = {
     SiglipModel: both,
     ...ofBoth('text_config', textClasses),
     ...ofBoth('vision_config', visionClasses),
-    SiglipForImageClassification: (c) => {
-      c.skip('text_config');
-      const vision = c.inner('vision_config');
-      vision.skip('vision_use_head');
-      const [s, labels] = [visionSizes(vision), c.labels()];
-      return {
-        model: (m) => {
-          const mean = m.g.ReduceMean(visionStates(m.at('vision_model'), s), [1], false);
-          m.graph.output('logits', m.linear('classifier', mean, labels));
-        },
-      };
-    },
+    SiglipForImageClassification: classifierClass(
+      (c) => {
+        c.skip('text_config');
+        const vision = c.inner('vision_config');
+        vision.skip('vision_use_head');
+        return visionSizes(vision);
+      },
+      (m, s) => m.g.ReduceMean(visionStates(m.at('vision_model'), s), [1], false),
+    ),
   },
 };
 

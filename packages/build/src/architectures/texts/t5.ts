@@ -1,7 +1,7 @@
 /** @file T5's encoder: Raffel et al. 2020, "Exploring the limits of transfer learning"; gated MLP: Shazeer 2020. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import { type Architecture, classifierClass } from '../../architecture.ts';
+import { type Architecture, classifierClass, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import { selfAttention } from '../../layers/attention.ts';
 import type { Module } from '../../layers/module.ts';
@@ -90,15 +90,13 @@ function architecture(modelType: string, name: string, absent: Defaults): Archit
     prefix: 'transformer',
     others: /^decoder\.|^lm_head\.|^classification_head\.|^classifier\.|^qa_outputs\./,
     classes: {
-      [`${name}EncoderModel`]: (c, { pooling }) => {
-        const s = sizes(c, absent);
-        return {
-          model: (m) => {
-            const { x, inputs } = encoder(m, s);
-            stateOutputs(m, x, inputs.mask, pooling);
-          },
-        };
-      },
+      [`${name}EncoderModel`]: modelClass(
+        (c, { pooling }) => ({ s: sizes(c, absent), pooling }),
+        (m, { s, pooling }) => {
+          const { x, inputs } = encoder(m, s);
+          stateOutputs(m, x, inputs.mask, pooling);
+        },
+      ),
       [`${name}ForTokenClassification`]: classifierClass(
         (c) => sizes(c, absent),
         (m, s) => encoder(m.at('transformer'), s).x,

@@ -1,7 +1,7 @@
 /** @file Shared classes of text encoders, given their states and two heads. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { Architecture, Graphs } from '../../architecture.ts';
+import { type Architecture, type Graphs, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
 import { answerOutputs, firstTokenHead, type LastLayer, maskedLanguageHead } from '../../layers/heads.ts';
 import { type Module, widthOf } from '../../layers/module.ts';
@@ -76,18 +76,15 @@ export function textEncoder<S extends EncoderSizes>(encoder: TextEncoder<S>): Ar
     prefix,
     others,
     classes: {
-      [`${name}Model`]: (c, { pooling }) => {
-        const s = sizes(c);
-        return {
-          model: (m) => {
-            const { x, inputs } = states(m, s);
-            stateOutputs(m, x, inputs.mask, pooling);
-            // Models trained without a pooler lack its weights.
-            if (pooler !== undefined && m.has(`${pooler}.weight`))
-              m.graph.output('pooler_output', pooled(m, pooler, x));
-          },
-        };
-      },
+      [`${name}Model`]: modelClass(
+        (c, { pooling }) => ({ s: sizes(c), pooling }),
+        (m, { s, pooling }) => {
+          const { x, inputs } = states(m, s);
+          stateOutputs(m, x, inputs.mask, pooling);
+          // Models trained without a pooler lack its weights.
+          if (pooler !== undefined && m.has(`${pooler}.weight`)) m.graph.output('pooler_output', pooled(m, pooler, x));
+        },
+      ),
       [`${name}ForMaskedLM`]: onStates(encoder, (c) => {
         const [isTied, head] = [c.flag('tie_word_embeddings', true), masked(c)];
         return (m, x, s) => {
