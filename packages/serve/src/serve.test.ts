@@ -11,7 +11,7 @@ import { OrtRuntime } from '@onnx-lora/sdk';
 import { ENGINES } from '@onnx-lora/sdk/composition';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { askedUntilRefused, rowsOf, type SmallServer, smallServer } from '../fixtures/smallServer.ts';
-import { type Clock, systemClock } from './scheduler/clock.ts';
+import { type Clock, systemClock } from './scheduler/options.ts';
 import { CLOCK } from './services.ts';
 
 const close = (found: readonly number[], expected: readonly number[]): void => {

@@ -1,8 +1,7 @@
 /** @file Tests of numbers in short. */
 
 import { expect, it } from 'vitest';
-import { parseLayers, parseTable, parseTokens } from './numbers.ts';
-import { parseTargets } from './targets.ts';
+import { parseLayers, parseTable, parseTargets, parseTokens } from './numbers.ts';
 
 it('reads layers, tables and tokens', () => {
   expect(parseLayers('0-2, 7')).toEqual([0, 1, 2, 7]);

@@ -33,7 +33,7 @@ const largestResult = 100_000_000;
  * @throws OnnxLoraError `DATA_INVALID` for an image too thin to be resized; `CONFIG_INVALID` for one beyond the plan's
  *   padding
  */
-export function geometryOf(plan: Omit<ImagePlan, 'normalization'>, size: Size, name = 'the image'): Geometry {
+export function geometryOf(plan: Partial<ImagePlan>, size: Size, name = 'the image'): Geometry {
   const resized = plan.resize ? resizedSize(size, plan.resize.to) : size;
   if (resized.height < 1 || resized.width < 1 || resized.height * resized.width > largestResult) {
     throw new OnnxLoraError(
