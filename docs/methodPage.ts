@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { tuners } from '@onnx-lora/methods';
-import type { TunedLayer, Tuner, Tuning } from '@onnx-lora/sdk/plugin';
+import type { TargetLayer, Tuner, AdapterLayer } from '@onnx-lora/sdk/plugin';
 
 const costs = JSON.parse(readFileSync(new URL('methodCosts.json', import.meta.url), 'utf8')) as Readonly<
   Record<string, number>
@@ -95,21 +95,21 @@ function row(tuner: Tuner): string {
 /** What says but how an adapter is trained: elsewhere it is LoRA itself. */
 const ofTraining = new Set(['velora_config', 'monteclora_config']);
 
-function merges(math: Tuning): boolean {
+function merges(math: AdapterLayer): boolean {
   return 'factors' in math || 'delta' in math || math.weight !== undefined;
 }
 
-function blends(math: Tuning): boolean {
+function blends(math: AdapterLayer): boolean {
   const isProduct = 'factors' in math && Object.values(math.tensors).every(({ share = 'site' }) => share === 'site');
   return isProduct || math.linearIn !== undefined;
 }
 
-function canBeTakenOut(math: Tuning): boolean {
+function canBeTakenOut(math: AdapterLayer): boolean {
   return math.unmerged !== undefined || (('factors' in math || 'delta' in math) && !math.readsWeight);
 }
 
 /** A layer as large as the defaults of all tuners need. */
-function example(kind: TunedLayer['kind']): TunedLayer {
+function example(kind: TargetLayer['kind']): TargetLayer {
   const [features, kernel] = [256, kind.startsWith('conv') ? 3 : 1];
   const spatial = kind.startsWith('conv') ? Array.from({ length: Number(kind.at(-2)) }, () => kernel) : [];
   const weightShape = [features, features, ...spatial];

@@ -15,7 +15,7 @@ import { checkTuner, linearNet, publishModel, randomAdapter } from '@onnx-lora/t
 import { serve, type Server } from '@onnx-lora/serve';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { tunerSettings } from '../packages/methods/fixtures/tunerSettings.ts';
-import { lily } from '../packages/methods/src/tuners/fewNumbers/lily.ts';
+import { lily } from '../packages/methods/src/tuners/sharedProjections/lily.ts';
 import { taskOf } from '../packages/sdk/fixtures/memorise.ts';
 
 const INPUTS = 8;

@@ -10,7 +10,7 @@ import { OrtRuntime } from '../packages/sdk/src/runtime/ort.ts';
 import { float32, sizeOf, type Tensor } from '../packages/sdk/src/runtime/tensor.ts';
 import { ParameterSet } from '../packages/sdk/src/train/parameters.ts';
 import { Trainer } from '../packages/sdk/src/train/trainer.ts';
-import { pvera } from '../packages/methods/src/tuners/fewNumbers/pvera.ts';
+import { pvera } from '../packages/methods/src/tuners/sharedProjections/pvera.ts';
 
 /** sin(start + 1.7·i), as the numbers of PEFT were computed from. */
 function wave(dims: readonly number[], start: number, factor = 1): Tensor {

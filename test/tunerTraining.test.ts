@@ -23,7 +23,7 @@ import { crossEntropy, type LossFragment, meanSquaredError } from '@onnx-lora/sd
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
 import { checkAdapterRoundTrip, checkGradients, checkTuner, randomAdapter } from '@onnx-lora/testing'; // prettier-ignore
 import { afterAll, describe, expect, it } from 'vitest';
-import { vera } from '../packages/methods/src/tuners/fewNumbers/vera.ts';
+import { vera } from '../packages/methods/src/tuners/sharedProjections/vera.ts';
 import { taskOf } from '../packages/sdk/fixtures/memorise.ts';
 
 const cases = path.join(import.meta.dirname, 'fixtures/cases');
@@ -35,7 +35,7 @@ const twice: Tuner = {
   defaults: {},
   tune: (layer) => ({
     tensors: {
-      shift: { dims: [layer.in], first: () => new Float32Array(layer.in), idle: () => new Float32Array(layer.in) },
+      shift: { dims: [layer.in], init: () => new Float32Array(layer.in), identity: () => new Float32Array(layer.in) },
     },
     apply: (g, { x, forward }, { shift }) => g.Mul(g.Add(forward(g.Add(x, shift!)), forward(x)), 0.5),
   }),
@@ -51,7 +51,7 @@ const tied: Tuner = {
   tune: (layer) => {
     const tensor = (dims: readonly [number, number]) => {
       const zeros = (): Float32Array => new Float32Array(dims[0] * dims[1]);
-      return { dims, first: zeros, idle: zeros };
+      return { dims, init: zeros, identity: zeros };
     };
     return {
       linearIn: ['tied_B'],
@@ -71,10 +71,10 @@ const largePlugin = definePlugin({
       description: 'as large as it is told',
       defaults: { r: 1 },
       tune: (_, { r }) => {
-        const tensor = { first: () => new Float32Array(r as number), idle: () => new Float32Array(r as number) };
+        const tensor = { init: () => new Float32Array(r as number), identity: () => new Float32Array(r as number) };
         return {
           tensors: {
-            own: { dims: [1], first: () => new Float32Array(1), idle: () => new Float32Array(1) },
+            own: { dims: [1], init: () => new Float32Array(1), identity: () => new Float32Array(1) },
             all: { ...tensor, dims: [r as number], role: 'seeded' },
           },
           delta: (_, { own }) => own!,
@@ -360,7 +360,7 @@ const sparse: Tuner = {
   defaults: { threshold: 0.01 },
   tune: ({ out, weightShape }) => {
     const zeros = (): Float32Array => new Float32Array(out);
-    const tensor = { dims: [out], first: zeros, idle: zeros };
+    const tensor = { dims: [out], init: zeros, identity: zeros };
     return {
       tensors: {
         gate: tensor,
@@ -368,11 +368,11 @@ const sparse: Tuner = {
           ...tensor,
           dims: [1],
           role: 'state',
-          first: () => new Float32Array(1),
-          idle: () => new Float32Array(1),
+          init: () => new Float32Array(1),
+          identity: () => new Float32Array(1),
         },
-        mask: { ...tensor, role: 'state', first: () => zeros().fill(1) },
-        scale: { ...tensor, role: 'frozen', first: (random) => zeros().map(() => random.uniform(0.5, 1)) },
+        mask: { ...tensor, role: 'state', init: () => zeros().fill(1) },
+        scale: { ...tensor, role: 'frozen', init: (random) => zeros().map(() => random.uniform(0.5, 1)) },
       },
       delta: (g, { gate, mask, scale }) =>
         g.Mul(g.Unsqueeze(g.Mul(g.Mul(gate!, mask!), scale!), [1]), g.constant({ type: 'float32', dims: weightShape as number[], data: new Float32Array(weightShape[0]! * weightShape[1]!).fill(1) })), // prettier-ignore

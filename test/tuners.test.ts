@@ -30,7 +30,7 @@ import {
   definePlugin,
   type Plugin,
   type Tuner,
-  type Tuning,
+  type AdapterLayer,
   withNames,
 } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
@@ -40,14 +40,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { publishModel as publishForecaster, writeSensor } from '../docs/examples/series/published.ts';
 import { call } from '../packages/cli/fixtures/call.ts';
-import { ia3 } from '../packages/methods/src/tuners/ofWeights/ia3.ts';
+import { ia3 } from '../packages/methods/src/tuners/fromWeights/ia3.ts';
 import { loha } from '../packages/methods/src/tuners/lowRank/loha.ts';
 import { taskOf } from '../packages/sdk/fixtures/memorise.ts';
 
 const cases = path.join(import.meta.dirname, 'fixtures/cases');
 
 /** What computes something in place of the layer. */
-type Applied = Exclude<Tuning, ChangeByFactors | ChangeOfWeight>;
+type Applied = Exclude<AdapterLayer, ChangeByFactors | ChangeOfWeight>;
 
 /** Scales the weight by outputs, and not the bias: x·Wᵀ + b + x·((l − 1)∘W)ᵀ. */
 const scaledWeight: Tuner = {
@@ -190,7 +190,7 @@ describe('what a layer reads where others yield something else', () => {
   const doubled = (given?: (path: string) => string): Plugin => {
     const outputs = new Map<string, Value>();
     const tune: Tuner['tune'] = ({ path }) => ({
-      tensors: { unused: { dims: [1], first: () => new Float32Array(1), idle: () => new Float32Array(1) } },
+      tensors: { unused: { dims: [1], init: () => new Float32Array(1), identity: () => new Float32Array(1) } },
       apply: (g, { x, forward, inputGiven }) => {
         const y = forward(x);
         const name = given?.(path);
@@ -353,7 +353,7 @@ describe('the check of the kit', () => {
 
   it.each<[string, Tuner, RegExp]>([
     ['merges another weight', changed(() => ({ weight: (g, weight) => g.Identity(weight) })), /^merged, logits/],
-    ['is not the base when idle', changed(({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, idle: () => new Float32Array(6) } } })), /^without the adapter, logits/], // prettier-ignore
+    ['is not the base when idle', changed(({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, identity: () => new Float32Array(6) } } })), /^without the adapter, logits/], // prettier-ignore
     ['hides its gradient', changed(({ apply }) => ({ apply: (g, layer, { ia3_l }) => apply(g, layer, { ia3_l: g.Mul(g.Add(ia3_l!, g.stopGradient(g.Identity(ia3_l!))), 0.5) }) })), /ia3_l/], // prettier-ignore
     ['reads a number of each row that it does not name', changed(() => ({ apply: (g, { x, forward, rowInput }) => g.Add(forward(x), g.Cast(rowInput('task_ids'), 1)) })), /The tuner "ia3" reads "task_ids" of each example, which it does not say\. Give rowInputs: \["task_ids"\] beside tune\.$/], // prettier-ignore
     ['has another setting', { ...ia3, tune: () => { throw new OnnxLoraError('CONFIG_INVALID', 'r must be more.'); } }, /^tune fails: r must be more/], // prettier-ignore
@@ -364,8 +364,8 @@ describe('the check of the kit', () => {
   });
 
   it.each<[string, (tuning: Applied) => Partial<Applied>]>([
-    ['first of "ia3_l"', ({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, first: fail } } })],
-    ['idle of "ia3_l"', ({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, idle: fail } } })],
+    ['first of "ia3_l"', ({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, init: fail } } })],
+    ['idle of "ia3_l"', ({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, identity: fail } } })],
     ['apply', () => ({ apply: fail })],
     ['weight', () => ({ weight: fail })],
     ['bias', () => ({ bias: fail })],

@@ -13,7 +13,7 @@
  * | 1e30, which a mask adds                             | `SWALLOWS` in `train/forward/addMasks.ts`                  |
  * | scores twice as large as what they are made of | `regionOf` in `train/forward/chunkAttention.ts` |
  * | a mask of half of the scores                        | `addMasks.ts`                              |
- * | 64 numbers of constants that are compared           | `SMALL` in `train/forward/mergeEqual.ts`                   |
+ * | 64 numbers of constants that are compared           | `SMALL` in `train/forward/commonSubexpressions.ts`                   |
  * | 16 numbers of constants that a builder shares       | `GraphBuilder.constant`                                    |
  * | 16 channels of a convolution, 9 places of its kernel | `convWeight` in `autodiff/images/conv.ts`                 |
  * | one row of a batch, one position, rank 1            | `gatherFirst.ts`, `narrow.ts`, `straightenReshapes.ts`     |

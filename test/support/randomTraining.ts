@@ -6,7 +6,7 @@ import { kindOf } from '../../packages/sdk/src/lora/kinds/table.ts';
 import { viewOf } from '../../packages/sdk/src/match/view.ts';
 import { chosenProducts } from '../../packages/sdk/src/ops/precision/precision.ts';
 import { withProducts } from '../../packages/sdk/src/ops/precision/integerProducts.ts';
-import { atOnce } from '../../packages/sdk/src/graph/turns.ts';
+import { uninterrupted } from '../../packages/sdk/src/graph/eventLoop.ts';
 import { OrtRuntime } from '../../packages/sdk/src/runtime/ort.ts';
 import { Random } from '../../packages/sdk/src/runtime/random.ts';
 import type { Session } from '../../packages/sdk/src/runtime/session.ts';
@@ -227,7 +227,7 @@ export class RandomTraining {
     const emitter = new ExactProducts(this.#drawn.model.opset);
     const chosen = chosenProducts(graph.model, precision, isOfGradient);
     if (chosen.size > 0) this.seen.add('products');
-    const changed = atOnce(withProducts(graph.model.graph!, emitter, chosen));
+    const changed = uninterrupted(withProducts(graph.model.graph!, emitter, chosen));
     if (emitter.sums > 0) this.seen.add('sums of products');
     return this.#run({ ...graph, model: { ...graph.model, graph: changed } });
   }

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { float32, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
 import { classification, type ClassifierOptions, type Examples, filePredictor, headDecoder, type HeadOption, type HeadPort, headSetting, type Labelled, type Predictor, type Processor, RecordDataset, type RunnableModel, type Task, type TaskModel } from '@onnx-lora/sdk/tasks'; // prettier-ignore
-import { cellRefused, cellText, fileInside, readTable, splitRecords } from '@onnx-lora/sdk/data';
+import { cellError, cellText, fileInside, readTable, splitRecords } from '@onnx-lora/sdk/data';
 import { definePlugin, type Plugin, type PredictorOptions, settingsOf, type SettingTable, type TaskFactory, type TaskOptions } from '@onnx-lora/sdk/plugin'; // prettier-ignore
 
 /** A row of the table. */
@@ -61,8 +61,8 @@ async function readSamples(table: string): Promise<Sample[]> {
   const { rows } = await readTable(table);
   return rows.map((row) => {
     const [name, label] = [cellText(row, 'path'), cellText(row, 'label')];
-    if (name === undefined) throw cellRefused(row, 'path', name, 'a file', 'Name one, or remove the line');
-    if (label === undefined) throw cellRefused(row, 'label', label, 'a class', 'Name one, or remove the line');
+    if (name === undefined) throw cellError(row, 'path', name, 'a file', 'Name one, or remove the line');
+    if (label === undefined) throw cellError(row, 'label', label, 'a class', 'Name one, or remove the line');
     return { file: fileInside(path.dirname(table), name, row.place, 'the table'), label, place: row.place };
   });
 }

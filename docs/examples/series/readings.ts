@@ -1,7 +1,7 @@
 /** @file Reads series: a CSV file with a column for the time and one for each variable. */
 
 import { float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { cellNumber, cellRefused, cellText, readTable, type Row } from '@onnx-lora/sdk/data';
+import { cellNumber, cellError, cellText, readTable, type Row } from '@onnx-lora/sdk/data';
 
 /**
  * The readings of a file, in its order: `[rows, variables]`. Without a column `time` rows are taken to be equally far apart;
@@ -38,7 +38,7 @@ function requireEvenTimes(rows: readonly Row[]): void {
   const gap = times.findIndex((time, i) => i > 0 && !(time > times[i - 1]! && Math.abs(time - times[0]! - i * step) < step / 2)); // prettier-ignore
   if (gap < 0) return;
   const row = rows[gap]!;
-  throw cellRefused(row, 'time', row.cells.get('time'), 'one step after the row above', 'Sort the rows, and fill in what is missing'); // prettier-ignore
+  throw cellError(row, 'time', row.cells.get('time'), 'one step after the row above', 'Sort the rows, and fill in what is missing'); // prettier-ignore
 }
 
 /** A number, or milliseconds since 1970. */
@@ -46,5 +46,5 @@ function timeOf(row: Row): number {
   const text = cellText(row, 'time') ?? '';
   const time = Number.isNaN(Number(text)) ? Date.parse(text) : Number(text);
   if (text !== '' && Number.isFinite(time)) return time;
-  throw cellRefused(row, 'time', text, 'a number or a date', 'Write it as 2026-01-31T12:00Z');
+  throw cellError(row, 'time', text, 'a number or a date', 'Write it as 2026-01-31T12:00Z');
 }

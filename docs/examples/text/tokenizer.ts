@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
-import { byTokenizer, checkTokenIds, checkTokenizerSteps, readJsonObject } from '@onnx-lora/sdk/data';
+import { withTokenizerErrors, checkTokenIds, checkTokenizerSteps, readJsonObject } from '@onnx-lora/sdk/data';
 
 /** BERT's with a hundred languages has 9 MB. */
 const largestFile = 50_000_000;
@@ -48,7 +48,7 @@ export class TextTokenizer {
     checkTokenIds(json, file);
     const other = await readJsonObject(path.join(folder, 'tokenizer_config.json'), largestFile, 'a tokenizer');
     const longest = Math.min(Number(config?.['max_position_embeddings'] ?? 512), Number(other?.['model_max_length'] ?? Infinity)); // prettier-ignore
-    const tokenizer = byTokenizer(file, () => new Tokenizer(json, other ?? {}));
+    const tokenizer = withTokenizerErrors(file, () => new Tokenizer(json, other ?? {}));
     // The file may come from a stranger, and what it does with texts is bounded here.
     checkTokenizerSteps([tokenizer.normalizer, tokenizer.pre_tokenizer], file);
     return new TextTokenizer(tokenizer, longest, Object.keys(inputs));

@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { Adapter, loadAdapter, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
 import { readSafetensors, Random } from '@onnx-lora/sdk/data';
-import type { TensorNumbers, TunedLayer } from '@onnx-lora/sdk/plugin';
+import type { TensorNumbers, TargetLayer } from '@onnx-lora/sdk/plugin';
 import { expect, it } from 'vitest';
 import { methodsPlugin, tuners } from './plugin.ts';
 
@@ -14,9 +14,9 @@ interface Subject {
   readonly adapter: Adapter;
   readonly expected: ReadonlyMap<string, Tensor>;
   readonly feeds: Readonly<Record<string, Tensor>>;
-  readonly layers: readonly TunedLayer[];
+  readonly layers: readonly TargetLayer[];
   /** A layer's tensors, as PEFT's file calls them, and what they begin with. */
-  readonly begin: (layer: TunedLayer) => Map<string, Tensor>;
+  readonly begin: (layer: TargetLayer) => Map<string, Tensor>;
 }
 
 async function subjectOf(name: string): Promise<Subject> {
@@ -28,7 +28,7 @@ async function subjectOf(name: string): Promise<Subject> {
   const names = new Set([...adapter.tensors.keys()].map((each) => each.replace('base_model.model.', '')));
   const layers = [...model.sitesByPath().values()]
     .filter((site) => [...names].some((each) => each.startsWith(`${site.path}.`)))
-    .map(({ path: own, kind, weightShape, weight: { stored, layout }, bias }): TunedLayer => {
+    .map(({ path: own, kind, weightShape, weight: { stored, layout }, bias }): TargetLayer => {
       const [out, width = 1] = weightShape;
       const weight = (): Float32Array => {
         const numbers = stored.read();
@@ -40,10 +40,10 @@ async function subjectOf(name: string): Promise<Subject> {
     });
   const tuner = tuners.find(({ peftType }) => peftType === adapter.config.peftType)!;
   const settings = { ...tuner.defaults, ...adapter.config.extra };
-  const begin = (layer: TunedLayer): Map<string, Tensor> => {
+  const begin = (layer: TargetLayer): Map<string, Tensor> => {
     const made = new Map<string, TensorNumbers>();
     const found = new Map<string, Tensor>();
-    for (const [role, { dims, first, share, saved, role: use, integers }] of Object.entries(
+    for (const [role, { dims, init: first, share, saved, role: use, integers }] of Object.entries(
       tuner.tune(layer, settings, layers).tensors,
     )) {
       // prettier-ignore
@@ -167,9 +167,9 @@ it('OSF begins with the small singular values, of large matrices too', async () 
   const osf = tuners.find(({ name }) => name === 'osf')!;
   const size = 140;
   const weight = new Float32Array(size * (size + 3)).map((_, i) => Math.sin(i * i * 0.7));
-  const layer: TunedLayer = { path: 'a', kind: 'linear', in: size + 3, out: size, weightShape: [size, size + 3], bias: false, weight: () => weight, ownBias: () => undefined }; // prettier-ignore
+  const layer: TargetLayer = { path: 'a', kind: 'linear', in: size + 3, out: size, weightShape: [size, size + 3], bias: false, weight: () => weight, ownBias: () => undefined }; // prettier-ignore
   const { tensors } = osf.tune(layer, { ...osf.defaults, effective_rank: 100 }, [layer]);
-  const [U, S, V] = ['U', 'S', 'V'].map((each) => tensors[`osf_svd_params.${each}_low`]!.first(new Random(1), () => weight) as Float32Array) as [Float32Array, Float32Array, Float32Array]; // prettier-ignore
+  const [U, S, V] = ['U', 'S', 'V'].map((each) => tensors[`osf_svd_params.${each}_low`]!.init(new Random(1), () => weight) as Float32Array) as [Float32Array, Float32Array, Float32Array]; // prettier-ignore
   expect([...S]).toEqual([...S].sort((a, b) => b - a));
   // W·v is σ·u, and vectors are of length 1.
   for (const k of [0, 17, 39]) {

@@ -108,7 +108,7 @@ it('LoRA-XS begins with the largest singular vectors', () => {
   const layer = { path: 'encoder.0', kind: 'linear', in: inputs, out, weightShape: [out, inputs], bias: false, weight: () => W, ownBias: () => undefined } as const; // prettier-ignore
   const { tensors } = loraXs.tune(layer, { ...loraXs.defaults, r }, [layer]);
   const random = new Random(1);
-  const [A, B] = [tensors['xs_A']!, tensors['xs_B']!].map((each) => each.first(random, () => new Float32Array()) as Float32Array) as [Float32Array, Float32Array]; // prettier-ignore
+  const [A, B] = [tensors['xs_A']!, tensors['xs_B']!].map((each) => each.init(random, () => new Float32Array()) as Float32Array) as [Float32Array, Float32Array]; // prettier-ignore
   const values = Array.from({ length: r }, (_, k) => Math.sqrt(sum(inputs, (i) => A[k * inputs + i]! ** 2)));
   expect(values).toEqual(values.toSorted((a, b) => b - a));
   for (let k = 0; k < r; k++) {

@@ -17,7 +17,7 @@ export { loraDrop, type LoraDropOptions } from './initializers/loraDrop.ts';
 export { multitask } from './mixtures/multitask.ts';
 export { mixtureOf, type MixtureOptions, onlyBest } from './mixtures/mixtureOf.ts';
 export { methodsPlugin, optimizers, tuners } from './plugin.ts';
-export { dyloraAtRank } from './tuners/inTraining/dylora.ts';
+export { dyloraAtRank } from './tuners/dynamic/dylora.ts';
 export { forTask } from './mixtures/poly.ts';
 export {
   measureUnlearning,

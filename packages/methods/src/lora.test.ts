@@ -24,9 +24,9 @@ import type { Value } from '@onnx-lora/sdk/tasks';
 import { ByTuner, ParameterSet, Trainer } from '@onnx-lora/sdk/core';
 import { sizeOf } from './tuners/tensors.ts';
 import { methodsPlugin } from './plugin.ts';
-import { monteclora } from './tuners/inTraining/monteclora.ts';
-import { velora } from './tuners/inTraining/velora.ts';
-import type { StepTensor, TunedLayer, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
+import { monteclora } from './tuners/dynamic/monteclora.ts';
+import { velora } from './tuners/dynamic/velora.ts';
+import type { StepTensor, TargetLayer, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
 
 let scratch = '';
 let model: Model;
@@ -160,7 +160,7 @@ describe('MonteCLoRA', () => {
   it('draws for each step and layer anew, and the same for the same', () => {
     const tensor = (count: number): StepTensor => ({ dims: [count], value: new Float32Array(count) });
     const after = (step: number, seed = 1): Float32Array[] => {
-      const modules = targetModules.map((each) => ({ layer: { path: each } as TunedLayer, tensors: { normal: tensor(3000), wishart: tensor(500), dirichlet: tensor(2) } })); // prettier-ignore
+      const modules = targetModules.map((each) => ({ layer: { path: each } as TargetLayer, tensors: { normal: tensor(3000), wishart: tensor(500), dirichlet: tensor(2) } })); // prettier-ignore
       monteclora.training!({ ...monteclora.defaults }).after!({ step, lr: 1e-3, seed, modules });
       return modules.flatMap(({ tensors: { normal, wishart } }) => [normal.value, wishart.value]);
     };

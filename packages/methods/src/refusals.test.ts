@@ -2,11 +2,11 @@
 
 import path from 'node:path';
 import { loadAdapter, openModel } from '@onnx-lora/sdk';
-import type { TunedLayer, Tuner } from '@onnx-lora/sdk/plugin';
+import type { TargetLayer, Tuner } from '@onnx-lora/sdk/plugin';
 import { expect, it } from 'vitest';
 import { methodsPlugin, tuners } from './plugin.ts';
 
-const layer: TunedLayer = {
+const layer: TargetLayer = {
   path: 'layers.0.up',
   kind: 'linear',
   in: 12,

@@ -20,7 +20,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { memorising, taskOf } from '../fixtures/memorise.ts';
 import { forTask, multitask } from './index.ts';
 import { methodsPlugin } from './plugin.ts';
-import { tiedlora } from './tuners/fewNumbers/tiedlora.ts';
+import { tiedlora } from './tuners/sharedProjections/tiedlora.ts';
 
 const cases = path.join(import.meta.dirname, '../../../test/fixtures/cases');
 const plugins = [methodsPlugin];

@@ -26,7 +26,7 @@ export { scienceFamilies } from './families/index.ts';
 export type { SequencePredictorOptions, SequenceTaskOptions, WholeSequenceOptions } from './domain.ts';
 export { sciencePlugin } from './plugin.ts';
 export { logoColumn, type LogoRequest, logoSection } from './report/logoSections.ts';
-export { type ClusterOptions, clusterSequences } from './splits/likeness/clusterSequences.ts';
+export { type ClusterOptions, clusterSequences } from './splits/similarity/clusterSequences.ts';
 export { clusterMolecules } from './splits/sequenceGroups.ts';
 export {
   type SimilarityOptions,

@@ -18,14 +18,14 @@ export * from './data/readData.ts';
 export {
   type Line,
   linesOf,
-  placedLines,
+  locatedLines,
   readText,
   textLines,
   textOf,
   type TextPieces,
 } from './data/tables/textLines.ts';
-export type { AlsoFits } from './plugin/preparedTask.ts';
-export { decodeText, isUtf16, textOfHead } from './files/decodeText.ts';
+export type { TaskSuggestion } from './plugin/preparedTask.ts';
+export { decodeText, isUtf16, decodePreview } from './files/decodeText.ts';
 export { fairHoldOut, type RecordSplit, type SplitFacts, splitRecords } from './data/splits/splitRecords.ts';
 export { isObject, type JsonObject, readJsonObject, ConfigFields } from './data/modelFiles/configFields.ts';
 export * from './data/modelFiles/sentenceModules.ts';

@@ -81,7 +81,7 @@ export { OrtRuntime } from './runtime/ort.ts';
 export { WorkerRuntime } from './runtime/worker/workerRuntime.ts';
 export { checkMachine } from './runtime/providers/providers.ts';
 export { BoundFeeds } from './runtime/boundFeeds.ts';
-export type { LentMemory } from './runtime/lentMemory.ts';
+export type { TransferableBuffers } from './runtime/transferableBuffers.ts';
 export type { Provider, Runtime, Session } from './runtime/session.ts';
 export type {
   BasePrecision,

@@ -50,7 +50,7 @@ export type { KindGroup, KindGrouping, KindItems } from './tasks/embedding/pkSam
 export * from './tasks/embedding/neighbours.ts';
 export * from './tasks/embedding/pooling.ts';
 export * from './tasks/embedding/retrieval.ts';
-export type { RivalSearch } from './tasks/embedding/searchSection.ts';
+export type { BaselineSearch } from './tasks/embedding/searchSection.ts';
 export {
   type EmbeddingsOf,
   type LabelledMatrix,
@@ -105,7 +105,7 @@ export {
   type FoundAnswers,
   type HeadOption,
   headSetting,
-  type KnownOfRecord,
+  type RecordTruth,
   type Labelled,
   type LabelledDataset,
   type OpenedExamples,

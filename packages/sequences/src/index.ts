@@ -99,8 +99,8 @@ export {
   type TokenPooling,
 } from './tasks/embedding/tokenStates.ts';
 export { openVectors, sequenceFeature, type VectorOptions, type Vectors } from './tasks/embedding/vectors.ts';
-export { type GuesserOptions, maskedFactory, openGuesser } from './tasks/masked/openGuesser.ts';
-export type { GuessScores } from './tasks/masked/maskedMetrics.ts';
+export { type MaskedScorerOptions, maskedFactory, openMaskedScorer } from './tasks/masked/openMaskedScorer.ts';
+export type { MaskedScores } from './tasks/masked/maskedMetrics.ts';
 export { maskedModelling, type MaskedModellingOptions } from './tasks/masked/maskedModelling.ts';
 export type { MaskingOptions } from './tasks/masked/masking.ts';
 export { openSequenceTask } from './tasks/openSequenceTask.ts';

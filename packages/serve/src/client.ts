@@ -12,4 +12,4 @@ export type { Moment, Spread } from './operation/history.ts';
 export type { ModelMetadata, PortMetadata } from './http/v2/schemas.ts';
 export type { Datatype } from './http/v2/tensors.ts';
 export type { Share } from './adapters/manifest.ts';
-export type { Stage } from './operation/tallies.ts';
+export type { Stage } from './operation/counters.ts';

@@ -87,7 +87,7 @@ export {
   type RenderedChat,
   type RenderOptions,
 } from './chat/chatTemplate.ts';
-export type { Learned } from './chat/taughtTokens.ts';
+export type { Learned } from './chat/sftTokens.ts';
 export {
   type ConversationColumns,
   type ConversationData,
@@ -107,7 +107,7 @@ export type { JsonSchema } from './schema/jsonShape.ts';
 export { type AnswererOptions, openAnswerer } from './tasks/chat/answerPredictor.ts';
 export { chat, type ChatOptions } from './tasks/chat/chat.ts';
 export type { ChatScores } from './tasks/chat/chatMetrics.ts';
-export type { TaughtExample, TaughtRow } from './tasks/chat/taughtRows.ts';
+export type { SftExample, SftRow } from './tasks/chat/sftRows.ts';
 export {
   type GivenPreference,
   type PreferenceColumns,

@@ -1,6 +1,6 @@
 /** @file Tuners of `continual`: O-LoRA, SD-LoRA, and EWC on LoRA. */
 
-import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
+import type { TensorSpec, Tuner } from '@onnx-lora/sdk/plugin';
 import { loraOf } from '../tuners/lowRank/lora.ts';
 import { finite, whole } from '../tuners/settings.ts';
 import { filled, zeros } from '../tuners/tensors.ts';
@@ -93,9 +93,9 @@ export const ewc: Tuner = {
   tune: (layer, settings) => {
     const lora = loraOf(layer, settings);
     const { lora_A: A, lora_B: B } = lora.tensors;
-    const frozen = ({ dims }: TunedTensor): TunedTensor => ({ ...zeros(dims), role: 'frozen' });
+    const frozen = ({ dims }: TensorSpec): TensorSpec => ({ ...zeros(dims), role: 'frozen' });
     // Sums over the current task's steps; saved for the next task.
-    const counted = ({ dims }: TunedTensor): TunedTensor => ({ ...zeros(dims), role: 'state', saved: true });
+    const counted = ({ dims }: TensorSpec): TensorSpec => ({ ...zeros(dims), role: 'state', saved: true });
     return {
       ...lora,
       tensors: {

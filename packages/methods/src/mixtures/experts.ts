@@ -1,6 +1,6 @@
 /** @file Shared parts of mixtures of LoRAs: stacked experts, top-k gates, load balancing. */
 
-import type { ByTensor, TunedTensor } from '@onnx-lora/sdk/plugin';
+import type { ByTensor, TensorSpec } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { sizeOf, zeros } from '../tuners/tensors.ts';
 
@@ -13,11 +13,11 @@ export interface Experts {
 export function expertTensors(
   { experts, r }: Experts,
   { in: width, out }: { readonly in: number; readonly out: number },
-): { readonly A: TunedTensor; readonly B: TunedTensor } {
+): { readonly A: TensorSpec; readonly B: TensorSpec } {
   const A = [experts, r, width];
-  const first: TunedTensor['first'] = (random) =>
+  const first: TensorSpec['init'] = (random) =>
     new Float32Array(sizeOf(A)).map(() => random.uniform(-1, 1) / Math.sqrt(width));
-  return { A: { ...zeros(A), first }, B: zeros([experts, out, r]) };
+  return { A: { ...zeros(A), init: first }, B: zeros([experts, out, r]) };
 }
 
 /** Σₑ gₑ·Bₑ·Aₑ·x, `[..., out]`, for x `[..., in]` and gates `[..., experts]`, as two products around the gates. */

@@ -1,7 +1,7 @@
 /** @file MixLoRA: several experts per feed-forward block, each the block with LoRAs, and one router. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { ByTensor, LayerInGraph, TunedLayer, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
+import type { ByTensor, LayerInGraph, TargetLayer, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { choices, expertTensors, imbalance, mixed } from './experts.ts';
 import { finite, whole, wrong } from '../tuners/settings.ts';
@@ -63,11 +63,11 @@ export const mixlora: Tuner = {
 /** The layers of a feed-forward block; `inner` are all but its output layer. */
 interface Block {
   readonly name: string;
-  readonly inner: readonly TunedLayer[];
+  readonly inner: readonly TargetLayer[];
 }
 
 /** The layer's block, if all of its layers are adapted. */
-function blockOf({ path }: TunedLayer, settings: TunerSettings, layers: readonly TunedLayer[]): Block | undefined {
+function blockOf({ path }: TargetLayer, settings: TunerSettings, layers: readonly TargetLayer[]): Block | undefined {
   const names = settings['feedforward_modules'];
   if (!Array.isArray(names) || names.some((each) => typeof each !== 'string')) throw wrong(settings, 'feedforward_modules', 'a list of names'); // prettier-ignore
   if (names.length === 0) return { name: path, inner: [] };
@@ -91,7 +91,7 @@ const said = new WeakMap<Value, Routed>();
 /** Routes a block's input: once for all of its layers, and again where the model calls the block again. */
 function route(
   g: GraphBuilder,
-  { path }: TunedLayer,
+  { path }: TargetLayer,
   { x, addLoss }: LayerInGraph,
   { mixlora_router: router }: ByTensor<Value>,
   { num_experts, top_k, router_aux_loss_coef }: TunerSettings,
@@ -107,7 +107,7 @@ function route(
 }
 
 /** The routing for the output layer. @throws OnnxLoraError `CONFIG_INVALID` if it runs before an inner layer */
-function routed({ path }: TunedLayer, { inner }: Block, { mixlora_router: router }: ByTensor<Value>): Routed {
+function routed({ path }: TargetLayer, { inner }: Block, { mixlora_router: router }: ByTensor<Value>): Routed {
   const known = said.get(router!);
   if (known && inner.every((layer) => known.outputs.has(layer.path))) return known;
   throw new OnnxLoraError('CONFIG_INVALID', `"${path}" comes before another layer of its feed-forward block. Name the layer that yields what the block does last in feedforward_modules.`); // prettier-ignore

@@ -1,6 +1,6 @@
 /** @file MoLA: several LoRAs per layer, and a router that gives each token or example to the best of them. */
 
-import type { TunedLayer, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
+import type { TargetLayer, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { expertTensors, imbalance, mixed, topGates } from './experts.ts';
 import { finite, whole, wrong } from '../tuners/settings.ts';
@@ -59,7 +59,7 @@ function byExample({ route_by: by }: TunerSettings): boolean {
 }
 
 /** The layer's number of experts: the one number, or the one for its depth. */
-function expertsOf(layer: TunedLayer, { experts }: TunerSettings, layers: readonly TunedLayer[]): number {
+function expertsOf(layer: TargetLayer, { experts }: TunerSettings, layers: readonly TargetLayer[]): number {
   const counts = Array.isArray(experts) ? (experts as unknown[]) : [experts];
   const at = Math.floor((layers.findIndex(({ path }) => path === layer.path) * counts.length) / layers.length);
   return whole({ experts: counts[at] }, 'experts');

@@ -1,7 +1,7 @@
 /** @file X-LoRA: separately trained LoRAs, weighted by a classifier that reads the base's features. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { ByTensor, LayerInGraph, TunedTensor, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
+import type { ByTensor, LayerInGraph, TensorSpec, Tuner, TunerSettings } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { expertTensors, isTop, mixed, topGates } from './experts.ts';
 import { finite, whole, wrong } from '../tuners/settings.ts';
@@ -51,16 +51,16 @@ export const xlora: Tuner = {
 };
 
 /** The classifier's tensors, shared by all layers: linear layers with ReLU between them. */
-function classifierOf(settings: TunerSettings, outputs: number, width: number): Record<string, TunedTensor> {
+function classifierOf(settings: TunerSettings, outputs: number, width: number): Record<string, TensorSpec> {
   const hidden = settings['hidden_size'] === null ? width : whole(settings, 'hidden_size');
   const inner = new Array<number>(whole(settings, 'xlora_depth') - 1).fill(whole(settings, 'xlora_size'));
   const widths = [hidden, ...inner, outputs];
-  const entries = widths.slice(1).flatMap((out, i): [string, TunedTensor][] => {
+  const entries = widths.slice(1).flatMap((out, i): [string, TensorSpec][] => {
     const bound = 1 / Math.sqrt(widths[i]!);
-    const tensor = (dims: readonly number[]): TunedTensor => ({ ...uniform(dims, bound), share: 'adapter' });
+    const tensor = (dims: readonly number[]): TensorSpec => ({ ...uniform(dims, bound), share: 'adapter' });
     return [
       [`xlora_classifier.${2 * i}.weight`, tensor([out, widths[i]!])],
-      ...(settings['use_bias'] === false ? [] : [[`xlora_classifier.${2 * i}.bias`, tensor([out])] as [string, TunedTensor]]), // prettier-ignore
+      ...(settings['use_bias'] === false ? [] : [[`xlora_classifier.${2 * i}.bias`, tensor([out])] as [string, TensorSpec]]), // prettier-ignore
     ];
   });
   return Object.fromEntries(entries);

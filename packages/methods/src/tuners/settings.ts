@@ -1,7 +1,7 @@
 /** @file Validated settings of tuners, from users and from adapter configs. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { numberByPattern, type TunedLayer, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
+import { numberByPattern, type TargetLayer, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
 
 /** Fields of every PEFT config that select layers; a run's options select them here. */
 export const peftLayers: TunerSettings = { layers_pattern: null, layers_to_transform: null };
@@ -24,17 +24,22 @@ export function finite(settings: TunerSettings, key: string): number {
 }
 
 /** A layer's whole number: by a pattern table (`rank_pattern`), or `key`. @throws OnnxLoraError `CONFIG_INVALID` */
-export function wholeOf(layer: TunedLayer, settings: TunerSettings, key: string, table: string): number {
+export function wholeOf(layer: TargetLayer, settings: TunerSettings, key: string, table: string): number {
   return whole(...settingOf(layer, settings, key, table));
 }
 
 /** A layer's number, likewise (`alpha_pattern` and `alpha`). @throws OnnxLoraError `CONFIG_INVALID` */
-export function finiteOf(layer: TunedLayer, settings: TunerSettings, key: string, table: string): number {
+export function finiteOf(layer: TargetLayer, settings: TunerSettings, key: string, table: string): number {
   return finite(...settingOf(layer, settings, key, table));
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` for anything but a table, and for a key that is no pattern */
-function settingOf({ path }: TunedLayer, settings: TunerSettings, key: string, table: string): [TunerSettings, string] {
+function settingOf(
+  { path }: TargetLayer,
+  settings: TunerSettings,
+  key: string,
+  table: string,
+): [TunerSettings, string] {
   const { [table]: numbers } = settings;
   if (typeof numbers !== 'object' || Array.isArray(numbers)) throw wrong(settings, table, 'numbers by patterns of modules'); // prettier-ignore
   const own = numberByPattern(numbers as Record<string, number> | null, table, path);

@@ -1,7 +1,7 @@
 /** @file Files of sequences: their endings, and how they are written. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { isUtf16, type TableFormat, textOf, textOfHead } from '@onnx-lora/sdk/data';
+import { isUtf16, type TableFormat, textOf, decodePreview } from '@onnx-lora/sdk/data';
 import { openBytes } from '@onnx-lora/sequences';
 import { type FastaRecord, parseFasta } from './formats/fasta.ts';
 import { recordFormats } from './sequenceRecords.ts';
@@ -53,7 +53,7 @@ export function formatOf(name: string, head: Uint8Array): SequenceFormat {
     );
   }
   const named = formatOfName(name);
-  const text = textOfHead(head).trimStart();
+  const text = decodePreview(head).trimStart();
   if (/^#\s*STOCKHOLM\b/.test(text)) return 'stockholm';
   if (named !== undefined) return named;
   if (/^\[\s*\{/.test(text)) {

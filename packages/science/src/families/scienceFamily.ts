@@ -1,10 +1,10 @@
 /** @file What the families of this package have in common. */
 
-import { describedFamily, type DescribedFamily, type FamilyFacts, type ModelFacts } from '@onnx-lora/sdk/plugin';
+import { describedFamily, type DescribedFamily, type FamilyDefinition, type ModelFacts } from '@onnx-lora/sdk/plugin';
 import { sequenceTasks } from '@onnx-lora/sequences';
 
 /** Facts of a family; tasks default to {@link maskedModelTasks}. */
-type FactsHere = Omit<FamilyFacts, 'domain' | 'tasks'> & Partial<Pick<FamilyFacts, 'tasks'>>;
+type FactsHere = Omit<FamilyDefinition, 'domain' | 'tasks'> & Partial<Pick<FamilyDefinition, 'tasks'>>;
 
 /** A family of models of sequences, from its facts. */
 export function scienceFamily(facts: FactsHere): DescribedFamily {

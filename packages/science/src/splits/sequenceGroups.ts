@@ -5,7 +5,7 @@ import type { SplitFacts } from '@onnx-lora/sdk/data';
 import { murckoScaffold, canonicalSmiles, morganFingerprint, tanimoto } from '../chemistry/molecules.ts';
 import { loadRdkit, type Rdkit } from '../chemistry/rdkit.ts';
 import type { Alphabet, SequenceRecord } from '../data/sequenceRecord.ts';
-import { clusterSequences, LinkedSets, usualIdentity } from './likeness/clusterSequences.ts';
+import { clusterSequences, LinkedSets, usualIdentity } from './similarity/clusterSequences.ts';
 
 /** The group of each record, in their order, and what that is in words. */
 export interface SequenceGroups {

@@ -3,8 +3,8 @@
 import type { Alphabet, SequenceRecord } from '../data/sequenceRecord.ts';
 import { morganFingerprint, tanimoto } from '../chemistry/molecules.ts';
 import { loadRdkit } from '../chemistry/rdkit.ts';
-import { lettersIn, usualIdentity } from './likeness/clusterSequences.ts';
-import { LikeSequences } from './likeness/likeSequences.ts';
+import { lettersIn, usualIdentity } from './similarity/clusterSequences.ts';
+import { SimilarSequences } from './similarity/similarSequences.ts';
 import { USUAL_SIMILARITY } from './sequenceGroups.ts';
 
 /** What counts as alike. */
@@ -94,7 +94,7 @@ function likeSequence(
   alphabet: Exclude<Alphabet, 'smiles'>,
   identity: number,
 ): Find {
-  const known = new LikeSequences(alphabet, identity, lettersIn(records.map(({ sequence }) => sequence)));
+  const known = new SimilarSequences(alphabet, identity, lettersIn(records.map(({ sequence }) => sequence)));
   for (const { sequence } of records) known.add(known.codes(sequence));
   return ({ sequence }) => {
     for (const { number } of known.like(known.codes(sequence))) return records[number];

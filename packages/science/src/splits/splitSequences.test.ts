@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Alphabet, SequenceRecord } from '../data/sequenceRecord.ts';
-import { clusterSequences } from './likeness/clusterSequences.ts';
+import { clusterSequences } from './similarity/clusterSequences.ts';
 import { similarAcrossSplits, similarRecords } from './similarAcrossSplits.ts';
 import { type SequenceSplit, splitSequences } from './splitSequences.ts';
 

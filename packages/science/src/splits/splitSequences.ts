@@ -15,7 +15,7 @@ import {
   similarMolecules,
   splitFacts,
 } from './sequenceGroups.ts';
-import { lettersIn } from './likeness/clusterSequences.ts';
+import { lettersIn } from './similarity/clusterSequences.ts';
 import { MOST_LETTERS, similarAcrossSplits } from './similarAcrossSplits.ts';
 
 /** Size from which a class should be on both sides. */

@@ -7,7 +7,7 @@ import { knownOptions } from '../knownOptions.ts';
 import { bytesPerElement, type Tensor } from '../runtime/tensor.ts';
 import { type AdapterNotes, formatNotes } from './storage/adapterNotes.ts';
 import { writeFolderAtomic } from '../files/replacement.ts';
-import { requireUnused, writeFailed } from '../files/atomicWriter.ts';
+import { refuseOverwrite, writeFailed } from '../files/atomicWriter.ts';
 import { type AdapterConfig, formatAdapterConfig } from './formats/peftConfig.ts';
 import { formatSafetensors } from './formats/safetensors.ts';
 import { formatShards, INDEX_FILE, SHARD_NAME } from './storage/shardedWeights.ts';
@@ -87,7 +87,7 @@ export class Adapter {
     }
     const isOne = maxShardBytes === undefined || this.byteLength <= maxShardBytes;
     const old = await oldWeights(folder);
-    requireUnused(
+    refuseOverwrite(
       [CONFIG_FILE, ...Object.keys(old)].map((name) => join(folder, name)),
       { overwrite },
     );

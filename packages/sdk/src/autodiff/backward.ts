@@ -4,7 +4,7 @@
  */
 
 import { OnnxLoraError } from '../errors.ts';
-import { atOnce } from '../graph/turns.ts';
+import { uninterrupted } from '../graph/eventLoop.ts';
 import type { CustomGradient, GraphBuilder, Value } from '../graph/builder.ts';
 import { operatorName } from '../graph/knownOperators.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
@@ -61,7 +61,7 @@ export interface Backward {
  * @throws OnnxLoraError `NO_GRADIENT` naming the node, for an operator without a rule on the path
  */
 export function differentiate(request: BackwardRequest): Backward {
-  return atOnce(differentiation(request));
+  return uninterrupted(differentiation(request));
 }
 
 /** {@link differentiate}, with a chance to interrupt it after each node. */
@@ -174,7 +174,7 @@ function throughBranch(
     ([name, dy]) => [name, { ...dy, shape: request.types.get(name)?.shape ?? dy.shape }] as const,
   );
   const wrt = captured.map(({ name }) => name);
-  return atOnce(propagate({ ...request, g, nodes: branch.node ?? [], wrt }, new Map(shaped)));
+  return uninterrupted(propagate({ ...request, g, nodes: branch.node ?? [], wrt }, new Map(shaped)));
 }
 
 function graphContext(

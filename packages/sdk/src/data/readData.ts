@@ -2,16 +2,16 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import { fairHoldOut, type RecordSplit } from './splits/splitRecords.ts';
-import { checkFraction, type EvalSplit, measuredOn, type SplitData } from './splits/splits.ts';
+import { checkFraction, type EvalSplit, withEvalSplit, type SplitData } from './splits/splits.ts';
 import { UnusedColumns } from './tables/columns.ts';
-import type { AlsoFits } from '../plugin/preparedTask.ts';
+import type { TaskSuggestion } from '../plugin/preparedTask.ts';
 
 /** Data by split, with warnings such as overlap between splits. */
 export interface ReadData<Item> extends SplitData<Item> {
   /** Warnings for the user before training. */
   readonly warnings?: readonly string[];
   /** Other tasks that could learn unused columns. */
-  readonly alsoFits?: readonly AlsoFits[] | undefined;
+  readonly alsoFits?: readonly TaskSuggestion[] | undefined;
 }
 
 /** A domain's options for splitting data. */
@@ -91,11 +91,11 @@ async function divided<Item, Data extends ReadData<Item>, Source, Options extend
     warnings: [...(own.warnings ?? []), ...more],
   });
   if (typeof validation === 'string') {
-    const other = measuredOn(await reader.read(validation, options, data), evalSplit, noun);
+    const other = withEvalSplit(await reader.read(validation, options, data), evalSplit, noun);
     const beside = { ...data, ...reader.besides?.(validation), validation: other.validation ?? other.train };
     return withWarnings(beside, other.warnings);
   }
-  const own = measuredOn(data, evalSplit, noun);
+  const own = withEvalSplit(data, evalSplit, noun);
   const withHeld = ({ kept, held, facts, warnings }: HeldOut<Item, Data>): Data =>
     withWarnings({ ...data, ...facts, train: kept, validation: held }, warnings);
   if (validation && evalSplit !== 'test') {

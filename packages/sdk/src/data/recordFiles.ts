@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 
 /** A record with a file. */
-export interface PlacedRecord {
+export interface LocatedRecord {
   /** Path of the file. */
   readonly file: string;
   /** Its origin: `labels.csv, line 12`, or the file itself without a manifest. */
@@ -14,12 +14,12 @@ export interface PlacedRecord {
 }
 
 /** Name of a record in messages: its file, and the line of the manifest, if any. */
-export function nameOfRecord({ file, place }: PlacedRecord): string {
+export function nameOfRecord({ file, place }: LocatedRecord): string {
   return place === file ? file : `${file} (${place})`;
 }
 
 /** Calls `load` for a record. An OnnxLoraError also names the record's line in its manifest. */
-export async function withSourceLocation<T>({ file, place }: PlacedRecord, load: () => Promise<T>): Promise<T> {
+export async function withSourceLocation<T>({ file, place }: LocatedRecord, load: () => Promise<T>): Promise<T> {
   try {
     return await load();
   } catch (cause) {

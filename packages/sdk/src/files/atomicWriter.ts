@@ -175,7 +175,7 @@ export function writeFailed(path: string, cause: unknown): OnnxLoraError {
 }
 
 /** Refuses to overwrite files, unless `overwrite`. @throws OnnxLoraError `FILE_INVALID` for an existing file */
-export function requireUnused(
+export function refuseOverwrite(
   files: readonly string[],
   { overwrite }: { readonly overwrite?: boolean | undefined },
 ): void {

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { decodeText, StrictDecoder, textOfHead } from './decodeText.ts';
+import { decodeText, StrictDecoder, decodePreview } from './decodeText.ts';
 
 const units = fc.constantFrom('a', 'é', '語', '😀', '\n', '\r', '\r\n', '\u0a0a', ' ');
 const texts = fc.array(units, { maxLength: 60 }).map((all) => all.join(''));
@@ -28,7 +28,7 @@ test('a text is the same in UTF-8, and with the byte order marks of UTF-8 and UT
       for (const bytes of [Buffer.from(text), ...Object.values(marked).map((encode) => encode(text))]) {
         expect(inPieces(bytes, size)).toBe(text);
         expect(decodeText(bytes, 't')).toBe(text);
-        expect(textOfHead(bytes)).toBe(text);
+        expect(decodePreview(bytes)).toBe(text);
       }
     }),
     { numRuns: 200, seed: 1 },

@@ -28,7 +28,7 @@ export function isUtf16(head: Uint8Array): boolean {
 }
 
 /** Decodes the start of a text leniently, to detect its format; invalid bytes become U+FFFD. */
-export function textOfHead(head: Uint8Array): string {
+export function decodePreview(head: Uint8Array): string {
   return new TextDecoder(encodingOf(head)).decode(head);
 }
 

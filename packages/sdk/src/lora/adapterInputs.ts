@@ -9,7 +9,7 @@ import { freePrefix } from '../graph/uniqueNames.ts';
 import { opsetOf } from '../ops/inferGraph.ts';
 import { batchInputsOf, type RowPlace, RowPlaces } from '../ops/rows/rowPlaces.ts';
 import { kindOf } from './kinds/table.ts';
-import type { AdapterInput, AdapterPlan, ModuleTuning } from './methods/tuning.ts';
+import type { AdapterInput, AdapterPlan, ModuleAdapter } from './methods/moduleAdapter.ts';
 import { valueInfo } from '../graph/valueInfo.ts';
 
 /** Options of {@link injectAdapters}. */
@@ -93,7 +93,7 @@ export class AdapterInputs {
   readonly #rowInputs: ReadonlyMap<string, number>;
   readonly #inputs = new Map<
     string,
-    { input: Omit<AdapterInput, 'others'>; others: Set<ModuleTuning>; info: ValueInfoProto; value: Value }
+    { input: Omit<AdapterInput, 'others'>; others: Set<ModuleAdapter>; info: ValueInfoProto; value: Value }
   >();
   readonly #open: ReadonlySet<Site | undefined>;
   readonly #masks: DropoutMask[] = [];
@@ -185,7 +185,7 @@ export class AdapterInputs {
   }
 
   /** The graph input of a tensor, shared by all occurrences of its module. */
-  input(tuning: ModuleTuning, role: string, dims: readonly number[] | undefined, perRow: boolean = false): Value {
+  input(tuning: ModuleAdapter, role: string, dims: readonly number[] | undefined, perRow: boolean = false): Value {
     const tensor = tuning.tensor(role);
     const known = this.#inputs.get(tensor.name);
     if (known) {

@@ -13,7 +13,7 @@ import type { ModelProto } from '../graph/proto.ts';
 import { Random } from '../runtime/random.ts';
 import { type Feeds, float32, type Tensor, tensor } from '../runtime/tensor.ts';
 import { injectAdapters } from './inject.ts';
-import type { TunedTensor, Tuner } from './tuner.ts';
+import type { TensorSpec, Tuner } from './tuner.ts';
 import { ByTuner } from './methods/byTuner.ts';
 
 const random = new Random(14);
@@ -206,7 +206,7 @@ test('queries, keys and values that read one value', async () => {
   const reduces = model.graph!.node!.filter(({ opType, input }) => opType === 'MatMul' && input![0] === 'x');
   expect(reduces).toHaveLength(4);
   // So do those of any tuner whose change is a product.
-  const tensor = (dims: readonly number[]): TunedTensor => ({ dims, first: () => new Float32Array(), idle: () => new Float32Array() }); // prettier-ignore
+  const tensor = (dims: readonly number[]): TensorSpec => ({ dims, init: () => new Float32Array(), identity: () => new Float32Array() }); // prettier-ignore
   const tune: Tuner['tune'] = () => ({ tensors: { a: tensor([2, 4]), b: tensor([4, 2]) }, factors: (_, { a, b }) => ({ A: a!, B: b! }) }); // prettier-ignore
   const tuner: Tuner = { name: 'own', peftType: 'OWN', description: 'own: two factors', defaults: {}, tune };
   const tuned = ByTuner.all(base.sites.map((site) => ({ site, module: site.path })), { tuner, settings: {} }); // prettier-ignore

@@ -8,11 +8,11 @@ import { AdapterInputs, type GraphChange, type Injected, type InjectOptions } fr
 import type { Lowering } from './lowering/lowering.ts';
 import { GraphScope } from './lowering/graphScope.ts';
 import { ProductLowering } from './lowering/product.ts';
-import type { ProductTuning } from './lowering/productForm.ts';
+import type { ProductAdapter } from './lowering/productForm.ts';
 import { hookLosses, TunerLowering } from './lowering/tuner.ts';
-import { declareParameter, WholeLowering, type WholeTuning } from './lowering/whole.ts';
+import { declareParameter, WholeLowering, type WholeParameterAdapter } from './lowering/whole.ts';
 import type { ByTuner } from './methods/byTuner.ts';
-import { type AdapterPlan, labelOf, type ModuleTuning, nodesOf } from './methods/tuning.ts';
+import { type AdapterPlan, labelOf, type ModuleAdapter, nodesOf } from './methods/moduleAdapter.ts';
 
 export type { Injected, InjectOptions } from './adapterInputs.ts';
 
@@ -59,8 +59,8 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
   return { model, ...added, changes, stopped, losses };
 }
 
-const isWhole = (each: ModuleTuning): each is WholeTuning => each.parameter !== undefined;
-const isProduct = (each: ModuleTuning): each is ProductTuning => each.product !== undefined;
+const isWhole = (each: ModuleAdapter): each is WholeParameterAdapter => each.parameter !== undefined;
+const isProduct = (each: ModuleAdapter): each is ProductAdapter => each.product !== undefined;
 
 /** The lowerings of a plan: products, replaced parameters and other tuners. */
 function loweringsOf(scope: GraphScope, plan: AdapterPlan): Lowering[] {

@@ -6,7 +6,7 @@ import type { Random } from '../runtime/random.ts';
 import type { Tensor } from '../runtime/tensor.ts';
 
 /** A layer as passed to a {@link Tuner}. */
-export interface TunedLayer {
+export interface TargetLayer {
   /** torch's module path, as in the adapter's config. */
   readonly path: string;
   /** Kind of layer, one of {@link Tuner.kinds}. */
@@ -32,14 +32,14 @@ export type TunerSettings = Readonly<Record<string, unknown>>;
  * Purpose of a tensor. `trained`: updated by the optimizer. `frozen`: drawn once and saved. `seeded`: recomputed from a
  * config key. `state`: changed between steps by {@link TrainingHooks} (masks, ranks, averages), in checkpoints.
  */
-export type TunedRole = 'trained' | 'frozen' | 'seeded' | 'state';
+export type TrainingRole = 'trained' | 'frozen' | 'seeded' | 'state';
 
 /** One tensor of a tuner for a layer, in PEFT's layout. */
-export interface TunedTensor {
+export interface TensorSpec {
   /** Shape in PEFT's file. */
   readonly dims: readonly number[];
   /** Purpose; `trained` by default. */
-  readonly role?: TunedRole;
+  readonly role?: TrainingRole;
   /**
    * Scope of sharing: the layer alone (`site`, the default), all adapted layers with a tensor of this name and shape
    * (`shape`), those with the same group, or all adapted layers (`adapter`). A shared tensor is `base_model.NAME` in
@@ -59,27 +59,27 @@ export interface TunedTensor {
   /**
    * Initial values, flat. A tensor that is `seeded` or not saved is recomputed on demand and must not draw from
    * `random`.
-   * @param numbersOf values of a tensor that precedes this one in {@link TensorsOfTuning.tensors}
+   * @param numbersOf values of a tensor that precedes this one in {@link AdapterLayerBase.tensors}
    */
-  readonly first: (random: Random, numbersOf: (name: string) => TensorNumbers) => TensorNumbers;
+  readonly init: (random: Random, numbersOf: (name: string) => TensorNumbers) => TensorNumbers;
   /** Values that make the layer equal the base, flat; used in runs without the adapter. */
-  readonly idle: () => TensorNumbers;
+  readonly identity: () => TensorNumbers;
   /** Whether the gradient deliberately differs from the loss's, as by a projection; `checkTuner` then skips it. */
   readonly ownGradient?: boolean;
 }
 
-/** Values of a tensor: float32, or its {@link TunedTensor.integers} type. */
+/** Values of a tensor: float32, or its {@link TensorSpec.integers} type. */
 export type TensorNumbers = Float32Array | Int32Array | BigInt64Array;
 
 /** A layer while its graph is built. */
 export interface LayerInGraph {
   /** Its input as float32: `[..., in]`, of a convolution `[batch, in, ...]`. */
   readonly x: Value;
-  /** x after {@link TensorsOfTuning.dropout}; x itself outside training. */
+  /** x after {@link AdapterLayerBase.dropout}; x itself outside training. */
   readonly dropped: () => Value;
   /** The base layer with its bias: `[..., out]` or `[batch, out, ...]`. May be called with another input than x. */
   readonly forward: (x: Value) => Value;
-  /** The base weight as float32, shaped as {@link TunedLayer.weightShape}. */
+  /** The base weight as float32, shaped as {@link TargetLayer.weightShape}. */
   readonly weight: () => Value;
   /**
    * Input of a linear layer without adapters, as float32; of the last one without a path. Recomputing the base up to
@@ -110,16 +110,16 @@ export interface LayerInGraph {
   readonly training: boolean;
 }
 
-/** Values by the names of {@link Tuning.tensors}. */
+/** Values by the names of {@link AdapterLayer.tensors}. */
 export type ByTensor<T> = Readonly<Record<string, T>>;
 
 /** A tuner's change of one layer, written once with operators: gradients and merging follow. */
-export type Tuning = TensorsOfTuning & (ChangeByFactors | ChangeOfWeight | ChangeOfLayer);
+export type AdapterLayer = AdapterLayerBase & (ChangeByFactors | ChangeOfWeight | ChangeOfLayer);
 
 /** The tensors of a tuning. */
-export interface TensorsOfTuning {
+export interface AdapterLayerBase {
   /** Tensors by the last part of their name in PEFT's file: `ia3_l`. */
-  readonly tensors: ByTensor<TunedTensor>;
+  readonly tensors: ByTensor<TensorSpec>;
   /**
    * Tensors in which, jointly, the output is linear, from their idle values: adapters that share the rest can blend.
    */
@@ -157,7 +157,7 @@ export interface ChangeByFactors extends Pick<ChangeOfWeight, 'readsWeight' | 'u
 
 /** A tuning that adds to the weight; forward and merging follow for every kind of layer. */
 export interface ChangeOfWeight {
-  /** Emits ΔW, shaped as {@link TunedLayer.weightShape}. `weight` emits W, and needs `readsWeight`. */
+  /** Emits ΔW, shaped as {@link TargetLayer.weightShape}. `weight` emits W, and needs `readsWeight`. */
   readonly delta: (g: GraphBuilder, tensors: ByTensor<Value>, weight: () => Value) => Value;
   /** Whether ΔW, or its factors, depend on W. Unmerging then needs `unmerged`. */
   readonly readsWeight?: boolean;
@@ -196,7 +196,7 @@ export interface Tuner {
   /** Kinds of layers it can adapt; `linear` by default. */
   readonly kinds?: readonly SiteKind[];
   /** Why a layer cannot be adapted, worded to follow the layer's name; undefined if it can. */
-  refuses?(layer: TunedLayer, settings: TunerSettings): string | undefined;
+  refuses?(layer: TargetLayer, settings: TunerSettings): string | undefined;
   /** The settings to save, given the full paths in `target_modules`; by default the settings as given. */
   saved?(settings: TunerSettings, targets: readonly string[]): TunerSettings;
   /**
@@ -207,12 +207,12 @@ export interface Tuner {
    * @throws OnnxLoraError `CONFIG_INVALID` for an invalid setting
    */
   tune(
-    layer: TunedLayer,
+    layer: TargetLayer,
     settings: TunerSettings,
-    layers: readonly TunedLayer[],
+    layers: readonly TargetLayer[],
     saved?: ByTensor<readonly number[]>,
     read?: (name: string, path?: string) => Tensor | undefined,
-  ): Tuning;
+  ): AdapterLayer;
   /** Names allowed in {@link LayerInGraph.rowInput}. */
   readonly rowInputs?: readonly string[];
   /** Whether a row's output depends on other rows or padding: inference then runs rows alone, training does not. */
@@ -222,10 +222,10 @@ export interface Tuner {
 }
 
 /** An adapted layer with a value per tensor. */
-export interface TunedModule<T> {
+export interface AdaptedModule<T> {
   /** The layer. */
-  readonly layer: TunedLayer;
-  /** By the names of {@link TensorsOfTuning.tensors}. */
+  readonly layer: TargetLayer;
+  /** By the names of {@link AdapterLayerBase.tensors}. */
   readonly tensors: ByTensor<T>;
 }
 
@@ -254,13 +254,13 @@ export interface TrainingStep {
   /** Seed of the run; combined with the step number it makes random draws reproducible when a run resumes. */
   readonly seed: number;
   /** The adapted layers. */
-  readonly modules: readonly TunedModule<StepTensor>[];
+  readonly modules: readonly AdaptedModule<StepTensor>[];
 }
 
 /** A tuner's training hooks. All state belongs in `state` tensors, for bit-identical resumption from checkpoints. */
 export interface TrainingHooks {
   /** Emits a float32 scalar that is added to the task's loss. */
-  loss?(g: GraphBuilder, modules: readonly TunedModule<Value>[]): Value;
+  loss?(g: GraphBuilder, modules: readonly AdaptedModule<Value>[]): Value;
   /** Before the optimizer's step: may change gradients, such as by masking or preconditioning. */
   gradients?(step: TrainingStep): void;
   /** After the optimizer's step: may change values, such as for proximal steps, masks and rank budgets. */

@@ -21,10 +21,10 @@ import {
   pathFromValueName,
   shortName,
 } from './modulePath.ts';
-import { findParts, withProjections } from './partSites.ts';
+import { findParts, withProjections } from './fusedQkv.ts';
 import type { Site } from './site.ts';
 import { packedProjection, pathFromFusedBias, projectionPath } from './structuralPath.ts';
-import { areTied, haveOneWeight, isTurned } from './tiedWeights.ts';
+import { areTied, haveOneWeight, isTransposed } from './tiedWeights.ts';
 import { isOfExpansion } from './view.ts';
 import { constantWeight } from './weights/index.ts';
 
@@ -189,7 +189,7 @@ function grouped(found: readonly Found[]): Site[] {
       places.some((other) => other.site !== site && areTied(other.site.weight, site.weight));
     // A layer in the module's own scope is the module's. One that reads the weight of another transposed is not.
     const strangeness = ({ site }: Found): number =>
-      2 * Number(isOutside(site)) + Number(isTied(site) && isTurned(site.weight));
+      2 * Number(isOutside(site)) + Number(isTied(site) && isTransposed(site.weight));
     let rest: readonly Found[] = places.toSorted((a, b) => strangeness(a) - strangeness(b));
     for (let number = 0; rest.length > 0; number++) {
       const [first, ...others] = rest as [Found, ...Found[]];

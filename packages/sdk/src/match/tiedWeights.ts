@@ -33,7 +33,7 @@ export function areTied(a: Site['weight'], b: Site['weight']): boolean {
 }
 
 /** Whether a linear layer reads its stored matrix the other way around than torch's Linear reads its parameter. */
-export function isTurned(weight: Site['weight']): boolean {
+export function isTransposed(weight: Site['weight']): boolean {
   return turnsOf(weight) === '1,0';
 }
 

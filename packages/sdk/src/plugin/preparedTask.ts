@@ -13,7 +13,7 @@ import type { ReportSection } from './reportSection.ts';
 import type { RunnableModel, RunnableOptions, TaskModel } from './taskModel.ts';
 
 /** Another task that fits the data. */
-export interface AlsoFits {
+export interface TaskSuggestion {
   /** The name of the task. */
   readonly task: string;
   /** The column that it would learn. */
@@ -39,7 +39,7 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
   /** How the data are used, such as which part is held out and how it was chosen. */
   readonly notes?: readonly string[];
   /** Tasks that could learn columns of the data, for a user who named none. */
-  readonly alsoFits?: readonly AlsoFits[] | undefined;
+  readonly alsoFits?: readonly TaskSuggestion[] | undefined;
   /** Values inside the graph that the task reads besides the graph's outputs. */
   readonly outputs?: readonly string[];
   /** A new head, for labels that the model does not have. */

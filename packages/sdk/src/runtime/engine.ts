@@ -1,7 +1,7 @@
 /** @file What sessions need of ONNX Runtime itself, wherever it runs: in this thread or in a worker. */
 
 import type { BoundFeeds } from './boundFeeds.ts';
-import type { LentMemory } from './lentMemory.ts';
+import type { TransferableBuffers } from './transferableBuffers.ts';
 import type { Feeds, Tensor } from './tensor.ts';
 
 /** Options of ONNX Runtime's session, in its own words: plain data, so that they can be sent to a worker. */
@@ -22,7 +22,7 @@ export interface LoadedGraph {
   readonly outputNames: readonly string[];
   run(feeds: Feeds, bound: readonly BoundFeeds[], fetches?: readonly string[]): Promise<Record<string, Tensor>>;
   /** Where buffers come from that `bind` takes. */
-  readonly memory: LentMemory;
+  readonly memory: TransferableBuffers;
   /** Holds tensors where the graph runs: copies, but of those that lie in lent memory, which moves there. */
   bind(feeds: Feeds, memory?: ArrayBuffer): BoundFeeds;
   /** Writes the profile of the runs so far. */

@@ -1,7 +1,7 @@
 /** @file The runtime port: what the SDK needs of an inference engine. `ort.ts` implements it on ONNX Runtime. */
 
 import type { BoundFeeds } from './boundFeeds.ts';
-import type { LentMemory } from './lentMemory.ts';
+import type { TransferableBuffers } from './transferableBuffers.ts';
 import type { Feeds, Tensor } from './tensor.ts';
 
 /** An execution provider of ONNX Runtime; `auto` becomes one of these. */
@@ -137,7 +137,7 @@ export interface Session {
    */
   bind?(feeds: Feeds, memory?: ArrayBuffer): BoundFeeds;
   /** Where buffers come from in which tensors can lie that are bound: they move to where the graph runs, and come back. */
-  readonly memory?: LentMemory;
+  readonly memory?: TransferableBuffers;
   /**
    * Runs once with ONNX Runtime's profiler, in a session made for this and released again, and says where each operator
    * ran.

@@ -1,6 +1,6 @@
 /** @file The contract by which a domain supplies examples for classification, labelling and regression. */
 
-import type { AlsoFits, NewHead, PreparedTask, ReportRequest } from '../plugin/preparedTask.ts';
+import type { TaskSuggestion, NewHead, PreparedTask, ReportRequest } from '../plugin/preparedTask.ts';
 import type { Batch, Dataset } from '../plugin/dataset.ts';
 import type { Feeds } from '../runtime/tensor.ts';
 import type { ReportSection } from '../plugin/reportSection.ts';
@@ -23,7 +23,7 @@ export type Labelled<Item, Target> = Item & {
 };
 
 /** The labels and location of a record. */
-export interface KnownOfRecord {
+export interface RecordTruth {
   /** Location, at the start of a sentence: `labels.csv, line 12`. */
   readonly place: string;
   /** Its class, or its labels. */
@@ -81,13 +81,13 @@ export interface OpenedExamples<Item extends object, Record> {
   /** Records by split, and names of the numbers to predict. */
   readonly data: SplitData<Record> & {
     readonly warnings?: readonly string[] | undefined;
-    readonly alsoFits?: readonly AlsoFits[] | undefined;
+    readonly alsoFits?: readonly TaskSuggestion[] | undefined;
     readonly valueNames?: readonly string[] | undefined;
   };
   /** How the data are used, in words. */
   readonly notes?: readonly string[];
   /** Labels and location of a record. */
-  readonly known: (record: Record) => KnownOfRecord;
+  readonly known: (record: Record) => RecordTruth;
   /** The model's own head for whole examples, if any. */
   readonly own?: HeadPort | undefined;
   /** Attaches a head to the features of a model without one; absent if not supported. */
@@ -237,7 +237,7 @@ export interface BoundExamples<Item extends object, Record, Target> {
 }
 
 /** Attaches targets to records; `targetsOf` makes the tensors of a batch. */
-export async function boundExamples<Item extends object, Record, Target>(
+export async function withTargets<Item extends object, Record, Target>(
   opened: OpenedExamples<Item, Record>,
   targetOf: (record: Record) => Target,
   targetsOf: (targets: readonly Target[]) => Feeds,

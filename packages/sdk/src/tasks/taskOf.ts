@@ -11,7 +11,10 @@ import type { RunnableModel, TaskModel } from '../plugin/taskModel.ts';
 export type DividedAs = Pick<TaskOptions, 'validation' | 'holdOut' | 'seed'>;
 
 /** Description of a task. `Reading` is what its domain reads files with, such as a decoder. */
-export interface TaskFacts<Options, Reading> extends Pick<TaskFactory, 'name' | 'description' | 'defaults' | 'input'> {
+export interface TaskDefinition<Options, Reading> extends Pick<
+  TaskFactory,
+  'name' | 'description' | 'defaults' | 'input'
+> {
   /** Settings of the task and its predictor. */
   readonly settings: SettingTable<Options>;
   /** Makes the task for the data at a path. */
@@ -19,7 +22,7 @@ export interface TaskFacts<Options, Reading> extends Pick<TaskFactory, 'name' | 
 }
 
 /** Description of a task with its own predictor. */
-export interface PredictorFacts<Options, Reading> extends TaskFacts<Options, Reading> {
+export interface PredictorFacts<Options, Reading> extends TaskDefinition<Options, Reading> {
   /** Makes the predictor. */
   predictor(
     model: RunnableModel,
@@ -29,7 +32,7 @@ export interface PredictorFacts<Options, Reading> extends TaskFacts<Options, Rea
 }
 
 /** Description of a task that answers about whole files in one pass. */
-export interface ProcessorFacts<Options, Reading> extends TaskFacts<Options, Reading> {
+export interface ProcessorFacts<Options, Reading> extends TaskDefinition<Options, Reading> {
   /** Makes the preprocessing and decoding. */
   processor(model: TaskModel, own: GivenOptions<Options> & Reading): Promise<Processor>;
 }

@@ -42,7 +42,7 @@ export function withLoss<Example, Scores extends Metrics, During extends Metrics
 }
 
 /** A task for prediction only; preparing it fails with the alternative: `To train …, take the task …`. */
-export function answeringTask(name: string, instead: string): Task {
+export function predictOnlyTask(name: string, instead: string): Task {
   return {
     name,
     prepare: () =>

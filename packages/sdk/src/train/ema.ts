@@ -5,7 +5,7 @@ import { savedFloats } from './optimizers/memory.ts';
 import { numberIn } from '../checks.ts';
 import type { ParameterSet } from './parameters.ts';
 import type { Transformation, TransformationState } from './transformation.ts';
-import { slices } from './turns.ts';
+import { slices } from './slices.ts';
 
 /** Settings of an exponential moving average. */
 export interface EmaOptions {

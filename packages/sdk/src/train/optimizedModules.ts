@@ -1,7 +1,7 @@
 /** @file Modules as passed to optimizers that combine tensors or freeze some. */
 
 import { OnnxLoraError } from '../errors.ts';
-import type { AdapterPlan, ModuleTuning } from '../lora/methods/tuning.ts';
+import type { AdapterPlan, ModuleAdapter } from '../lora/methods/moduleAdapter.ts';
 import type { StepTensor } from '../lora/tuner.ts';
 import type { OptimizedModule, Optimizer } from './optimizers/optimizer.ts';
 import type { ParameterSet } from './parameters.ts';
@@ -30,8 +30,8 @@ export function optimizedModules(
   parameters: ParameterSet,
   gradients: ReadonlyMap<string, Float32Array>,
 ): OptimizedModule<StepTensor>[] {
-  const tensors = new Map<ModuleTuning, Record<string, StepTensor>>();
-  for (const { input, dims, value } of [...parameters.all, ...parameters.still]) {
+  const tensors = new Map<ModuleAdapter, Record<string, StepTensor>>();
+  for (const { input, dims, value } of [...parameters.all, ...parameters.buffers]) {
     const gradient = gradients.get(input.name);
     const own = tensors.get(input.tuning) ?? {};
     own[input.tensor.role] = { dims, value, ...(gradient ? { gradient } : {}) };
@@ -40,7 +40,7 @@ export function optimizedModules(
   return [...tensors].map(([tuning, own]) => ({ ...about(tuning), tensors: own }));
 }
 
-function about(tuning: ModuleTuning): Pick<OptimizedModule<never>, 'path' | 'kind' | 'scaling'> {
+function about(tuning: ModuleAdapter): Pick<OptimizedModule<never>, 'path' | 'kind' | 'scaling'> {
   return {
     path: tuning.path,
     ...(tuning.site && !tuning.site.recurrent ? { kind: tuning.site.kind } : {}),

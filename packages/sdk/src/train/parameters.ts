@@ -1,11 +1,11 @@
 /** @file Trained parameters: initial values, feeds, and export as an adapter. */
 
-import type { AdapterInput, LaidOut } from '../lora/methods/tuning.ts';
+import type { AdapterInput, LaidOut } from '../lora/methods/moduleAdapter.ts';
 import type { PlacedAdapter } from '../adapter/naming/place.ts';
 import { transposed } from '../runtime/layout.ts';
 import type { Random } from '../runtime/random.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
-import { slices } from './turns.ts';
+import { slices } from './slices.ts';
 
 /** A trained tensor, in the graph's layout. */
 export interface Parameter {
@@ -26,7 +26,7 @@ export class ParameterSet {
   /** Trained parameters, in the order of the graph's inputs. */
   readonly all: readonly Parameter[];
   /** Untrained tensors of tuners: constant, except for states. */
-  readonly still: readonly Parameter[];
+  readonly buffers: readonly Parameter[];
   /** Pairs of tied parameters, one the transpose of the other. */
   readonly #twins: ReadonlyMap<Parameter, Parameter>;
 
@@ -34,7 +34,7 @@ export class ParameterSet {
   constructor(parameters: readonly Parameter[]) {
     const all = parameters.filter(({ input }) => input.tensor.use === undefined);
     this.all = all;
-    this.still = parameters.filter(({ input }) => input.tensor.use !== undefined);
+    this.buffers = parameters.filter(({ input }) => input.tensor.use !== undefined);
     const pairs = all.flatMap((each) => {
       const twin = twinOf(each, all);
       return twin ? ([[each, twin], [twin, each]] as const) : []; // prettier-ignore
@@ -70,12 +70,12 @@ export class ParameterSet {
 
   /** The parameters that the graph reads. */
   fed(): Parameter[] {
-    return [...this.all, ...this.still].filter(({ input }) => !input.isUnread);
+    return [...this.all, ...this.buffers].filter(({ input }) => !input.isUnread);
   }
 
   /** Tensors that change between steps without a gradient. */
   get states(): readonly Parameter[] {
-    return this.still.filter(({ input }) => input.tensor.use === 'state');
+    return this.buffers.filter(({ input }) => input.tensor.use === 'state');
   }
 
   /** Number of trained values. */
@@ -116,7 +116,7 @@ export class ParameterSet {
   /** A copy with other values, by input name. */
   withValues(values: ReadonlyMap<string, Float32Array>): ParameterSet {
     return new ParameterSet(
-      [...this.all, ...this.still].map((each) => {
+      [...this.all, ...this.buffers].map((each) => {
         const own = (values.get(each.input.name) ?? each.value).slice();
         return parameter(each.input, { ...each, value: own });
       }),
@@ -125,7 +125,7 @@ export class ParameterSet {
 
   /** The tensors with PEFT's names and layout, copied. */
   tensors(): Map<string, Tensor> {
-    const saved = [...this.all, ...this.still].filter(({ input }) => !input.tensor.unsaved);
+    const saved = [...this.all, ...this.buffers].filter(({ input }) => !input.tensor.unsaved);
     return new Map(
       saved.flatMap(({ input: { tensor, tuning, others }, ...values }) => {
         const copies = tensor.inEach ? [tuning, ...others].map((own) => own.tensor(tensor.role).inEach!) : [];

@@ -1,7 +1,7 @@
 /** @file Calls tuners' hooks around optimizer steps. */
 
-import { type HookedTunings, hookedTunings } from '../lora/methods/trainingHooks.ts';
-import type { AdapterPlan } from '../lora/methods/tuning.ts';
+import { type HookedModules, hookedModules } from '../lora/methods/trainingHooks.ts';
+import type { AdapterPlan } from '../lora/methods/moduleAdapter.ts';
 import type { ByTensor, StepTensor, TrainingHooks, TrainingStep } from '../lora/tuner.ts';
 import type { OptimizerMemory } from './optimizers/memory.ts';
 import type { Parameter, ParameterSet } from './parameters.ts';
@@ -11,10 +11,10 @@ type Gradients = ReadonlyMap<string, Float32Array>;
 
 /** Calls the hooks of a plan. */
 export class StepHooks {
-  readonly #hooked: readonly HookedTunings[];
+  readonly #hooked: readonly HookedModules[];
 
   constructor(plan: AdapterPlan) {
-    this.#hooked = hookedTunings(plan);
+    this.#hooked = hookedModules(plan);
   }
 
   /** Hooks before the optimizer's step. Returns the input names of parameters to skip. */
@@ -55,7 +55,7 @@ export class StepHooks {
     const called = this.#hooked.filter(({ hooks }) => hooks[which]);
     if (called.length === 0) return [];
     const byName = new Map(
-      [...parameters.all, ...parameters.still].map((parameter) => {
+      [...parameters.all, ...parameters.buffers].map((parameter) => {
         const { input, dims, value } = parameter;
         const gradient = gradients.get(input.name);
         return [input.tensor.name, { dims, value, ...(gradient && { gradient }), ...more(parameter) }] as const;

@@ -19,7 +19,7 @@ import type { Optimizer } from './optimizers/optimizer.ts';
 import type { ParameterSet } from './parameters.ts';
 import type { PrefixReport } from './prefix/split.ts';
 import { readTrainerState, type TrainerState, writeTrainerState } from './trainerState.ts';
-import { inTurns } from '../graph/turns.ts';
+import { yielding } from '../graph/eventLoop.ts';
 
 /** Result of a step. */
 export interface StepResult {
@@ -146,7 +146,7 @@ export class Trainer {
    *   unless a lower loss scale may help
    */
   async apply(gradients: LossAndGradients, lr: number): Promise<StepResult> {
-    return inTurns(this.#apply(gradients, lr, this.#required()));
+    return yielding(this.#apply(gradients, lr, this.#required()));
   }
 
   /**
@@ -182,7 +182,7 @@ export class Trainer {
    * average, loss scale. The tensors are copies, but no step may start before the promise is fulfilled.
    */
   async state(): Promise<TrainerState> {
-    return inTurns(writeTrainerState({ ...this.#parts(), steps: this.#steps }));
+    return yielding(writeTrainerState({ ...this.#parts(), steps: this.#steps }));
   }
 
   /**

@@ -8,7 +8,7 @@ import type { LossScale } from './step/lossScale.ts';
 import { type OptimizerMemory, savedFloats } from './optimizers/memory.ts';
 import type { ParameterSet } from './parameters.ts';
 import type { Transformation } from './transformation.ts';
-import { slices } from './turns.ts';
+import { slices } from './slices.ts';
 
 /** Everything that determines a trainer's further steps except batches and learning rate. */
 export interface TrainerState {

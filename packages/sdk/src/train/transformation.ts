@@ -3,7 +3,7 @@
 import { notNegative } from '../checks.ts';
 import type { Tensor } from '../runtime/tensor.ts';
 import type { ParameterSet } from './parameters.ts';
-import { multiply, slices, sumOfSquares } from './turns.ts';
+import { multiply, slices, sumOfSquares } from './slices.ts';
 
 /** The step of a transformation. */
 export interface TransformedStep {

@@ -3,10 +3,10 @@
 import {
   bestNeighbourCount as bestCount,
   fitRidge,
-  forNearest,
+  forEachNeighbours,
   ridgeAnswers,
-  scaled,
-  scalingOf,
+  standardise,
+  standardisationOf,
   takeRows,
 } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
@@ -59,10 +59,10 @@ export function meanAnswers(targets: Matrix, rows: number, method: string): Base
 
 /** k nearest neighbours on scaled features. */
 export function neighboursOn({ train, validation }: FeatureRows, targets: Matrix, on: string): BaselineAnswers {
-  const scaling = scalingOf(train);
-  const known = { features: scaled(train, scaling), targets };
+  const scaling = standardisationOf(train);
+  const known = { features: standardise(train, scaling), targets };
   const k = bestNeighbourCount(known);
-  const answers = neighbourAnswers(known, scaled(validation, scaling), k);
+  const answers = neighbourAnswers(known, standardise(validation, scaling), k);
   return { method: `k nearest neighbours on ${on}`, answers, threshold: 0.5, chosen: `k = ${k}` };
 }
 
@@ -80,8 +80,8 @@ export function ridgeOn(
   const own = chosen ? takeRows(train, chosen) : train;
   const ownTargets = chosen ? takeRows(targets, chosen) : targets;
   const signed = areClasses ? { ...ownTargets, data: ownTargets.data.map((value) => 2 * value - 1) } : ownTargets;
-  const scaling = isScaled ? undefined : scalingOf(own);
-  const onScale = (features: Matrix): Matrix => (scaling ? scaled(features, scaling) : features);
+  const scaling = isScaled ? undefined : standardisationOf(own);
+  const onScale = (features: Matrix): Matrix => (scaling ? standardise(features, scaling) : features);
   const ridge = fitRidge(onScale(own), signed);
   return {
     method: `ridge on ${on}`,
@@ -111,7 +111,7 @@ export interface Known {
  */
 export function neighbourAnswers({ features, targets }: Known, queries: Matrix, k: number): Matrix {
   const result = matrix(queries.rows, targets.columns);
-  forNearest({ features }, queries, k, ({ rows }, query) =>
+  forEachNeighbours({ features }, queries, k, ({ rows }, query) =>
     result.data.set(meanOf(targets, rows), query * targets.columns),
   );
   return result;

@@ -1,7 +1,7 @@
 /** @file Baselines beside scikit-learn's answers, and what is said of LoRA beside them. */
 
 import { readFileSync } from 'node:fs';
-import { scaled, scalingOf } from '@onnx-lora/sdk/tasks';
+import { standardise, standardisationOf } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { Random } from '@onnx-lora/sdk/data';
 import { describe, expect, it, test } from 'vitest';
@@ -46,9 +46,9 @@ function hot(labels: readonly number[], classes: number, [yes, no]: readonly [nu
 describe.each(Object.entries(goldens))('on %s features', (_, golden) => {
   const { rows, features } = golden;
   const train = matrix(rows, features, golden.train);
-  const scaling = scalingOf(train);
-  const x = scaled(train, scaling);
-  const other = scaled(matrix(golden.other.length / features, features, golden.other), scaling);
+  const scaling = standardisationOf(train);
+  const x = standardise(train, scaling);
+  const other = standardise(matrix(golden.other.length / features, features, golden.other), scaling);
 
   it('ridge is RidgeCV with its penalty', () => {
     const both = fitRidge(x, matrix(rows, 2, golden.targets));

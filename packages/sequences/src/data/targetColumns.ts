@@ -5,7 +5,7 @@ import {
   cellLabels,
   cellNumber,
   cellOneHot,
-  cellRefused,
+  cellError,
   cellSplit,
   cellText,
   type ColumnFinder,
@@ -160,14 +160,14 @@ function labelsOf(
   const text = oneText(row, label);
   if (!isMissing(text)) return needs.includes('labels') ? cellLabels(row, label) : [text];
   if (!needs.includes('label')) return undefined;
-  throw cellRefused(row, label, row.cells.get(label), 'a class', 'Write it, or remove the row');
+  throw cellError(row, label, row.cells.get(label), 'a class', 'Write it, or remove the row');
 }
 
 function valueOf(row: Row, column: string, isNeeded: boolean): number {
   const text = oneText(row, column);
   if (!isMissing(text)) return numberOf(text) ?? cellNumber(row, column);
   if (!isNeeded) return NaN;
-  throw cellRefused(row, column, row.cells.get(column), 'a number', 'Write it, or remove the row');
+  throw cellError(row, column, row.cells.get(column), 'a number', 'Write it, or remove the row');
 }
 
 /**

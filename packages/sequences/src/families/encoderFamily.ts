@@ -1,9 +1,9 @@
 /** @file What families of encoders have in common that read texts and other sequences. */
 
-import { describedFamily, type DescribedFamily, type FamilyFacts } from '@onnx-lora/sdk/plugin';
+import { describedFamily, type DescribedFamily, type FamilyDefinition } from '@onnx-lora/sdk/plugin';
 
 /** Facts of a family; tasks default to {@link maskedTasks}. */
-type FactsHere = Omit<FamilyFacts, 'domain' | 'tasks'> & Partial<Pick<FamilyFacts, 'tasks'>>;
+type FactsHere = Omit<FamilyDefinition, 'domain' | 'tasks'> & Partial<Pick<FamilyDefinition, 'tasks'>>;
 
 /** A family of encoders, from its facts. */
 export function encoderFamily(facts: FactsHere): DescribedFamily {

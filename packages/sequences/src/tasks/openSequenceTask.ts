@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
-import { type DivideOptions, telling } from '@onnx-lora/sdk/data';
+import { type DivideOptions, definingRecords } from '@onnx-lora/sdk/data';
 import type { SequenceDomain, Wanted } from '../domain.ts';
 import type { SequenceData, SequenceRecord } from '../record.ts';
 import { openSequenceInput } from './sequenceInput.ts';
@@ -24,7 +24,7 @@ export async function openSequenceTask<R extends SequenceRecord, Source, Options
 ): Promise<SequenceTask<R>> {
   const { rules, tokenizer, ports, feeds } = await openSequenceInput(model, options, domain);
   const read = await domain.read(source, options, wanted);
-  const unfit = domain.unfit?.(tokenizer, telling(read)) ?? [];
+  const unfit = domain.unfit?.(tokenizer, definingRecords(read)) ?? [];
   const data = { ...read, warnings: [...read.warnings, ...unfit, ...unmasked(model, ports, read)] };
   if (data.train.length === 0 && !data.validation?.length)
     throw new OnnxLoraError('DATA_INVALID', `The data have no ${domain.noun}. Name a file that has some.`);

@@ -7,7 +7,7 @@ import {
   type HeadPort,
   listedPorts,
   type NewHead,
-  noHead,
+  missingHeadError,
   type TaskHead,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
@@ -89,5 +89,8 @@ function headOn(
   if (states?.dims?.length === 3) return on('last_hidden_state', attach);
   const features = model.outputs['logits']?.dims?.length === 3 ? model.featuresOf?.('logits') : undefined;
   if (features) return on('logits', { ...attach, inPlaceOf: features.module });
-  throw noHead(model, `It gives neither scores nor states of ${attach.pool === 'each' ? 'each token' : 'tokens'}`);
+  throw missingHeadError(
+    model,
+    `It gives neither scores nor states of ${attach.pool === 'each' ? 'each token' : 'tokens'}`,
+  );
 }

@@ -2,7 +2,7 @@
 
 import { Tokenizer } from '@huggingface/tokenizers';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { byTokenizer, checkedTokenizer, isObject, type JsonObject } from '@onnx-lora/sdk/data';
+import { withTokenizerErrors, checkedTokenizer, isObject, type JsonObject } from '@onnx-lora/sdk/data';
 import { type HfTokenizer, tokensIn } from './alignTokens.ts';
 import {
   type DecodeOptions,
@@ -91,7 +91,7 @@ export function openJson(json: JsonObject, { special, config, padId, maxLength, 
     },
     true,
   );
-  const frame = byTokenizer(path, () => jsonFrame(json, tokenizer, path));
+  const frame = withTokenizerErrors(path, () => jsonFrame(json, tokenizer, path));
   const tokens: (string | undefined)[] = [];
   for (const [token, id] of tokenizer.get_vocab()) if (token !== undefined) tokens[id] = token;
   const added = [...tokenizer.get_added_tokens_decoder()];
@@ -133,7 +133,7 @@ export class JsonTokenizer extends VocabularyTokenizer {
   /** @throws OnnxLoraError `DATA_INVALID` for text that the vocabulary has no token for, not even one for what is unknown */
   tokens(text: string): SequenceTokens {
     const { tokenizer, isByteLevel, vocabulary } = this.#opened;
-    const { tokens, starts, ends } = byTokenizer(vocabulary.path, () => tokensIn(tokenizer, text, isByteLevel));
+    const { tokens, starts, ends } = withTokenizerErrors(vocabulary.path, () => tokensIn(tokenizer, text, isByteLevel));
     const ids = tokens.map((token) => this.idOrUnknown(token));
     return { ids, starts, ends };
   }
@@ -150,7 +150,7 @@ export class JsonTokenizer extends VocabularyTokenizer {
     const said = skipSpecial ? ids.filter((id) => !this.specialIds.has(id)) : ids;
     return said.length === 0
       ? ''
-      : byTokenizer(vocabulary.path, () =>
+      : withTokenizerErrors(vocabulary.path, () =>
           tokenizer.decode(said, isExact ? { clean_up_tokenization_spaces: false } : {}),
         );
   }

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { defined } from '@onnx-lora/sdk/data';
 import type { AdapterCatalog } from './catalog.ts';
 import { DiskCache } from './diskCache.ts';
-import { FarAdapters, type FarPlace } from './farAdapters.ts';
+import { RemoteAdapters, type RemotePlace } from './remoteAdapters.ts';
 import { hubPlace } from './hubPlace.ts';
 import { RunFolders, type RunRules } from './runFolders.ts';
 import { s3Place } from './s3.ts';
@@ -42,11 +42,11 @@ export async function adaptersAt(
   limits: RunRules = {},
 ): Promise<PlacedAdapters> {
   if (!isAddress(adapters)) return { catalog: new RunFolders(adapters, limits), close: () => undefined };
-  const place: FarPlace & { close?(): void } = await (adapters.startsWith('s3:') ? s3Place : hubPlace)(adapters);
+  const place: RemotePlace & { close?(): void } = await (adapters.startsWith('s3:') ? s3Place : hubPlace)(adapters);
   const caches = process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache');
   const cache = await DiskCache.open(folder ?? path.join(caches, 'onnx-lora', 'adapters'), maxBytes);
   return {
-    catalog: new FarAdapters(place, cache, { ...limits, ...defined({ refresh }) }),
+    catalog: new RemoteAdapters(place, cache, { ...limits, ...defined({ refresh }) }),
     close: () => {
       place.close?.();
       cache.close();

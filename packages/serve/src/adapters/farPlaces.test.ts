@@ -11,7 +11,7 @@ import { objectStore, signedStore, useStore } from '../../fixtures/objectStore.t
 import { rowsOf, type SmallServer, smallServer } from '../../fixtures/smallServer.ts';
 import type { ServeOptions } from '../services.ts';
 import { serve } from '../serve.ts';
-import { FileChanged } from './farAdapters.ts';
+import { FileChanged } from './remoteAdapters.ts';
 import { s3Place } from './s3.ts';
 
 const rows = rowsOf(2, 3);

@@ -3,9 +3,9 @@
 import { createHash } from 'node:crypto';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { defined } from '@onnx-lora/sdk/data';
-import { type FarFile, type FarPlace, FileChanged } from './farAdapters.ts';
+import { type RemoteFile, type RemotePlace, FileChanged } from './remoteAdapters.ts';
 
-interface HubFile extends FarFile {
+interface HubFile extends RemoteFile {
   readonly commit: string;
 }
 
@@ -15,7 +15,7 @@ interface HubFile extends FarFile {
  * @param url `hf://ORG/NAME`, or `hf://ORG/NAME@REVISION`; `main` by default
  * @throws OnnxLoraError `CONFIG_INVALID` for an invalid URL
  */
-export async function hubPlace(url: string): Promise<FarPlace> {
+export async function hubPlace(url: string): Promise<RemotePlace> {
   const [, repo, revision = 'main'] = /^hf:\/\/([\w-][\w.-]*\/[\w-][\w.-]*)(?:@([\w./-]+))?$/.exec(url) ?? [];
   if (repo === undefined) {
     throw new OnnxLoraError('CONFIG_INVALID', `"${url}" is no repository on the hub. Write hf://ORG/NAME, or hf://ORG/NAME@REVISION.`); // prettier-ignore

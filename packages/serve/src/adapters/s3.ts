@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type * as S3 from '@aws-sdk/client-s3';
-import { type FarFile, type FarPlace, FileChanged } from './farAdapters.ts';
+import { type RemoteFile, type RemotePlace, FileChanged } from './remoteAdapters.ts';
 
 /**
  * Opens a bucket. Credentials, region and endpoint come from Amazon's usual sources: `AWS_ACCESS_KEY_ID`, `AWS_REGION`,
@@ -11,7 +11,7 @@ import { type FarFile, type FarPlace, FileChanged } from './farAdapters.ts';
  * @param url `s3://BUCKET/PREFIX`
  * @throws OnnxLoraError `CONFIG_INVALID` for an invalid URL, or without `@aws-sdk/client-s3`
  */
-export async function s3Place(url: string): Promise<FarPlace & { close(): void }> {
+export async function s3Place(url: string): Promise<RemotePlace & { close(): void }> {
   const [, bucket, path = ''] = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/.exec(url) ?? [];
   if (bucket === undefined) {
     throw new OnnxLoraError('CONFIG_INVALID', `"${url}" is no place in an object store. Write s3://BUCKET/PREFIX.`);
@@ -25,7 +25,7 @@ export async function s3Place(url: string): Promise<FarPlace & { close(): void }
   return {
     url,
     name: root.split('/').at(-1) || bucket,
-    async *files(folder, signal): AsyncGenerator<FarFile> {
+    async *files(folder, signal): AsyncGenerator<RemoteFile> {
       let token: string | undefined;
       do {
         const Prefix = folder === undefined ? prefix : `${prefix}${folder}/`;

@@ -5,7 +5,7 @@ import { type BodyBudget, type HttpLimits, MAX_BODY_BYTES, REQUEST_TIMEOUT } fro
 import type { Service } from '../http/service.ts';
 import type { Certificate } from '../operation/tls.ts';
 import { addCalls } from './calls.ts';
-import { doorOf } from './door.ts';
+import { interceptorOf } from './interceptor.ts';
 
 type Provider = Parameters<typeof experimental.createCertificateProviderServerCredentials>[0];
 type Listener = Parameters<Provider['addIdentityCertificateListener']>[0];
@@ -27,7 +27,7 @@ export class GrpcApp {
     { maxBodyBytes = MAX_BODY_BYTES, requestTimeout = REQUEST_TIMEOUT }: HttpLimits,
   ) {
     this.#certificate = certificate;
-    const door = doorOf(service, bodies, requestTimeout);
+    const door = interceptorOf(service, bodies, requestTimeout);
     this.#server = new Server({
       'grpc.max_receive_message_length': maxBodyBytes,
       'grpc.max_send_message_length': -1,

@@ -8,7 +8,7 @@ import { configOf, loadModel, modelsFor, statisticsOf, unloadModel } from '../ht
 import { resolved, type Service } from '../http/service.ts';
 import { traceUnder } from '../operation/tracing.ts';
 import { requireBounded } from './bounds.ts';
-import { type Door, headersOf, statusOf } from './door.ts';
+import { type Interceptor, headersOf, statusOf } from './interceptor.ts';
 import { inferenceOf, type InferMessage, messageOf, namedBy } from './messages.ts';
 import { type CallName, inferenceService, nestedInRequest } from './protocol.ts';
 
@@ -17,7 +17,7 @@ type RepositoryModel = Readonly<Record<'repository_name' | 'model_name', string>
 type ModelName = Readonly<Record<'name' | 'version', string>>;
 
 /** Registers the protocol's calls. */
-export function addCalls(server: Server, service: Service, door: Door): void {
+export function addCalls(server: Server, service: Service, door: Interceptor): void {
   const handles: Readonly<Record<CallName, Handle>> = {
     ServerLive: async () => ({ live: true }),
     ServerReady: async () => ({ ready: service.isReady() }),
@@ -63,7 +63,7 @@ async function answer(
   call: ServerUnaryCall<Buffer, object>,
   callback: sendUnaryData<object>,
   { log, tracing, hidePaths }: Service,
-  door: Door,
+  door: Interceptor,
 ): Promise<void> {
   const gone = new AbortController();
   call.once('cancelled', () => gone.abort());

@@ -6,12 +6,12 @@ import type { SchedulerObserver } from '../scheduler/options.ts';
 import type { BatchScheduler } from '../scheduler/scheduler.ts';
 import type { AnsweredRequest } from './log.ts';
 import { COUNTS, Metrics, PARTS, SECONDS } from './metrics.ts';
-import { Tallies } from './tallies.ts';
+import { Counters } from './counters.ts';
 
 export interface ServerMetrics {
   readonly observer: SchedulerObserver;
   /** Numbers for the status page, which names tenants. */
-  readonly tallies: Tallies;
+  readonly tallies: Counters;
   answered(request: AnsweredRequest, tenant: string): void;
   /** Measures a catalog's loads. */
   counted(catalog: AdapterCatalog): AdapterCatalog;
@@ -22,7 +22,7 @@ export interface ServerMetrics {
 /** Creates the metrics of a server. */
 export function serverMetrics(): ServerMetrics {
   const metrics = new Metrics();
-  const tallies = new Tallies();
+  const tallies = new Counters();
   const requests = metrics.counter('onnx_lora_requests_total', 'Requests that have ended, by their status.');
   const seconds = metrics.histogram('onnx_lora_request_seconds', 'From the first byte to the last one sent.', SECONDS);
   const waited = metrics.histogram('onnx_lora_queue_seconds', 'What requests waited for their batch.', SECONDS);

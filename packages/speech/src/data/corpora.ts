@@ -5,7 +5,7 @@ import {
   defined,
   fileInside,
   type FolderEntries,
-  placedLines,
+  locatedLines,
   readFolder,
   type Split,
   stemOf,
@@ -33,7 +33,7 @@ export async function kaldiRecords(
   { audioFolder = root }: SpeechDataOptions,
 ): Promise<SpeechRecord[]> {
   const table = async (name: string): Promise<ReadonlyMap<string, Entry> | undefined> =>
-    files.includes(name) ? entriesOf(await placedLines(join(root, name))) : undefined;
+    files.includes(name) ? entriesOf(await locatedLines(join(root, name))) : undefined;
   const recordings = (await table('wav.scp'))!;
   const text = await table('text');
   const speakers = await table('utt2spk');
@@ -70,7 +70,7 @@ export function firstWord(line: string): { readonly word: string; readonly rest:
   return { word: word!, rest };
 }
 
-function entriesOf(lines: Awaited<ReturnType<typeof placedLines>>): ReadonlyMap<string, Entry> {
+function entriesOf(lines: Awaited<ReturnType<typeof locatedLines>>): ReadonlyMap<string, Entry> {
   const entries = new Map<string, Entry>();
   for (const { text, place } of lines) {
     const { word: id, rest: value } = firstWord(text);
@@ -170,7 +170,7 @@ async function addChapter(
   records: SpeechRecord[],
 ): Promise<void> {
   const recordings = new Map(files.filter(isAudio).map((file) => [stemOf(file), file]));
-  for (const { text: line, place } of await placedLines(join(folder, name))) {
+  for (const { text: line, place } of await locatedLines(join(folder, name))) {
     const { word: id, rest: text } = firstWord(line);
     const file = recordings.get(id);
     if (file === undefined) {

@@ -5,7 +5,7 @@ import {
   cellLabels,
   cellNumber,
   cellNumbers,
-  cellRefused,
+  cellError,
   cellSplit,
   cellText,
   ColumnFinder,
@@ -134,7 +134,7 @@ function placeIn(row: Row, columns: FoundColumns): { span?: AudioSpan; duration?
     if (column === undefined || cellText(row, column) === undefined) return undefined;
     const value = cellNumber(row, column);
     if (value >= 0) return value;
-    throw cellRefused(row, column, value, 'a time in seconds', 'Correct it');
+    throw cellError(row, column, value, 'a time in seconds', 'Correct it');
   };
   const [start, length] = [seconds(columns.start), seconds(columns.duration)];
   // Without an end, the duration is the utterance's, not the recording's.

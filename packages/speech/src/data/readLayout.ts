@@ -8,7 +8,7 @@ import {
   type FolderEntries,
   type FolderLayouts,
   manifestEndings,
-  placedLines,
+  locatedLines,
   readFolders,
   readSplits,
   readTable,
@@ -100,7 +100,7 @@ async function plainRecords(root: string, { files }: FolderEntries): Promise<Spe
 async function classRecords(root: string, { files, folders }: FolderEntries): Promise<SpeechRecord[]> {
   const listed = new Map<string, Split>();
   for (const [list, split] of [['validation_list.txt', 'validation'] as const, ['testing_list.txt', 'test'] as const])
-    if (files.includes(list)) for (const { text } of await placedLines(join(root, list))) listed.set(text, split);
+    if (files.includes(list)) for (const { text } of await locatedLines(join(root, list))) listed.set(text, split);
   const advice =
     'Give a folder with a manifest (metadata.csv) or with recordings, a "1.txt" with what is said beside "1.wav", or a folder of recordings for each class.';
   const known = { files, folders: folders.filter((name) => !name.startsWith('_')) };

@@ -2,7 +2,7 @@
 
 import { Tokenizer } from '@huggingface/tokenizers';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { byTokenizer, checkedTokenizer, type JsonObject } from '@onnx-lora/sdk/data';
+import { withTokenizerErrors, checkedTokenizer, type JsonObject } from '@onnx-lora/sdk/data';
 
 /** A speech model's tokenizer. */
 export interface SpeechTokenizer {
@@ -59,7 +59,7 @@ export class SubwordTokenizer implements SpeechTokenizer {
 
   encode(text: string): number[] {
     if (text === '') return [];
-    return byTokenizer(this.#path, () => this.#tokenizer.encode(text, { add_special_tokens: false }).ids);
+    return withTokenizerErrors(this.#path, () => this.#tokenizer.encode(text, { add_special_tokens: false }).ids);
   }
 
   decode(ids: readonly number[]): string {
@@ -74,7 +74,9 @@ export class SubwordTokenizer implements SpeechTokenizer {
     });
     // The clean-up of spaces before full stops is for other tokenizers; transformers skips it here too.
     if (spoken.length === 0) return '';
-    return byTokenizer(this.#path, () => this.#tokenizer.decode(spoken, { clean_up_tokenization_spaces: false }));
+    return withTokenizerErrors(this.#path, () =>
+      this.#tokenizer.decode(spoken, { clean_up_tokenization_spaces: false }),
+    );
   }
 
   idOf(token: string): number | undefined {

@@ -1,7 +1,7 @@
 /** @file Checks tuners. */
 
 import { OnnxLoraError, openModel, OrtRuntime } from '@onnx-lora/sdk';
-import { type TunedTensor, type Tuner, definePlugin } from '@onnx-lora/sdk/plugin';
+import { type TensorSpec, type Tuner, definePlugin } from '@onnx-lora/sdk/plugin';
 import { checkAdapterRoundTrip } from '../adapters/checkAdapterRoundTrip.ts';
 import { randomAdapter, randomFeeds } from '../random.ts';
 import { call, failureOf } from '../failures.ts';
@@ -63,7 +63,7 @@ function watched(tuner: Tuner): Tuner {
     });
   const tensors = (all: object): object =>
     Object.fromEntries(
-      Object.entries(all).map(([name, each]) => [name, calls(each as TunedTensor, {}, (key) => `${key} of "${name}"`)]),
+      Object.entries(all).map(([name, each]) => [name, calls(each as TensorSpec, {}, (key) => `${key} of "${name}"`)]),
     );
   const unmerged = (part: object): object => calls(part, {}, (key) => `unmerged ${key}`);
   return calls(tuner, { tune: (tuning) => calls(tuning, { tensors, unmerged }), training: (hooks) => calls(hooks) });

@@ -10,7 +10,7 @@ import {
   type Row,
   type Table,
   type TableFormat,
-  textOfHead,
+  decodePreview,
 } from '@onnx-lora/sdk/data';
 import { openBytes, openParquet, PARQUET, type SequenceRecord, type StreamedRecord } from '@onnx-lora/sequences';
 import { findColumns, recordOf, type TextDataOptions } from './textColumns.ts';
@@ -43,7 +43,7 @@ export function formatOf(name: string, head: Uint8Array): TableFormat | 'lines' 
   const ending = extname(name.toLowerCase().replace(/\.gz$/, ''));
   const named = (Object.keys(endingsOf) as (keyof typeof endingsOf)[]).find((each) => endingsOf[each].includes(ending));
   if (named) return named;
-  const [line = ''] = textOfHead(head)
+  const [line = ''] = decodePreview(head)
     .trimStart()
     .split(/\r\n|\n|\r/, 1);
   if (line.startsWith('{')) return 'jsonl';

@@ -4,14 +4,14 @@ import { extname } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   cellList,
-  cellRefused,
+  cellError,
   cellText,
   type ColumnRoles,
   columnSettings,
   type DivideOptions,
   evalSplitSetting,
   type FolderEntries,
-  placedLines,
+  locatedLines,
   readData,
   type Row,
   splitManifests,
@@ -183,7 +183,7 @@ function listOf(row: Row, column: string): readonly unknown[] {
 function textOf(row: Row, column: string, value: unknown): string {
   if (typeof value === 'string' && value.trim() !== '') return value.trim();
   if (typeof value === 'number') return String(value);
-  throw cellRefused(row, column, value, 'a list of words', 'Write ["a", "list"]');
+  throw cellError(row, column, value, 'a list of words', 'Write ["a", "list"]');
 }
 
 /** A word on each line, its class in the last column, and an empty line between texts. */
@@ -194,7 +194,7 @@ async function readConll(file: string): Promise<readonly TaggedText[]> {
     if (tokens.length > 0) records.push({ id: String(records.length + 1), ...textOfWords(tokens), tags, where });
     [tokens, tags] = [[], []];
   };
-  for (const { text, place } of await placedLines(file)) {
+  for (const { text, place } of await locatedLines(file)) {
     // Empty lines are passed over, so that a gap in their numbers is one.
     const number = Number(/line (\d+)$/.exec(place)![1]);
     if (number > last + 1) end();

@@ -1,9 +1,9 @@
 /** @file Records of texts, and the columns of their tables. */
 
 import {
-  type AlsoFits,
+  type TaskSuggestion,
   cellList,
-  cellRefused,
+  cellError,
   cellText,
   ColumnFinder,
   type ColumnRoles,
@@ -174,7 +174,7 @@ export const dataSettings: SettingRows<TextDataOptions> = {
 };
 
 /** The tasks that would learn columns of a table of texts, by the names that these usually have. */
-export function textTasksOf(columns: readonly string[]): readonly AlsoFits[] {
+export function textTasksOf(columns: readonly string[]): readonly TaskSuggestion[] {
   const tasks = { label: 'text-classification', labels: 'text-labelling', values: 'text-regression' };
   return tasksOfColumns(columns, textColumns, tasks);
 }
@@ -233,7 +233,7 @@ export function recordOf(
   const text = (column: string): string => {
     const found = cellText(row, column);
     if (found !== undefined) return found;
-    throw cellRefused(row, column, '', 'a text', 'Write it, or remove the row');
+    throw cellError(row, column, '', 'a text', 'Write it, or remove the row');
   };
   const { id, second, group, negatives } = columns;
   const own = group === undefined ? undefined : cellText(row, group);
@@ -255,6 +255,6 @@ function textsOf(row: Row, column: string): readonly string[] {
   if (typeof list === 'string') return [list];
   return list.map((each) => {
     if (typeof each === 'string' && each.trim() !== '') return each.trim();
-    throw cellRefused(row, column, each, 'a text, or a list of texts', 'Write ["a", "list"]');
+    throw cellError(row, column, each, 'a text, or a list of texts', 'Write ["a", "list"]');
   });
 }

@@ -1,6 +1,6 @@
 /** @file What the families of language models have in common. */
 
-import { describedFamily, type DescribedFamily, type FamilyFacts, type FamilyFiles } from '@onnx-lora/sdk/plugin';
+import { describedFamily, type DescribedFamily, type FamilyDefinition, type FamilyFiles } from '@onnx-lora/sdk/plugin';
 
 /** Roles of all linear layers of a decoder, of which a family has some. */
 const allLinear: readonly string[] = [
@@ -36,7 +36,7 @@ const decoderFiles: FamilyFiles = {
 };
 
 /** What is said of a family here; all linear layers are adapted unless it says otherwise. */
-type FactsHere = Omit<FamilyFacts, 'domain' | 'tasks' | 'files'>;
+type FactsHere = Omit<FamilyDefinition, 'domain' | 'tasks' | 'files'>;
 
 /** A family of language models, from its facts. */
 export function textFamily(facts: FactsHere): DescribedFamily {

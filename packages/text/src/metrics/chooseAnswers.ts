@@ -5,9 +5,9 @@ import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import { checkedConversation, type ConversationRecord } from '../data/readConversations.ts';
 import type { Said } from '../data/readPreferences.ts';
-import { openTeaching } from '../tasks/chat/openTeaching.ts';
+import { openSftData } from '../tasks/chat/openSftData.ts';
 import { rowSums, runBatches } from '../tasks/chat/runBatches.ts';
-import { fedRow, NOT_LEARNED, oneRowOf } from '../tasks/chat/taughtRows.ts';
+import { fedRow, NOT_LEARNED, oneRowOf } from '../tasks/chat/sftRows.ts';
 
 /** A question with answers to choose from. */
 export interface ChoiceQuestion {
@@ -74,7 +74,7 @@ export async function chooseAnswers(
   questions: readonly ChoiceQuestion[],
   { adapter, batchSize = 16, tokenizer, onBatch, ...options }: ChoiceOptions = {},
 ): Promise<ChosenAnswers> {
-  const { input, port, rules } = await openTeaching(model, { learn: 'answers', tokenizer });
+  const { input, port, rules } = await openSftData(model, { learn: 'answers', tokenizer });
   // What ends a text is no part of an answer that is a text.
   const asking = { ...rules, end: undefined };
   const rows = questions.flatMap(({ prompt, choices }, i) =>

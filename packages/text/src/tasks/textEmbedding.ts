@@ -2,7 +2,7 @@
 
 import {
   type AnsweringFactory,
-  answeringTask,
+  predictOnlyTask,
   type RetrievalScores,
   retrievalSettings,
   type RunnableModel,
@@ -143,7 +143,7 @@ export const textEmbeddingTask: AnsweringFactory = sequenceFactory<EmbeddingOpti
   description: 'One vector per text, written to .npz, .safetensors or .csv; to predict with, not to train.',
   settings: embeddingSettings,
   task: () =>
-    answeringTask(
+    predictOnlyTask(
       'text-embedding',
       'To train or measure embeddings on pairs, or texts with labels or groups, take the task text-retrieval',
     ),

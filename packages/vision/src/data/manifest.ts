@@ -15,7 +15,7 @@ import {
   cellNumber,
   cellNumbers,
   cellOneHot,
-  cellRefused,
+  cellError,
   cellSplit,
   cellText,
   fileInside,
@@ -245,7 +245,7 @@ function pointsOf(row: Row, column: string | undefined): Point[] | undefined {
   if (column === undefined || cell === undefined) return undefined;
   const pairs = Array.isArray(cell) && cell.every((each) => typeof each === 'number') ? [cell] : cell;
   if (Array.isArray(pairs) && pairs.every(isPoint)) return pairs;
-  throw cellRefused(row, column, cell, 'a list of points', 'Write [[10, 20], [30, 40]]');
+  throw cellError(row, column, cell, 'a list of points', 'Write [[10, 20], [30, 40]]');
 }
 /** A box from one cell of four numbers, or from four cells. */
 function boxOf(row: Row, columns: readonly string[], isSize: boolean): Box | undefined {
@@ -258,14 +258,14 @@ function boxOf(row: Row, columns: readonly string[], isSize: boolean): Box | und
   const wanted = isSize
     ? 'a box [x, y, width, height]'
     : 'a box [left, top, right, bottom] with right > left, bottom > top';
-  throw cellRefused(row, columns.join(', '), numbers, wanted, 'Correct it');
+  throw cellError(row, columns.join(', '), numbers, wanted, 'Correct it');
 }
 
 function objectsOf(row: Row, column: string): ImageObject[] | undefined {
   const cell = row.cells.get(column);
   if (cell === undefined || cell === null || cell === '') return undefined;
   const wrong = (): OnnxLoraError =>
-    cellRefused(row, column, cell, 'objects', 'Write {"bbox": [[x, y, width, height]], "categories": ["cat"]}');
+    cellError(row, column, cell, 'objects', 'Write {"bbox": [[x, y, width, height]], "categories": ["cat"]}');
   const { bbox, categories, category = categories } = (typeof cell === 'object' ? cell : {}) as Record<string, unknown>;
   if (!Array.isArray(bbox) || !(category === undefined || Array.isArray(category))) throw wrong();
   if (category && category.length !== bbox.length) throw wrong();

@@ -11,7 +11,7 @@ import {
   type FolderEntries,
   type FolderLayouts,
   manifestEndings,
-  placedLines,
+  locatedLines,
   readFolder,
   readFolders,
   readSplits,
@@ -81,7 +81,7 @@ async function pathListRecords(
   file: string,
   { imageFolder = dirname(file) }: ImageDataOptions,
 ): Promise<ImageRecord[]> {
-  const lines = (await placedLines(file)).filter(({ text }) => !text.startsWith('#'));
+  const lines = (await locatedLines(file)).filter(({ text }) => !text.startsWith('#'));
   if (lines.length === 0)
     throw new OnnxLoraError('DATA_INVALID', `"${file}" names no images. Write a path and a label per line.`);
   return lines.map(({ text, place }) => {

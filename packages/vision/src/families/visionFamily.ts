@@ -1,9 +1,9 @@
 /** @file Facts common to vision families. */
 
-import { describedFamily, type DescribedFamily, type FamilyFacts } from '@onnx-lora/sdk/plugin';
+import { describedFamily, type DescribedFamily, type FamilyDefinition } from '@onnx-lora/sdk/plugin';
 
 /** Facts of a family; the tasks are {@link backboneTasks} by default. */
-type FactsHere = Omit<FamilyFacts, 'domain' | 'tasks'> & Partial<Pick<FamilyFacts, 'tasks'>>;
+type FactsHere = Omit<FamilyDefinition, 'domain' | 'tasks'> & Partial<Pick<FamilyDefinition, 'tasks'>>;
 
 /** Describes a vision family. Models in transformers' wrapper of timm are recognised by timm's names. */
 export function visionFamily(facts: FactsHere): DescribedFamily {

@@ -8,7 +8,7 @@ import {
   type HeadPort,
   shownPort,
   type NewHead,
-  noHead,
+  missingHeadError,
   type TaskHead,
 } from '@onnx-lora/sdk/tasks';
 import type { Size } from '../preprocess/imagePlan.ts';
@@ -174,5 +174,5 @@ export function attached(model: TaskModel, labels: readonly string[]): TaskHead 
   }
   const flat = Object.entries(model.outputs).find(([, { dims }]) => dims?.length === 2 || dims?.length === 4);
   if (flat) return on(flat[0], { pool: 'all' });
-  throw noHead(model, 'It gives neither scores nor features of an image');
+  throw missingHeadError(model, 'It gives neither scores nor features of an image');
 }

@@ -1,6 +1,6 @@
 /** @file BD-LoRA: one block-diagonal factor, so that tensor-parallel shards need no communication. */
 
-import { type TunedLayer, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
+import { type TargetLayer, type Tuner, type TunerSettings } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { loraFactors, rankOf, variantOfLora } from './lora.ts';
 import { wrong } from '../settings.ts';
@@ -15,7 +15,7 @@ interface Blocks {
 
 /** The layer's block-diagonal factor; PEFT matches names anywhere in the path. */
 function blocksOf(
-  { path }: TunedLayer,
+  { path }: TargetLayer,
   { use_bdlora: given }: TunerSettings,
 ): { a: boolean; b: boolean; count: number; strict: boolean } {
   const { target_modules_bd_a: a, target_modules_bd_b: b, nblocks = 1, match_strict: strict = true } = given as Blocks;
@@ -72,7 +72,7 @@ function blockDiagonal(g: GraphBuilder, blocks: Value, count: number): Value {
   return g.Reshape(g.Mul(g.Unsqueeze(blocks, [1]), mask), [rows, count * columns]);
 }
 
-function requireBlocks({ path }: TunedLayer, count: number, r: number, features: number): void {
+function requireBlocks({ path }: TargetLayer, count: number, r: number, features: number): void {
   if (Number.isInteger(count) && count > 0 && r % count === 0 && features % count === 0) return;
   throw wrong({ nblocks: count }, 'nblocks', `a divisor of the rank ${r} and the ${features} features of "${path}"`);
 }

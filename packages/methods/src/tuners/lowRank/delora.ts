@@ -39,7 +39,7 @@ export const delora: Tuner = {
         delora_B: settings['init_weights'] === true ? zeros([out, r]) : kaiming([out, r]),
         delora_lambda: filled([1], begun, 0),
         // Column norms of the base's weight.
-        delora_w_norm: { ...zeros([inputs]), role: 'frozen', first },
+        delora_w_norm: { ...zeros([inputs]), role: 'frozen', init: first },
       },
       dropout: dropoutOf(settings, 'module_dropout'),
       factors: (g, { delora_A: A, delora_B: B, delora_lambda: lambda, delora_w_norm: norms }) => {

@@ -1,6 +1,6 @@
 /** @file GraLoRA: cuts the weight into k × k blocks with a low-rank ΔW each. */
 
-import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
+import type { TensorSpec, Tuner } from '@onnx-lora/sdk/plugin';
 import { dropoutOf, finite, peftLayers, requireOnly, whole, wrong } from '../settings.ts';
 import { identity } from '../rotations/rotation.ts';
 import { kaiming, zeros } from '../tensors.ts';
@@ -29,7 +29,7 @@ export const gralora: Tuner = {
     const [q, width, height] = [r / k, inputs / k, out / k];
     const scaling = finite(settings, 'alpha') / (r + hybrid);
     const isRandom = settings['init_weights'] === false;
-    const begun = (dims: readonly number[], reads: number): TunedTensor =>
+    const begun = (dims: readonly number[], reads: number): TensorSpec =>
       isRandom ? kaiming(dims, reads) : zeros(dims);
     const general = {
       'gralora_A_general.weight': kaiming([hybrid, inputs]),

@@ -1,6 +1,6 @@
 /** @file HiRA: ΔW is the Hadamard product of the weight and a low-rank matrix. */
 
-import type { TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
+import type { TensorSpec, Tuner } from '@onnx-lora/sdk/plugin';
 import { dropoutOf, peftModules, whole, wrong } from '../settings.ts';
 import { kaiming, normal, sizeOf, zeros } from '../tensors.ts';
 
@@ -42,7 +42,7 @@ export const hira: Tuner = {
       };
     }
     const [out, ...rest] = weightShape as [number, ...number[]];
-    const first = (dims: readonly number[], usual: TunedTensor): TunedTensor =>
+    const first = (dims: readonly number[], usual: TensorSpec): TensorSpec =>
       init === false ? normal(dims, 1) : usual;
     // PEFT has no Gaussian init for convolutions.
     const isGaussian = init === 'gaussian' && layer.kind === 'linear';

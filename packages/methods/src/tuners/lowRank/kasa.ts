@@ -6,8 +6,8 @@ import {
   scaleColumns,
   trailingSvd,
   transpose,
-  type TunedLayer,
-  type TunedTensor,
+  type TargetLayer,
+  type TensorSpec,
   type Tuner,
 } from '@onnx-lora/sdk/plugin';
 import { fromIdentity } from '../fragments.ts';
@@ -57,7 +57,7 @@ export const kasa: Tuner = {
 };
 
 /** The r smallest singular components of the weight: U·S `[out, r]` and Vᵀ `[r, in]`. */
-function smallest(layer: TunedLayer, r: number): Record<'dropped_A' | 'dropped_B', TunedTensor> {
+function smallest(layer: TargetLayer, r: number): Record<'dropped_A' | 'dropped_B', TensorSpec> {
   let known: { readonly A: Float32Array; readonly B: Float32Array } | undefined;
   const components = (): { readonly A: Float32Array; readonly B: Float32Array } => {
     if (known) return known;
@@ -69,7 +69,7 @@ function smallest(layer: TunedLayer, r: number): Record<'dropped_A' | 'dropped_B
     });
   };
   return {
-    dropped_A: { ...zeros([r, layer.in]), role: 'seeded', first: () => components().A },
-    dropped_B: { ...zeros([layer.out, r]), role: 'seeded', first: () => components().B },
+    dropped_A: { ...zeros([r, layer.in]), role: 'seeded', init: () => components().A },
+    dropped_B: { ...zeros([layer.out, r]), role: 'seeded', init: () => components().B },
   };
 }

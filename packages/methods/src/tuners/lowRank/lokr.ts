@@ -1,7 +1,7 @@
 /** @file LoKr: ΔW is the Kronecker product of two small matrices. */
 
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import type { ByTensor, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
+import type { ByTensor, TensorSpec, Tuner } from '@onnx-lora/sdk/plugin';
 import { finiteOf, peftModules, trainsWith, whole, wholeOf, wrong } from '../settings.ts';
 import { kaiming, sizeOf, zeros } from '../tensors.ts';
 
@@ -40,13 +40,13 @@ export const lokr: Tuner = {
     const isWhole2 = r >= Math.max(c, d) / 2;
     const hasCore = !isWhole2 && isEffective === true && window > 1;
     // PEFT starts with a zero left factor, LyCORIS with a zero right one.
-    const start = (dims: readonly number[], isZeroFor: unknown): TunedTensor =>
+    const start = (dims: readonly number[], isZeroFor: unknown): TensorSpec =>
       init === isZeroFor ? zeros(dims) : kaiming(dims);
-    const left: ByTensor<TunedTensor> = isWhole1
+    const left: ByTensor<TensorSpec> = isWhole1
       ? { lokr_w1: start([a, b], true) }
       : { lokr_w1_a: start([a, r], true), lokr_w1_b: kaiming([r, b]) };
     const core = kernel.length === 1 ? [...kernel, 1] : kernel;
-    const right: ByTensor<TunedTensor> = isWhole2
+    const right: ByTensor<TensorSpec> = isWhole2
       ? { lokr_w2: start([c, d, ...kernel], 'lycoris') }
       : hasCore
         ? { lokr_t2: kaiming([r, r, ...core]), lokr_w2_a: kaiming([r, c]), lokr_w2_b: start([r, d], 'lycoris') }

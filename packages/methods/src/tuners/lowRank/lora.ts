@@ -2,8 +2,8 @@
 
 import {
   type ChangeByFactors,
-  type TunedLayer,
-  type TunedTensor,
+  type TargetLayer,
+  type TensorSpec,
   type Tuner,
   type TunerSettings,
 } from '@onnx-lora/sdk/plugin';
@@ -44,7 +44,7 @@ export function variantOfLora(
  * @throws OnnxLoraError `CONFIG_INVALID` for unsupported LoRA settings
  */
 export function rankOf(
-  layer: TunedLayer,
+  layer: TargetLayer,
   settings: TunerSettings,
   isNew: boolean,
 ): { readonly r: number; readonly scaling: number; readonly dropout: number } {
@@ -59,9 +59,9 @@ const onlyDefault: TunerSettings = { use_dora: false, lora_bias: false, bias: 'n
 
 /** Plain LoRA by `r` and `lora_alpha`: its tensors and factors. */
 export function loraOf(
-  { in: width, out }: TunedLayer,
+  { in: width, out }: TargetLayer,
   settings: TunerSettings,
-): ChangeByFactors & Record<'r' | 'scaling', number> & { tensors: Record<'lora_A' | 'lora_B', TunedTensor> } {
+): ChangeByFactors & Record<'r' | 'scaling', number> & { tensors: Record<'lora_A' | 'lora_B', TensorSpec> } {
   const r = whole(settings, 'r');
   const scaling = finite(settings, 'lora_alpha') / r;
   const { 'lora_A.weight': lora_A, 'lora_B.weight': lora_B } = loraFactors(r, width, out);
@@ -74,6 +74,6 @@ export function loraFactors(
   r: number,
   width: number,
   out: number,
-): Record<'lora_A.weight' | 'lora_B.weight', TunedTensor> {
+): Record<'lora_A.weight' | 'lora_B.weight', TensorSpec> {
   return { 'lora_A.weight': kaiming([r, width]), 'lora_B.weight': zeros([out, r]) };
 }

@@ -6,13 +6,13 @@ import {
   scaleColumns,
   type SingularValues,
   transpose,
-  type TunedTensor,
+  type TensorSpec,
   type Tuner,
 } from '@onnx-lora/sdk/plugin';
 import { dropoutOf, finite, whole } from '../settings.ts';
 import { normal, zeros } from '../tensors.ts';
 
-type Random = Parameters<TunedTensor['first']>[0];
+type Random = Parameters<TensorSpec['init']>[0];
 
 export const loraXs: Tuner = {
   name: 'lora-xs',
@@ -31,10 +31,10 @@ export const loraXs: Tuner = {
     let known: SingularValues | undefined;
     const decomposed = (random: Random): SingularValues =>
       (known ??= leadingSvd(matrix(out, inputs, weight()), r, random));
-    const frozen = (dims: readonly number[], first: TunedTensor['first']): TunedTensor => ({
+    const frozen = (dims: readonly number[], first: TensorSpec['init']): TensorSpec => ({
       ...zeros(dims),
       role: 'frozen',
-      first,
+      init: first,
     });
     return {
       tensors: {

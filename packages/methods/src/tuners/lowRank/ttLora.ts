@@ -1,6 +1,6 @@
 /** @file TT-LoRA: LoRA factors in tensor-train form. */
 
-import type { ByTensor, TunedTensor, Tuner } from '@onnx-lora/sdk/plugin';
+import type { ByTensor, TensorSpec, Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { dropoutOf, finite, whole, wrong } from '../settings.ts';
 import { normal, sizeOf, zeros } from '../tensors.ts';
@@ -26,7 +26,7 @@ export const ttLora: Tuner = {
     // norms.
     const deviation = (i: number): number =>
       i < cores ? r ** -0.5 : (1 / (3 * inputs * r ** (cores - 1))) ** (0.5 / cores);
-    const tensors: ByTensor<TunedTensor> = Object.fromEntries(
+    const tensors: ByTensor<TensorSpec> = Object.fromEntries(
       shapes.map((dims, i) => [`tt_${i}`, i === 0 ? zeros(dims) : normal(dims, deviation(i))]),
     );
     return {

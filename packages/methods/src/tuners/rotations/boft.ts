@@ -69,7 +69,7 @@ export const boft: Tuner = {
     return {
       tensors: {
         boft_R: isIdle ? zeros(R) : normal(R, 0.1),
-        boft_s: isIdle ? filled(s, 1) : { ...filled(s, 1), first: (random) => new Float32Array(layer.out).map(() => 1 + 0.1 * random.normal()) }, // prettier-ignore
+        boft_s: isIdle ? filled(s, 1) : { ...filled(s, 1), init: (random) => new Float32Array(layer.out).map(() => 1 + 0.1 * random.normal()) }, // prettier-ignore
       },
       ...turned(layer, {
         inputs: (g, rows, { boft_R }) => turnAll(g, rows, boft_R!, false),

@@ -45,7 +45,7 @@ export const hra: Tuner = {
     };
     return {
       tensors: {
-        hra_u: isPaired ? { ...drawn, first: (...given) => twice(half.first(...given) as Float32Array) } : drawn,
+        hra_u: isPaired ? { ...drawn, init: (...given) => twice(half.init(...given) as Float32Array) } : drawn,
       },
       ...turned(layer, {
         inputs: (g, rows, { hra_u: u }) => reflected(g, rows, u!, true),

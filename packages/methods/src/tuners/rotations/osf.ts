@@ -12,8 +12,8 @@ import {
   svd,
   symmetricEigen,
   transpose,
-  type TunedLayer,
-  type TunedTensor,
+  type TargetLayer,
+  type TensorSpec,
   type Tuner,
   type TunerSettings,
 } from '@onnx-lora/sdk/plugin';
@@ -43,16 +43,16 @@ export const osf: Tuner = {
       V: () => Float32Array.from(transpose(columns('V', true)).data),
     };
     const shapes = { U: [height, low], S: [low], V: [low, width] } as const;
-    const trained = (name: keyof typeof shapes): TunedTensor => ({
+    const trained = (name: keyof typeof shapes): TensorSpec => ({
       ...(settings['init_weights'] === false
         ? normal(shapes[name], 1)
-        : { ...zeros(shapes[name]), first: numbers[name] }),
+        : { ...zeros(shapes[name]), init: numbers[name] }),
       ownGradient: name !== 'S',
     });
-    const begun = (name: keyof typeof shapes): TunedTensor => ({
+    const begun = (name: keyof typeof shapes): TensorSpec => ({
       ...zeros(shapes[name]),
       role: 'seeded',
-      first: numbers[name],
+      init: numbers[name],
     });
     /** Removes the large values' span from the gradient. */
     const projected = (g: GraphBuilder, own: Value, which: 'U' | 'V'): Value => {
@@ -84,7 +84,7 @@ export const osf: Tuner = {
 
 /** Number of frozen singular values: absolute, a share, or half of all. */
 function keptRank(
-  { path, weightShape }: TunedLayer,
+  { path, weightShape }: TargetLayer,
   { effective_rank: rank, rank_pattern: pattern }: TunerSettings,
 ): number {
   const all = Math.min(...weightShape);

@@ -1,6 +1,6 @@
 /** @file PSOFT: rotates the principal part of a weight between its singular vectors. */
 
-import { leadingSvd, matmul, matrix, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
+import { leadingSvd, matmul, matrix, type TensorSpec, type Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { cayley, identity, MOST_TERMS, neumann, skew } from './rotation.ts';
@@ -68,10 +68,10 @@ export const psoft: Tuner = {
     const begun = own.init_weights ? zeros(count) : normal(count, 0.1);
     const diagonal = (numbers: Float32Array): Float32Array =>
       numbers.map((each, i) => each + Number(i % (r + 1) === 0));
-    const weight: TunedTensor = own.psoft_orth
+    const weight: TensorSpec = own.psoft_orth
       ? begun
-      : { ...begun, first: (random, of) => diagonal(begun.first(random, of) as Float32Array) };
-    const magnitudes = (which: 'a' | 'b', isThere: boolean): Record<string, TunedTensor> =>
+      : { ...begun, init: (random, of) => diagonal(begun.init(random, of) as Float32Array) };
+    const magnitudes = (which: 'a' | 'b', isThere: boolean): Record<string, TensorSpec> =>
       isThere ? { [`psoft_R.vector_${which}`]: filled([r], 1) } : {};
     /** b ∘ R ∘ a − I, `[r, r]`. */
     const change = (g: GraphBuilder, tensors: Readonly<Record<string, Value>>): Value => {
@@ -90,7 +90,7 @@ export const psoft: Tuner = {
         [A]: {
           ...zeros([r, width]),
           role: 'frozen',
-          first: (random) => {
+          init: (random) => {
             const { S, V } = leadingSvd(W(), r, random);
             const factor = (k: number): number => (init === 'psoft_init' ? 1 : Math.sqrt(S[k]! / scaling));
             return Float32Array.from({ length: r * width }, (_, i) => {
@@ -103,7 +103,7 @@ export const psoft: Tuner = {
         [B]: {
           ...zeros([height, r]),
           role: 'frozen',
-          first: (_, numbersOf) => {
+          init: (_, numbersOf) => {
             const rows = matrix(r, width, numbersOf(A) as Float32Array);
             const squares = Float64Array.from({ length: r }, (_, k) => rows.data.subarray(k * width, (k + 1) * width).reduce((sum, each) => sum + each * each, 0)); // prettier-ignore
             return Float32Array.from(matmul(W(), rows, { transposeB: true }).data, (each, i) => each / (scaling * squares[i % r]!)); // prettier-ignore

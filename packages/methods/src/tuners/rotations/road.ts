@@ -49,7 +49,7 @@ export const road: Tuner = {
         road_theta: isIdle ? zeros([count]) : normal([count], 0.5),
         road_alpha: isIdle
           ? filled([count], 1)
-          : { ...filled([count], 1), first: (random) => new Float32Array(count).map(() => 1 + 0.5 * random.normal()) },
+          : { ...filled([count], 1), init: (random) => new Float32Array(count).map(() => 1 + 0.5 * random.normal()) },
       },
       apply: (g, { x, forward }, tensors) => turn(g, forward(x), 1, factors(g, tensors)),
       weight: (g, weight, tensors) => turn(g, weight, layer.in, factors(g, tensors)),

@@ -1,7 +1,7 @@
 /** @file Rotations: from skew-symmetric matrices, and their application to a layer's inputs or weight. */
 
 import type { Tensor } from '@onnx-lora/sdk';
-import type { ByTensor, ChangeOfLayer, ChangeOfWeight, TunedLayer } from '@onnx-lora/sdk/plugin';
+import type { ByTensor, ChangeOfLayer, ChangeOfWeight, TargetLayer } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { sizeOf } from '../tensors.ts';
 
@@ -91,7 +91,7 @@ export function likeRows(g: GraphBuilder, value: Value, rows: Value): Value {
 export type OnRows = (g: GraphBuilder, rows: Value, tensors: ByTensor<Value>) => Value;
 
 /** The reason to refuse a grouped convolution. */
-export function refusedGroups({ in: channels, weightShape, kind }: TunedLayer): string | undefined {
+export function refusedGroups({ in: channels, weightShape, kind }: TargetLayer): string | undefined {
   if (!kind.startsWith('conv') || channels === weightShape[1]) return undefined;
   return 'is a convolution in groups, which PEFT cannot rotate';
 }
@@ -108,7 +108,7 @@ export interface Turn {
 }
 
 /** Replaces the weight by W·A: on a linear layer's inputs, or as ΔW of a convolution's filters. */
-export function turned(layer: TunedLayer, { inputs, weight, back, scale }: Turn): ChangeOfWeight | ChangeOfLayer {
+export function turned(layer: TargetLayer, { inputs, weight, back, scale }: Turn): ChangeOfWeight | ChangeOfLayer {
   const { weightShape, kind, out } = layer;
   const flat = [out, sizeOf(weightShape) / out];
   const changed = (g: GraphBuilder, own: Value, tensors: ByTensor<Value>): Value => {

@@ -1,7 +1,7 @@
 /** @file Makes records of the rows of a table. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { cellList, cellRefused, cellText, type Row } from '@onnx-lora/sdk/data';
+import { cellList, cellError, cellText, type Row } from '@onnx-lora/sdk/data';
 import { isMissing, numberOf, splitOf, targetsOf } from '@onnx-lora/sequences';
 import { mutated, mutationsBetween, parseMutations } from '../mutations.ts';
 import type { SequenceNeed, SequenceRecord, Substitution } from '../sequenceRecord.ts';
@@ -54,7 +54,7 @@ export class RowReader {
     const variant = this.#variant(row, text(columns.sequence));
     const second = text(columns.second);
     if (second === undefined && columns.second !== undefined)
-      throw cellRefused(row, columns.second, '', 'a sequence', 'Add it, or remove the row');
+      throw cellError(row, columns.second, '', 'a sequence', 'Add it, or remove the row');
     const group = text(columns.group);
     const id = text(columns.id) ?? text(columns.mutations ?? columns.sites) ?? String(this.#number);
     return {
@@ -72,7 +72,7 @@ export class RowReader {
     const { columns, wildType, firstPosition = 1 } = this.#options;
     const { mutations, sites } = columns;
     if (columns.sequence !== undefined && sequence === undefined)
-      throw cellRefused(row, columns.sequence, '', 'a sequence', 'Add it, or remove the row');
+      throw cellError(row, columns.sequence, '', 'a sequence', 'Add it, or remove the row');
     if (mutations !== undefined) {
       const place = `${row.place}, column "${mutations}"`;
       const found = parseMutations(cellText(row, mutations) ?? '', place).map((each): Substitution => ({
@@ -109,7 +109,7 @@ export class RowReader {
     const targets = targetsOf(row, columns, needs);
     const residues = columns.residues === undefined ? undefined : residuesOf(row, columns.residues, sequence);
     if (residues === undefined && columns.residues !== undefined && needs.includes('residues'))
-      throw cellRefused(row, columns.residues, '', 'a label for each residue', 'Add them, or remove the row');
+      throw cellError(row, columns.residues, '', 'a label for each residue', 'Add them, or remove the row');
     return {
       ...targets,
       ...(residues ? { residues } : {}),
@@ -129,7 +129,7 @@ function residuesOf(row: Row, column: string, sequence: string): SequenceRecord[
     if (typeof part === 'boolean') return Number(part);
     if (part === null) return null;
     if (typeof part === 'string') return isMissing(part) ? null : part;
-    throw cellRefused(row, column, part, 'a label or a number for each residue', 'Correct it');
+    throw cellError(row, column, part, 'a label or a number for each residue', 'Correct it');
   });
   const numbers = read.map((part) => (typeof part === 'string' ? numberOf(part) : part));
   return numbers.every((number) => number !== undefined) ? numbers : read;
@@ -140,7 +140,7 @@ function atSites(wildType: string, sites: readonly number[], row: Row, column: s
   const residues = cellText(row, column) ?? '';
   if (residues.length !== sites.length || /[^A-Za-z]/.test(residues)) {
     const wanted = `${sites.length} letters, the residues at ${sites.join(', ')} of the wild type,`;
-    throw cellRefused(row, column, residues, wanted, 'Correct it');
+    throw cellError(row, column, residues, wanted, 'Correct it');
   }
   const letters = [...wildType];
   sites.forEach((site, i) => (letters[site - 1] = residues[i]!.toUpperCase()));

@@ -1,7 +1,7 @@
 /** @file Reads a whole table of sequences. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { type AlsoFits, cellText, type Table, tasksOfColumns } from '@onnx-lora/sdk/data';
+import { type TaskSuggestion, cellText, type Table, tasksOfColumns } from '@onnx-lora/sdk/data';
 import { foldOf, splitWarnings } from '@onnx-lora/sequences';
 import { fittingStarts, parseMutations } from '../mutations.ts';
 import type { SequenceDataOptions, SequencePart, Substitution } from '../sequenceRecord.ts';
@@ -11,7 +11,7 @@ import { RowReader } from './rowReader.ts';
 import { findColumns, type FoundColumns } from './sequenceColumns.ts';
 
 /** Tasks that would learn other columns than the class. */
-function otherTasks(table: Table, { label, labels }: FoundColumns): readonly AlsoFits[] {
+function otherTasks(table: Table, { label, labels }: FoundColumns): readonly TaskSuggestion[] {
   const others = table.columns.filter((column) => column !== (label ?? labels));
   const tasks = { labels: 'sequence-labelling', values: 'sequence-regression', residues: 'residue-classification' };
   return tasksOfColumns(others, sequenceColumns, tasks);

@@ -2,7 +2,7 @@
 
 import {
   type AnsweringFactory,
-  answeringTask,
+  predictOnlyTask,
   type RetrievalScores,
   retrievalSettings,
   type RunnableModel,
@@ -96,7 +96,7 @@ export const sequenceEmbeddingTask: AnsweringFactory = sequenceFactory<SequenceE
     'One vector per sequence, or per residue, written to .npz, .safetensors or .csv; to predict with, not to train.',
   settings: embeddingSettings,
   task: () =>
-    answeringTask(
+    predictOnlyTask(
       'sequence-embedding',
       'To train or measure embeddings on sequences with labels, groups or partners, take the task sequence-retrieval',
     ),

@@ -2,12 +2,12 @@
 
 import type { AnsweringFactory, Predictor, RunnableModel, Task } from '@onnx-lora/sdk/tasks';
 import {
-  type GuesserOptions,
-  type GuessScores,
+  type MaskedScorerOptions,
+  type MaskedScores,
   maskedFactory,
   maskedModelling,
   type MaskedModellingOptions,
-  openGuesser,
+  openMaskedScorer,
   type SequenceExample,
 } from '@onnx-lora/sequences';
 import type { SequenceDataOptions, SequenceRecord, SequenceSource } from '../../data/sequenceRecord.ts';
@@ -32,12 +32,12 @@ export interface MaskedLanguageModellingOptions extends SequenceTaskOptions, Mas
 export function maskedLanguageModelling(
   source: SequenceSource,
   options: MaskedLanguageModellingOptions = {},
-): Task<SequenceExample<undefined, SequenceRecord>, GuessScores> {
+): Task<SequenceExample<undefined, SequenceRecord>, MaskedScores> {
   return maskedModelling('masked-language-modelling', sequenceDomain, source, options);
 }
 
 /** Options of {@link openPerplexity}. */
-export type PerplexityOptions = GuesserOptions<SequenceDataOptions>;
+export type PerplexityOptions = MaskedScorerOptions<SequenceDataOptions>;
 
 /**
  * Loads a model that answers `{ id, perplexity, accuracy, masked }` about each sequence of a file: how it guesses `masked` tokens
@@ -47,7 +47,7 @@ export type PerplexityOptions = GuesserOptions<SequenceDataOptions>;
  *   its tokenizer
  */
 export function openPerplexity(model: RunnableModel, options?: PerplexityOptions): Promise<Predictor> {
-  return openGuesser(sequenceDomain, model, options);
+  return openMaskedScorer(sequenceDomain, model, options);
 }
 
 /** Makes `masked-language-modelling` tasks, and what says how well a model knows sequences, see {@link openPerplexity}. */

@@ -1,6 +1,6 @@
 /** @file Zero-shot variant effects, and scans of all single substitutions, for the command line. */
 
-import { type AnsweringFactory, answeringTask, requireNamedAdapters } from '@onnx-lora/sdk/tasks';
+import { type AnsweringFactory, predictOnlyTask, requireNamedAdapters } from '@onnx-lora/sdk/tasks';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import { sequenceFactory } from '@onnx-lora/sequences';
 import { dataSettings } from '../../data/table/columnRoles.ts';
@@ -80,7 +80,7 @@ export const mutationScanTask: AnsweringFactory = sequenceFactory<MutationScanOp
     ...dataSettings,
   },
   task: () =>
-    answeringTask(
+    predictOnlyTask(
       'mutation-scan',
       'To measure scores of variants take the task variant-effect; to learn from measurements, sequence-regression',
     ),

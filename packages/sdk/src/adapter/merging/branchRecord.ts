@@ -10,7 +10,7 @@ import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
 import { floats } from '../../graph/tensorData.ts';
 import { withInner } from '../../graph/uniqueNames.ts';
 import type { GraphChange } from '../../lora/adapterInputs.ts';
-import type { PlacedTuning } from '../../lora/methods/tuning.ts';
+import type { PlacedModuleAdapter } from '../../lora/methods/moduleAdapter.ts';
 import { parseForeignJson } from '../formats/foreignJson.ts';
 import type { BranchesOfAdapter } from './branches.ts';
 
@@ -37,7 +37,7 @@ const recordsSchema: z.ZodType<BranchRecord[]> = z.array(
 );
 
 /** sha256 of an adapter's values for these modules, independent of tensor names. */
-export function branchDigest(tunings: readonly PlacedTuning[]): string {
+export function branchDigest(tunings: readonly PlacedModuleAdapter[]): string {
   const lines = tunings.flatMap(({ tuning, saved }) => {
     return [...saved].map(([role, tensor]) => {
       const numbers = tensor.type.startsWith('int') ? tensor.data : floats(tensor);

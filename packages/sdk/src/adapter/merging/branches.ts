@@ -6,16 +6,16 @@ import { tensorProto } from '../../graph/tensorData.ts';
 import { allNodes, subgraphs } from '../../graph/walk.ts';
 import type { GraphChange } from '../../lora/adapterInputs.ts';
 import { injectAdapters } from '../../lora/inject.ts';
-import type { AdapterPlan, PlacedTuning } from '../../lora/methods/tuning.ts';
+import type { AdapterPlan, PlacedModuleAdapter } from '../../lora/methods/moduleAdapter.ts';
 import { inferGraph } from '../../ops/inferGraph.ts';
 import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
 import { blendFeeds, adapterFeeds, baseFeeds } from '../serving/feeds.ts';
-import { joinTunings } from '../serving/slots.ts';
+import { joinModules } from '../serving/slots.ts';
 
 /** An adapter's branches to add. */
 export interface BranchesOfAdapter {
   readonly name: string;
-  readonly tunings: readonly PlacedTuning[];
+  readonly tunings: readonly PlacedModuleAdapter[];
   readonly weight: number;
 }
 
@@ -88,7 +88,7 @@ function planOf(adapters: readonly BranchesOfAdapter[]): AdapterPlan {
       if (noBlend !== undefined && seen.has(tuning.slot)) throw refusal(tuning.path, `adapters of this kind, ${noBlend}, do not add up`); // prettier-ignore
       seen.add(tuning.slot);
     }
-  return joinTunings(
+  return joinModules(
     adapters.flatMap(({ tunings }) => tunings.map(({ tuning }) => tuning)),
     (path) => refusal(path, 'one graph cannot hold all of their kinds'),
   );

@@ -2,7 +2,11 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { ModelProto, NodeProto } from '../../graph/proto.ts';
-import { type ModuleTuning, nodesOf as tuningNodes, type PlacedTuning } from '../../lora/methods/tuning.ts';
+import {
+  type ModuleAdapter,
+  nodesOf as tuningNodes,
+  type PlacedModuleAdapter,
+} from '../../lora/methods/moduleAdapter.ts';
 import { lastNode } from '../../match/layers/layer.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { refold } from '../../match/view.ts';
@@ -41,7 +45,7 @@ export interface MergedModel extends EditedModel {
 }
 
 interface Part {
-  readonly placed: PlacedTuning;
+  readonly placed: PlacedModuleAdapter;
   readonly from: number;
   /** Undefined if no weight can hold the change. */
   readonly edits: readonly [weights: readonly WeightEdit[], biases: readonly WeightEdit[]] | undefined;
@@ -65,7 +69,7 @@ export function mergeAdapter(
   requireSums(all, owned);
   const owners = requireOneOwner(owned, ({ module }) => newHeads.has(module));
   // Parameters that adapters agree on are applied once, and new ones whole.
-  const isWhole = ({ tuning: { parameter, path } }: PlacedTuning): boolean =>
+  const isWhole = ({ tuning: { parameter, path } }: PlacedModuleAdapter): boolean =>
     parameter !== undefined && (newHeads.has(path) || owners.get(parameter.name)!.count > 1);
   const parts = all.flatMap(({ tunings }, from) =>
     tunings.map((placed): Part => {
@@ -149,7 +153,7 @@ function fullyTrained({ tunings }: PlacedAdapter, name: string, weight: number):
 }
 
 /** True if a tuning changes the layer, a part of it, or its enclosing layer. */
-function doOverlap(site: Site | undefined, path: string, other: ModuleTuning): boolean {
+function doOverlap(site: Site | undefined, path: string, other: ModuleAdapter): boolean {
   if (other.parameter) return false;
   return path === other.path || site?.part?.of === other.path || other.site?.part?.of === path;
 }

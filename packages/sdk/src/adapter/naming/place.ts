@@ -3,11 +3,11 @@
 import { OnnxLoraError, nearest } from '../../errors.ts';
 import type { GraphProto } from '../../graph/proto.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import type { PlacedTuning, TrainedParameter } from '../../lora/methods/tuning.ts';
-import type { ChosenTuner } from '../../lora/methods/tunedLayer.ts';
+import type { PlacedModuleAdapter, TrainedParameter } from '../../lora/methods/moduleAdapter.ts';
+import type { ChosenTuner } from '../../lora/methods/adaptedLayer.ts';
 import { LowRank, type PlacedLowRank } from '../../lora/methods/lora.ts';
 import { WholeParameter } from '../../lora/methods/saved.ts';
-import { withParts } from '../../match/partSites.ts';
+import { withParts } from '../../match/fusedQkv.ts';
 import type { Site } from '../../match/sites.ts';
 import { tiedLayers } from '../../match/tiedWeights.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
@@ -26,7 +26,7 @@ export interface PlacedAdapter {
   /** The adapter. */
   readonly adapter: Adapter;
   /** Its tunings by module, with their tensors. */
-  readonly tunings: readonly PlacedTuning[];
+  readonly tunings: readonly PlacedModuleAdapter[];
   /** Tensors without a place: modules that the graph lacks, and copies of the base. */
   readonly unused: readonly string[];
 }
@@ -62,7 +62,7 @@ export function placeAdapter(
   const names = new SiteNames(withParts(sites), adapter.config);
   const parameters = new ParameterFinder(graph, sites);
   const modules = new Map<string, Map<string, Tensor>>();
-  const trained: PlacedTuning[] = [];
+  const trained: PlacedModuleAdapter[] = [];
   const unused: string[] = [];
   const byTuner = chosen ? tunedModules(adapter, chosen, (module) => names.find(inGraph(module)), model) : [];
   if (chosen && byTuner.length === 0) requireLayers(adapter);

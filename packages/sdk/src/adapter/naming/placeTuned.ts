@@ -2,9 +2,9 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { ByTuner } from '../../lora/methods/byTuner.ts';
-import type { ChosenTuner } from '../../lora/methods/tunedLayer.ts';
-import { type LaidOut, laidOut, type PlacedTuning } from '../../lora/methods/tuning.ts';
-import type { TunedTensor } from '../../lora/tuner.ts';
+import type { ChosenTuner } from '../../lora/methods/adaptedLayer.ts';
+import { type LaidOut, laidOut, type PlacedModuleAdapter } from '../../lora/methods/moduleAdapter.ts';
+import type { TensorSpec } from '../../lora/tuner.ts';
 import type { Site } from '../../match/sites.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
@@ -20,7 +20,7 @@ export function tunedModules(
   chosen: ChosenTuner,
   siteOf: (module: string) => Site | undefined,
   model: string,
-): (PlacedTuning & { readonly tuning: ByTuner })[] {
+): (PlacedModuleAdapter & { readonly tuning: ByTuner })[] {
   const words = new Map<string, Map<string, string>>();
   for (const name of tensors.keys()) {
     const found = tunedName(name, siteOf);
@@ -106,13 +106,13 @@ export function requireLayers({ tensors, config }: Adapter): void {
 const SHARED_PREFIX = 'base_model.';
 
 /** Widens indices that PEFT saved in fewer bits to the tuner's type. */
-function widened({ type, dims, data }: Tensor, { integers }: TunedTensor): Tensor {
+function widened({ type, dims, data }: Tensor, { integers }: TensorSpec): Tensor {
   if (integers?.type !== 'int32' || !/^u?int(8|16)$/.test(type)) return { type, dims, data };
   return { type: 'int32', dims, data: Int32Array.from(data as Int16Array) };
 }
 
 /** @throws OnnxLoraError `ADAPTER_INVALID` for indices out of range */
-function requirePlaces(what: string, { type, data, dims }: Tensor, { integers }: TunedTensor): void {
+function requirePlaces(what: string, { type, data, dims }: Tensor, { integers }: TensorSpec): void {
   const isFloat = type.startsWith('float') || type === 'bfloat16';
   if (!integers && isFloat) return;
   const each = data.length / (dims[0] ?? 1);

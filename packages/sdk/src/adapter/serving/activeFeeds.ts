@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Injected } from '../../lora/inject.ts';
-import type { AdapterInput } from '../../lora/methods/tuning.ts';
+import type { AdapterInput } from '../../lora/methods/moduleAdapter.ts';
 import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
 import type { Session } from '../../runtime/session.ts';
 import { type Feeds, int64, type Tensor } from '../../runtime/tensor.ts';

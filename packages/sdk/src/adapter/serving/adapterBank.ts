@@ -2,7 +2,7 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { OnnxLoraError, didYouMean } from '../../errors.ts';
-import type { AdapterInput } from '../../lora/methods/tuning.ts';
+import type { AdapterInput } from '../../lora/methods/moduleAdapter.ts';
 import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
 import type { Session } from '../../runtime/session.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';

@@ -1,7 +1,7 @@
 /** @file Stacks adapters into the banks that each row of a batch selects from. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { AdapterInput, ModuleTuning } from '../../lora/methods/tuning.ts';
+import type { AdapterInput, ModuleAdapter } from '../../lora/methods/moduleAdapter.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import type { AdapterFeeds } from './feeds.ts';
 
@@ -93,7 +93,7 @@ export class RowsDiffer extends Error {
   }
 }
 
-function cannotMix({ path }: ModuleTuning): OnnxLoraError {
+function cannotMix({ path }: ModuleAdapter): OnnxLoraError {
   return new OnnxLoraError(
     'INPUT_INVALID',
     `The adapters of this batch have heads "${path}" of their own, with different numbers of outputs, which cannot be mixed in one batch. Run one batch per adapter, with one name for all of its rows.`,

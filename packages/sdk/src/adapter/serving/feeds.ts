@@ -1,6 +1,6 @@
 /** @file Feeds of an injected graph: for an adapter, a weighted blend, and the base. */
 
-import type { AdapterInput } from '../../lora/methods/tuning.ts';
+import type { AdapterInput } from '../../lora/methods/moduleAdapter.ts';
 import type { Provider } from '../../runtime/session.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import type { PlacedAdapter } from '../naming/place.ts';

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import type { RowsApart } from '../../lora/adapterInputs.ts';
 import { arrayOf, type Feeds, sizeOf, type Tensor, type TensorData } from '../../runtime/tensor.ts';
-import { labelOf, type ModuleTuning } from '../../lora/methods/tuning.ts';
+import { labelOf, type ModuleAdapter } from '../../lora/methods/moduleAdapter.ts';
 import { keyOf, type RowAdapter } from './activeFeeds.ts';
 
 /**
@@ -12,7 +12,7 @@ import { keyOf, type RowAdapter } from './activeFeeds.ts';
  */
 export type Apart =
   | { readonly kind: 'different'; readonly module: string }
-  | { readonly kind: 'mixed'; readonly tuning: Pick<ModuleTuning, 'parameter' | 'path'> };
+  | { readonly kind: 'mixed'; readonly tuning: Pick<ModuleAdapter, 'parameter' | 'path'> };
 
 interface ApartRequest {
   readonly model: string;

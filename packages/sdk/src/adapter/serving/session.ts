@@ -4,11 +4,11 @@ import { OnnxLoraError } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
-import { inTurns } from '../../graph/turns.ts';
+import { yielding } from '../../graph/eventLoop.ts';
 import type { ValueType } from '../../graph/value.ts';
 import type { RowsApart } from '../../lora/adapterInputs.ts';
 import { type Injected, injectAdapters } from '../../lora/inject.ts';
-import type { AdapterPlan, ModuleTuning } from '../../lora/methods/tuning.ts';
+import type { AdapterPlan, ModuleAdapter } from '../../lora/methods/moduleAdapter.ts';
 import { refold } from '../../match/view.ts';
 import { type BasePrecision, inPrecision } from '../../ops/precision/precision.ts';
 import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
@@ -83,7 +83,7 @@ export class AdapterSession implements AsyncDisposable {
   readonly #injected: Pick<Injected, 'batchInput' | 'rowInputs' | 'apart' | 'rowsApart'>;
   #rowsApart: RowsApart | undefined;
   /** The first layer whose tuner mixes rows. */
-  readonly #mixing: ModuleTuning | undefined;
+  readonly #mixing: ModuleAdapter | undefined;
   /** True if the batch size is dynamic. */
   readonly #takesAnyRows: boolean;
   readonly #options: SessionOptions;
@@ -122,7 +122,7 @@ export class AdapterSession implements AsyncDisposable {
     const { base, types, adapters, reserved, runtime, precision, options, name } = request;
     const plan = planSlots(Object.values(adapters), reserved);
     const injected = injectAdapters(base, plan, { types, mode: 'inference' });
-    const model = await inTurns(inPrecision(refold(injected.model), precision));
+    const model = await yielding(inPrecision(refold(injected.model), precision));
     const native = await runtime.createSession({ ...sessionModel(model), name }, options);
     try {
       const session = new AdapterSession(native, injected, request);

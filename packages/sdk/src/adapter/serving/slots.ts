@@ -1,13 +1,13 @@
 /** @file Slots of a session's graph, and those that an adapter needs. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { AdapterInput, AdapterPlan, ModuleTuning } from '../../lora/methods/tuning.ts';
+import type { AdapterInput, AdapterPlan, ModuleAdapter } from '../../lora/methods/moduleAdapter.ts';
 import { few } from '../formats/foreignJson.ts';
 import type { PlacedAdapter } from '../naming/place.ts';
 
 /** A plan with slots for these adapters and reserved ones. */
 export function planSlots(placed: readonly PlacedAdapter[], reserved: AdapterPlan = []): AdapterPlan {
-  return joinTunings([...reserved, ...placed.flatMap(({ tunings }) => tunings.map(({ tuning }) => tuning))]);
+  return joinModules([...reserved, ...placed.flatMap(({ tunings }) => tunings.map(({ tuning }) => tuning))]);
 }
 
 /**
@@ -53,11 +53,11 @@ function slotsOf(inputs: readonly AdapterInput[]): ReadonlySet<string> {
  * @param refusal the error for a module that they change in incompatible ways
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for such a module
  */
-export function joinTunings(
-  tunings: readonly ModuleTuning[],
+export function joinModules(
+  tunings: readonly ModuleAdapter[],
   refusal: (path: string) => OnnxLoraError = cannotShare,
 ): AdapterPlan {
-  const joined = new Map<string, ModuleTuning>();
+  const joined = new Map<string, ModuleAdapter>();
   for (const each of tunings) {
     const before = joined.get(each.slot);
     const both = before ? before.join(each) : each.join();

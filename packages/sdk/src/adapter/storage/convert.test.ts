@@ -18,7 +18,7 @@ import { adapterFeeds } from '../serving/feeds.ts';
 import { formatOrtAdapter, parseOrtAdapter } from '../formats/ortAdapter.ts';
 import { type AdapterConfig, parseAdapterConfig } from '../formats/peftConfig.ts';
 import { scalingOf } from '../formats/scaling.ts';
-import { joinTunings } from '../serving/slots.ts';
+import { joinModules } from '../serving/slots.ts';
 import { placeAdapter } from '../naming/place.ts';
 import { readAdapter } from './readAdapter.ts';
 import { tensorName, type TensorRole } from '../formats/tensorNames.ts';
@@ -106,7 +106,7 @@ function feedsFor(folder: string, adapter: Adapter): ReadonlyMap<string, Tensor>
   const types = inferGraph(model);
   const sites = findSites(model.graph, { typeOf: (value) => types.get(value) });
   const placed = placeAdapter(adapter, model.graph, sites, 'model');
-  const { inputs } = injectAdapters(model, joinTunings(placed.tunings.map(({ tuning }) => tuning)), {
+  const { inputs } = injectAdapters(model, joinModules(placed.tunings.map(({ tuning }) => tuning)), {
     types,
     mode: 'inference',
   });

@@ -5,7 +5,7 @@ import { knownOptions } from '../../knownOptions.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { Adapter, type SaveOptions } from '../adapter.ts';
-import { requireUnused, writeFileAtomic } from '../../files/atomicWriter.ts';
+import { refuseOverwrite, writeFileAtomic } from '../../files/atomicWriter.ts';
 import { floats } from '../../graph/tensorData.ts';
 import { formatOrtAdapter } from '../formats/ortAdapter.ts';
 import { type AdapterConfig, adapterConfig } from '../formats/peftConfig.ts';
@@ -46,7 +46,7 @@ export function toOrtAdapter(adapter: Adapter): Map<string, Tensor> {
     if (role === 'trainable_tokens_delta') throw cannotHold(`the tensor "${name}", a set of trained token embeddings`);
     if (isLowRank(role)) {
       const scaling = scaled.has(role) ? scalingOf(adapter.config, module).scaling : 1;
-      result.set(tensorName(module, role).slice(PEFT_PREFIX.length), turned(tensor, scaling));
+      result.set(tensorName(module, role).slice(PEFT_PREFIX.length), inOtherLayout(tensor, scaling));
     } else {
       if (tensor.dims.length === 0) throw cannotHold(`the tensor "${name}", a single number`);
       result.set(tensorName(module, role, parameter), tensor);
@@ -65,7 +65,7 @@ export function fromOrtAdapter(tensors: ReadonlyMap<string, Tensor>, name = 'the
   const peft = new Map<string, Tensor>();
   for (const [key, tensor] of tensors) {
     const { module, role, parameter } = parseOrtName(key, name);
-    peft.set(tensorName(module, role, parameter), isLowRank(role) ? turned(tensor) : tensor);
+    peft.set(tensorName(module, role, parameter), isLowRank(role) ? inOtherLayout(tensor) : tensor);
   }
   if (peft.size === 0) {
     throw new OnnxLoraError('ADAPTER_INVALID', `"${name}" holds no tensors. Save the adapter again.`);
@@ -91,12 +91,12 @@ export async function saveOnnxAdapter(
   options: Pick<SaveOptions, 'overwrite'> = {},
 ): Promise<void> {
   requireKnown(options);
-  requireUnused([file], options);
+  refuseOverwrite([file], options);
   await writeFileAtomic(file, formatOrtAdapter(toOrtAdapter(adapter)));
 }
 
 /** Converts a low-rank tensor to the graph's layout or back: transposes matrices, keeps others. */
-function turned(tensor: Tensor, scaling = 1): Tensor {
+function inOtherLayout(tensor: Tensor, scaling = 1): Tensor {
   const values = floats(tensor);
   const [rows, columns, ...rest] = tensor.dims;
   if (rows !== undefined && columns !== undefined && rest.length === 0) {

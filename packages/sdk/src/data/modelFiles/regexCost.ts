@@ -37,7 +37,7 @@ const MAX_DEPTH = 60;
 const MAX_LENGTH = 10_000;
 
 /** The reason why an expression may be slow; undefined if it is not. */
-export function slowness({ source, flags }: RegExp): string | undefined {
+export function backtrackingReason({ source, flags }: RegExp): string | undefined {
   if (source.length > MAX_LENGTH) return `it has more than ${MAX_LENGTH} characters`;
   try {
     new Reader(source, flags).read();

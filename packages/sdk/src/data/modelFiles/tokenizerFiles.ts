@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import { damagedFile, isObject, type JsonObject, readJsonObject, readModelFile } from './configFields.ts';
-import { slowness } from './regexCost.ts';
+import { backtrackingReason } from './regexCost.ts';
 
 /** Above any vocabulary; arrays are as long as the largest id. */
 const mostTokens = 10_000_000;
@@ -113,7 +113,7 @@ export function parseMerges(lines: readonly string[]): readonly string[] {
 }
 
 /** Reports a library's errors, which are about internals, as a damaged file. @throws OnnxLoraError `CONFIG_INVALID` */
-export function byTokenizer<T>(path: string, use: () => T): T {
+export function withTokenizerErrors<T>(path: string, use: () => T): T {
   try {
     return use();
   } catch (cause) {
@@ -137,7 +137,7 @@ export function checkedTokenizer<
   T extends { readonly normalizer: unknown; readonly pre_tokenizer: unknown; readonly decoder?: unknown },
 >(json: JsonObject, path: string, make: () => T, doesDecode = false): T {
   checkTokenIds(json, path);
-  const tokenizer = byTokenizer(path, make);
+  const tokenizer = withTokenizerErrors(path, make);
   const { normalizer, pre_tokenizer: pre, decoder } = tokenizer;
   checkTokenizerSteps([normalizer, pre, ...(doesDecode ? [decoder] : [])], path);
   return tokenizer;
@@ -168,7 +168,7 @@ export function checkTokenizerSteps(steps: readonly unknown[], path: string): vo
     seen.add(step);
     if (seen.size > mostValues) refuse('has more steps than any tokenizer');
     if (step instanceof RegExp) {
-      const slow = slowness(step);
+      const slow = backtrackingReason(step);
       if (slow !== undefined) {
         const source = step.source.length > 80 ? `${step.source.slice(0, 77)}...` : step.source;
         refuse(`has the expression ${JSON.stringify(source)}, which could keep the program busy for ever: ${slow}`);

@@ -58,7 +58,7 @@ export const evalSplitSetting: SettingRow<EvalSplit> = {
  * @param noun the examples in the plural, such as `images`
  * @throws OnnxLoraError `DATA_INVALID` where there is no such split
  */
-export function measuredOn<Data extends SplitData<unknown>>(
+export function withEvalSplit<Data extends SplitData<unknown>>(
   data: Data,
   evalSplit: EvalSplit | undefined,
   noun: string,
@@ -75,7 +75,7 @@ export function measuredOn<Data extends SplitData<unknown>>(
 }
 
 /** The records that determine what to learn, such as classes: training data, or held-out data if there is no other. */
-export function telling<Item>({ train, validation = [] }: SplitData<Item>): readonly Item[] {
+export function definingRecords<Item>({ train, validation = [] }: SplitData<Item>): readonly Item[] {
   return train.length > 0 ? train : validation;
 }
 

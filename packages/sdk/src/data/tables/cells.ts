@@ -50,7 +50,7 @@ export function cellText(row: Row, column: string): string | undefined {
   if (cell === undefined || cell === null) return undefined;
   if (typeof cell === 'string') return cell.trim() === '' ? undefined : cell.trim();
   if (typeof cell === 'number' || typeof cell === 'boolean') return String(cell);
-  throw cellRefused(row, column, cell, 'a text', 'Write it in quotes');
+  throw cellError(row, column, cell, 'a text', 'Write it in quotes');
 }
 
 /** Labels of a cell, separated by `|` or `;`, or a JSON list. @throws OnnxLoraError `DATA_INVALID` for other values */
@@ -67,7 +67,7 @@ export function cellLabels(row: Row, column: string): string[] {
   const names = parts.map((part) => {
     if (typeof part === 'string') return part;
     if (typeof part === 'number') return String(part);
-    throw cellRefused(row, column, part, 'a label', 'Write labels in quotes');
+    throw cellError(row, column, part, 'a label', 'Write labels in quotes');
   });
   return [...new Set(names)];
 }
@@ -77,7 +77,7 @@ export function cellOneHot(row: Row, columns: readonly string[]): string[] {
   return columns.filter((column) => {
     const number = cellNumber(row, column);
     if (number === 0 || number === 1) return number === 1;
-    throw cellRefused(row, column, row.cells.get(column), '0 or 1', 'Write 1 where the label applies, else 0');
+    throw cellError(row, column, row.cells.get(column), '0 or 1', 'Write 1 where the label applies, else 0');
   });
 }
 
@@ -88,7 +88,7 @@ export function cellNumber(row: Row, column: string): number {
   const number = typeof cell === 'string' && cell.trim() !== '' ? Number(cell) : cell;
   if (typeof number === 'number' && Number.isFinite(number)) return number;
   const comma = typeof cell === 'string' && /^-?\d+,\d+$/.test(cell.trim());
-  throw cellRefused(row, column, cell, 'a number', comma ? 'Write it with a point, not a comma' : 'Correct it');
+  throw cellError(row, column, cell, 'a number', comma ? 'Write it with a point, not a comma' : 'Correct it');
 }
 
 /** Numbers of a cell: a JSON list or text. The comma is no separator, but decimal in some countries. @throws OnnxLoraError `DATA_INVALID` */
@@ -99,7 +99,7 @@ export function cellNumbers(row: Row, column: string, separators: RegExp = /[;|]
   const numbers = parts.map((part) => (typeof part === 'string' && part.trim() !== '' ? Number(part) : part));
   if (numbers.length > 0 && numbers.every((each) => typeof each === 'number' && Number.isFinite(each)))
     return numbers as number[];
-  throw cellRefused(row, column, row.cells.get(column), 'a list of numbers', 'Write [1, 2.5]');
+  throw cellError(row, column, row.cells.get(column), 'a list of numbers', 'Write [1, 2.5]');
 }
 
 /** The split of a cell, by any of its usual names. @throws OnnxLoraError `DATA_INVALID` for another word */
@@ -107,7 +107,7 @@ export function cellSplit(row: Row, column: string): Split | undefined {
   const text = cellText(row, column);
   const split = text === undefined ? undefined : splitNames.get(text.toLowerCase());
   if (text === undefined || split) return split;
-  throw cellRefused(row, column, text, 'a split', 'Splits are train, validation and test');
+  throw cellError(row, column, text, 'a split', 'Splits are train, validation and test');
 }
 
 /** A list, or a JSON list in text; other text as it is; undefined if empty. @throws OnnxLoraError `DATA_INVALID` */
@@ -120,12 +120,12 @@ export function cellList(row: Row, column: string): readonly unknown[] | string 
     return parseForeignJson(text) as readonly unknown[];
   } catch (cause) {
     const wanted = cause instanceof SyntaxError ? 'a JSON list' : 'a list without so many lists in it';
-    throw cellRefused(row, column, text, wanted, 'Correct it', cause);
+    throw cellError(row, column, text, wanted, 'Correct it', cause);
   }
 }
 
 /** The error about a cell of another kind than `wanted`. */
-export function cellRefused(
+export function cellError(
   row: Row,
   column: string,
   cell: unknown,

@@ -2,7 +2,7 @@
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { listed } from '../listed.ts';
-import type { AlsoFits } from '../../plugin/preparedTask.ts';
+import type { TaskSuggestion } from '../../plugin/preparedTask.ts';
 import type { SettingRow, SettingRows } from '../../plugin/settings.ts';
 import type { Table } from './table.ts';
 
@@ -145,7 +145,7 @@ export function tasksOfColumns<Role extends string>(
   columns: readonly string[],
   roles: ColumnRoles<Role>,
   tasks: { readonly [R in Role]?: string },
-): readonly AlsoFits[] {
+): readonly TaskSuggestion[] {
   return (Object.entries(tasks) as [Role, string][]).flatMap(([role, task]) =>
     columns.filter((column) => roles[role].usual?.includes(column.toLowerCase())).map((column) => ({ task, column })),
   );
@@ -154,10 +154,10 @@ export function tasksOfColumns<Role extends string>(
 /** Collects the unused columns of all tables. Created by `readData`, filled by readers of tables. */
 export class UnusedColumns {
   readonly #columns = new Set<string>();
-  readonly #tasks = new Map<string, AlsoFits>();
+  readonly #tasks = new Map<string, TaskSuggestion>();
 
   /** Adds unused columns, and the tasks that could learn them, so that the user can be asked. */
-  add(columns: readonly string[], tasks: readonly AlsoFits[] = []): void {
+  add(columns: readonly string[], tasks: readonly TaskSuggestion[] = []): void {
     for (const column of columns) this.#columns.add(column);
     for (const each of tasks) this.#tasks.set(`${each.task} ${each.column}`, each);
   }
@@ -169,7 +169,7 @@ export class UnusedColumns {
   }
 
   /** The other tasks that fit the data. */
-  get alsoFits(): readonly AlsoFits[] {
+  get alsoFits(): readonly TaskSuggestion[] {
     return [...this.#tasks.values()];
   }
 }

@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
-import { textOfHead } from '../../files/decodeText.ts';
+import { decodePreview } from '../../files/decodeText.ts';
 import { listed } from '../listed.ts';
 import type { Row, TableOptions } from './cells.ts';
 import { cellsOf, openTable, parsedJson, type TableStream } from './tableStream.ts';
@@ -84,7 +84,7 @@ async function beginningOf(file: string): Promise<Buffer> {
 
 /** Reads a JSON list; undefined for other files. */
 async function readJsonList(file: string): Promise<Table | undefined> {
-  const start = textOfHead(await beginningOf(file)).trimStart();
+  const start = decodePreview(await beginningOf(file)).trimStart();
   if (!start.startsWith('[')) return undefined;
   const values = parsedJson(await readText(file, undefined, inLines), file);
   if (!Array.isArray(values)) throw new OnnxLoraError('DATA_INVALID', `${file}: it is no list of objects. Correct it.`);

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import { textOfHead } from '../../files/decodeText.ts';
+import { decodePreview } from '../../files/decodeText.ts';
 import { listed } from '../listed.ts';
 import { isObject } from '../modelFiles/configFields.ts';
 import { type Cells, type Row, type TableOptions, textOfCell } from './cells.ts';
@@ -144,7 +144,7 @@ async function* csvRows(
 
 /** The most frequent of comma, semicolon and tab in the header. */
 function delimiterOf(head: Uint8Array): string {
-  const start = textOfHead(head.subarray(0, HEAD_BYTES)).split(/\r\n|\n|\r/, 1)[0]!;
+  const start = decodePreview(head.subarray(0, HEAD_BYTES)).split(/\r\n|\n|\r/, 1)[0]!;
   const counts = [',', ';', '\t'].map((delimiter) => ({ delimiter, count: start.split(delimiter).length }));
   return counts.reduce((best, each) => (each.count > best.count ? each : best)).delimiter;
 }

@@ -102,7 +102,7 @@ export async function* linesOf(
 }
 
 /** The non-empty lines of a small text file, with their location: `list.txt, line 12`. Reads as {@link readText}. */
-export async function placedLines(file: string): Promise<{ readonly text: string; readonly place: string }[]> {
+export async function locatedLines(file: string): Promise<{ readonly text: string; readonly place: string }[]> {
   const text = await readText(file);
   return text
     .split(/\r\n|\n|\r/)

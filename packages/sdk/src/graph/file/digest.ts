@@ -5,7 +5,7 @@ import { blocksOf, byteLength } from '../bytes.ts';
 import type { GraphProto, TensorProto } from '../proto.ts';
 import { rawBytes } from '../tensorData.ts';
 import { tensorsOf } from '../tensors.ts';
-import { atOnce, inTurns } from '../turns.ts';
+import { uninterrupted, yielding } from '../eventLoop.ts';
 import { allGraphs } from '../walk.ts';
 
 /** Smaller tensors are shapes and constants, which exporters and optimizers change without changing the model. */
@@ -17,7 +17,7 @@ const MIN_BYTES = 256;
  * anonymous weights anew and optimizers make the one of the other; types, shapes and values do.
  */
 export function weightsDigest(graph: GraphProto): string {
-  return atOnce(digestBlocks(graph));
+  return uninterrupted(digestBlocks(graph));
 }
 
 /**
@@ -26,8 +26,8 @@ export function weightsDigest(graph: GraphProto): string {
  * @param others further graphs of the same model, in any order; what several hold counts as often as the one that holds it
  *   most often, so that the digest is that of the same model in one file
  */
-export function weightsDigestInTurns(graph: GraphProto, ...others: readonly GraphProto[]): Promise<string> {
-  return inTurns(digestBlocks(graph, ...others));
+export function weightsDigestYielding(graph: GraphProto, ...others: readonly GraphProto[]): Promise<string> {
+  return yielding(digestBlocks(graph, ...others));
 }
 
 /** Comes back after each block. */

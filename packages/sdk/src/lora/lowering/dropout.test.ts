@@ -12,10 +12,10 @@ import { ParameterSet } from '../../train/parameters.ts';
 import { Trainer, type TrainerRequest } from '../../train/trainer.ts';
 import type { DrawMask } from '../../train/dropout.ts';
 import { injectAdapters } from '../inject.ts';
-import type { TunedTensor, Tuner } from '../tuner.ts';
+import type { TensorSpec, Tuner } from '../tuner.ts';
 import { ByTuner } from '../methods/byTuner.ts';
 import { LowRank } from '../methods/lora.ts';
-import type { ModuleTuning } from '../methods/tuning.ts';
+import type { ModuleAdapter } from '../methods/moduleAdapter.ts';
 
 /** sin(start + 1.7·i), as the numbers of PEFT were computed from. */
 function wave(dims: readonly number[], start: number, factor = 1): Tensor {
@@ -116,9 +116,9 @@ test("a tuner's change reads the input without what LoRA's product does not read
   const { x, build } = expected.linear;
   const model = net(build, x);
   const site = sited(model).sites[0]!;
-  const zeros = (dims: readonly number[]): TunedTensor => {
+  const zeros = (dims: readonly number[]): TensorSpec => {
     const numbers = (): Float32Array => new Float32Array(sizeOf(dims));
-    return { dims, first: numbers, idle: numbers };
+    return { dims, init: numbers, identity: numbers };
   };
   const tuner: Tuner = {
     name: 'own',
@@ -136,7 +136,7 @@ test("a tuner's change reads the input without what LoRA's product does not read
     ['lora_A', wave([2, 4], 10, 0.5)],
     ['lora_B', wave([3, 2], 11, 0.5)],
   ]);
-  const of = async (tuning: ModuleTuning): Promise<readonly (readonly number[])[]> => {
+  const of = async (tuning: ModuleAdapter): Promise<readonly (readonly number[])[]> => {
     const trainer = new Trainer({
       base: model,
       plan: [tuning],
@@ -205,8 +205,8 @@ describe("a tuner's dropout", () => {
     tune: ({ weightShape: [out, ...rest] }) => {
       const tensor = (dims: readonly number[]): ReturnType<Tuner['tune']>['tensors'][string] => ({
         dims,
-        first: () => new Float32Array(sizeOf(dims)),
-        idle: () => new Float32Array(sizeOf(dims)),
+        init: () => new Float32Array(sizeOf(dims)),
+        identity: () => new Float32Array(sizeOf(dims)),
       });
       return {
         dropout: 0.25,
@@ -220,7 +220,7 @@ describe("a tuner's dropout", () => {
     const { x, build } = expected[kind];
     const model = net(build, x);
     const [site] = sited(model).sites;
-    const found = async (tuning: ModuleTuning): Promise<[loss: number, gradients: number[][]]> => {
+    const found = async (tuning: ModuleAdapter): Promise<[loss: number, gradients: number[][]]> => {
       const trainer = new Trainer({
         base: model,
         plan: [tuning],

@@ -8,7 +8,7 @@ import { float32 } from '../../runtime/tensor.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { Lowering, EmitNode } from './lowering.ts';
 import { type GraphScope, withoutInput } from './graphScope.ts';
-import { type AdaptedLayer, type ProductForm, ProductServing, type ProductTuning } from './productForm.ts';
+import { type AdaptedLayer, type ProductForm, ProductServing, type ProductAdapter } from './productForm.ts';
 import { ProductTraining } from './productTraining.ts';
 
 /** Places products in a graph, for training and inference alike; {@link ProductForm} computes them. */
@@ -17,12 +17,12 @@ export class ProductLowering implements Lowering {
   readonly dropped: ReadonlySet<NodeProto> = new Set();
   readonly beside: ReadonlyMap<NodeProto, EmitNode>;
   readonly #scope: GraphScope;
-  readonly #at: ReadonlyMap<Site, ProductTuning>;
+  readonly #at: ReadonlyMap<Site, ProductAdapter>;
   /** Layers of this graph with low-rank adapters, by their own nodes. */
   readonly #layers = new Map<NodeProto, AdaptedLayer>();
   readonly #form: ProductForm;
 
-  constructor(scope: GraphScope, tunings: readonly ProductTuning[]) {
+  constructor(scope: GraphScope, tunings: readonly ProductAdapter[]) {
     this.#scope = scope;
     this.#at = new Map(tunings.flatMap((each) => occurrencesOf(each.site).map((site) => [site, each] as const)));
     const recurrent = new Map<NodeProto, Site[]>();

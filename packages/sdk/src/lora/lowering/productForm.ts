@@ -6,25 +6,25 @@ import type { Factor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { LowRankSite } from '../methods/loraSite.ts';
 import type { OutputRole } from '../methods/loraTensors.ts';
-import type { ModuleTuning } from '../methods/tuning.ts';
+import type { ModuleAdapter } from '../methods/moduleAdapter.ts';
 import type { GraphScope } from './graphScope.ts';
 
 /** The adapted sites of one occurrence of a layer: the layer, or parts of it. */
 export type AdaptedLayer = readonly [Site, ...Site[]];
 
 /** A tuning whose change of a layer is a product. */
-export type ProductTuning = ModuleTuning & { readonly site: Site; readonly product: LowRankSite };
+export type ProductAdapter = ModuleAdapter & { readonly site: Site; readonly product: LowRankSite };
 
 /** Computes the products of a graph's layers. */
 export abstract class ProductForm {
   protected readonly scope: GraphScope;
-  readonly #at: ReadonlyMap<Site, ProductTuning>;
+  readonly #at: ReadonlyMap<Site, ProductAdapter>;
   readonly #wide = new Map<string, Value>();
   readonly #factors = new Map<string, Value>();
   readonly #layerFactors = new Map<string, Value>();
 
   /** @param at the adapter of each site */
-  constructor(scope: GraphScope, at: ReadonlyMap<Site, ProductTuning>) {
+  constructor(scope: GraphScope, at: ReadonlyMap<Site, ProductAdapter>) {
     this.scope = scope;
     this.#at = at;
   }
@@ -32,10 +32,10 @@ export abstract class ProductForm {
   /** (x·A)·B of a layer, computed in float32 and cast to the layer's type, as in PEFT. */
   abstract product(layer: AdaptedLayer): Value;
 
-  protected abstract read(role: Factor, tuning: ProductTuning): Value;
+  protected abstract read(role: Factor, tuning: ProductAdapter): Value;
 
   /** A factor of one site, input of {@link ProductForm.layerFactor}. */
-  factor(role: Factor, tuning: ProductTuning): Value {
+  factor(role: Factor, tuning: ProductAdapter): Value {
     const key = `${role} ${tuning.path}`;
     if (!this.#factors.has(key)) {
       if (tuning.factors) this.#make(tuning, tuning.factors);
@@ -45,7 +45,7 @@ export abstract class ProductForm {
   }
 
   /** Emits factors that a tuner computes, in the graph's layout. */
-  #make(tuning: ProductTuning, factors: NonNullable<ModuleTuning['factors']>): void {
+  #make(tuning: ProductAdapter, factors: NonNullable<ModuleAdapter['factors']>): void {
     const { g, inputs } = this.scope;
     const { site, path } = tuning;
     const { A, B } = factors(g, (role, dims) => inputs.input(tuning, role, dims));
@@ -75,7 +75,7 @@ export abstract class ProductForm {
     return gains.reduce((product, gain) => this.scope.g.Mul(product, gain));
   }
 
-  protected tuningAt(site: Site): ProductTuning {
+  protected tuningAt(site: Site): ProductAdapter {
     return this.#at.get(site)!;
   }
 
@@ -91,7 +91,7 @@ export abstract class ProductForm {
   }
 
   /** A factor of a site, with lora_B as wide as the layer. */
-  protected wideFactor(role: Factor, tuning: ProductTuning): Value {
+  protected wideFactor(role: Factor, tuning: ProductAdapter): Value {
     return this.factor(role, tuning);
   }
 
@@ -110,7 +110,7 @@ export abstract class ProductForm {
   }
 
   /** An adapter input of a site, picked per row if rows differ, and padded to the layer's outputs except for lora_A. */
-  protected input(role: Factor | OutputRole, tuning: ProductTuning, dims: readonly number[] | undefined): Value {
+  protected input(role: Factor | OutputRole, tuning: ProductAdapter, dims: readonly number[] | undefined): Value {
     const { site } = tuning;
     const { inputs } = this.scope;
     const [differs, isFactor] = [inputs.differs(site), role === 'lora_A' || role === 'lora_B'];
@@ -158,7 +158,7 @@ export class ProductServing extends ProductForm {
     return scope.as(site.arrange ? g.Transpose(value, [...site.arrange.output]) : value, scope.read(site.product).type);
   }
 
-  protected read(role: Factor, tuning: ProductTuning): Value {
+  protected read(role: Factor, tuning: ProductAdapter): Value {
     return this.input(role, tuning, undefined);
   }
 

@@ -9,7 +9,7 @@ import { kindOf } from '../kinds/table.ts';
 import { attentionAround } from '../methods/loraSite.ts';
 import { rankAxisOf } from '../methods/loraTensors.ts';
 import type { GraphScope } from './graphScope.ts';
-import { type AdaptedLayer, ProductForm, type ProductTuning } from './productForm.ts';
+import { type AdaptedLayer, ProductForm, type ProductAdapter } from './productForm.ts';
 
 /** Linear layers with one input, such as queries, keys and values, share one product with concatenated A's. */
 export class ProductTraining extends ProductForm {
@@ -18,7 +18,7 @@ export class ProductTraining extends ProductForm {
   /** x·A by layer. */
   readonly #reduced = new Map<AdaptedLayer, Value>();
 
-  constructor(scope: GraphScope, at: ReadonlyMap<Site, ProductTuning>, layers: readonly AdaptedLayer[]) {
+  constructor(scope: GraphScope, at: ReadonlyMap<Site, ProductAdapter>, layers: readonly AdaptedLayer[]) {
     super(scope, at);
     for (const layer of layers) {
       const [{ kind, input, arrange }] = layer;
@@ -64,7 +64,7 @@ export class ProductTraining extends ProductForm {
     return scope.as(site.arrange ? g.Transpose(value, [...site.arrange.output]) : value, typeOfLayer);
   }
 
-  protected read(role: Factor, tuning: ProductTuning): Value {
+  protected read(role: Factor, tuning: ProductAdapter): Value {
     const { g, inputs } = this.scope;
     const { site, r, fixed, constants, tiedTo, tokens, savedAs } = tuning.product;
     const dims = r === undefined ? undefined : kindOf(site).graphShape(site, role, r);
@@ -77,7 +77,7 @@ export class ProductTraining extends ProductForm {
     return constants ? g.Concat([differentiated, g.constant(constants[role])], rankAxisOf(site, role)) : differentiated;
   }
 
-  protected override wideFactor(role: Factor, tuning: ProductTuning): Value {
+  protected override wideFactor(role: Factor, tuning: ProductAdapter): Value {
     const factor = this.factor(role, tuning);
     return role === 'lora_B' ? this.onOutputs(factor, tuning.site, 2) : factor;
   }
@@ -147,7 +147,7 @@ export class ProductTraining extends ProductForm {
   }
 
   /** Deltas of trained rows of a table: each trained id's row, otherwise zero. */
-  #tokenRows(ids: Value, tuning: ProductTuning): Value {
+  #tokenRows(ids: Value, tuning: ProductAdapter): Value {
     const { g } = this.scope;
     const { tokens = [] } = tuning.product;
     const type = ids.type === 'int32' ? 'int32' : 'int64';

@@ -9,9 +9,9 @@ import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { ByTensor, ChangeOfLayer, ChangeOfWeight, LayerInGraph } from '../tuner.ts';
 import type { ByTuner } from '../methods/byTuner.ts';
-import type { AdapterPlan } from '../methods/tuning.ts';
-import { weightOf } from '../methods/tunedLayer.ts';
-import { hookedTunings } from '../methods/trainingHooks.ts';
+import type { AdapterPlan } from '../methods/moduleAdapter.ts';
+import { weightOf } from '../methods/adaptedLayer.ts';
+import { hookedModules } from '../methods/trainingHooks.ts';
 import type { Lowering, EmitNode } from './lowering.ts';
 import type { GraphScope } from './graphScope.ts';
 
@@ -150,7 +150,7 @@ function requireLoss(loss: Value, name: string): Value {
 
 /** Emits loss terms of tuners' hooks into the main graph. @throws OnnxLoraError `PLUGIN_INVALID` if not a scalar */
 export function hookLosses({ g, inputs }: GraphScope, plan: AdapterPlan): Value[] {
-  return hookedTunings(plan).flatMap(({ hooks, tunings, name }) => {
+  return hookedModules(plan).flatMap(({ hooks, tunings, name }) => {
     if (!hooks.loss) return [];
     const modules = tunings.map((each) => ({
       layer: each.layer,

@@ -7,12 +7,12 @@ import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { readsCodes } from '../../match/weights/index.ts';
 import type { AdapterInputs } from '../adapterInputs.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { ModuleTuning, TrainedParameter } from '../methods/tuning.ts';
+import type { ModuleAdapter, TrainedParameter } from '../methods/moduleAdapter.ts';
 import type { Lowering, EmitNode } from './lowering.ts';
 import { type GraphScope, withoutInput } from './graphScope.ts';
 
 /** A tuning that replaces a parameter. */
-export type WholeTuning = ModuleTuning & { readonly parameter: TrainedParameter };
+export type WholeParameterAdapter = ModuleAdapter & { readonly parameter: TrainedParameter };
 
 /** Nodes read trained parameters. A layer is rewritten if rows may differ or its node multiplies integers. */
 export class WholeLowering implements Lowering {
@@ -20,11 +20,11 @@ export class WholeLowering implements Lowering {
   readonly dropped: ReadonlySet<NodeProto>;
   readonly beside: ReadonlyMap<NodeProto, EmitNode> = new Map();
   readonly #scope: GraphScope;
-  readonly #tunings: readonly WholeTuning[];
+  readonly #tunings: readonly WholeParameterAdapter[];
   /** Trained parameters, cast to the type of this graph's nodes. */
-  readonly #cast = new Map<WholeTuning, Value>();
+  readonly #cast = new Map<WholeParameterAdapter, Value>();
 
-  constructor(scope: GraphScope, tunings: readonly WholeTuning[]) {
+  constructor(scope: GraphScope, tunings: readonly WholeParameterAdapter[]) {
     this.#scope = scope;
     this.#tunings = tunings;
     const rewritten = tunings
@@ -41,7 +41,7 @@ export class WholeLowering implements Lowering {
         if (node === original) yield [name, this.#parameterFor(tuning, name)];
   }
 
-  #parameterFor(tuning: WholeTuning, name: string): Value {
+  #parameterFor(tuning: WholeParameterAdapter, name: string): Value {
     const known = this.#cast.get(tuning);
     if (known) return known;
     const scope = this.#scope;
@@ -54,7 +54,7 @@ export class WholeLowering implements Lowering {
   }
 
   /** A trained parameter, picked per row if rows differ. */
-  #parameter(tuning: WholeTuning): Value {
+  #parameter(tuning: WholeParameterAdapter): Value {
     const { inputs } = this.#scope;
     const value = inputs.input(tuning, 'parameter', undefined);
     return isPerRow(inputs, tuning) ? this.#scope.picked(value) : value;
@@ -118,7 +118,7 @@ export class WholeLowering implements Lowering {
 }
 
 /** Adds the input of a parameter, which precedes all others. */
-export function declareParameter(inputs: AdapterInputs, tuning: WholeTuning): void {
+export function declareParameter(inputs: AdapterInputs, tuning: WholeParameterAdapter): void {
   const { stored, layout, isOpen } = tuning.parameter;
   const perRow = isPerRow(inputs, tuning);
   const dims = !inputs.training && layout === 'out-in' ? stored.dims.toReversed() : stored.dims;
@@ -126,12 +126,12 @@ export function declareParameter(inputs: AdapterInputs, tuning: WholeTuning): vo
 }
 
 /** Whether rows may differ in a trained parameter, so that its layer is rewritten. */
-function isPerRow({ hasBanks }: AdapterInputs, { parameter: { site } }: WholeTuning): boolean {
+function isPerRow({ hasBanks }: AdapterInputs, { parameter: { site } }: WholeParameterAdapter): boolean {
   return hasBanks && site?.kind === 'linear' && site.arrange === undefined;
 }
 
 /** Whether a trained parameter's layer is rewritten. */
-function isRewritten(inputs: AdapterInputs, tuning: WholeTuning): boolean {
+function isRewritten(inputs: AdapterInputs, tuning: WholeParameterAdapter): boolean {
   const { site, stored } = tuning.parameter;
   if (isPerRow(inputs, tuning) || !site) return isPerRow(inputs, tuning);
   return readsCodes(stored) || (site.bias?.inside !== undefined && site.bias.stored.name === stored.name);

@@ -15,21 +15,21 @@ import type {
   ChangeOfWeight,
   LoraFactors,
   TensorNumbers,
-  TunedLayer,
+  TargetLayer,
   Tuner,
-  Tuning,
+  AdapterLayer,
 } from '../tuner.ts';
 import { LowRank } from './lora.ts';
 import {
   type Edits,
   laidOut,
-  type ModuleTuning,
+  type ModuleAdapter,
   type SavedTensors,
   type TensorInput,
-  type TuningTensor,
+  type AdapterTensor,
   moved,
   type Weighted,
-} from './tuning.ts';
+} from './moduleAdapter.ts';
 import {
   asTensor,
   type ChosenTuner,
@@ -40,40 +40,40 @@ import {
   refusedApply,
   refusedFactors,
   refusedKind,
-  type TunedSite,
+  type AdaptedSite,
   weightOf,
-} from './tunedLayer.ts';
+} from './adaptedLayer.ts';
 
 /** A layer adapted by a tuner other than LoRA. Its tensors are in PEFT's layout, shared by all rows of a batch. */
-export class ByTuner implements ModuleTuning {
+export class ByTuner implements ModuleAdapter {
   readonly mixesRows: boolean;
   readonly site: Site;
   readonly path: string;
   /** The tuner's tensors and mathematics for the layer. */
-  readonly math: Tuning;
+  readonly math: AdapterLayer;
   /** The tuner's `peft_type`. */
   readonly peftType: string;
   readonly form: string;
   /** The layer as passed to the tuner, with its path in PEFT's file. */
-  readonly layer: TunedLayer;
+  readonly layer: TargetLayer;
 
   /** The tuner and its settings. */
   readonly chosen: ChosenTuner;
-  readonly #layers: readonly TunedLayer[];
-  readonly #inFile: Pick<TunedSite, 'read' | 'saved'>;
+  readonly #layers: readonly TargetLayer[];
+  readonly #inFile: Pick<AdaptedSite, 'read' | 'saved'>;
   readonly isAlone: boolean;
-  readonly product: ModuleTuning['product'];
-  readonly factors: ModuleTuning['factors'];
-  readonly sampled: ModuleTuning['sampled'];
+  readonly product: ModuleAdapter['product'];
+  readonly factors: ModuleAdapter['factors'];
+  readonly sampled: ModuleAdapter['sampled'];
   /** The product as LoRA's. */
   readonly #lowRank: LowRank | undefined;
   /** LoRA that replaces it for inference, unless layers share tensors: each layer would need its own product. */
   readonly #served: LowRank | undefined;
 
   private constructor(
-    { site, saved, read }: TunedSite,
-    layer: TunedLayer,
-    layers: readonly TunedLayer[],
+    { site, saved, read }: AdaptedSite,
+    layer: TargetLayer,
+    layers: readonly TargetLayer[],
     chosen: ChosenTuner,
   ) {
     const { tuner, settings } = chosen;
@@ -102,7 +102,7 @@ export class ByTuner implements ModuleTuning {
   }
 
   /** All layers of an adapter, which may share tensors. @throws OnnxLoraError `MODEL_UNSUPPORTED` if refused */
-  static all(sites: readonly TunedSite[], chosen: ChosenTuner): ByTuner[] {
+  static all(sites: readonly AdaptedSite[], chosen: ChosenTuner): ByTuner[] {
     const { tuner, settings } = chosen;
     const layers = sites.map(({ site, module }) => {
       const layer = layerOf(site, module);
@@ -130,7 +130,7 @@ export class ByTuner implements ModuleTuning {
     return this.path;
   }
 
-  get wants(): ModuleTuning['wants'] {
+  get wants(): ModuleAdapter['wants'] {
     return this.#served?.wants ?? [{ input: `${this.path}:${this.form}`, label: this.path }];
   }
 
@@ -148,7 +148,7 @@ export class ByTuner implements ModuleTuning {
     return (this.#served ?? this.math.linearIn) ? undefined : this.peftType;
   }
 
-  tensor(role: string): TuningTensor {
+  tensor(role: string): AdapterTensor {
     const own = this.math.tensors[role]!;
     const {
       dims,
@@ -156,8 +156,8 @@ export class ByTuner implements ModuleTuning {
       share = 'site',
       saved,
       integers,
-      first,
-      idle,
+      init: first,
+      identity: idle,
       ownGradient,
     } = own;
     const { inEach = false, group } =
@@ -209,11 +209,11 @@ export class ByTuner implements ModuleTuning {
     );
   }
 
-  trained(): readonly TuningTensor[] {
+  trained(): readonly AdapterTensor[] {
     return this.tensors().filter(({ use }) => use === undefined);
   }
 
-  states(): readonly TuningTensor[] {
+  states(): readonly AdapterTensor[] {
     return this.tensors().filter(({ use }) => use === 'state');
   }
 
@@ -229,11 +229,11 @@ export class ByTuner implements ModuleTuning {
   }
 
   /** All of its tensors. */
-  tensors(): TuningTensor[] {
+  tensors(): AdapterTensor[] {
     return Object.keys(this.math.tensors).map((role) => this.tensor(role));
   }
 
-  join(other: ModuleTuning = this): ModuleTuning | undefined {
+  join(other: ModuleAdapter = this): ModuleAdapter | undefined {
     if (this.#served) return this.#served.join(other);
     if (other.form !== this.form) return undefined;
     const names = (own: ByTuner): string =>

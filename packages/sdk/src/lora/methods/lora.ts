@@ -10,7 +10,13 @@ import { type FactorValues, graphFactor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { FirstValues, LowRankSite } from './loraSite.ts';
 import { factorTensor, type OutputRole, outputTensor } from './loraTensors.ts';
-import { type Edits, type ModuleTuning, type PlacedTuning, type SavedTensors, type TuningTensor } from './tuning.ts';
+import {
+  type Edits,
+  type ModuleAdapter,
+  type PlacedModuleAdapter,
+  type SavedTensors,
+  type AdapterTensor,
+} from './moduleAdapter.ts';
 
 /**
  * A low-rank adapter of a layer. Graphs have `lora_A` `[in, r]` and `lora_B` `[r, out]`, transposed from PEFT's; those
@@ -18,7 +24,7 @@ import { type Edits, type ModuleTuning, type PlacedTuning, type SavedTensors, ty
  * new graph. `lora_magnitude_vector` `[out]` (`[1, out, 1, ...]` of a convolution) is DoRA's magnitude in training;
  * `lora_gain`, magnitude ÷ norm, is computed once per adapter for inference.
  */
-export class LowRank implements ModuleTuning {
+export class LowRank implements ModuleAdapter {
   /** The layer, and how it is adapted. */
   readonly product: LowRankSite;
   /** Factor of B·A and of the bias. */
@@ -45,7 +51,7 @@ export class LowRank implements ModuleTuning {
     return this.path;
   }
 
-  get wants(): ModuleTuning['wants'] {
+  get wants(): ModuleAdapter['wants'] {
     const { path } = this;
     const { dora, bias } = this.product;
     return [
@@ -84,13 +90,13 @@ export class LowRank implements ModuleTuning {
     return new own({ ...this.product, ...other }, this.scaling, this.start);
   }
 
-  tensor(role: string): TuningTensor {
+  tensor(role: string): AdapterTensor {
     const tensor = this.tensorOf(role);
     return this.product.left?.includes(role) ? { ...tensor, use: 'frozen' } : tensor;
   }
 
   /** The tensor of a role, trained or not. */
-  protected tensorOf(role: string): TuningTensor {
+  protected tensorOf(role: string): AdapterTensor {
     return role === 'lora_A' || role === 'lora_B' ? factorTensor(this, role) : outputTensor(this, role as OutputRole);
   }
 
@@ -101,13 +107,13 @@ export class LowRank implements ModuleTuning {
     return [...factors, ...(bias ? ['lora_B.bias'] : []), ...(dora ? ['lora_magnitude_vector'] : [])];
   }
 
-  trained(): readonly TuningTensor[] {
+  trained(): readonly AdapterTensor[] {
     return this.roles()
       .map((role) => this.tensor(role))
       .filter(({ use }) => use === undefined);
   }
 
-  join(other: ModuleTuning = this): ModuleTuning | undefined {
+  join(other: ModuleAdapter = this): ModuleAdapter | undefined {
     if (!other.product || other.isAlone) return undefined;
     const [own, { dora, bias = false }] = [this.product, other.product];
     return new LowRank({ site: this.site, dora: own.dora || dora, bias: (own.bias ?? false) || bias });
@@ -178,7 +184,7 @@ export class LowRank implements ModuleTuning {
 }
 
 /** A low-rank adapter with its tensors. */
-export interface PlacedLowRank extends PlacedTuning {
+export interface PlacedLowRank extends PlacedModuleAdapter {
   /** The layer's adapter. */
   readonly tuning: LowRank;
 }

@@ -8,7 +8,7 @@ import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { type Factor, firstValues, graphFactor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { FirstValues, LowRankSite } from './loraSite.ts';
-import { type LaidOut, moved, type TuningTensor, type Weighted } from './tuning.ts';
+import { type LaidOut, moved, type AdapterTensor, type Weighted } from './moduleAdapter.ts';
 
 /** Tensors with one number per output; `lora_gain` replaces the magnitude in a graph for inference. */
 export type OutputRole = 'lora_B.bias' | 'lora_magnitude_vector' | 'lora_gain';
@@ -20,7 +20,7 @@ interface Owner {
 }
 
 /** A factor. PEFT initialises A uniform in ±1/√in and B zero; for embeddings A zero and B normal. */
-export function factorTensor({ product, scaling, start }: Owner, role: Factor): TuningTensor {
+export function factorTensor({ product, scaling, start }: Owner, role: Factor): AdapterTensor {
   const { site, r, savedAs = site.path, tiedTo } = product;
   const kind = kindOf(site);
   const inGraph = (values: Float32Array, rank: number): LaidOut => laidOut(graphFactor(kind, site, role, values, rank));
@@ -43,7 +43,7 @@ export function factorTensor({ product, scaling, start }: Owner, role: Factor): 
 }
 
 /** B's bias, DoRA's magnitude, or its gain. The magnitude is initialised with the weight's norm. */
-export function outputTensor({ product, scaling, start }: Owner, role: OutputRole): TuningTensor {
+export function outputTensor({ product, scaling, start }: Owner, role: OutputRole): AdapterTensor {
   const { site, r, savedAs = site.path } = product;
   const kind = kindOf(site);
   const dims = kind.perOutputShape(site);

@@ -10,15 +10,15 @@ import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import {
   type Edits,
   type LaidOut,
-  type ModuleTuning,
+  type ModuleAdapter,
   moved,
   type SavedTensors,
   type TrainedParameter,
-  type TuningTensor,
-} from './tuning.ts';
+  type AdapterTensor,
+} from './moduleAdapter.ts';
 
 /** A replaced parameter; in training in the base's layout, for inference `[in, out]` if linear, else torch's. */
-export class WholeParameter implements ModuleTuning {
+export class WholeParameter implements ModuleAdapter {
   /** The parameter, and where the graph has it. */
   readonly parameter: TrainedParameter;
   readonly noUnmerge = 'is trained in full and has replaced what was there';
@@ -43,13 +43,13 @@ export class WholeParameter implements ModuleTuning {
     return this.parameter.isOpen === true;
   }
 
-  get wants(): ModuleTuning['wants'] {
+  get wants(): ModuleAdapter['wants'] {
     const { name, modulePath } = this.parameter;
     const option = `modulesToSave: ${JSON.stringify([modulePath])}`;
     return [{ input: `${this.slot}:parameter`, label: name, option }];
   }
 
-  tensor(): TuningTensor {
+  tensor(): AdapterTensor {
     const { parameter } = this;
     const { name, stored, layout, torchDims, modulePath, savedAs } = parameter;
     const word = name.slice(name.lastIndexOf('.') + 1);
@@ -76,11 +76,11 @@ export class WholeParameter implements ModuleTuning {
     };
   }
 
-  trained(): readonly TuningTensor[] {
+  trained(): readonly AdapterTensor[] {
     return [this.tensor()];
   }
 
-  join(other: ModuleTuning = this): ModuleTuning | undefined {
+  join(other: ModuleAdapter = this): ModuleAdapter | undefined {
     return other.parameter && other;
   }
 

@@ -6,7 +6,7 @@ import type { Site } from '../../match/sites.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { LowRank } from './lora.ts';
 import type { LowRankSite } from './loraSite.ts';
-import type { TuningTensor } from './tuning.ts';
+import type { AdapterTensor } from './moduleAdapter.ts';
 
 /** Trained rows of an embedding, or of a layer that shares its table, initialised with their base values. */
 export class TokenRows extends LowRank {
@@ -19,7 +19,7 @@ export class TokenRows extends LowRank {
   }
 
   /** The rows, `[n, dim]`; the graph reads their difference from the base. */
-  protected override tensorOf(role: string): TuningTensor {
+  protected override tensorOf(role: string): AdapterTensor {
     const { site, tokens, savedAs = site.path, tiedTo, onlyTokens } = this.product;
     const rows = tableRows(site, tokens!);
     const dims = [tokens!.length, rows.length / tokens!.length] as const;

@@ -2,17 +2,17 @@
 
 import type { TrainingHooks } from '../tuner.ts';
 import { ByTuner } from './byTuner.ts';
-import type { AdapterPlan } from './tuning.ts';
+import type { AdapterPlan } from './moduleAdapter.ts';
 
 /** The modules of one tuner, and its hooks. */
-export interface HookedTunings {
+export interface HookedModules {
   readonly name: string;
   readonly hooks: TrainingHooks;
   readonly tunings: readonly ByTuner[];
 }
 
 /** The tuners of a plan that have hooks, each with all of its modules. */
-export function hookedTunings(plan: AdapterPlan): HookedTunings[] {
+export function hookedModules(plan: AdapterPlan): HookedModules[] {
   const byForm = new Map<string, ByTuner[]>();
   for (const each of plan)
     if (each instanceof ByTuner && each.chosen.tuner.training)

@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import { type OnnxFile, openOnnx } from '../../graph/file/onnxFile.ts';
-import { missingPath, underPath } from '../../match/underPath.ts';
+import { missingPrefix, withPathPrefix } from '../../match/pathPrefix.ts';
 import { findSites, type Site } from '../../match/sites.ts';
 import { viewOf } from '../../match/view.ts';
 import { compose } from '../../ops/compose/compose.ts';
@@ -53,14 +53,16 @@ export function joinFiles({ parts, outputs }: FilesToJoin, open: typeof openOnnx
     const missing =
       prefix === undefined
         ? ''
-        : missingPath(
+        : missingPrefix(
             prefix,
             sitesOf(onnx.model).map((site) => site.path),
           );
     return { name, onnx, path: missing, onlyServes };
   });
   const graphs = files.flatMap(({ onnx, path: missing, onlyServes }, i) =>
-    onlyServes ? [] : [{ ...parts[i]!, model: underPath(withIdleInputs(onnx.model, parts[i]!.idleInputs), missing) }],
+    onlyServes
+      ? []
+      : [{ ...parts[i]!, model: withPathPrefix(withIdleInputs(onnx.model, parts[i]!.idleInputs), missing) }],
   );
   return { onnx: { path: path.dirname(parts[0]!.file), model: compose(graphs, { outputs }) }, files };
 }

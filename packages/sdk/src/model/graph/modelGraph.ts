@@ -3,7 +3,7 @@
 import type { Adapter } from '../../adapter/adapter.ts';
 import { type AdapterNotes, inputSizesSchema, quantizedSchema } from '../../adapter/storage/adapterNotes.ts';
 import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
-import { weightsDigestInTurns } from '../../graph/file/digest.ts';
+import { weightsDigestYielding } from '../../graph/file/digest.ts';
 import type { OnnxFile } from '../../graph/file/onnxFile.ts';
 import { operatorName, withKnownOperators } from '../../graph/knownOperators.ts';
 import type { GraphProto, ModelProto, ValueInfoProto } from '../../graph/proto.ts';
@@ -12,7 +12,7 @@ import { indexWhole } from '../../graph/walk.ts';
 import type { NamedModule } from '../../lora/targets.ts';
 import { almostFused } from '../../match/fusions.ts';
 import type { NonMatch } from '../../match/mismatch.ts';
-import { findParts, unsplitLayers, withParts } from '../../match/partSites.ts';
+import { findParts, unsplitLayers, withParts } from '../../match/fusedQkv.ts';
 import { findSites, type Site } from '../../match/sites.ts';
 import { findUnadaptable, type UnadaptableLayer } from '../../match/unadaptable.ts';
 import { viewOf } from '../../match/view.ts';
@@ -208,7 +208,7 @@ export abstract class ModelGraph implements TaskModel {
   /** sha256 of all weights, which identifies an adapter's base. Reads every weight once. */
   digest(): Promise<string> {
     const [first, ...others] = this.#sources.flatMap(({ onnx, onlyServes }) => (onlyServes ? [] : [onnx.model.graph]));
-    return (this.#digest ??= this.#given.origin?.digest() ?? weightsDigestInTurns(first!, ...others));
+    return (this.#digest ??= this.#given.origin?.digest() ?? weightsDigestYielding(first!, ...others));
   }
 
   /** The adaptable modules, in graph order. A fused query-key-value layer is followed by its parts. */

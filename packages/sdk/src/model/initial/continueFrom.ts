@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { Adapter } from '../../adapter/adapter.ts';
 import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
-import type { AdapterInput } from '../../lora/methods/tuning.ts';
+import type { AdapterInput } from '../../lora/methods/moduleAdapter.ts';
 import { WholeParameter } from '../../lora/methods/saved.ts';
 import { Random } from '../../runtime/random.ts';
 import { ParameterSet } from '../../train/parameters.ts';
@@ -45,7 +45,7 @@ export async function continueFrom(model: Model, given: Adapter, newHead: readon
     finish: (trained, base) => new Adapter(config, trained, base),
     parameters: (inputs, seed) => {
       const own = inputs.filter(({ tuning }) => begun.has(tuning.slot));
-      const { all, still } = ParameterSet.of(placed, own);
+      const { all, buffers: still } = ParameterSet.of(placed, own);
       const values = new Map([...all, ...still].map(({ input, value }) => [input.name, value]));
       return ParameterSet.initial(inputs, new Random(seed)).withValues(values);
     },

@@ -15,7 +15,7 @@ import type {
 } from '../../lora/init/initializer.ts';
 import { gradientMatrix, weightMatrix } from '../../lora/init/weightMatrix.ts';
 import type { LowRankSite } from '../../lora/methods/loraSite.ts';
-import type { AdapterPlan } from '../../lora/methods/tuning.ts';
+import type { AdapterPlan } from '../../lora/methods/moduleAdapter.ts';
 import type { Batch } from '../../plugin/dataset.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import { Random } from '../../runtime/random.ts';

@@ -10,7 +10,7 @@ import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../../ada
 import { type PlacedAdapter, placeAdapter } from '../../adapter/naming/place.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Tuner } from '../../lora/tuner.ts';
-import { type ChosenTuner, tunerSettings } from '../../lora/methods/tunedLayer.ts';
+import { type ChosenTuner, tunerSettings } from '../../lora/methods/adaptedLayer.ts';
 import { listed } from '../../data/listed.ts';
 import { formName } from '../../ops/quantization/forms.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { ParameterFinder } from '../../adapter/merging/findParameter.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
 import { LowRank } from '../../lora/methods/lora.ts';
-import type { AdapterPlan, TrainedParameter } from '../../lora/methods/tuning.ts';
+import type { AdapterPlan, TrainedParameter } from '../../lora/methods/moduleAdapter.ts';
 import { WholeParameter } from '../../lora/methods/saved.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';
 import { selectNamed } from '../graph/selectNamed.ts';

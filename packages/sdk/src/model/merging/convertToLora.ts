@@ -11,7 +11,7 @@ import { floats } from '../../graph/tensorData.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import { matmul, type Matrix, matrix, transpose } from '../../linalg/matrix.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import type { ModuleTuning, SavedTensors } from '../../lora/methods/tuning.ts';
+import type { ModuleAdapter, SavedTensors } from '../../lora/methods/moduleAdapter.ts';
 import type { Site } from '../../match/sites.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { modelFor } from '../head/forAdapter.ts';
@@ -110,7 +110,7 @@ function withoutIdle({ A, B }: Product): Product {
 
 /** Factors B `[out, r]` and A `[r, width]`, and their relative error. */
 function factorsOf(
-  tuning: ModuleTuning,
+  tuning: ModuleAdapter,
   site: Site,
   saved: SavedTensors,
   r: number,

@@ -5,7 +5,7 @@ import type { Adapter } from '../../adapter/adapter.ts';
 import { formatSafetensors } from '../../adapter/formats/safetensors.ts';
 import { type AdapterFeeds, adapterFeeds } from '../../adapter/serving/feeds.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import { requireUnused } from '../../files/atomicWriter.ts';
+import { refuseOverwrite } from '../../files/atomicWriter.ts';
 import { writeOnnxFiles } from '../../graph/file/onnxFile.ts';
 import type { ModelProto, ValueInfoProto } from '../../graph/proto.ts';
 import { tensorProto } from '../../graph/tensorData.ts';
@@ -69,7 +69,7 @@ export async function exportForTriton(
   const configOf = (name: string): string => path.join(folder, name, 'config.pbtxt');
   const tensorsOf = (name: string): string => path.join(folder, name, '1', 'inputs.safetensors');
   requireWritable(given, fileOf(base));
-  requireUnused(all.map((name) => path.join(folder, name)), options); // prettier-ignore
+  refuseOverwrite(all.map((name) => path.join(folder, name)), options); // prettier-ignore
   const { graph, model, placed, inputs } = await withAdapterInputs(given, adapters, options);
   const optional = new Set(inputs.map(({ name }) => name));
   const constants = new Set(graph.graph?.initializer?.map(({ name }) => name));

@@ -5,10 +5,10 @@ import type { Adapter } from '../../adapter/adapter.ts';
 import { adapterFeeds, baseFeeds } from '../../adapter/serving/feeds.ts';
 import { formatOrtAdapter } from '../../adapter/formats/ortAdapter.ts';
 import type { PlacedAdapter } from '../../adapter/naming/place.ts';
-import { joinTunings } from '../../adapter/serving/slots.ts';
+import { joinModules } from '../../adapter/serving/slots.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
-import { requireUnused } from '../../files/atomicWriter.ts';
+import { refuseOverwrite } from '../../files/atomicWriter.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import { writeOnnxFiles } from '../../graph/file/onnxFile.ts';
 import type { ModelProto, TypeProto, ValueInfoProto } from '../../graph/proto.ts';
@@ -16,7 +16,7 @@ import { tensorProto } from '../../graph/tensorData.ts';
 import { indexWhole } from '../../graph/walk.ts';
 import { injectAdapters } from '../../lora/inject.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import type { AdapterInput } from '../../lora/methods/tuning.ts';
+import type { AdapterInput } from '../../lora/methods/moduleAdapter.ts';
 import { refold } from '../../match/view.ts';
 import { requireWritable } from './merge.ts';
 import { withSharedHead } from '../head/forAdapter.ts';
@@ -70,7 +70,7 @@ export async function exportWithInputs(
   requireWritable(given, file);
   const folder = path.dirname(file);
   const placeOfAdapter = (name: string): string => path.join(folder, `${name}.onnx_adapter`);
-  requireUnused([file, ...Object.keys(adapters).map(placeOfAdapter)], options);
+  refuseOverwrite([file, ...Object.keys(adapters).map(placeOfAdapter)], options);
   const { graph, placed, inputs } = await withAdapterInputs(given, adapters, options);
   const written = placed.map(([name, each]) => [placeOfAdapter(name), each] as const);
   const files = writeOnnxFiles(
@@ -111,7 +111,7 @@ export async function withAdapterInputs(
     requireName(name);
     placed.push([name, await model.place(adapter, { allowBaseMismatch })]);
   }
-  const plan = joinTunings(placed.flatMap(([, { tunings }]) => tunings.map(({ tuning }) => tuning)));
+  const plan = joinModules(placed.flatMap(([, { tunings }]) => tunings.map(({ tuning }) => tuning)));
   const { model: injected, inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'single' });
   return { graph: withDefaults(refold(injected), inputs), model, placed, inputs };
 }

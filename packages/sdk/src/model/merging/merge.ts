@@ -7,7 +7,7 @@ import { requireOneOwner } from '../../adapter/combine/kept.ts';
 import { partName } from '../../adapter/combine/options.ts';
 import { trainedInFull } from '../../adapter/combine/sources.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import { requireUnused } from '../../files/atomicWriter.ts';
+import { refuseOverwrite } from '../../files/atomicWriter.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import { modelFor } from '../head/forAdapter.ts';
 import { bytesOf, companionsOf, configWithSizes, mergeParts, placeOf } from './mergeParts.ts';
@@ -93,7 +93,7 @@ async function write(
   // In the base's subfolder (`onnx`), without the variant's suffix.
   const file = isFolder ? path.join(place, path.dirname(placeOf(model, model)), 'model.onnx') : place;
   requireWritable(model, file);
-  requireUnused([file], options);
+  refuseOverwrite([file], options);
   if (!isUnmerge) requireSameHeads(all);
   const own = all.reduce((headed, { adapter }) => modelFor(headed, adapter), model);
   const folder = isFolder ? place : path.dirname(file);

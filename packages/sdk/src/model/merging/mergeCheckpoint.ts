@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { openSafetensors, safetensorsChunks, type TensorToStore } from '../../adapter/formats/safetensors.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import { requireUnused } from '../../files/atomicWriter.ts';
+import { refuseOverwrite } from '../../files/atomicWriter.ts';
 import { isInFile } from '../../graph/bytes.ts';
 import { writeOnnxFiles } from '../../graph/file/onnxFile.ts';
 import type { TensorProto } from '../../graph/proto.ts';
@@ -35,7 +35,7 @@ export async function mergeCheckpoint(
     const message = `"${folder}" is the base model itself, whose weights are still needed. Write to another folder.`;
     throw new OnnxLoraError('FILE_INVALID', message);
   }
-  requireUnused([file], options);
+  refuseOverwrite([file], options);
   const modules = new Set<string>();
   const rounding: MergeResult['rounding'][number][] = [];
   for (const part of parts) {

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
-import { requireUnused } from '../../files/atomicWriter.ts';
+import { refuseOverwrite } from '../../files/atomicWriter.ts';
 import { isInside } from '../../graph/file/insideFolder.ts';
 import { commonNote } from '../../adapter/storage/adapterNotes.ts';
 import { companionsIn } from '../opening/hub.ts';
@@ -26,7 +26,7 @@ export async function mergeParts(
 ): Promise<MergeResult> {
   requireOtherFolder(model, folder);
   const places = model.parts.map((part) => path.join(folder, placeOf(part, model)));
-  requireUnused(places, options);
+  refuseOverwrite(places, options);
   const headed = adapters.find(({ adapter }) => adapter.notes.head);
   if (headed) {
     throw new OnnxLoraError(

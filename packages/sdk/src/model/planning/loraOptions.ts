@@ -4,7 +4,7 @@ import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import type { Generation } from '../../adapter/naming/nameTable.ts';
 import type { Initializer } from '../../lora/init/initializer.ts';
 import type { DropoutPattern } from '../../lora/methods/loraSite.ts';
-import type { AdapterPlan } from '../../lora/methods/tuning.ts';
+import type { AdapterPlan } from '../../lora/methods/moduleAdapter.ts';
 import type { Model } from '../loaded/model.ts';
 import type { ModuleInfo } from '../graph/namedModules.ts';
 

@@ -2,7 +2,7 @@
 
 import { LORA, NORM_TUNER, adapterConfig, parseAdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { ByTuner } from '../../lora/methods/byTuner.ts';
-import type { ChosenTuner } from '../../lora/methods/tunedLayer.ts';
+import type { ChosenTuner } from '../../lora/methods/adaptedLayer.ts';
 import { WholeParameter } from '../../lora/methods/saved.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { targetNames } from './chosenModules.ts';

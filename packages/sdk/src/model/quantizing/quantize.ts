@@ -2,7 +2,7 @@
 
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { requireUnused } from '../../files/atomicWriter.ts';
+import { refuseOverwrite } from '../../files/atomicWriter.ts';
 import { isInFile } from '../../graph/bytes.ts';
 import { writeOnnxFiles } from '../../graph/file/onnxFile.ts';
 import { ScratchBytes } from '../../graph/file/scratchWeights.ts';
@@ -38,7 +38,7 @@ export async function quantize(model: Model, place: string, options: QuantizeOpt
   const { loftq, seed = 0 } = options;
   const parts = partsFor(model, place);
   const beside = place.endsWith('.onnx') ? [] : companionsOf(model, place);
-  requireUnused([...parts.map(({ file }) => file), ...beside.map(([file]) => file)], options);
+  refuseOverwrite([...parts.map(({ file }) => file), ...beside.map(([file]) => file)], options);
   const random = new Random(seed);
   const scratch = new ScratchBytes();
   try {

@@ -33,13 +33,13 @@ function timesTurnedWeight(site: ExpansionSite, a: Value, weight: Value): Value 
 }
 
 function batchedProduct(site: ExpansionSite, a: Value, b: Value): Value | undefined {
-  const left = turned(site, a, 'A');
-  const right = turned(site, b, 'B');
+  const left = transposed(site, a, 'A');
+  const right = transposed(site, b, 'B');
   return left && right && site.layer(site.g.MatMul(left, right));
 }
 
 /** An operand with its first axis moved behind the batch axes (transBatch), then its last two exchanged (trans). */
-function turned(site: ExpansionSite, x: Value, which: 'A' | 'B'): Value | undefined {
+function transposed(site: ExpansionSite, x: Value, which: 'A' | 'B'): Value | undefined {
   const trans = site.int(`trans${which}`, 0) === 1;
   const transBatch = site.int(`transBatch${which}`, 0) === 1;
   if (!trans && !transBatch) return x;

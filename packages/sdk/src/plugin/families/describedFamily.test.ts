@@ -1,9 +1,9 @@
 /** @file Families from facts: what an author may leave out, and what is made of the rest. */
 
 import { expect, test } from 'vitest';
-import { describedFamily, type FamilyFacts, queriesAndValues } from './describedFamily.ts';
+import { describedFamily, type FamilyDefinition, queriesAndValues } from './describedFamily.ts';
 
-const facts: FamilyFacts = {
+const facts: FamilyDefinition = {
   name: 'sensor-net',
   domain: 'sensors',
   modelTypes: ['sensor_net'],

@@ -93,7 +93,7 @@ export interface DescribedFamily extends ModelFamily, FamilySignatures {
 }
 
 /** A family's definition. */
-export interface FamilyFacts extends Omit<
+export interface FamilyDefinition extends Omit<
   DescribedFamily,
   'matches' | 'roles' | 'title' | 'preprocessors' | 'defaultTargets'
 > {
@@ -118,7 +118,7 @@ export interface FamilyFacts extends Omit<
  *   tasks: ['audio-classification'],
  * });
  */
-export function describedFamily({ renamed = [], ...facts }: FamilyFacts): DescribedFamily {
+export function describedFamily({ renamed = [], ...facts }: FamilyDefinition): DescribedFamily {
   const pairs = [...pairsFrom(facts.names), ...renamed];
   return {
     ...(pairs.length > 0 ? { generations: [{ pairs }] } : {}),

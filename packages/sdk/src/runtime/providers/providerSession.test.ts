@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Engine, LoadedGraph, NativeOptions } from '../engine.ts';
 import { BoundFeeds } from '../boundFeeds.ts';
-import { LentMemory } from '../lentMemory.ts';
+import { TransferableBuffers } from '../transferableBuffers.ts';
 import { openSession } from './providerSession.ts';
 import type { Session, SessionOptions } from '../session.ts';
 import { float32, type Tensor } from '../tensor.ts';
@@ -50,7 +50,7 @@ function fakeEngine({ absent = [], refusing = [], failing = [], off = {}, nodes 
         const values = Array.from(x!.data as Float32Array, (each) => 2 * each + (off[provider] ?? 0));
         return Promise.resolve({ y: float32(values, x!.dims) });
       },
-      memory: new LentMemory(),
+      memory: new TransferableBuffers(),
       bind: (feeds) => new BoundFeeds(Object.keys(feeds), () => undefined),
       endProfiling: () => {
         const own = `${{ cpu: 'CPU', dml: 'Dml', webgpu: 'WebGpu' }[provider]!}ExecutionProvider`;

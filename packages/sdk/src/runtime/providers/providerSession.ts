@@ -6,7 +6,7 @@ import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Engine, LoadedGraph, NativeOptions } from '../engine.ts';
 import type { BoundFeeds } from '../boundFeeds.ts';
-import type { LentMemory } from '../lentMemory.ts';
+import type { TransferableBuffers } from '../transferableBuffers.ts';
 import { nativeOptions } from '../nativeOptions.ts';
 import { outputDifference } from './outputDifference.ts';
 import { readProfile } from './profile.ts';
@@ -147,7 +147,7 @@ class ProviderSession implements Session {
     );
   }
 
-  get memory(): LentMemory {
+  get memory(): TransferableBuffers {
     return this.#loaded.graph.memory;
   }
 

@@ -2,7 +2,7 @@
 
 import { BoundFeeds } from '../boundFeeds.ts';
 import type { LoadedGraph, NativeOptions } from '../engine.ts';
-import { LentMemory } from '../lentMemory.ts';
+import { TransferableBuffers } from '../transferableBuffers.ts';
 import type { Feeds, Tensor, TensorData } from '../tensor.ts';
 import type { LoadedAnswer, SentTensor, WorkerAnswer, WorkerRequest } from './workerProgram.ts';
 
@@ -27,7 +27,7 @@ export class GraphClient {
   readonly #link: Link;
   readonly #open = new Map<number, Question>();
   readonly #boundIds = new WeakMap<BoundFeeds, number>();
-  readonly #memory = new LentMemory();
+  readonly #memory = new TransferableBuffers();
   #count = 0;
   #end: Error | undefined;
 

@@ -150,6 +150,6 @@ export function recordTargets(
 }
 
 /** The error for targets that are not the task's. */
-export function wrongTargets(what: string): OnnxLoraError {
+export function targetsError(what: string): OnnxLoraError {
   return new OnnxLoraError('INPUT_INVALID', `Targets must hold ${what}. Pass those that collate made.`);
 }

@@ -54,8 +54,8 @@ export function chooseHead(
 ): TaskHead {
   requireDistinctLooks(names, root);
   if (!own) {
-    if (mode === 'keep') throw noHead(model, `It has no head of its own, and head: 'keep' allows no other`);
-    if (!attach) throw noHead(model, 'It gives no scores');
+    if (mode === 'keep') throw missingHeadError(model, `It has no head of its own, and head: 'keep' allows no other`);
+    if (!attach) throw missingHeadError(model, 'It gives no scores');
     return attach(model, names);
   }
   if (mode !== 'new') {
@@ -80,7 +80,7 @@ function mayBeMisspelt(model: TaskModel, names: readonly string[], { outputs }: 
 }
 
 /** The error for a model without a usable head; `reason` is a sentence without its full stop. */
-export function noHead(model: TaskModel, reason: string): OnnxLoraError {
+export function missingHeadError(model: TaskModel, reason: string): OnnxLoraError {
   const outputs = Object.entries(model.outputs).map(([name, { dims }]) => `"${name}" [${dims?.join(', ') ?? '?'}]`);
   return new OnnxLoraError(
     'MODEL_UNSUPPORTED',

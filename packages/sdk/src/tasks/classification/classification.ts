@@ -7,11 +7,11 @@ import type { Metrics } from '../../statistics/measure.ts';
 import type { HeadValues, PreparedTask, Task } from '../../plugin/preparedTask.ts';
 import type { TaskModel } from '../../plugin/taskModel.ts';
 import { settingsOf, type SettingRows } from '../../plugin/settings.ts';
-import { telling } from '../../data/splits/splits.ts';
+import { definingRecords } from '../../data/splits/splits.ts';
 import { measure } from '../batches.ts';
 import { listed } from '../../data/listed.ts';
 import {
-  boundExamples,
+  withTargets,
   type Examples,
   type HeadOption,
   type Labelled,
@@ -91,7 +91,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
   const opened = await examples.open(model, 'classes');
   const { output, labels, head } = labelledHead(model, examples, opened, options);
   const classOf = classes(name, examples, opened, labels);
-  const bound = await boundExamples(opened, classOf, (targets) => ({ labels: int64(targets, [targets.length]) }));
+  const bound = await withTargets(opened, classOf, (targets) => ({ labels: int64(targets, [targets.length]) }));
   const { train, validation, collate, heldTruths, shared } = bound;
   if (calibrate && !validation) {
     throw new OnnxLoraError(
@@ -185,7 +185,7 @@ export function labelledHead<Item extends object, Record>(
   { head: mode = 'auto' }: HeadOption,
 ): TaskHead {
   const names = differentLabels(
-    telling(data).flatMap((record) => known(record).labels ?? []),
+    definingRecords(data).flatMap((record) => known(record).labels ?? []),
     { root, noun },
   );
   const head = chooseHead(model, own, names, { root, mode, attach });

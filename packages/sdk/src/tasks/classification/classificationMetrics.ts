@@ -2,7 +2,7 @@
 
 import type { MetricCollector } from '../../plugin/dataset.ts';
 import type { Metrics, MetricsNamed } from '../../statistics/measure.ts';
-import { AnswerMetrics, MeasuredTally, wholeAnswers, wrongTargets } from '../answers/answerMetrics.ts';
+import { AnswerMetrics, MeasuredTally, wholeAnswers, targetsError } from '../answers/answerMetrics.ts';
 import { meanClasses, type PartAnswer } from '../answers/joinedWindows.ts';
 import { areaMeasure, type ClassScores, namedMeasure, softmaxRows } from '../../statistics/classMeasure.ts';
 import { type Measure, pickMetrics } from '../../statistics/measure.ts';
@@ -145,7 +145,7 @@ export class ClassificationMetrics<Scores extends Metrics = ClassificationScores
     const width = options.labels.length;
     const truthsOf = ({ labels }: Parameters<MetricCollector['update']>[1], rows: number): number[] => {
       if (labels?.data instanceof BigInt64Array && labels.data.length === rows) return Array.from(labels.data, Number);
-      throw wrongTargets(`"labels" as int64 [${rows}], one per row of "${output}"`);
+      throw targetsError(`"labels" as int64 [${rows}], one per row of "${output}"`);
     };
     const mean = meanClasses;
     super(

@@ -9,7 +9,7 @@ import type { ReportSection } from '../../plugin/reportSection.ts';
 import { settingsOf, type SettingRows } from '../../plugin/settings.ts';
 import type { TaskModel } from '../../plugin/taskModel.ts';
 import { ridgeProbe } from '../probe/ridgeProbe.ts';
-import { boundExamples, type Examples, type HeadOption, type Labelled, probedHead } from '../examples.ts';
+import { withTargets, type Examples, type HeadOption, type Labelled, probedHead } from '../examples.ts';
 import { measure } from '../batches.ts';
 import { listed } from '../../data/listed.ts';
 import { f1 } from '../../statistics/labelMeasure.ts';
@@ -79,7 +79,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
   settings.checkOptions(options);
   const opened = await examples.open(model, 'labels');
   const { output, labels, head } = labelledHead(model, examples, opened, options);
-  const bound = await boundExamples(
+  const bound = await withTargets(
     opened,
     (record): LabelVector => {
       const { labels: own = [], place } = opened.known(record);

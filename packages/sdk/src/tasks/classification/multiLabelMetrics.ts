@@ -2,7 +2,7 @@
 
 import type { MetricCollector } from '../../plugin/dataset.ts';
 import type { Metrics, MetricsNamed } from '../../statistics/measure.ts';
-import { AnswerMetrics, MeasuredTally, wholeAnswers, wrongTargets } from '../answers/answerMetrics.ts';
+import { AnswerMetrics, MeasuredTally, wholeAnswers, targetsError } from '../answers/answerMetrics.ts';
 import { meanLabels, type PartAnswer } from '../answers/joinedWindows.ts';
 import { f1, type LabelCounts, labelMeasure, type LabelMeasures } from '../../statistics/labelMeasure.ts';
 import { type Measure, pickMetrics } from '../../statistics/measure.ts';
@@ -103,7 +103,7 @@ export class MultiLabelMetrics<Scores extends Metrics = MultiLabelScores> extend
       const data = labels?.data;
       if (data instanceof Float32Array && data.length === rows * width)
         return Array.from({ length: rows }, (_, row) => [...data.subarray(row * width, (row + 1) * width)]);
-      throw wrongTargets(`"labels" as float32 [batch, ${width}], one row for each of "${output}"`);
+      throw targetsError(`"labels" as float32 [batch, ${width}], one row for each of "${output}"`);
     };
     super(wholeAnswers({ output, width, truthsOf, mean: meanLabels }), new LabelTally(options), meanLabels);
   }

@@ -32,7 +32,7 @@ export interface Nearest {
  * @param use called with the neighbours of each query, in order
  * @param own row of each query in the gallery, to be excluded
  */
-export function forNearest(
+export function forEachNeighbours(
   { features, isUnit = false }: Gallery,
   queries: Matrix,
   k: number | ((query: number) => number),
@@ -75,7 +75,7 @@ export function bestNeighbourCount(gallery: Gallery, { candidates, most, errorOf
     counts.forEach((k, i) => {
       errors[i]! += errorOf({ rows: rows.subarray(0, k), products: products.subarray(0, k) }, chosen[query]!);
     });
-  forNearest(gallery, takeRows(features, chosen), counts.at(-1)!, use, chosen);
+  forEachNeighbours(gallery, takeRows(features, chosen), counts.at(-1)!, use, chosen);
   return counts[errors.indexOf(Math.min(...errors))]!;
 }
 

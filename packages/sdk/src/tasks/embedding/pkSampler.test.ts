@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { PkSampler, singleKinds } from './pkSampler.ts';
+import { PkSampler, singletonGroups } from './pkSampler.ts';
 
 /** Each example is its own number. */
 const numbers = (length: number) => ({
@@ -59,7 +59,7 @@ describe('PkSampler', () => {
 });
 
 test('singleKinds name their files', async () => {
-  const single = singleKinds({ dataset: numbers(8), labels: [0, 0, 1, 1, 2, 2, 3, 3] });
+  const single = singletonGroups({ dataset: numbers(8), labels: [0, 0, 1, 1, 2, 2, 3, 3] });
   expect(single.nameOf!(7)).toBe('7.png');
   expect(await single.get(7)).toEqual({ items: [7], label: 3 });
 });

@@ -127,7 +127,7 @@ export class PkSampler<Item> implements Dataset<KindGroup<Item>> {
 }
 
 /** The examples one by one, for evaluation. */
-export function singleKinds<Item>({ dataset, labels, asks }: KindItems<Item>): Dataset<KindGroup<Item>> {
+export function singletonGroups<Item>({ dataset, labels, asks }: KindItems<Item>): Dataset<KindGroup<Item>> {
   return {
     isDeterministic: true,
     length: labels.length,

@@ -10,8 +10,8 @@ import type { PreparedTask, Task } from '../../plugin/preparedTask.ts';
 import { settingsOf, type SettingRows } from '../../plugin/settings.ts';
 import type { TaskModel } from '../../plugin/taskModel.ts';
 import { embeddingScatter } from './embeddingScatter.ts';
-import { type KindGroup, type KindItems, singleKinds, PkSampler } from './pkSampler.ts';
-import { type RivalSearch, searchSection } from './searchSection.ts';
+import { type KindGroup, type KindItems, singletonGroups, PkSampler } from './pkSampler.ts';
+import { type BaselineSearch, searchSection } from './searchSection.ts';
 import { ASKS, type EmbeddingsOf, RetrievalMetrics, type RetrievalScores } from './retrievalScores.ts';
 
 /** Examples with the name of each one's kind. */
@@ -35,7 +35,7 @@ export interface RetrievalData<Item> extends Pick<PreparedTask, 'notes' | 'warni
   /** How a batch is split into micro-batches. */
   readonly parts?: Comparison['parts'];
   /** A baseline search for held-out data with queries, compared with the adapter in the report. */
-  readonly rival?: RivalSearch | undefined;
+  readonly rival?: BaselineSearch | undefined;
   /** Embeddings `[batch, width]` from outputs and targets. */
   readonly embeddingsOf: EmbeddingsOf;
   /** The same in a graph. */
@@ -75,7 +75,7 @@ export function retrievalTask<Item>(
       const lossOf = retrievalLoss(options);
       const { train, validation, place, isAugmented, batch, parts, rival, embeddingsOf, embeddingValue, ...told } =
         await open(model);
-      if (validation && !haveAPair(validation.kinds)) {
+      if (validation && !hasPositivePair(validation.kinds)) {
         throw new OnnxLoraError(
           'DATA_INVALID',
           `No two of the ${validation.kinds.length} held-out ${noun}${place === undefined ? '' : ` of "${place}"`} are of one kind, so none can find another. Hold more ${noun} out.`,
@@ -85,7 +85,7 @@ export function retrievalTask<Item>(
       const numbers = new Map(names.map((kind, i) => [kind, i]));
       const numbered = ({ dataset, kinds, ...told }: KindData<Item>): KindItems<Item> => ({ dataset, labels: kinds.map((kind) => numbers.get(kind)!), ...told }); // prettier-ignore
       const [training, shown] = [numbered(train), numbered(validation ?? train)];
-      const singles = singleKinds(shown);
+      const singles = singletonGroups(shown);
       const hasNegatives = train.negatives !== undefined;
       const collate = async (groups: readonly KindGroup<Item>[]): Promise<Batch> => {
         const labels = groups.flatMap(({ items, label, labels: own }) => own ?? items.map(() => label));
@@ -117,12 +117,12 @@ export function retrievalTask<Item>(
 }
 
 /** Whether any example can find another of its kind. */
-export function haveAPair(kinds: readonly unknown[]): boolean {
+export function hasPositivePair(kinds: readonly unknown[]): boolean {
   return new Set(kinds).size < kinds.length;
 }
 
 /** Opens data. If a default `holdOut` is too small to be fair, twice as much is held out, or nothing. */
-export async function openFairly<
+export async function openWithFairHoldOut<
   Data,
   Options extends { readonly holdOut?: number | undefined; readonly validation?: unknown },
 >(open: (options: Options) => Promise<Data>, options: Options, isFair: (data: Data) => boolean): Promise<Data> {

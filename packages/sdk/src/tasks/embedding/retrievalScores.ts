@@ -6,7 +6,7 @@ import type { MetricCollector } from '../../plugin/dataset.ts';
 import type { MetricsNamed } from '../../statistics/measure.ts';
 import { bootstrapDraws, type Draws, drawsFor } from '../../statistics/bootstrap.ts';
 import { meanMeasure } from '../../statistics/measure.ts';
-import { forNearest, type Nearest } from './neighbours.ts';
+import { forEachNeighbours, type Nearest } from './neighbours.ts';
 import { joinRows, matrixOf, l2Normalize, takeRows } from './rows.ts';
 
 /** Embeddings `[examples, width]` with the kind of each. */
@@ -64,7 +64,7 @@ export function scoresByQuery(queries: LabelledMatrix, gallery?: LabelledMatrix)
     values.mapAtR.push(sum / relevant);
   };
   const [left, right] = [queries, searched].map(({ embeddings }) => l2Normalize(embeddings)) as [Matrix, Matrix];
-  forNearest({ features: right, isUnit: true }, left, wanted, use, gallery ? undefined : [...queries.labels.keys()]); // prettier-ignore
+  forEachNeighbours({ features: right, isUnit: true }, left, wanted, use, gallery ? undefined : [...queries.labels.keys()]); // prettier-ignore
   return { asked, values };
 }
 

@@ -73,7 +73,7 @@ export interface Scaling {
 }
 
 /** Means and deviations of the columns, as in scikit-learn's `StandardScaler`. */
-export function scalingOf({ rows, columns, data }: Matrix): Scaling {
+export function standardisationOf({ rows, columns, data }: Matrix): Scaling {
   const mean = columnMeans({ rows, columns, data });
   const deviation = new Float64Array(columns);
   for (let i = 0; i < data.length; i++) deviation[i % columns]! += (data[i]! - mean[i % columns]!) ** 2 / rows;
@@ -84,7 +84,7 @@ export function scalingOf({ rows, columns, data }: Matrix): Scaling {
 }
 
 /** Standardises features. */
-export function scaled({ rows, columns, data }: Matrix, { mean, deviation }: Scaling): Matrix {
+export function standardise({ rows, columns, data }: Matrix, { mean, deviation }: Scaling): Matrix {
   const result = new Float64Array(data.length);
   for (let i = 0; i < data.length; i++) result[i] = (data[i]! - mean[i % columns]!) / deviation[i % columns]!;
   return { rows, columns, data: result };

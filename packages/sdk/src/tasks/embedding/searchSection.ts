@@ -9,7 +9,7 @@ import { meanMeasure } from '../../statistics/measure.ts';
 import { type EmbeddingsOf, RetrievalMetrics } from './retrievalScores.ts';
 
 /** A baseline search, such as by words. */
-export interface RivalSearch {
+export interface BaselineSearch {
   /** Its name: `BM25`. */
   readonly name: string;
   /** Score of each searched example for a query; both are indexed among the queries, and among the other examples. */
@@ -26,7 +26,7 @@ interface Measured {
 /** A table with a row per search; `labels` are the kinds of the examples, `asks` marks queries. */
 export async function searchSection<Example>(
   source: BatchSource<Example>,
-  rival: RivalSearch,
+  rival: BaselineSearch,
   { labels, asks }: { readonly labels: readonly number[]; readonly asks: readonly boolean[] },
   embeddingsOf: EmbeddingsOf,
   request: Pick<ReportRequest, 'run' | 'batchSize'>,
@@ -59,7 +59,7 @@ export async function searchSection<Example>(
 
 /** Results of the baseline. Of equal scores, wrong ones come first. */
 function rivalScores(
-  { scoresOf }: RivalSearch,
+  { scoresOf }: BaselineSearch,
   queries: readonly number[],
   searched: readonly number[],
 ): Measured & { readonly queries: number } {

@@ -2,7 +2,7 @@
 
 import { matrix } from '../../linalg/matrix.ts';
 import type { HeadFeatures, HeadValues } from '../../plugin/preparedTask.ts';
-import { scaled, scalingOf, takeRows } from '../embedding/rows.ts';
+import { standardise, standardisationOf, takeRows } from '../embedding/rows.ts';
 import { fitRidge } from './ridge.ts';
 
 /**
@@ -27,9 +27,9 @@ export function ridgeProbe(
     const known = [...wanted.keys()].filter((row) => group.every((output) => !Number.isNaN(wanted[row]![output]!)));
     if (known.length < 2) continue;
     const own = hasGaps ? takeRows(features, known) : features;
-    const scaling = scalingOf(own);
+    const scaling = standardisationOf(own);
     const values = known.flatMap((row) => group.map((output) => wanted[row]![output]!));
-    const ridge = fitRidge(scaled(own, scaling), matrix(known.length, group.length, values), { isCautious: true });
+    const ridge = fitRidge(standardise(own, scaling), matrix(known.length, group.length, values), { isCautious: true });
     group.forEach((output, j) => {
       bias[output] = ridge.bias[j]!;
       for (let i = 0; i < width; i++) {

@@ -4,9 +4,9 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { Metrics } from '../../statistics/measure.ts';
 import type { PreparedTask, Task } from '../../plugin/preparedTask.ts';
 import type { TaskModel } from '../../plugin/taskModel.ts';
-import { boundExamples, type Examples, type HeadOption, type Labelled } from '../examples.ts';
+import { withTargets, type Examples, type HeadOption, type Labelled } from '../examples.ts';
 import { measure } from '../batches.ts';
-import { noHead } from '../classification/chooseHead.ts';
+import { missingHeadError } from '../classification/chooseHead.ts';
 import { valueNames } from '../decodeAnswers.ts';
 import { regressionHead, type RegressionOptions, regressionParts, valueTargets } from './regressionParts.ts';
 import { ridgeProbe } from '../probe/ridgeProbe.ts';
@@ -53,7 +53,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
   const names = data.valueNames?.length === count ? data.valueNames : valueNames(count);
   const head = regressionHead(model, opened.own, names, {
     mode,
-    attach: opened.attach ?? ((own) => { throw noHead(own, 'It gives no numbers'); }), // prettier-ignore
+    attach: opened.attach ?? ((own) => { throw missingHeadError(own, 'It gives no numbers'); }), // prettier-ignore
     noun,
   });
   const left = data.train.length - train.length + (data.validation?.length ?? 0) - (held?.length ?? 0);
@@ -70,7 +70,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
       `${place} has the values ${values.join(', ')}, and each ${one} needs ${count} finite ${count === 1 ? 'number' : 'numbers'}. Correct it, or leave the ${one} out.`,
     );
   };
-  const bound = await boundExamples(
+  const bound = await withTargets(
     { ...opened, data: { train, ...(held && { validation: held }), ...(warnings.length > 0 && { warnings }) } },
     valuesOf,
     (rows) => valueTargets(rows, count, hasGaps),

@@ -2,7 +2,7 @@
 
 import type { MetricCollector } from '../../plugin/dataset.ts';
 import type { Metrics, MetricsNamed } from '../../statistics/measure.ts';
-import { AnswerMetrics, MeasuredTally, wholeAnswers, wrongTargets } from '../answers/answerMetrics.ts';
+import { AnswerMetrics, MeasuredTally, wholeAnswers, targetsError } from '../answers/answerMetrics.ts';
 import type { PartAnswer } from '../answers/joinedWindows.ts';
 import { type Measure, pickMetrics } from '../../statistics/measure.ts';
 import { numberMeasure, type NumberScores } from '../../statistics/numberMeasure.ts';
@@ -84,7 +84,7 @@ export class RegressionMetrics<Scores extends Metrics = RegressionScores> extend
     const truthsOf = ({ values, known }: Parameters<MetricCollector['update']>[1], rows: number): number[][] => {
       const data = values?.data;
       if (!(data instanceof Float32Array) || data.length !== rows * outputs)
-        throw wrongTargets(`"values" as float32 [batch, ${outputs}], one row for each of "${output}"`);
+        throw targetsError(`"values" as float32 [batch, ${outputs}], one row for each of "${output}"`);
       const truths = Array.from(data, (value, i) => (known?.data[i] === 0 ? Number.NaN : value));
       return Array.from({ length: rows }, (_, row) => truths.slice(row * outputs, (row + 1) * outputs));
     };

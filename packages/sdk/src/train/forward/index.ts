@@ -3,7 +3,7 @@
 import { addMasks } from './addMasks.ts';
 import type { ForwardGraph } from './forwardGraph.ts';
 import { fuseRotary } from './fuseRotary.ts';
-import { mergeEqual } from './mergeEqual.ts';
+import { eliminateCommonSubexpressions } from './commonSubexpressions.ts';
 import { replaceNanGuards } from './nanGuards.ts';
 import { splitSlices } from './splitSlices.ts';
 
@@ -12,15 +12,15 @@ export { type Memory, planMemory } from './planMemory.ts';
 
 /** Name of a rewrite of the forward pass. */
 export type ForwardRewrite =
-  'mergeEqual' | 'splitSlices' | 'fuseRotary' | 'addMasks' | 'replaceNanGuards' | 'mergeMadeEqual';
+  'eliminateCommonSubexpressions' | 'splitSlices' | 'fuseRotary' | 'addMasks' | 'replaceNanGuards' | 'mergeMadeEqual';
 
 /** The rewrites by name, in order. */
 export const forwardRewrites: Readonly<Record<ForwardRewrite, (graph: ForwardGraph) => void>> = {
-  mergeEqual,
+  eliminateCommonSubexpressions,
   splitSlices,
   fuseRotary,
   addMasks,
   replaceNanGuards,
   // For nodes made equal by rewrites, such as the masks of all layers.
-  mergeMadeEqual: mergeEqual,
+  mergeMadeEqual: eliminateCommonSubexpressions,
 };

@@ -7,7 +7,7 @@ import type { Value } from '../../graph/builder.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { injectAdapters } from '../../lora/inject.ts';
 import type { DropoutMask } from '../../lora/adapterInputs.ts';
-import type { AdapterInput, AdapterPlan } from '../../lora/methods/tuning.ts';
+import type { AdapterInput, AdapterPlan } from '../../lora/methods/moduleAdapter.ts';
 import { expandOperators, refold } from '../../match/view.ts';
 import { inferGraph, opsetOf } from '../../ops/inferGraph.ts';
 import { inlineKnownBranches } from '../../ops/rewrites/inlineBranches.ts';

@@ -2,7 +2,7 @@
 
 import { type Backward, differentiation } from '../../autodiff/backward.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import { atOnce } from '../../graph/turns.ts';
+import { uninterrupted } from '../../graph/eventLoop.ts';
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
 import { byteLength } from '../../graph/bytes.ts';
@@ -10,7 +10,7 @@ import { rawBytes } from '../../graph/tensorData.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { readNames } from '../../graph/walk.ts';
 import type { DropoutMask } from '../../lora/adapterInputs.ts';
-import type { AdapterInput } from '../../lora/methods/tuning.ts';
+import type { AdapterInput } from '../../lora/methods/moduleAdapter.ts';
 import { valueInfo } from '../../graph/valueInfo.ts';
 import { scopeOf } from '../../match/modulePath.ts';
 import { withContrib } from '../../ops/domains.ts';
@@ -27,7 +27,7 @@ import { type Products, type ProductSize, productSizesOf, productsOf } from '../
 import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
 import { partsGraph } from './partsGraph.ts';
 import { rewritesWithout } from './rewrites.ts';
-import { openLengthError } from './openLengths.ts';
+import { dataDependentShapeError } from './dataDependentShapes.ts';
 import { packedBytes } from '../step/packedBytes.ts';
 import { type PrefixRoom, type Split, splitPrefix } from '../prefix/split.ts';
 
@@ -104,7 +104,7 @@ export interface TrainingGraph {
  * @throws OnnxLoraError `NO_GRADIENT` for an operator without a gradient, or a loss that no trained tensor affects
  */
 export function buildTrainingGraph(request: TrainingGraphRequest): TrainingGraph {
-  return atOnce(atOnce(prepareTraining(request)).build());
+  return uninterrupted(uninterrupted(prepareTraining(request)).build());
 }
 
 /** The forward half of a training graph, enough to know a batch's cost. */
@@ -123,7 +123,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
   const opset = opsetOf(base);
   const explained = (error: unknown): unknown =>
     error instanceof OnnxLoraError && error.code === 'MODEL_UNSUPPORTED'
-      ? openLengthError(error, adapted.graph, types, base.graph ?? {}, adapted.wrt.map(nameOf))
+      ? dataDependentShapeError(error, adapted.graph, types, base.graph ?? {}, adapted.wrt.map(nameOf))
       : error;
   let loss: AddedLoss;
   try {

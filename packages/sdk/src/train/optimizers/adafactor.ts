@@ -1,7 +1,7 @@
 /** @file Adafactor: second moments of matrices factored into a column and a row, for a fraction of Adam's memory. */
 
 import { sizeOf } from '../../runtime/tensor.ts';
-import { rowSlices, slices, sumOfSquares } from '../turns.ts';
+import { rowSlices, slices, sumOfSquares } from '../slices.ts';
 import type { Optimizer } from './optimizer.ts';
 import { notNegative, oneOf, positive, settingsOf, zeros } from './settings.ts';
 

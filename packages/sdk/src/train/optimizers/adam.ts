@@ -1,6 +1,6 @@
 /** @file Adam and AdamW, as torch computes them. */
 
-import { slices } from '../turns.ts';
+import { slices } from '../slices.ts';
 import type { Optimizer } from './optimizer.ts';
 import { fractions, notNegative, oneOf, settingsOf, zeros } from './settings.ts';
 

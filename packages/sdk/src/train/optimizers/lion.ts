@@ -1,6 +1,6 @@
 /** @file Lion: steps of constant size in the direction of the sign of an averaged gradient. */
 
-import { slices } from '../turns.ts';
+import { slices } from '../slices.ts';
 import type { Optimizer } from './optimizer.ts';
 import { fractions, notNegative, settingsOf, zeros } from './settings.ts';
 

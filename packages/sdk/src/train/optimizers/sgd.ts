@@ -1,7 +1,7 @@
 /** @file Stochastic gradient descent with momentum, as torch computes it. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { slices } from '../turns.ts';
+import { slices } from '../slices.ts';
 import type { Optimizer } from './optimizer.ts';
 import { notNegative, oneOf, settingsOf, zeros } from './settings.ts';
 

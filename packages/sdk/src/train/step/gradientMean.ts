@@ -2,8 +2,8 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
-import { inTurns } from '../../graph/turns.ts';
-import { slices } from '../turns.ts';
+import { yielding } from '../../graph/eventLoop.ts';
+import { slices } from '../slices.ts';
 
 /** A batch's loss and gradients, in the graph's layout, by adapter input name. */
 export interface LossAndGradients {
@@ -61,7 +61,7 @@ export class GradientMean {
       const mean = isFirst ? new Float32Array(gradient.length) : this.#means.get(name);
       if (mean?.length !== gradient.length) throw differ();
       this.#means.set(name, mean);
-      await inTurns(moveTowards(mean, gradient, share));
+      await yielding(moveTowards(mean, gradient, share));
     }
   }
 

@@ -14,7 +14,7 @@ import { GradientMean } from './gradientMean.ts';
 import { KeptGraphs } from './keptGraphs.ts';
 import type { LossAndGradients } from './gradientMean.ts';
 import { cut, type Piece, rowsOf } from './microBatch.ts';
-import { OpenedGraph } from './openedGraph.ts';
+import { DynamicGraphCache } from './dynamicGraphCache.ts';
 import { prepareStep, stepFeeds } from './prepareStep.ts';
 import type { ParameterSet } from '../parameters.ts';
 import { PrefixCache } from '../prefix/prefixCache.ts';
@@ -22,8 +22,8 @@ import type { PrefixOptions, PrefixReport } from '../prefix/split.ts';
 import { MemoryRows, RowFile, type RowStore } from '../prefix/rowStore.ts';
 import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
 import type { FrozenPrefix, TrainingGraph } from '../graph/trainingGraph.ts';
-import { inTurns } from '../../graph/turns.ts';
-import { multiply } from '../turns.ts';
+import { yielding } from '../../graph/eventLoop.ts';
+import { multiply } from '../slices.ts';
 import type { CompiledStep, GradientStepRequest, MemoryPlan } from './stepRequest.ts';
 
 interface Compiled {
@@ -48,7 +48,7 @@ export class GradientStep {
   readonly #check: FeedCheck;
   #parameters: ParameterSet | undefined;
   readonly #graphs = new KeptGraphs<Compiled>(KEPT_BYTES);
-  readonly #opened: OpenedGraph;
+  readonly #opened: DynamicGraphCache;
   /** The graph for batches of all sizes, once found. */
   #open: Compiled | undefined;
   /** Draws dropout masks. */
@@ -61,7 +61,7 @@ export class GradientStep {
   /** Builds nothing until the first batch sets the shapes. */
   constructor(request: GradientStepRequest) {
     this.#request = request;
-    this.#opened = new OpenedGraph(request);
+    this.#opened = new DynamicGraphCache(request);
     this.masks = new MaskDrawer(request.seed ?? 0, request.drawMask);
     this.#check = FeedCheck.of(request.base.graph ?? {});
   }
@@ -156,7 +156,7 @@ export class GradientStep {
       // The graph differentiates by scale · value.
       const factor = input.tensor.scale * unscale;
       const gradient = gradients.get(input.name);
-      if (gradient && factor !== 1) await inTurns(multiply(gradient, factor));
+      if (gradient && factor !== 1) await yielding(multiply(gradient, factor));
     }
     const features = graph.features === undefined ? {} : { features: outputs[graph.features]! };
     return { loss: outputs[graph.loss]!.data[0] as number, gradients, ...features };
@@ -200,7 +200,7 @@ export class GradientStep {
     // Released first, so that a next graph as large as the last fits.
     await this.#graphs.makeRoom(this.#graphs.last?.bytes);
     const { prepared, rows, total } = await prepareStep(this.#request, inputs, targets, room);
-    const graph = await inTurns(prepared.build());
+    const graph = await yielding(prepared.build());
     const { forwardBytes, weightBytes } = graph;
     const bytes = forwardBytes + weightBytes;
     await this.#graphs.makeRoom(bytes);

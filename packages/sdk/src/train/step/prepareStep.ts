@@ -1,6 +1,6 @@
 /** @file Prepares a step: its graph, for the rows computed at once, and its feeds. */
 
-import { inTurns } from '../../graph/turns.ts';
+import { yielding } from '../../graph/eventLoop.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { declaredType } from '../../ops/inferGraph.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
@@ -33,7 +33,7 @@ export async function prepareStep(
   const lossScale = request.lossScale && precision?.name === 'float16' ? 'always' : (request.lossScale ?? false);
   const own = { ...request, lossScale, prefix: room };
   const whole = { inputs, targets };
-  const prepared = await inTurns(prepareTraining({ ...own, ...whole }));
+  const prepared = await yielding(prepareTraining({ ...own, ...whole }));
   const total = rowsOf(inputs, targets);
   const rows =
     total === undefined
@@ -42,7 +42,7 @@ export async function prepareStep(
   if (!lossWeight || total === undefined || rows >= total || !takesAnyBatch(base, inputs))
     return { prepared, rows: undefined, total, piece: whole };
   const [piece] = cut(inputs, targets, rows, total) as [Piece];
-  return { prepared: await inTurns(prepareTraining({ ...own, ...piece, pieces: total / rows })), rows, total, piece };
+  return { prepared: await yielding(prepareTraining({ ...own, ...piece, pieces: total / rows })), rows, total, piece };
 }
 
 /** Whether the batch size is variable; a model exported for a fixed batch cannot take a part of it. */

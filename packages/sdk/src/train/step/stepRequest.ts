@@ -1,6 +1,6 @@
 /** @file The request of a gradient step, and its memory plan. */
 
-import type { AdapterInput } from '../../lora/methods/tuning.ts';
+import type { AdapterInput } from '../../lora/methods/moduleAdapter.ts';
 import type { Runtime, Session, SessionOptions } from '../../runtime/session.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import type { DrawMask } from '../dropout.ts';

@@ -2,14 +2,14 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
-  haveAPair,
+  hasPositivePair,
   type KindData,
   type KindGroup,
-  openFairly,
+  openWithFairHoldOut,
   type RetrievalLossOptions,
   type RetrievalScores,
   retrievalTask,
-  type RivalSearch,
+  type BaselineSearch,
   type Task,
 } from '@onnx-lora/sdk/tasks';
 import type { DivideOptions } from '@onnx-lora/sdk/data';
@@ -58,10 +58,10 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
       );
     }
     const { feature, pool: pooling } = await openVectors(model, domain, { output, pool });
-    const task = await openFairly(
+    const task = await openWithFairHoldOut(
       (own) => openSequenceTask<R, Source, Options>({ ...domain, embeds: true }, model, source, own),
       data as unknown as Options & TokenOptions,
-      ({ data: { validation } }) => !validation || haveAPair(kindsOf(validation, one).kinds),
+      ({ data: { validation } }) => !validation || hasPositivePair(kindsOf(validation, one).kinds),
     );
     const { train, validation, warnings } = task.data;
     const kinds = (given: readonly R[], isTrained: boolean): KindData<SequenceExample<string, R>> => {
@@ -104,7 +104,7 @@ const MOST_SEARCHED = 20_000;
 function rivalOf<R extends SequenceRecord>(
   { name, index }: NonNullable<SequenceDomain<R, never, never>['search']>,
   { records, asks }: Kinds<R>,
-): RivalSearch | undefined {
+): BaselineSearch | undefined {
   const part = (isAsking: boolean): string[] => records.filter((_, i) => asks[i] === isAsking).map(({ sequence }) => sequence); // prettier-ignore
   const [queries, documents] = [part(true), part(false)];
   if (queries.length === 0 || documents.length > MOST_SEARCHED) return undefined;

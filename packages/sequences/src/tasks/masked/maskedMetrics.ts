@@ -43,7 +43,7 @@ export function maskedPort(model: TaskModel, tokenizer: SequenceTokenizer): Mask
 }
 
 /** How guesses are. */
-export type GuessScores = Readonly<Record<'loss' | 'perplexity' | 'accuracy', number>>;
+export type MaskedScores = Readonly<Record<'loss' | 'perplexity' | 'accuracy', number>>;
 
 interface Sums {
   readonly loss: number;
@@ -54,7 +54,7 @@ interface Sums {
 const NONE: Sums = { loss: 0, right: 0, count: 0 };
 
 /** Guesses by record and by token. */
-export class GuessSums {
+export class MaskedSums {
   readonly #records = new Map<number, Sums>();
   readonly #tokens = new Map<number, Sums>();
 
@@ -87,12 +87,12 @@ export class GuessSums {
   }
 
   /** Over all guesses; NaN without any. */
-  scores(): GuessScores {
+  scores(): MaskedScores {
     return scoresOf(total([...this.#records.values()]));
   }
 
   /** Of one token; NaN without guesses. */
-  ofToken(token: number): GuessScores & { readonly count: number } {
+  ofToken(token: number): MaskedScores & { readonly count: number } {
     const sums = this.#tokens.get(token) ?? NONE;
     return { ...scoresOf(sums), count: sums.count };
   }
@@ -107,7 +107,7 @@ export class GuessSums {
    * The loss less that of `other`, which is of the same tokens, and its interval: the change is known better than either is.
    * Undefined for fewer than two records.
    */
-  change(other: GuessSums): { readonly loss: number; readonly interval: readonly [number, number] | undefined } {
+  change(other: MaskedSums): { readonly loss: number; readonly interval: readonly [number, number] | undefined } {
     const records = [...this.#records].map(([key, own]) => ({
       ...own,
       loss: own.loss - other.#records.get(key)!.loss,
@@ -135,13 +135,13 @@ function total(all: readonly Sums[], times?: ArrayLike<number>): Sums {
   return { loss, right, count };
 }
 
-function scoresOf({ loss, right, count }: Sums): GuessScores {
+function scoresOf({ loss, right, count }: Sums): MaskedScores {
   return { loss: loss / count, perplexity: Math.exp(loss / count), accuracy: right / count };
 }
 
 /** Sums up batches. Targets are those of `maskedTargets`. */
-export class MaskedMetrics implements MetricCollector<GuessScores> {
-  readonly guesses: GuessSums = new GuessSums();
+export class MaskedMetrics implements MetricCollector<MaskedScores> {
+  readonly guesses: MaskedSums = new MaskedSums();
   readonly #port: MaskedPort;
 
   constructor(port: MaskedPort) {
@@ -158,7 +158,7 @@ export class MaskedMetrics implements MetricCollector<GuessScores> {
    * `loss`, the mean cross-entropy in nats over all masked tokens; `perplexity`, its exponential: among so many tokens, all as
    * likely, the model chooses; and `accuracy`, the share of tokens whose best guess is right. All are NaN before the first.
    */
-  result(): GuessScores {
+  result(): MaskedScores {
     return this.guesses.scores();
   }
 

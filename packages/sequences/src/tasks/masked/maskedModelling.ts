@@ -7,7 +7,7 @@ import type { SequenceDomain } from '../../domain.ts';
 import { heldOutNote, type SequenceRecord } from '../../record.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import type { SequenceDataset, SequenceExample, SequenceTask, TokenOptions } from '../sequenceTask.ts';
-import { type GuessScores, MaskedMetrics, maskedPort } from './maskedMetrics.ts';
+import { type MaskedScores, MaskedMetrics, maskedPort } from './maskedMetrics.ts';
 import { maskedReport } from './maskedReport.ts';
 import { askedTokens, fixedSeed, maskedTargets, Masking, type MaskingOptions } from './masking.ts';
 
@@ -27,7 +27,7 @@ export function maskedModelling<R extends SequenceRecord, Source, Options extend
   domain: SequenceDomain<R, Source, Options>,
   source: Source,
   options: Options & MaskedModellingOptions,
-): Task<SequenceExample<undefined, R>, GuessScores> {
+): Task<SequenceExample<undefined, R>, MaskedScores> {
   return { name, prepare: (model) => prepare(domain, model, source, options) };
 }
 
@@ -39,7 +39,7 @@ async function prepare<R extends SequenceRecord, Source, Options extends DivideO
   model: TaskModel,
   source: Source,
   { dynamic = true, rate, masked, random, spanLength, ...own }: Options & MaskedModellingOptions,
-): Promise<PreparedTask<SequenceExample<undefined, R>, GuessScores>> {
+): Promise<PreparedTask<SequenceExample<undefined, R>, MaskedScores>> {
   // The rest belongs to the domain, which the type cannot express.
   const options = own as unknown as Options & TokenOptions;
   const task = await openSequenceTask<R, Source, Options>(domain, model, source, options);

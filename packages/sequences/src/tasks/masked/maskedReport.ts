@@ -4,7 +4,7 @@ import { type Batch, batchesOf, intervalsOf, type ReportRequest, type ReportSect
 import type { SequenceRecord } from '../../record.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import type { SequenceDataset, SequenceExample } from '../sequenceTask.ts';
-import { GuessSums, type MaskedMetrics } from './maskedMetrics.ts';
+import { MaskedSums, type MaskedMetrics } from './maskedMetrics.ts';
 import { eachAsked, type Masking } from './masking.ts';
 
 /** Token frequencies of the training data. */
@@ -63,7 +63,7 @@ export async function maskedReport<R extends SequenceRecord>(
     trained.map((ids) => ids.filter((id) => masking.canBeAsked(id))),
     possible,
   );
-  const guessed = new GuessSums();
+  const guessed = new MaskedSums();
   const [base, adapted] = [metrics(), metrics()];
   for await (const { batch } of batchesOf({ dataset: validation, collate }, request.batchSize)) {
     base.update(await request.run(batch.inputs, 'base'), batch.targets);
@@ -79,7 +79,7 @@ export async function maskedReport<R extends SequenceRecord>(
   ];
 }
 
-function comparison(rows: readonly (readonly [name: string, guesses: GuessSums])[], noun: string): ReportSection {
+function comparison(rows: readonly (readonly [name: string, guesses: MaskedSums])[], noun: string): ReportSection {
   const [[frequencies, guessed], [, before], [, after]] = rows as [
     (typeof rows)[0],
     (typeof rows)[0],
@@ -113,7 +113,7 @@ function comparison(rows: readonly (readonly [name: string, guesses: GuessSums])
   };
 }
 
-function changes(before: GuessSums, after: GuessSums, one: string): ReportSection {
+function changes(before: MaskedSums, after: MaskedSums, one: string): ReportSection {
   const old = before.losses();
   const values = [...after.losses()].map(([record, loss]) => loss - old.get(record)!);
   const low = Math.min(...values.map((value) => Math.min(value, 0)));
@@ -135,7 +135,7 @@ function tokenTable(
   tokenizer: SequenceTokenizer,
   possible: readonly number[],
   frequencies: TokenFrequencies,
-  { before, after }: { readonly before: GuessSums; readonly after: GuessSums },
+  { before, after }: { readonly before: MaskedSums; readonly after: MaskedSums },
 ): ReportSection {
   const asked = possible.filter((id) => after.ofToken(id).count > 0);
   const shown = asked.sort((a, b) => frequencies.share(b) - frequencies.share(a)).slice(0, MOST_TOKENS);

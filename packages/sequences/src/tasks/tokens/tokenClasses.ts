@@ -15,7 +15,7 @@ import {
   type TaskModel,
   weightsOf,
 } from '@onnx-lora/sdk/tasks';
-import { type DivideOptions, telling } from '@onnx-lora/sdk/data';
+import { type DivideOptions, definingRecords } from '@onnx-lora/sdk/data';
 import type { SequenceDomain } from '../../domain.ts';
 import { heldOutNote, type SequenceRecord } from '../../record.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
@@ -77,7 +77,7 @@ export function preparePartClasses<R extends SequenceRecord, Source, Options ext
 ): PreparedTask<TokenExample<R>, TokenClassScores & MetricsNamed<'loss'>> {
   const { tokenizer, data } = task;
   const isUnknown = new Set(unknown);
-  const names = classesOf(telling(data), parts, isUnknown, noun);
+  const names = classesOf(definingRecords(data), parts, isUnknown, noun);
   const own = ownHead(model, tokenizer);
   const { output, labels, head } = chooseHead(model, own, names, { root, mode, attach: headOnEachToken });
   const numbers = new Map(labels.map((label, id) => [label, id]));

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { type Stage, stages } from '../../operation/tallies.ts';
+import { type Stage, stages } from '../../operation/counters.ts';
 import type { Asking, ServerStatus } from './serverStatus.ts';
 import { type Route, route } from '../routes.ts';
 import type { Service } from '../service.ts';

@@ -1,7 +1,7 @@
 /** @file The state of a server, for its page and programs. */
 
 import type { Moment, Spread } from '../../operation/history.ts';
-import type { Stage } from '../../operation/tallies.ts';
+import type { Stage } from '../../operation/counters.ts';
 
 /** How people query the model: chat, text in a column, or files with these endings; `none` if impossible. */
 export type Asking =

@@ -8,7 +8,7 @@ import {
   type HeadPort,
   listedPorts,
   mistakeCaption,
-  noHead,
+  missingHeadError,
   type ReportClip,
   type ReportSection,
   type ShownMistakes,
@@ -87,7 +87,7 @@ function attached(model: TaskModel, labels: readonly string[]): TaskHead {
   if (pooler?.dims?.length === 2) return on('pooler_output', 'all');
   if (states?.dims?.length === 3) return on('last_hidden_state', 'mean');
   const isRecogniser = model.outputs['logits']?.dims?.length === 3;
-  throw noHead(
+  throw missingHeadError(
     model,
     isRecogniser
       ? 'Its scores are for each frame, as a recogniser has them'

@@ -2,7 +2,7 @@
 
 import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
-  answeringTask,
+  predictOnlyTask,
   type Embedder,
   embeddingAnswers,
   type Feature,
@@ -183,7 +183,7 @@ export const audioEmbeddingTask: AudioTask = audioTask({
   description: 'One vector per recording, from any speech encoder; to predict with, not to train.',
   settings: settingsOf<FeatureOption>(featureSettings),
   task: () =>
-    answeringTask(
+    predictOnlyTask(
       'audio-embedding',
       'To train or measure embeddings on recordings with labels or speakers, take the task audio-retrieval',
     ),

@@ -3,10 +3,10 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   checkedTask,
-  haveAPair,
+  hasPositivePair,
   type KindData,
   type KindGroup,
-  openFairly,
+  openWithFairHoldOut,
   type RetrievalLossOptions,
   type RetrievalScores,
   retrievalSettings,
@@ -55,10 +55,10 @@ export function audioRetrieval(
   const task = retrievalTask<SpeechExample<string>>(request, async (model) => {
     const ports = audioPorts(model);
     const feature = audioFeature(model, output);
-    const task = await openFairly(
+    const task = await openWithFairHoldOut(
       (own) => openAudioTask(model, source, own),
       data,
-      ({ data: { validation } }) => !validation || haveAPair(validation.map(kindOf)),
+      ({ data: { validation } }) => !validation || hasPositivePair(validation.map(kindOf)),
     );
     const { train, validation, warnings } = task.data;
     const count = frameCount(model);

@@ -20,7 +20,7 @@ import type { GenerateOptions } from '../../generation/generateOptions.ts';
 import { openGenerator } from '../../generation/openGenerator.ts';
 import type { GeneratedText } from '../../generation/textGenerator.ts';
 import { askedPrompt } from './askedPrompt.ts';
-import { languageModel } from './openTeaching.ts';
+import { languageModel } from './openSftData.ts';
 
 /** Options of {@link openAnswerer}. */
 export interface AnswererOptions extends Omit<PredictorOptions, 'settings'> {

@@ -2,9 +2,9 @@
 
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { ChatMessage, ChatTemplate } from '../../chat/chatTemplate.ts';
-import { isTurn, withoutWeights } from '../../chat/taughtTokens.ts';
+import { isTurn, withoutWeights } from '../../chat/sftTokens.ts';
 import type { ConversationRecord } from '../../data/readConversations.ts';
-import { noTemplate } from './taughtRows.ts';
+import { noTemplate } from './sftRows.ts';
 
 /** A prompt, and what the data have for an answer. */
 export interface AskedPrompt {

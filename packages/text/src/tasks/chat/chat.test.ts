@@ -12,7 +12,7 @@ import { chatFixtures, openBigrams, TOKENS } from '../../fixtures/bigrams.ts';
 import type { GivenConversation } from '../../data/readConversations.ts';
 import { chat, type ChatOptions, chatTask } from './chat.ts';
 import { narrowed } from './runBatches.ts';
-import { NOT_LEARNED, type TaughtExample, type TaughtRow } from './taughtRows.ts';
+import { NOT_LEARNED, type SftExample, type SftRow } from './sftRows.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-chat-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -36,12 +36,12 @@ async function learned(on: Model, data: readonly GivenConversation[], options: C
   const prepared = await chat(data, options).prepare(on);
   return Promise.all(Array.from({ length: prepared.train.length }, (_, i) => rowOf(prepared, i).then(shown)));
 }
-const rowOf = async (prepared: PreparedTask<TaughtExample>, i: number): Promise<TaughtRow> => (await prepared.train.get(i)).row; // prettier-ignore
+const rowOf = async (prepared: PreparedTask<SftExample>, i: number): Promise<SftRow> => (await prepared.train.get(i)).row; // prettier-ignore
 
 const tokenizer = await openTokenizer({ name: 'tiny', folder: chatFixtures, inputs: {}, outputs: {} });
 
 /** A row with brackets around each token that is learned. */
-function shown({ ids, labels }: TaughtRow): string {
+function shown({ ids, labels }: SftRow): string {
   return ids
     .map((id, i) => {
       const token = tokenizer.tokenOf(id)!.replaceAll('Ġ', ' ').replaceAll('Ċ', '\n');

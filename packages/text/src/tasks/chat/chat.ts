@@ -12,7 +12,7 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import { type SettingRows, settingsOf } from '@onnx-lora/sdk/plugin';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import type { Learned } from '../../chat/taughtTokens.ts';
+import type { Learned } from '../../chat/sftTokens.ts';
 import {
   type ConversationDataOptions,
   type ConversationRecord,
@@ -30,8 +30,8 @@ import { answerSection } from './answerSection.ts';
 import { embeddingNoise } from './embeddingNoise.ts';
 import { apartFed, groupedFeeds, groupedRules, PackedDataset } from './rowLayouts.ts';
 import { narrowed } from './runBatches.ts';
-import { openTeaching } from './openTeaching.ts';
-import { NOT_LEARNED, TaughtDataset, type TaughtExample } from './taughtRows.ts';
+import { openSftData } from './openSftData.ts';
+import { NOT_LEARNED, SftDataset, type SftExample } from './sftRows.ts';
 
 /** Options of {@link chat}. */
 export interface ChatOptions extends ConversationDataOptions {
@@ -125,8 +125,8 @@ const settings = settingsOf<ChatOptions>(chatRows);
  * const { adapter } = await (await train(smollm, { task })).done;
  * ```
  */
-export function chat(source: ConversationSource, options: ChatOptions = {}): Task<TaughtExample, ChatScores> {
-  return checkedTask<ChatOptions, TaughtExample, ChatScores, ChatScores>(settings, options, {
+export function chat(source: ConversationSource, options: ChatOptions = {}): Task<SftExample, ChatScores> {
+  return checkedTask<ChatOptions, SftExample, ChatScores, ChatScores>(settings, options, {
     name: 'chat',
     prepare: (model) => prepare(model, source, options),
   });
@@ -146,20 +146,20 @@ async function prepare(
     neftune,
     ...options
   }: ChatOptions,
-): Promise<PreparedTask<TaughtExample, ChatScores>> {
-  const { input, port, rules: whole } = await openTeaching(model, { learn, maxLength, tokenizer });
+): Promise<PreparedTask<SftExample, ChatScores>> {
+  const { input, port, rules: whole } = await openSftData(model, { learn, maxLength, tokenizer });
   const rules = attentionGroups === undefined ? whole : groupedRules(whole, attentionGroups, packing);
   const { output, size } = port;
   const noise = neftune === undefined ? undefined : embeddingNoise(model, input.ports.ids, neftune, options.seed);
   const apart = packing ? segmentBias(model, input.ports.positions) : {};
   const grouped = attentionGroups === undefined ? {} : groupedAttention(model, attentionGroups);
   const data = await readConversations(source, options);
-  const dataset = (records: readonly ConversationRecord[]): TaughtDataset => new TaughtDataset(records, rules);
+  const dataset = (records: readonly ConversationRecord[]): SftDataset => new SftDataset(records, rules);
   const single = dataset(data.train);
   const train = packing ? new PackedDataset(single, rules.most) : single;
   const validation = data.validation && dataset(data.validation);
   const longest = train.lengths.reduce((most, length) => Math.max(most, length), 0);
-  const collate: PreparedTask<TaughtExample>['collate'] = (examples) => {
+  const collate: PreparedTask<SftExample>['collate'] = (examples) => {
     const rows = examples.map(({ row }) => row);
     const isTrained = examples[0]?.draw !== undefined;
     const fed = isTrained ? groupedFeeds(input, rows, longest, attentionGroups) : input.feeds(rows);

@@ -3,7 +3,7 @@
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import { bootstrapDraws, type Draws, type MetricCollector, type MetricsNamed } from '@onnx-lora/sdk/tasks';
 import { rowSums } from './runBatches.ts';
-import { NOT_LEARNED } from './taughtRows.ts';
+import { NOT_LEARNED } from './sftRows.ts';
 
 /** What is measured. Where answers are written, there are `exactMatch`, `f1` and `rougeL` beside. */
 export type ChatScores = MetricsNamed<'loss' | 'perplexity' | 'bytePerplexity' | 'accuracy'>;

@@ -11,7 +11,7 @@ import type { GivenConversation } from '../../data/readConversations.ts';
 import { textPlugin } from '../../plugin.ts';
 import { chat } from './chat.ts';
 import { learnedTokens } from './chatMetrics.ts';
-import { NOT_LEARNED, type TaughtExample } from './taughtRows.ts';
+import { NOT_LEARNED, type SftExample } from './sftRows.ts';
 
 const shared = fileURLToPath(new URL('../../../../../../shared/', import.meta.url));
 const oracle = `${shared}oracle/generate/text/llama-tiny/`;
@@ -27,13 +27,13 @@ interface Golden {
 
 const open = (): Promise<Model> => openModel(`${shared}models/llama-tiny`, { plugins: [textPlugin] });
 
-async function batchOf(prepared: PreparedTask<TaughtExample>, from = 0, to = prepared.train.length): Promise<Batch> {
+async function batchOf(prepared: PreparedTask<SftExample>, from = 0, to = prepared.train.length): Promise<Batch> {
   const places = Array.from({ length: to - from }, (_, i) => from + i);
   return prepared.collate(await Promise.all(places.map((i) => prepared.train.get(i))));
 }
 
 /** A trainer of an adapter of the oracle. */
-async function trainerOf(model: Model, prepared: PreparedTask<TaughtExample>, adapter: string): Promise<Trainer> {
+async function trainerOf(model: Model, prepared: PreparedTask<SftExample>, adapter: string): Promise<Trainer> {
   const placed = await model.place(await loadAdapter(`${oracle}${adapter}`));
   return new Trainer({
     base: model.onnx.model,

@@ -6,14 +6,14 @@ import { openGenerator } from '../../generation/openGenerator.ts';
 import { type TextScores, textScores } from '../../metrics/textScores.ts';
 import type { ChatMetrics } from './chatMetrics.ts';
 import { runBatches } from './runBatches.ts';
-import type { TaughtDataset, TaughtExample } from './taughtRows.ts';
+import type { SftDataset, SftExample } from './sftRows.ts';
 import type { AnswererOptions } from './answerPredictor.ts';
 import { askedPrompt, type AskingRules } from './askedPrompt.ts';
 
 /** What is measured, and with what. */
 export interface ChatMeasurement {
-  readonly dataset: TaughtDataset;
-  readonly collate: (examples: readonly TaughtExample[]) => Promise<Batch>;
+  readonly dataset: SftDataset;
+  readonly collate: (examples: readonly SftExample[]) => Promise<Batch>;
   /** Has seen nothing. */
   readonly metrics: ChatMetrics;
   /** Tokens of the vocabulary. */
@@ -56,7 +56,7 @@ const TOGETHER = 16;
  * @throws OnnxLoraError as `openGenerator`
  */
 export async function measureAnswers(
-  dataset: TaughtDataset,
+  dataset: SftDataset,
   { rules, answers, generate }: AnswerMeasurement,
   { model, adapter, options, batchSize, examples, limit, onBatch }: MeasureRequest,
 ): Promise<Pick<Measurement, 'metrics' | 'draws'>> {

@@ -3,7 +3,7 @@
 import { int64 } from '@onnx-lora/sdk';
 import { describe, expect, test } from 'vitest';
 import { apartFed, packedRows } from './rowLayouts.ts';
-import { fedRow } from './taughtRows.ts';
+import { fedRow } from './sftRows.ts';
 
 describe('rows of several', () => {
   test('have the row with the least room in which each fits', () => {

@@ -3,7 +3,7 @@
 import { type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { Dataset } from '@onnx-lora/sdk/tasks';
 import type { SequenceInput, SequencePorts } from '@onnx-lora/sequences';
-import type { TaughtDataset, TaughtExample, TaughtRow, TeachingRules } from './taughtRows.ts';
+import type { SftDataset, SftExample, SftRow, SftRules } from './sftRows.ts';
 
 /**
  * Which of these lengths share a row of at most `most`: best fit, the longest first, as TRL's strategy `bfd` does. Each goes into the
@@ -28,14 +28,14 @@ export function packedRows(lengths: readonly number[], most: number): readonly (
 }
 
 /** Rows of rows: each is packed once, and means the same whenever it is drawn. */
-export class PackedDataset implements Dataset<TaughtExample> {
+export class PackedDataset implements Dataset<SftExample> {
   readonly isDeterministic = true;
   readonly lengths: readonly number[];
-  readonly #single: TaughtDataset;
+  readonly #single: SftDataset;
   readonly #rows: readonly (readonly number[])[];
 
   /** Packs rows into rows of at most `most` tokens. */
-  constructor(single: TaughtDataset, most: number) {
+  constructor(single: SftDataset, most: number) {
     this.#single = single;
     this.#rows = packedRows(single.lengths, most);
     this.lengths = this.#rows.map((row) => row.reduce((sum, index) => sum + single.lengths[index]!, 0));
@@ -55,7 +55,7 @@ export class PackedDataset implements Dataset<TaughtExample> {
     return Promise.all(this.#at(index).map((each) => this.#single.keyOf(each)));
   }
 
-  async get(index: number, draw?: number): Promise<TaughtExample> {
+  async get(index: number, draw?: number): Promise<SftExample> {
     const examples = await Promise.all(this.#at(index).map((each) => this.#single.get(each, draw)));
     return { ...examples[0]!, row: joined(examples.map(({ row }) => row)) };
   }
@@ -68,8 +68,8 @@ export class PackedDataset implements Dataset<TaughtExample> {
 }
 
 /** The last token of a row learns nothing, and so neither does that of a conversation learn the next one's first. */
-function joined(rows: readonly TaughtRow[]): TaughtRow {
-  const [first] = rows as [TaughtRow];
+function joined(rows: readonly SftRow[]): SftRow {
+  const [first] = rows as [SftRow];
   const ids = rows.flatMap((row) => row.ids);
   return {
     ...first,
@@ -84,7 +84,7 @@ function joined(rows: readonly TaughtRow[]): TaughtRow {
 
 /** What a batch of such rows is fed: positions that begin anew, and beside it the number of each token's conversation. */
 export function apartFed(
-  rows: readonly TaughtRow[],
+  rows: readonly SftRow[],
   inputs: Feeds,
   { ids, positions }: SequencePorts,
 ): { readonly inputs: Feeds; readonly segments: Tensor } {
@@ -106,7 +106,7 @@ export function apartFed(
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for groups that do not fit, and for packed rows
  */
-export function groupedRules(rules: TeachingRules, group: number, packing: boolean): TeachingRules {
+export function groupedRules(rules: SftRules, group: number, packing: boolean): SftRules {
   const count = Math.floor(rules.most / group);
   if (!packing && group % 2 === 0 && count >= 2) return { ...rules, most: count * group };
   throw new OnnxLoraError(
@@ -121,7 +121,7 @@ export function groupedRules(rules: TeachingRules, group: number, packing: boole
  * Feeds of rows that are trained on, in groups where there are such. Padding stands behind, where no token reads it; it must not be
  * hidden from itself, or there would be groups in which there is nothing to read.
  */
-export function groupedFeeds(input: SequenceInput, rows: readonly TaughtRow[], most: number, group?: number): Feeds {
+export function groupedFeeds(input: SequenceInput, rows: readonly SftRow[], most: number, group?: number): Feeds {
   const fed = input.feeds(rows, most, group);
   const { mask } = input.ports;
   const own = mask === undefined ? undefined : fed[mask];

@@ -10,7 +10,7 @@ import {
   rowsPerRun,
 } from '@onnx-lora/sdk/tasks';
 import { PLACES, rowsOfFeeds, tokenOutput, withLogitPlaces } from '@onnx-lora/sequences';
-import { NOT_LEARNED } from './taughtRows.ts';
+import { NOT_LEARNED } from './sftRows.ts';
 
 /** What the learned tokens of a row come to. */
 export interface RowSums {

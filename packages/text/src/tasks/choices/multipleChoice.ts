@@ -27,7 +27,7 @@ import { type ChoiceColumns, type ChoiceDataOptions, type ChoiceRecord, choiceSe
 import { choiceAsSaid, choiceScores, chooseAnswers, type ChosenAnswer } from '../../metrics/chooseAnswers.ts';
 import { chat, type ChatOptions } from '../chat/chat.ts';
 import type { ChatScores } from '../chat/chatMetrics.ts';
-import type { TaughtDataset, TaughtExample } from '../chat/taughtRows.ts';
+import type { SftDataset, SftExample } from '../chat/sftRows.ts';
 
 /** Options of {@link multipleChoice}. */
 export interface MultipleChoiceOptions extends ChoiceDataOptions, Pick<ChatOptions, 'maxLength' | 'tokenizer'> {}
@@ -58,7 +58,7 @@ const settings = settingsOf<MultipleChoiceOptions>({
 export function multipleChoice(
   source: ChoiceSource,
   options: MultipleChoiceOptions = {},
-): Task<TaughtExample, ChoiceScores, ChatScores> {
+): Task<SftExample, ChoiceScores, ChatScores> {
   return checkedTask(settings, options, {
     name: 'multiple-choice',
     prepare: (model: TaskModel) => prepare(model, source, options),
@@ -69,7 +69,7 @@ async function prepare(
   model: TaskModel,
   source: ChoiceSource,
   { maxLength, tokenizer, ...options }: MultipleChoiceOptions,
-): Promise<PreparedTask<TaughtExample, ChoiceScores, ChatScores>> {
+): Promise<PreparedTask<SftExample, ChoiceScores, ChatScores>> {
   const data = await readChoices(source, options);
   const asked = new Map<ConversationRecord, ChoiceRecord>();
   const taught = (records: readonly ChoiceRecord[]): ConversationRecord[] =>
@@ -82,7 +82,7 @@ async function prepare(
   const said = { train: taught(train), ...(validation && { validation: taught(validation) }), warnings };
   const prepared = await chat(said, { maxLength, tokenizer, seed: options.seed ?? 0 }).prepare(model);
   // What was left out has nothing to be learned.
-  const measured = (prepared.validation ?? prepared.train) as TaughtDataset;
+  const measured = (prepared.validation ?? prepared.train) as SftDataset;
   const measure = async (request: MeasureRequest): Promise<Chosen> => {
     const { model: runnable, adapter, batchSize, examples, limit, onBatch } = request;
     const places = (examples ?? evenlySpaced(measured.length)).slice(0, limit);
@@ -93,7 +93,7 @@ async function prepare(
     return { records, answers, result, draws: () => bootstrapDraws(result, records.length) };
   };
   return {
-    ...(prepared as PreparedTask<TaughtExample, never, ChatScores>),
+    ...(prepared as PreparedTask<SftExample, never, ChatScores>),
     measure: async (request) => {
       const found = await measure(request);
       return { metrics: found.result(), draws: found.draws(), examples: found.records.length };

@@ -2,12 +2,12 @@
 
 import type { AnsweringFactory, Predictor, RunnableModel, Task } from '@onnx-lora/sdk/tasks';
 import {
-  type GuesserOptions,
-  type GuessScores,
+  type MaskedScorerOptions,
+  type MaskedScores,
   maskedFactory,
   maskedModelling,
   type MaskedModellingOptions,
-  openGuesser,
+  openMaskedScorer,
   type SequenceExample,
 } from '@onnx-lora/sequences';
 import type { TextDataOptions, TextSource } from '../../data/textColumns.ts';
@@ -29,7 +29,7 @@ export interface MaskedTextModellingOptions extends TextTaskOptions, MaskedModel
 export function maskedTextModelling(
   source: TextSource,
   options: MaskedTextModellingOptions = {},
-): Task<SequenceExample<undefined>, GuessScores> {
+): Task<SequenceExample<undefined>, MaskedScores> {
   return maskedModelling('masked-text-modelling', textDomain, source, options);
 }
 
@@ -42,9 +42,9 @@ export function maskedTextModelling(
  */
 export function openTextPerplexity(
   model: RunnableModel,
-  options?: GuesserOptions<TextDataOptions>,
+  options?: MaskedScorerOptions<TextDataOptions>,
 ): Promise<Predictor> {
-  return openGuesser(textDomain, model, options);
+  return openMaskedScorer(textDomain, model, options);
 }
 
 /** Makes `masked-text-modelling` tasks, and what says how well a model knows texts. */

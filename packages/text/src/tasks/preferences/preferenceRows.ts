@@ -3,12 +3,12 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Dataset } from '@onnx-lora/sdk/tasks';
 import { answered, preferenceKey, type PreferenceRecord, promptKey, type Said } from '../../data/readPreferences.ts';
-import { fedRow, type KeptRow, oneRowOf, type TaughtRow, type TeachingRules } from '../chat/taughtRows.ts';
+import { fedRow, type KeptRow, oneRowOf, type SftRow, type SftRules } from '../chat/sftRows.ts';
 
 /** Two rows that are compared. */
 export interface PreferenceExample {
   /** The chosen answer and the rejected one; of KTO the answer, and one to another prompt. */
-  readonly rows: readonly TaughtRow[];
+  readonly rows: readonly SftRow[];
   /** What the reference says of each, a log-probability; NaN before it was asked. */
   readonly reference: readonly number[];
   /** Whether the answer is good; true where two are compared. */
@@ -40,7 +40,7 @@ export class PreferenceDataset implements Dataset<PreferenceExample> {
    * @throws OnnxLoraError `DATA_INVALID` for records that do not fit the loss, of which nothing is learned, and without another
    *   prompt; as the template
    */
-  constructor(records: readonly PreferenceRecord[], rules: TeachingRules, isPaired: boolean) {
+  constructor(records: readonly PreferenceRecord[], rules: SftRules, isPaired: boolean) {
     const given = isPaired ? records.map(compared) : unpaired(records);
     const made = given.map(({ record, said, isGood }) => ({
       record,

@@ -25,9 +25,9 @@ import {
 } from '../../data/readPreferences.ts';
 import { generateRows } from '../../generation/generateOptions.ts';
 import { answererInput, type AnswererOptions, openAnswerer } from '../chat/answerPredictor.ts';
-import { openTeaching } from '../chat/openTeaching.ts';
+import { openSftData } from '../chat/openSftData.ts';
 import { narrowed, rowSums, runBatches } from '../chat/runBatches.ts';
-import { NOT_LEARNED } from '../chat/taughtRows.ts';
+import { NOT_LEARNED } from '../chat/sftRows.ts';
 import { preferenceLoss, type PreferenceLossOptions } from './preferenceLoss.ts';
 import { PreferenceMetrics, type PreferenceScores } from './preferenceMetrics.ts';
 import { answerSection } from '../chat/answerSection.ts';
@@ -103,7 +103,7 @@ async function prepare(
   source: PreferenceSource,
   { maxLength, tokenizer, reference, ...options }: PreferenceOptions,
 ): Promise<PreparedTask<PreferenceExample, PreferenceScores>> {
-  const { input, port, rules } = await openTeaching(model, { learn: 'answers', maxLength, tokenizer });
+  const { input, port, rules } = await openSftData(model, { learn: 'answers', maxLength, tokenizer });
   const data = await readPreferences(source, options);
   const dataset = (records: readonly PreferenceRecord[]): PreferenceDataset =>
     new PreferenceDataset(records, rules, options.loss !== 'kto');

@@ -2,7 +2,7 @@
 
 import { type Adapter, type Model, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
-  answeringTask,
+  predictOnlyTask,
   embeddingAnswers,
   fileProcessor,
   openEmbedder,
@@ -100,7 +100,7 @@ export const imageEmbeddingTask: ImageTask = imageTask({
   description: 'One vector per image, from any vision model; to predict with, not to train.',
   settings: settingsOf<FeatureOptions>(featureSettings),
   task: () =>
-    answeringTask(
+    predictOnlyTask(
       'image-embedding',
       'To train or measure embeddings on labelled images, take the task image-retrieval',
     ),

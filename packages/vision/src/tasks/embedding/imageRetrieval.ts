@@ -3,7 +3,7 @@
 import { OnnxLoraError, stack } from '@onnx-lora/sdk';
 import {
   checkedTask,
-  haveAPair,
+  hasPositivePair,
   type KindData,
   type KindGroup,
   type RetrievalLossOptions,
@@ -59,7 +59,7 @@ export function imageRetrieval(
   const request = { name: 'image-retrieval', noun: 'images', ...own };
   const task = retrievalTask<Labelled<LoadedPixels, string>>(request, async (model) => {
     const { features, images } = await openFeatures(model, reading);
-    const canMeasure = (held: readonly ImageRecord[]): boolean => haveAPair(held.map(({ label }) => label));
+    const canMeasure = (held: readonly ImageRecord[]): boolean => hasPositivePair(held.map(({ label }) => label));
     const { root, train, validation, warnings } = await readImageData(data, { ...reading, canMeasure });
     const kindsOf = (
       records: readonly ImageRecord[],

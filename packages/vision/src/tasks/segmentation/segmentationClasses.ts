@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { labelsOrNumbers, listed, type TaskModel } from '@onnx-lora/sdk/tasks';
-import { telling } from '@onnx-lora/sdk/data';
+import { definingRecords } from '@onnx-lora/sdk/data';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
 import type { ImageData, ImageRecord } from '../../data/imageRecord.ts';
 import { type ClassNumbers, readClassMask } from '../../data/shapes/masks.ts';
@@ -48,7 +48,7 @@ export async function segmentationClasses(request: ClassesRequest): Promise<Segm
   }
   const categories = categoriesOf(records);
   if (categories.length > 0) return objectClasses(request, categories);
-  const numbers = await scan(telling(data), request.reduceLabels ?? false);
+  const numbers = await scan(definingRecords(data), request.reduceLabels ?? false);
   const isBinary =
     !request.reduceLabels && numbers.size > 0 && [...numbers.keys()].every((n) => n === 0 || n === IGNORED);
   if (isBinary && numbers.has(IGNORED)) {

@@ -3,8 +3,8 @@
 import { createHash } from 'node:crypto';
 import type { Adapter } from '../../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../../errors.ts';
-import type { AdapterPlan } from '../../../lora/methods/tuning.ts';
-import { hookedTunings } from '../../../lora/methods/trainingHooks.ts';
+import type { AdapterPlan } from '../../../lora/methods/moduleAdapter.ts';
+import { hookedModules } from '../../../lora/methods/trainingHooks.ts';
 import type { PreparedTask } from '../../../plugin/preparedTask.ts';
 import type { ParameterGroup } from '../../../train/groups.ts';
 import { type Continued, continueFrom } from '../../initial/continueFrom.ts';
@@ -101,7 +101,7 @@ function requireTrained({ plan, config }: Initialised): void {
 
 /** @throws OnnxLoraError `DATA_INVALID` if a tuner needs held-out examples and there are none */
 function requireHeldOut(plan: AdapterPlan, { validation }: PreparedTask): void {
-  const reviewer = hookedTunings(plan).find(({ hooks }) => 'review' in hooks);
+  const reviewer = hookedModules(plan).find(({ hooks }) => 'review' in hooks);
   if (!reviewer || (validation && validation.length > 0)) return;
   throw new OnnxLoraError('DATA_INVALID', `The task holds no data out, and the tuner "${reviewer.name}" goes by them. Hold data out (for images, validation: 0.2), or take another tuner.`); // prettier-ignore
 }

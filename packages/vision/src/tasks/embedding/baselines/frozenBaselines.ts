@@ -5,7 +5,7 @@ import {
   bestNeighbourCount as bestCount,
   bootstrapDraws,
   type Draws,
-  forNearest,
+  forEachNeighbours,
   l2Normalize,
   meanMeasure,
   type Nearest,
@@ -34,7 +34,7 @@ interface LabelledRows {
  */
 export function nearestClasses({ features, labels }: LabelledRows, queries: Matrix, k: number): number[] {
   const found: number[] = [];
-  forNearest({ features, isUnit: true }, queries, k, (near) => found.push(vote(near, labels)));
+  forEachNeighbours({ features, isUnit: true }, queries, k, (near) => found.push(vote(near, labels)));
   return found;
 }
 

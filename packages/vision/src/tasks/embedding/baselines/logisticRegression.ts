@@ -1,6 +1,6 @@
 /** @file Multinomial logistic regression with an L2 penalty. */
 
-import { scaled, type Scaling, scalingOf } from '@onnx-lora/sdk/tasks';
+import { standardise, type Scaling, standardisationOf } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix, minimize, matmul, transpose } from '@onnx-lora/sdk/plugin';
 
 /** A classifier fitted on standardised features. */
@@ -38,8 +38,8 @@ export function fitLogisticRegression({
   iterations,
 }: LogisticRegressionRequest): LogisticRegression {
   const { rows: n, columns: d } = features;
-  const scaling = scalingOf(features);
-  const x = scaled(features, scaling);
+  const scaling = standardisationOf(features);
+  const x = standardise(features, scaling);
   const columns = transpose(x);
   const size = d * classes;
   const valueAt = (point: Float64Array, gradient: Float64Array): number => {
@@ -66,7 +66,7 @@ export function fitLogisticRegression({
 
 /** The most probable class of each row of features `[examples, features]`. */
 export function predictClasses({ scaling, weight, bias }: LogisticRegression, features: Matrix): number[] {
-  const scores = scoresOf(transpose(scaled(features, scaling)), weight, bias);
+  const scores = scoresOf(transpose(standardise(features, scaling)), weight, bias);
   return Array.from({ length: features.rows }, (_, i) => {
     let best = 0;
     for (let c = 1; c < scores.rows; c++)

@@ -3,7 +3,13 @@
 import { join } from 'node:path';
 import type { Tokenizer } from '@huggingface/tokenizers';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { byTokenizer, checkedTokenizer, isObject, type JsonObject, readTokenizerFile } from '@onnx-lora/sdk/data';
+import {
+  withTokenizerErrors,
+  checkedTokenizer,
+  isObject,
+  type JsonObject,
+  readTokenizerFile,
+} from '@onnx-lora/sdk/data';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { isSiglip } from '../features.ts';
 
@@ -65,7 +71,7 @@ function tokenizerOf(
       0,
     longest,
     padsToLongest,
-    encode: (each) => byTokenizer(path, () => cut(tokenizer, each, longest)),
+    encode: (each) => withTokenizerErrors(path, () => cut(tokenizer, each, longest)),
   };
 }
 

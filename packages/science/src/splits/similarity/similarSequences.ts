@@ -1,0 +1,72 @@
+/** @file Says of two sequences whether they are alike, and finds those that may be. */
+
+import type { Alphabet } from '../../data/sequenceRecord.ts';
+import { LocalAligner } from './localAlignment.ts';
+import { codesOf, type Scoring, scoringOf } from './scoring.ts';
+import { type SimilarCandidate, KmerIndex } from './kmerIndex.ts';
+
+/** Failed alignments in a row after which the search stops: the best candidates come first. */
+const MOST_IN_VAIN = 8;
+/** From so many letters, or this identity, longer words suffice. */
+const MANY_LETTERS = 1_500_000;
+const CLOSE = 0.5;
+
+/** Sequences that were added, among which like ones are found. */
+export class SimilarSequences {
+  readonly #scoring: Scoring;
+  readonly #index: KmerIndex;
+  readonly #aligner: LocalAligner;
+  readonly #identity: number;
+
+  /**
+   * @param identity the share of the shorter sequence's letters that are the same in like sequences
+   * @param letters how many there will be about, in all sequences
+   */
+  constructor(alphabet: Exclude<Alphabet, 'smiles'>, identity: number, letters: number) {
+    this.#scoring = scoringOf(alphabet);
+    const { word, longWord } = this.#scoring;
+    this.#index = new KmerIndex(this.#scoring, letters > MANY_LETTERS || identity >= CLOSE ? longWord : word);
+    this.#aligner = new LocalAligner(this.#scoring);
+    this.#identity = identity;
+  }
+
+  /** Encodes a sequence for the other methods. */
+  codes(sequence: string): Uint8Array {
+    return codesOf(sequence, this.#scoring);
+  }
+
+  /** Adds a sequence; returns its number, from 0. */
+  add(codes: Uint8Array): number {
+    return this.#index.add(codes);
+  }
+
+  /**
+   * Those that were added and are like this one, with the share of the shorter one's letters that are the same, the most
+   * promising first. Nothing is computed for what is not asked for.
+   *
+   * @param isWanted passes over those that need not be looked at
+   */
+  *like(
+    codes: Uint8Array,
+    isWanted: (number: number) => boolean = () => true,
+  ): Generator<{ readonly number: number; readonly identity: number }> {
+    let inVain = 0;
+    for (const candidate of this.#index.candidates(codes)) {
+      if (!isWanted(candidate.number)) continue;
+      const identity = this.#identityWith(codes, candidate);
+      if (identity >= this.#identity) {
+        yield { number: candidate.number, identity };
+        inVain = 0;
+      } else if (++inVain === MOST_IN_VAIN) return;
+    }
+  }
+
+  /** Identity; 0 for an alignment no better than chance. */
+  #identityWith(codes: Uint8Array, { number, diagonal }: SimilarCandidate): number {
+    const other = this.#index.sequence(number);
+    const shorter = Math.min(codes.length, other.length);
+    const { score, identical } = this.#aligner.align(codes, other, diagonal);
+    const { chanceScore, chancePerLetter } = this.#scoring;
+    return score < Math.min(chanceScore, chancePerLetter * shorter) ? 0 : identical / shorter;
+  }
+}

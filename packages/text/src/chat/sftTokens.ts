@@ -1,0 +1,157 @@
+/** @file Conversations and texts as tokens, and which of the tokens are learned. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { SequenceTokenizer } from '@onnx-lora/sequences';
+import type { ChatMessage, ChatTemplate, Conversation } from './chatTemplate.ts';
+
+/** What is learned of a conversation: all that the assistant says, the last answer alone, or every token. */
+export type Learned = 'answers' | 'last' | 'all';
+
+/** Tokens, and what is learned of them. */
+export interface SftTokens {
+  readonly ids: readonly number[];
+  /** Of each, whether the model is to write it. */
+  readonly isLearned: readonly boolean[];
+  /** Of each, the bytes of UTF-8 that it stands for: 0 for special tokens. */
+  readonly bytes: readonly number[];
+}
+
+/** Part of a text: where it begins, and where what comes next begins. */
+type Span = readonly [start: number, end: number];
+
+/**
+ * Tokens of a conversation as transformers' `apply_chat_template` gives them, with its `assistant_masks`: what the template's
+ * `{% generation %}` encloses. Without that tag an answer is what stands behind the text that asks for it, as TRL has it: the
+ * conversation before it with the beginning of an answer. An answer whose message has the `weight` 0 is not learned.
+ *
+ * @param where it is in the data, for messages
+ * @throws OnnxLoraError `DATA_INVALID`, `CONFIG_INVALID` of the template
+ */
+export function chatTokens(
+  conversation: Conversation,
+  { tokenizer, template, learned }: { readonly tokenizer: SequenceTokenizer; readonly template: ChatTemplate; readonly learned: Learned }, // prettier-ignore
+  where: string,
+): SftTokens {
+  const plain = withoutWeights(conversation);
+  const { text, answers } = template.render(plain, {}, where);
+  const placed = tokenizer.tokens(text);
+  const spans = (): readonly Span[] => {
+    if (learned === 'all') return [[0, text.length]];
+    const isWanted = ({ weight }: ChatMessage): boolean => weight !== 0;
+    const said = conversation.messages.filter(({ role }) => role === 'assistant').map(isWanted);
+    if (answers) {
+      const wanted = said.every(Boolean) ? answers : wantedAnswers(answers, said, where);
+      return learned === 'last' ? wanted.slice(-1) : wanted;
+    }
+    const turns = [...conversation.messages.keys()].filter(
+      (i) => isTurn(conversation.messages, i) && isWanted(conversation.messages[i]!),
+    );
+    const asked = learned === 'last' ? turns.slice(-1) : turns;
+    return asked.map((turn) => answerByPrefix({ conversation: plain, turn, template, text, where, ends: placed.ends }));
+  };
+  return marked(tokenizer, text, placed, spans());
+}
+
+/** The conversation as templates are to see it: how much an answer counts is no part of what is said. */
+export function withoutWeights<C extends Conversation>(conversation: C): C {
+  const messages = conversation.messages.map((message): ChatMessage => {
+    const { weight: _, ...said } = message;
+    return said as ChatMessage;
+  });
+  return { ...conversation, messages };
+}
+
+/**
+ * Tokens of a text that is gone on with, as the model was trained on texts: with what stands around one, and the token that ends
+ * it. A token across the border is a part of what is learned.
+ *
+ * @param prompt what is read, and not learned; may be empty
+ * @param end the id of the token that ends a text, where there is one
+ */
+export function plainTokens(
+  tokenizer: SequenceTokenizer,
+  prompt: string,
+  completion: string,
+  end: number | undefined,
+): SftTokens {
+  const text = prompt + completion;
+  const placed = tokenizer.tokens(text);
+  const { isLearned, bytes } = marked(tokenizer, text, placed, [[prompt.length, text.length]]);
+  const { ids, firstAt } = tokenizer.framed(placed.ids);
+  const before = Array.from({ length: firstAt }, () => 0);
+  const after = ids.slice(firstAt + placed.ids.length);
+  if (end !== undefined && after.at(-1) !== end) after.push(end);
+  return {
+    ids: [...ids.slice(0, firstAt + placed.ids.length), ...after],
+    isLearned: [...before.map(() => false), ...isLearned, ...after.map(() => true)],
+    bytes: [...before, ...bytes, ...after.map(() => 0)],
+  };
+}
+
+/** Tokens that stand for any of the spans are learned. Spaces before a word belong to its token, whose place begins behind them. */
+function marked(
+  tokenizer: SequenceTokenizer,
+  text: string,
+  { ids, starts, ends }: ReturnType<SequenceTokenizer['tokens']>,
+  spans: readonly Span[],
+): SftTokens {
+  let at = 0;
+  const isLearned = ids.map((_, i) => {
+    while (at < spans.length && starts[i]! >= spans[at]![1]) at++;
+    const [start] = spans[at] ?? [Infinity];
+    return ends[i]! > start || (starts[i] === ends[i] && starts[i]! >= start);
+  });
+  const bytes = ids.map((id, i) =>
+    tokenizer.specialIds.has(id) ? 0 : Buffer.byteLength(text.slice(ends[i - 1] ?? 0, ends[i])),
+  );
+  return { ids, isLearned, bytes };
+}
+
+/** Whether the assistant begins to speak with this message. */
+export function isTurn(messages: readonly ChatMessage[], i: number): boolean {
+  return messages[i]!.role === 'assistant' && messages[i - 1]?.role !== 'assistant';
+}
+
+/** What the assistant says from a message on, where the template does not mark it. */
+function answerByPrefix(asked: {
+  readonly conversation: Conversation;
+  readonly turn: number;
+  readonly template: ChatTemplate;
+  readonly text: string;
+  readonly where: string;
+  /** Where tokens of the text end. */
+  readonly ends: readonly number[];
+}): Span {
+  const { conversation, turn, template, text, where, ends } = asked;
+  const { messages } = conversation;
+  const upTo = (count: number, addGenerationPrompt: boolean): string =>
+    template.render({ ...conversation, messages: messages.slice(0, count) }, { addGenerationPrompt }, where).text;
+  const before = upTo(turn, true);
+  if (!text.startsWith(before)) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `${where}: the chat template of "${template.path}" writes what comes before message ${turn + 1} otherwise once there is more to say, so that it is not known where that begins. Put {% generation %} and {% endgeneration %} around what the assistant says in the template, or have only last answers learned (learn: 'last', or --set learn=last).`,
+    );
+  }
+  const next = messages.findIndex(({ role }, i) => i > turn && role !== 'assistant');
+  const shared = next < 0 ? text.length : sharedLength(text, upTo(next, false));
+  // What two texts share by chance may end within a token.
+  const end = ends.findLast((each) => each <= shared) ?? 0;
+  return [before.length, Math.max(before.length, end)];
+}
+
+/** How many characters two texts begin with alike. */
+function sharedLength(first: string, second: string): number {
+  let length = 0;
+  while (length < first.length && first[length] === second[length]) length++;
+  return length;
+}
+
+/** The answers whose messages have not the weight 0, which OpenAI's data may have. */
+function wantedAnswers(answers: readonly Span[], said: readonly boolean[], where: string): readonly Span[] {
+  if (said.length === answers.length) return answers.filter((_, i) => said[i]);
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `${where}: an answer has the weight 0, but the chat template makes ${answers.length} answers of ${said.length} messages of the assistant. Leave such weights out.`,
+  );
+}
