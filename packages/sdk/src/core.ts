@@ -23,7 +23,7 @@ export { differentiate, type Backward, type BackwardRequest } from './autodiff/b
 export { injectAdapters, type Injected, type InjectOptions } from './lora/inject.ts';
 export type { GraphChange } from './lora/adapterInputs.ts';
 export type { FirstValues, LowRankSite } from './lora/methods/loraSite.ts';
-export type { ParameterReader, TrainedParameter } from './lora/methods/moduleAdapter.ts';
+export type { ParameterReader, TrainedParameter } from './lora/methods/trainedParameter.ts';
 export type { Factor, FactorValues } from './lora/kinds/kind.ts';
 export { selectModules } from './lora/targets.ts';
 export { dropoutPatterns, SiteNames } from './adapter/naming/moduleNames.ts';

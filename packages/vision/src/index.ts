@@ -43,6 +43,7 @@ export {
 export type { Image, ImageDecoder, ImageLike } from './image/image.ts';
 export type {
   Box,
+  ColumnNames,
   ImageData,
   ImageDataOptions,
   ImageObject,
@@ -51,7 +52,6 @@ export type {
   Point,
   Shape,
 } from './data/imageRecord.ts';
-export type { ColumnNames } from './data/manifest.ts';
 export { readImageData, splitImages } from './data/readImageData.ts';
 export { decodeRle, encodeRle, type Rle, formatCocoCounts, parseCocoCounts } from './data/shapes/outlines.ts';
 export {
@@ -88,12 +88,7 @@ export {
 export type { Resample } from './preprocess/resize/resampleFilters.ts';
 export { resize } from './preprocess/resize/resize.ts';
 export { SharpDecoder, type SharpDecoderOptions } from './image/sharpDecoder.ts';
-export {
-  imageExamples,
-  type ImageMixOptions,
-  type ImageTaskOptions,
-  type LoadedPixels,
-} from './tasks/classification/imageExamples.ts';
+export { imageExamples, type ImageMixOptions, type LoadedPixels } from './tasks/classification/imageExamples.ts';
 export {
   imageClassification,
   type ImageClassificationOptions,
@@ -107,7 +102,7 @@ export {
   type MultiLabelOptions,
   multiLabelTask,
 } from './tasks/classification/imageTasks.ts';
-export type { ImageTask, ImageTools, ImageReading } from './tasks/imageTask.ts';
+export type { ImageReading, ImageTask, ImageTaskOptions, ImageTools } from './tasks/imageTask.ts';
 export {
   type FrozenBaselines,
   frozenBaselines,

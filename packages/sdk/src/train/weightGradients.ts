@@ -1,7 +1,7 @@
 /** @file Gradients of the loss with respect to whole weights, averaged over batches. */
 
 import { OnnxLoraError } from '../errors.ts';
-import type { TrainedParameter } from '../lora/methods/moduleAdapter.ts';
+import type { TrainedParameter } from '../lora/methods/trainedParameter.ts';
 import { WholeParameter } from '../lora/methods/saved.ts';
 import { Random } from '../runtime/random.ts';
 import type { Feeds } from '../runtime/tensor.ts';

@@ -1,7 +1,6 @@
 /** @file Image records, the common form of all layouts, and the options of image data. */
 
 import type { DivideOptions, ReadData, Split } from '@onnx-lora/sdk/data';
-import type { ColumnNames } from './manifest.ts';
 
 /** An image of a dataset with its annotations. */
 export interface ImageRecord {
@@ -60,6 +59,34 @@ export interface ImageData extends ReadData<ImageRecord> {
 
 /** A source of images: a path, the result of {@link readImageData}, or own records. */
 export type ImageSource = string | ImageData | AsyncIterable<ImageRecord> | readonly ImageRecord[];
+
+/** Names of a manifest's columns, where they are unusual. */
+export interface ColumnNames {
+  /** Path of the image. */
+  readonly image?: string;
+  /** Its class. */
+  readonly label?: string;
+  /** All its labels: one column that lists them, or binary columns named after them. */
+  readonly labels?: string | readonly string[];
+  /** Regression targets. */
+  readonly values?: string | readonly string[];
+  /** A caption. */
+  readonly text?: string;
+  /** Path of the mask. */
+  readonly mask?: string;
+  /** A point on the object in pixels, with `y`. */
+  readonly x?: string;
+  /** See `x`. */
+  readonly y?: string;
+  /** Points as a JSON list of pairs. */
+  readonly points?: string;
+  /** A box as four numbers, or four columns: left, upper, right and lower edge. */
+  readonly box?: string | readonly string[];
+  /** The group that splits never divide, such as a patient. */
+  readonly group?: string;
+  /** `train`, `validation` or `test`. */
+  readonly split?: string;
+}
 
 /** Options of {@link readImageData}. */
 export interface ImageDataOptions extends DivideOptions<ImageRecord> {

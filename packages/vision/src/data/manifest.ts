@@ -24,35 +24,7 @@ import {
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import { dirname } from 'node:path';
 import { isImage } from '../image/imageFile.ts';
-import type { ImageDataOptions, Box, ImageObject, ImageRecord, Point } from './imageRecord.ts';
-
-/** Names of a manifest's columns, where they are unusual. */
-export interface ColumnNames {
-  /** Path of the image. */
-  readonly image?: string;
-  /** Its class. */
-  readonly label?: string;
-  /** All its labels: one column that lists them, or binary columns named after them. */
-  readonly labels?: string | readonly string[];
-  /** Regression targets. */
-  readonly values?: string | readonly string[];
-  /** A caption. */
-  readonly text?: string;
-  /** Path of the mask. */
-  readonly mask?: string;
-  /** A point on the object in pixels, with `y`. */
-  readonly x?: string;
-  /** See `x`. */
-  readonly y?: string;
-  /** Points as a JSON list of pairs. */
-  readonly points?: string;
-  /** A box as four numbers, or four columns: left, upper, right and lower edge. */
-  readonly box?: string | readonly string[];
-  /** The group that splits never divide, such as a patient. */
-  readonly group?: string;
-  /** `train`, `validation` or `test`. */
-  readonly split?: string;
-}
+import type { Box, ColumnNames, ImageDataOptions, ImageObject, ImageRecord, Point } from './imageRecord.ts';
 
 export interface Columns {
   readonly image: string;

@@ -11,10 +11,11 @@ import {
   headSetting,
   type ProcessorFactory,
   type ProcessorFacts,
+  type HeadOption,
 } from '@onnx-lora/sdk/tasks';
 import { type Augmentation, augmentSetting } from '../augment/augment.ts';
 import { dataSettings } from '../data/manifest.ts';
-import type { ImageRecord } from '../data/imageRecord.ts';
+import type { ImageDataOptions, ImageRecord } from '../data/imageRecord.ts';
 import type { ImageDecoder } from '../image/image.ts';
 import { SharpDecoder } from '../image/sharpDecoder.ts';
 import { ImagePreprocessorFactory, preprocessorOf } from '../preprocess/config/preprocessorFile.ts';
@@ -22,7 +23,6 @@ import type { Geometry } from '../preprocess/geometry.ts';
 import { imageLoader, type ImageLoader, type LoadedImage } from '../preprocess/imageLoader.ts';
 import type { ImageRequest } from '../preprocess/imageThread.ts';
 import { ImagePreprocessor } from '../preprocess/preprocessor.ts';
-import type { ImageTaskOptions } from './classification/imageExamples.ts';
 import { checkBatch, checkImageSize, type ImagePort } from './imagePorts.ts';
 
 /** Decoder and preprocessors of a task. */
@@ -117,6 +117,12 @@ export class FedImages {
       `These are outputs of ${outputs} images, but ${ways ? `the feeds are of ${ways.length}` : 'the feeds are not of this segmenter'}. Decode outputs with the feeds that gave them, as they came from feeds().`,
     );
   }
+}
+
+/** Options of tasks with one answer per image. */
+export interface ImageTaskOptions extends ImageDataOptions, ImageReading, HeadOption {
+  /** Augmentations of training images; none by default. */
+  readonly augment?: readonly Augmentation[] | undefined;
 }
 
 /** Settings of tasks with one answer per image. */

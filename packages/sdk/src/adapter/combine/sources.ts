@@ -9,7 +9,7 @@ import type { AdapterConfig } from '../formats/peftConfig.ts';
 import { baseChangingInit, requireLora, variantOf } from '../formats/peftVariants.ts';
 import { scalingOf } from '../formats/scaling.ts';
 import { parseTensorName, tensorName, type TensorRole } from '../formats/tensorNames.ts';
-import type { TrainedParameter } from '../../lora/methods/moduleAdapter.ts';
+import type { TrainedParameter } from '../../lora/methods/trainedParameter.ts';
 import { type CombinePart, partName } from './options.ts';
 
 /** A module's shape, equal in all its adapters. */

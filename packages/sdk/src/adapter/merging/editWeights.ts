@@ -6,7 +6,7 @@ import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../../graph
 import { expectedBytes, rawBytes } from '../../graph/tensorData.ts';
 import { withInner } from '../../graph/uniqueNames.ts';
 import { attribute, type GraphIndex, indexWhole } from '../../graph/walk.ts';
-import type { ParameterReader } from '../../lora/methods/moduleAdapter.ts';
+import type { ParameterReader } from '../../lora/methods/trainedParameter.ts';
 import {
   type ChangedTensors,
   constantWeight,

@@ -2,7 +2,7 @@
 
 import type { GraphProto, NodeProto } from '../../graph/proto.ts';
 import { allGraphs, append, type GraphIndex, indexWhole } from '../../graph/walk.ts';
-import type { ParameterReader, TrainedParameter } from '../../lora/methods/moduleAdapter.ts';
+import type { ParameterReader, TrainedParameter } from '../../lora/methods/trainedParameter.ts';
 import { occurrencesOf, type Site, type WeightLayout } from '../../match/sites.ts';
 import { pathFromParameter, scopeOf } from '../../match/modulePath.ts';
 import { constantWeight, type StoredWeight } from '../../match/weights/index.ts';

@@ -1,6 +1,6 @@
 /** @file Readers of a layer's weight and bias, in all places that compute it. */
 
-import type { ParameterReader } from '../../lora/methods/moduleAdapter.ts';
+import type { ParameterReader } from '../../lora/methods/trainedParameter.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import type { StoredWeight } from '../../match/weights/index.ts';
 import type { WeightEdit } from './editWeights.ts';

@@ -3,7 +3,8 @@
 import { OnnxLoraError, nearest } from '../../errors.ts';
 import type { GraphProto } from '../../graph/proto.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import type { PlacedModuleAdapter, TrainedParameter } from '../../lora/methods/moduleAdapter.ts';
+import type { PlacedModuleAdapter } from '../../lora/methods/moduleAdapter.ts';
+import type { TrainedParameter } from '../../lora/methods/trainedParameter.ts';
 import type { ChosenTuner } from '../../lora/methods/adaptedLayer.ts';
 import { LowRank, type PlacedLowRank } from '../../lora/methods/lora.ts';
 import { WholeParameter } from '../../lora/methods/saved.ts';

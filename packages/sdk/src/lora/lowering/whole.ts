@@ -7,7 +7,8 @@ import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { readsCodes } from '../../match/weights/index.ts';
 import type { AdapterInputs } from '../adapterInputs.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { ModuleAdapter, TrainedParameter } from '../methods/moduleAdapter.ts';
+import type { ModuleAdapter } from '../methods/moduleAdapter.ts';
+import type { TrainedParameter } from '../methods/trainedParameter.ts';
 import type { Lowering, EmitNode } from './lowering.ts';
 import { type GraphScope, withoutInput } from './graphScope.ts';
 

@@ -1,13 +1,13 @@
 /** @file The `ModuleAdapter` contract, implemented by LoRA, DoRA, saved modules, biases, token rows and tuners. */
 
+import type { TrainedParameter } from './trainedParameter.ts';
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { floats } from '../../graph/tensorData.ts';
 import { lastNode } from '../../match/layers/layer.ts';
-import { occurrencesOf, type Site, type WeightLayout } from '../../match/sites.ts';
-import type { StoredWeight } from '../../match/weights/index.ts';
+import { occurrencesOf, type Site } from '../../match/sites.ts';
 import type { Random } from '../../runtime/random.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { LoraFactors, TrainingRole } from '../tuner.ts';
@@ -220,38 +220,4 @@ export function laidOut(own: Tensor): LaidOut {
   const { type, dims } = own;
   if (type === 'int32' || type === 'int64') return { value: new Float32Array(0), dims, integers: own };
   return { value: floats(own).slice(), dims };
-}
-
-/** A parameter that is replaced as a whole (`modules_to_save`, trained biases). */
-export interface TrainedParameter {
-  /** torch's name, such as `classifier.weight`. */
-  readonly name: string;
-  /** torch's path of its module. */
-  readonly modulePath: string;
-  /** PEFT's tensor name, if different: the bias of an adapted layer includes `base_layer`. */
-  readonly savedAs?: string;
-  /** Layout of its matrix in the graph relative to torch. */
-  readonly layout: WeightLayout;
-  /** Its shape in torch, if the graph's has extra dimensions of 1. */
-  readonly torchDims?: readonly number[];
-  /** The base's values and their storage in the graph. */
-  readonly stored: StoredWeight;
-  /** The module's own nodes, which read the trained values; other readers of a shared parameter keep the base's. */
-  readonly readers: readonly ParameterReader[];
-  /** Its layer, if it can be adapted. */
-  readonly site?: Site;
-  /** Whether adapters may have any number of outputs, as with heads for their own labels. */
-  readonly isOpen?: boolean;
-  /** Whether the model has no values for it, as with a head that an adapter adds. */
-  readonly isNew?: boolean;
-}
-
-/** A node that reads a parameter. */
-export interface ParameterReader {
-  /** The node. */
-  readonly node: NodeProto;
-  /** The name of the node's input. */
-  readonly name: string;
-  /** Nodes between the stored tensor and the input; those of the parameter's `stored` by default. */
-  readonly chain?: readonly NodeProto[];
 }

@@ -13,9 +13,9 @@ import {
   type ModuleAdapter,
   moved,
   type SavedTensors,
-  type TrainedParameter,
   type AdapterTensor,
 } from './moduleAdapter.ts';
+import type { TrainedParameter } from './trainedParameter.ts';
 
 /** A replaced parameter; in training in the base's layout, for inference `[in, out]` if linear, else torch's. */
 export class WholeParameter implements ModuleAdapter {

@@ -4,7 +4,7 @@ import { ParameterFinder } from '../../adapter/merging/findParameter.ts';
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import type { LowRankSite } from '../../lora/methods/loraSite.ts';
-import type { TrainedParameter } from '../../lora/methods/moduleAdapter.ts';
+import type { TrainedParameter } from '../../lora/methods/trainedParameter.ts';
 import { isAttention } from './chosenModules.ts';
 import { wholeModule } from '../loaded/reservedSlots.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';

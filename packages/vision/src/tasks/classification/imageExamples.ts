@@ -6,7 +6,6 @@ import {
   type ClassAnswer,
   type Examples,
   type FoundAnswers,
-  type HeadOption,
   mistakeCaption,
   type OpenedExamples,
   RecordDataset,
@@ -18,7 +17,7 @@ import {
 import { drawSeed, nameOfRecord } from '@onnx-lora/sdk/data';
 import type { Augmentation } from '../../augment/augment.ts';
 import { mixBatch, type MixOptions, oneHot } from '../../augment/mixBatch.ts';
-import { type ImageSource, type ImageRecord, labelsOfRecord, type ImageDataOptions } from '../../data/imageRecord.ts';
+import { type ImageSource, type ImageRecord, labelsOfRecord } from '../../data/imageRecord.ts';
 import { readImageData } from '../../data/readImageData.ts';
 import type { ImageDecoder } from '../../image/image.ts';
 import type { ImageLoader } from '../../preprocess/imageLoader.ts';
@@ -26,13 +25,7 @@ import { shrunk, webp } from '../../report/overlay.ts';
 import { type Features, featuresOf } from '../embedding/features.ts';
 import { featureSections } from '../embedding/featureSections.ts';
 import { checkBatch, attached, imagePorts } from '../imagePorts.ts';
-import { imageLoading, type ImageReading, openImages } from '../imageTask.ts';
-
-/** Options of tasks with one answer per image. */
-export interface ImageTaskOptions extends ImageDataOptions, ImageReading, HeadOption {
-  /** Augmentations of training images; none by default. */
-  readonly augment?: readonly Augmentation[] | undefined;
-}
+import { imageLoading, type ImageTaskOptions, openImages } from '../imageTask.ts';
 
 /** Options of classifiers. */
 export interface ImageMixOptions extends MixOptions {

@@ -24,8 +24,16 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import { settingsOf } from '@onnx-lora/sdk/plugin';
 import type { ImageSource } from '../../data/imageRecord.ts';
-import { imageFeeds, type ImageReading, openImages, imageSettings, type ImageTask, imageTask } from '../imageTask.ts';
-import { imageExamples, type ImageMixOptions, type ImageTaskOptions, type LoadedPixels } from './imageExamples.ts';
+import {
+  imageFeeds,
+  type ImageReading,
+  openImages,
+  imageSettings,
+  type ImageTask,
+  imageTask,
+  type ImageTaskOptions,
+} from '../imageTask.ts';
+import { imageExamples, type ImageMixOptions, type LoadedPixels } from './imageExamples.ts';
 import { headPorts } from '../imagePorts.ts';
 
 /** Options of {@link imageClassification}. */
