@@ -1,8 +1,8 @@
-/** @file THE table of arithmetic: what an operator makes of the elements of its operands, as numbers in double precision. */
+/** @file THE table of arithmetic: elementwise operators in double precision. */
 
 import { roundedToEven } from '../runtime/halfFloat.ts';
 
-/** Of one element. Bools are 0 and 1. */
+/** Unary operators. Bools are 0 and 1. */
 export const ofOne: Readonly<Record<string, (x: number) => number>> = {
   Abs: Math.abs,
   Ceil: Math.ceil,
@@ -23,7 +23,7 @@ export const ofOne: Readonly<Record<string, (x: number) => number>> = {
   Tanh: Math.tanh,
 };
 
-/** Of two elements, whole numbers or floats alike. */
+/** Binary operators, for integers and floats. */
 export const ofTwo: Readonly<Record<string, (a: number, b: number) => number>> = {
   Add: (a, b) => a + b,
   And: (a, b) => Number(a !== 0 && b !== 0),

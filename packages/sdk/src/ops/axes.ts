@@ -1,6 +1,6 @@
 /**
- * @file THE table of axes: for an axis of an operator's result, the axis of each operand that has the same positions, in the
- * same order. What is not here, or lets positions influence each other, has none.
+ * @file THE table of axes: maps an axis of a result to the operands' axes with the same positions, if they stay
+ * independent.
  */
 
 import type { NodeProto } from '../graph/proto.ts';
@@ -10,10 +10,9 @@ import { sizeOf } from '../runtime/tensor.ts';
 import { isKnownDomain } from './domains.ts';
 import { attributeOf, axisOf, equationOf, fromFront, permOf, reducedAxes, sliceOperands } from './schema.ts';
 
-/** An axis of an operand, or `whole` where every position of the result reads all of it, and the same of it. */
+/** An axis of an operand, or `whole` if every position of the result reads all of it alike. */
 export type TracedAxis = number | 'whole';
 
-/** What a rule sees of an operand. */
 export interface AxisOperand {
   readonly shape: readonly number[];
   /** Contents of a small integer tensor. */
@@ -24,23 +23,23 @@ export interface AxisOperand {
 export interface AxisSite {
   readonly node: NodeProto;
   readonly opset: number;
-  /** Operands; an omitted optional one is undefined. */
+  /** Operands; undefined for an omitted one. */
   readonly x: readonly (AxisOperand | undefined)[];
   /** Shape of the output. */
   readonly y: readonly number[];
-  /** Which of the node's outputs it is. */
+  /** Index of the output. */
   readonly output: number;
   readonly axis: number;
-  /** How many equal parts of the axis, one after the other, must stay apart: its size for each position. */
+  /** Number of equal, consecutive parts of the axis that must stay independent: its size for each position. */
   readonly parts: number;
 }
 
-/** Operands that are left out at the end are `whole`. */
+/** Missing trailing operands are `whole`. */
 type AxisRule = (site: AxisSite) => readonly TracedAxis[] | undefined;
 
 /**
- * The axis of each operand whose equal parts are what the parts of a result's axis are computed from. Undefined where they
- * are not computed apart, and for operators without a rule.
+ * The axis of each operand whose equal parts the parts of the result's axis are computed from. Undefined if they are
+ * not independent, or for operators without a rule.
  */
 export function traceAxis(site: AxisSite): readonly TracedAxis[] | undefined {
   const { opType = '' } = site.node;
@@ -49,17 +48,17 @@ export function traceAxis(site: AxisSite): readonly TracedAxis[] | undefined {
   return traced && site.x.map((_, i) => traced[i] ?? 'whole');
 }
 
-/** Whether each element of the result is computed from one element of each operand, which are broadcast together. */
+/** Whether the operator is elementwise, with broadcasting. */
 export function isElementwise(node: NodeProto): boolean {
   return elementwise.has(node.opType ?? '') && isKnownDomain(node);
 }
 
-/** Whether the result is the operand in another shape. */
+/** Whether the operator only reshapes. */
 export function isReshape(node: NodeProto): boolean {
   return reshaping.has(node.opType ?? '') && isKnownDomain(node);
 }
 
-/** Whether the result is a sum, mean or the like over axes of the operand. */
+/** Whether the operator is a reduction. */
 export function isReduction(node: NodeProto): boolean {
   return reductions.has(node.opType ?? '') && isKnownDomain(node);
 }
@@ -79,7 +78,7 @@ const reductions: ReadonlySet<string> = new Set([
   'ReduceLogSumExp', 'ReduceSumSquare',
 ]); // prettier-ignore
 
-/** Over images, waveforms and their like, `[rows, channels, …]`. */
+/** Operators on `[rows, channels, …]`. */
 const batchwise = [
   'Conv', 'ConvTranspose', 'AveragePool', 'GlobalAveragePool', 'GlobalMaxPool', 'LpPool', 'InstanceNormalization',
   'GroupNormalization', 'DepthToSpace', 'SpaceToDepth', 'LRN', 'QLinearConv', 'QLinearGlobalAveragePool',
@@ -87,32 +86,30 @@ const batchwise = [
 
 const reshaping: ReadonlySet<string> = new Set(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze']);
 
-/** The contents of an operand where all of them are numbers. */
+/** Contents of an operand if all are static. */
 function numbersIn(operand: AxisOperand | undefined): readonly number[] | undefined {
   return operand?.ints?.every((each) => typeof each === 'number') ? (operand.ints as readonly number[]) : undefined;
 }
 
-/** The attribute `axis`, counted from the front of the first operand. */
 function over({ node, x, opset }: AxisSite): number {
   return axisOf(node, x[0]!.shape.length, opset);
 }
 
-/** An operand's axis; where it has no such, or only one position that is broadcast, all of it. */
+/** An operand's axis; `whole` if it is missing or broadcast. */
 function ownAxis(operand: AxisOperand | undefined, axis: number): TracedAxis {
   return !operand || axis < 0 || operand.shape[axis] === 1 ? 'whole' : axis;
 }
 
-/** Operands are broadcast together; with a rank, as if they were followed by as many axes as the result has more than that. */
 const broadcast: AxisRule = ({ axis, x, y }) =>
   x.map((operand) => ownAxis(operand, axis - y.length + (operand?.shape.length ?? 0)));
 
-/** Over one axis: all others stay as they are. */
+/** Operators along one axis. */
 const along: AxisRule = (site) => (over(site) === site.axis ? undefined : [site.axis]);
 
-/** Over all axes from `axis` on. */
+/** Operators over all axes from `axis` on. */
 const fromAxis: AxisRule = (site) => (site.axis < over(site) ? [site.axis] : undefined);
 
-/** Before opset 13 over all axes from `axis` on. */
+/** Before opset 13, over all axes from `axis` on. */
 const softmax: AxisRule = (site) => (site.opset >= 13 ? along : fromAxis)(site);
 
 const cumSum: AxisRule = ({ axis, x, y }) => {
@@ -120,7 +117,7 @@ const cumSum: AxisRule = ({ axis, x, y }) => {
   return given === undefined || fromFront(given, y.length) === axis ? undefined : [axis];
 };
 
-/** Over all axes but the last ones. */
+/** Operators that mix only the last axes. */
 const beforeLast =
   (last: number): AxisRule =>
   ({ axis, x }) =>
@@ -131,7 +128,7 @@ const batchFirst: AxisRule = ({ axis }) => (axis === 0 ? [0] : undefined);
 const batchNormalization: AxisRule = (site) =>
   site.output === 0 && attributeOf(site.node, 'training_mode') === 0 ? batchFirst(site) : undefined;
 
-/** The positions of maxima count through the whole batch. */
+/** The indices of maxima count through the whole batch. */
 const maxPool: AxisRule = (site) => (site.output === 0 ? batchFirst(site) : undefined);
 
 /** Operands after the first: region, scales, sizes; before opset 11 only scales. */
@@ -143,7 +140,7 @@ const resize: AxisRule = (site) => {
   return isPlain && isKept ? batchFirst(site) : undefined;
 };
 
-/** Rows are those of the left operand, columns those of the right, and batches of both. */
+/** Rows come from the left operand, columns from the right, batches from both. */
 const matMul: AxisRule = (site) => {
   const { node, axis, x, y } = site;
   const [a, b] = x as readonly [AxisOperand, AxisOperand];
@@ -162,14 +159,14 @@ const gemm: AxisRule = ({ node, axis, x }) => {
     : ['whole', 1 - attributeOf(node, 'transB'), addend];
 };
 
-/** Positions, rows, features; states are by direction, row and feature. */
+/** Inputs are `[positions, rows, features]`, states `[directions, rows, features]`. */
 const recurrent: AxisRule = ({ node, axis, output, x }) => {
   const isUsual = attributeOf(node, 'layout') === 0 && !x[4];
   if (!isUsual || axis !== (output === 0 ? 2 : 1)) return undefined;
   return [1, 'whole', 'whole', 'whole', 'whole', ownAxis(x[5], 1), ownAxis(x[6], 1)];
 };
 
-/** The letter of the axis, which an operand may have once. */
+/** Each operand must have the letter at most once. */
 const einsum: AxisRule = ({ node, axis, x }) => {
   const { terms, result } = equationOf(node);
   if (result.includes('.')) return undefined;
@@ -180,7 +177,7 @@ const einsum: AxisRule = ({ node, axis, x }) => {
 
 const transpose: AxisRule = ({ node, axis, y }) => [permOf(node, y.length)[axis]!];
 
-/** Equal parts of an axis stay together when as many elements lie before it on both sides, and both divide. */
+/** Parts stay together if as many elements precede the axis on both sides, and both divide. */
 const reshape: AxisRule = ({ axis, parts, x: [from], y }) => {
   const before = sizeOf(y.slice(0, axis));
   const own = from!.shape.findIndex(
@@ -192,7 +189,7 @@ const reshape: AxisRule = ({ axis, parts, x: [from], y }) => {
 const concat: AxisRule = (site) =>
   over(site) === site.axis ? undefined : site.x.map((operand) => ownAxis(operand, site.axis));
 
-/** Along other axes, or along this one too where all of it is taken, in its order. */
+/** Other axes, or an axis that is kept whole and in order. */
 const slice: AxisRule = ({ node, axis, x, y }) => {
   const { axes, steps } = sliceOperands(node, (i) => x[i]?.ints);
   const keeps = (each: Dim, i: number): boolean =>
@@ -208,7 +205,7 @@ const pad: AxisRule = ({ node, axis, x, y }) => {
   return [axis];
 };
 
-/** The axes of the indices stand in place of the one that they pick from. */
+/** The axes of the indices replace the gathered one. */
 const gather: AxisRule = (site) => {
   const { axis, x } = site;
   const [first, count] = [over(site), x[1]!.shape.length];
@@ -216,7 +213,6 @@ const gather: AxisRule = (site) => {
   return axis < first + count ? ['whole', axis - first] : [axis - count + 1];
 };
 
-/** Of a packed table, with its scales. */
 const gatherQuantized: AxisRule = ({ node, axis, x: [data, indices] }) => {
   const own = axis - fromFront(attributeOf(node, 'gather_axis'), data!.shape.length);
   return own >= 0 && own < indices!.shape.length ? ['whole', own] : undefined;
@@ -233,13 +229,13 @@ const gatherNd: AxisRule = ({ node, axis, x: [data, indices] }) => {
   return axis < indices!.shape.length - 1 ? ['whole', axis] : undefined;
 };
 
-/** Repeats what has one position, and nothing else. */
+/** Repeats axes of size 1. */
 const expand: AxisRule = ({ axis, x: [data], y }) => {
   const own = ownAxis(data, axis - y.length + data!.shape.length);
   return own === 'whole' || data!.shape[own] === y[axis] ? [own] : undefined;
 };
 
-/** Which axis of the first operand an axis of the result is, where `over` may be gone. */
+/** The axis of the operand for an axis of the result, where `reduced` axes may be dropped. */
 const keptAxis = ({ node, axis }: AxisSite, reduced: readonly number[]): readonly TracedAxis[] | undefined => {
   let own = axis;
   if (attributeOf(node, 'keepdims') === 0)
@@ -253,9 +249,9 @@ const reduction: AxisRule = (site) => {
 };
 
 /**
- * A fused operator whose operands have the batch on axis 0, but for `weights`.
+ * A fused operator with the batch on axis 0 of all operands except `weights`.
  *
- * @param ranks how many dimensions an operand has at full length, of those that are broadcast
+ * @param ranks full ranks of operands that are broadcast
  */
 const fused =
   (weights: readonly number[], outputs: number, ranks: Readonly<Record<number, number>> = {}): AxisRule =>
@@ -267,7 +263,7 @@ const fused =
     });
   };
 
-/** Two operators of one name: ONNX's brings masks, ONNX Runtime's packed weights. */
+/** ONNX's Attention has masks, ONNX Runtime's packed weights. */
 const attention: AxisRule = (site) =>
   site.node.domain === 'com.microsoft' ? fused([1, 2], 1)(site) : fused([], 1, { 3: 4 })(site);
 
@@ -281,7 +277,7 @@ const skipNormalization: AxisRule = (site) => {
   return rank > 1 ? fused([2, 3, 4], 4, { 1: rank })(site) : undefined;
 };
 
-/** Scales and zero points of one number, or one each on another axis. */
+/** Scales and zero points of one number, or along another axis. */
 const quantization: AxisRule = (site) => {
   const scales = site.x[1];
   const isBlocked = attribute(site.node, 'block_size') !== undefined;

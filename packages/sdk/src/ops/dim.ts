@@ -1,4 +1,4 @@
-/** @file Arithmetic on dimensions that may be symbols, so that shapes computed in a graph stay known. */
+/** @file Arithmetic on static and symbolic dimensions. */
 
 import { createHash } from 'node:crypto';
 import type { Dim } from '../graph/value.ts';
@@ -6,8 +6,8 @@ import type { Dim } from '../graph/value.ts';
 const LONGEST = 160;
 
 /**
- * A symbol for a computed dimension: the expression itself, or a short name for a long one, so that expressions which
- * contain each other twice do not grow without bound. Equal expressions have equal symbols.
+ * A symbol for a computed dimension: the expression, or a hash of a long one, so that nested expressions stay bounded.
+ * Equal expressions have equal symbols.
  */
 export function symbol(expression: string): string {
   return expression.length <= LONGEST
@@ -15,22 +15,22 @@ export function symbol(expression: string): string {
     : `d${createHash('sha256').update(expression).digest('hex').slice(0, 32)}`;
 }
 
-/** A symbol that is names of dimensions, or a product of them. */
+/** A product of dimension names. */
 const PRODUCT = /^[\w.?]+(\*[\w.?]+)*$/;
 
-/** Whether a symbol is a size and so never negative, as differences may be. What a short name stands for is not known. */
+/** Whether a symbol is never negative, unlike differences. A hash may stand for anything. */
 export function isSize(symbolic: string): boolean {
   return PRODUCT.test(symbolic) && !/\bd[0-9a-f]{32}\b/.test(symbolic);
 }
 
-/** A product: a number times symbols, in a canonical order. */
+/** A number times symbols, sorted. */
 interface Product {
   readonly factor: number;
   readonly symbols: readonly string[];
 }
 
 function parse(dim: Dim): Product {
-  // An invalid node can ask for a dimension that is not there: no number.
+  // An invalid node may yield an undefined dimension: NaN.
   if (typeof dim !== 'string') return { factor: Number(dim), symbols: [] };
   if (!PRODUCT.test(dim)) return { factor: 1, symbols: [dim] };
   let factor = 1;
@@ -58,7 +58,7 @@ export function product(dims: readonly Dim[]): Dim {
   return dims.reduce(multiply, 1);
 }
 
-/** The exact quotient of two dimensions, or undefined where it is not known to be whole. */
+/** The exact quotient of two dimensions; undefined if it may be fractional. */
 export function divideExactly(a: Dim, b: Dim): Dim | undefined {
   const [left, right] = [parse(a), parse(b)];
   const symbols = [...left.symbols];
@@ -71,7 +71,7 @@ export function divideExactly(a: Dim, b: Dim): Dim | undefined {
   return Number.isInteger(factor) ? format({ factor, symbols }) : undefined;
 }
 
-/** The sum of two dimensions; of symbols, a symbol that is equal for equal operands. */
+/** The sum of two dimensions; equal operands give equal symbols. */
 export function add(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a + b;
   if (a === 0) return b;
@@ -87,7 +87,7 @@ export function subtract(a: Dim, b: Dim): Dim {
   return symbol(`(${a}-${b})`);
 }
 
-/** The shape of `a` and `b` broadcast together by ONNX's (numpy's) rule, or undefined where they cannot be. */
+/** The shape of `a` and `b` broadcast as in numpy, or undefined. */
 export function broadcast(a: readonly Dim[], b: readonly Dim[]): Dim[] | undefined {
   const rank = Math.max(a.length, b.length);
   const result: Dim[] = [];
@@ -97,7 +97,7 @@ export function broadcast(a: readonly Dim[], b: readonly Dim[]): Dim[] | undefin
     if (left === right || right === 1) result.push(left);
     else if (left === 1) result.push(right);
     else if (typeof left === 'number' && typeof right === 'number') return undefined;
-    // A number above 1 beside a symbol: at run time the symbol is that number or 1.
+    // At run time, the symbol is that number or 1.
     else if (typeof left === 'number') result.push(left);
     else if (typeof right === 'number') result.push(right);
     else result.push(symbol(`bcast(${left},${right})`));

@@ -1,4 +1,4 @@
-/** @file Computes a fragment of a graph in double precision: small graphs over weights, such as what merging makes of one. */
+/** @file Evaluates small graphs over weights in double precision, such as merges of adapters. */
 
 import { OnnxLoraError } from '../errors.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
@@ -10,7 +10,7 @@ import { ofOne, ofTwo } from './arithmetic.ts';
 import { reachable } from './rewrites/simplify.ts';
 import { axisOf, permOf, reducedAxes, slicedAxes } from './schema.ts';
 
-/** Numbers and their shape. */
+/** Elements and shape. */
 interface Wide {
   readonly data: Float64Array;
   readonly dims: readonly number[];
@@ -19,10 +19,10 @@ interface Wide {
 type Rule = (inputs: readonly Wide[], dims: readonly number[], node: NodeProto, output: number) => Float64Array;
 
 /**
- * The numbers of a value that a builder has emitted.
+ * Evaluates a value emitted by a builder.
  *
- * @param given values that the fragment reads, with static shapes
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an operator that is not known here
+ * @param given inputs of the graph, with static shapes
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an operator without a rule
  */
 export function evaluate(
   g: Pick<GraphBuilder, 'nodes' | 'initializers' | 'types'>,
@@ -92,7 +92,7 @@ const rules: Readonly<Record<string, Rule>> = {
     const [condition, yes, no] = inputs.map((input) => spread(input, dims));
     return condition!.map((holds, i) => (holds ? yes![i]! : no![i]!));
   },
-  // The shapes are inferred.
+  // Shapes are inferred.
   Identity: same,
   Cast: same,
   Reshape: same,
@@ -133,7 +133,7 @@ const rules: Readonly<Record<string, Rule>> = {
     const axis = axisOf(node, dims.length);
     const strides = stridesOf(dims);
     const result = x!.data.slice();
-    // An update has its own place in all dimensions but the one along which it is scattered.
+    // An update's position counts except along the scattered axis.
     const steps = strides.map((stride, i) => (i === axis ? 0 : stride));
     updates!.data.forEach((value, i) => {
       const index = (indices!.data[i]! + dims[axis]!) % dims[axis]!;
@@ -164,7 +164,7 @@ const rules: Readonly<Record<string, Rule>> = {
       return 1 / sum;
     });
   },
-  // The largest along the last axis, or the smallest, and their places.
+  // Values or indices of the largest or smallest, along the last axis only.
   TopK: ([x], dims, node, output) => {
     const { data, dims: from } = x!;
     if (axisOf(node, from.length) !== from.length - 1) throw unknown(node);
@@ -198,7 +198,7 @@ const rules: Readonly<Record<string, Rule>> = {
   ReduceL2: reduced((x) => x * x, Math.sqrt),
 };
 
-/** The product of matrices, of which either may be broadcast over the other's leading dimensions. */
+/** Matrix product with broadcasting of leading dimensions. */
 function product(a: Wide, b: Wide, dims: readonly number[]): Float64Array {
   const [rows = 1, inner = 1] = a.dims.length === 1 ? [1, a.dims[0]] : a.dims.slice(-2);
   const columns = b.dims.length === 1 ? 1 : b.dims.at(-1)!;
@@ -220,7 +220,7 @@ function product(a: Wide, b: Wide, dims: readonly number[]): Float64Array {
 
 type Place = (index: number) => number;
 
-/** From a place in the larger shape to that in the one that is broadcast to it. */
+/** Maps an index of the larger shape to the smaller one broadcast to it. */
 function places(small: readonly number[], large: readonly number[]): Place {
   const own = stridesOf(small);
   const offset = large.length - small.length;

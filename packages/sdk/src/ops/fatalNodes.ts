@@ -1,6 +1,6 @@
 /**
- * @file Nodes that would end the process: the processor traps a division whose result has no place, and ONNX Runtime computes
- * constants while it loads a graph, without a look at them.
+ * @file Rejects nodes that would crash the process: processors trap some divisions, and ONNX Runtime folds them
+ * unchecked.
  */
 
 import { OnnxLoraError } from '../errors.ts';
@@ -12,18 +12,18 @@ import { sizeOf } from '../runtime/tensor.ts';
 import { isStandard } from './domains.ts';
 import { attributeOf } from './schema.ts';
 
-/** Constants beyond this many numbers are not looked through. */
+/** Most elements of a constant that is inspected. */
 const LARGEST_READ = 1 << 20;
 
-/** The smallest integer of the types whose division traps; shorter ones are divided as these. */
+/** Smallest integers of types whose division traps; narrower types divide as int32. */
 const smallest: Readonly<Record<string, number>> = { int64: -(2 ** 63), int32: -(2 ** 31) };
 
 /**
- * Refuses a graph with a node that is sure to end the process: a whole number divided by 0, the smallest one by −1, a list
- * cut into parts of no length. Contents are those of constants, and what inference has followed from them.
+ * Rejects a graph with a node that is sure to crash: an integer division by 0 or of the minimum by −1, or a split into
+ * parts of length 0. Contents come from constants and inference.
  *
- * @param types of all values, those of subgraphs too
- * @param file what errors call the model
+ * @param types of all values, including subgraphs
+ * @param file the model's name in errors
  * @throws OnnxLoraError `MODEL_INVALID` naming file and node
  */
 export function refuseFatalNodes(graph: GraphProto, types: ReadonlyMap<string, ValueType>, file: string): void {
@@ -65,7 +65,7 @@ function division(
   if (!/^u?int/.test(type)) return undefined;
   const divisors = contents(divisor);
   if (divisors.includes(0)) return 'divides whole numbers by 0';
-  // With `fmod` it is computed in floats.
+  // With `fmod`, Mod computes in floats.
   const least = attributeOf(node, 'fmod') === 1 ? undefined : smallest[type];
   if (least === undefined || !divisors.includes(-1)) return undefined;
   const dividends = contents(node.input?.[0]);
@@ -73,7 +73,7 @@ function division(
   return isPair ? `divides the smallest ${type}, ${BigInt(least)}, by -1` : undefined;
 }
 
-/** Whether number `i` of the dividends is divided by −1; undefined where shapes are broadcast, so that it may be. */
+/** Whether dividend `i` is divided by −1; undefined if it may be through broadcasting. */
 function meets(dividends: readonly number[], divisors: readonly number[], i: number): boolean | undefined {
   if (divisors.length === 1) return true;
   return dividends.length === divisors.length ? divisors[i] === -1 : undefined;

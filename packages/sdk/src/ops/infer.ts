@@ -1,4 +1,4 @@
-/** @file Types and shapes of a node's outputs: one row per operator. What has no row is left unknown. */
+/** @file Type and shape inference of nodes; operators without a rule are unknown. */
 
 import type { Dim, ValueType } from '../graph/value.ts';
 import { isKnownDomain } from './domains.ts';
@@ -16,7 +16,7 @@ import type { InferenceSite, Rule } from './inference/site.ts';
 import { sourceRules } from './inference/sources.ts';
 import { timeSeriesRules } from './inference/timeSeries.ts';
 
-/** Rows by operator; where a contrib operator of com.microsoft has the name of one of ONNX's, its row looks at the domain. */
+/** Rules by operator; those of names that com.microsoft shares with ONNX check the domain. */
 export const inferenceRules: Readonly<Record<string, Rule>> = {
   ...elementwiseRules,
   ...reductionRules,
@@ -34,7 +34,7 @@ export const inferenceRules: Readonly<Record<string, Rule>> = {
 /**
  * Infers the types of a node's outputs, in order.
  *
- * @returns as many entries as the rule knows; `{}` where nothing is known
+ * @returns as many entries as the rule knows; `{}` for unknown ones
  */
 export function inferNode(site: InferenceSite): readonly ValueType[] {
   return inferred(site).map(sound);
@@ -52,12 +52,12 @@ function inferred(site: InferenceSite): readonly ValueType[] {
   return Object.hasOwn(rows, opType) ? rows[opType]!(site) : [];
 }
 
-/** Drops the shape or contents that only a node which breaks ONNX's rules leads to; the runtime will refuse it. */
+/** Drops shapes and contents that only an invalid node yields; the runtime will reject it. */
 function sound({ type, shape, ints }: ValueType): ValueType {
   const isSize = (dim: Dim): boolean => typeof dim === 'string' || (Number.isSafeInteger(dim) && dim >= 0);
   const isKnown = (value: Dim | undefined): boolean =>
     typeof value === 'string' || (typeof value === 'number' && !Number.isNaN(value));
-  // Holes of sparse arrays too, which `every` would pass over.
+  // Array.from fills holes of sparse arrays, which `every` would skip.
   return {
     type,
     shape: shape && Array.from(shape).every(isSize) ? shape : undefined,

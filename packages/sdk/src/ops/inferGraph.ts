@@ -1,4 +1,4 @@
-/** @file Types of every value of a graph, from its inputs onwards. */
+/** @file Type and shape inference of a graph. */
 
 import { dataTypeName } from '../graph/dataType.ts';
 import type { GraphProto, ModelProto, ValueInfoProto } from '../graph/proto.ts';
@@ -9,26 +9,26 @@ import { inferNode, isImpossible } from './infer.ts';
 import { constantType } from './inference/sources.ts';
 import { controlFlow, isControlFlow, knownBranch, onlyBranch } from './inference/subgraphs.ts';
 
-/** Sizes for symbolic dimensions by name, or whole shapes of graph inputs by input name. */
+/** Sizes of dynamic dimensions by name, or whole shapes of graph inputs. */
 export interface Bindings {
-  /** Sizes by symbol: `{ batch: 8 }`. */
+  /** Sizes by name: `{ batch: 8 }`. */
   readonly dims?: Readonly<Record<string, number>>;
   /** Shapes by graph input: `{ pixel_values: [8, 3, 224, 224] }`. */
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
 }
 
-/** The opset version that a model imports for the standard operators. */
+/** The standard opset of a model. */
 export function opsetOf(model: ModelProto): number {
   return model.opsetImport?.find(({ domain }) => isStandard(domain))?.version ?? 0;
 }
 
-/** The type that a file declares for a value. */
+/** The declared type of a value. */
 export function declaredType({ type }: ValueInfoProto): ValueType {
   const tensor = type?.tensorType;
   const dims = tensor?.shape && (tensor.shape.dim ?? []);
   return {
     type: dataTypeName(tensor?.elemType),
-    // Some writers put −1 for an unknown size.
+    // Some writers use −1 for an unknown size.
     shape: dims?.map(
       ({ dimParam, dimValue = -1 }, i): Dim =>
         dimParam || (Number.isSafeInteger(dimValue) && dimValue >= 0 ? dimValue : `?${i}`),
@@ -39,7 +39,7 @@ export function declaredType({ type }: ValueInfoProto): ValueType {
 /**
  * Infers the types of all values of the main graph.
  *
- * @param bindings sizes that the caller knows, such as those of the batch that will be fed
+ * @param bindings known sizes, such as those of a batch
  */
 export function inferGraph(model: ModelProto, bindings: Bindings = {}): Map<string, ValueType> {
   const types = new Map<string, ValueType>();
@@ -47,7 +47,7 @@ export function inferGraph(model: ModelProto, bindings: Bindings = {}): Map<stri
   return types;
 }
 
-/** Infers the types in a graph; false where it is sure to fail on what it reads. */
+/** Infers the types in a graph; false if it is sure to fail on its inputs. */
 function infer(
   graph: GraphProto,
   opset: number,
@@ -66,7 +66,7 @@ function infer(
     const possible = graphs.map((subgraph) => infer(subgraph, opset, bindings, types, true));
     if (isControlFlow(node) && node.opType === 'If') {
       const branch = onlyBranch(node, inputs[0], possible);
-      // A condition is as it must be for the model to run at all.
+      // The condition must select the branch that can run.
       if (branch) types.set(node.input![0]!, (inputs[0] = { ...inputs[0], ints: branch.condition }));
       if (isBranch && !(possible[knownBranch(node, inputs[0]) ?? -1] ?? possible.includes(true))) isPossible = false;
     } else if (isBranch && isImpossible(site)) isPossible = false;
@@ -95,7 +95,7 @@ function bind(name: string, type: ValueType, { dims, shapes }: Bindings): ValueT
   };
 }
 
-/** A dimension without a name is nobody else's: give it one of its own. */
+/** Unnamed dimensions get a unique name. */
 function unique(name: string, dim: string, index: number): string {
   return dim === `?${index}` && name ? `?${name}.${index}` : dim;
 }

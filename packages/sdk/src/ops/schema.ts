@@ -1,11 +1,11 @@
-/** @file Attributes of operators with the defaults that their schemas give them, where more than one reader asks for them. */
+/** @file Attributes of operators with their schemas' defaults. */
 
 import type { NodeProto } from '../graph/proto.ts';
 import type { Dim } from '../graph/value.ts';
 import { floatAttribute, intAttribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
 import { divideExactly } from './dim.ts';
 
-/** Defaults of attributes, where no other is said of an operator below. */
+/** Defaults of attributes, unless an operator below overrides them. */
 const defaults = {
   activation: '',
   allowzero: 0,
@@ -53,7 +53,7 @@ const floats: ReadonlySet<string> = new Set<keyof Defaults>(['alpha', 'beta', 'e
 
 const lastAxis = { axis: -1 };
 
-/** What is other for an operator. */
+/** Overrides by operator. */
 const ownDefaults: Readonly<Record<string, Partial<Defaults>>> = {
   DepthToSpace: { mode: 'DCR' },
   DequantizeLinear: { axis: 1 },
@@ -91,7 +91,7 @@ const random: ReadonlySet<string> = new Set([
   'RandomNormal', 'RandomNormalLike', 'RandomUniform', 'RandomUniformLike', 'Bernoulli', 'Multinomial',
 ]); // prettier-ignore
 
-/** Whether a node gives something else each time: it draws, or drops what it draws of (since opset 12 where an input says so). */
+/** Whether a node is random, including Dropout with a training input (since opset 12). */
 export function isRandom({ opType = '', input = [] }: NodeProto): boolean {
   return random.has(opType) || (opType === 'Dropout' && Boolean(input[2]));
 }
@@ -110,19 +110,19 @@ export function fromFront(axis: number, rank: number): number {
   return axis < 0 ? axis + rank : axis;
 }
 
-/** The attribute `axis` of a node, counted from the front of `rank` axes. Softmax had another default before opset 13. */
+/** The attribute `axis` of a node, from the front. Softmax had another default before opset 13. */
 export function axisOf(node: NodeProto, rank: number, opset = 13): number {
   const { opType = '' } = node;
   const isOld = opset < 13 && (opType === 'Softmax' || opType === 'LogSoftmax');
   return fromFront(isOld ? intAttribute(node, 'axis', 1) : attributeOf(node, 'axis'), rank);
 }
 
-/** Integers among the inputs of a node that the graph knows, by number of the input; undefined for others. */
+/** Known integer contents of a node's input; undefined for unknown ones. */
 export type KnownInts = (input: number) => readonly number[] | undefined;
 
 /**
- * The axes of a reduction, from the front: an attribute or input 1; all without either, or none where `noop_with_empty_axes`
- * says so. Undefined where they are computed.
+ * The axes of a reduction, from the front: an attribute or input 1; all by default, or none with
+ * `noop_with_empty_axes`. Undefined if they are computed.
  */
 export function reducedAxes(node: NodeProto, rank: number, ints: KnownInts): readonly number[] | undefined {
   const axes = intsAttribute(node, 'axes') ?? ints(1);
@@ -131,7 +131,7 @@ export function reducedAxes(node: NodeProto, rank: number, ints: KnownInts): rea
   return attributeOf(node, 'noop_with_empty_axes') === 1 ? [] : Array.from({ length: rank }, (_, i) => i);
 }
 
-/** What a Slice takes of an axis: `count` positions from `first` on, `step` apart. */
+/** The slice of an axis: `count` positions from `first` on, `step` apart. */
 export interface SlicedAxis {
   readonly axis: number;
   readonly first: number;
@@ -139,7 +139,7 @@ export interface SlicedAxis {
   readonly step: number;
 }
 
-/** What a Slice is told: lists of one length, of which some may be sizes that have a name; undefined for those not known. */
+/** The operands of a Slice, lists of one length, possibly with symbols; undefined for unknown ones. */
 export function sliceOperands<T extends Dim>(
   node: NodeProto,
   ints: (input: number) => readonly T[] | undefined,
@@ -153,11 +153,11 @@ export function sliceOperands<T extends Dim>(
   };
 }
 
-/** What a Slice takes of an operand; all of the axes that are not listed. Undefined where the graph does not know it. */
+/** The sliced axes of an operand. Undefined for unknown operands. */
 export function slicedAxes(node: NodeProto, shape: readonly number[], ints: KnownInts): SlicedAxis[] | undefined {
   const { starts, ends, axes, steps } = sliceOperands(node, ints);
   if (!starts || !ends || !axes || !steps || steps.includes(0)) return undefined;
-  // Lists of several lengths are a damaged file's.
+  // Lists of different lengths are invalid.
   if ([ends, axes, steps].some(({ length }) => length !== starts.length)) return undefined;
   return axes.map((each, i) => {
     const axis = fromFront(each, shape.length);
@@ -165,7 +165,7 @@ export function slicedAxes(node: NodeProto, shape: readonly number[], ints: Know
   });
 }
 
-/** Which of `size` positions `start:end:step` takes; negative numbers count from the end, what lies outside is cut off. */
+/** The positions of `start:end:step` in an axis; negative indices count from the end, the rest is clipped. */
 export function slicedRange(size: number, start: number, end: number, step: number): Omit<SlicedAxis, 'axis' | 'step'> {
   const clamp = (value: number): number => {
     const index = fromFront(value, size);
@@ -176,8 +176,8 @@ export function slicedRange(size: number, start: number, end: number, step: numb
 }
 
 /**
- * The sizes of a Split's outputs: those that are given, as an attribute or input 1, or equal parts, of which the last may be
- * smaller. Undefined where neither tells.
+ * The sizes of a Split's outputs: an attribute or input 1, or equal parts, the last possibly smaller. Undefined if
+ * unknown.
  */
 export function splitSizes(
   node: NodeProto,
@@ -193,7 +193,7 @@ export function splitSizes(
   return outputs.map((_, i) => Math.max(0, Math.min(each, total - i * each)));
 }
 
-/** A list with `none` inserted where Unsqueeze inserts axes. */
+/** A list with `none` at the axes that Unsqueeze inserts. */
 export function unsqueezed<T>(list: readonly T[], axes: readonly number[], none: T): T[] {
   const rank = list.length + axes.length;
   const inserted = new Set(axes.map((axis) => fromFront(axis, rank)));
@@ -201,15 +201,15 @@ export function unsqueezed<T>(list: readonly T[], axes: readonly number[], none:
   return Array.from({ length: rank }, (_, i) => (inserted.has(i) ? none : rest.shift()!));
 }
 
-/** The order in which a Transpose has the axes of its operand: all turned round by default. */
+/** The permutation of a Transpose; reversed by default. */
 export function permOf(node: NodeProto, rank: number): readonly number[] {
   return intsAttribute(node, 'perm') ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
 }
 
-/** The axes of an Einsum's operands and of its result, a letter for each. */
+/** Axes of an Einsum's operands and result, as letters. */
 export interface Equation {
   readonly terms: readonly string[];
-  /** Where it is not written, what stands once. */
+  /** By default the letters that occur once. */
   readonly result: string;
   readonly isWritten: boolean;
 }
@@ -264,7 +264,7 @@ const weightInputs: Readonly<Record<string, readonly number[]>> = {
   QMoE: [2, 5],
 };
 
-/** Which inputs of an operator are weights that it multiplies what it reads with; where either may be, first the usual. */
+/** Weight inputs of an operator; if either may be the weight, the usual first. */
 export function weightInputsOf({ opType = '' }: NodeProto): readonly number[] {
   return Object.hasOwn(weightInputs, opType) ? weightInputs[opType]! : [];
 }

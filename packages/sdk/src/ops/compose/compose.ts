@@ -1,4 +1,4 @@
-/** @file Joins graphs: outputs of one become inputs of the next, so that a loss behind the last reaches the first. */
+/** @file Composes graphs: outputs of one become inputs of the next, so that a loss at the end reaches the first. */
 
 import { dataTypeName } from '../../graph/dataType.ts';
 import type { GraphProto, ModelProto, NodeProto, StringStringEntry, ValueInfoProto } from '../../graph/proto.ts';
@@ -11,16 +11,16 @@ import { isSameTensor } from './sameTensor.ts';
 import { SizeNames } from './sizeNames.ts';
 
 /**
- * One model from several: what the graphs compute one after the other. Weights stay where they are on disk.
+ * Composes several models into one. Weights stay where they are on disk.
  *
- * Names of nodes, values, functions and sizes that another part has taken are changed, by an ending that leaves a module's path
- * readable; an initializer of the same name and content is shared. A size of the same name in two parts is the same only
- * where an output meets an input.
+ * Names of nodes, values, functions and dimensions that are taken get a suffix, which keeps module paths readable;
+ * equal initializers of one name are shared. Dimensions of one name in two parts are equal only where an output meets
+ * an input.
  *
- * @param parts each reads only from those before it
- * @param outputs names of the outputs to keep; without, those that no part reads
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` when the parts do not fit together: nothing connects them, types or sizes
- *   differ, or their versions of the operators cannot be made one
+ * @param parts each reads only from earlier ones
+ * @param outputs names of the outputs to keep; default those that no part reads
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` when nothing connects the parts, types or sizes differ, or opsets are
+ *   incompatible
  */
 export function compose(
   parts: readonly GraphPart[],
@@ -59,7 +59,6 @@ type Whole = Required<
   Pick<GraphProto, 'node' | 'initializer' | 'sparseInitializer' | 'input' | 'output' | 'valueInfo'>
 >;
 
-/** The whole with one part more. */
 function withPart(
   whole: Whole,
   graph: GraphProto,
@@ -103,9 +102,9 @@ function withPart(
 }
 
 /**
- * ONNX Runtime refuses two nodes of one name.
+ * A node with a free name, since ONNX Runtime rejects duplicates.
  *
- * @param taken all names, each with the last number that was put behind it
+ * @param taken all names, each with its last suffix
  */
 function withFreeName(node: NodeProto, taken: Map<string, number>): NodeProto {
   if (!node.name) return node;
@@ -114,7 +113,7 @@ function withFreeName(node: NodeProto, taken: Map<string, number>): NodeProto {
     taken.set(node.name, 0);
     return node;
   }
-  // An underscore and a number is what exporters append to an operator's name.
+  // Exporters use the same suffix.
   do number++;
   while (taken.has(`${node.name}_${number}`));
   const name = `${node.name}_${number}`;
@@ -139,7 +138,7 @@ function keptOutputs(
   });
 }
 
-/** Entries of all, those of earlier parts first; of two with one key the earlier. */
+/** Metadata of all parts; for a duplicate key the earliest. */
 function joinedMetadata(models: readonly ModelProto[]): StringStringEntry[] {
   const entries = new Map<string | undefined, StringStringEntry>();
   for (const entry of models.flatMap(({ metadataProps = [] }) => metadataProps))

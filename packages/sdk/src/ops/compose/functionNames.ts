@@ -1,4 +1,4 @@
-/** @file The functions of several models under names that do not collide. */
+/** @file Unique names for the functions of several models. */
 
 import { readBytes } from '../../graph/bytes.ts';
 import { encodeModel } from '../../graph/file/encode.ts';
@@ -11,7 +11,7 @@ export class FunctionNames {
   readonly all: FunctionProto[] = [];
   readonly #known = new Map<string, FunctionProto>();
 
-  /** The part with functions of other content than those known by their names under names of their own. */
+  /** The part, with functions renamed whose name is known with other content. */
   renamed(model: ModelProto & { readonly graph: GraphProto }, part: string): { readonly graph: GraphProto } {
     const { functions = [], graph } = model;
     const names = new Map<string, string>();

@@ -1,4 +1,4 @@
-/** @file Inputs that a joined model does not have, such as the past of a decoder that begins: the graph makes them. */
+/** @file Replaces inputs that a composed model lacks, such as the past of a decoder, by values in the graph. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { attributeProto } from '../../graph/attributes.ts';
@@ -16,15 +16,15 @@ import { withInner } from '../../graph/uniqueNames.ts';
 import { int64 } from '../../runtime/tensor.ts';
 import { axisOf } from '../schema.ts';
 
-/** A flag has one element, a past none. */
+/** Most elements of a replaced input: a flag has one, an empty past none. */
 const MOST = 64;
 
 /**
- * The model with these inputs made by the graph: flags false, numbers 0, sizes that are only known at run time 0, so that a
- * tensor with one has no elements. A size that another input has too, such as the batch's, is taken from that. What is joined
- * with no elements stays as it is.
+ * Replaces these inputs: flags by false, numbers by 0, dynamic dimensions by 0, so that such tensors are empty.
+ * Dimensions shared with another input, such as the batch, are read from it. Concatenations with an empty past are
+ * skipped.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an input of no known type or shape, or with elements that mean something
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an input of unknown type or shape, or with meaningful elements
  */
 export function withIdleInputs(
   model: ModelProto & { readonly graph: GraphProto },
@@ -44,17 +44,17 @@ export function withIdleInputs(
   return { ...model, graph: withoutPast(whole, new Map(found.map((info) => [info.name!, dimsOf(info)!]))) };
 }
 
-/** The inputs that a joined model does not have. */
+/** The inputs that a composed model lacks. */
 export function idleInputsOf({ input = [] }: GraphProto, idle: RegExp | undefined): readonly ValueInfoProto[] {
   return idle ? input.filter(({ name = '' }) => idle.test(name)) : [];
 }
 
-/** Sizes of an input, of which those that are only known at run time have names. */
+/** Dimensions of an input; dynamic ones are names. */
 function dimsOf({ type }: ValueInfoProto): readonly (number | string)[] | undefined {
   return type?.tensorType?.shape?.dim?.map(({ dimValue, dimParam = '' }) => dimValue ?? dimParam);
 }
 
-/** What makes an idle input: a constant, or nodes where a size of it is that of an input that stays. */
+/** A constant for an idle input, or nodes if it shares a dimension with another. */
 function madeFrom(info: ValueInfoProto, inputs: readonly ValueInfoProto[]): Pick<GraphProto, 'node' | 'initializer'> {
   const { name = '', type } = info;
   const dataType = type?.tensorType?.elemType;
@@ -74,7 +74,7 @@ function madeFrom(info: ValueInfoProto, inputs: readonly ValueInfoProto[]): Pick
   return isShared ? emptyNodes(name, sizes!, zeros([1], 1)) : { initializer: [zeros(dims, count)] };
 }
 
-/** Where a size stands among those of an input. */
+/** The position of a dimension in an input. */
 interface SharedSize {
   readonly of: string;
   readonly axis: number;
@@ -102,7 +102,7 @@ function emptyNodes(
   return { node, initializer };
 }
 
-/** The graph without the joining of a past along the axis where it has nothing. */
+/** Removes empty pasts from Concats along their dynamic axis. */
 function withoutPast(graph: GraphProto, pasts: ReadonlyMap<string, readonly (number | string)[]>): GraphProto {
   const plain = (node: NodeProto): NodeProto => {
     const own = withInner(node, (inner) => withoutPast(inner, pasts));

@@ -1,4 +1,4 @@
-/** @file One version of each set of operators for graphs that are to be joined. */
+/** @file Common opsets of graphs to compose. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { OperatorSetId } from '../../graph/proto.ts';
@@ -6,13 +6,13 @@ import { isStandard } from '../domains.ts';
 import { changedBetween } from '../functions/functionOpset.ts';
 import type { GraphPart } from './ports.ts';
 
-/** Since when operators broadcast as they do now. */
+/** Since this opset operators broadcast as now. */
 const FIRST_MODERN = 7;
 
 /**
- * The versions that all parts can be read as: the newest of each set.
+ * The newest version of each operator set.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` when a part uses an operator that means something else in the newer version
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an operator whose meaning changed up to that version
  */
 export function commonOpsets(parts: readonly GraphPart[]): OperatorSetId[] {
   const newest = new Map<string, number>();

@@ -1,41 +1,41 @@
-/** @file Which inputs and outputs of the parts of a model meet, and what the others are called in the whole. */
+/** @file Connects inputs and outputs of the parts of a model, and names the others. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { dataTypeName } from '../../graph/dataType.ts';
 import type { GraphProto, ModelProto, ValueInfoProto } from '../../graph/proto.ts';
 
-/** One of the graphs to join. */
+/** A graph to compose. */
 export interface GraphPart {
-  /** What it is called, in errors and in names that would otherwise be taken. */
+  /** Name in errors and in suffixes. */
   readonly name: string;
   readonly model: ModelProto & { readonly graph: GraphProto };
   /**
-   * Which output of an earlier part an input reads, by name. An input without an entry reads the output of its own name, and is
-   * an input of the whole where there is none.
+   * Outputs of earlier parts by input. An input without an entry reads the output of its name, else it is an input of
+   * the whole.
    */
   readonly reads?: Readonly<Record<string, string>>;
-  /** What inputs are called in the whole, where that differs. Inputs that are called alike are one. */
+  /** Names of inputs in the composed model. Inputs of one name are merged. */
   readonly inputNames?: Readonly<Record<string, string>>;
-  /** True for a part that reads nothing of those before it. */
+  /** Whether the part reads nothing of earlier ones. */
   readonly standsAlone?: boolean;
 }
 
 /** An input or output of a part. */
 export interface Port {
-  /** Its name in the part. */
+  /** Name in the part. */
   readonly own: string;
-  /** Its name in the whole. */
+  /** Name in the composed model. */
   readonly name: string;
   readonly info: ValueInfoProto;
 }
 
 /** An input of a part. */
 export interface InputPort extends Port {
-  /** The output of an earlier part that it reads, if it does. */
+  /** The output that it reads, if any. */
   readonly isRead?: Port;
 }
 
-/** A part with its inputs, initializers aside, and its outputs. */
+/** A part with its inputs, without initializers, and its outputs. */
 export interface PlannedPart {
   readonly part: string;
   readonly inputs: readonly InputPort[];
@@ -45,8 +45,8 @@ export interface PlannedPart {
 /**
  * Connects the parts.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` when a part reads nothing of those before it, or what they do not yield, or in
- *   another type
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` when a part reads nothing of earlier ones, an unknown output, or another
+ *   type
  */
 export function planPorts(parts: readonly GraphPart[]): PlannedPart[] {
   const plan: PlannedPart[] = [];

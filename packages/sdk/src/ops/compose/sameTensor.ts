@@ -1,10 +1,10 @@
-/** @file Whether two tensors hold the same. */
+/** @file Compares tensors. */
 
 import { blocksOf, byteLength, type Bytes, isInFile, readBytes } from '../../graph/bytes.ts';
 import type { TensorProto } from '../../graph/proto.ts';
 import { rawBytes } from '../../graph/tensorData.ts';
 
-/** Whether type, shape and bytes are equal. Only reads the bytes where all else is. */
+/** Whether type, shape and bytes are equal; bytes are read last. */
 export function isSameTensor(a: TensorProto, b: TensorProto): boolean {
   if (a.dataType !== b.dataType || (a.dims ?? []).join() !== (b.dims ?? []).join()) return false;
   const [left, right] = [rawBytes(a), rawBytes(b)];

@@ -1,4 +1,4 @@
-/** @file Names of sizes that are known at run time, kept apart between parts unless an output and an input say they are one. */
+/** @file Renames dynamic dimensions so that parts share them only through connected ports. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { DimensionProto, GraphProto, TypeProto, ValueInfoProto } from '../../graph/proto.ts';
@@ -7,20 +7,20 @@ import type { PlannedPart } from './ports.ts';
 
 type Size = string | number;
 
-/** Collects names of sizes part by part. */
+/** Collects dimension names part by part. */
 export class SizeNames {
-  /** Names that turned out to mean another's size. */
+  /** Aliases of dimensions. */
   readonly #same = new Map<string, Size>();
-  /** Names that would have to mean two sizes: some exporters give one name to several, so they say nothing. */
+  /** Names used for several sizes, as some exporters do; they say nothing. */
   readonly #ambiguous = new Set<Size>();
   readonly #taken = new Set<string>();
-  /** Types of what earlier parts yield, under the names of the whole. */
+  /** Output types of earlier parts, by their names in the whole. */
   readonly #outputs = new Map<string, TypeProto | undefined>();
 
   /**
-   * The graph of a part with sizes under names of the whole.
+   * The graph of a part with dimensions renamed.
    *
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` when an output and an input that meet have different sizes
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` when a connected output and input differ in size
    */
   renamed(graph: GraphProto, { part, inputs, outputs }: PlannedPart): GraphProto {
     const names = new Map<string, Size>();
@@ -48,7 +48,7 @@ export class SizeNames {
     return result;
   }
 
-  /** The ports of the whole, with each size under the one name that it has, or as a number where one part knows it. */
+  /** The whole with aliases resolved, to numbers where one part knows them. */
   resolved<G extends GraphProto>(graph: G): G {
     return this.#same.size > 0 ? (mapSizes(graph, (name) => this.#resolve(name)) as G) : graph;
   }
@@ -87,7 +87,7 @@ function dimsOf(type: TypeProto | undefined): readonly DimensionProto[] | undefi
   return type?.tensorType?.shape?.dim;
 }
 
-/** Empty where nothing is said of the size. */
+/** Empty for an unknown size. */
 function sizeOf({ dimParam, dimValue }: DimensionProto): Size {
   return dimParam ?? dimValue ?? '';
 }

@@ -1,10 +1,10 @@
-/** @file Activations that fused products and convolutions apply to their result, by name. */
+/** @file Activations of fused products and convolutions, by name. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { type Attributes, float } from '../../graph/attributes.ts';
 import type { ExpansionSite } from './site.ts';
 
-/** The parameters of an activation; what it means by them is its operator's affair. Absent ones have its defaults. */
+/** Parameters of an activation; the operator defines their meaning and defaults. */
 export interface ActivationParameters {
   readonly alpha?: number | undefined;
   readonly beta?: number | undefined;
@@ -18,7 +18,7 @@ export function hardSwish(g: GraphBuilder, x: Value): Value {
 
 type Activation = (site: ExpansionSite, x: Value, parameters: ActivationParameters) => Value;
 
-/** An operator whose attributes are some of alpha, beta and gamma. */
+/** An operator with some of the attributes alpha, beta and gamma. */
 const emitted =
   (op: string, ...names: readonly (keyof ActivationParameters)[]): Activation =>
   ({ g }, x, parameters) => {
@@ -45,9 +45,7 @@ const activations: Readonly<Record<string, Activation>> = {
 };
 
 /**
- * Emits the activation called `name`, with Clip's bounds as alpha and beta; x itself for an empty name.
- *
- * @returns undefined for an unknown name
+ * Emits an activation, with Clip's bounds as alpha and beta; x itself for an empty name, undefined for an unknown one.
  */
 export function activate(
   site: ExpansionSite,

@@ -5,17 +5,14 @@ import type { Attributes } from '../../graph/attributes.ts';
 import { activate } from './activation.ts';
 import { type ExpansionSite, rankOf, type Rule } from './site.ts';
 
-/**
- * `activation(Conv(X, W, B) + Z)` with every attribute of Conv, B and Z optional, and `activation_params` as the
- * activation's alpha and beta (Clip: lower and upper bound).
- */
+/** `activation(Conv(X, W, B) + Z)`, B and Z optional; `activation_params` are alpha and beta, or Clip's bounds. */
 export const fusedConv: Rule = (site) => {
   const [x, weight, bias, sum] = site.inputs;
   if (!x || !weight) return undefined;
   return activated(site, conv(site, x, weight, bias), sum);
 };
 
-/** The same with channels last: X and Z `[batch, height, width, channels]`; W as Conv has it. X's rank must be known. */
+/** {@link fusedConv} with X and Z `[batch, height, width, channels]`. X's rank must be known. */
 export const nhwcConv: Rule = (site) => {
   const [x, weight, bias, sum] = site.inputs;
   if (!x || !weight) return undefined;
@@ -27,7 +24,7 @@ function conv(site: ExpansionSite, x: Value, weight: Value, bias: Value | undefi
   return site.layer(site.g.emit('Conv', [x, weight, bias], convAttributes(site)));
 }
 
-/** The attributes that the node has of Conv. */
+/** The node's attributes of Conv. */
 export function convAttributes(site: ExpansionSite): Attributes {
   return {
     kernel_shape: site.ints('kernel_shape'),
@@ -44,7 +41,7 @@ function activated(site: ExpansionSite, y: Value, sum: Value | undefined): Value
   return activate(site, site.of('activation'), sum ? site.g.Add(y, sum) : y, { alpha, beta });
 }
 
-/** What `compute` makes of x `[batch, …, channels]` with its channels second, put last again. Undefined for unknown rank. */
+/** Applies `compute` to x `[batch, …, channels]` with channels second. Undefined for unknown rank. */
 export function channelsFirst(
   { g }: ExpansionSite,
   x: Value,

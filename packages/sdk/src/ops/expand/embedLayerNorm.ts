@@ -1,11 +1,11 @@
-/** @file EmbedLayerNormalization and QEmbedLayerNormalization: the embeddings of BERT, their sum normalised. */
+/** @file EmbedLayerNormalization and QEmbedLayerNormalization: BERT's embeddings and their normalization. */
 
 import type { Value } from '../../graph/builder.ts';
 import { layerNorm } from './layerNorm.ts';
 import { range, sizeAt } from './attention/scaledDotProduct.ts';
 import { type Expanded, type ExpansionSite, type Rule, staticDim } from './site.ts';
 
-/** Tables of embeddings `[count, hidden]`, gain and shift `[hidden]`. */
+/** Embedding tables `[count, hidden]`, gain and shift `[hidden]`. */
 interface Tables {
   readonly words: Value;
   readonly positions: Value;
@@ -15,11 +15,9 @@ interface Tables {
 }
 
 /**
- * The sum of word, position and (with segment_ids) segment embeddings, normalised; position_ids `[batch or 1, positions]`,
- * by default 0, 1, 2 …; the lengths that the mask gives as output 1 (zeros without a mask, or with `mask_index_type` 0);
- * the sum as output 2.
- *
- * The lookups are nodes called `…/word_embeddings`, `…/position_embeddings` and `…/token_type_embeddings`.
+ * Normalized sum of word, position and optional segment embeddings; position_ids `[batch or 1, positions]` default to
+ * 0, 1, 2 …; output 1 the mask's lengths (zeros without a mask, or with `mask_index_type` 0), output 2 the sum. The
+ * lookups are nodes named `…/word_embeddings`, `…/position_embeddings` and `…/token_type_embeddings`.
  */
 export const embedLayerNorm: Rule = (site) => {
   const [ids, segmentIds, words, positions, segments, gamma, beta, mask, positionIds] = site.inputs;
@@ -27,7 +25,7 @@ export const embedLayerNorm: Rule = (site) => {
   return embedded(site, { ids, segmentIds, mask, positionIds }, { words, positions, segments, gamma, beta });
 };
 
-/** The same with tables of 8-bit numbers, a scale and a zero point each, which are dequantised whole. */
+/** {@link embedLayerNorm} with int8 tables, each dequantized whole by a scale and zero point. */
 export const qEmbedLayerNorm: Rule = (site) => {
   const [ids, segmentIds] = site.inputs;
   const [words, positions, segments, gamma, beta] = [2, 3, 4, 5, 6].map((index) => {
@@ -57,7 +55,7 @@ function embedded(
   return [y, site.wants(1) ? lengths(site, ids, mask) : undefined, total];
 }
 
-/** How many positions the mask keeps of each row: int32 `[batch]`. */
+/** Lengths of the mask's rows: int32 `[batch]`. */
 function lengths(site: ExpansionSite, ids: Value, mask: Value | undefined): Value {
   const { g } = site;
   if (mask && site.int('mask_index_type', 1) !== 0)

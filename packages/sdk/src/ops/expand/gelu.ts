@@ -1,4 +1,4 @@
-/** @file Gelu and its relatives: BiasGelu, FastGelu, QuickGelu, BiasSplitGelu, Mish, Swish, and BiasAdd. */
+/** @file Gelu variants: BiasGelu, FastGelu, QuickGelu, BiasSplitGelu, Mish, Swish, and BiasAdd. */
 
 import type { Value } from '../../graph/builder.ts';
 import { type ExpansionSite, rankOf, staticDim, type Rule } from './site.ts';
@@ -18,7 +18,7 @@ export function geluTanh(site: ExpansionSite, x: Value): Value {
   return g.Mul(g.Mul(x, site.scalar(0.5)), g.Add(g.Tanh(g.Mul(x, slope)), site.scalar(1)));
 }
 
-/** Gelu of x, of both domains; `approximate` is `none` or `tanh`. */
+/** Gelu of both domains; `approximate` is `none` or `tanh`. */
 export const gelu: Rule = (site) => {
   const [x] = site.inputs;
   const approximate = site.of('approximate');
@@ -32,7 +32,7 @@ export const biasGelu: Rule = (site) => {
   return x && bias && geluErf(site, site.g.Add(x, bias));
 };
 
-/** Gelu's tanh form of `X + bias`, the bias optional. */
+/** Tanh approximation of Gelu of `X + bias`, the bias optional. */
 export const fastGelu: Rule = (site) => {
   const [x, bias] = site.inputs;
   return x && geluTanh(site, bias ? site.g.Add(x, bias) : x);

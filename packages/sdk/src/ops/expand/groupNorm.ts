@@ -1,11 +1,11 @@
-/** @file GroupNormalization, and GroupNorm and SkipGroupNorm with channels last or first and an activation. */
+/** @file GroupNormalization, GroupNorm and SkipGroupNorm. */
 
 import type { Value } from '../../graph/builder.ts';
 import { type Expanded, type ExpansionSite, rankOf, type Rule, staticDim } from './site.ts';
 
 /**
- * GroupNormalization of X `[batch, channels, …]`, in float32 for shorter floats (`stash_type` 1): scale and bias one a
- * channel (opset 21) or one a group (opset 18).
+ * GroupNormalization of X `[batch, channels, …]`, in float32 for half floats (`stash_type` 1); scale and bias per
+ * channel (opset 21) or per group (opset 18).
  */
 export const groupNormalization: Rule = (site) => {
   const [x, scale, bias] = site.inputs;
@@ -15,9 +15,8 @@ export const groupNormalization: Rule = (site) => {
 };
 
 /**
- * GroupNorm and SkipGroupNorm: X + skip + bias where the operator has them, `channels_last` (the default) or first,
- * `groups`, `epsilon`, `activation` 1 for SiLU; the sum as output 1. Skip `[batch, …, channels]`, also with sizes of 1,
- * or `[batch, channels]`.
+ * GroupNorm and SkipGroupNorm: `X + skip + bias`, `channels_last` (the default) or first, `activation` 1 for SiLU;
+ * output 1 the sum. Skip is `[batch, …, channels]`, broadcastable, or `[batch, channels]`.
  */
 export const groupNorm: Rule = (site): Expanded => {
   const [x, gamma, beta, skip, bias] = site.inputs;
@@ -63,7 +62,7 @@ function residual(
   return sum;
 }
 
-/** x `[batch, channels, …]` normalised within each group of channels, times scale plus bias. */
+/** Normalizes x `[batch, channels, …]` per group of channels, times scale plus bias. */
 function grouped(
   site: ExpansionSite,
   x: Value,
@@ -91,7 +90,7 @@ function grouped(
       Array.from({ length: rank - 2 }, (_, i) => i + 1),
     );
   if (perGroup) {
-    // Scale and bias have the type of x, the rows are wider.
+    // Scale and bias have the type of x, which may be narrower.
     const each = (value: Value): Value => g.Unsqueeze(site.cast(value, wide.type!), [1]);
     return back(g.Add(g.Mul(normal, each(scale)), each(bias)));
   }

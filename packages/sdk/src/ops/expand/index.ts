@@ -1,4 +1,4 @@
-/** @file Rewrites fused operators into standard ones, so that the layers inside them can be found and adapted. */
+/** @file Decomposes fused operators into standard ones, so that their layers can be found and adapted. */
 
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import type { Value } from '../../graph/builder.ts';
@@ -8,31 +8,29 @@ import { rowOf } from './table.ts';
 
 export type { ExpansionContext } from './site.ts';
 
-/** Standard operators that compute what one fused operator does. */
+/** Standard operators equivalent to a fused one. */
 export interface Expansion {
-  /** In an order in which each follows those that it reads from. */
+  /** Topologically sorted. */
   readonly nodes: NodeProto[];
   /** Constants that the nodes read. */
   readonly initializers: TensorProto[];
-  /** Types of all values that the nodes make and of the constants, by name. */
+  /** Types of the new values and constants, by name. */
   readonly types: ReadonlyMap<string, ValueType>;
 }
 
-/** Opsets before it lack what the rules emit, such as Range and BitShift. */
+/** Older opsets lack Range and BitShift. */
 const OLDEST_OPSET = 11;
 
-/** Whether the operator has a rule. A form of it may still be one that the rule does not cover. */
+/** Whether the operator has a rule, which may not cover all of its forms. */
 export function isExpandable(node: NodeProto): boolean {
   return rowOf(node) !== undefined;
 }
 
 /**
- * The standard operators that compute what `node` does, the last ones under the node's own output names. Weights and
- * biases of the file stay inputs of the products that use them; `table.ts` says where each rule is, and the rule which
- * forms it covers.
+ * Decomposes `node`; the last nodes have its output names. Weights and biases of the file stay inputs of their
+ * products. `table.ts` lists the rules, and each rule the forms that it covers.
  *
- * @returns undefined where this form cannot be expanded: an attribute or a use that the rule does not know, or a size
- *   that it needs and the file does not fix; or at an opset before 11
+ * @returns undefined for an unknown attribute or use, an unknown size that is needed, or an opset before 11
  */
 export function expandNode(node: NodeProto, context: ExpansionContext): Expansion | undefined {
   const row = rowOf(node);
@@ -48,7 +46,7 @@ export function expandNode(node: NodeProto, context: ExpansionContext): Expansio
   return assemble(site, results);
 }
 
-/** Gives the results the node's output names, and what the rule named the names that it chose. */
+/** Renames the results to the node's outputs, and applies the names chosen by the rule. */
 function assemble(site: ExpansionSite, results: readonly (Value | undefined)[]): Expansion | undefined {
   const { g, node } = site;
   const own = new Set(g.nodes.flatMap(({ output }) => output ?? []));
@@ -58,7 +56,7 @@ function assemble(site: ExpansionSite, results: readonly (Value | undefined)[]):
     if (!name) continue;
     let result = results[i];
     if (!result) return undefined;
-    // A value that the rule was given, or that is another output too, has a name already.
+    // Inputs and values of another output already have a name.
     if (!own.has(result.name) || taken.has(result.name)) result = g.Identity(result);
     taken.add(result.name);
     names.set(result.name, name);

@@ -1,14 +1,14 @@
-/** @file LayerNormalization and RMSNormalization, alone and behind a residual sum. */
+/** @file LayerNormalization and RMSNormalization, alone and after a residual sum. */
 
 import type { Value } from '../../graph/builder.ts';
 import { float } from '../../graph/attributes.ts';
 import { type Expanded, type ExpansionSite, rankOf, type Rule } from './site.ts';
 
 /**
- * LayerNormalization over the last axis. The operator is standard since opset 17; ONNX Runtime knows it in the standard
- * domain at every opset, and fuses to it itself.
+ * LayerNormalization over the last axis, standard since opset 17; ONNX Runtime has it in the standard domain at every
+ * opset.
  *
- * @returns the result, and where `statistics` is set the means and inverse deviations `[…, 1]`
+ * @returns the result, and with `statistics` the means and inverse deviations `[…, 1]`
  */
 export function layerNorm(
   { g }: ExpansionSite,
@@ -22,7 +22,7 @@ export function layerNorm(
   return g.emitMany('LayerNormalization', [x, scale, bias], statistics ? 3 : 1, attributes);
 }
 
-/** LayerNormalization that stands in the domain com.microsoft, as some old files have it: the same in the standard one. */
+/** LayerNormalization of com.microsoft in old files: the standard one. */
 export const layerNormalization: Rule = (site) => {
   const [x, scale, bias] = site.inputs;
   if (!x || !scale) return undefined;
@@ -31,9 +31,9 @@ export const layerNormalization: Rule = (site) => {
 };
 
 /**
- * `x · (1/√(mean(x²) + epsilon)) · scale` over the axes from `axis` on; computed in float32 for shorter floats.
+ * `x · (1/√(mean(x²) + epsilon)) · scale` over the axes from `axis` on, in float32 for half floats.
  *
- * @returns the result and the inverse root mean square; undefined where the rank must be known and is not
+ * @returns the result and the inverse root mean square; undefined for an unknown rank that is needed
  */
 export function rmsNorm(
   site: ExpansionSite,
@@ -55,7 +55,7 @@ export function rmsNorm(
   return [scale ? g.Mul(normal, scale) : normal, inverse];
 }
 
-/** SimplifiedLayerNormalization and RMSNormalization: any `axis`, `stash_type` 1 (float32), output 1 where asked for. */
+/** SimplifiedLayerNormalization and RMSNormalization: any `axis`, `stash_type` 1 (float32). */
 export const rmsNormalization: Rule = (site) => {
   const [x, scale] = site.inputs;
   if (!x || !scale || site.of('stash_type') !== 1) return undefined;
@@ -63,8 +63,8 @@ export const rmsNormalization: Rule = (site) => {
 };
 
 /**
- * `LayerNormalization(input + skip + bias)`, skip `[batch, positions, hidden]` or broadcast to it, bias and beta
- * optional; outputs: result, means, inverse deviations, and the sum.
+ * `LayerNormalization(input + skip + bias)`, skip broadcastable, bias and beta optional; outputs: result, means,
+ * inverse deviations, sum.
  */
 export const skipLayerNorm: Rule = (site) => {
   const [x, skip, gamma, beta, bias] = site.inputs;
@@ -75,8 +75,8 @@ export const skipLayerNorm: Rule = (site) => {
 };
 
 /**
- * The same with SimplifiedLayerNormalization, which ONNX Runtime has in the standard domain at every opset; without beta
- * and without means.
+ * {@link skipLayerNorm} with SimplifiedLayerNormalization, which ONNX Runtime has in the standard domain at every
+ * opset.
  */
 export const skipRmsNorm: Rule = (site): Expanded => {
   const [x, skip, gamma, bias] = site.inputs;

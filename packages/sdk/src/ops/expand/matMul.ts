@@ -6,8 +6,8 @@ import { geluTanh } from './gelu.ts';
 import { type ExpansionSite, rankOf, type Rule, staticShape } from './site.ts';
 
 /**
- * `alpha · op(A) · op(B)` with transA, transB, transBatchA, transBatchB, and an activation with its parameters where the
- * operator has one (FusedMatMulActivation). Of operands of unknown rank only the plain product.
+ * `alpha · op(A) · op(B)` with transA, transB, transBatchA, transBatchB, and FusedMatMulActivation's activation. For
+ * operands of unknown rank only without transposes.
  */
 export const fusedMatMul: Rule = (site) => {
   const [a, b] = site.inputs;
@@ -19,7 +19,7 @@ export const fusedMatMul: Rule = (site) => {
   return activate(site, site.of('activation'), scaled, activationParameters(site));
 };
 
-/** `A · Wᵀ` as a Gemm over the rows of A, so that a weight of the file stays a plain input; undefined for other forms. */
+/** `A · Wᵀ` as a Gemm over the rows of A, which keeps the weight a plain input; undefined for other forms. */
 function timesTurnedWeight(site: ExpansionSite, a: Value, weight: Value): Value | undefined {
   const { g } = site;
   const [columns, width] = staticShape(weight) ?? [];
@@ -38,7 +38,7 @@ function batchedProduct(site: ExpansionSite, a: Value, b: Value): Value | undefi
   return left && right && site.layer(site.g.MatMul(left, right));
 }
 
-/** An operand with its first axis moved behind the batch axes (transBatch), then its last two exchanged (trans). */
+/** Moves the first axis behind the batch axes (transBatch), then swaps the last two (trans). */
 function transposed(site: ExpansionSite, x: Value, which: 'A' | 'B'): Value | undefined {
   const trans = site.int(`trans${which}`, 0) === 1;
   const transBatch = site.int(`transBatch${which}`, 0) === 1;
@@ -52,7 +52,7 @@ function transposed(site: ExpansionSite, x: Value, which: 'A' | 'B'): Value | un
   return site.g.Transpose(x, perm);
 }
 
-/** `activation(alpha · op(A) · op(B) + beta · C)` with transA, transB and any activation of {@link activate}. */
+/** `activation(alpha · op(A) · op(B) + beta · C)`. */
 export const fusedGemm: Rule = (site) => {
   const [a, b, c] = site.inputs;
   if (!a || !b) return undefined;
@@ -65,7 +65,7 @@ export const fusedGemm: Rule = (site) => {
   return activate(site, site.of('activation'), site.layer(product), activationParameters(site));
 };
 
-/** Gelu's tanh form of `X·W + bias`, the bias optional. */
+/** Tanh approximation of Gelu of `X·W + bias`, the bias optional. */
 export const gemmFastGelu: Rule = (site) => {
   const [x, weight, bias] = site.inputs;
   if (!x || !weight) return undefined;

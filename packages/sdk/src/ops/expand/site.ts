@@ -1,4 +1,4 @@
-/** @file The node under expansion, as a rule of the table sees it: its inputs, its attributes, and a builder. */
+/** @file The node under expansion, as a rule sees it: inputs, attributes, and a builder. */
 
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { dataTypeName, dataTypeNumber } from '../../graph/dataType.ts';
@@ -9,22 +9,22 @@ import type { DataType } from '../../runtime/tensor.ts';
 import { inferNode } from '../infer.ts';
 import { attributeOf } from '../schema.ts';
 
-/** What is known around a node that is to be expanded. */
+/** Context of a node to expand. */
 export interface ExpansionContext {
-  /** Types of the values of the graph, by name. */
+  /** Value types by name. */
   readonly types: ReadonlyMap<string, ValueType>;
-  /** Initializers and the tensors of Constant nodes, by name. */
+  /** Initializers and Constant tensors by name. */
   readonly constants: ReadonlyMap<string, TensorProto>;
-  /** Version of the standard operator set that the model imports. */
+  /** Standard opset of the model. */
   readonly opset: number;
-  /** Prefix of all new names; unique to the node. */
+  /** Prefix of new names, unique to the node. */
   readonly prefix: string;
 }
 
-/** What a rule yields: one value an output of the node, in order; undefined for one that it cannot compute. */
+/** One value per output of the node, in order; undefined for one that the rule cannot compute. */
 export type Expanded = Value | readonly (Value | undefined)[] | undefined;
 
-/** A rule of the table: emits the standard operators of a node; undefined for a form that it does not cover. */
+/** Emits the standard operators of a node; undefined for a form that it does not cover. */
 export type Rule = (site: ExpansionSite) => Expanded;
 
 const floats: ReadonlySet<DataType | undefined> = new Set(['float32', 'float64', 'float16', 'bfloat16']);
@@ -32,19 +32,18 @@ const floats: ReadonlySet<DataType | undefined> = new Set(['float32', 'float64',
 /** A node under expansion. */
 export class ExpansionSite {
   readonly node: NodeProto;
-  /** Where the standard operators are emitted. */
   readonly g: GraphBuilder;
-  /** Inputs in the node's order; undefined for an omitted one. */
+  /** Inputs in order; undefined for an omitted one. */
   readonly inputs: readonly (Value | undefined)[];
   readonly opset: number;
-  /** Names that the rule chose for values, by the name the builder gave. */
+  /** Value names chosen by the rule, by the builder's name. */
   readonly valueNames: Map<string, string> = new Map();
-  /** Names that the rule chose for nodes, by the builder's name of their first output. */
+  /** Node names chosen by the rule, by the builder's name of their first output. */
   readonly nodeNames: Map<string, string> = new Map();
   readonly #constants: ReadonlyMap<string, TensorProto>;
   readonly #scope: string;
 
-  /** @param g where to emit; a builder of its own by default */
+  /** @param g the builder to emit to; a new one by default */
   constructor(node: NodeProto, { types, constants, opset, prefix }: ExpansionContext, g?: GraphBuilder) {
     this.node = node;
     this.opset = opset;
@@ -59,17 +58,17 @@ export class ExpansionSite {
     });
   }
 
-  /** Whether something may read output number `index`. */
+  /** Whether output `index` is used. */
   wants(index: number): boolean {
     return Boolean(this.node.output?.[index]);
   }
 
-  /** Whether the node has the attribute. */
+  /** Whether the node has an attribute. */
   has(name: string): boolean {
     return attribute(this.node, name) !== undefined;
   }
 
-  /** An attribute, or what its operator's schema says. */
+  /** An attribute, or its schema's default. */
   of<Name extends Parameters<typeof attributeOf>[1]>(name: Name): ReturnType<typeof attributeOf<Name>> {
     return attributeOf(this.node, name);
   }
@@ -99,35 +98,35 @@ export class ExpansionSite {
     return stringAttribute(this.node, name, fallback);
   }
 
-  /** The tensor of a value that the file fixes. */
+  /** The tensor of a constant value. */
   constant(value: Value | undefined): TensorProto | undefined {
     return value && this.#constants.get(value.name);
   }
 
-  /** The float type that the node computes in: that of its first float input; undefined where none is known. */
+  /** Float type of the node: that of its first float input; undefined if unknown. */
   get floatType(): DataType | undefined {
     return this.inputs.find((input) => floats.has(input?.type))?.type;
   }
 
-  /** A scalar of the float type that the node computes in. */
+  /** A scalar of the node's float type. */
   scalar(value: number): Value {
     const type = this.floatType;
     if (type === 'float16' || type === 'bfloat16') return this.cast(this.g.scalar(value), type);
     return this.g.scalar(value, type);
   }
 
-  /** x in another element type; x itself where it has it already. */
+  /** x cast to another type, or x itself. */
   cast(x: Value, type: DataType): Value {
     return x.type === type ? x : this.g.Cast(x, dataTypeNumber(type));
   }
 
-  /** Calls the value `<prefix>name` in the expansion. */
+  /** Names the value `<prefix>name`. */
   named(value: Value, name: string): Value {
     this.valueNames.set(value.name, `${this.#scope}${name}`);
     return value;
   }
 
-  /** Calls the node that makes the value `<prefix>name`; without a name, as the node that is expanded is called. */
+  /** Names the producer of a value `<prefix>name`; without a name, like the expanded node. */
   layer(value: Value, name?: string): Value {
     const chosen = name === undefined ? this.node.name : `${this.#scope}${name}`;
     if (chosen) this.nodeNames.set(value.name, chosen);
@@ -135,18 +134,18 @@ export class ExpansionSite {
   }
 }
 
-/** The sizes of a value where all of them are numbers. */
+/** The shape if it is static. */
 export function staticShape(value: Value | undefined): readonly number[] | undefined {
   return isStatic(value?.shape) ? value.shape : undefined;
 }
 
-/** A dimension where it is a number; negative axes count from the end. */
+/** A dimension if it is static; negative axes count from the end. */
 export function staticDim(value: Value | undefined, axis: number): number | undefined {
   const dim: Dim | undefined = value?.shape?.at(axis);
   return typeof dim === 'number' ? dim : undefined;
 }
 
-/** How many dimensions a value has, where that is known. */
+/** The rank if it is known. */
 export function rankOf(value: Value | undefined): number | undefined {
   return value?.shape?.length;
 }

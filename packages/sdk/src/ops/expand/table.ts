@@ -1,4 +1,4 @@
-/** @file THE table of expandable operators: a row per operator of each domain, with the attributes that its rule knows. */
+/** @file THE table of fused operators: by domain, the rule of each and the attributes that it knows. */
 
 import { float } from '../../graph/attributes.ts';
 import type { NodeProto } from '../../graph/proto.ts';
@@ -35,8 +35,8 @@ import { splitHeads } from './attention/scaledDotProduct.ts';
 import { rankOf, type Rule, staticDim } from './site.ts';
 
 /**
- * The bias `[1, heads, queries, keys]`, weighted by each query: `(u·(r·eco_a − 1) + 2) · bias`, where u and r are sigmoids
- * of the sums of both halves of `query · weight + bias`. Query `[batch, positions, hidden]`. Not: packed batches.
+ * The bias `[1, heads, queries, keys]` gated by each query: `(u·(r·eco_a − 1) + 2) · bias`, where u and r are sigmoids
+ * of the sums of both halves of `query · weight + bias`. Query is `[batch, positions, hidden]`; no packed batches.
  */
 const gatedRelativePositionBias: Rule = (site) => {
   const [query, queryBias, bias, weight, gateBias, eco, offset] = site.inputs;
@@ -52,7 +52,7 @@ const gatedRelativePositionBias: Rule = (site) => {
   return g.Mul(gate, bias);
 };
 
-/** `softmax(data + bias)` over the last axis, the bias of as many dimensions, with sizes of 1 where it is broadcast. */
+/** `softmax(data + bias)` over the last axis, the bias of equal rank. */
 const biasSoftmax: Rule = (site) => {
   const [x, bias] = site.inputs;
   const rank = rankOf(x);
@@ -66,7 +66,7 @@ const biasSoftmax: Rule = (site) => {
 /** One operator. */
 export interface ExpansionRow {
   readonly expand: Rule;
-  /** Attributes that the rule reads, or that do not change what is computed. A node with others is left as it is. */
+  /** Attributes that the rule reads or may ignore; a node with others is not expanded. */
   readonly attributes: ReadonlySet<string>;
 }
 
@@ -182,7 +182,7 @@ export const expansionRows: Readonly<Record<string, Readonly<Record<string, Expa
   'com.microsoft': { ...contrib, ...quantized },
 };
 
-/** The row of a node's operator, if it has one. */
+/** The row of a node's operator, if any. */
 export function rowOf({ opType = '', domain = '' }: NodeProto): ExpansionRow | undefined {
   const rows = Object.hasOwn(expansionRows, domain) ? expansionRows[domain]! : {};
   return Object.hasOwn(rows, opType) ? rows[opType] : undefined;

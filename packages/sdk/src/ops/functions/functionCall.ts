@@ -1,22 +1,22 @@
-/** @file One call of a function: its body with the call's inputs, outputs and attributes put in. */
+/** @file Instantiates the body of a function for one call. */
 
 import type { AttributeProto, FunctionProto, GraphProto, NodeProto, ValueInfoProto } from '../../graph/proto.ts';
 import { withInner, withValueNames } from '../../graph/uniqueNames.ts';
 import { isStandard } from '../domains.ts';
 
-/** The body of a function as it stands at one call. */
+/** The body of a function at one call. */
 export interface CallBody {
   readonly nodes: readonly NodeProto[];
-  /** Types that the function declares for its values, under their new names. */
+  /** Declared types of its values, by new name. */
   readonly valueInfo: readonly ValueInfoProto[];
-  /** Names that the body brings into the graph. */
+  /** New names in the graph. */
   readonly names: readonly string[];
 }
 
 /**
- * The body of `called` for one call. Formal inputs become the call's, an omitted one an empty name; formal outputs
- * become the call's; other values, and nodes, are called `<scope>/<name>`. Attributes that refer to the function's take
- * the call's value, else the default, and are left out where there is neither.
+ * The body of `called` for one call. Formal inputs and outputs become the call's, omitted inputs empty names; other
+ * values and nodes are named `<scope>/<name>`. Referenced attributes take the call's value, else the default, else they
+ * are dropped.
  */
 export function functionCall(call: NodeProto, called: FunctionProto, scope: string): CallBody {
   const names = new Map<string, string>();
@@ -25,7 +25,7 @@ export function functionCall(call: NodeProto, called: FunctionProto, scope: stri
   (called.output ?? []).forEach((formal, i) => {
     const actual = call.output?.[i];
     if (!actual) return;
-    // An input that the function hands on, or an output that it yields twice, needs a name of its own.
+    // A passed-through input or repeated output needs an Identity.
     if (names.has(formal)) passed.push(identity(names.get(formal)!, actual, `${scope}/Identity_${i}`));
     else names.set(formal, actual);
   });
@@ -68,7 +68,7 @@ export function functionCall(call: NodeProto, called: FunctionProto, scope: stri
   };
 }
 
-/** What tells functions apart, and which of them a call means. */
+/** Identifies a function, and the function that a call means. */
 export function functionKey({
   domain,
   name = '',
@@ -77,7 +77,7 @@ export function functionKey({
   return [isStandard(domain) ? '' : domain, name, overload].join('\n');
 }
 
-/** What a node of a body is called that has no name: by its operator and its place. */
+/** Default name of a node of a body, by operator and index. */
 export function unnamed({ opType = '' }: NodeProto, index: number): string {
   return `${opType}_${index}`;
 }

@@ -1,4 +1,4 @@
-/** @file Whether the body of a function means the same under the opset of the model that it is put into. */
+/** @file Checks whether a function body keeps its meaning under the model's opset. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { FunctionProto, NodeProto } from '../../graph/proto.ts';
@@ -10,7 +10,7 @@ const reductions = [
   'ReduceSumSquare',
 ]; // prettier-ignore
 
-/** Versions at which a node that was right before means something else, or nothing. @see ONNX's Changelog.md */
+/** Versions in which a valid node changes its meaning, or becomes invalid. @see ONNX's Changelog.md */
 const changedAt: Readonly<Record<string, readonly number[]>> = {
   ...Object.fromEntries(reductions.map((op) => [op, [18]])),
   ReduceSum: [13],
@@ -33,7 +33,7 @@ const changedAt: Readonly<Record<string, readonly number[]>> = {
   Scan: [9],
 };
 
-/** The first node, those of subgraphs included, that means something else when its version of the operators is raised. */
+/** The first node, subgraphs included, that changes its meaning between two opsets. */
 export function changedBetween(nodes: readonly NodeProto[], from: number, to: number): NodeProto | undefined {
   return [...allNodes({ node: [...nodes] })].find(({ domain, opType = '' }) => {
     const versions = isStandard(domain) && Object.hasOwn(changedAt, opType) ? changedAt[opType]! : [];
@@ -42,10 +42,9 @@ export function changedBetween(nodes: readonly NodeProto[], from: number, to: nu
 }
 
 /**
- * Checks that a function written for one version of the standard operators may be read as another.
+ * Checks that a function of one standard opset may be read as another.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` when the function is newer than the model, or uses an operator whose meaning
- *   changed between the two
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` when the function is newer than the model, or uses an operator that changed
  */
 export function checkedOpset(called: FunctionProto, version: number, model: number): void {
   if (version === model) return;

@@ -1,22 +1,22 @@
-/** @file What inlining a model's functions would come to, before any of it is done. */
+/** @file Bounds the size of a model before its functions are inlined. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { FunctionProto, GraphProto, NodeProto } from '../../graph/proto.ts';
 import { subgraphs } from '../../graph/walk.ts';
 
-/** Deeper nesting of calls than any exporter makes. */
+/** Deepest nesting of calls; no exporter comes near. */
 const MAX_DEPTH = 64;
 
-/** Functions that call each other twice grow a small file without bound; no real model has this many nodes and calls. */
+/** Most nodes and calls: functions that call each other twice grow exponentially. */
 const MAX_STEPS = 1_000_000;
 
-/** The function that a node calls, if it calls one. */
+/** The function called by a node, if any. */
 export type Lookup = (node: NodeProto) => FunctionProto | undefined;
 
 /**
- * Checks that the calls of a graph end, and that their bodies together stay in proportion.
+ * Checks that the calls of a graph terminate and stay in proportion.
  *
- * @throws OnnxLoraError `MODEL_INVALID` when a function calls itself, or when there would be too many nodes
+ * @throws OnnxLoraError `MODEL_INVALID` for recursion, or too many nodes
  */
 export function checkFunctionCalls(graph: GraphProto, lookup: Lookup): void {
   const sizes = new Map<FunctionProto, number>();

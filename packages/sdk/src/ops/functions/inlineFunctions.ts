@@ -1,4 +1,4 @@
-/** @file Puts the bodies of a model's own functions in the place of their calls, so that matching sees plain operators. */
+/** @file Inlines a model's functions, so that matching sees plain operators. */
 
 import type { FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetId } from '../../graph/proto.ts';
 import { withInner } from '../../graph/uniqueNames.ts';
@@ -9,15 +9,12 @@ import { checkedOpset } from './functionOpset.ts';
 import { checkFunctionCalls } from './functionSizes.ts';
 
 /**
- * Replaces every call of a function that the model brings along by the function's body, calls inside functions and in
- * the branches of If and the bodies of Loop included. Values and nodes of a body are called `<call>/<name>`; values of
- * the graph keep their names. Nodes keep their metadata, and one without takes that of the call.
+ * Inlines every call of a model's function, also in functions and subgraphs. Values and nodes of a body are named
+ * `<call>/<name>`; values of the graph keep their names. Nodes without metadata take the call's.
  *
- * @returns the model without functions; the model itself where it has none
- * @throws OnnxLoraError `MODEL_INVALID` when a function calls itself, directly or through others, or when the bodies
- *   together would be out of all proportion
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` when a function is written for another version of the standard operators, in
- *   which one that it uses means something else
+ * @returns the model without functions; the model itself if it has none
+ * @throws OnnxLoraError `MODEL_INVALID` for recursion, or bodies out of proportion
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` when a function uses an operator that changed up to the model's opset
  */
 export function inlineFunctions(model: ModelProto): ModelProto {
   if (!model.functions?.length) return model;
@@ -32,7 +29,7 @@ export function inlineFunctions(model: ModelProto): ModelProto {
 }
 
 class Inliner {
-  /** Versions of the operator sets that the result imports, by domain. */
+  /** Opset versions of the result, by domain. */
   readonly opsets: Map<string, number>;
   readonly #functions: ReadonlyMap<string, FunctionProto>;
   readonly #names: Set<string>;
@@ -51,7 +48,7 @@ class Inliner {
     return { ...graph, node, ...(values.length > 0 ? { valueInfo: [...(graph.valueInfo ?? []), ...values] } : {}) };
   }
 
-  /** The node with its subgraphs inlined, or the body of the function that it calls. */
+  /** The node with inlined subgraphs, or the body of the called function. */
   #node(node: NodeProto, values: NonNullable<GraphProto['valueInfo']>): NodeProto[] {
     const called = this.#called(node);
     if (!called) return [withInner(node, (graph) => this.graph(graph))];
@@ -67,7 +64,7 @@ class Inliner {
     return this.#functions.get(functionKey({ ...node, name: node.opType ?? '' }));
   }
 
-  /** A name for the call that makes names of its body which nothing has yet. */
+  /** A scope for the call whose names are free. */
   #scope(node: NodeProto, called: FunctionProto): string {
     const base = withoutClass(node.name, called) || `/${called.name ?? 'function'}`;
     const inside = (called.node ?? []).flatMap((each, i) => [each.name || unnamed(each, i), ...(each.output ?? [])]);
@@ -89,7 +86,9 @@ class Inliner {
   }
 }
 
-/** torch calls a module that is a function by its scope and its class: `/encoder/fc1/Linear`. The class is no part of a path. */
+/**
+ * torch names calls of module functions by scope and class, `/encoder/fc1/Linear`. The class is not part of the path.
+ */
 function withoutClass(name = '', { name: called = '' }: FunctionProto): string {
   const [, scope = '', last = ''] = /^(\/.+)\/([^/]+)$/.exec(name) ?? [];
   return called !== '' && (last === called || last.replace(/_\d+$/, '') === called) ? scope : name;

@@ -1,4 +1,4 @@
-/** @file Types and shapes of attention, whose heads may come joined or apart, behind a cached past or not. */
+/** @file Shape inference of attention. */
 
 import { attributeOf } from '../schema.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
@@ -8,7 +8,7 @@ import { input, like, type Rule, shaped } from './site.ts';
 
 type Shape = readonly Dim[] | undefined;
 
-/** The shape with one dimension in place of the last. */
+/** Replaces the last dimension. */
 function widened(shape: Shape, last: Dim | undefined): Shape {
   return shape && last !== undefined ? [...shape.slice(0, -1), last] : undefined;
 }
@@ -32,7 +32,7 @@ const packedAttention =
     ];
   };
 
-/** Keys or values `[batch, positions, hidden]` or `[batch, heads, positions, width]` behind the past. */
+/** Present keys or values after the past, from `[batch, positions, hidden]` or `[batch, heads, positions, width]`. */
 function present(shape: Shape, past: ValueType | undefined, heads: number): Shape {
   if (!shape || (past && !past.shape)) return undefined;
   const byHead =
@@ -64,7 +64,7 @@ const groupQueryAttention: Rule = (site) => {
   const [{ type, shape }, key, value] = [input(site), site.inputs[1], site.inputs[2]];
   const [heads, groups] = [attributeOf(site.node, 'num_heads'), attributeOf(site.node, 'kv_num_heads')];
   if (!shape || heads < 1 || groups < 1) return [{ type }];
-  // Queries, keys and values of all heads may come in one.
+  // Queries, keys and values may be packed.
   const width = divideExactly(shape[2]!, key ? heads : heads + 2 * groups);
   if (width === undefined) return [{ type }];
   const packed = [shape[0]!, shape[1]!, multiply(groups, width)];
@@ -75,7 +75,7 @@ const groupQueryAttention: Rule = (site) => {
   ];
 };
 
-/** Attention of the standard domain: results as the queries come, by head or joined. */
+/** Standard Attention: results are by head or joined, as the queries. */
 const standardAttention: Rule = (site) => {
   const [query, key, value] = [0, 1, 2].map((i) => input(site, i).shape);
   const { type } = input(site);
@@ -98,13 +98,13 @@ const standardAttention: Rule = (site) => {
 const attention: Rule = (site) =>
   site.node.domain === 'com.microsoft' ? packedAttention(0, 4)(site) : standardAttention(site);
 
-/** A bias for scores by the distance of query and key: `[1, heads, queries, keys]`. */
+/** Bias by distance of query and key: `[1, heads, queries, keys]`. */
 const relativePositionBias = shaped((shape, site) => {
   const [queries, keys] = [input(site, 1).ints?.[0], input(site, 2).ints?.[0]];
   return queries === undefined || keys === undefined ? undefined : [1, shape[1]!, queries, keys];
 });
 
-/** The same, weighted by each query: `[batch, heads, queries, keys]`. */
+/** The bias gated by each query: `[batch, heads, queries, keys]`. */
 const gatedRelativePositionBias = shaped((shape, site) => {
   const bias = input(site, 2).shape;
   return shape.length === 3 && bias?.length === 4 ? [shape[0]!, ...bias.slice(1)] : undefined;

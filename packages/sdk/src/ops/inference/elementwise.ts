@@ -1,7 +1,4 @@
-/**
- * @file Types and shapes of operators that work element by element, with the contents of small tensors: integers, and floats
- * that sizes are computed with, such as the root of a number of patches.
- */
+/** @file Shape inference of elementwise operators, with contents of small tensors that sizes are computed from. */
 
 import { dataTypeName } from '../../graph/dataType.ts';
 import { ofOne, ofTwo } from '../arithmetic.ts';
@@ -13,7 +10,7 @@ import { attributeOf } from '../schema.ts';
 
 type Operation = (a: Dim, b: Dim, site: InferenceSite) => Dim | undefined;
 
-/** Inputs broadcast together; `ints` calculates with the contents of one-dimensional ones. */
+/** Broadcasts inputs; `ints` computes the contents of scalars and lists. */
 function broadcasting(type: (site: InferenceSite) => ValueType['type'], ints?: Operation): Rule {
   return (site) => {
     const shapes = site.inputs.filter((each) => each !== undefined).map(({ shape }) => shape);
@@ -35,7 +32,7 @@ function pairwise(a: readonly Dim[], b: readonly Dim[], site: InferenceSite, ope
   const result: Dim[] = [];
   for (let i = 0; i < (a.length === 1 ? b : a).length; i++) {
     const [left, right] = [a[a.length === 1 ? 0 : i]!, b[b.length === 1 ? 0 : i]!];
-    // Symbols are whole numbers; of fractions of them nothing is known.
+    // Symbols are integers; nothing is known of fractions of them.
     if ([left, right].some(isFraction) && [left, right].some((each) => typeof each === 'string')) return undefined;
     const value = operation(left, right, site);
     if (value === undefined || (typeof value === 'number' && !Number.isFinite(value))) return undefined;
@@ -46,7 +43,7 @@ function pairwise(a: readonly Dim[], b: readonly Dim[], site: InferenceSite, ope
 
 const isFraction = (value: Dim): boolean => typeof value === 'number' && !Number.isInteger(value);
 
-/** A number as a float of the type holds it. */
+/** Rounds a number to the type. */
 const rounded = <T extends Dim>(value: T, type: ValueType['type']): T =>
   typeof value === 'number' && type === 'float32' ? (Math.fround(value) as T) : value;
 
@@ -64,14 +61,14 @@ const divide: Operation = (a, b, site) => {
   return isFloat(site) ? undefined : symbol(`(${a}/${b})`);
 };
 
-/** With `fmod` the sign of the result is that of the dividend, else that of the divisor. */
+/** With `fmod`, the result has the dividend's sign, else the divisor's. */
 const remainder = numeric((a, b, { node }) =>
   b === 0 ? undefined : attributeOf(node, 'fmod') === 1 ? a % b : ((a % b) + b) % b,
 );
 
 const elementwise = broadcasting(firstType);
 const logical = (op: string): Rule => broadcasting(() => 'bool', numeric(ofTwo[op]!));
-/** Equal symbols are equal sizes, whatever they are; and a size compares with a negative number as 0 does. */
+/** Equal symbols are equal sizes; a size compares with a negative number as 0 does. */
 const comparison = (op: string): Rule =>
   broadcasting(
     () => 'bool',
@@ -80,15 +77,14 @@ const comparison = (op: string): Rule =>
       return numeric(ofTwo[op]!)(sizeBeside(b, a), sizeBeside(a, b), site);
     },
   );
-/** Of equal symbols, the symbol. */
+/** Keeps equal symbols. */
 const extreme = (op: string): Rule =>
   broadcasting(firstType, (a, b, site) => (a === b ? a : numeric(ofTwo[op]!)(a, b, site)));
 
-/** A size that is compared with a negative number is any that is not negative. */
 const sizeBeside = (other: Dim, size: Dim): Dim =>
   typeof other === 'number' && other < 0 && typeof size === 'string' && isSize(size) ? 0 : size;
 
-/** The contents of the only input, one by one. */
+/** Maps the contents of the only input. */
 const mapped =
   (op: string): Rule =>
   (site) => {
@@ -102,7 +98,7 @@ const bools: Rule = (site) => [{ type: 'bool', shape: input(site).shape }];
 function casted(x: ValueType, type: ValueType['type']): ValueType {
   const { shape, ints } = x;
   if (type === 'bool') return { type, shape, ints: numbersIn(x)?.map((value) => Number(value !== 0)) };
-  // A number that the new type does not hold would come out as another one.
+  // Numbers beyond the new type's range would change.
   const largest = { int64: Infinity, float32: 2 ** 24, float64: 2 ** 53, int32: 2 ** 31 - 1 }[type as string] ?? 127;
   const fits = (value: Dim): boolean => typeof value === 'string' || Math.abs(value) <= largest;
   if (!ints?.every(fits)) return { type, shape };
@@ -127,7 +123,7 @@ const where: Rule = (site) => {
   return [{ type, shape, ints }];
 };
 
-/** Second output: which elements were kept. */
+/** The second output is the mask. */
 const dropout: Rule = (site) => [...like(1)(site), { type: 'bool', shape: input(site).shape }];
 
 const same = like(1);

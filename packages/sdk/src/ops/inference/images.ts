@@ -1,4 +1,4 @@
-/** @file Types and shapes of operators on images `[batch, channels, …]` and boxes in them. */
+/** @file Shape inference of operators on images `[batch, channels, …]` and boxes. */
 
 import type { Dim } from '../../graph/value.ts';
 import { attribute, intAttribute, intsAttribute } from '../../graph/walk.ts';
@@ -13,13 +13,13 @@ function sized(dim: Dim, scale: number | undefined): Dim | undefined {
   return Number.isInteger(scale) ? multiply(dim, scale) : undefined;
 }
 
-/** Sizes or scales. Before opset 11, input 1 held the scales. */
+/** By sizes or scales. Before opset 11, input 1 held the scales. */
 const resize: Rule = (site) => {
   const { type, shape } = input(site);
   if (!shape) return [{ type, shape: input(site, 3).ints }];
   const sizes = input(site, 3).ints;
   const scales = numbersIn(input(site, site.opset < 11 ? 1 : 2));
-  // The sizes are then bounds.
+  // Other policies use the sizes as bounds.
   const isBound = attributeOf(site.node, 'keep_aspect_ratio_policy') !== 'stretch';
   const result: Dim[] = [...shape];
   axesWithin(site, shape.length).forEach((axis, i) => {
@@ -47,13 +47,13 @@ const spaceToDepth = shaped((shape, site) => {
   return [n, multiply(c, b * b), ...[h, w].map((size, i) => divideExactly(size, b) ?? unknownDim(site, i + 2))];
 });
 
-/** Points of an image at a grid `[batch, …, axes]`. */
+/** Samples an image at a grid `[batch, …, axes]`. */
 const gridSample = shaped((shape, site) => {
   const grid = input(site, 1).shape;
   return grid && [shape[0]!, shape[1]!, ...grid.slice(1, -1)];
 });
 
-/** A grid for images of the size `[batch, channels, …]` that input 1 holds. */
+/** A grid for images of the size `[batch, channels, …]` in input 1. */
 const affineGrid: Rule = (site) => {
   const size = input(site, 1).ints;
   return [{ type: firstType(site), shape: size && [size[0]!, ...size.slice(2), size.length - 2] }];
@@ -65,20 +65,20 @@ const centerCropPad = shaped((shape, site) => {
   return shape.map((dim, i) => (axes.includes(i) ? (sizes?.[axes.indexOf(i)] ?? unknownDim(site, i)) : dim));
 });
 
-/** The attribute `axes`, from the front; all of them without it. */
+/** The attribute `axes`, from the front; default all. */
 function axesWithin({ node }: InferenceSite, rank: number): readonly number[] {
   const all = Array.from({ length: rank }, (_, i) => i);
   return intsAttribute(node, 'axes')?.map((axis) => fromFront(axis, rank)) ?? all;
 }
 
-/** One image a box, of the sizes that `sizes` tells. */
+/** One image per box. */
 const boxes = (sizes: (site: InferenceSite) => readonly Dim[] | undefined): Rule =>
   shaped((shape, site) => {
     const [rois, size] = [input(site, 1).shape, sizes(site)];
     return rois && size && [rois[0]!, shape[1]!, ...size];
   });
 
-/** A dimension of size 1 where the contents of input 1 say. */
+/** Inserts a dimension at the axis in input 1. */
 const expandDims = shaped((shape, site) => {
   const [axis] = numbersIn(input(site, 1)) ?? axesOf(site, 1) ?? [];
   return axis === undefined ? undefined : shape.toSpliced(fromFront(axis, shape.length + 1), 0, 1);

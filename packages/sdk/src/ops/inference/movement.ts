@@ -1,4 +1,4 @@
-/** @file Types and shapes of operators that only move numbers. */
+/** @file Shape inference of operators that move elements. */
 
 import { type Dim, isStatic } from '../../graph/value.ts';
 import { intsAttribute } from '../../graph/walk.ts';
@@ -6,7 +6,7 @@ import { add, broadcast, divideExactly, multiply, product } from '../dim.ts';
 import { axesOf, firstType, input, numbersIn, type Rule, shaped, unknownDim } from './site.ts';
 import { attributeOf, axisOf, fromFront, permOf, splitSizes, unsqueezed } from '../schema.ts';
 
-/** Far above any real tensor's; the file says how long a shape is, and one of a billion entries is not a shape. */
+/** Bounds the rank that a file may claim. */
 const MAX_RANK = 64;
 
 const reshape: Rule = (site) => {
@@ -36,7 +36,7 @@ const flatten = shaped((shape, { node }) => {
 const transpose: Rule = (site) => {
   const { type, shape, ints } = input(site);
   const perm = permOf(site.node, shape?.length ?? 0);
-  // Of a matrix the contents are kept too: exporters turn paddings around so.
+  // Contents of matrices are kept, since exporters transpose paddings.
   const turned = ints && isStatic(shape) && shape.length === 2 && perm![0] === 1;
   const [rows, columns] = (shape ?? []) as number[];
   return [
@@ -52,7 +52,7 @@ const squeeze: Rule = (site) => {
   const { type, shape, ints } = input(site);
   const axes = axesOf(site, 1);
   if (!shape || (!axes && site.inputs[1])) return [{ type }];
-  // Which dimensions go is not known while one has a name.
+  // A symbolic dimension may be 1.
   if (!axes && !isStatic(shape)) return [{ type }];
   const drop = new Set(
     axes?.map((axis) => fromFront(axis, shape.length)) ?? shape.flatMap((dim, i) => (dim === 1 ? [i] : [])),
@@ -67,7 +67,7 @@ const unsqueeze: Rule = (site) => {
   return [{ type, shape: unsqueezed(shape, axes, 1), ints }];
 };
 
-/** Inputs one after the other along an axis. */
+/** Concatenates inputs along an axis. */
 export const concat: Rule = (site) => {
   const shapes = site.inputs.map((each) => each?.shape);
   const [first] = shapes;
@@ -75,12 +75,12 @@ export const concat: Rule = (site) => {
   if (!first || shapes.some((shape) => !shape)) return [{ type }];
   const axis = axisOf(site.node, first.length);
   const total = shapes.map((shape) => shape![axis]!).reduce(add);
-  // A symbol in one input may be a number in another: prefer the number.
+  // Prefers a number to a symbol.
   const shape = first.map((dim, i) =>
     i === axis ? total : (shapes.map((each) => each![i]!).find((d) => typeof d === 'number') ?? dim),
   );
   const ints = site.inputs.every((each) => each?.ints) ? site.inputs.flatMap((each) => each!.ints!) : undefined;
-  // Along the first axis the numbers of each follow each other.
+  // Contents are consecutive only along the first axis.
   return [{ type, shape, ints: axis === 0 ? ints : undefined }];
 };
 

@@ -1,4 +1,4 @@
-/** @file Types and shapes of matrix products, fused and of integers too. */
+/** @file Shape inference of matrix products. */
 
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
@@ -6,7 +6,7 @@ import { broadcast, divideExactly } from '../dim.ts';
 import { attributeOf, equationOf } from '../schema.ts';
 import { firstType, type InferenceSite, input, type Rule, shaped } from './site.ts';
 
-/** A product of inputs 0 and `right`, of the element type that `type` tells. */
+/** The product of inputs 0 and `right`, of element type `type`. */
 export const product =
   (type: (site: InferenceSite) => ValueType['type'], right = 1): Rule =>
   (site) => {
@@ -14,7 +14,7 @@ export const product =
     return [{ type: type(site), shape: a && b && matMulShape(a, b) }];
   };
 
-/** The same of two-dimensional operands, with transA and transB. */
+/** {@link product} of matrices, with transA and transB. */
 export const gemm =
   (type: (site: InferenceSite) => ValueType['type'], right = 1): Rule =>
   (site) => {
@@ -41,14 +41,14 @@ const fusedMatMul: Rule = (site) => {
   return [{ type: firstType(site), shape: a && b && matMulShape(a, b) }];
 };
 
-/** The first input with its last dimension another. */
+/** Replaces the last dimension of the first input. */
 const withLast = (last: (site: InferenceSite) => Dim | undefined): Rule =>
   shaped((shape, site) => {
     const width = last(site);
     return width === undefined ? undefined : [...shape.slice(0, -1), width];
   });
 
-/** Letters name dimensions; an ellipsis stands for those without a letter, which are broadcast. */
+/** An ellipsis stands for broadcast dimensions without letters. */
 const einsum: Rule = (site) => {
   const type = firstType(site);
   const { terms, result } = equationOf(site.node);
@@ -94,7 +94,7 @@ export const productRules: Readonly<Record<string, Rule>> = {
   }),
 };
 
-/** Shape of numpy's `matmul`: vectors lose the dimension that they gain for the product; undefined for none. */
+/** Shape of numpy's `matmul`; undefined for an invalid one. */
 function matMulShape(a: readonly Dim[], b: readonly Dim[]): Dim[] | undefined {
   const left = a.length === 1 ? [1, a[0]!] : a;
   const right = b.length === 1 ? [b[0]!, 1] : b;

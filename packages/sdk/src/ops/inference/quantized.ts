@@ -1,4 +1,4 @@
-/** @file Types and shapes of operators that turn floats to integers and back, or calculate with integers that mean floats. */
+/** @file Shape inference of quantized operators. */
 
 import { dataTypeName } from '../../graph/dataType.ts';
 import type { ValueType } from '../../graph/value.ts';
@@ -10,14 +10,14 @@ import { type InferenceSite, input, type Rule } from './site.ts';
 import { channelsLast, conv, globalPool, pool } from './windows.ts';
 import { attributeOf, fromFront } from '../schema.ts';
 
-/** The element type of the zero point at input `at`, else that of input `otherwise`. */
+/** The element type of the zero point at input `at`, else of input `otherwise`. */
 const rounded =
   (at: number, otherwise = 0) =>
   (site: InferenceSite): ValueType['type'] =>
     site.inputs[at] ? input(site, at).type : input(site, otherwise).type;
 
 const quantizeLinear: Rule = (site) => {
-  // Types without an array in JavaScript, such as int4, are named by an attribute.
+  // Types without a JavaScript array, such as int4, are named by an attribute.
   const chosen = attribute(site.node, 'output_dtype');
   const type = site.inputs[2] ? input(site, 2).type : chosen ? dataTypeName(Number(chosen.i)) : 'uint8';
   return [{ type, shape: input(site).shape }];
@@ -34,7 +34,7 @@ const dynamicQuantizeLinear: Rule = (site) => [
   { type: 'uint8', shape: [] },
 ];
 
-/** Rows of a packed table: the axis that is packed is `count` times as long as its bytes. */
+/** Lookups in a table whose packed axis holds `count` elements per byte. */
 const gatherBlockQuantized: Rule = (site) => {
   const [{ type: packed, shape }, indices, { type }] = [input(site), input(site, 1).shape, input(site, 2)];
   if (!shape || !indices) return [{ type }];
@@ -46,14 +46,14 @@ const gatherBlockQuantized: Rule = (site) => {
   return [{ type, shape: [...table.slice(0, gathered), ...indices, ...table.slice(gathered + 1)] }];
 };
 
-/** The rule of the float operator, with the element type of the zero point at `at`. */
+/** The float operator's rule, with the element type of the zero point at `at`. */
 const like =
   (at: number, rule: Rule): Rule =>
   (site) => [{ type: rounded(at)(site), shape: rule(site)[0]?.shape }];
 
 const same: Rule = (site) => [{ shape: input(site).shape }];
 
-/** Inputs at these positions broadcast together. */
+/** Broadcasts the inputs at these positions. */
 const together =
   (...at: readonly number[]): Rule =>
   (site) => {
@@ -61,13 +61,13 @@ const together =
     return [{ shape: others.reduce((a, b) => a && b && broadcast(a, b), first) }];
   };
 
-/** The rule, or with `channels_last` the one for images with channels last. */
+/** The rule, for channels last if `channels_last`. */
 const byLayout =
   (rule: Rule): Rule =>
   (site) =>
     (attributeOf(site.node, 'channels_last') === 1 ? channelsLast(rule) : rule)(site);
 
-/** Scale and zero point of the result, then three inputs an operand. */
+/** Scale and zero point of the result, then three inputs per operand. */
 const qLinearConcat: Rule = (site) => {
   const inputs = site.inputs.filter((_, i) => i % 3 === 2);
   return [{ type: input(site, 1).type, shape: concat({ ...site, inputs })[0]?.shape }];

@@ -1,4 +1,4 @@
-/** @file Types and shapes of reductions and normalisations. */
+/** @file Shape inference of reductions and normalizations. */
 
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { stringAttribute } from '../../graph/walk.ts';
@@ -6,7 +6,7 @@ import { add, multiply } from '../dim.ts';
 import { type InferenceSite, input, like, numbersIn, type Rule, shaped } from './site.ts';
 import { attributeOf, axisOf, reducedAxes } from '../schema.ts';
 
-/** A reduction over the attribute `axes`, or over input 1; `fold` calculates with contents of one dimension. */
+/** A reduction; `fold` computes the contents of lists. */
 function reduction(fold?: (a: Dim, b: Dim) => Dim | undefined): Rule {
   return (site) => {
     const { type, shape, ints } = input(site);
@@ -43,7 +43,7 @@ const arg: Rule = (site) => {
   return [{ type: 'int64', shape: shape?.flatMap((dim, i) => (i === axis ? (keep ? [1] : []) : [dim])) }];
 };
 
-/** Result, means and inverse deviations; these over the axes from `axis` on. */
+/** Result, means and inverse deviations, reduced from `axis` on. */
 const normalization: Rule = (site) => {
   const { type, shape } = input(site);
   const axis = shape && axisOf(site.node, shape.length);
@@ -52,17 +52,17 @@ const normalization: Rule = (site) => {
   return [{ type, shape }, statistics, statistics];
 };
 
-/** Result, means, inverse deviations, and the sum that was normalised. */
+/** Result, means, inverse deviations, and the normalized sum. */
 const skipNormalization: Rule = (site) =>
   [input(site), {}, {}, input(site)].map(({ type, shape }) => ({ type, shape }));
 
-/** While training, the running means and variances too: one a channel. */
+/** In training also running means and variances per channel. */
 const batchNormalization: Rule = (site) => [
   ...like(1)(site),
   ...[3, 4, 3, 4].map((i) => ({ type: input(site, i).type, shape: input(site, i).shape })),
 ];
 
-/** A loss of scores `[batch, classes, …]`: one number, or one each without `reduction`; then the logarithms. */
+/** A loss of scores `[batch, classes, …]`, per element without `reduction`, and log probabilities. */
 const loss: Rule = (site) => {
   const { type, shape } = input(site);
   const isReduced = stringAttribute(site.node, 'reduction', 'mean') !== 'none';
@@ -72,7 +72,7 @@ const loss: Rule = (site) => {
   ];
 };
 
-/** Result `[batch, positions, hidden]`, lengths `[batch]`, sum of the embeddings. */
+/** Result `[batch, positions, hidden]`, lengths `[batch]`, sum of embeddings. */
 const embedLayerNorm =
   (typed: number): Rule =>
   (site: InferenceSite): readonly ValueType[] => {

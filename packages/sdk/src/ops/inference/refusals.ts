@@ -1,4 +1,4 @@
-/** @file What the runtime is sure to refuse: nodes whose operands cannot go together, whatever they hold. */
+/** @file Nodes whose operand types the runtime is sure to reject. */
 
 import { type Dim, type ValueType, isStatic } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
@@ -10,7 +10,7 @@ import { attributeOf, axisOf, fromFront } from '../schema.ts';
 
 type Refusal = (site: InferenceSite) => boolean;
 
-/** Whether two sizes are numbers that differ. */
+/** Whether two sizes are different numbers. */
 function differ(a: Dim | undefined, b: Dim | undefined): boolean {
   return typeof a === 'number' && typeof b === 'number' && a !== b;
 }
@@ -26,7 +26,7 @@ const recurrent: Refusal = (site) => {
   return x !== undefined && (x.length !== 3 || differ(x[2], w?.[2]));
 };
 
-/** Images and weights have as many axes; at least one window fits into what there is. */
+/** Images and weights have equal ranks and matching channels. */
 const convolution: Refusal = (site) => {
   const [x, w] = [input(site).shape, input(site, 1).shape];
   if (!x || !w) return false;
@@ -81,9 +81,9 @@ const refusals: Readonly<Record<string, Refusal>> = {
 };
 
 /**
- * Whether a node of ONNX's own operators is sure to fail on operands of these types.
+ * Whether a standard node is sure to fail on operands of these types.
  *
- * @param outputs what its rule infers of its outputs, however senseless
+ * @param outputs inferred by its rule, possibly invalid
  */
 export function isRefused(site: InferenceSite, outputs: readonly ValueType[]): boolean {
   const { domain, opType = '' } = site.node;

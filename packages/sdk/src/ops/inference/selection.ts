@@ -1,4 +1,4 @@
-/** @file Types and shapes of operators that pick numbers: slices, gathers, the largest, those that are not zero. */
+/** @file Shape inference of operators that select elements. */
 
 import { type Dim, isStatic } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
@@ -13,7 +13,7 @@ const slice: Rule = (site) => {
   const result = [...shape];
   let kept = ints;
   if (!starts || !ends || !axes || !steps) {
-    // Which axes is often known where how much is not.
+    // Axes are often known where bounds are not.
     const cut = axes?.map((axis) => fromFront(Number(axis), shape.length));
     return [{ type, shape: shape.map((dim, i) => (cut && !cut.includes(i) ? dim : unknownDim(site, i))) }];
   }
@@ -36,7 +36,7 @@ const slice: Rule = (site) => {
   return [{ type, shape: result, ints: kept }];
 };
 
-/** Row-major contents with only `picked` positions of an axis; `shape` already has the new size there, `size` is the old. */
+/** Row-major contents of the `picked` positions of an axis of old `size`; `shape` has the new size. */
 function along(
   values: readonly Dim[],
   shape: readonly Dim[],
@@ -51,10 +51,10 @@ function along(
   ).flat();
 }
 
-/** What exporters write for "to the end": any large number, of which 10⁹ is the smallest. No axis has as many elements. */
+/** Smallest number that exporters write for "to the end". */
 const END = 1e9;
 
-/** Elements that a slice takes of an axis, and the first of them where it is a number. */
+/** Number of sliced elements, and the first if it is a number. */
 function sliceRange(size: Dim, start: Dim, end: Dim, step: number): { count: Dim; from?: number } | undefined {
   if (!Number.isFinite(step) || step === 0) return undefined;
   if (typeof size === 'number' && typeof start === 'number' && typeof end === 'number') {
@@ -66,9 +66,9 @@ function sliceRange(size: Dim, start: Dim, end: Dim, step: number): { count: Dim
   const fromStart = start === 0 || (typeof start === 'number' && start <= -END);
   if (fromStart && toEnd) return { count: size, from: 0 };
   if (toEnd && typeof start === 'number' && start > 0 && start < END) return { count: subtract(size, start) };
-  // An end that is computed is a size that the axis has been made for.
+  // A computed end is a size that the axis was padded to.
   if (fromStart && typeof end === 'string') return { count: end, from: 0 };
-  // Of an axis whose size has a name, a number of elements may be more than there are: only of one it is known.
+  // A dynamic axis may have fewer elements than a slice asks for, except for one.
   return (toEnd && start === -1) || (fromStart && end === 1) ? { count: 1 } : undefined;
 }
 
@@ -114,7 +114,7 @@ const oneHot: Rule = (site) => {
   return [{ type, shape, ints: known ? (ints as readonly number[]).flatMap(row) : undefined }];
 };
 
-/** Positions of all that is not zero: one row a dimension. */
+/** Indices of nonzero elements: one row per dimension. */
 const nonZero: Rule = (site) => {
   const rank = input(site).shape?.length;
   return [{ type: 'int64', shape: rank ? [rank, unknownDim(site, 1)] : undefined }];
@@ -128,7 +128,7 @@ const compress: Rule = (site) => {
   return [{ type, shape: shape?.map((dim, i) => (i === at ? unknownDim(site, i) : dim)) }];
 };
 
-/** What is left, where it first was, what stands where, how often. */
+/** Unique values, first indices, inverse indices, counts. */
 const unique: Rule = (site) => {
   const { type, shape } = input(site);
   const axis = intAttribute(site.node, 'axis', undefined);

@@ -1,4 +1,4 @@
-/** @file Types and shapes of what a graph makes without being given it: constants, sizes, ranges, random numbers, windows. */
+/** @file Shape inference of generators: constants, sizes, ranges, random numbers, windows. */
 
 import { dataTypeName } from '../../graph/dataType.ts';
 import type { TensorProto } from '../../graph/proto.ts';
@@ -8,7 +8,7 @@ import { attribute, intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { product } from '../dim.ts';
 import { firstType, type InferenceSite, input, type Rule, unknownDim } from './site.ts';
 
-/** Type of an initializer or constant tensor; contents of small ones are known. */
+/** The type of an initializer or constant tensor, with contents of small ones. */
 export function constantType(proto: TensorProto): ValueType {
   const type = dataTypeName(proto.dataType);
   const shape = proto.dims ?? [];
@@ -44,10 +44,7 @@ const constantOfShape: Rule = (site) => {
   return [{ type, shape, ints }];
 };
 
-/**
- * Numbers of a range that are known: axes, not positions, or a graph for short sequences would have constants where one for long ones
- * counts, and none could serve both.
- */
+/** Most elements of a known range: axes, but not positions, or graphs would differ by sequence length. */
 const MOST_COUNTED = 2;
 
 const range: Rule = (site) => {
@@ -74,7 +71,7 @@ const size: Rule = (site) => {
   return [{ type: 'int64', shape: [], ints: shape && [product(shape)] }];
 };
 
-/** The element type that an attribute names, else `fallback`. */
+/** The element type in an attribute, else `fallback`. */
 function chosenType(site: InferenceSite, name: string, fallback: ValueType['type']): ValueType['type'] {
   const number = intAttribute(site.node, name, undefined);
   return number === undefined ? fallback : dataTypeName(number);
@@ -96,7 +93,7 @@ const multinomial: Rule = (site) => {
   ];
 };
 
-/** A window for a Fourier transform, as long as the input says. */
+/** A window function of the length in the input. */
 const window: Rule = (site) => [
   { type: chosenType(site, 'output_datatype', 'float32'), shape: [input(site).ints?.[0] ?? unknownDim(site, 0)] },
 ];

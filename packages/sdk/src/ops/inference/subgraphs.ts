@@ -1,4 +1,4 @@
-/** @file Types and shapes of what If, Loop and Scan yield, from what their subgraphs do. */
+/** @file Shape inference of If, Loop and Scan from their subgraphs. */
 
 import type { NodeProto } from '../../graph/proto.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
@@ -7,15 +7,15 @@ import { isStandard } from '../domains.ts';
 import { fromFront } from '../schema.ts';
 import { type InferenceSite, input, unknownDim } from './site.ts';
 
-/** Whether the outputs of a node depend on what its subgraphs yield. */
+/** Whether a node is an If, Loop or Scan. */
 export function isControlFlow({ domain, opType = '' }: NodeProto): boolean {
   return isStandard(domain) && ['If', 'Loop', 'Scan'].includes(opType);
 }
 
 /**
- * Types of the outputs of an If, Loop or Scan.
+ * Output types of an If, Loop or Scan.
  *
- * @param bodies types of the outputs of each of its subgraphs
+ * @param bodies output types of each subgraph
  */
 export function controlFlow(site: InferenceSite, bodies: readonly (readonly ValueType[])[]): readonly ValueType[] {
   const [first = [], second = first] = bodies;
@@ -32,7 +32,7 @@ export function controlFlow(site: InferenceSite, bodies: readonly (readonly Valu
   }
 }
 
-/** Which of the graphs in an If is run: its number; undefined where the condition is not known. */
+/** Index of the branch that an If runs; undefined for an unknown condition. */
 export function knownBranch(node: NodeProto, condition: ValueType | undefined): number | undefined {
   const [value] = condition?.ints ?? [];
   if (typeof value !== 'number') return undefined;
@@ -42,9 +42,9 @@ export function knownBranch(node: NodeProto, condition: ValueType | undefined): 
 }
 
 /**
- * Of an If whose condition is not known, what it must be where only one of the graphs can run on what is fed.
+ * The condition of an If that leaves the only branch that can run.
  *
- * @param possible which of the graphs can
+ * @param possible whether each branch can run
  */
 export function onlyBranch(
   node: NodeProto,
@@ -57,7 +57,7 @@ export function onlyBranch(
   return { condition: [names[possible.indexOf(true)] === 'then_branch' ? 1 : 0] };
 }
 
-/** Values that go round (inputs from 2 on), then lists of what each round yields. */
+/** Loop-carried values (inputs from 2 on), then scan outputs. */
 function loop(site: InferenceSite, body: readonly ValueType[]): ValueType[] {
   const carried = site.inputs.length - 2;
   return body
@@ -67,7 +67,7 @@ function loop(site: InferenceSite, body: readonly ValueType[]): ValueType[] {
     );
 }
 
-/** Values that go round, then lists along an axis, as long as the lists that are gone through. */
+/** States, then scan outputs as long as the scan inputs. */
 function scan(site: InferenceSite, body: readonly ValueType[]): ValueType[] {
   const { node, inputs } = site;
   const lists = intAttribute(node, 'num_scan_inputs', 0);
@@ -81,7 +81,7 @@ function scan(site: InferenceSite, body: readonly ValueType[]): ValueType[] {
   });
 }
 
-/** What holds of both. */
+/** The common part of two types. */
 function common(site: InferenceSite, output: number, a: ValueType, b: ValueType): ValueType {
   const type = a.type === b.type ? a.type : undefined;
   const agree = a.shape && b.shape && a.shape.length === b.shape.length;
@@ -103,7 +103,7 @@ function stacked(
   return { type, shape: known?.toSpliced(fromFront(axis, known.length + 1), 0, length) };
 }
 
-/** Whether a size means the same outside: names that inference made up belong to a value, which may differ each time. */
+/** Whether a symbol means the same outside: inferred symbols may differ per iteration. */
 function isGlobal(dim: Dim): boolean {
   return typeof dim === 'number' || !/\?|^d[0-9a-f]{32}$/.test(dim);
 }

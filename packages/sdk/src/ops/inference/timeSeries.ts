@@ -1,4 +1,4 @@
-/** @file Types and shapes of recurrent networks and Fourier transforms. */
+/** @file Shape inference of recurrent networks and Fourier transforms. */
 
 import { type Dim, type ValueType } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
@@ -8,7 +8,7 @@ import { attributeOf, fromFront } from '../schema.ts';
 
 /**
  * X `[positions, batch, features]`; all states `[positions, directions, batch, hidden]`, then `states` last ones
- * `[directions, batch, hidden]`. With `layout` 1 the batch comes first.
+ * `[directions, batch, hidden]`. `layout` 1 is batch-first.
  */
 const recurrent =
   (states: number): Rule =>
@@ -24,19 +24,19 @@ const recurrent =
     return [{ type, shape: all }, ...Array.from({ length: states }, () => last)];
   };
 
-/** How many frequencies a transform of real numbers has: half of them and one. */
+/** Number of frequencies of a real transform. */
 function oneSided(length: Dim): Dim {
   return typeof length === 'number' ? Math.floor(length / 2) + 1 : symbol(`onesided(${length})`);
 }
 
-/** Real numbers or pairs in the last dimension; pairs out. The axis is an attribute, since opset 20 an input. */
+/** Real or complex input, complex output. The axis is an attribute, since opset 20 an input. */
 const dft: Rule = (site): readonly ValueType[] => {
   const { type, shape } = input(site);
   const axis = site.inputs[2]
     ? numbersIn(input(site, 2))?.[0]
     : intAttribute(site.node, 'axis', site.opset < 20 ? 1 : -2);
   const isOneSided = intAttribute(site.node, 'onesided', 0) === 1;
-  // Back from one side alone, the result is real.
+  // The one-sided inverse is real.
   if (!shape || axis === undefined || (isOneSided && intAttribute(site.node, 'inverse', 0) === 1)) return [{ type }];
   const at = fromFront(axis, shape.length);
   const length = site.inputs[1] ? (input(site, 1).ints?.[0] ?? unknownDim(site, 'length')) : shape[at]!;

@@ -1,6 +1,6 @@
 /**
- * @file Types and shapes of convolutions and pooling: windows that slide over an image `[batch, channels, …]`. Those of
- * com.microsoft.nchwc are for images whose channels ONNX Runtime keeps in blocks, for one processor.
+ * @file Shape inference of convolutions and pooling, also of com.microsoft.nchwc, with channels blocked for one
+ * processor.
  */
 
 import type { NodeProto } from '../../graph/proto.ts';
@@ -10,7 +10,6 @@ import { add, divideExactly, multiply, product, subtract, symbol } from '../dim.
 import { attributeOf } from '../schema.ts';
 import { firstType, type InferenceSite, input, type Rule, shaped, unknownDim } from './site.ts';
 
-/** Output size of a window along one axis. */
 function windowed(
   size: Dim,
   kernel: number,
@@ -25,20 +24,20 @@ function windowed(
     return symbol(`win(${size},${kernel},${stride},${dilation},${before + after}${ceil ? ',ceil' : ''})`);
   const steps = (size + before + after - reach) / stride;
   const count = (ceil ? Math.ceil(steps) : Math.floor(steps)) + 1;
-  // A last window that would lie in the padding alone is left out.
+  // A last window in padding alone is dropped.
   return ceil && (count - 1) * stride >= size + before ? count - 1 : count;
 }
 
-/** How windows lie on `n` axes, as their node says. */
+/** Window attributes for `n` axes. */
 export interface GivenWindow {
   readonly strides: readonly number[];
   readonly dilations: readonly number[];
-  /** All begins, then all ends; with `auto` SAME, what follows from the sizes takes their place. */
+  /** All begins, then all ends; ignored if `auto` is SAME. */
   readonly pads: readonly number[];
   readonly auto: string;
 }
 
-/** The attributes of a convolution or a pooling over `n` axes. */
+/** Window attributes of a convolution or pooling over `n` axes. */
 export function givenWindow(node: NodeProto, n: number): GivenWindow {
   const auto = attributeOf(node, 'auto_pad');
   const zeros = new Array<number>(2 * n).fill(0);
@@ -62,7 +61,7 @@ function spatial(site: InferenceSite, kernel: readonly Dim[]): ((size: Dim, i: n
   };
 }
 
-/** A convolution of input 0 with the weight at input `weight`, of the element type that `type` tells. */
+/** A convolution of input 0 with the weight at input `weight`, of element type `type`. */
 export const conv =
   (type: (site: InferenceSite) => ValueType['type'], weight = 1): Rule =>
   (site) => {
@@ -90,12 +89,11 @@ const convTranspose = shaped((shape, site) => {
   return [shape[0]!, multiply(weight[1]!, attributeOf(site.node, 'group')), ...sizes];
 });
 
-/** `size + by`, by of either sign. */
 function shifted(size: Dim, by: number): Dim {
   return by < 0 ? subtract(size, -by) : add(size, by);
 }
 
-/** Of MaxPool, the positions too. */
+/** Pooling; MaxPool also has indices. */
 export const pool: Rule = (site) => {
   const { type, shape } = input(site);
   const window = spatial(site, intsAttribute(site.node, 'kernel_shape') ?? []);
@@ -120,17 +118,17 @@ const maxUnpool: Rule = (site) => {
   return [{ type, shape: shape && sizes && [...shape.slice(0, 2), ...sizes] }];
 };
 
-/** One number a channel. */
+/** One element per channel. */
 export const globalPool: Rule = shaped((shape) => shape.map((dim, i) => (i < 2 ? dim : 1)));
 
-/** Blocks `[batch, channels · block, positions]` put together to an image. */
+/** Assembles blocks `[batch, channels · block, positions]` to an image. */
 const col2Im = shaped((shape, site) => {
   const [image, block] = [input(site, 1).ints, input(site, 2).ints];
   const channels = block && divideExactly(shape[1]!, product(block));
   return image && channels !== undefined ? [shape[0]!, channels, ...image] : undefined;
 });
 
-/** A rule of images `[batch, channels, …]` for those with channels last. */
+/** Applies a rule to images with channels last. */
 export function channelsLast(rule: Rule): Rule {
   return (site) => {
     const [image, ...rest] = site.inputs;
@@ -164,16 +162,16 @@ export const windowRules: Readonly<Record<string, Rule>> = {
   Col2Im: col2Im,
 };
 
-/** The domain, in files that were saved with all optimizations. */
+/** Domain in files saved with all optimizations. */
 export const NCHWC = 'com.microsoft.nchwc';
 
-/** Into blocks; the last one may be filled up. */
+/** Into blocks, the last one padded. */
 const reorderInput = shaped((shape, site) => {
   const sizes = isChannelsLast(site) ? shape.slice(1, -1) : shape.slice(2);
   return [shape[0]!, unknownDim(site, 1), ...sizes];
 });
 
-/** Out of them, to as many channels as there really are. */
+/** Out of blocks, to the actual channels. */
 const reorderOutput = shaped((shape, site) => {
   const channels = intAttribute(site.node, 'channels', 0);
   const [batch, , ...sizes] = shape;
@@ -184,7 +182,7 @@ function isChannelsLast({ node }: InferenceSite): boolean {
   return attributeOf(node, 'channels_last') === 1;
 }
 
-/** Rows by operator; a convolution's weight has its own channels filled up too. */
+/** Rules by operator; weights have padded channels too. */
 export const blockedRules: Readonly<Record<string, Rule>> = {
   Conv: conv(firstType),
   MaxPool: pool,

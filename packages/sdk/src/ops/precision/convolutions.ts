@@ -1,4 +1,4 @@
-/** @file A convolution over one axis as a product: what each window reads lies side by side, and the weights are a matrix. */
+/** @file One-dimensional convolutions as matrix products (im2col). */
 
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
@@ -10,20 +10,17 @@ import { attributeOf } from '../schema.ts';
 
 /** Windows along the last axis of `[batch, channels, length]`. */
 export interface Windows {
-  /** Positions that one has. */
   readonly kernel: number;
-  /** Positions from one to the next. */
   readonly stride: number;
-  /** Positions from one that it has to the next. */
   readonly dilation: number;
-  /** Zeros before and behind. */
+  /** Padding at both ends. */
   readonly pads: readonly [before: number, behind: number];
 }
 
-/** What windows have side by side is as many times what they read. */
+/** Largest kernel: im2col multiplies the memory of the input by it. */
 const MOST_POSITIONS = 16;
 
-/** The windows of a convolution with a weight `[out, channels, kernel]`; undefined of one that is no single product. */
+/** Windows of a convolution with a weight `[out, channels, kernel]`; undefined if it is no single product. */
 export function windowsOf(node: NodeProto, weight: TensorProto): Windows | undefined {
   const [, , kernel = 0, ...more] = weight.dims ?? [];
   const { strides, dilations, pads, auto } = givenWindow(node, 1);
@@ -32,31 +29,31 @@ export function windowsOf(node: NodeProto, weight: TensorProto): Windows | undef
   return { kernel, stride: strides[0]!, dilation: dilations[0]!, pads: [pads[0]!, pads[1]!] };
 }
 
-/** x `[batch, channels, length]` with the zeros of its windows around it. */
+/** x `[batch, channels, length]` with its padding. */
 export function padded(g: GraphBuilder, x: Value, { pads: [before, behind] }: Windows): Value {
   return before === 0 && behind === 0 ? x : g.Pad(x, [0, 0, before, 0, 0, behind]);
 }
 
-/** The first opset whose QuantizeLinear has a scale for each row. */
+/** First opset in which QuantizeLinear has a scale per row. */
 export const SCALED_ROWS = 13;
 
-/** What stands for `(integers − zeros) · steps`. */
+/** `(integers − zeros) · steps`. */
 interface RoundedExamples {
   /** uint8 `[batch, channels, length]`. */
   readonly integers: Value;
   /** float32 `[batch, 1, 1]`. */
   readonly steps: Value;
-  /** Whole numbers that stand for zero, float32 `[batch, 1, 1]`. */
+  /** Zero points as float32 `[batch, 1, 1]`. */
   readonly zeros: Value;
 }
 
 /**
- * Each example of x `[batch, channels, length]` in 255 steps of its range, as integers of eight bits: much of what is convolved has
- * passed a GELU, and hardly anything of it is below zero. What an example becomes depends on no other.
+ * Quantizes each example of x `[batch, channels, length]` to uint8 by its own range. Asymmetric, since inputs of
+ * convolutions are often outputs of GELU, with few negative values.
  */
 export function roundedExamples(g: GraphBuilder, x: Value): RoundedExamples {
   const [most, least] = [g.Max(g.ReduceMax(x, [1, 2], false), 0), g.Min(g.ReduceMin(x, [1, 2], false), 0)];
-  // Not exactly zero, so that examples of zeros stay zeros.
+  // Avoids division by zero for examples of zeros.
   const scales = g.Max(g.Mul(g.Sub(most, least), 1 / 255), 1e-30);
   const places = g.emit('Round', [g.Neg(g.Div(least, scales))]);
   const [steps, zeros] = [g.Unsqueeze(scales, [1, 2]), g.Unsqueeze(places, [1, 2])];
@@ -67,7 +64,7 @@ export function roundedExamples(g: GraphBuilder, x: Value): RoundedExamples {
   return { integers, steps, zeros };
 }
 
-/** What each window of x `[batch, channels, length]` has, position by position: `[batch, windows, kernel · channels]`. */
+/** im2col of x `[batch, channels, length]`: `[batch, windows, kernel · channels]`. */
 export function sideBySide(g: GraphBuilder, x: Value, { kernel, stride, dilation }: Windows): Value {
   const last = g.Transpose(x, [0, 2, 1]);
   const positions = Array.from({ length: kernel }, (_, i) => {
@@ -79,7 +76,7 @@ export function sideBySide(g: GraphBuilder, x: Value, { kernel, stride, dilation
 
 const END = 2 ** 31 - 1;
 
-/** A weight `[out, channels, kernel]` as the matrix `[out, kernel · channels]`, computed when it is read. */
+/** A weight `[out, channels, kernel]` as the matrix `[out, kernel · channels]`, computed on read. */
 export function kernelMatrix(weight: TensorProto): TensorProto {
   const known = matrices.get(weight);
   if (known) return known;
@@ -101,5 +98,5 @@ export function kernelMatrix(weight: TensorProto): TensorProto {
   return matrix;
 }
 
-/** One for each weight, so that it is rounded once for all graphs. */
+/** Shared by all graphs, so that each weight is rounded once. */
 const matrices = new WeakMap<TensorProto, TensorProto>();

@@ -1,4 +1,4 @@
-/** @file Products of a graph that can be computed in other numbers: those with a matrix of the file, and convolutions that are such. */
+/** @file Finds products with frozen weights, including 1-D convolutions, that another precision can compute. */
 
 import { dataTypeName } from '../../graph/dataType.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
@@ -9,45 +9,36 @@ import { CONTRIB, isStandard } from '../domains.ts';
 import { attributeOf } from '../schema.ts';
 import { kernelMatrix, type Windows, windowsOf } from './convolutions.ts';
 
-/** Numbers of a weight; with smaller ones, a product takes less time than the rounding of what it multiplies. */
+/** Smallest weight that gains: below it, rounding the input takes longer than the product saves. */
 export const SMALLEST: number = 32_768;
 
-/** `x · weight + addend`, the weight with its axes exchanged or not. */
+/** `x · weight + addend`, with the weight transposed or not. */
 export interface FrozenProduct {
-  /** Name of what is multiplied. */
   readonly x: string;
   readonly weight: TensorProto;
   readonly isTransposed: boolean;
-  /** Whether x is known to have two axes. */
+  /** Whether x is known to be a matrix. */
   readonly isFlat: boolean;
-  /** Name of what is added, of any shape that broadcasts. */
+  /** Name of the addend, of any shape that broadcasts. */
   readonly addend: string | undefined;
-  /**
-   * Of a convolution: x is `[batch, channels, length]`, and what is multiplied are its windows. The product is
-   * `[batch, out, windows]`.
-   */
+  /** Set for a convolution: x is `[batch, channels, length]`, the result `[batch, out, windows]`. */
   readonly windows?: Windows | undefined;
 }
 
-/** Emits products in other numbers than float32. */
+/** Emits products in another precision than float32. */
 export interface ProductEmitter {
-  /** Holds what was emitted. */
   readonly g: GraphBuilder;
-  /**
-   * The product as float32, without what is added to it.
-   *
-   * @param node of the product
-   */
+  /** The product as float32, without its addend. */
   emit(product: FrozenProduct, node: NodeProto): Value;
-  /** The sum of several as one product, where that costs less: of flat ones with weights that are transposed alike. */
+  /** The sum of several flat products with weights transposed alike, as one product where that is cheaper. */
   emitSum?(products: readonly FrozenProduct[]): Value;
 }
 
 /**
- * The products by their nodes, in the order of the graph.
+ * The products by node, in graph order.
  *
- * @param smallest numbers of a weight at least
- * @param also whether convolutions over one axis are among them, which none are by default
+ * @param smallest fewest elements of a weight
+ * @param also whether to include convolutions over one axis; default false
  */
 export function frozenProducts(
   graph: GraphProto,
@@ -104,7 +95,7 @@ function frozenConvolution(
   );
 }
 
-/** A float32 matrix of the file, itself or behind a Transpose. */
+/** A float32 initializer of rank 2, direct or behind a Transpose. */
 function matrixOf(
   name: string,
   { constants, producer }: GraphIndex,

@@ -1,7 +1,6 @@
 /**
- * @file Products with frozen weights in float16, as automatic mixed precision computes them
- * (https://arxiv.org/abs/1710.03740): weights are stored in it, what is multiplied is rounded on the way in, and everything
- * between products, adapters, norms and losses stays in float32.
+ * @file Mixed precision (https://arxiv.org/abs/1710.03740): products with frozen weights in float16, all else in
+ * float32.
  */
 
 import { dataTypeName, dataTypeNumber } from '../../graph/dataType.ts';
@@ -15,14 +14,14 @@ import { isStandard } from '../domains.ts';
 import { inferNode } from '../infer.ts';
 import { type FrozenProduct, frozenProducts, type ProductEmitter } from './frozenProducts.ts';
 
-/** Beyond it a number is infinite in float16. */
+/** Largest finite float16. */
 const LARGEST = 65_504;
 
 /**
- * What can be computed in float16, by its nodes in the order of the graph: products with matrices of the file, its
- * convolutions, and rows of its tables, which are often the matrix of a head as well.
+ * Nodes that can compute in float16, in graph order: products, convolutions and embedding lookups, whose table is often
+ * tied to the head.
  *
- * @param smallest numbers of a weight at least
+ * @param smallest fewest elements of a weight
  */
 export function halfProducts(graph: GraphProto, smallest: number): ReadonlyMap<NodeProto, FrozenProduct> {
   const { constants } = indexGraph(graph);
@@ -31,25 +30,25 @@ export function halfProducts(graph: GraphProto, smallest: number): ReadonlyMap<N
   for (const node of graph.node ?? []) {
     const product = matrices.get(node) ?? weighted(node, constants);
     if (!product || sizeOf(product.weight.dims!) < smallest) continue;
-    // A bias of the file is added within the product.
+    // A constant bias is added within the product.
     const { addend } = product;
     found.set(node, { ...product, addend: addend !== undefined && constants.has(addend) ? undefined : addend });
   }
   return found;
 }
 
-/** A convolution, or rows of a table. */
+/** A convolution or an embedding lookup. */
 function weighted(node: NodeProto, constants: ReadonlyMap<string, TensorProto>): FrozenProduct | undefined {
   const { opType, domain, input: [first = '', second = ''] = [] } = node;
   const isConvolution = opType === 'Conv' || opType === 'ConvTranspose';
   if (!isStandard(domain) || (!isConvolution && opType !== 'Gather')) return undefined;
   const [x, weight] = isConvolution ? [first, constants.get(second)] : [second, constants.get(first)];
   if (!weight || constants.has(x) || dataTypeName(weight.dataType) !== 'float32') return undefined;
-  // A bias goes along, whatever it is.
+  // Any bias stays in the node.
   return { x, weight, isTransposed: false, isFlat: false, addend: undefined };
 }
 
-/** Whether all numbers of a weight are finite in float16. */
+/** Whether a weight is finite in float16. */
 export function fitsHalf(weight: TensorProto): boolean {
   const known = fitting.get(weight);
   if (known !== undefined) return known;
@@ -64,16 +63,15 @@ const fitting = new WeakMap<TensorProto, boolean>();
 export class HalfProducts implements ProductEmitter {
   readonly g: GraphBuilder;
   readonly #index: Pick<GraphIndex, 'constants' | 'producer'>;
-  /** Values in float16 by their names in float32. Several products read one value, such as queries, keys and values. */
+  /** Float16 casts by value name, since several products share an input, such as queries, keys and values. */
   readonly #halves = new Map<string, string>();
 
-  /** @param opset of the graph */
   constructor(graph: GraphProto, opset: number) {
     this.#index = indexGraph(graph);
     this.g = new GraphBuilder({ opset, infer: inferNode, prefix: PREFIX });
   }
 
-  /** The node in float16, but for a matrix that is computed and added; its output as float32. */
+  /** The node in float16 without a computed matrix addend; its output as float32. */
   emit({ x, addend }: FrozenProduct, node: NodeProto): Value {
     const input = node
       .input!.filter((name, i) => i < 2 || name !== addend)
@@ -111,7 +109,7 @@ export class HalfProducts implements ProductEmitter {
 
 const PREFIX = 'float16/';
 
-/** A float32 tensor rounded to float16; computed when it is written, and one for all graphs that have it. */
+/** A float32 tensor as float16, computed on write and shared by all graphs. */
 function halfWeight(weight: TensorProto, name: string): TensorProto {
   const known = halves.get(weight);
   if (known) return known;

@@ -1,9 +1,4 @@
-/**
- * @file Products with frozen weights in integers of eight bits, forward and backward, as SwitchBack computes them
- * (https://arxiv.org/abs/2304.13013): what is multiplied is rounded anew at each run, each row by its own largest magnitude.
- * Rows of gradients, and of tokens on which models put large values, are of very different sizes: by one scale for all, small
- * ones would be rounded to nothing.
- */
+/** @file Products in int8 as in SwitchBack (https://arxiv.org/abs/2304.13013), inputs quantized per row. */
 
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import type { GraphProto, NodeProto, TensorProto } from '../../graph/proto.ts';
@@ -20,12 +15,11 @@ export class IntegerProducts implements ProductEmitter {
   readonly g: GraphBuilder;
   readonly #saturates: boolean;
   readonly #weights = new Set<TensorProto>();
-  /** Several products read one value, such as queries, keys and values; it is rounded once. */
+  /** Quantized inputs, shared by products of one value, such as queries, keys and values. */
   readonly #rounded = new Map<string, Rounded>();
 
   /**
-   * @param opset of the graph that they are put into
-   * @param saturates whether products of two neighbours are added in 16 bits
+   * @param saturates whether pairs of products are added in 16 bits
    * @param prefix of names in the graph
    */
   constructor(opset: number, saturates: boolean, prefix = 'int8/') {
@@ -33,12 +27,12 @@ export class IntegerProducts implements ProductEmitter {
     this.#saturates = saturates;
   }
 
-  /** The product without what is added to it. */
+  /** The product without its addend. */
   emit(product: FrozenProduct): Value {
     return product.windows ? this.#convolution(product, product.windows) : this.emitSum([product]);
   }
 
-  /** Each example by its own range, since windows by ranges of their own would be read and written in float32. */
+  /** Per example, since ranges per window would read and write the windows in float32. */
   #convolution(product: FrozenProduct, windows: Windows): Value {
     const { g } = this;
     const weight = this.#weight([product], product.isTransposed);
@@ -58,8 +52,8 @@ export class IntegerProducts implements ProductEmitter {
   }
 
   /**
-   * The sum of products as one, for which what they multiply is joined and rounded by the largest magnitude of all: small
-   * beside another it counts for little in the sum.
+   * The sum of products as one product of their concatenated inputs, rounded by the largest magnitude of all: a small
+   * input next to a large one counts for little in the sum.
    */
   emitSum(products: readonly FrozenProduct[]): Value {
     const { g } = this;
@@ -86,9 +80,7 @@ export class IntegerProducts implements ProductEmitter {
   }
 }
 
-/**
- * The graph with these products in other numbers; may be interrupted after each.
- */
+/** The graph with these products in another precision; yields after each. */
 export function* withProducts(
   graph: GraphProto,
   emitter: ProductEmitter,
@@ -106,7 +98,7 @@ export function* withProducts(
     const sum = sums
       ? sums.get(each)
       : { products: [product], rest: product.addend === undefined ? [] : [{ name: product.addend }] };
-    // Part of another.
+    // Part of another sum.
     if (!sum) continue;
     let y = sum.products.length > 1 ? emitter.emitSum!(sum.products) : emitter.emit(product, each);
     for (const { name, shape } of sum.rest) {
@@ -126,25 +118,25 @@ export function* withProducts(
   });
 }
 
-/** What stands for `(integers − ZERO) · rows`, with all axes but the last in one. */
+/** `(integers − ZERO) · rows`, flattened to two axes. */
 interface Rounded {
   /** uint8 `[rows, in]`. */
   readonly integers: Value;
-  /** What a step of each row is, `[rows, 1]`. */
+  /** Scale of each row, `[rows, 1]`. */
   readonly rows: Value;
-  /** All axes but the last: int64 `[rank - 1]`. */
+  /** Leading dimensions: int64 `[rank - 1]`. */
   readonly leading: Value;
 }
 
 const STEPS = 127;
 const ZERO = 128;
 
-/** Each row of x `[…, inside]` in steps of its largest magnitude, as integers of eight bits. What a row becomes depends on no other. */
+/** Quantizes each row of x `[…, inside]` to uint8 by its largest magnitude. */
 function rounded(g: GraphBuilder, x: Value, inside: number, isFlat: boolean): Rounded {
   const flat = isFlat ? x : g.Reshape(x, [-1, inside]);
   const leading = g.Slice(g.Shape(x), [0], [-1], [0]);
   const extremes = [g.ReduceMax(flat, [-1], false), g.Neg(g.ReduceMin(flat, [-1], false))];
-  // Not exactly zero, so that rows of zeros stay zeros.
+  // Avoids division by zero for rows of zeros.
   const steps = g.Mul(g.emit('Max', [...extremes, g.scalar(1e-30)]), g.scalar(1 / STEPS));
   const rows = g.Unsqueeze(steps, [1]);
   const zero = g.scalar(ZERO, 'uint8');

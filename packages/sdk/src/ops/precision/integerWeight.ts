@@ -1,29 +1,29 @@
-/** @file A frozen matrix as integers of eight bits, with a scale for each of its columns. */
+/** @file Quantizes a frozen matrix to int8 with a scale per column. */
 
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import type { TensorProto } from '../../graph/proto.ts';
 import { readFloats, tensorProto } from '../../graph/tensorData.ts';
 import { float32, sizeOf } from '../../runtime/tensor.ts';
 
-/** A matrix `[in, out]` that stands for `values · scales`. */
+/** A matrix `[in, out]` as `values · scales`. */
 export interface IntegerWeight {
-  /** int8 `[in, out]`; computed when it is written. */
+  /** int8 `[in, out]`, computed on write. */
   readonly values: TensorProto;
   /** float32 `[out]`. */
   readonly scales: TensorProto;
 }
 
-/** What 127 stands for; with it, two rounded neighbours of one sign are at most 128 together. */
+/** Two rounded neighbors of one sign are at most 128 together when sums saturate. */
 const STEPS = 127;
 
 /**
- * Rounds a float32 matrix to the nearest of 255 steps that are symmetric around zero and as small as the largest number of each
- * column allows. Where sums saturate, as small as the largest sum of two neighbours along `in` allows: 255 times 128 is what 16
- * bits hold. That is about seven and a half bits, and nothing is cut off. A tensor is rounded once, for all graphs that have it.
+ * Quantizes a float32 matrix symmetrically to 255 steps per column. With saturation, the scale fits the largest sum of
+ * two neighbors along `in`, since 255 · 128 is the limit of 16 bits: about seven and a half bits, nothing is clipped.
+ * Cached per tensor.
  *
- * @param weights of one matrix its parts along `in`, one after the other
- * @param isTransposed whether the matrix is meant with its axes exchanged; then each of its rows has a scale
- * @param saturates whether products of two neighbours are added in 16 bits
+ * @param weights parts of one matrix along `in`
+ * @param isTransposed whether the matrix is transposed; each of its rows then has a scale
+ * @param saturates whether pairs of products are added in 16 bits
  */
 export function integerWeight(
   weights: readonly [TensorProto, ...TensorProto[]],
@@ -80,9 +80,9 @@ function straight(floats: Float32Array, inverses: Float32Array): Int8Array {
   return values;
 }
 
-/** Added to a small number, it leaves no place for what is behind the point: several times as fast as `Math.round`. */
+/** Adding and subtracting it rounds a small number, several times as fast as `Math.round`. */
 const ROUND = 1.5 * 2 ** 52;
-/** Rows that are written side by side, so that what they write shares cache lines. */
+/** Rows written together, so that writes share cache lines. */
 const BLOCK = 64;
 
 function transposed(floats: Float32Array, rows: number, inverses: Float32Array): Int8Array {
@@ -98,7 +98,7 @@ function transposed(floats: Float32Array, rows: number, inverses: Float32Array):
   return values;
 }
 
-/** The largest magnitude in each column, or in each row; of pairs, that of two neighbours of one sign is their sum. */
+/** The largest magnitude of each column or row; with `ofPairs` also of the sum of two neighbors of one sign. */
 function largest(floats: Float32Array, columns: number, ofRows: boolean, ofPairs: boolean): Float32Array {
   const rows = floats.length / columns;
   const most = new Float32Array(ofRows ? rows : columns);

@@ -1,4 +1,4 @@
-/** @file The numbers in which a frozen base computes: what a user calls them, and the graph that does. */
+/** @file The precision of a frozen base, and the graph that computes in it. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
@@ -10,67 +10,66 @@ import { fitsHalf, HalfProducts, halfProducts } from './halfProducts.ts';
 import { IntegerProducts, withProducts } from './integerProducts.ts';
 
 /**
- * In what a frozen base computes: `float32` as the file has it; `int8` its products with weights in integers of eight bits,
- * forward and backward; `int8-backward` only those of the gradients, so that losses and answers are those of float32;
- * `float16` its products with weights in half floats, on a GPU; `int4` and `nf4` in float32 with weights that take four bits, for
- * memory.
+ * Precision of a frozen base. `float32`: as in the file. `int8`: products with frozen weights in int8, forward and
+ * backward. `int8-backward`: only those of gradients, so that losses and outputs stay those of float32. `float16`:
+ * products in half precision, on a GPU. `int4` and `nf4`: 4-bit weights computed in float32, to save memory.
  */
 export type PrecisionName = 'float32' | 'int8' | 'int8-backward' | 'float16' | 'int4' | 'nf4';
 
 /** All names, the default first. */
 export const precisionNames: readonly PrecisionName[] = ['float32', 'int8', 'int8-backward', 'float16', 'int4', 'nf4'];
 
-/** Which products of a base are computed in a precision. */
+/** Selects the products of a precision. */
 interface ProductChoice {
-  /** Numbers that a weight must have; 32,768 by default, since smaller products gain nothing. */
+  /** Fewest elements of a weight; default 32,768, since smaller products gain nothing. */
   readonly smallest?: number | undefined;
   /**
-   * Products that stay in float32: `forward head`, `backward head` for those of gradients. Of a model and in notes by their
-   * modules, in a graph by the names of their weights.
+   * Products that stay in float32: `forward head`, or `backward head` for gradients. By module for a model, by weight
+   * name in a graph.
    */
   readonly inFloat32?: readonly string[] | undefined;
 }
 
-/** Products in integers, as they are computed on one machine. */
+/** Int8 products on one machine. */
 export interface IntegerPrecision extends ProductChoice {
   /** What it is called. */
   readonly name: 'int8' | 'int8-backward';
-  /** Whether products of two neighbours are added in 16 bits, as x86 processors without VNNI do; then weights are rounded to fit. */
+  /** Whether pairs of products are added in 16 bits, as on x86 without VNNI; weights are then rounded to fit. */
   readonly saturates: boolean;
 }
 
-/** Products in half floats. */
+/** Float16 products. */
 export interface HalfPrecision extends ProductChoice {
   /** What it is called. */
   readonly name: 'float16';
 }
 
-/** Weights in four bits, as `quantize` writes them: 16 integers with a step and a zero point for each block, or the 16 numbers of QLoRA. */
+/** 4-bit weights, as `quantize` writes them: blockwise integers with a scale and zero point, or QLoRA's NF4. */
 export interface FewerBits {
   /** What it is called. */
   readonly name: 'int4' | 'nf4';
-  /** Numbers of a block, a power of two of at least 16: 32 by default, and 64 for `nf4`. */
+  /** Block size, a power of two from 16; default 32, and 64 for `nf4`. */
   readonly blockSize?: number | undefined;
-  /** Numbers that a weight must have; 4,096 by default. */
+  /** Fewest elements of a weight; default 4,096. */
   readonly smallest?: number | undefined;
 }
 
-/** A precision below float32, as it is computed on one machine. */
+/** A precision below float32 on one machine. */
 export type BasePrecision = IntegerPrecision | HalfPrecision;
 
-/** A precision as a user asks for it; what is not said of the processor is measured. */
+/** The precision that a user requests; missing facts about the processor are measured. */
 export type PrecisionChoice =
   PrecisionName | HalfPrecision | FewerBits | (Partial<IntegerPrecision> & Pick<IntegerPrecision, 'name'>);
 
-/** Whether a precision is one of weights alone, which the graph has in place of those of the file. */
+/** Whether a precision only quantizes weights. */
 export function isFewerBits(asked: { readonly name: PrecisionName }): asked is FewerBits {
   return asked.name === 'int4' || asked.name === 'nf4';
 }
 
-/** Whether a node is one of those that gradients add. */
+/** Whether a node belongs to the backward pass. */
 export type IsBackward = (node: NodeProto) => boolean;
 
-/** What a product is called: by its weight, and whether it is `dy · Wᵀ`. */
+/** Name of a product: direction and weight. */
 export function productName({ weight }: FrozenProduct, isBackward: boolean): string {
   return `${isBackward ? 'backward' : 'forward'} ${weight.name}`;
 }
@@ -81,7 +80,7 @@ const FIRST_OPSET = 11;
  * Checks that a model can compute in a precision.
  *
  * @param name of the model, for the error
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for one without products that could be in it
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` if no product could use it
  */
 export function requirePrecision(model: ModelProto, asked: BasePrecision, name: string): void {
   const { name: precision, smallest = SMALLEST } = asked;
@@ -100,7 +99,7 @@ export function requirePrecision(model: ModelProto, asked: BasePrecision, name: 
 }
 
 /**
- * Options of a session that computes in a precision.
+ * Session options for a precision.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for a provider without such products
  */
@@ -124,7 +123,7 @@ export function sessionIn<Options extends Pick<SessionOptions, 'provider'>>(
   );
 }
 
-/** The model with its products in this precision; may be interrupted after each. */
+/** The model with its products in this precision; yields after each. */
 export function* inPrecision(
   model: ModelProto,
   precision: BasePrecision | undefined,
@@ -132,7 +131,7 @@ export function* inPrecision(
 ): Generator<void, ModelProto> {
   if (!precision) return model;
   const chosen = chosenProducts(model, precision, isBackward);
-  // What is infinite in float16 can only have been found where a batch was measured.
+  // Weights that overflow float16 are only found when a batch is measured.
   const fitting = [...chosen].filter(([, { weight }]) => precision.name !== 'float16' || fitsHalf(weight));
   const graph = yield* withProducts(model.graph ?? {}, emitterOf(model, precision), new Map(fitting));
   return { ...model, graph, opsetImport: withContrib(model) };
@@ -151,7 +150,7 @@ function productsIn(
   return frozenProducts(graph, smallest, { convolutions: true });
 }
 
-/** The products of a graph that are computed in a precision, by their nodes. */
+/** The products that a precision computes, by node. */
 export function chosenProducts(
   { graph }: ModelProto,
   precision: BasePrecision,
@@ -160,7 +159,7 @@ export function chosenProducts(
   const exact = new Set(precision.inFloat32);
   const isChosen = (node: NodeProto, product: FrozenProduct): boolean => {
     const isBack = isBackward(node);
-    // Examples are rounded as a whole, but rows of gradients are of very different sizes.
+    // Whole examples are rounded, but rows of gradients vary widely in size.
     if (isBack && product.windows) return false;
     return (isBack || precision.name !== 'int8-backward') && !exact.has(productName(product, isBack));
   };

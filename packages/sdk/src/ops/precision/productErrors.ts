@@ -1,4 +1,4 @@
-/** @file How far products in integers are off: what they multiply is sampled from a run in float32, then a few are computed both ways at a time; those in float16 are computed beside float32. */
+/** @file Measures the error of products: int8 on samples of a float32 run, float16 next to float32. */
 
 import { attributeProto } from '../../graph/attributes.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
@@ -22,25 +22,24 @@ import {
   productName,
 } from './precision.ts';
 
-/** Rows of what is multiplied that are compared: the largest, by which a product's norm is known well enough. */
+/** Rows of an input that are compared: the largest, which give a good estimate of the norm. */
 const SAMPLED = 32;
-/** Of a convolution's windows, one of so many is compared: all of them would take more memory than the step. */
+/** Stride between compared windows of a convolution: all of them would take more memory than the step. */
 const WINDOWS_APART = 8;
-/** Numbers of weights that one model holds in both forms, with others than the first. */
+/** Most weight elements that one model holds in both forms; a single larger weight is allowed. */
 const MOST_WEIGHTS = 16 << 20;
 
-/** A model that also gives what its products multiply. */
+/** A model with the inputs of its products as extra outputs. */
 export interface SampledModel {
   readonly model: ModelProto;
-  /** The product of each node. */
   readonly products: ReadonlyMap<NodeProto, FrozenProduct>;
-  /** Name of the output with rows of what a product multiplies, float32 `[rows, in]`, by the name of that. */
+  /** Name of the sample output, float32 `[rows, in]`, by input name. */
   readonly samples: ReadonlyMap<string, string>;
-  /** Of convolutions, whose errors the model gives itself: what they read is much more than their weights. */
+  /** Errors of convolutions, computed in the model itself: their inputs are much larger than their weights. */
   readonly errors: readonly ProductError[];
 }
 
-/** The model with samples of what those of its products multiply that a precision computes in integers. */
+/** The model with samples of the inputs of its int8 products. */
 export function withSamples(model: ModelProto, precision: IntegerPrecision, isBackward: IsBackward): SampledModel {
   const g = new GraphBuilder({ opset: opsetOf(model), infer: inferNode, prefix: 'sample/' });
   const products = new Map(chosenProducts(model, precision, isBackward));
@@ -80,8 +79,8 @@ export function withSamples(model: ModelProto, precision: IntegerPrecision, isBa
 }
 
 /**
- * x, which is there once a number is. What nothing waits for, such as an output, ONNX Runtime computes last, and would keep all that
- * it reads until then.
+ * x, computed after `number`. ONNX Runtime computes values without readers last, such as outputs, and would keep their
+ * inputs alive.
  */
 function after(g: GraphBuilder, x: string, number: Value): Value {
   const value: Value = { name: x, type: 'float32' };
@@ -89,12 +88,12 @@ function after(g: GraphBuilder, x: string, number: Value): Value {
   return g.Reshape(value, g.Add(g.Shape(value), g.Reshape(zero, [-1])));
 }
 
-/** A product of the same values by another name. */
+/** The product reading the same value by another name. */
 function reading(node: NodeProto, { name }: Value): NodeProto {
   return { ...node, input: node.input!.with(0, name) };
 }
 
-/** Emits a product both ways, and how far it is off: without a bias, beside which an error would look small. */
+/** Emits a product in both precisions and its error, without the bias, which would hide it. */
 function errorAlone(
   emitter: ProductEmitter,
   node: NodeProto,
@@ -110,27 +109,26 @@ function errorAlone(
 
 function errorOf(g: GraphBuilder, found: Value, exact: Value): Value {
   const norm = (value: Value): Value => g.emit('ReduceL2', [value], { keepdims: 0 });
-  // Of nothing but zeros there is no error.
+  // Zeros have no error.
   return g.Div(norm(g.Sub(found, exact)), g.Max(norm(exact), g.scalar(1e-30)));
 }
 
-/** A model which gives how far products are off. */
+/** A model with the errors of its products as outputs. */
 export interface ErrorModel {
   readonly model: ModelProto;
   readonly errors: readonly ProductError[];
 }
 
-/** How far a product is off in a precision. */
+/** Error of a product in a precision. */
 export interface ProductError {
-  /** As `inFloat32` of the precision calls it. */
+  /** Name for `inFloat32` of the precision. */
   readonly name: string;
-  /** Name of its weight. */
   readonly weight: string;
-  /** Name of the output that is the error: the Euclidean norm of the difference in parts of that of the product, `[]`. */
+  /** Name of the error output, `[]`: the relative error in the Euclidean norm. */
   readonly output: string;
 }
 
-/** Models for all products of a sampled one, each of a few; their inputs are the samples, by the names of their outputs. */
+/** Models for all sampled products, a few each; inputs are the samples by output name. */
 export function* errorModels(
   { model, products, samples }: SampledModel,
   precision: IntegerPrecision,
@@ -186,7 +184,7 @@ function errorModel(
   return { model: { ...model, graph, opsetImport: withContrib(model) }, errors };
 }
 
-/** The model with the errors of its products among its outputs; they are NaN or infinite where one overflows. */
+/** The model with the errors of its products as outputs; NaN or infinite on overflow. */
 export function withHalfErrors(model: ModelProto, precision: HalfPrecision, isBackward: IsBackward): ErrorModel {
   const emitter = new HalfProducts(model.graph ?? {}, opsetOf(model));
   const { g } = emitter;

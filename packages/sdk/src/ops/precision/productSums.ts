@@ -1,22 +1,19 @@
-/**
- * @file Sums of products with frozen weights. What several layers read, such as the input of queries, keys and values, has the sum
- * of their gradients, `dq·Wqᵀ + dk·Wkᵀ + dv·Wvᵀ`: that is one product, `[dq, dk, dv] · [Wq, Wk, Wv]ᵀ`.
- */
+/** @file Merges sums of products: `dq·Wqᵀ + dk·Wkᵀ + dv·Wvᵀ` is one product, `[dq, dk, dv] · [Wq, Wk, Wv]ᵀ`. */
 
 import type { GraphProto, NodeProto } from '../../graph/proto.ts';
 import { indexGraph } from '../../graph/walk.ts';
 import { isStandard } from '../domains.ts';
 import type { FrozenProduct } from './frozenProducts.ts';
 
-/** Products that are added, and what else is. */
+/** A sum of products and other addends. */
 export interface ProductSum {
   /** At least one. */
   readonly products: readonly FrozenProduct[];
-  /** Names of what is added to them, and of the shape that it must get first, if any. */
+  /** Other addends, and the shape to reshape each to first. */
   readonly rest: readonly { readonly name: string; readonly shape?: string }[];
 }
 
-/** The sums by the nodes that give them, without those that are part of another. */
+/** The sums by their last node, without those that are part of another. */
 export function productSums(
   graph: GraphProto,
   products: ReadonlyMap<NodeProto, FrozenProduct>,
@@ -29,7 +26,7 @@ export function productSums(
   };
   const taken = new Set<NodeProto>();
   const sums = new Map<NodeProto, ProductSum>();
-  // From the last on, which others are part of.
+  // In reverse, since later sums contain earlier ones.
   for (const [node, product] of [...products].reverse()) {
     if (taken.has(node)) continue;
     const parts = [product];
@@ -60,7 +57,7 @@ export function productSums(
   return sums;
 }
 
-/** Whether products can be one: rows of what is multiplied side by side, and weights with the same outputs. */
+/** Whether products can be merged: flat, with weights transposed alike and of the same output size. */
 function isLike(one: FrozenProduct, other: FrozenProduct): boolean {
   const [a, b] = [one, other].map(({ weight, isTransposed }) => weight.dims![isTransposed ? 0 : 1]);
   return one.isFlat && other.isFlat && one.isTransposed === other.isTransposed && a === b;

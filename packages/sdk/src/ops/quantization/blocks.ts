@@ -1,34 +1,33 @@
-/** @file Matrices in four bits, in blocks along the inputs of each output, as ONNX Runtime's products with such weights read them. */
+/** @file Blockwise 4-bit quantization along the inputs of each output, in the layouts of ONNX Runtime's operators. */
 
 import { bnb4Numbers } from '../expand/quantized/matMulBnb4.ts';
 
-/** A matrix `[out, width]`, row by row. */
+/** A row-major matrix `[out, width]`. */
 export interface Rows {
   readonly values: Float32Array;
   readonly out: number;
   readonly width: number;
 }
 
-/** A matrix in four bits. */
+/** A matrix in 4 bits. */
 export interface BlockCodes {
-  /** Two codes a byte. */
+  /** Two codes per byte. */
   readonly codes: Uint8Array;
-  /** One a block. */
+  /** One per block. */
   readonly scales: Float32Array;
-  /** Zero points, two a byte, rows padded to whole bytes; where the form has them. */
+  /** Zero points of integer blocks, two per byte, rows padded to whole bytes. */
   readonly zeros?: Uint8Array;
-  /** What the codes stand for, `[out, width]`. */
+  /** The dequantized matrix `[out, width]`. */
   readonly restored: Float32Array;
 }
 
-/** Highest code of four bits. */
 const TOP = 15;
-/** Shares of the range that steps are tried for: a narrower range cuts off the outermost numbers, and rounds all others less. */
+/** Fractions of the range tried for the scale: a narrower range clips outliers, and rounds all others less. */
 const SHARES = [1, 0.95, 0.9, 0.85, 0.8, 0.75];
 
 /**
- * `(code − zero) · scale` in the layout of `com.microsoft.MatMulNBits`: rows of whole blocks, the lower half of a byte first.
- * Of each block, those of a few steps and zero points are taken that bring it nearest, by the sum of squares.
+ * `(code − zero) · scale` in the layout of `com.microsoft.MatMulNBits`: rows of whole blocks, low nibble first. Per
+ * block, the scale and zero point with the least squared error of a few candidates.
  *
  * @see https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits
  */
@@ -49,7 +48,7 @@ export function integerBlocks({ values, out, width }: Rows, size: number): Requi
       const start = (row * blocks + block) * size;
       const inverse = 1 / scale;
       for (let i = 0; i < size; i++) {
-        // Codes behind the last of a row mean 0.
+        // Padding codes mean 0.
         const code = from + i < to ? nearestCode(values[from + i]!, inverse, zero) : zero;
         codes[(start + i) >> 1]! |= code << (4 * ((start + i) & 1));
         if (from + i < to) restored[from + i] = (code - zero) * scale;
@@ -59,13 +58,13 @@ export function integerBlocks({ values, out, width }: Rows, size: number): Requi
   return { codes, scales, zeros, restored };
 }
 
-/** The code nearest to `value ÷ scale + zero`. What is below 0 is cut off all the same, so that whole parts will do. */
+/** The code nearest to `value ÷ scale + zero`. Negative results are clipped, so truncation suffices. */
 function nearestCode(value: number, inverse: number, zero: number): number {
   const code = (value * inverse + zero + 0.5) | 0;
   return code < 0 ? 0 : code > TOP ? TOP : code;
 }
 
-/** The step and the zero point by which the numbers from `from` to `to − 1` are rounded least. */
+/** The scale and zero point with the least error on the elements `[from, to)`. */
 function nearestSteps(values: Float32Array, from: number, to: number): { scale: number; zero: number } {
   let [low, high] = [0, 0];
   for (let i = from; i < to; i++) {
@@ -78,7 +77,7 @@ function nearestSteps(values: Float32Array, from: number, to: number): { scale: 
   const middle = (low + high) / 2;
   for (const share of low === high ? [] : SHARES) {
     const scale = Math.fround((share * (high - low)) / TOP);
-    // Numbers next to the smallest there are have no step.
+    // Scales of subnormal numbers may be zero.
     if (scale === 0) continue;
     const inverse = 1 / scale;
     const centred = Math.round(TOP / 2 - middle / scale);
@@ -96,12 +95,12 @@ function nearestSteps(values: Float32Array, from: number, to: number): { scale: 
 }
 
 const normalFloats = bnb4Numbers(1)!;
-/** Between two neighbours; what lies on it goes to the upper one. */
+/** Midpoints of neighbors; a midpoint goes to the upper one. */
 const bounds = normalFloats.slice(1).map((upper, i) => (upper + normalFloats[i]!) / 2);
 
 /**
- * NF4 of bitsandbytes in the layout of `com.microsoft.MatMulBnb4`: each block, counted through all rows, divided by its largest
- * magnitude, and of that the nearest of 16 numbers; the higher half of a byte first.
+ * NF4 of bitsandbytes in the layout of `com.microsoft.MatMulBnb4`: blocks run across rows, are divided by their largest
+ * magnitude and rounded to the nearest of 16 numbers; high nibble first.
  *
  * @see https://arxiv.org/abs/2305.14314
  */
@@ -123,10 +122,9 @@ export function normalFloatBlocks({ values }: Rows, size: number): BlockCodes {
   return { codes, scales, restored };
 }
 
-/** The code of 0. */
 const ZERO_CODE = normalFloats.indexOf(0);
 
-/** The code of the nearest number, found by halves. */
+/** The nearest code, by binary search. */
 function normalFloatCode(value: number): number {
   let code = 0;
   for (let step = 8; step > 0; step >>= 1) if (value >= bounds[code + step - 1]!) code += step;

@@ -1,4 +1,4 @@
-/** @file The forms in which a file holds a quantised matrix, and the product with it: what plain ONNX Runtime computes. */
+/** @file Quantized matrices in a file, and their products in plain ONNX Runtime. */
 
 import { attributeProto } from '../../graph/attributes.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
@@ -13,37 +13,36 @@ import { integerBlocks, normalFloatBlocks, type Rows } from './blocks.ts';
 import { type RowIntegers, rowIntegers, rowProduct } from './rowIntegers.ts';
 
 /**
- * Bits of a number: `8` for products in integers, `4` for integers in blocks with a step and a zero point each, `nf4` for the
- * 16 numbers of QLoRA.
+ * Bits per weight: `8` for int8 products, `4` for integer blocks with a scale and zero point, `nf4` for QLoRA's NF4.
  */
 export type QuantizedBits = 8 | 4 | 'nf4';
 
-/** All of them. */
+/** All supported bits. */
 export const quantizedBits: readonly QuantizedBits[] = [8, 4, 'nf4'];
 
-/** A form, and how large its blocks are; 8 bits have one step for each output. */
+/** A quantization form and its block size; 8 bits have one scale per output. */
 export type QuantizedForm = { readonly bits: 8 } | { readonly bits: 4 | 'nf4'; readonly blockSize: number };
 
-/** What a quantised model was made from. */
+/** The source of a quantized model. */
 export type QuantizedFrom = QuantizedForm & {
-  /** sha256 of the weights that were quantised. */
+  /** SHA-256 of the original weights. */
   readonly from: string;
 };
 
-/** In words: `8 bits`, `4 bits`, `NF4`. */
+/** Display name: `8 bits`, `4 bits`, `NF4`. */
 export function formName({ bits }: QuantizedForm): string {
   return bits === 'nf4' ? 'NF4' : `${bits} bits`;
 }
 
-/** A quantised matrix. */
+/** A quantized matrix. */
 export interface QuantizedMatrix {
-  /** What the product reads, by the place among its inputs. */
+  /** Operands of the product. */
   readonly tensors: { readonly codes: TensorProto; readonly scales: TensorProto; readonly zeros?: TensorProto };
-  /** What it stands for, `[out, width]`. */
+  /** The dequantized matrix `[out, width]`. */
   readonly restored: Float32Array;
 }
 
-/** Rounds a matrix. The names of its tensors are what follows that of the weight, as ONNX Runtime's quantizers have it. */
+/** Quantizes a matrix. Tensor names are suffixes to the weight's name, as in ONNX Runtime's quantizers. */
 export function quantizeMatrix(rows: Rows, form: QuantizedForm): QuantizedMatrix {
   const { out, width } = rows;
   if (form.bits === 8) return integerMatrix(rows);
@@ -65,9 +64,9 @@ export function quantizeMatrix(rows: Rows, form: QuantizedForm): QuantizedMatrix
 }
 
 function integerMatrix({ values, out, width }: Rows): QuantizedMatrix {
-  // Transposed, since rows are outputs here, and products want columns.
+  // Transposed: rows are outputs here, and products want columns.
   const weight = tensorProto('', float32(values, [out, width]));
-  // On x86 processors without VNNI, ONNX Runtime adds two products in 16 bits, and nobody knows where a file will run.
+  // ONNX Runtime adds pairs of products in 16 bits on x86 without VNNI, and the target machine is unknown.
   const found = integerWeight([weight], true, true);
   const rawData = readBytes(found.values.rawData!);
   const codes = new Int8Array(rawData.buffer, rawData.byteOffset, rawData.length);
@@ -82,12 +81,12 @@ function integerMatrix({ values, out, width }: Rows): QuantizedMatrix {
   return { tensors: named, restored };
 }
 
-/** Highest code of a table. */
+/** Largest code of a table. */
 const HIGHEST = 127;
 
 /**
- * Rounds a table of embeddings: to integers of eight bits with one step for all, which take rows before they become floats, in
- * operators of ONNX's own. As a matrix of a product it may be in the file a second time.
+ * Quantizes an embedding table to int8 with one scale, so that standard ONNX operators gather rows before dequantizing.
+ * A tied head may be in the file a second time.
  */
 export function quantizeTable({ values, out, width }: Rows): QuantizedMatrix {
   const scale = tableStep(values);
@@ -101,14 +100,14 @@ export function quantizeTable({ values, out, width }: Rows): QuantizedMatrix {
   };
 }
 
-/** Shares of the largest number that steps are tried for: a table has few large ones, and many rows that they make coarse. */
+/** Fractions of the largest magnitude tried for the scale: a table has few outliers, which make many rows coarse. */
 const SHARES = [1, 0.9, 0.8, 0.7, 0.6, 0.5];
 
 function tableCode(value: number, scale: number): number {
   return Math.max(-HIGHEST, Math.min(HIGHEST, Math.round(value / scale)));
 }
 
-/** The step by which the numbers are rounded least, by the sum of squares. */
+/** The scale with the least squared error. */
 function tableStep(values: Float32Array): number {
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   let [best, least] = [1, Infinity];
@@ -121,34 +120,34 @@ function tableStep(values: Float32Array): number {
   return best;
 }
 
-/** A product with a matrix, or rows of a table: the node that it was, and the names of what it reads. */
+/** A product or an embedding lookup: its node and operands. */
 export interface ProductSite {
   readonly node: NodeProto;
-  /** Name of what is multiplied, `[…, width]`. */
+  /** Input name, `[…, width]`. */
   readonly x: string;
   readonly out: number;
   readonly width: number;
   readonly tensors: QuantizedMatrix['tensors'];
 }
 
-/** Emits the products of one graph: within it, what several of them read is rounded once. */
+/** Emits the products of one graph; an input of several of them is rounded once. */
 export class QuantizedProducts {
   readonly #form: QuantizedForm;
   readonly #g: GraphBuilder;
   readonly #rounded = new Map<string, RowIntegers>();
 
-  /** @param prefix of new names, which nothing in the model begins with */
+  /** @param prefix of new names, unique in the model */
   constructor(form: QuantizedForm, opset: number, prefix: string) {
     this.#form = form;
     this.#g = new GraphBuilder({ opset, infer: inferNode, prefix });
   }
 
-  /** Constants that the nodes read beside the matrices. */
+  /** Constants that the nodes read besides the matrices. */
   get constants(): readonly TensorProto[] {
     return this.#g.initializers;
   }
 
-  /** The nodes that take the place of a MatMul or Gemm; the product keeps its name, by which its module is known. */
+  /** The nodes that replace a MatMul, Gemm or Gather; the product keeps its name, which identifies its module. */
   nodes(site: ProductSite): NodeProto[] {
     const { node } = site;
     if (node.opType === 'Gather') return rowsOfTable(site);
@@ -166,7 +165,7 @@ export class QuantizedProducts {
     if (form.bits === 8) return this.#integers(node, x, [codes, scales], y);
     const { bits, blockSize } = form;
     const sizes = { K: width, N: out, block_size: blockSize };
-    // Level 4 rounds what is multiplied to integers too, by blocks: as exact, and up to twice as fast for a single row.
+    // Level 4 also quantizes the input blockwise: as exact, and up to twice as fast for a single row.
     const attributes = bits === 4 ? { ...sizes, bits: 4, accuracy_level: 4 } : { ...sizes, quant_type: 1 };
     return [
       {
@@ -199,7 +198,7 @@ export class QuantizedProducts {
   }
 }
 
-/** The rows as integers, then as floats. */
+/** Gathers int8 rows and dequantizes them. */
 function rowsOfTable({ node, x, tensors: { codes, scales } }: ProductSite): NodeProto[] {
   const [y] = node.output!;
   const { attribute: _, domain: __, ...own } = node;

@@ -1,7 +1,4 @@
-/**
- * @file Sums of cotangents in which one summand is a product: the other becomes the product's addend. Gemm adds while it
- * writes, which spares a pass over memory.
- */
+/** @file Fuses sums of cotangents into Gemm: an addend costs no extra pass over memory. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
@@ -9,25 +6,23 @@ import { isStatic, type ValueType } from '../../graph/value.ts';
 import { indexNodes } from '../../graph/walk.ts';
 import { attributeOf } from '../schema.ts';
 
-/** Below this many summands the runtime computes a Gemm with an addend on one thread only. */
+/** With fewer summands, the runtime computes a Gemm with an addend on one thread. */
 const SHORT_PRODUCT = 64;
 
-/** A product, and the Reshape of it that is added, where there is one. */
+/** A Gemm, and the Reshape between it and the sum, if any. */
 interface Product {
   readonly gemm: NodeProto;
   readonly reshape: NodeProto | undefined;
-  /** Shape of the product, `[rows, columns]`. */
+  /** Shape of the Gemm, `[rows, columns]`. */
   readonly rows: readonly number[];
 }
 
 /**
- * Rewrites each `Add(c, Gemm(a, b))`, and each `Add(c, Reshape(Gemm(a, b)))`, to the Gemm with c as its addend. Only where
- * nothing else reads the product: one cotangent may belong to several values, as both summands of an Add have the cotangent
- * of their sum. This is why the rewrite takes the finished nodes, whose readers are all known.
+ * Rewrites `Add(c, Gemm(a, b))`, and `Add(c, Reshape(Gemm(a, b)))`, to the Gemm with addend c, if nothing else reads
+ * the product. Takes finished nodes, whose readers are all known, since values may share a cotangent.
  *
- * @param g makes the new nodes
- * @param typeOf what is known of a value
- * @param results values that are read from outside
+ * @param g creates the new nodes
+ * @param results values read from outside
  */
 export function productsWithAddends(
   nodes: readonly NodeProto[],
@@ -36,7 +31,7 @@ export function productsWithAddends(
   results: ReadonlySet<string>,
 ): NodeProto[] {
   const { producer, readers } = indexNodes(nodes);
-  /** The node that makes a value, where only one node reads the value. */
+  /** The producer of a value with a single reader. */
   const inner = (name: string): NodeProto | undefined =>
     readers.get(name)?.length === 1 && !results.has(name) ? producer.get(name) : undefined;
   const productOf = (name: string): Product | undefined => {
@@ -44,7 +39,7 @@ export function productsWithAddends(
     const reshape = made?.opType === 'Reshape' ? made : undefined;
     const gemm = reshape ? inner(reshape.input![0]!) : made;
     if (gemm?.opType !== 'Gemm' || gemm.input!.length !== 2) return undefined;
-    // Of a weight the summands are a batch's rows, by which no graph is to differ from the one for another batch.
+    // A weight gradient sums over the rows of a batch, but graphs must not differ by batch size.
     const summands = attributeOf(gemm, 'transA') === 0 ? typeOf(gemm.input![0]!).shape?.[1] : undefined;
     if (typeof summands !== 'number' || summands < SHORT_PRODUCT) return undefined;
     const rows = typeOf(gemm.output![0]!).shape;

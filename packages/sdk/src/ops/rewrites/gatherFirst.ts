@@ -1,6 +1,6 @@
 /**
- * @file Takes rows before they are computed: `Gather(x · W, rows)` is `Gather(x, rows) · W`, and a language model's product
- * with its vocabulary is the largest of all.
+ * @file Moves Gather before products: `Gather(x · W, rows)` is `Gather(x, rows) · W`, cheaper for a language model's
+ * head.
  */
 
 import { attributeOf } from '../schema.ts';
@@ -11,10 +11,10 @@ import { indexNodes } from '../../graph/walk.ts';
 import { isElementwise } from '../axes.ts';
 
 /**
- * Rewrites each Gather of rows `[rows, …]` of what is computed from rows, down to before the first products with weights. Exact.
- * Updates `types`; nodes that nothing reads any more stay.
+ * Moves each Gather of rows `[rows, …]` before the first products with weights. Exact. Updates `types`; unread nodes
+ * stay.
  *
- * @param g makes the new nodes
+ * @param g creates the new nodes
  */
 export function gatherFirst(nodes: readonly NodeProto[], types: Map<string, ValueType>, g: GraphBuilder): NodeProto[] {
   const { producer } = indexNodes(nodes);
@@ -32,10 +32,7 @@ export function gatherFirst(nodes: readonly NodeProto[], types: Map<string, Valu
   });
 }
 
-/**
- * Makes the rows `[indices, last]` that are wanted of a value `[…, last]`, whose axes but the last are rows, one after the other.
- * `products` says how many products are now of these rows alone.
- */
+/** Computes the rows `[indices, last]` of a value `[…, last]` and counts the `products` that now compute only these. */
 function rowsOf(
   data: Value,
   indices: Value,
@@ -69,7 +66,7 @@ function rowsOf(
       case 'Reshape':
         return a?.shape?.at(-1) === shape.at(-1) ? rowsOfValue(a!) : undefined;
       default: {
-        // Of one row alone no operand is taken by row, and so the result would not be either.
+        // A single-row result would be broadcast, not gathered.
         if (!isElementwise(node) || isOneRow(shape)) return undefined;
         if (!inputs.every((each) => fits(each.shape, shape))) return undefined;
         const rows = g.emit(
@@ -88,12 +85,12 @@ function rowsOf(
   return { rows: rowsOfValue(data), products };
 }
 
-/** Whether an operand has the same rows as the result, or one row for all. */
+/** Whether an operand has the result's rows, or one row for all. */
 function fits(shape: Value['shape'], result: readonly number[]): boolean {
   return isStatic(shape) && (isOneRow(shape) || shape.join() === result.join());
 }
 
-/** Whether an operand is broadcast over all rows; one of more axes than two would give the result more, too. */
+/** Whether an operand is broadcast over all rows; a higher rank would raise the result's. */
 function isOneRow(shape: readonly (number | string)[]): boolean {
   return shape.length < 2 || (shape.length === 2 && shape[0] === 1);
 }

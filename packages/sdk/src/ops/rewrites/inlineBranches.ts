@@ -1,4 +1,4 @@
-/** @file Puts the branch that is run in place of an If, where the sizes of a batch decide it, as exporters' checks of shapes do. */
+/** @file Inlines the branch of each If with a known condition, such as shape checks of exporters. */
 
 import type { GraphProto, NodeProto, TensorProto } from '../../graph/proto.ts';
 import { withInner } from '../../graph/uniqueNames.ts';
@@ -7,9 +7,9 @@ import { subgraphs } from '../../graph/walk.ts';
 import { isControlFlow, knownBranch } from '../inference/subgraphs.ts';
 
 /**
- * The graph without the Ifs whose condition is known. Values of subgraphs must have names of their own (`uniqueNames`).
+ * The graph without Ifs of known condition. Value names of subgraphs must be unique (`uniqueNames`).
  *
- * @param types of all values, those of subgraphs too
+ * @param types of all values, including subgraphs
  */
 export function inlineKnownBranches(graph: GraphProto, types: ReadonlyMap<string, ValueType>): GraphProto {
   const initializers: TensorProto[] = [];

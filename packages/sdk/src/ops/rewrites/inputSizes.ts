@@ -1,31 +1,30 @@
-/** @file The sizes that are asked of a graph's inputs, and how they are shown. */
+/** @file Requested sizes of a graph's inputs. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphProto } from '../../graph/proto.ts';
 import { type Dim, formatShape, type ValueType } from '../../graph/value.ts';
 
-/** How many positions of an axis there are, the first ones; or those at its ends, and few in between. */
+/** The first positions of an axis, or those at its ends and some in between. */
 export type InputSize = number | SpreadSize;
 
-/** The ends of an axis, and positions that are spread evenly over what lies between, each of which stands for those around it. */
+/** The ends of an axis, and evenly spread positions in between, each standing for its neighbors. */
 export interface SpreadSize {
-  /** How many positions there are from the beginning. */
+  /** Number of positions at the beginning. */
   readonly first: number;
-  /** How many are spread over those behind. */
+  /** Number of positions spread over the middle. */
   readonly spread: number;
-  /** How many there are at the end. */
+  /** Number of positions at the end. */
   readonly last: number;
 }
 
 /** Sizes by input and axis: `{ input_features: { 2: 600 } }`, `{ input_features: { 2: { first: 550, spread: 96, last: 50 } } }`. */
 export type InputSizes = Readonly<Record<string, Readonly<Record<number, InputSize>>>>;
 
-/** How many positions that are. */
 function positionsIn(size: InputSize): number {
   return typeof size === 'number' ? size : size.first + size.spread + size.last;
 }
 
-/** The same sizes with each number rounded. */
+/** Rounds each size. */
 export function roundedSizes(sizes: InputSizes, round: (size: number) => number): InputSizes {
   const rounded = (size: InputSize): InputSize =>
     typeof size === 'number' ? round(size) : (mapValues({ ...size }, round) as unknown as SpreadSize);
@@ -47,11 +46,9 @@ function shown(value: unknown): string {
 }
 
 /**
- * The type of an input with other sizes along axes of which the graph knows the size as a number; undefined where they are what
- * it has.
+ * The type of an input with other sizes along static axes; undefined if nothing changes.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for an input or axis that is not there, or a larger size; `model` is what the user calls
- *   it
+ * @throws OnnxLoraError `INPUT_INVALID` for an unknown input or axis, or a larger size, naming `model`
  */
 export function resizedInput(
   { input = [] }: GraphProto,
@@ -78,7 +75,7 @@ export function resizedInput(
         `Input "${name}" of "${model}" is ${formatShape(shape)}, so its axis ${axis} cannot have the size ${shown(size)}. Give a whole number from 1 to what it has${isSpread ? ', or three that are no more together, for an axis of a known size' : ''}.`,
       );
     }
-    // What has a name takes any size as it is.
+    // Dynamic dimensions accept any size.
     if (typeof old === 'number') resized[Number(axis)] = positionsIn(size);
   }
   return resized.join() === shape.join() ? undefined : { ...type, shape: resized };

@@ -1,4 +1,4 @@
-/** @file Lists of the parts of a tensor, as some exporters write a split, taken apart: each part is a Slice of the tensor. */
+/** @file Replaces sequences from SplitToSequence, as some exporters write a split, by Slices. */
 
 import type { GraphProto, NodeProto, TensorProto } from '../../graph/proto.ts';
 import { readTensor, tensorProto } from '../../graph/tensorData.ts';
@@ -7,10 +7,10 @@ import { int64 } from '../../runtime/tensor.ts';
 import { attributeOf } from '../schema.ts';
 
 /**
- * The graph with `Slice(x)` in place of each `SequenceAt(SplitToSequence(x), i)` of constant sizes and i. Shapes and
- * gradients of slices are known, those of lists are not.
+ * Replaces each `SequenceAt(SplitToSequence(x), i)` of constant sizes and i by `Slice(x)`, which has a shape and a
+ * gradient.
  *
- * @param opset version of the standard operator set
+ * @param opset standard opset
  */
 export function listsAsSlices(graph: GraphProto, opset: number): GraphProto {
   if (!(graph.node ?? []).some(({ opType }) => opType === 'SplitToSequence')) return graph;
@@ -29,7 +29,7 @@ function slice(at: NodeProto, index: GraphIndex, initializers: TensorProto[], op
   if (split?.opType !== 'SplitToSequence' || i === undefined) return at;
   const [x = '', sizes] = split.input ?? [];
   const bounds = boundsOf(i, sizes ? index.constants.get(sizes) : undefined);
-  // Without sizes the parts have one element, and may lose the axis.
+  // Without sizes each part has one element, and may lose the axis.
   if (!bounds || (sizes ? false : attributeOf(split, 'keepdims') === 0) || opset < 10) return at;
   const [output = ''] = at.output ?? [];
   const constant = (name: string, value: number): string => {
@@ -41,7 +41,7 @@ function slice(at: NodeProto, index: GraphIndex, initializers: TensorProto[], op
   return { ...at, opType: 'Slice', input: [x, constant('start', start), constant('end', end), axis] };
 }
 
-/** From where to where part `i` reaches; undefined where the sizes do not tell. */
+/** Start and end of part `i`; undefined if unknown. */
 function boundsOf(i: number, sizes: TensorProto | undefined): readonly [number, number] | undefined {
   const known = numbers(sizes);
   if (!known || (sizes!.dims ?? []).length === 0) {

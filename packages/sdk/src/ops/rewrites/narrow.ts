@@ -1,6 +1,5 @@
 /**
- * @file Computes only what is picked: where a graph ends in one position of a sequence, as a classifier on the first token
- * does, the last layer need not compute the others.
+ * @file Narrows a graph that selects one position of a sequence, as a first-token classifier does in its last layer.
  */
 
 import type { GraphBuilder } from '../../graph/builder.ts';
@@ -10,16 +9,16 @@ import { readNames, subgraphs } from '../../graph/walk.ts';
 import { isElementwise, traceAxis } from '../axes.ts';
 import { axisOf } from '../schema.ts';
 
-/** One position of one axis. */
+/** One position of an axis. */
 interface Pick {
   readonly axis: number;
   readonly index: number;
 }
 
-/** What is needed of a value: all of it, or one position. */
+/** The needed part of a value. */
 type Need = 'all' | Pick;
 
-/** Operators that compute one position when they are given one, by a shape at most that is written anew. */
+/** Operators that can compute one position alone, at most with another target shape. */
 function isPositionwise(node: NodeProto): boolean {
   return isElementwise(node) || others.has(node.opType ?? '');
 }
@@ -27,11 +26,10 @@ function isPositionwise(node: NodeProto): boolean {
 const others = new Set(['LayerNormalization', 'RMSNormalization', 'Softmax', 'MatMul', 'Transpose', 'Reshape']);
 
 /**
- * Rewrites `nodes` so that values of which only one position is read are computed for that position alone. Exact: what is
- * left out had no influence. Updates `types`.
+ * Computes values of which only one position is read for that position alone. Exact. Updates `types`.
  *
- * @param g makes the constants and Slices; its nodes are placed where they are read
- * @param outputs values that are needed whole
+ * @param g creates constants and Slices; its nodes are placed where they are read
+ * @param outputs values needed whole
  */
 export function computeOnlyPicked(
   nodes: readonly NodeProto[],
@@ -40,7 +38,7 @@ export function computeOnlyPicked(
   outputs: Iterable<string>,
 ): NodeProto[] {
   const needs = needsOf(nodes, types, g.opset, outputs);
-  // Graph inputs and constants come whole and are sliced where they are read.
+  // Graph inputs and constants are whole, and sliced where they are read.
   const computed = new Set(nodes.flatMap(({ output }) => output ?? []));
   const isPicked = (name: string): boolean => computed.has(name) && typeof needs.get(name) === 'object';
   if (![...needs.values()].some((need) => typeof need === 'object')) return [...nodes];
@@ -76,7 +74,7 @@ export function computeOnlyPicked(
   return result;
 }
 
-/** The index 0 in the form of the index it replaces. */
+/** Index 0 in the shape of the replaced index. */
 function scalarLike(g: GraphBuilder, { shape }: ValueType): string {
   return (shape!.length === 0 ? g.scalar(0, 'int64') : g.ints([0])).name;
 }
@@ -102,7 +100,7 @@ function needsOf(
   for (const node of [...nodes].reverse()) {
     const [output = ''] = node.output ?? [];
     const wanted = inputNeeds(node, needs.get(output), types, opset);
-    // A node that cannot compute one position alone computes all of them.
+    // Other nodes compute all positions.
     if (!wanted) for (const name of node.output ?? []) if (needs.has(name)) needs.set(name, 'all');
     (node.input ?? []).forEach((name, i) => {
       if (name) require(name, wanted?.[i] ?? 'all');
@@ -112,7 +110,7 @@ function needsOf(
   return needs;
 }
 
-/** What a node needs of its inputs when `need` of its output is needed; undefined for all of everything. */
+/** The needs of a node's inputs for `need` of its output; undefined for all of them. */
 function inputNeeds(
   node: NodeProto,
   need: Need | undefined,
@@ -129,7 +127,7 @@ function inputNeeds(
   const operands = x.map((shape) => ({ shape }));
   const { axis, index } = need;
   const traced = traceAxis({ node, opset, x: operands, y, output: 0, axis, parts: y[axis]! });
-  // A position may be several of an axis that Reshape has cut.
+  // A position may cover several of an axis split by Reshape.
   if (!traced?.every((own, i) => own === 'whole' || x[i]![own] === y[axis])) return undefined;
   return traced.map((own) => (own === 'whole' ? 'all' : { axis: own, index }));
 }

@@ -1,6 +1,6 @@
 /**
- * @file The graph for inputs of smaller sizes than it was exported for. Most of a graph follows its inputs; what does not are
- * constants of the old size, such as embeddings of positions, and shapes that the exporter wrote down.
+ * @file Resizes a graph for smaller inputs: fits constants of the old size, such as position embeddings, and fixed
+ * shapes.
  */
 
 import { OnnxLoraError } from '../../errors.ts';
@@ -17,13 +17,13 @@ import { inferGraph, opsetOf } from '../inferGraph.ts';
 import { expandTarget, reshapeTarget } from './resizedTarget.ts';
 
 /**
- * The model whose inputs have these sizes along these axes. Constants that meet a smaller value keep their first positions, or
- * those that are computed of a spread axis; shapes that were written down are written anew. Outputs that have a spread axis have
- * all its positions, each as what stands for it.
+ * The model with these input sizes. Constants that meet a smaller value keep their first positions, or those computed
+ * of a spread axis; fixed target shapes are rewritten. Outputs with a spread axis repeat the stand-in for each
+ * position.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for an input or axis that is not there, a larger size, or two axes that are spread;
- *   `MODEL_UNSUPPORTED` naming
- *   the node that cannot follow, and sizes near these with which all can; `name` is what the user calls the model
+ * @throws OnnxLoraError `INPUT_INVALID` for an unknown input or axis, a larger size, or two spread axes
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` naming the node that cannot be resized, and nearby sizes that work; `name`
+ *   is the user's name of the model
  */
 export function resizeInputs<M extends ModelProto & { readonly graph: GraphProto }>(
   model: M,
@@ -43,10 +43,10 @@ export function resizeInputs<M extends ModelProto & { readonly graph: GraphProto
   }
 }
 
-/** Nodes that may be looked at to find sizes that hold, over all attempts. */
+/** Most nodes visited over all attempts to find working sizes. */
 const LOOKED_AT = 20_000;
 
-/** Sizes near those that were asked for that the graph can follow, as multiples of what networks halve again and again. */
+/** Nearby sizes that work, as multiples of powers of two, since networks halve repeatedly. */
 function sizesThatHold(
   model: ModelProto & { readonly graph: GraphProto },
   sizes: InputSizes,
@@ -62,7 +62,7 @@ function sizesThatHold(
     try {
       if (resized(model, each, name) !== model) return each;
     } catch (error) {
-      // Larger than the exported size, or as impossible.
+      // Larger than exported, or impossible too.
       if (!(error instanceof OnnxLoraError)) throw error;
     }
   }
@@ -75,7 +75,7 @@ function inputShape({ type }: ValueInfoProto): readonly Dim[] | undefined {
 
 function resized<M extends ModelProto & { readonly graph: GraphProto }>(model: M, sizes: InputSizes, name: string): M {
   if (Object.keys(sizes).length === 0) return model;
-  // A merged decoder is one If whose branch is known where it begins without a past.
+  // A merged decoder is an If whose branch is known without a past.
   const graph = inlineKnownBranches(model.graph, inferGraph(model));
   const before = inferGraph({ ...model, graph });
   const changed = new Map<string, ValueType>();
@@ -103,7 +103,6 @@ function resized<M extends ModelProto & { readonly graph: GraphProto }>(model: M
   };
 }
 
-/** The axis that is spread, if one is. */
 function spreadOf(sizes: InputSizes, types: ReadonlyMap<string, ValueType>, name: string): Spread | undefined {
   const all = Object.entries(sizes).flatMap(([input, axes]) =>
     Object.entries(axes).map(([axis, size]) => ({ of: types.get(input)!.shape![Number(axis)] as number, size })),
@@ -119,15 +118,15 @@ function spreadOf(sizes: InputSizes, types: ReadonlyMap<string, ValueType>, name
 
 interface ResizeRequest {
   readonly opset: number;
-  /** Types in the old sizes. */
+  /** Original types. */
   readonly before: ReadonlyMap<string, ValueType>;
-  /** Types in the new sizes, of what differs. */
+  /** Changed types. */
   readonly changed: Map<string, ValueType>;
   readonly name: string;
   readonly spread: Spread | undefined;
 }
 
-/** Takes a graph's nodes in their order, and gives them as they must be for the new sizes. */
+/** Resizes nodes in graph order. */
 class Resizer {
   readonly #g: GraphBuilder;
   readonly #about: ResizeRequest;
@@ -166,7 +165,7 @@ class Resizer {
     return [...this.#g.nodes.slice(start), fitted];
   }
 
-  /** The node with weights where it sums over a spread axis. */
+  /** The node with weights for its sums over a spread axis. */
   #weighted(node: NodeProto): NodeProto {
     const { spread, opset, before } = this.#about;
     if (!spread) return node;
@@ -179,7 +178,7 @@ class Resizer {
     return fitted;
   }
 
-  /** The nodes with outputs that have all positions of a spread axis. */
+  /** Expands outputs to all positions of a spread axis. */
   withAllPositions(nodes: readonly NodeProto[], outputs: readonly ValueInfoProto[]): NodeProto[] {
     const { spread, before, changed } = this.#about;
     const few = new Map<string, string>();
@@ -206,7 +205,7 @@ class Resizer {
     return this.#about.changed.get(name) ?? this.#g.types.get(name) ?? this.#about.before.get(name) ?? {};
   }
 
-  /** The node with operands that fit each other. */
+  /** The node with operands cut to fit each other. */
   #fitted(node: NodeProto): NodeProto {
     const { opType = '', input = [] } = node;
     if (isElementwise(node)) return { ...node, input: input.map((name) => this.#cutToFit(name, input)) };
@@ -216,7 +215,7 @@ class Resizer {
     return node;
   }
 
-  /** An operand that has kept its sizes, cut along the axes of which another one has less than it had. */
+  /** An unchanged operand, cut along axes on which another one shrank. */
   #cutToFit(name: string, operands: readonly string[]): string {
     if (this.#about.changed.has(name)) return name;
     const shape = this.#about.before.get(name)?.shape;
@@ -246,7 +245,7 @@ class Resizer {
     return known;
   }
 
-  /** The node with a shape for its data of now. */
+  /** The node with its target shape resized. */
   #withTarget(node: NodeProto): NodeProto {
     const [data, shape] = node.input as [string, string];
     const [old, now] = [this.#about.before.get(data)?.shape, this.#about.changed.get(data)?.shape];
@@ -254,7 +253,7 @@ class Resizer {
     if (!old || !now || !target) throw this.#refusal(node, 'its shape is not known');
     const resized = (node.opType === 'Expand' ? expandTarget : reshapeTarget)({ old, now, target });
     if (resized?.join() === target.join()) return node;
-    // What only running tells may be left open, once.
+    // At most one dimension may be inferred at run time.
     const open = resized?.filter((dim) => typeof dim === 'string' || dim < 0).length ?? Infinity;
     if (!resized || open > (node.opType === 'Expand' ? 0 : 1))
       throw this.#refusal(node, `its shape ${formatShape(target)} does not say what becomes of ${formatShape(now)}`);
@@ -277,7 +276,7 @@ class Resizer {
   }
 }
 
-/** A declaration with the sizes that have changed. */
+/** A declaration with the changed sizes. */
 function withSizes(info: ValueInfoProto, type: ValueType | undefined): ValueInfoProto {
   const { tensorType } = info.type ?? {};
   if (!type || !tensorType?.shape) return info;

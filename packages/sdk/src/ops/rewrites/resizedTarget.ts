@@ -1,23 +1,21 @@
-/** @file The shape that Reshape or Expand is told, for data of another size than it was written down for. */
+/** @file Target shapes of Reshape and Expand for resized data. */
 
 import type { Dim } from '../../graph/value.ts';
 import { divideExactly, product } from '../dim.ts';
 
-/** What is known of a Reshape or Expand. */
+/** Shapes of a Reshape or Expand. */
 export interface Target {
-  /** Shape of the data that the target was written down for. */
+  /** Original shape of the data. */
   readonly old: readonly Dim[];
-  /** Shape of the data now. */
+  /** New shape of the data. */
   readonly now: readonly Dim[];
   readonly target: readonly Dim[];
 }
 
 /**
- * The target of a Reshape with sizes in the place of those that have changed; undefined where it is not clear which they
- * are.
- *
- * A Reshape joins and splits neighbouring axes. Seen from the last axis, those whose products are equal belong together:
- * `[b, 1500, 384]` to `[−1, 1500, 6, 64]` are `384 = 6 · 64`, `1500 = 1500`, and what remains.
+ * The resized target of a Reshape; undefined if ambiguous. Reshape merges and splits neighboring axes, so groups of
+ * equal product match from the last axis: `[b, 1500, 384]` to `[−1, 1500, 6, 64]` are `384 = 6 · 64`, `1500 = 1500`,
+ * and the rest.
  */
 export function reshapeTarget({ old, now, target }: Target): readonly Dim[] | undefined {
   const result = [...target];
@@ -40,7 +38,7 @@ export function reshapeTarget({ old, now, target }: Target): readonly Dim[] | un
   return result;
 }
 
-/** The target of an Expand: sizes that were those of the data follow it. */
+/** The resized target of an Expand: sizes equal to the data's follow it. */
 export function expandTarget({ old, now, target }: Target): readonly Dim[] {
   return target.map((dim, i) => {
     const at = i - target.length + old.length;
@@ -48,7 +46,7 @@ export function expandTarget({ old, now, target }: Target): readonly Dim[] {
   });
 }
 
-/** Where the axes begin that belong together, up to `from` and `to`; undefined where sizes are not known. */
+/** Start of the group of axes that ends at `from` and `to`; undefined for unknown sizes. */
 function groupBefore(
   old: readonly Dim[],
   target: readonly Dim[],
@@ -58,7 +56,7 @@ function groupBefore(
   if (old[from - 1] === target[to - 1] && typeof old[from - 1] === 'string') return { from: from - 1, to: to - 1 };
   let [left, right, size, wanted] = [from, to, 1, 1];
   while (left === from || right === to || size !== wanted) {
-    // The side that has less takes its next axis.
+    // The side with the smaller product takes its next axis.
     const takesTarget = right > 0 && (right === to || (wanted <= size && left !== from));
     const dim = takesTarget ? target[--right] : old[--left];
     if (typeof dim !== 'number' || dim < 1) return undefined;
@@ -69,8 +67,8 @@ function groupBefore(
 }
 
 /**
- * Whether a target takes over the data's first axes as they are, but for the last, which may take what there is. Two names at
- * one place, as exporters write them where batches come from two inputs, are taken for one size.
+ * Whether a target keeps the data's first axes, except the last, which may be inferred. Two symbols at one place count
+ * as equal, since exporters write them for batches of two inputs.
  */
 function follows({ old, now, target }: Target): boolean {
   if (old.join() === now.join()) return true;
@@ -80,8 +78,8 @@ function follows({ old, now, target }: Target): boolean {
 }
 
 /**
- * The target of rows that were joined with the batch, `[12·batch]` to `[−1, 12]`: the one written size follows, where it was
- * all that there is beside a name.
+ * The target of rows merged with the batch, `[12·batch]` to `[−1, 12]`: a fixed size follows if it is the whole factor
+ * next to a symbol.
  */
 function beforeOpen({ old, now, target }: Target): readonly Dim[] | undefined {
   const places = target.flatMap((dim, i) => (dim === 1 || dim === -1 ? [] : [i]));

@@ -1,4 +1,4 @@
-/** @file Removes what a graph with known shapes does not need: computed shapes become constants, unread nodes go. */
+/** @file Simplifies a graph with known shapes: folds computed shapes and removes dead code. */
 
 import { int64, tensor } from '../../runtime/tensor.ts';
 import type { GraphProto, NodeProto, TensorProto } from '../../graph/proto.ts';
@@ -7,8 +7,8 @@ import { type ValueType, isStatic } from '../../graph/value.ts';
 import { readNames } from '../../graph/walk.ts';
 
 /**
- * Replaces every integer value whose contents are known by a constant, such as the shapes that a graph computes from its
- * input's. Besides the time, it keeps 64-bit integer arithmetic off providers that lack it.
+ * Folds integer values of known contents, such as shapes, to constants. Saves time, and avoids 64-bit integers on
+ * providers without them.
  */
 export function foldKnownIntegers(graph: GraphProto, types: ReadonlyMap<string, ValueType>): GraphProto {
   const constants: TensorProto[] = [];
@@ -25,14 +25,14 @@ export function foldKnownIntegers(graph: GraphProto, types: ReadonlyMap<string, 
 
 function knownTensor(name: string, type: ValueType | undefined): TensorProto | undefined {
   const ints = type?.ints;
-  // Larger numbers, such as a Slice's "to the end", are known but roughly.
+  // Larger numbers, such as a Slice's end, are inexact.
   if (!ints || !isStatic(type.shape) || !ints.every(Number.isSafeInteger)) return undefined;
   if (type.type === 'int64') return tensorProto(name, int64(ints as number[], type.shape));
   if (type.type === 'int32') return tensorProto(name, tensor('int32', Int32Array.from(ints as number[]), type.shape));
   return undefined;
 }
 
-/** Nodes, in their order, on which `outputs` depend. */
+/** The nodes that `outputs` depend on, in order. */
 export function reachable(nodes: readonly NodeProto[], outputs: Iterable<string>): NodeProto[] {
   const needed = new Set(outputs);
   const kept: NodeProto[] = [];
@@ -44,10 +44,7 @@ export function reachable(nodes: readonly NodeProto[], outputs: Iterable<string>
   return kept.reverse();
 }
 
-/**
- * The graph with only the initializers that something reads. Old exporters list initializers among the inputs as well, where
- * one without its value would have to be fed.
- */
+/** Removes unread initializers, also from the inputs, where old exporters list them and they would have to be fed. */
 export function dropUnreadInitializers(graph: GraphProto): GraphProto {
   const read = new Set([
     ...(graph.node ?? []).flatMap(readNames),

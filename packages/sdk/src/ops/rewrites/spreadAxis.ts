@@ -1,7 +1,6 @@
 /**
- * @file An axis of which the ends are computed, and of what lies between a few positions that are spread evenly over it and stand
- * for those around them. Where that is padding, neighbours differ in little but their position, and attention over the few, each
- * counted as often as it stands for others, gives nearly what attention over all of them gives.
+ * @file Spread axes: ends are computed in full, and few positions in between stand for their neighbors, weighted in
+ * attention.
  */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
@@ -14,31 +13,31 @@ import { isKnownDomain } from '../domains.ts';
 import { axisOf, reducedAxes } from '../schema.ts';
 import type { SpreadSize } from './inputSizes.ts';
 
-/** Why a node cannot follow whose positions are none that are computed. */
+/** Refusal of a node whose positions are not computed. */
 export const BETWEEN = 'its positions fall between those that are computed';
 const ALL = 'it needs all positions of the axis that is spread';
 
-/** An operand, and the shape that it has where all positions are computed. */
+/** An operand, and its shape with all positions. */
 interface SpreadOperand {
   readonly old: readonly Dim[] | undefined;
   readonly now: ValueType;
 }
 
-/** A node whose operands may have few positions. */
+/** A node with possibly spread operands. */
 export interface SpreadSite {
   readonly node: NodeProto;
   readonly opset: number;
   readonly operands: readonly SpreadOperand[];
 }
 
-/** Axes of which two shapes of one value have other sizes. */
+/** Axes on which two shapes differ. */
 export function axesThatDiffer(old: readonly Dim[] = [], now: readonly Dim[] = old): number[] {
   return old.flatMap((size, axis) => (size === now[axis] ? [] : [axis]));
 }
 
 const axesOf = ({ old, now }: SpreadOperand): readonly number[] => axesThatDiffer(old, now.shape);
 
-/** What gives each position from its own, or from those beside it. */
+/** Operators that compute each position from itself or its neighbors. */
 const local: ReadonlySet<string> = new Set([
   'Conv',
   'AveragePool',
@@ -50,41 +49,41 @@ const local: ReadonlySet<string> = new Set([
   'ConstantOfShape',
   'Slice',
 ]);
-/** What mixes along one axis, or along it and all behind it. */
+/** Operators that mix positions along one axis, or along it and all later ones. */
 const along: ReadonlySet<string> = new Set(['Concat', 'Split', 'Gather']);
 const behind: ReadonlySet<string> = new Set(['LayerNormalization', 'SimplifiedLayerNormalization', 'RMSNormalization']);
 
-/** A graph's axis of which few positions are computed, at whatever stride it is met. */
+/** A spread axis, also after strided operators. Meant for padding, where neighbors differ little but in position. */
 export class Spread {
   readonly #of: number;
   readonly #size: SpreadSize;
-  /** Values that hold shares of attention, which sum to one over all positions. */
+  /** Values that hold attention weights, which sum to 1 over all positions. */
   readonly #shares = new Set<string>();
 
-  /** @param of how many positions the axis has in all */
+  /** @param of number of positions of the whole axis */
   constructor(of: number, size: SpreadSize) {
     this.#of = of;
     this.#size = size;
   }
 
-  /** The positions that are computed of an axis that has `old`; undefined where they are no whole ones. */
+  /** The computed positions of an axis of size `old`; undefined if they are fractional. */
   positions(old: Dim | undefined, now: Dim | undefined): number[] | undefined {
     const found = this.#at(old, now);
     return found && Array.from({ length: Number(now) }, (_, i) => found.position(i));
   }
 
-  /** For each position of an axis that has `old`, the number of the computed one that stands for it. */
+  /** For each position of an axis of size `old`, the index of its stand-in. */
   standIns(old: Dim | undefined, now: Dim | undefined): number[] | undefined {
     const found = this.#at(old, now);
     return found && Array.from({ length: Number(old) }, (_, i) => found.standIn(i));
   }
 
-  /** Which position of an axis of `old` each of `now` is, and back. */
+  /** Maps between the positions of an axis of `old` and those of `now`. */
   #at(old: Dim | undefined, now: Dim | undefined) {
     const [all, count] = [Number(old), Number(now)];
     const { first, spread, last } = this.#size;
     const [begin, few, end] = [first, spread, last].map((each) => (each * all) / this.#of) as [number, number, number];
-    // More than all is several axes in one.
+    // A larger axis is several merged ones.
     if (all > this.#of || ![begin, few, end].every(Number.isInteger) || begin + few + end !== count) return undefined;
     const each = (all - begin - end) / few;
     return {
@@ -99,12 +98,12 @@ export class Spread {
     };
   }
 
-  /** Whether one of a value's axes has positions that are none of those that are computed. */
+  /** Whether positions of an axis are not among the computed ones. */
   isOff(old: readonly Dim[] | undefined, now: readonly Dim[] | undefined): boolean {
     return axesThatDiffer(old, now).some((axis) => !this.#at(old![axis], now?.[axis]));
   }
 
-  /** The node as it must be for few positions, with weights where it sums over them; why it cannot be, in words. */
+  /** The node for the spread positions, with weights where it sums over them; or why it is impossible. */
   weighted(g: GraphBuilder, site: SpreadSite): NodeProto | string {
     const { node, opset, operands } = site;
     const { opType = '', input = [], output = [] } = node;
@@ -121,7 +120,7 @@ export class Spread {
     const ofOne = along.has(opType) || behind.has(opType) || opType === 'Softmax' ? axisOf(node, rank, opset) : -1;
     if (opType === 'Softmax') {
       if (!few[0]!.includes(ofOne)) return node;
-      // Before opset 13 it is over all axes from that one on.
+      // Before opset 13, softmax covers all axes from `axis` on.
       if (opset < 13 && ofOne !== rank - 1) return ALL;
       const logs = this.#logs(g, first, ofOne);
       if (!logs) return BETWEEN;
@@ -141,7 +140,7 @@ export class Spread {
     return local.has(opType) ? node : ALL;
   }
 
-  /** Logarithms of how many positions each stands for, along an axis of a value. */
+  /** Logarithms of the number of positions each stands for, along an axis. */
   #logs(g: GraphBuilder, { old, now: { type, shape } }: SpreadOperand, axis: number): Value | undefined {
     const standIns = this.standIns(old![axis], shape![axis]);
     if (!standIns) return undefined;

@@ -1,4 +1,4 @@
-/** @file Reshapes of reshapes, and those that change nothing: gradients go between a value and its rows at each product. */
+/** @file Removes redundant Reshapes, which gradients of products leave behind. */
 
 import type { NodeProto } from '../../graph/proto.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
@@ -6,9 +6,9 @@ import { indexNodes, subgraphs } from '../../graph/walk.ts';
 import { isStandard } from '../domains.ts';
 
 /**
- * Each Reshape to a known shape reads what was there before it was reshaped, and is left out where it has that shape.
+ * Skips intermediate shapes of chained Reshapes, and removes those that change nothing.
  *
- * @param typeOf what is known of a value: of shapes that Reshape reads their contents
+ * @param typeOf types, with the contents of target shapes
  * @param outputs values that keep their names
  */
 export function straightenReshapes(
@@ -26,11 +26,11 @@ export function straightenReshapes(
     const [x = '', shape = ''] = input;
     const y = node.output![0]!;
     const target = typeOf(shape)?.ints;
-    // Zero is the dimension of what is reshaped.
+    // Zero copies a dimension of the input.
     if (!target || target.includes(0)) return [own];
     const source = before.get(x) ?? x;
     before.set(y, source);
-    // Branches read names of the graph around them.
+    // Subgraphs read outer names.
     const isInside = (readers.get(y) ?? []).some((reader) => subgraphs(reader).length > 0);
     const same = [x, source].find((name) => isShape(typeOf(name)?.shape, target));
     if (same !== undefined && !outputs.has(y) && !isInside) {
@@ -41,7 +41,7 @@ export function straightenReshapes(
   });
 }
 
-/** Whether a value of a shape is reshaped to what it is, one dimension of the target being open at most. */
+/** Whether a target equals a shape, one dimension at most being inferred. */
 function isShape(shape: readonly Dim[] | undefined, target: readonly Dim[]): boolean {
   return shape?.length === target.length && shape.every((dim, i) => target[i] === -1 || target[i] === dim);
 }

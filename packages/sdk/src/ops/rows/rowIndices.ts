@@ -1,7 +1,4 @@
-/**
- * @file Follows integers that count the rows of a batch, such as `arange(batch) · length + position`, so that reading with
- * them from a value is seen to stay within the row. Exports pick masks and last positions in this way.
- */
+/** @file Traces integers that hold row numbers, such as `arange(batch) · length + position`. */
 
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { dataTypeName } from '../../graph/dataType.ts';
@@ -9,38 +6,37 @@ import { rawBytes, readTensor } from '../../graph/tensorData.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { attributeOf, axisOf } from '../schema.ts';
 
-/** Integers of the row with number i on axis 0: `slope · i` more than something between `min` and `max`. */
+/** Integers of row i of axis 0: `slope · i` plus something between `min` and `max`. */
 interface Part {
   readonly slope: number;
   readonly min: number;
   readonly max: number;
 }
 
-/** What is known of a value of integers. */
+/** What is known of an integer value. */
 interface Facts {
-  /** One part for all numbers, or one for each position on the last axis; undefined where rows follow no such rule. */
+  /** One part for all numbers, or one per position of the last axis; undefined for irregular rows. */
   readonly parts: readonly Part[] | undefined;
   /** Bounds of all numbers. */
   readonly min: number;
   readonly max: number;
 }
 
-/** How an operand depends on the batch, as far as it matters here. */
 export interface IndexOperand {
   readonly name: string;
   readonly shape: readonly number[];
   readonly type: ValueType['type'];
-  /** Whether axis 0 has each row's own part, whatever is in it. */
+  /** Whether axis 0 is split by rows. */
   readonly hasRows: boolean;
-  /** Whether all rows read the same, because the value has no such axis or repeats itself on it. */
+  /** Whether all rows read the same: the value has no row axis, or repeats on it. */
   readonly isShared: boolean;
 }
 
-/** What a node's output is: each row's own part on axis 0, with or without the row's number in it, or the same for all. */
+/** A node's output: split by rows on axis 0 with or without row numbers, repeated for each row, or the same for all. */
 export type IndexResult = 'rows' | 'counting' | 'uniform' | 'same';
 
 const anything = { min: -Infinity, max: Infinity };
-/** Constants beyond this many numbers are not looked through. */
+/** Most elements of a constant that is inspected. */
 const LARGEST_READ = 1 << 16;
 /** Longest tuple of an index. */
 const LONGEST_TUPLE = 8;
@@ -54,7 +50,9 @@ export class RowIndices {
     this.#rows = rows;
   }
 
-  /** Takes in a constant; says whether it repeats the same for each row, as position numbers of exports for one size do. */
+  /**
+   * Registers a constant, and tells whether it repeats for each row, as position ids of exports with a fixed batch do.
+   */
   addConstant(tensor: TensorProto): 'uniform' | 'same' {
     const dims = tensor.dims ?? [];
     const size = dims.reduce((a, b) => a * b, 1);
@@ -62,7 +60,7 @@ export class RowIndices {
     const type = dataTypeName(tensor.dataType);
     if (!type || !(isInteger(type) || this.#holdsRows(dims))) return 'same';
     const { data } = readTensor(tensor);
-    // Only integers are followed any further.
+    // Only integers are followed further.
     if (!isInteger(type)) {
       const part = size / this.#rows;
       return data.every((value, i) => value === data[i % part]) ? 'uniform' : 'same';
@@ -75,9 +73,9 @@ export class RowIndices {
   }
 
   /**
-   * What is known of the first output of a node; undefined where nothing more is than of any operator.
+   * State of the first output of a node; undefined if its indices tell nothing more.
    *
-   * @param perRow whether it reads anything that has rows
+   * @param perRow whether any of its inputs has rows
    */
   visit(
     node: NodeProto,
@@ -95,7 +93,7 @@ export class RowIndices {
     return facts.parts.every(({ slope }) => slope === 0) ? 'rows' : 'counting';
   }
 
-  /** Takes in positions of the largest numbers along an axis of `size`. */
+  /** Registers the result of an ArgMax or ArgMin over an axis of `size`. */
   addPositions(name: string, size: number): void {
     const range = { min: 0, max: size - 1 };
     this.#facts.set(name, { parts: [{ slope: 0, ...range }], ...range });
@@ -109,7 +107,7 @@ export class RowIndices {
     return first !== undefined && first > 0 && first % this.#rows === 0;
   }
 
-  /** The rule of a constant's rows, of all numbers or by position on the last axis. */
+  /** The parts of a constant, of all numbers or per position of the last axis. */
   #partsOf(values: readonly number[], dims: readonly number[]): readonly Part[] | undefined {
     const whole = progression(values, this.#rows);
     if (whole) return [whole];
@@ -131,7 +129,7 @@ export class RowIndices {
     return { parts: isRegular ? [{ slope: 0, ...anything }] : undefined, ...anything };
   }
 
-  /** The rule of an operand's rows on axis 0 of a result of `rank` dimensions. */
+  /** The parts of an operand on axis 0 of a result of `rank` dimensions. */
   #parts(operand: IndexOperand, rank = operand.shape.length): readonly Part[] | undefined {
     const { parts, min, max } = this.#factsOf(operand);
     if (operand.hasRows) return operand.shape.length === rank ? parts : undefined;
@@ -177,7 +175,7 @@ export class RowIndices {
     return { parts: [{ slope: step.min * count, min: lowest, max: highest }], min, max };
   }
 
-  /** Rows are equal stretches of memory before and after. */
+  /** Rows stay equal stretches of memory. */
   #reshaped(operand: IndexOperand, shape: readonly number[]): Facts {
     const { parts, min, max } = this.#factsOf(operand);
     const isWhole = !this.#holdsRows(shape);
@@ -200,7 +198,7 @@ export class RowIndices {
     return { parts: part && [part], min: all.min, max: all.max };
   }
 
-  /** Numbers side by side on the last axis. */
+  /** Index tuples, joined on the last axis. */
   #tuple(node: NodeProto, x: readonly IndexOperand[], shape: readonly number[]): Facts | undefined {
     const rank = shape.length;
     const length = shape.at(-1)!;
@@ -217,11 +215,7 @@ export class RowIndices {
   }
 }
 
-/**
- * Whether a node reads or writes with indices that carry the number of the row, and only within that row.
- *
- * @param partsOf the rule of an operand's rows
- */
+/** Whether a node reads or writes by indices that hold row numbers, and only within each row. */
 function staysInRow(
   node: NodeProto,
   x: readonly (IndexOperand | undefined)[],
@@ -235,7 +229,7 @@ function staysInRow(
   const parts = partsOf(indices);
   if (!parts) return false;
   switch (node.opType) {
-    // Rows that have been joined on one axis.
+    // Rows joined on one axis.
     case 'Gather': {
       const size = data!.shape[0]! / rows;
       const isWithin = parts.length === 1 && parts[0]!.slope === size && parts[0]!.min >= 0 && parts[0]!.max < size;
@@ -250,7 +244,7 @@ function staysInRow(
   }
 }
 
-/** Whether the first number of a tuple is the row's, and the others are the same for all rows. */
+/** Whether the first index of a tuple is the row number and the others are the same for all rows. */
 function isTuple(data: IndexOperand, indices: IndexOperand, parts: readonly Part[], rows: number): boolean {
   const length = indices.shape.at(-1)!;
   if (data.shape[0] !== rows || (parts.length !== length && length !== 1)) return false;
@@ -272,7 +266,7 @@ function isNumber({ slope, min, max }: Part): boolean {
   return slope === 0 && min === max;
 }
 
-/** Values in equal stretches, each the one before plus the same number; undefined where they are not. */
+/** Equal stretches of values, each offset from the previous by the same number; undefined otherwise. */
 function progression(values: readonly number[], rows: number): Part | undefined {
   const length = values.length / rows;
   const slope = values[length]! - values[0]!;

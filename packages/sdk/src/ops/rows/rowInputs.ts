@@ -1,19 +1,19 @@
-/** @file Which inputs of a model have a row for each example of a batch. */
+/** @file Finds the inputs of a model with one row per example. */
 
 import type { GraphProto } from '../../graph/proto.ts';
 import { declaredType } from '../inferGraph.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 
-/** Rows of a batch, and the inputs that have them on axis 0. */
+/** Number of rows of a batch, and the inputs with rows on axis 0. */
 export interface RowInputs {
   readonly rows: number;
   readonly names: readonly string[];
 }
 
 /**
- * The rows are on the first dimension that the file lets vary: of inputs that have one there, all that are as long as the
- * first; in a file of fixed sizes all matrices that are. A fixed size that is as long by chance, such as the height and width
- * of two images, is none.
+ * The first input with a dynamic first dimension sets the number of rows; all such inputs of the same length have rows.
+ * With static shapes only, the matrices do. A fixed size that equals it by chance, such as an image's height, does not
+ * count.
  */
 export function rowInputsOf(graph: GraphProto, inputs: Feeds): RowInputs {
   const fed = (graph.input ?? []).flatMap((info) => {

@@ -1,4 +1,4 @@
-/** @file Which values of a graph keep the rows of a batch apart, so that the part of each row may be kept and used again. */
+/** @file Traces which values keep the rows of a batch independent, so that each row's part can be cached. */
 
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
@@ -10,66 +10,59 @@ import { type IndexOperand, RowIndices } from './rowIndices.ts';
 import { attributeOf, axisOf, isRandom } from '../schema.ts';
 
 /**
- * How a value depends on the batch. A number: the axis on which each row of the batch has its own part, `size ÷ rows` long
- * and in the batch's order, computed from this row alone and for each row alike. `same`: it depends on no input.
- * `uniform`: it depends on no input, and its axis 0 repeats the same part for each row of the batch.
+ * How a value depends on the batch. A number: the axis split by rows in batch order, `size ÷ rows` each, every row
+ * computed alike from that row alone. `same`: depends on no input. `uniform`: `same`, and axis 0 repeats for each row.
  */
 type RowAxis = number | 'same' | 'uniform';
 
-/** An operand, and the rows in it. */
 interface RowOperand extends AxisOperand {
   readonly axis: RowAxis;
-  /** One number throughout. */
+  /** All elements are equal. */
   readonly isFilled: boolean;
 }
 
-/** An output whose rows are looked for. */
 interface RowSite extends Pick<AxisSite, 'node' | 'opset' | 'output' | 'y'> {
   readonly x: readonly (RowOperand | undefined)[];
-  /** How often all rows come one after the other on their axis; 1 but where an axis before theirs was joined with it. */
+  /** Repetitions of all rows on their axis; above 1 after a leading axis was merged into it. */
   readonly outer: number;
 }
 
-/** Rows get mixed, or nothing is known of them, from this node on. */
+/** Rows are mixed, or unknown, from this node on. */
 export interface MixedRows {
   readonly mixedBy: string;
 }
 
-/**
- * How a value depends on the rows of the batch. `counting`: as with the rows on axis 0, but the number of the row within the
- * batch is added to its integers.
- */
+/** State of a value. `counting`: rows on axis 0, with the row number added to its integers. */
 export type RowState = RowAxis | 'counting' | MixedRows;
 
 /** Operators that may repeat a constant for each row. */
 const repeating: ReadonlySet<string> = new Set(['Expand', 'Tile']);
 
-/** Operators that give one number throughout where their first operand is that. */
+/** Operators that keep a constant-filled first operand constant-filled. */
 const filling: ReadonlySet<string> = new Set([
   'Expand', 'Tile', 'Slice', 'Gather', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Identity', 'Cast',
 ]); // prettier-ignore
 
-/** What {@link RowStates} starts from. */
+/** Settings of {@link RowStates}. */
 export interface RowStatesRequest {
   readonly types: ReadonlyMap<string, ValueType>;
   readonly opset: number;
   readonly initializers: readonly TensorProto[];
-  /** Rows of the batch. */
+  /** Batch size. */
   readonly rows: number;
-  /** Graph inputs that have rows: the axis of each. */
+  /** Batch axis of the graph inputs with rows. */
   readonly rowInputs: ReadonlyMap<string, number>;
 }
 
 /**
- * Follows the rows of a batch from the graph inputs onwards, node by node. What has no rule counts as mixing them, so that
- * a value said to keep them apart does.
+ * Traces rows from the graph inputs node by node. Operators without a rule count as mixing, so independence is proven.
  */
 export class RowStates {
   readonly #request: RowStatesRequest;
   readonly #states = new Map<string, RowState>();
-  /** How often all rows come one after the other on their axis, where that is more than once. */
+  /** Repetitions above 1. */
   readonly #outer = new Map<string, number>();
-  /** Values that are one number throughout, as the states that recurrent layers begin with. */
+  /** Constant-filled values, such as initial states of recurrent layers. */
   readonly #filled = new Set<string>();
   readonly #indices: RowIndices;
 
@@ -81,25 +74,25 @@ export class RowStates {
     for (const tensor of initializers) this.#states.set(tensor.name ?? '', this.#constant(tensor.name ?? '', tensor));
   }
 
-  /** Whether axis 0 of a value is cut into the rows' own parts, in their order. */
+  /** Whether axis 0 of a value is split by rows, in batch order. */
   isCutByRows(name: string): boolean {
     return this.of(name) === 0 && this.isWhole(name);
   }
 
-  /** Whether all rows come but once on their axis. */
+  /** Whether each row occurs once on its axis. */
   isWhole(name: string): boolean {
     return !this.#outer.has(name);
   }
 
-  /** The state of a value whose node has been visited, of a graph input or of an initializer. */
+  /** State of a visited value, graph input or initializer. */
   of(name: string): RowState {
     return this.#states.get(name) ?? { mixedBy: `the input "${name}", which has no row for each example` };
   }
 
-  /** Takes in a node; those it reads from must have been visited. */
+  /** Visits a node, after those that it reads from. */
   visit(node: NodeProto): void {
     const outputs = node.output ?? [];
-    // The second input of a CastLike gives its type alone.
+    // CastLike reads only the type of its second input.
     const states = this.#visit(
       node.opType === 'CastLike' ? { ...node, input: node.input!.slice(0, 1), opType: 'Cast' } : node,
     );
@@ -113,17 +106,17 @@ export class RowStates {
   #visit(node: NodeProto): RowState | readonly RowState[] {
     const { rows, opset } = this.#request;
     const { opType = '' } = node;
-    // What happens in a branch or a loop is not followed.
+    // Subgraphs are not traced.
     if (isRandom(node) || !isKnownDomain(node) || subgraphs(node).length > 0) return mixedBy(node);
     if (opType === 'Constant') return this.#constant(node.output![0]!, attribute(node, 'value')?.t);
-    // Known sizes are those of the batch that the graph is built for.
+    // Static sizes are those of this batch.
     const isSize = opType === 'Shape' || opType === 'Size';
     if (isSize && isStatic(this.#request.types.get(node.input?.[0] ?? '')?.shape)) return 'same';
     const read = readNames(node).map((name) => this.of(name));
     const mixed = read.find((state) => typeof state === 'object');
     if (mixed) return mixed;
     const isPerRow = read.some((state) => typeof state === 'number' || state === 'counting');
-    // A batch of one row cannot mix any.
+    // A single row cannot be mixed.
     if (rows === 1) return isPerRow ? 0 : 'same';
     const counted = this.#counted(node, isPerRow);
     if (counted !== undefined) return [counted === 'rows' ? 0 : counted];
@@ -137,7 +130,7 @@ export class RowStates {
     return tensor && this.#request.rows > 1 ? this.#indices.addConstant({ ...tensor, name }) : 'same';
   }
 
-  /** What the numbers of rows within integers tell of a node. */
+  /** State from row numbers within integers. */
   #counted(node: NodeProto, isPerRow: boolean): ReturnType<RowIndices['visit']> {
     const y = this.#type(node.output?.[0]);
     const x = (node.input ?? []).map((name): IndexOperand | undefined => {
@@ -147,7 +140,7 @@ export class RowStates {
       const isShared = state === 'uniform' || (state === 'same' && (shape.length === 0 || shape[0] === 1));
       return { name, shape, type, hasRows: state === 0 || state === 'counting', isShared };
     });
-    // Rows elsewhere than on axis 0 are not followed.
+    // Only rows on axis 0 are followed.
     const isElsewhere = (node.input ?? []).some(
       (name) => name && typeof this.of(name) === 'number' && !this.isCutByRows(name),
     );
@@ -160,7 +153,7 @@ export class RowStates {
     return this.#indices.visit(node, x, { shape: y.shape, type: y.type }, isPerRow);
   }
 
-  /** The row axis of each output; of constants, that of a batch in which they are repeated. */
+  /** The row axis of each output, also of constants repeated for a batch. */
   #axes(node: NodeProto, isPerRow: boolean, opset: number): (number | undefined)[] | undefined {
     const shapes = (node.output ?? []).map((name) => this.#type(name).shape);
     const [y] = shapes;
@@ -174,7 +167,7 @@ export class RowStates {
     const [outer] = outers;
     if (outer === undefined) return repeating.has(node.opType!) && this.#repeats(x, y) ? [0] : undefined;
     if (outers.size > 1) return undefined;
-    // What repeats itself for each row does not where all rows come more than once.
+    // A value repeated per row does not match rows that occur several times.
     const same =
       outer > 1 ? x.map((each) => each && { ...each, axis: each.axis === 'uniform' ? 'same' : each.axis }) : x;
     return shapes.map((shape, output) => {
@@ -185,7 +178,7 @@ export class RowStates {
     });
   }
 
-  /** The axis of the rows in one output, and how often all of them come on it. */
+  /** The row axis of one output, and the repetitions on it. */
   #axis({ outer, ...site }: RowSite): { readonly axis: number; readonly outer: number } | undefined {
     const { node, x, y } = site;
     const { rows } = this.#request;
@@ -202,7 +195,6 @@ export class RowStates {
     return axis < 0 ? undefined : { axis, outer };
   }
 
-  /** Whether constants are repeated for each row. */
   #repeats([data, ...others]: readonly (RowOperand | undefined)[], y: readonly number[]): boolean {
     const { shape } = data!;
     return (
@@ -228,7 +220,7 @@ export class RowStates {
     return shape && { shape, ints, axis, isFilled: this.#isFilled(name) };
   }
 
-  /** A type whose unknown sizes are NaN, which is equal to nothing. */
+  /** Dynamic dimensions are NaN, which equals nothing. */
   #type(name = ''): Omit<ValueType, 'shape'> & { readonly shape?: readonly number[] | undefined } {
     const type = this.#request.types.get(name) ?? {};
     return { ...type, shape: type.shape?.map((dim) => (typeof dim === 'number' ? dim : NaN)) };
@@ -236,8 +228,8 @@ export class RowStates {
 }
 
 /**
- * How often what is on the axis of channels comes there for each time before, where blocks of an image become channels in front
- * of them, or the other way round; undefined for other operators.
+ * Factor of the repetitions on the channel axis when DepthToSpace or SpaceToDepth moves blocks; undefined for other
+ * operators.
  */
 function blocksOf(node: NodeProto): number | undefined {
   const size = attributeOf(node, 'blocksize') ** 2;
@@ -254,15 +246,15 @@ function isConstant(operand: RowOperand | undefined): boolean {
   return typeof operand?.axis !== 'number';
 }
 
-/** Whether an operand gives each row of the axis its own part, or all the same one. */
+/** Whether an operand gives each row of the axis its own part, or the same to all. */
 function follows(operand: RowOperand | undefined, traced: TracedAxis): boolean {
   if (typeof operand?.axis === 'number') return operand.axis === traced;
   return !operand || operand.isFilled || traced === 'whole' || (traced === 0 && operand.axis === 'uniform');
 }
 
 /**
- * Rows stay as far apart in memory. So an axis has them that holds all rows as often as they come after what lies before it;
- * of each row it may hold more than before, or less.
+ * Rows keep their distance in memory, so the row axis is the one with the same number of elements before it; it may
+ * gain or lose elements per row.
  */
 function reshaped(
   { shape, axis }: RowOperand,

@@ -1,4 +1,4 @@
-/** @file Attention of com.microsoft: the projections of queries, keys and values are inside, as one packed weight. */
+/** @file Attention of com.microsoft, with packed projections of queries, keys and values inside. */
 
 import type { Value } from '../../../graph/builder.ts';
 import { maskedAttention } from './attentionMask.ts';
@@ -6,12 +6,10 @@ import { joinHeads, splitHeads } from './scaledDotProduct.ts';
 import { type Expanded, type ExpansionSite, type Rule, staticDim } from '../site.ts';
 
 /**
- * Attention with a weight `[in, q + k + v]` of known width: bias, mask_index in the forms of `maskAddend`, past and
- * present `[2, batch, heads, positions, width]`, attention_bias, `unidirectional`, `qkv_hidden_sizes`, `scale`,
- * `mask_filter_value`. Not: rotary embedding inside, a past buffer that is shared with the present.
+ * Attention with a weight `[in, q + k + v]` of static width: bias, mask_index as in `maskAddend`, past and present `[2,
+ * batch, heads, positions, width]`, attention_bias. Not: rotary embedding, shared past buffers.
  *
- * Three products, of nodes called `…/q`, `…/k` and `…/v`, whose weights `…/q.weight` and so on are a Slice each of the
- * packed weight along axis 1, and whose biases are a Slice each of the packed bias.
+ * The products are nodes named `…/q`, `…/k` and `…/v`; `…/q.weight` and so on are Slices of the packed weight and bias.
  */
 export const attention: Rule = (site) => {
   const [x, weight, bias, mask, past, attentionBias] = site.inputs;
@@ -19,7 +17,7 @@ export const attention: Rule = (site) => {
   return projected && selfAttention(site, { ...projected, mask, past, attentionBias });
 };
 
-/** x times each part of a packed weight `[in, q + k + v]`, plus that of a bias; undefined where the width is unknown. */
+/** x times each part of a packed weight `[in, q + k + v]` plus bias; undefined for an unknown width. */
 export function projections(
   site: ExpansionSite,
   x: Value,
@@ -30,7 +28,7 @@ export function projections(
   const width = staticDim(weight, 1);
   const sizes = site.ints('qkv_hidden_sizes') ?? (width === undefined ? undefined : [width / 3, width / 3, width / 3]);
   if (sizes?.length !== 3 || !sizes.every(Number.isInteger)) return undefined;
-  // By definition; what comes before may have hidden it.
+  // Defined by the operator; the producer's shape may be unknown.
   const shape = [`${x.name}/batch`, `${x.name}/positions`, staticDim(weight, 0) ?? `${x.name}/hidden`];
   const input = x.shape ? x : { ...x, shape };
   let end = 0;
@@ -44,7 +42,7 @@ export function projections(
   return { q, k, v };
 }
 
-/** Attention of queries, keys and values `[batch, positions, hidden]` of the same positions. */
+/** Self-attention of queries, keys and values `[batch, positions, hidden]`. */
 export function selfAttention(
   site: ExpansionSite,
   inputs: {

@@ -1,26 +1,26 @@
-/** @file ONNX Runtime's attention by head, and the forms of mask_index and key_padding_mask, as something to add to the scores. */
+/** @file ONNX Runtime's masked attention by head: the forms of mask_index and key_padding_mask as additive masks. */
 
 import type { Value } from '../../../graph/builder.ts';
 import { multiply } from '../../dim.ts';
 import { additive, appended, attend, causal, lowest, positive, range, scores, sizeAt } from './scaledDotProduct.ts';
 import { type ExpansionSite, staticDim } from '../site.ts';
 
-/** What the meaning of a mask depends on. */
+/** Context of a mask. */
 interface MaskContext {
-  /** A value whose first axis is the batch, for its size. */
+  /** A value whose axis 0 is the batch. */
   readonly batched: Value;
-  /** Number of queries and of keys, one-dimensional of one element. */
+  /** Number of queries and keys, int64 `[1]`. */
   readonly queries: Value;
   readonly keys: Value;
-  /** How many keys precede the first query; undefined for none. */
+  /** Number of keys before the first query; undefined for none. */
   readonly past: Value | undefined;
-  /** What is added where a key is hidden. */
+  /** Addend of a hidden key. */
   readonly filter: number;
 }
 
 /**
- * A mask as an addend of `[batch, heads, queries, keys]`: lengths `[batch]`; ends and starts `[2·batch]`; ones and zeros
- * `[batch, keys]`, `[batch, queries, keys]` or `[batch, 1, longest, longest]`. Undefined where the form is not known.
+ * Additive mask for `[batch, heads, queries, keys]` from lengths `[batch]`; ends and starts `[2·batch]`; or ones and
+ * zeros `[batch, keys]`, `[batch, queries, keys]` or `[batch, 1, longest, longest]`. Undefined for an unknown form.
  */
 function maskAddend(site: ExpansionSite, mask: Value, context: MaskContext): Value | undefined {
   const { g } = site;
@@ -46,7 +46,7 @@ function maskAddend(site: ExpansionSite, mask: Value, context: MaskContext): Val
   }
 }
 
-/** Which keys lie before the end, and not before the start where there are starts: bool `[batch, keys]`. */
+/** Keys between start and end: bool `[batch, keys]`. */
 function withinBounds(site: ExpansionSite, mask: Value, { batched, keys }: MaskContext): Value | undefined {
   const { g } = site;
   const [batch, count] = [batched.shape?.[0], mask.shape?.[0]];
@@ -56,7 +56,7 @@ function withinBounds(site: ExpansionSite, mask: Value, { batched, keys }: MaskC
   const columns = g.Unsqueeze(range(site, undefined, keys), [0]);
   if (count === batch) return g.Less(columns, g.Unsqueeze(given, [1]));
   const size = sizeAt(site, batched, 0);
-  // Where it is open which form it is, missing starts are zeros.
+  // If the form is unknown, missing starts are zeros.
   const isSure = batch !== undefined && count === multiply(2, batch);
   const bounds = isSure ? given : g.Concat([given, g.Expand(g.ints([0]), size)], 0);
   const ends = g.emit('Slice', [bounds, g.ints([0]), size, g.ints([0])]);
@@ -65,9 +65,8 @@ function withinBounds(site: ExpansionSite, mask: Value, { batched, keys }: MaskC
 }
 
 /**
- * Attention of queries, keys and values by head behind a past, masked as ONNX Runtime's operators are: by mask_index or
- * key_padding_mask, attention_bias and `unidirectional`, with `scale` and `mask_filter_value`. Undefined where the form of the
- * mask is not known, or a size that is needed.
+ * Attention by head behind a past, masked by mask_index or key_padding_mask, attention_bias and `unidirectional`.
+ * Undefined for an unknown form of the mask, or an unknown size that is needed.
  */
 export function maskedAttention(
   site: ExpansionSite,

@@ -1,4 +1,4 @@
-/** @file GroupQueryAttention: decoder attention with fewer heads for keys and values, and rotary embedding inside. */
+/** @file GroupQueryAttention: decoder attention with fewer key and value heads, and rotary embedding. */
 
 import type { Value } from '../../../graph/builder.ts';
 import { rmsNorm } from '../layerNorm.ts';
@@ -9,12 +9,11 @@ import {
 import { type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
 
 /**
- * GroupQueryAttention: query, key and value apart or packed as `[batch, positions, (heads + 2·kv heads)·width]`,
- * q_norm_weight and k_norm_weight, `do_rotary` with or without `rotary_interleaved` and position_ids,
- * `local_window_size`, `scale`, `softcap`, attention_bias, `smooth_softmax`, head_sink. Past and present are joined end to
- * end, so that all rows must have as many positions as the past and the query together: right for prompts, padded on the
- * right or not, and for steps behind a past without padding; not for a past buffer longer than what it holds. Not:
- * `causal` 0, quantised or windowed caches, query_seqlens, the scores as output.
+ * GroupQueryAttention: query, key and value separate or packed as `[batch, positions, (heads + 2·kv heads)·width]`,
+ * `do_rotary`, `local_window_size`, `softcap`, attention_bias, `smooth_softmax`, head_sink, q_norm_weight and
+ * k_norm_weight. Past and present are concatenated: right for prompts, right-padded or not, and for steps after a past
+ * without padding; not for a past buffer longer than its contents. Not: `causal` 0, quantized or windowed caches,
+ * query_seqlens, the scores as output.
  */
 export const groupQueryAttention: Rule = (site) => {
   const [query, key, value, pastKey, pastValue, , , cos, sin, ids, attentionBias, headSink] = site.inputs;
@@ -63,18 +62,17 @@ export const groupQueryAttention: Rule = (site) => {
   return [joinHeads(site, attend(site, masked, repeatHeads(site, v, groups, heads / groups), sink)), k, v];
 };
 
-/** Zero as `[1, 1, 1, 1]`. */
 function zero(site: ExpansionSite): Value {
   return site.g.Unsqueeze(site.scalar(0), [0, 1, 2, 3]);
 }
 
-/** Queries or keys `[batch, heads, positions, width]` by their root mean square over the width. */
+/** RMS norm of queries or keys `[batch, heads, positions, width]` over the width. */
 function normalized(site: ExpansionSite, x: Value, weight: Value | undefined, epsilon: string): Value {
   if (!weight) return x;
   return rmsNorm(site, x, weight, site.float(epsilon, site.float('qk_norm_epsilon', 1e-6)))![0];
 }
 
-/** Queries, keys and values `[batch, positions, hidden]` apart. */
+/** Queries, keys and values `[batch, positions, hidden]`. */
 function separated(
   site: ExpansionSite,
   query: Value,
@@ -91,7 +89,7 @@ function separated(
   return { q: q!, k: k!, v: v! };
 }
 
-/** Queries and keys turned by their positions, which go on behind the past. */
+/** Rotary embedding at positions after the past. */
 function rotated(
   site: ExpansionSite,
   [q, k]: readonly [Value, Value],
@@ -115,8 +113,7 @@ function rotated(
 }
 
 /**
- * Which row of the tables each position takes: `[batch, positions]`, or `[1, positions]`. Of position_ids, a prompt reads
- * the first number alone, and counts on from it.
+ * Table row of each position: `[batch or 1, positions]`. A prompt reads only the first of position_ids and counts on.
  */
 function positionRows(site: ExpansionSite, ids: Value | undefined, queries: Value, past: Value | undefined): Value {
   const { g } = site;

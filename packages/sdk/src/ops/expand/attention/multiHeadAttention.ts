@@ -1,4 +1,4 @@
-/** @file MultiHeadAttention and DecoderMaskedMultiHeadAttention: attention behind projections that stand outside. */
+/** @file MultiHeadAttention and DecoderMaskedMultiHeadAttention: attention after separate projections. */
 
 import type { Value } from '../../../graph/builder.ts';
 import { maskedAttention } from './attentionMask.ts';
@@ -6,11 +6,9 @@ import { joinHeads, splitHeads } from './scaledDotProduct.ts';
 import { type Expanded, type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
 
 /**
- * MultiHeadAttention with query `[batch, queries, hidden]` and key and value `[batch, keys, hidden]` or
- * `[batch, heads, keys, width]`; query, key and value packed as `[batch, positions, heads, 3, width]`; key and value
- * packed as `[batch, keys, heads, 2, width]`. With bias, key_padding_mask in the forms of `maskAddend`,
- * attention_bias, past and present, `unidirectional`, `scale`, `mask_filter_value`, and the scores as output 3. Not: a
- * past buffer shared with the present, beam search.
+ * MultiHeadAttention with query `[batch, queries, hidden]`, key and value `[batch, keys, hidden]` or `[batch, heads,
+ * keys, width]`; or packed as `[batch, positions, heads, 3, width]`, or key and value as `[batch, keys, heads, 2,
+ * width]`. Masks as in `maskAddend`; the scores are output 3. Not: shared past buffers, beam search.
  */
 export const multiHeadAttention: Rule = (site) => {
   const [query, key, value, bias, mask, attentionBias, pastKey, pastValue, length, indirection] = site.inputs;
@@ -19,9 +17,8 @@ export const multiHeadAttention: Rule = (site) => {
 };
 
 /**
- * One step of a decoder that looks at an encoder: query `[batch, 1, hidden]`, key and value `[batch, heads, keys, width]`,
- * bias, mask and scores as for {@link multiHeadAttention}. Not: a past, which shares its buffer with the present, or beam
- * search.
+ * One decoder step with cross-attention: query `[batch, 1, hidden]`, key and value `[batch, heads, keys, width]`, the
+ * rest as in {@link multiHeadAttention}. Not: a past, which shares its buffer with the present, or beam search.
  */
 export const decoderMaskedMultiHeadAttention: Rule = (site) => {
   const [query, key, value, mask, attentionBias, pastKey, pastValue, length, width, indirection, bias] = site.inputs;
@@ -49,7 +46,7 @@ function crossAttention(site: ExpansionSite, inputs: Inputs): Expanded {
   return attended && [joinHeads(site, attended.hidden), attended.keys, attended.values, attended.score];
 }
 
-/** Query, key and value as `[batch, heads, positions, width]`, the bias added, without the past. */
+/** Query, key and value as `[batch, heads, positions, width]` with bias, without the past. */
 function freshHeads(
   site: ExpansionSite,
   { query, key, value, bias }: Inputs,
@@ -77,7 +74,7 @@ function freshHeads(
 
 const parts = ['q', 'k', 'v'] as const;
 
-/** x plus its part of the bias `[q + k + v]`; the widths of queries and keys are the same. */
+/** x plus its part of the bias `[q + k + v]`; queries and keys have equal widths. */
 function biased(
   site: ExpansionSite,
   x: Value,
@@ -92,7 +89,7 @@ function biased(
   return site.g.Add(x, site.named(site.g.Slice(bias, [start], [end], [0]), `${parts[part]}.bias`));
 }
 
-/** `[batch, positions, heads, count, width]` as `count` values `[batch, heads, positions, width]`. */
+/** Splits `[batch, positions, heads, count, width]` into `count` values `[batch, heads, positions, width]`. */
 function unpackedHeads({ g }: ExpansionSite, packed: Value, count: number): Value[] {
   const turned = g.Transpose(packed, [3, 0, 2, 1, 4]);
   return Array.from({ length: count }, (_, i) => g.Squeeze(g.Slice(turned, [i], [i + 1], [0]), [0]));

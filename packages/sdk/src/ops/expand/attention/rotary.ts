@@ -1,20 +1,20 @@
-/** @file Rotary position embedding: RotaryEmbedding of both domains, and what attention with it inside needs. */
+/** @file Rotary position embedding: RotaryEmbedding of both domains, and its part in attention. */
 
 import type { Value } from '../../../graph/builder.ts';
 import { joinHeads, splitHeads } from './scaledDotProduct.ts';
 import { type Expanded, type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
 
-/** Tables of cosines and sines, one row a position, and whether pairs lie side by side or in two halves. */
+/** Tables of cosines and sines, a row per position; pairs are interleaved or in two halves. */
 export interface Rotation {
-  /** `[…, positions, width/2]` with as many leading axes as x has, or 1 there. */
+  /** `[…, positions, width/2]`, broadcastable to x. */
   readonly cos: Value;
   readonly sin: Value;
   readonly interleaved: boolean;
 }
 
 /**
- * Turns each pair (a, b) of the last axis of x `[batch, heads, positions, width]` to (a·cos − b·sin, a·sin + b·cos). What
- * lies behind the pairs that the tables cover is left as it is. Undefined where a size that this needs is unknown.
+ * Rotates each pair (a, b) of the last axis of x `[batch, heads, positions, width]` to (a·cos − b·sin, a·sin + b·cos),
+ * as far as the tables cover the width. Undefined for an unknown size that is needed.
  */
 export function rotate({ g }: ExpansionSite, x: Value, { cos, sin, interleaved }: Rotation): Value | undefined {
   const width = staticDim(x, 3);
@@ -32,7 +32,7 @@ export function rotate({ g }: ExpansionSite, x: Value, { cos, sin, interleaved }
   return turning === width ? turned : g.Concat([turned, g.Slice(x, [turning], [width], [3])], 3);
 }
 
-/** x by head, and back, whichever way it comes: `[batch, positions, hidden]` or `[batch, heads, positions, width]`. */
+/** Applies `turn` by head to x `[batch, positions, hidden]` or `[batch, heads, positions, width]`. */
 function byHead(
   site: ExpansionSite,
   x: Value,
@@ -47,9 +47,8 @@ function byHead(
 }
 
 /**
- * RotaryEmbedding of com.microsoft: input `[batch, positions, hidden]` or `[batch, heads, positions, width]`, position_ids
- * `[1]` (where the first position stands) or `[batch, positions]`, `interleaved`, `num_heads`, `rotary_embedding_dim`, and
- * `scale` 1. Not: packed batches.
+ * RotaryEmbedding of com.microsoft: input `[batch, positions, hidden]` or `[batch, heads, positions, width]`,
+ * position_ids `[1]` (the first position) or `[batch, positions]`. Not: `scale` other than 1, packed batches.
  */
 export const rotaryEmbedding: Rule = (site) => {
   const [x, ids, cos, sin] = site.inputs;
@@ -68,7 +67,7 @@ export const rotaryEmbedding: Rule = (site) => {
   return byHead(site, x, width, (each) => rotate(site, each, rotation));
 };
 
-/** Which row of the tables each position takes: `[batch, positions]`, or `[1, positions]`. */
+/** Table row of each position: `[batch or 1, positions]`. */
 function positionRows({ g }: ExpansionSite, x: Value, ids: Value): Value | undefined {
   if (rankOf(ids) === 2) return ids;
   if (rankOf(ids) !== 1) return undefined;
@@ -79,9 +78,8 @@ function positionRows({ g }: ExpansionSite, x: Value, ids: Value): Value | undef
 }
 
 /**
- * RotaryEmbedding of the standard domain (23): X as above, `num_heads` for three dimensions, `rotary_embedding_dim`,
- * `interleaved`; tables `[positions, width/2]` with position_ids `[batch, positions]`, or `[batch, positions, width/2]`
- * without.
+ * Standard RotaryEmbedding (23): tables `[positions, width/2]` with position_ids `[batch, positions]`, or `[batch,
+ * positions, width/2]` without.
  */
 export const standardRotaryEmbedding: Rule = (site) => {
   const [x, cos, sin, ids] = site.inputs;

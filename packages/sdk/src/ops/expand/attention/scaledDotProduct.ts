@@ -1,4 +1,4 @@
-/** @file What the attention operators share: heads, masks, the cached past, and the products themselves. */
+/** @file Shared by the attention operators: heads, masks, the KV cache, and the products. */
 
 import type { Value } from '../../../graph/builder.ts';
 import { type ExpansionSite, staticDim } from '../site.ts';
@@ -19,12 +19,12 @@ export function joinHeads({ g }: ExpansionSite, x: Value): Value {
   ]);
 }
 
-/** Keys or values `[batch, heads, positions, width]` behind those of the past. */
+/** Keys or values `[batch, heads, positions, width]` after the past. */
 export function appended({ g }: ExpansionSite, past: Value | undefined, x: Value): Value {
   return past ? g.Concat([past, x], 2) : x;
 }
 
-/** Each of `heads` key or value heads, `times` times in a row: `[batch, heads·times, positions, width]`. */
+/** Repeats each key or value head `times` times: `[batch, heads·times, positions, width]`. */
 export function repeatHeads({ g }: ExpansionSite, x: Value, heads: number, times: number): Value {
   if (times === 1) return x;
   const width = staticDim(x, 3) ?? -1;
@@ -33,29 +33,28 @@ export function repeatHeads({ g }: ExpansionSite, x: Value, heads: number, times
     Array.from({ length: times }, () => row),
     2,
   );
-  // Positions may be unknown and so may the width; only one of them can be left open.
+  // Only one of positions and width can be inferred.
   if (width > 0) return g.Reshape(repeated, [0, heads * times, -1, width]);
   const shape = g.Shape(x);
   return g.Reshape(repeated, g.Concat([g.ints([0, heads * times]), g.Slice(shape, [2], [4], [0])], 0));
 }
 
-/** The size of an axis as a one-dimensional int64 of one element. */
+/** The size of an axis as int64 `[1]`. */
 export function sizeAt({ g }: ExpansionSite, x: Value, axis: number): Value {
   return g.Slice(g.Shape(x), [axis], [axis + 1], [0]);
 }
 
-/** The numbers from `start` to `end − 1`, both one-dimensional of one element, as int64. */
+/** The int64 range from `start` to `end`, both `[1]`. */
 export function range({ g }: ExpansionSite, start: Value | undefined, end: Value): Value {
   const first = start ? g.Squeeze(start, [0]) : g.scalar(0, 'int64');
   return g.emit('Range', [first, g.Squeeze(end, [0]), g.scalar(1, 'int64')]);
 }
 
 /**
- * What each query may see of the past and of itself: bool `[queries, keys]`, true where the key is at or before the
- * query. Queries stand behind the past.
+ * Causal mask, bool `[queries, keys]`: true for keys at or before the query, which comes after the past.
  *
- * @param past how many keys precede the first query, one-dimensional of one element
- * @param window of the keys at or before it, how many a query sees; all of them by default
+ * @param past number of keys before the first query, `[1]`
+ * @param window number of keys that a query sees; default all
  */
 export function causal(
   site: ExpansionSite,
@@ -73,23 +72,23 @@ export function causal(
   return g.And(before, g.Greater(columns, g.Sub(rows, g.scalar(window, 'int64'))));
 }
 
-/** 0 where the condition holds, else `filter`, in the float type of the node. */
+/** 0 where the condition holds, else `filter`, in the node's float type. */
 export function additive(site: ExpansionSite, condition: Value, filter: number): Value {
   return site.g.Where(condition, site.scalar(0), site.scalar(filter));
 }
 
-/** The lowest finite number of the node's float type: what is added to scores of the future. */
+/** Lowest finite number of the node's float type, which masks future keys. */
 export function lowest({ floatType }: ExpansionSite): number {
   return floatType === 'float16' ? -65504 : -3.4028234663852886e38;
 }
 
-/** Where a mask of integers keeps a key: bool. */
+/** Where an integer mask keeps a key: bool. */
 export function positive({ g }: ExpansionSite, mask: Value): Value {
   const zero = g.constant({ type: 'int32', dims: [], data: Int32Array.of(0) });
   return mask.type === 'bool' ? mask : g.Greater(mask, mask.type === 'int64' ? g.scalar(0, 'int64') : zero);
 }
 
-/** Scores `scale · q · kᵀ` plus every mask: `[batch, heads, queries, keys]`. */
+/** Scores `scale · q · kᵀ` plus all masks: `[batch, heads, queries, keys]`. */
 export function scores(
   site: ExpansionSite,
   q: Value,
@@ -105,16 +104,16 @@ export function scores(
   return masks.reduce<Value>((sum, mask) => (mask ? g.Add(sum, mask) : sum), scaled);
 }
 
-/** Scores kept within ±`softcap`, where the node has one. */
+/** Scores limited to ±`softcap`, if the node has one. */
 export function softcapped(site: ExpansionSite, score: Value): Value {
   const softcap = site.float('softcap', 0);
   return softcap > 0 ? site.g.Mul(site.g.Tanh(site.g.Div(score, site.scalar(softcap))), site.scalar(softcap)) : score;
 }
 
 /**
- * Every query's mean of the values by the softmax of its scores: `[batch, heads, queries, width]`.
+ * Softmax-weighted mean of the values: `[batch, heads, queries, width]`.
  *
- * @param sink a score beside those of the keys, for a value of zeros: `[1, heads, 1, 1]`, or 1 in place of `heads`
+ * @param sink an extra score for a value of zeros: `[1, heads or 1, 1, 1]`
  */
 export function attend({ g }: ExpansionSite, score: Value, v: Value, sink?: Value): Value {
   if (!sink) return g.MatMul(g.Softmax(score, -1), v);

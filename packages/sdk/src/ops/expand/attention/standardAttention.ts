@@ -17,10 +17,10 @@ import {
 import { type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
 
 /**
- * Attention with Q, K and V `[batch, positions, hidden]` (with `q_num_heads` and `kv_num_heads`) or `[batch, heads,
- * positions, width]`, fewer heads of keys and values, masks of bools or floats that broadcast to the scores, past and
- * present, `is_causal`, `scale`, `softcap`, nonpad_kv_seqlen, and the scores as output 3: mode 0 plain, 1 after softcap, 2 with
- * masks, 3 after softmax, as ONNX Runtime counts them. Not: windows (25), softmax in another precision.
+ * Attention with Q, K and V `[batch, positions, hidden]` or `[batch, heads, positions, width]`, grouped-query heads,
+ * bool or float masks that broadcast, past and present, `softcap`, nonpad_kv_seqlen, and the scores as output 3 in ONNX
+ * Runtime's order of modes: plain, after softcap, with masks, after softmax. Not: windows (25), softmax in another
+ * precision.
  */
 export const standardAttention: Rule = (site) => {
   const [query, key, value, mask, pastKey, pastValue, lengths] = site.inputs;
@@ -67,7 +67,7 @@ function maskAddends(
     addends.push(mask.type === 'bool' ? hide(mask) : mask);
   }
   if (site.int('is_causal', 0) === 1) {
-    // Queries stand behind the past, or with lengths alone at the start.
+    // Queries follow the past, or start at 0 with lengths alone.
     addends.push(hide(causal(site, sizeAt(site, q, 2), keys, pastKey && sizeAt(site, pastKey, 2))));
   }
   if (lengths) {

@@ -1,4 +1,4 @@
-/** @file GatherBlockQuantized: rows of a table that is packed by blocks. */
+/** @file GatherBlockQuantized: lookups in a blockwise quantized table. */
 
 import type { Value } from '../../../graph/builder.ts';
 import { unpacked } from './matMulNBits.ts';
@@ -8,11 +8,11 @@ import { type ExpansionSite, type Rule, staticShape } from '../site.ts';
 const fourBits: ReadonlySet<number | undefined> = new Set([21, 22]);
 
 /**
- * Rows of a table of bytes, `bits` 2, 4 or 8, packed along the last axis, which is also the axis of the blocks; scales by
- * block; zero points packed likewise, by default the middle of the range. Gathered along the first axis. Rows are gathered
- * first and dequantised after, so that the table stays packed.
+ * Lookups along axis 0 in a byte table of 2, 4 or 8 `bits`, packed and blocked along the last axis; zero points are
+ * packed alike, by default the middle of the range. Rows are gathered before dequantizing, so that the table stays
+ * packed.
  *
- * Of 4-bit types, which DequantizeLinear knows by blocks since opset 21: any axes, the table dequantised whole.
+ * Tables of 4-bit types, which DequantizeLinear supports blockwise since opset 21: any axes, dequantized whole.
  */
 export const gatherBlockQuantized: Rule = (site) => {
   const [data, indices, scales, zeroPoints] = site.inputs;
@@ -43,7 +43,7 @@ export const gatherBlockQuantized: Rule = (site) => {
   return g.Mul(g.Sub(numbers, middle), scale);
 };
 
-/** What belongs to each block, for each of the block's numbers: `[…, blocks]` becomes `[…, width]`. */
+/** Repeats block values for each element: `[…, blocks]` becomes `[…, width]`. */
 function spreadBlocks(
   { g }: ExpansionSite,
   perBlock: Value,

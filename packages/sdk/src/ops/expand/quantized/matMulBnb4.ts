@@ -1,4 +1,4 @@
-/** @file MatMulBnb4: a product with a weight in the 4-bit floats of bitsandbytes. */
+/** @file MatMulBnb4: a product with a weight in bitsandbytes' 4-bit floats. */
 
 import type { Value } from '../../../graph/builder.ts';
 import type { ExpansionSite, Rule } from '../site.ts';
@@ -13,14 +13,14 @@ const tables: readonly (readonly number[])[] = [
   ],
 ]; // prettier-ignore
 
-/** The numbers of the 16 codes of a `quant_type`; undefined for one that is not known. */
+/** The values of the 16 codes of a `quant_type`; undefined for an unknown one. */
 export function bnb4Numbers(quantType: number): readonly number[] | undefined {
   return tables[quantType];
 }
 
 /**
- * `A · Wᵀ`, W `[N, K]` row by row in 4 bits each, the higher first, times the largest number of their block. Not:
- * `transB` 0, which is for backward passes; a size that is no multiple of the blocks'.
+ * `A · Wᵀ` with W `[N, K]` in 4 bits, high nibble first, scaled by each block's largest magnitude. Not: `transB` 0,
+ * which is for backward passes; a size that is no multiple of the block size.
  */
 export const matMulBnb4: Rule = (site) => {
   const [a, , largest] = site.inputs;
@@ -32,9 +32,9 @@ export const matMulBnb4: Rule = (site) => {
 };
 
 /**
- * The weight of a MatMulBnb4 as float32 `[N, K]`; undefined for the forms above that are not covered.
+ * The weight of a MatMulBnb4 as float32 `[N, K]`; undefined for uncovered forms.
  *
- * @param shape gives the shape of the codes, a byte each; what is made of them waits for it
+ * @param shape computes the shape of the codes, one per byte, and so defers dequantizing
  */
 export function bnb4Weight(site: ExpansionSite, shape?: (dims: readonly number[]) => Value): Value | undefined {
   const [a, packed, largest] = site.inputs;
@@ -53,7 +53,7 @@ export function bnb4Weight(site: ExpansionSite, shape?: (dims: readonly number[]
     1,
   );
   const table = g.constant({ type: 'float32', dims: [16], data: Float32Array.from(values) });
-  // Times 1, from an operator that ONNX Runtime does not compute ahead, so that it does not keep the weight as floats.
+  // Multiplying by 1 from an operator that ONNX Runtime does not fold keeps it from storing the weight as floats.
   const one = g.emit('DequantizeLinear', [byte(1), g.scalar(1), byte(0)]);
   const numbers = g.Gather(g.Mul(table, one), site.cast(g.Reshape(codes, [-1, size]), 'int32'), 0);
   return g.Reshape(g.Mul(numbers, g.Reshape(site.cast(largest, 'float32'), [-1, 1])), [N, K]);

@@ -1,11 +1,11 @@
-/** @file MatMulNBits: a product with a weight packed into 2, 4 or 8 bits by blocks. */
+/** @file MatMulNBits: a product with a blockwise weight of 2, 4 or 8 bits. */
 
 import type { Value } from '../../../graph/builder.ts';
 import type { ExpansionSite, Rule } from '../site.ts';
 
 /**
- * The numbers packed into bytes along the last axis, lowest bits first: `[…, bytes]` becomes
- * `[…, bytes·8/bits]`. Shifts of bytes are standard since opset 11, masks only since 18.
+ * Unpacks bytes along the last axis, lowest bits first: `[…, bytes]` becomes `[…, bytes·8/bits]`. By shifts, standard
+ * since opset 11; masks are since 18.
  */
 export function unpacked({ g }: ExpansionSite, packed: Value, bits: number, leading: readonly number[]): Value {
   const perByte = 8 / bits;
@@ -20,11 +20,9 @@ export function unpacked({ g }: ExpansionSite, packed: Value, bits: number, lead
 }
 
 /**
- * `A · dequantised(B)ᵀ + bias` with B `[N, blocks, block_size·bits/8]` of 2, 4 or 8 bits, scales by block, zero points
- * packed as bytes, as floats, or absent (the middle of the range), bias optional. Not: `g_idx`, weights that are packed
- * for one machine, other widths.
- *
- * The weight is dequantised by the graph to `<prefix>weight` `[K, N]`.
+ * `A · dequantized(B)ᵀ + bias` with B `[N, blocks, block_size·bits/8]`, scales per block, zero points packed, as
+ * floats, or absent (the middle of the range). The weight is `<prefix>weight` `[K, N]`. Not: `g_idx`, prepacked
+ * weights.
  */
 export const matMulNBits: Rule = (site) => {
   const [a, , scales, , , bias] = site.inputs;
@@ -37,10 +35,10 @@ export const matMulNBits: Rule = (site) => {
 };
 
 /**
- * The weight of a MatMulNBits as float32 `[N, K]`; undefined for the forms above that are not covered. The last step
- * is a DequantizeLinear, which ONNX Runtime does not compute ahead: it keeps a byte a number, not a float.
+ * The weight of a MatMulNBits as float32 `[N, K]`; undefined for uncovered forms. It ends in a DequantizeLinear, which
+ * ONNX Runtime does not fold, so that it keeps a byte per element.
  *
- * @param shape gives the shape of these bytes; what is made of them waits for it
+ * @param shape computes the shape of these bytes, and so defers dequantizing
  */
 export function nBitsWeight(site: ExpansionSite, shape?: (dims: readonly number[]) => Value): Value | undefined {
   const [a, packed, scales, zeroPoints, order] = site.inputs;
@@ -56,9 +54,9 @@ export function nBitsWeight(site: ExpansionSite, shape?: (dims: readonly number[
   const codes = g.Reshape(bytes, dims);
   const scale = site.cast(g.Reshape(scales, [N * blocks]), 'float32');
   const zero = zeroPoint(site, zeroPoints, { N, blocks, bits });
-  // The domain has the axis at every opset.
+  // com.microsoft has the axis at every opset.
   const floats = g.emit('DequantizeLinear', [codes, scale, zero], { axis: 0 }, site.opset < 13 ? 'com.microsoft' : '');
-  // Zero points that are floats may lie between two integers.
+  // Float zero points may be fractional.
   const shift =
     zeroPoints && !zero
       ? g.Reshape(g.Mul(scale, site.cast(g.Reshape(zeroPoints, [N * blocks]), 'float32')), [N * blocks, 1])
@@ -67,7 +65,7 @@ export function nBitsWeight(site: ExpansionSite, shape?: (dims: readonly number[
   return blocks * size === K ? weight : g.Slice(weight, [0], [K], [1]);
 }
 
-/** A zero point for each block, as bytes; undefined for floats. */
+/** A zero point per block, as bytes; undefined for floats. */
 function zeroPoint(
   site: ExpansionSite,
   zeroPoints: Value | undefined,
@@ -79,7 +77,7 @@ function zeroPoint(
     return g.Expand(middle, g.ints([N * blocks]));
   }
   if (zeroPoints.type !== 'uint8') return undefined;
-  // Each row of blocks is padded to whole bytes.
+  // Rows are padded to whole bytes.
   const numbers = unpacked(site, g.Reshape(zeroPoints, [N, -1]), bits, [N]);
   const isPadded = (blocks * bits) % 8 !== 0;
   return g.Reshape(isPadded ? g.Slice(numbers, [0], [blocks], [1]) : numbers, [N * blocks]);

@@ -1,4 +1,4 @@
-/** @file Operators on integers with scales and zero points, as dequantised operands, a float operator, and rounding. */
+/** @file Quantized operators, as dequantized operands, a float operator, and rounding. */
 
 import type { Value } from '../../../graph/builder.ts';
 import type { Attributes } from '../../../graph/attributes.ts';
@@ -6,13 +6,13 @@ import { channelsFirst, convAttributes } from '../conv.ts';
 import { count, dequantized, quantized, scaleProduct } from './quantization.ts';
 import { type ExpansionSite, rankOf, type Rule } from '../site.ts';
 
-/** Input numbers of an operand: the integers, then the scale, then the zero point. */
+/** Dequantizes an operand; its inputs are the integers, the scale and the zero point. */
 function operand(site: ExpansionSite, at: number, axis = -1): Value | undefined {
   const [x, scale, zeroPoint] = site.inputs.slice(at, at + 3);
   return x && scale && dequantized(site, x, scale, zeroPoint, axis);
 }
 
-/** The result, rounded by the scale and zero point at inputs `at` and `at + 1`; the integers as those of input `typed`. */
+/** Quantizes the result by the scale and zero point at inputs `at` and `at + 1`, to the type of input `typed`. */
 function rounded(site: ExpansionSite, y: Value | undefined, at: number, typed = 0): Value | undefined {
   return quantized(
     site,
@@ -23,14 +23,14 @@ function rounded(site: ExpansionSite, y: Value | undefined, at: number, typed = 
   );
 }
 
-/** QLinearMatMul: `A · B`, B with a scale and zero point for all or one a column. */
+/** QLinearMatMul; B has a scale and zero point in all or per column. */
 export const qLinearMatMul: Rule = (site) => {
   const [a, b] = [operand(site, 0), operand(site, 3)];
   if (!a || !b || count(site.inputs[1]!) !== 1) return undefined;
   return rounded(site, site.layer(site.g.MatMul(a, site.named(b, 'weight'))), 6);
 };
 
-/** QLinearConv with every attribute of Conv, and `channels_last`; W with a scale and zero point for all or one an output. */
+/** QLinearConv, also with `channels_last`; W has a scale and zero point in all or per output. */
 export const qLinearConv: Rule = (site) => {
   const [, xScale, , , wScale, , , , bias] = site.inputs;
   if (!xScale || !wScale || count(xScale) !== 1) return undefined;
@@ -43,7 +43,7 @@ export const qLinearConv: Rule = (site) => {
   return rounded(site, y, 6);
 };
 
-/** QGemm: `alpha · op(A) · op(B) + C` with transA and transB; floats where it has no scale for the result. */
+/** QGemm: `alpha · op(A) · op(B) + C`; float without a scale of the result. */
 export const qGemm: Rule = (site) => {
   const [a, b] = [operand(site, 0), operand(site, 3, site.of('transB') === 1 ? 0 : 1)];
   const [aScale, bScale, c] = [site.inputs[1], site.inputs[4], site.inputs[6]];
@@ -61,7 +61,7 @@ export const qGemm: Rule = (site) => {
   return site.inputs[7] ? rounded(site, y, 7) : y;
 };
 
-/** Of two operands. */
+/** A quantized binary operator. */
 export const qLinearBinary =
   (op: 'Add' | 'Mul'): Rule =>
   (site) => {
@@ -69,7 +69,7 @@ export const qLinearBinary =
     return a && b && rounded(site, site.g[op](a, b), 6);
   };
 
-/** Of one operand; the attributes, as the float operator has them. */
+/** A quantized unary operator. */
 export const qLinearUnary =
   (op: string, attributes: (site: ExpansionSite) => Attributes = () => ({})): Rule =>
   (site) => {
@@ -77,7 +77,7 @@ export const qLinearUnary =
     return x && rounded(site, site.g.emit(op, [x], attributes(site)), 3);
   };
 
-/** QLinearSoftmax: over one axis since `opset` 13, before it over all axes from `axis` on. */
+/** QLinearSoftmax: over one axis since `opset` 13, before over all axes from `axis` on. */
 export const qLinearSoftmax: Rule = (site) => {
   const x = operand(site, 0);
   const isOld = site.int('opset', 13) < 13;
@@ -88,7 +88,7 @@ export const qLinearSoftmax: Rule = (site) => {
   return isOld && !isLast ? undefined : rounded(site, site.g.Softmax(x, axis), 3);
 };
 
-/** QLinearAveragePool with every attribute of AveragePool, and `channels_last`. */
+/** QLinearAveragePool, also with `channels_last`. */
 export const qLinearAveragePool: Rule = (site) => {
   const x = operand(site, 0);
   const { dilations: _, group: __, ...window } = convAttributes(site);
@@ -107,7 +107,7 @@ export const qLinearAveragePool: Rule = (site) => {
   );
 };
 
-/** QLinearGlobalAveragePool, with `channels_last`. */
+/** QLinearGlobalAveragePool, also with `channels_last`. */
 export const qLinearGlobalAveragePool: Rule = (site) => {
   const x = operand(site, 0);
   return (
@@ -120,7 +120,7 @@ export const qLinearGlobalAveragePool: Rule = (site) => {
   );
 };
 
-/** QLinearConcat along `axis`: scale and zero point of the result first, then three inputs an operand. */
+/** QLinearConcat: scale and zero point of the result, then three inputs per operand. */
 export const qLinearConcat: Rule = (site) => {
   const count = (site.inputs.length - 2) / 3;
   const operands = Array.from({ length: Math.floor(count) }, (_, i) => operand(site, 2 + 3 * i));
@@ -135,7 +135,7 @@ export const qLinearWhere: Rule = (site) => {
   return condition && yes && no && rounded(site, site.g.Where(condition, yes, no), 7, 1);
 };
 
-/** QuantizeLinear and DequantizeLinear of com.microsoft: one scale without `axis`, one an element of it with. */
+/** QuantizeLinear and DequantizeLinear of com.microsoft: one scale, or with `axis` one per element of it. */
 export const linearQuantization =
   (op: 'QuantizeLinear' | 'DequantizeLinear'): Rule =>
   (site) => {
@@ -146,7 +146,7 @@ export const linearQuantization =
     return site.g.emit(op, site.inputs, { axis: site.int('axis', undefined) });
   };
 
-/** What `compute` makes of x, whose channels are last with `channels_last`. */
+/** Applies `compute` to x, with `channels_last` transposed. */
 function withChannels(site: ExpansionSite, x: Value, compute: (x: Value) => Value): Value | undefined {
   return site.of('channels_last') === 1 ? channelsFirst(site, x, compute) : compute(x);
 }

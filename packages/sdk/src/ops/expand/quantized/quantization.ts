@@ -1,4 +1,4 @@
-/** @file Integers with a scale and a zero point, to floats and back. */
+/** @file Quantizes and dequantizes values by scale and zero point. */
 
 import type { Value } from '../../../graph/builder.ts';
 import { dataTypeNumber } from '../../../graph/dataType.ts';
@@ -8,8 +8,7 @@ import { type ExpansionSite, rankOf, staticDim } from '../site.ts';
 import { fromFront } from '../../schema.ts';
 
 /**
- * x as floats: scale and zero point for all of it, or one an element of `axis` (the last by default). Undefined where it
- * is unknown which.
+ * Dequantizes x by one scale and zero point, or by one per element of `axis` (default the last). Undefined if unknown.
  */
 export function dequantized(
   { g, opset }: ExpansionSite,
@@ -21,12 +20,12 @@ export function dequantized(
   const [rank, scales] = [rankOf(x), count(scale)];
   if (scales === 1) return g.emit('DequantizeLinear', [x, scale, zeroPoint]);
   if (rank === undefined || scales === undefined) return undefined;
-  // ONNX Runtime's own has an axis at every opset.
+  // ONNX Runtime's operator has an axis at every opset.
   const own = { axis: fromFront(axis, rank) };
   return g.emit('DequantizeLinear', [x, scale, zeroPoint], own, opset < 13 ? 'com.microsoft' : '');
 }
 
-/** Floats as integers of `type`, with one scale and zero point. Undefined for several. */
+/** Quantizes to `type` by one scale and zero point. Undefined for several. */
 export function quantized(
   { g }: ExpansionSite,
   y: Value | undefined,
@@ -41,8 +40,8 @@ export function quantized(
 }
 
 /**
- * The product of a scale, one or several scales, and a factor: that of a bias of integers. A constant where the file fixes
- * both, so that the bias is a constant too.
+ * Scale of an int32 bias: the product of a scale, one or several scales, and a factor. Constant if both are, so that
+ * the bias is.
  */
 export function scaleProduct(site: ExpansionSite, one: Value, scales: Value, factor = 1): Value {
   const { g } = site;
@@ -58,7 +57,7 @@ export function scaleProduct(site: ExpansionSite, one: Value, scales: Value, fac
 
 const FLOAT32 = dataTypeNumber('float32');
 
-/** How many numbers a scalar or list holds; undefined where that is unknown. */
+/** Number of elements of a scalar or list; undefined if unknown. */
 export function count(value: Value): number | undefined {
   return rankOf(value) === 0 ? 1 : rankOf(value) === 1 ? staticDim(value, 0) : undefined;
 }

@@ -1,12 +1,12 @@
-/** @file Products with 8-bit operands: DynamicQuantizeMatMul, MatMulIntegerToFloat, and Attention with 8-bit weights. */
+/** @file Products with 8-bit operands: DynamicQuantizeMatMul, MatMulIntegerToFloat and QAttention. */
 
 import { projections, selfAttention } from '../attention/attention.ts';
 import { count, dequantized } from './quantization.ts';
 import type { Rule } from '../site.ts';
 
 /**
- * `quantised(A) · dequantised(B) + bias`: A is rounded to 8 bits by its own range, as the operator does it, and turned back
- * to floats; B `[K, N]` with a scale and zero point for all or one a column, bias optional.
+ * `quantized(A) · dequantized(B) + bias`: A rounded by its range as in the operator, B `[K, N]` with a scale and zero
+ * point in all or per column.
  */
 export const dynamicQuantizeMatMul: Rule = (site) => {
   const [a, b, scale, zeroPoint, bias] = site.inputs;
@@ -21,7 +21,7 @@ export const dynamicQuantizeMatMul: Rule = (site) => {
   return bias ? g.Add(product, bias) : product;
 };
 
-/** `dequantised(A) · dequantised(B) + bias`: A with one scale and zero point, B and bias as above. */
+/** `dequantized(A) · dequantized(B) + bias`: A with one scale and zero point, B as above. */
 export const matMulIntegerToFloat: Rule = (site) => {
   const [a, b, aScale, bScale, aZeroPoint, bZeroPoint, bias] = site.inputs;
   if (!a || !b || !aScale || !bScale) return undefined;
@@ -34,10 +34,8 @@ export const matMulIntegerToFloat: Rule = (site) => {
 };
 
 /**
- * Attention with 8-bit input and weight `[in, 3·hidden]`: scales and zero points for all or one a column of the weight,
- * bias, mask_index, past and present, `unidirectional`, `scale` as Attention has them. Not: rotary embedding inside.
- *
- * The weights `…/q.weight` and so on are a Slice each of the dequantised one, along axis 1.
+ * Attention with 8-bit input and weight `[in, 3·hidden]`, scales and zero points in all or per column of the weight.
+ * Not: rotary embedding. `…/q.weight` and so on are Slices of the dequantized weight.
  */
 export const qAttention: Rule = (site) => {
   const [x, weight, bias, xScale, scale, mask, xZeroPoint, zeroPoint, past] = site.inputs;
