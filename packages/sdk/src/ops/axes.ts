@@ -1,7 +1,4 @@
-/**
- * @file THE table of axes: maps an axis of a result to the operands' axes with the same positions, if they stay
- * independent.
- */
+/** @file THE table of axes: for an axis of a result, the operands' axes with the same, independent positions. */
 
 import type { NodeProto } from '../graph/proto.ts';
 import type { Dim } from '../graph/value.ts';
@@ -25,9 +22,7 @@ export interface AxisSite {
   readonly opset: number;
   /** Operands; undefined for an omitted one. */
   readonly x: readonly (AxisOperand | undefined)[];
-  /** Shape of the output. */
   readonly y: readonly number[];
-  /** Index of the output. */
   readonly output: number;
   readonly axis: number;
   /** Number of equal, consecutive parts of the axis that must stay independent: its size for each position. */
@@ -37,10 +32,7 @@ export interface AxisSite {
 /** Missing trailing operands are `whole`. */
 type AxisRule = (site: AxisSite) => readonly TracedAxis[] | undefined;
 
-/**
- * The axis of each operand whose equal parts the parts of the result's axis are computed from. Undefined if they are
- * not independent, or for operators without a rule.
- */
+/** The axes of operands whose equal parts yield the parts of a result's axis; undefined if not independent. */
 export function traceAxis(site: AxisSite): readonly TracedAxis[] | undefined {
   const { opType = '' } = site.node;
   const rule = Object.hasOwn(rules, opType) && isKnownDomain(site.node) ? rules[opType]! : undefined;
@@ -103,10 +95,8 @@ function ownAxis(operand: AxisOperand | undefined, axis: number): TracedAxis {
 const broadcast: AxisRule = ({ axis, x, y }) =>
   x.map((operand) => ownAxis(operand, axis - y.length + (operand?.shape.length ?? 0)));
 
-/** Operators along one axis. */
 const along: AxisRule = (site) => (over(site) === site.axis ? undefined : [site.axis]);
 
-/** Operators over all axes from `axis` on. */
 const fromAxis: AxisRule = (site) => (site.axis < over(site) ? [site.axis] : undefined);
 
 /** Before opset 13, over all axes from `axis` on. */
@@ -117,7 +107,7 @@ const cumSum: AxisRule = ({ axis, x, y }) => {
   return given === undefined || fromFront(given, y.length) === axis ? undefined : [axis];
 };
 
-/** Operators that mix only the last axes. */
+/** Operators over the last axes. */
 const beforeLast =
   (last: number): AxisRule =>
   ({ axis, x }) =>
@@ -249,9 +239,7 @@ const reduction: AxisRule = (site) => {
 };
 
 /**
- * A fused operator with the batch on axis 0 of all operands except `weights`.
- *
- * @param ranks full ranks of operands that are broadcast
+ * A fused operator with the batch on axis 0, except for `weights`; `ranks` are the full ranks of broadcast operands.
  */
 const fused =
   (weights: readonly number[], outputs: number, ranks: Readonly<Record<number, number>> = {}): AxisRule =>

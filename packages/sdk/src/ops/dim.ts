@@ -5,10 +5,7 @@ import type { Dim } from '../graph/value.ts';
 
 const LONGEST = 160;
 
-/**
- * A symbol for a computed dimension: the expression, or a hash of a long one, so that nested expressions stay bounded.
- * Equal expressions have equal symbols.
- */
+/** A symbol for a computed dimension, equal for equal expressions: the expression, or a hash of a long one. */
 export function symbol(expression: string): string {
   return expression.length <= LONGEST
     ? expression
@@ -23,7 +20,6 @@ export function isSize(symbolic: string): boolean {
   return PRODUCT.test(symbolic) && !/\bd[0-9a-f]{32}\b/.test(symbolic);
 }
 
-/** A number times symbols, sorted. */
 interface Product {
   readonly factor: number;
   readonly symbols: readonly string[];

@@ -12,10 +12,7 @@ export function isStandard(domain = ''): boolean {
   return domain === '' || domain === 'ai.onnx';
 }
 
-/**
- * Whether an operator is ONNX's or ONNX Runtime's. Other domains reuse names, such as for a convolution with weights in
- * one processor's layout.
- */
+/** Whether an operator is ONNX's or ONNX Runtime's; other domains reuse names with other weight layouts. */
 export function isKnownDomain({ domain = '' }: NodeProto): boolean {
   return known.has(domain);
 }

@@ -10,7 +10,6 @@ import { ofOne, ofTwo } from './arithmetic.ts';
 import { reachable } from './rewrites/simplify.ts';
 import { axisOf, permOf, reducedAxes, slicedAxes } from './schema.ts';
 
-/** Elements and shape. */
 interface Wide {
   readonly data: Float64Array;
   readonly dims: readonly number[];
@@ -19,9 +18,7 @@ interface Wide {
 type Rule = (inputs: readonly Wide[], dims: readonly number[], node: NodeProto, output: number) => Float64Array;
 
 /**
- * Evaluates a value emitted by a builder.
- *
- * @param given inputs of the graph, with static shapes
+ * Evaluates a value emitted by a builder from the `given` inputs of static shapes.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an operator without a rule
  */
 export function evaluate(

@@ -1,6 +1,5 @@
 /**
- * @file Rejects nodes that would crash the process: processors trap some divisions, and ONNX Runtime folds them
- * unchecked.
+ * @file Rejects nodes that crash the process: processors trap some divisions, and ONNX Runtime folds them unchecked.
  */
 
 import { OnnxLoraError } from '../errors.ts';
@@ -20,11 +19,8 @@ const smallest: Readonly<Record<string, number>> = { int64: -(2 ** 63), int32: -
 
 /**
  * Rejects a graph with a node that is sure to crash: an integer division by 0 or of the minimum by −1, or a split into
- * parts of length 0. Contents come from constants and inference.
- *
- * @param types of all values, including subgraphs
- * @param file the model's name in errors
- * @throws OnnxLoraError `MODEL_INVALID` naming file and node
+ * parts of length 0. `types` include those of subgraphs.
+ * @throws OnnxLoraError `MODEL_INVALID` naming `file` and node
  */
 export function refuseFatalNodes(graph: GraphProto, types: ReadonlyMap<string, ValueType>, file: string): void {
   const suspects = [...allNodes(graph)].filter(maySuspect);

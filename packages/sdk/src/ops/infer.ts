@@ -31,11 +31,7 @@ export const inferenceRules: Readonly<Record<string, Rule>> = {
   ...attentionRules,
 };
 
-/**
- * Infers the types of a node's outputs, in order.
- *
- * @returns as many entries as the rule knows; `{}` for unknown ones
- */
+/** Infers the types of a node's outputs, as far as its rule knows; `{}` for unknown ones. */
 export function inferNode(site: InferenceSite): readonly ValueType[] {
   return inferred(site).map(sound);
 }

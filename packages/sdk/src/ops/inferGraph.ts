@@ -36,11 +36,7 @@ export function declaredType({ type }: ValueInfoProto): ValueType {
   };
 }
 
-/**
- * Infers the types of all values of the main graph.
- *
- * @param bindings known sizes, such as those of a batch
- */
+/** Infers the types of all values of the main graph; `bindings` are known sizes, such as those of a batch. */
 export function inferGraph(model: ModelProto, bindings: Bindings = {}): Map<string, ValueType> {
   const types = new Map<string, ValueType>();
   infer(model.graph ?? {}, opsetOf(model), bindings, types);

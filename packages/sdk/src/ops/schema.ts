@@ -120,10 +120,7 @@ export function axisOf(node: NodeProto, rank: number, opset = 13): number {
 /** Known integer contents of a node's input; undefined for unknown ones. */
 export type KnownInts = (input: number) => readonly number[] | undefined;
 
-/**
- * The axes of a reduction, from the front: an attribute or input 1; all by default, or none with
- * `noop_with_empty_axes`. Undefined if they are computed.
- */
+/** The axes of a reduction, from the front; default all, or none with `noop_with_empty_axes`. Undefined if computed. */
 export function reducedAxes(node: NodeProto, rank: number, ints: KnownInts): readonly number[] | undefined {
   const axes = intsAttribute(node, 'axes') ?? ints(1);
   if (!axes && node.input?.[1]) return undefined;
@@ -175,10 +172,7 @@ export function slicedRange(size: number, start: number, end: number, step: numb
   return { first, count: Math.max(0, Math.ceil((last - first) / step)) };
 }
 
-/**
- * The sizes of a Split's outputs: an attribute or input 1, or equal parts, the last possibly smaller. Undefined if
- * unknown.
- */
+/** The sizes of a Split's outputs: given, or equal parts with a smaller last one. Undefined if unknown. */
 export function splitSizes(
   node: NodeProto,
   total: Dim,

@@ -11,15 +11,13 @@ import { isSameTensor } from './sameTensor.ts';
 import { SizeNames } from './sizeNames.ts';
 
 /**
- * Composes several models into one. Weights stay where they are on disk.
- *
- * Names of nodes, values, functions and dimensions that are taken get a suffix, which keeps module paths readable;
- * equal initializers of one name are shared. Dimensions of one name in two parts are equal only where an output meets
- * an input.
+ * Composes several models into one, with weights left on disk. Taken names of nodes, values, functions and dimensions
+ * get a suffix, which keeps module paths readable; equal initializers of one name are shared. Dimensions of one name in
+ * two parts are equal only where an output meets an input.
  *
  * @param parts each reads only from earlier ones
  * @param outputs names of the outputs to keep; default those that no part reads
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` when nothing connects the parts, types or sizes differ, or opsets are
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` if nothing connects parts, types or sizes differ, or opsets are
  *   incompatible
  */
 export function compose(
@@ -101,11 +99,7 @@ function withPart(
   };
 }
 
-/**
- * A node with a free name, since ONNX Runtime rejects duplicates.
- *
- * @param taken all names, each with its last suffix
- */
+/** ONNX Runtime rejects duplicate node names. `taken` holds the last suffix of each name. */
 function withFreeName(node: NodeProto, taken: Map<string, number>): NodeProto {
   if (!node.name) return node;
   let number = taken.get(node.name);

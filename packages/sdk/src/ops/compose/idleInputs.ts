@@ -20,10 +20,8 @@ import { axisOf } from '../schema.ts';
 const MOST = 64;
 
 /**
- * Replaces these inputs: flags by false, numbers by 0, dynamic dimensions by 0, so that such tensors are empty.
- * Dimensions shared with another input, such as the batch, are read from it. Concatenations with an empty past are
- * skipped.
- *
+ * Replaces inputs by false, 0 or empty tensors, with dynamic dimensions of 0, unless another input such as the batch
+ * has them. Skips concatenations with an empty past.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an input of unknown type or shape, or with meaningful elements
  */
 export function withIdleInputs(
@@ -74,7 +72,6 @@ function madeFrom(info: ValueInfoProto, inputs: readonly ValueInfoProto[]): Pick
   return isShared ? emptyNodes(name, sizes!, zeros([1], 1)) : { initializer: [zeros(dims, count)] };
 }
 
-/** The position of a dimension in an input. */
 interface SharedSize {
   readonly of: string;
   readonly axis: number;

@@ -10,9 +10,8 @@ import type { GraphPart } from './ports.ts';
 const FIRST_MODERN = 7;
 
 /**
- * The newest version of each operator set.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an operator whose meaning changed up to that version
+ * Newest version of each operator set.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an operator that changed up to it
  */
 export function commonOpsets(parts: readonly GraphPart[]): OperatorSetId[] {
   const newest = new Map<string, number>();

@@ -9,10 +9,7 @@ export interface GraphPart {
   /** Name in errors and in suffixes. */
   readonly name: string;
   readonly model: ModelProto & { readonly graph: GraphProto };
-  /**
-   * Outputs of earlier parts by input. An input without an entry reads the output of its name, else it is an input of
-   * the whole.
-   */
+  /** Earlier outputs by input; other inputs read the output of their name, or are inputs of the whole. */
   readonly reads?: Readonly<Record<string, string>>;
   /** Names of inputs in the composed model. Inputs of one name are merged. */
   readonly inputNames?: Readonly<Record<string, string>>;
@@ -44,9 +41,7 @@ export interface PlannedPart {
 
 /**
  * Connects the parts.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` when a part reads nothing of earlier ones, an unknown output, or another
- *   type
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` if a part reads nothing of earlier ones, an unknown output, or another type
  */
 export function planPorts(parts: readonly GraphPart[]): PlannedPart[] {
   const plan: PlannedPart[] = [];

@@ -18,9 +18,8 @@ export class SizeNames {
   readonly #outputs = new Map<string, TypeProto | undefined>();
 
   /**
-   * The graph of a part with dimensions renamed.
-   *
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` when a connected output and input differ in size
+   * Renames dimensions of a part.
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` if a connected output and input differ in size
    */
   renamed(graph: GraphProto, { part, inputs, outputs }: PlannedPart): GraphProto {
     const names = new Map<string, Size>();

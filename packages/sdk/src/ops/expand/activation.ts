@@ -44,9 +44,7 @@ const activations: Readonly<Record<string, Activation>> = {
   },
 };
 
-/**
- * Emits an activation, with Clip's bounds as alpha and beta; x itself for an empty name, undefined for an unknown one.
- */
+/** Emits an activation (Clip's bounds are alpha and beta), or x for an empty name; undefined for an unknown one. */
 export function activate(
   site: ExpansionSite,
   name: string,

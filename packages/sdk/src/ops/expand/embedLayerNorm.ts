@@ -15,9 +15,8 @@ interface Tables {
 }
 
 /**
- * Normalized sum of word, position and optional segment embeddings; position_ids `[batch or 1, positions]` default to
- * 0, 1, 2 …; output 1 the mask's lengths (zeros without a mask, or with `mask_index_type` 0), output 2 the sum. The
- * lookups are nodes named `…/word_embeddings`, `…/position_embeddings` and `…/token_type_embeddings`.
+ * Normalized sum of embeddings; output 1 the mask's lengths (zeros without a mask, or with `mask_index_type` 0), output
+ * 2 the sum. Lookups are named `…/word_embeddings`, `…/position_embeddings` and `…/token_type_embeddings`.
  */
 export const embedLayerNorm: Rule = (site) => {
   const [ids, segmentIds, words, positions, segments, gamma, beta, mask, positionIds] = site.inputs;

@@ -3,10 +3,7 @@
 import type { Value } from '../../graph/builder.ts';
 import { type Expanded, type ExpansionSite, rankOf, type Rule, staticDim } from './site.ts';
 
-/**
- * GroupNormalization of X `[batch, channels, …]`, in float32 for half floats (`stash_type` 1); scale and bias per
- * channel (opset 21) or per group (opset 18).
- */
+/** GroupNormalization; scale and bias are per channel since opset 21, before per group. */
 export const groupNormalization: Rule = (site) => {
   const [x, scale, bias] = site.inputs;
   const groups = site.int('num_groups', 0);
@@ -14,10 +11,7 @@ export const groupNormalization: Rule = (site) => {
   return grouped(site, x, scale, bias, { groups, perGroup: site.opset < 21 });
 };
 
-/**
- * GroupNorm and SkipGroupNorm: `X + skip + bias`, `channels_last` (the default) or first, `activation` 1 for SiLU;
- * output 1 the sum. Skip is `[batch, …, channels]`, broadcastable, or `[batch, channels]`.
- */
+/** GroupNorm and SkipGroupNorm: `activation` 1 is SiLU, skip broadcastable or `[batch, channels]`, output 1 the sum. */
 export const groupNorm: Rule = (site): Expanded => {
   const [x, gamma, beta, skip, bias] = site.inputs;
   const [rank, groups] = [rankOf(x), site.int('groups', 0)];

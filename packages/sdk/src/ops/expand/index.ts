@@ -12,7 +12,6 @@ export type { ExpansionContext } from './site.ts';
 export interface Expansion {
   /** Topologically sorted. */
   readonly nodes: NodeProto[];
-  /** Constants that the nodes read. */
   readonly initializers: TensorProto[];
   /** Types of the new values and constants, by name. */
   readonly types: ReadonlyMap<string, ValueType>;
@@ -27,10 +26,8 @@ export function isExpandable(node: NodeProto): boolean {
 }
 
 /**
- * Decomposes `node`; the last nodes have its output names. Weights and biases of the file stay inputs of their
- * products. `table.ts` lists the rules, and each rule the forms that it covers.
- *
- * @returns undefined for an unknown attribute or use, an unknown size that is needed, or an opset before 11
+ * Decomposes `node`, with its output names; weights and biases of the file stay inputs of their products. Undefined for
+ * an uncovered form, a needed size that is unknown, or an opset before 11.
  */
 export function expandNode(node: NodeProto, context: ExpansionContext): Expansion | undefined {
   const row = rowOf(node);

@@ -5,10 +5,8 @@ import { float } from '../../graph/attributes.ts';
 import { type Expanded, type ExpansionSite, rankOf, type Rule } from './site.ts';
 
 /**
- * LayerNormalization over the last axis, standard since opset 17; ONNX Runtime has it in the standard domain at every
- * opset.
- *
- * @returns the result, and with `statistics` the means and inverse deviations `[…, 1]`
+ * LayerNormalization over the last axis, which ONNX Runtime has in the standard domain at every opset, and with
+ * `statistics` the means and inverse deviations `[…, 1]`.
  */
 export function layerNorm(
   { g }: ExpansionSite,
@@ -31,9 +29,8 @@ export const layerNormalization: Rule = (site) => {
 };
 
 /**
- * `x · (1/√(mean(x²) + epsilon)) · scale` over the axes from `axis` on, in float32 for half floats.
- *
- * @returns the result and the inverse root mean square; undefined for an unknown rank that is needed
+ * `x · (1/√(mean(x²) + epsilon)) · scale` over the axes from `axis` on, in float32 for half floats, and the inverse
+ * root mean square; undefined for a needed rank that is unknown.
  */
 export function rmsNorm(
   site: ExpansionSite,
@@ -62,10 +59,7 @@ export const rmsNormalization: Rule = (site) => {
   return rmsNorm(site, x, scale, site.of('epsilon'), site.of('axis'));
 };
 
-/**
- * `LayerNormalization(input + skip + bias)`, skip broadcastable, bias and beta optional; outputs: result, means,
- * inverse deviations, sum.
- */
+/** `LayerNormalization(input + skip + bias)`; outputs: result, means, inverse deviations, sum. */
 export const skipLayerNorm: Rule = (site) => {
   const [x, skip, gamma, beta, bias] = site.inputs;
   if (!x || !skip || !gamma) return undefined;
@@ -74,10 +68,7 @@ export const skipLayerNorm: Rule = (site) => {
   return [y, mean, inverse, sum];
 };
 
-/**
- * {@link skipLayerNorm} with SimplifiedLayerNormalization, which ONNX Runtime has in the standard domain at every
- * opset.
- */
+/** {@link skipLayerNorm} with SimplifiedLayerNormalization, standard in ONNX Runtime at every opset. */
 export const skipRmsNorm: Rule = (site): Expanded => {
   const [x, skip, gamma, bias] = site.inputs;
   if (!x || !skip || !gamma) return undefined;

@@ -5,10 +5,7 @@ import { activate } from './activation.ts';
 import { geluTanh } from './gelu.ts';
 import { type ExpansionSite, rankOf, type Rule, staticShape } from './site.ts';
 
-/**
- * `alpha · op(A) · op(B)` with transA, transB, transBatchA, transBatchB, and FusedMatMulActivation's activation. For
- * operands of unknown rank only without transposes.
- */
+/** `alpha · op(A) · op(B)`, of unknown rank only without transposes; FusedMatMulActivation has an activation. */
 export const fusedMatMul: Rule = (site) => {
   const [a, b] = site.inputs;
   if (!a || !b || site.has('activation_axis')) return undefined;

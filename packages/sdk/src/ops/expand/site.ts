@@ -15,7 +15,6 @@ export interface ExpansionContext {
   readonly types: ReadonlyMap<string, ValueType>;
   /** Initializers and Constant tensors by name. */
   readonly constants: ReadonlyMap<string, TensorProto>;
-  /** Standard opset of the model. */
   readonly opset: number;
   /** Prefix of new names, unique to the node. */
   readonly prefix: string;
@@ -83,7 +82,7 @@ export class ExpansionSite {
     return floatAttribute(this.node, name, fallback);
   }
 
-  /** A list-of-integers attribute. */
+  /** An integer list attribute. */
   ints(name: string): number[] | undefined {
     return intsAttribute(this.node, name);
   }

@@ -36,7 +36,7 @@ import { rankOf, type Rule, staticDim } from './site.ts';
 
 /**
  * The bias `[1, heads, queries, keys]` gated by each query: `(u·(r·eco_a − 1) + 2) · bias`, where u and r are sigmoids
- * of the sums of both halves of `query · weight + bias`. Query is `[batch, positions, hidden]`; no packed batches.
+ * of the sums of both halves of `query · weight + bias`. No packed batches.
  */
 const gatedRelativePositionBias: Rule = (site) => {
   const [query, queryBias, bias, weight, gateBias, eco, offset] = site.inputs;
@@ -77,7 +77,6 @@ const activations = ['activation', 'activation_alpha', 'activation_beta', 'activ
 const convolution = ['kernel_shape', 'strides', 'pads', 'dilations', 'group', 'auto_pad'];
 
 const contrib: Readonly<Record<string, ExpansionRow>> = {
-  // Products and convolutions.
   FusedMatMul: row(fusedMatMul, ...transposes),
   TransposeMatMul: row(fusedMatMul, ...transposes),
   FusedMatMulActivation: row(fusedMatMul, ...transposes, ...activations),
@@ -86,21 +85,18 @@ const contrib: Readonly<Record<string, ExpansionRow>> = {
   FusedConv: row(fusedConv, ...convolution, 'activation', 'activation_params'),
   NhwcConv: row(nhwcConv, ...convolution),
   NhwcFusedConv: row(nhwcConv, ...convolution, 'activation', 'activation_params'),
-  // Activations.
   Gelu: row(gelu),
   BiasGelu: row(biasGelu),
   FastGelu: row(fastGelu),
   QuickGelu: row(swish, 'alpha'),
   BiasAdd: row(biasAdd),
   BiasSplitGelu: row(biasSplitGelu),
-  // Normalisations.
   LayerNormalization: row(layerNormalization, 'axis', 'epsilon', 'stash_type'),
   SimplifiedLayerNormalization: row(rmsNormalization, 'axis', 'epsilon', 'stash_type'),
   SkipLayerNormalization: row(skipLayerNorm, 'epsilon'),
   SkipSimplifiedLayerNormalization: row(skipRmsNorm, 'epsilon'),
   GroupNorm: row(groupNorm, 'epsilon', 'groups', 'activation', 'channels_last'),
   SkipGroupNorm: row(groupNorm, 'epsilon', 'groups', 'activation', 'channels_last'),
-  // Attention.
   BiasSoftmax: row(biasSoftmax, 'axis', 'is_inner_broadcast'),
   GatedRelativePositionBias: row(gatedRelativePositionBias, 'num_heads'),
   Attention: row(
@@ -124,11 +120,9 @@ const contrib: Readonly<Record<string, ExpansionRow>> = {
     'is_packed_batching',
     'scale',
   ),
-  // Embeddings.
   EmbedLayerNormalization: row(embedLayerNorm, 'epsilon', 'mask_index_type'),
   QEmbedLayerNormalization: row(qEmbedLayerNorm, 'epsilon'),
   GatherBlockQuantized: row(gatherBlockQuantized, 'bits', 'block_size', 'gather_axis', 'quantize_axis'),
-  // Quantised products.
   DynamicQuantizeMatMul: row(dynamicQuantizeMatMul),
   MatMulIntegerToFloat: row(matMulIntegerToFloat),
   QAttention: row(

@@ -14,9 +14,8 @@ export interface CallBody {
 }
 
 /**
- * The body of `called` for one call. Formal inputs and outputs become the call's, omitted inputs empty names; other
- * values and nodes are named `<scope>/<name>`. Referenced attributes take the call's value, else the default, else they
- * are dropped.
+ * The body of `called` for one call. Formal inputs and outputs become the call's; other values and nodes are named
+ * `<scope>/<name>`. Referenced attributes take the call's value, else the default, else they are dropped.
  */
 export function functionCall(call: NodeProto, called: FunctionProto, scope: string): CallBody {
   const names = new Map<string, string>();

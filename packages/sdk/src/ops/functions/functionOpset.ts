@@ -43,8 +43,7 @@ export function changedBetween(nodes: readonly NodeProto[], from: number, to: nu
 
 /**
  * Checks that a function of one standard opset may be read as another.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` when the function is newer than the model, or uses an operator that changed
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` if the function is newer than the model, or uses an operator that changed
  */
 export function checkedOpset(called: FunctionProto, version: number, model: number): void {
   if (version === model) return;

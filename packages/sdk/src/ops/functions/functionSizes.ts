@@ -14,8 +14,7 @@ const MAX_STEPS = 1_000_000;
 export type Lookup = (node: NodeProto) => FunctionProto | undefined;
 
 /**
- * Checks that the calls of a graph terminate and stay in proportion.
- *
+ * Checks the calls of a graph.
  * @throws OnnxLoraError `MODEL_INVALID` for recursion, or too many nodes
  */
 export function checkFunctionCalls(graph: GraphProto, lookup: Lookup): void {

@@ -9,12 +9,11 @@ import { checkedOpset } from './functionOpset.ts';
 import { checkFunctionCalls } from './functionSizes.ts';
 
 /**
- * Inlines every call of a model's function, also in functions and subgraphs. Values and nodes of a body are named
- * `<call>/<name>`; values of the graph keep their names. Nodes without metadata take the call's.
- *
+ * Inlines all calls of a model's functions. Values and nodes of a body are named `<call>/<name>`; nodes without
+ * metadata take the call's.
  * @returns the model without functions; the model itself if it has none
  * @throws OnnxLoraError `MODEL_INVALID` for recursion, or bodies out of proportion
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` when a function uses an operator that changed up to the model's opset
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` if a function uses an operator that changed up to the model's opset
  */
 export function inlineFunctions(model: ModelProto): ModelProto {
   if (!model.functions?.length) return model;
@@ -86,9 +85,7 @@ class Inliner {
   }
 }
 
-/**
- * torch names calls of module functions by scope and class, `/encoder/fc1/Linear`. The class is not part of the path.
- */
+/** torch names calls by scope and class, `/encoder/fc1/Linear`; the class is not part of the module path. */
 function withoutClass(name = '', { name: called = '' }: FunctionProto): string {
   const [, scope = '', last = ''] = /^(\/.+)\/([^/]+)$/.exec(name) ?? [];
   return called !== '' && (last === called || last.replace(/_\d+$/, '') === called) ? scope : name;

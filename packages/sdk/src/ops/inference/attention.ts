@@ -8,7 +8,6 @@ import { input, like, type Rule, shaped } from './site.ts';
 
 type Shape = readonly Dim[] | undefined;
 
-/** Replaces the last dimension. */
 function widened(shape: Shape, last: Dim | undefined): Shape {
   return shape && last !== undefined ? [...shape.slice(0, -1), last] : undefined;
 }
@@ -110,7 +109,6 @@ const gatedRelativePositionBias = shaped((shape, site) => {
   return shape.length === 3 && bias?.length === 4 ? [shape[0]!, ...bias.slice(1)] : undefined;
 });
 
-/** Rows by operator. */
 export const attentionRules: Readonly<Record<string, Rule>> = {
   Attention: attention,
   QAttention: packedAttention(3, 8),

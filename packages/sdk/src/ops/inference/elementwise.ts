@@ -43,7 +43,6 @@ function pairwise(a: readonly Dim[], b: readonly Dim[], site: InferenceSite, ope
 
 const isFraction = (value: Dim): boolean => typeof value === 'number' && !Number.isInteger(value);
 
-/** Rounds a number to the type. */
 const rounded = <T extends Dim>(value: T, type: ValueType['type']): T =>
   typeof value === 'number' && type === 'float32' ? (Math.fround(value) as T) : value;
 
@@ -77,7 +76,6 @@ const comparison = (op: string): Rule =>
       return numeric(ofTwo[op]!)(sizeBeside(b, a), sizeBeside(a, b), site);
     },
   );
-/** Keeps equal symbols. */
 const extreme = (op: string): Rule =>
   broadcasting(firstType, (a, b, site) => (a === b ? a : numeric(ofTwo[op]!)(a, b, site)));
 
@@ -132,7 +130,6 @@ function rows(ops: readonly string[], rule: (op: string) => Rule): Record<string
   return Object.fromEntries(ops.map((op) => [op, rule(op)]));
 }
 
-/** Rows by operator. */
 export const elementwiseRules: Readonly<Record<string, Rule>> = {
   ...rows(
     [

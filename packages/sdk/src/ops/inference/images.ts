@@ -71,7 +71,6 @@ function axesWithin({ node }: InferenceSite, rank: number): readonly number[] {
   return intsAttribute(node, 'axes')?.map((axis) => fromFront(axis, rank)) ?? all;
 }
 
-/** One image per box. */
 const boxes = (sizes: (site: InferenceSite) => readonly Dim[] | undefined): Rule =>
   shaped((shape, site) => {
     const [rois, size] = [input(site, 1).shape, sizes(site)];
@@ -84,7 +83,6 @@ const expandDims = shaped((shape, site) => {
   return axis === undefined ? undefined : shape.toSpliced(fromFront(axis, shape.length + 1), 0, 1);
 });
 
-/** Rows by operator. */
 export const imageRules: Readonly<Record<string, Rule>> = {
   Resize: resize,
   Upsample: upsample,

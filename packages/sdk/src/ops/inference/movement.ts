@@ -126,7 +126,6 @@ const pad = shaped((shape, site) => {
   return result;
 });
 
-/** Rows by operator. */
 export const movementRules: Readonly<Record<string, Rule>> = {
   Reshape: reshape,
   Flatten: flatten,

@@ -41,7 +41,6 @@ const fusedMatMul: Rule = (site) => {
   return [{ type: firstType(site), shape: a && b && matMulShape(a, b) }];
 };
 
-/** Replaces the last dimension of the first input. */
 const withLast = (last: (site: InferenceSite) => Dim | undefined): Rule =>
   shaped((shape, site) => {
     const width = last(site);
@@ -72,7 +71,6 @@ const einsum: Rule = (site) => {
   return [{ type, shape: shape.every((dim) => dim !== undefined) ? shape : undefined }];
 };
 
-/** Rows by operator. */
 export const productRules: Readonly<Record<string, Rule>> = {
   MatMul: product(firstType),
   Gemm: gemm(firstType),

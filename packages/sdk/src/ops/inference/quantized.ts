@@ -73,7 +73,6 @@ const qLinearConcat: Rule = (site) => {
   return [{ type: input(site, 1).type, shape: concat({ ...site, inputs })[0]?.shape }];
 };
 
-/** Rows by operator. */
 export const quantizedRules: Readonly<Record<string, Rule>> = {
   QuantizeLinear: quantizeLinear,
   DequantizeLinear: dequantizeLinear,

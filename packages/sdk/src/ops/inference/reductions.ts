@@ -86,7 +86,6 @@ const embedLayerNorm =
     ];
   };
 
-/** Rows by operator. */
 export const reductionRules: Readonly<Record<string, Rule>> = {
   ReduceSum: reduction(add),
   ReduceProd: reduction(multiply),

@@ -10,7 +10,6 @@ import { attributeOf, axisOf, fromFront } from '../schema.ts';
 
 type Refusal = (site: InferenceSite) => boolean;
 
-/** Whether two sizes are different numbers. */
 function differ(a: Dim | undefined, b: Dim | undefined): boolean {
   return typeof a === 'number' && typeof b === 'number' && a !== b;
 }
@@ -80,11 +79,7 @@ const refusals: Readonly<Record<string, Refusal>> = {
   Reshape: reshape,
 };
 
-/**
- * Whether a standard node is sure to fail on operands of these types.
- *
- * @param outputs inferred by its rule, possibly invalid
- */
+/** Whether a standard node is sure to fail; its inferred `outputs` may be invalid. */
 export function isRefused(site: InferenceSite, outputs: readonly ValueType[]): boolean {
   const { domain, opType = '' } = site.node;
   if (!isStandard(domain)) return false;

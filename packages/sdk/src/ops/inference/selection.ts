@@ -139,7 +139,6 @@ const unique: Rule = (site) => {
   return [{ type, shape: left }, list, { type: 'int64', shape: [unknownDim(site, 'all')] }, list];
 };
 
-/** Rows by operator. */
 export const selectionRules: Readonly<Record<string, Rule>> = {
   Slice: slice,
   Gather: gather,

@@ -71,7 +71,6 @@ const size: Rule = (site) => {
   return [{ type: 'int64', shape: [], ints: shape && [product(shape)] }];
 };
 
-/** The element type in an attribute, else `fallback`. */
 function chosenType(site: InferenceSite, name: string, fallback: ValueType['type']): ValueType['type'] {
   const number = intAttribute(site.node, name, undefined);
   return number === undefined ? fallback : dataTypeName(number);
@@ -109,7 +108,6 @@ const melWeightMatrix: Rule = (site) => {
   ];
 };
 
-/** Rows by operator. */
 export const sourceRules: Readonly<Record<string, Rule>> = {
   Constant: constant,
   ConstantOfShape: constantOfShape,

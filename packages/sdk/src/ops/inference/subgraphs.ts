@@ -12,11 +12,7 @@ export function isControlFlow({ domain, opType = '' }: NodeProto): boolean {
   return isStandard(domain) && ['If', 'Loop', 'Scan'].includes(opType);
 }
 
-/**
- * Output types of an If, Loop or Scan.
- *
- * @param bodies output types of each subgraph
- */
+/** Output types of an If, Loop or Scan from those of its subgraphs. */
 export function controlFlow(site: InferenceSite, bodies: readonly (readonly ValueType[])[]): readonly ValueType[] {
   const [first = [], second = first] = bodies;
   switch (site.node.opType) {
@@ -41,11 +37,7 @@ export function knownBranch(node: NodeProto, condition: ValueType | undefined): 
   return at < 0 ? undefined : at;
 }
 
-/**
- * The condition of an If that leaves the only branch that can run.
- *
- * @param possible whether each branch can run
- */
+/** The condition of an If that leaves the only branch that can run. */
 export function onlyBranch(
   node: NodeProto,
   condition: ValueType | undefined,

@@ -6,10 +6,7 @@ import { symbol } from '../dim.ts';
 import { type InferenceSite, input, numbersIn, type Rule, unknownDim } from './site.ts';
 import { attributeOf, fromFront } from '../schema.ts';
 
-/**
- * X `[positions, batch, features]`; all states `[positions, directions, batch, hidden]`, then `states` last ones
- * `[directions, batch, hidden]`. `layout` 1 is batch-first.
- */
+/** X `[positions, batch, features]`; states `[positions, directions, batch, hidden]`, then `states` last ones. */
 const recurrent =
   (states: number): Rule =>
   (site) => {
@@ -62,7 +59,6 @@ function oneSidedBy({ node }: InferenceSite, length: Dim): Dim {
   return intAttribute(node, 'onesided', 1) === 1 ? oneSided(length) : length;
 }
 
-/** Rows by operator. */
 export const timeSeriesRules: Readonly<Record<string, Rule>> = {
   RNN: recurrent(1),
   GRU: recurrent(1),

@@ -1,7 +1,4 @@
-/**
- * @file Shape inference of convolutions and pooling, also of com.microsoft.nchwc, with channels blocked for one
- * processor.
- */
+/** @file Shape inference of convolutions and pooling, also of com.microsoft.nchwc with blocked channels. */
 
 import type { NodeProto } from '../../graph/proto.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
@@ -28,7 +25,7 @@ function windowed(
   return ceil && (count - 1) * stride >= size + before ? count - 1 : count;
 }
 
-/** Window attributes for `n` axes. */
+/** Window attributes. */
 export interface GivenWindow {
   readonly strides: readonly number[];
   readonly dilations: readonly number[];
@@ -142,7 +139,6 @@ export function channelsLast(rule: Rule): Rule {
   };
 }
 
-/** Rows by operator. */
 export const windowRules: Readonly<Record<string, Rule>> = {
   Conv: conv(firstType),
   DeformConv: conv(firstType),

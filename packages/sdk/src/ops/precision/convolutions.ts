@@ -48,8 +48,7 @@ interface RoundedExamples {
 }
 
 /**
- * Quantizes each example of x `[batch, channels, length]` to uint8 by its own range. Asymmetric, since inputs of
- * convolutions are often outputs of GELU, with few negative values.
+ * Quantizes each example of x to uint8 by its own range; asymmetric, since outputs of GELU have few negative values.
  */
 export function roundedExamples(g: GraphBuilder, x: Value): RoundedExamples {
   const [most, least] = [g.Max(g.ReduceMax(x, [1, 2], false), 0), g.Min(g.ReduceMin(x, [1, 2], false), 0)];

@@ -34,12 +34,7 @@ export interface ProductEmitter {
   emitSum?(products: readonly FrozenProduct[]): Value;
 }
 
-/**
- * The products by node, in graph order.
- *
- * @param smallest fewest elements of a weight
- * @param also whether to include convolutions over one axis; default false
- */
+/** The products by node in graph order, with weights of `smallest` elements or more. */
 export function frozenProducts(
   graph: GraphProto,
   smallest: number = SMALLEST,

@@ -1,7 +1,4 @@
-/**
- * @file Mixed precision (https://arxiv.org/abs/1710.03740): products with frozen weights in float16, all else in
- * float32.
- */
+/** @file Mixed precision (https://arxiv.org/abs/1710.03740): products with frozen weights in float16. */
 
 import { dataTypeName, dataTypeNumber } from '../../graph/dataType.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
@@ -18,10 +15,8 @@ import { type FrozenProduct, frozenProducts, type ProductEmitter } from './froze
 const LARGEST = 65_504;
 
 /**
- * Nodes that can compute in float16, in graph order: products, convolutions and embedding lookups, whose table is often
- * tied to the head.
- *
- * @param smallest fewest elements of a weight
+ * Products, convolutions and embedding lookups (tables are often tied to the head) that float16 can compute, in graph
+ * order.
  */
 export function halfProducts(graph: GraphProto, smallest: number): ReadonlyMap<NodeProto, FrozenProduct> {
   const { constants } = indexGraph(graph);

@@ -18,16 +18,12 @@ export class IntegerProducts implements ProductEmitter {
   /** Quantized inputs, shared by products of one value, such as queries, keys and values. */
   readonly #rounded = new Map<string, Rounded>();
 
-  /**
-   * @param saturates whether pairs of products are added in 16 bits
-   * @param prefix of names in the graph
-   */
+  /** @param saturates whether pairs of products are added in 16 bits */
   constructor(opset: number, saturates: boolean, prefix = 'int8/') {
     this.g = new GraphBuilder({ opset, infer: inferNode, prefix });
     this.#saturates = saturates;
   }
 
-  /** The product without its addend. */
   emit(product: FrozenProduct): Value {
     return product.windows ? this.#convolution(product, product.windows) : this.emitSum([product]);
   }
@@ -51,10 +47,7 @@ export class IntegerProducts implements ProductEmitter {
     return g.emit('MatMulIntegerToFloat', inputs, {}, CONTRIB);
   }
 
-  /**
-   * The sum of products as one product of their concatenated inputs, rounded by the largest magnitude of all: a small
-   * input next to a large one counts for little in the sum.
-   */
+  /** One product of concatenated inputs, rounded by the largest magnitude of all: small inputs lose precision. */
   emitSum(products: readonly FrozenProduct[]): Value {
     const { g } = this;
     const [{ isTransposed, isFlat }] = products as [FrozenProduct];
@@ -98,7 +91,6 @@ export function* withProducts(
     const sum = sums
       ? sums.get(each)
       : { products: [product], rest: product.addend === undefined ? [] : [{ name: product.addend }] };
-    // Part of another sum.
     if (!sum) continue;
     let y = sum.products.length > 1 ? emitter.emitSum!(sum.products) : emitter.emit(product, each);
     for (const { name, shape } of sum.rest) {

@@ -17,13 +17,9 @@ export interface IntegerWeight {
 const STEPS = 127;
 
 /**
- * Quantizes a float32 matrix symmetrically to 255 steps per column. With saturation, the scale fits the largest sum of
- * two neighbors along `in`, since 255 · 128 is the limit of 16 bits: about seven and a half bits, nothing is clipped.
- * Cached per tensor.
- *
- * @param weights parts of one matrix along `in`
- * @param isTransposed whether the matrix is transposed; each of its rows then has a scale
- * @param saturates whether pairs of products are added in 16 bits
+ * Quantizes a float32 matrix, in parts along `in`, symmetrically to 255 steps per column. With saturation, the scale
+ * fits the largest sum of two neighbors along `in`, since 255 · 128 is the limit of 16 bits: about seven and a half
+ * bits, nothing is clipped. Cached per tensor.
  */
 export function integerWeight(
   weights: readonly [TensorProto, ...TensorProto[]],

@@ -19,20 +19,16 @@ export type PrecisionName = 'float32' | 'int8' | 'int8-backward' | 'float16' | '
 /** All names, the default first. */
 export const precisionNames: readonly PrecisionName[] = ['float32', 'int8', 'int8-backward', 'float16', 'int4', 'nf4'];
 
-/** Selects the products of a precision. */
 interface ProductChoice {
   /** Fewest elements of a weight; default 32,768, since smaller products gain nothing. */
   readonly smallest?: number | undefined;
-  /**
-   * Products that stay in float32: `forward head`, or `backward head` for gradients. By module for a model, by weight
-   * name in a graph.
-   */
+  /** Float32 products: `forward head`, or `backward head` for gradients; by module, in a graph by weight name. */
   readonly inFloat32?: readonly string[] | undefined;
 }
 
 /** Int8 products on one machine. */
 export interface IntegerPrecision extends ProductChoice {
-  /** What it is called. */
+  /** Name of the precision. */
   readonly name: 'int8' | 'int8-backward';
   /** Whether pairs of products are added in 16 bits, as on x86 without VNNI; weights are then rounded to fit. */
   readonly saturates: boolean;
@@ -40,13 +36,13 @@ export interface IntegerPrecision extends ProductChoice {
 
 /** Float16 products. */
 export interface HalfPrecision extends ProductChoice {
-  /** What it is called. */
+  /** Name of the precision. */
   readonly name: 'float16';
 }
 
 /** 4-bit weights, as `quantize` writes them: blockwise integers with a scale and zero point, or QLoRA's NF4. */
 export interface FewerBits {
-  /** What it is called. */
+  /** Name of the precision. */
   readonly name: 'int4' | 'nf4';
   /** Block size, a power of two from 16; default 32, and 64 for `nf4`. */
   readonly blockSize?: number | undefined;
@@ -78,9 +74,7 @@ const FIRST_OPSET = 11;
 
 /**
  * Checks that a model can compute in a precision.
- *
- * @param name of the model, for the error
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` if no product could use it
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` naming the model, if no product could use it
  */
 export function requirePrecision(model: ModelProto, asked: BasePrecision, name: string): void {
   const { name: precision, smallest = SMALLEST } = asked;
@@ -100,7 +94,6 @@ export function requirePrecision(model: ModelProto, asked: BasePrecision, name: 
 
 /**
  * Session options for a precision.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for a provider without such products
  */
 export function sessionIn<Options extends Pick<SessionOptions, 'provider'>>(

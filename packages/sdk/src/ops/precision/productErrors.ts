@@ -78,10 +78,7 @@ export function withSamples(model: ModelProto, precision: IntegerPrecision, isBa
   return { model: { ...model, graph, opsetImport: withContrib(model) }, products, samples, errors };
 }
 
-/**
- * x, computed after `number`. ONNX Runtime computes values without readers last, such as outputs, and would keep their
- * inputs alive.
- */
+/** x, computed after `number`: ONNX Runtime computes outputs last, and would keep their inputs alive. */
 function after(g: GraphBuilder, x: string, number: Value): Value {
   const value: Value = { name: x, type: 'float32' };
   const zero = g.Mul(g.Cast(g.emit('IsNaN', [number]), dataTypeNumber('int64')), g.ints([0]));

@@ -7,7 +7,6 @@ import type { FrozenProduct } from './frozenProducts.ts';
 
 /** A sum of products and other addends. */
 export interface ProductSum {
-  /** At least one. */
   readonly products: readonly FrozenProduct[];
   /** Other addends, and the shape to reshape each to first. */
   readonly rest: readonly { readonly name: string; readonly shape?: string }[];

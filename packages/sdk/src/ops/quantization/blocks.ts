@@ -28,8 +28,6 @@ const SHARES = [1, 0.95, 0.9, 0.85, 0.8, 0.75];
 /**
  * `(code − zero) · scale` in the layout of `com.microsoft.MatMulNBits`: rows of whole blocks, low nibble first. Per
  * block, the scale and zero point with the least squared error of a few candidates.
- *
- * @see https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits
  */
 export function integerBlocks({ values, out, width }: Rows, size: number): Required<BlockCodes> {
   const blocks = Math.ceil(width / size);
@@ -99,10 +97,8 @@ const normalFloats = bnb4Numbers(1)!;
 const bounds = normalFloats.slice(1).map((upper, i) => (upper + normalFloats[i]!) / 2);
 
 /**
- * NF4 of bitsandbytes in the layout of `com.microsoft.MatMulBnb4`: blocks run across rows, are divided by their largest
- * magnitude and rounded to the nearest of 16 numbers; high nibble first.
- *
- * @see https://arxiv.org/abs/2305.14314
+ * NF4 (https://arxiv.org/abs/2305.14314) in the layout of `com.microsoft.MatMulBnb4`: blocks run across rows, are
+ * divided by their largest magnitude and rounded to the nearest of 16 numbers; high nibble first.
  */
 export function normalFloatBlocks({ values }: Rows, size: number): BlockCodes {
   const codes = new Uint8Array(Math.ceil(values.length / 2));

@@ -12,9 +12,7 @@ import { integerWeight } from '../precision/integerWeight.ts';
 import { integerBlocks, normalFloatBlocks, type Rows } from './blocks.ts';
 import { type RowIntegers, rowIntegers, rowProduct } from './rowIntegers.ts';
 
-/**
- * Bits per weight: `8` for int8 products, `4` for integer blocks with a scale and zero point, `nf4` for QLoRA's NF4.
- */
+/** Bits per weight: `8` for int8 products, `4` for blockwise integers, `nf4` for QLoRA's NF4. */
 export type QuantizedBits = 8 | 4 | 'nf4';
 
 /** All supported bits. */
@@ -84,10 +82,7 @@ function integerMatrix({ values, out, width }: Rows): QuantizedMatrix {
 /** Largest code of a table. */
 const HIGHEST = 127;
 
-/**
- * Quantizes an embedding table to int8 with one scale, so that standard ONNX operators gather rows before dequantizing.
- * A tied head may be in the file a second time.
- */
+/** Quantizes an embedding table to int8 with one scale, so that standard operators gather before dequantizing. */
 export function quantizeTable({ values, out, width }: Rows): QuantizedMatrix {
   const scale = tableStep(values);
   const codes = values.map((value) => tableCode(value, scale));

@@ -1,6 +1,4 @@
-/**
- * @file Int8 products in a file, with inputs quantized per row: a scale per tensor would zero rows next to outliers.
- */
+/** @file Int8 products with inputs quantized per row: a scale per tensor would zero rows next to outliers. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';

@@ -18,11 +18,9 @@ interface Product {
 }
 
 /**
- * Rewrites `Add(c, Gemm(a, b))`, and `Add(c, Reshape(Gemm(a, b)))`, to the Gemm with addend c, if nothing else reads
- * the product. Takes finished nodes, whose readers are all known, since values may share a cotangent.
- *
- * @param g creates the new nodes
- * @param results values read from outside
+ * Rewrites `Add(c, Gemm(a, b))`, also with a Reshape between, to the Gemm with addend c, if nothing else reads the
+ * product. Takes finished nodes, whose readers are all known, since values may share a cotangent. `results` are read
+ * from outside.
  */
 export function productsWithAddends(
   nodes: readonly NodeProto[],

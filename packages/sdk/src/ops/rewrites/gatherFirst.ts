@@ -1,7 +1,4 @@
-/**
- * @file Moves Gather before products: `Gather(x · W, rows)` is `Gather(x, rows) · W`, cheaper for a language model's
- * head.
- */
+/** @file Moves Gather before products: `Gather(x · W, rows)` is `Gather(x, rows) · W`, cheaper for a language model. */
 
 import { attributeOf } from '../schema.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
@@ -10,12 +7,7 @@ import { isStatic, type ValueType } from '../../graph/value.ts';
 import { indexNodes } from '../../graph/walk.ts';
 import { isElementwise } from '../axes.ts';
 
-/**
- * Moves each Gather of rows `[rows, …]` before the first products with weights. Exact. Updates `types`; unread nodes
- * stay.
- *
- * @param g creates the new nodes
- */
+/** Moves each Gather of rows before the first products with weights. Exact. Updates `types`; unread nodes stay. */
 export function gatherFirst(nodes: readonly NodeProto[], types: Map<string, ValueType>, g: GraphBuilder): NodeProto[] {
   const { producer } = indexNodes(nodes);
   const value = (name: string): Value => ({ name, ...(types.get(name) ?? g.types.get(name)) });

@@ -6,11 +6,7 @@ import type { ValueType } from '../../graph/value.ts';
 import { subgraphs } from '../../graph/walk.ts';
 import { isControlFlow, knownBranch } from '../inference/subgraphs.ts';
 
-/**
- * The graph without Ifs of known condition. Value names of subgraphs must be unique (`uniqueNames`).
- *
- * @param types of all values, including subgraphs
- */
+/** The graph without Ifs of known condition. Value names, also of subgraphs, must be unique (`uniqueNames`). */
 export function inlineKnownBranches(graph: GraphProto, types: ReadonlyMap<string, ValueType>): GraphProto {
   const initializers: TensorProto[] = [];
   const node = (graph.node ?? []).flatMap((each): readonly NodeProto[] => {

@@ -47,7 +47,6 @@ function shown(value: unknown): string {
 
 /**
  * The type of an input with other sizes along static axes; undefined if nothing changes.
- *
  * @throws OnnxLoraError `INPUT_INVALID` for an unknown input or axis, or a larger size, naming `model`
  */
 export function resizedInput(

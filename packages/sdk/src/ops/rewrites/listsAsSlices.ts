@@ -6,12 +6,7 @@ import { type GraphIndex, indexGraph } from '../../graph/walk.ts';
 import { int64 } from '../../runtime/tensor.ts';
 import { attributeOf } from '../schema.ts';
 
-/**
- * Replaces each `SequenceAt(SplitToSequence(x), i)` of constant sizes and i by `Slice(x)`, which has a shape and a
- * gradient.
- *
- * @param opset standard opset
- */
+/** Replaces each `SequenceAt(SplitToSequence(x), i)` of constant sizes by a Slice, which has a shape and gradient. */
 export function listsAsSlices(graph: GraphProto, opset: number): GraphProto {
   if (!(graph.node ?? []).some(({ opType }) => opType === 'SplitToSequence')) return graph;
   const index = indexGraph(graph);

@@ -1,6 +1,4 @@
-/**
- * @file Narrows a graph that selects one position of a sequence, as a first-token classifier does in its last layer.
- */
+/** @file Narrows a graph that selects one position of a sequence, such as a classifier on the first token. */
 
 import type { GraphBuilder } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
@@ -9,13 +7,11 @@ import { readNames, subgraphs } from '../../graph/walk.ts';
 import { isElementwise, traceAxis } from '../axes.ts';
 import { axisOf } from '../schema.ts';
 
-/** One position of an axis. */
 interface Pick {
   readonly axis: number;
   readonly index: number;
 }
 
-/** The needed part of a value. */
 type Need = 'all' | Pick;
 
 /** Operators that can compute one position alone, at most with another target shape. */
@@ -26,10 +22,8 @@ function isPositionwise(node: NodeProto): boolean {
 const others = new Set(['LayerNormalization', 'RMSNormalization', 'Softmax', 'MatMul', 'Transpose', 'Reshape']);
 
 /**
- * Computes values of which only one position is read for that position alone. Exact. Updates `types`.
- *
- * @param g creates constants and Slices; its nodes are placed where they are read
- * @param outputs values needed whole
+ * Computes values read at a single position for that position alone. Exact. Updates `types`. Nodes of `g` are placed
+ * where they are read; `outputs` are needed whole.
  */
 export function computeOnlyPicked(
   nodes: readonly NodeProto[],

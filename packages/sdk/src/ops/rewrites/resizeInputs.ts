@@ -1,7 +1,4 @@
-/**
- * @file Resizes a graph for smaller inputs: fits constants of the old size, such as position embeddings, and fixed
- * shapes.
- */
+/** @file Resizes a graph for smaller inputs: fits constants, such as position embeddings, and fixed target shapes. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
@@ -18,12 +15,9 @@ import { expandTarget, reshapeTarget } from './resizedTarget.ts';
 
 /**
  * The model with these input sizes. Constants that meet a smaller value keep their first positions, or those computed
- * of a spread axis; fixed target shapes are rewritten. Outputs with a spread axis repeat the stand-in for each
- * position.
- *
+ * of a spread axis; fixed target shapes are rewritten. Outputs with a spread axis repeat stand-ins.
  * @throws OnnxLoraError `INPUT_INVALID` for an unknown input or axis, a larger size, or two spread axes
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` naming the node that cannot be resized, and nearby sizes that work; `name`
- *   is the user's name of the model
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` naming the node that cannot be resized, and nearby sizes that work
  */
 export function resizeInputs<M extends ModelProto & { readonly graph: GraphProto }>(
   model: M,

@@ -13,9 +13,8 @@ export interface Target {
 }
 
 /**
- * The resized target of a Reshape; undefined if ambiguous. Reshape merges and splits neighboring axes, so groups of
- * equal product match from the last axis: `[b, 1500, 384]` to `[−1, 1500, 6, 64]` are `384 = 6 · 64`, `1500 = 1500`,
- * and the rest.
+ * The resized target of a Reshape; undefined if ambiguous. Groups of axes of equal product match from the last axis:
+ * `[b, 1500, 384]` to `[−1, 1500, 6, 64]` are `384 = 6 · 64`, `1500 = 1500`, and the rest.
  */
 export function reshapeTarget({ old, now, target }: Target): readonly Dim[] | undefined {
   const result = [...target];
@@ -66,10 +65,7 @@ function groupBefore(
   return { from: left, to: right };
 }
 
-/**
- * Whether a target keeps the data's first axes, except the last, which may be inferred. Two symbols at one place count
- * as equal, since exporters write them for batches of two inputs.
- */
+/** Whether a target keeps the first axes, the last possibly inferred. Exporters may write two symbols for one batch. */
 function follows({ old, now, target }: Target): boolean {
   if (old.join() === now.join()) return true;
   const isKept = (dim: Dim, i: number): boolean =>
@@ -77,10 +73,7 @@ function follows({ old, now, target }: Target): boolean {
   return target.every((dim, i) => isKept(dim, i) || (dim === -1 && i === target.length - 1));
 }
 
-/**
- * The target of rows merged with the batch, `[12·batch]` to `[−1, 12]`: a fixed size follows if it is the whole factor
- * next to a symbol.
- */
+/** The target of rows merged with the batch, `[12·batch]` to `[−1, 12]`, if its size is the whole factor of it. */
 function beforeOpen({ old, now, target }: Target): readonly Dim[] | undefined {
   const places = target.flatMap((dim, i) => (dim === 1 || dim === -1 ? [] : [i]));
   const [place, another] = places;

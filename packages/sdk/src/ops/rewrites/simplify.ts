@@ -6,10 +6,7 @@ import { tensorProto } from '../../graph/tensorData.ts';
 import { type ValueType, isStatic } from '../../graph/value.ts';
 import { readNames } from '../../graph/walk.ts';
 
-/**
- * Folds integer values of known contents, such as shapes, to constants. Saves time, and avoids 64-bit integers on
- * providers without them.
- */
+/** Folds known integers, such as shapes, to constants; some providers lack 64-bit integers. */
 export function foldKnownIntegers(graph: GraphProto, types: ReadonlyMap<string, ValueType>): GraphProto {
   const constants: TensorProto[] = [];
   const outputs = new Set((graph.output ?? []).map(({ name }) => name));

@@ -1,7 +1,4 @@
-/**
- * @file Spread axes: ends are computed in full, and few positions in between stand for their neighbors, weighted in
- * attention.
- */
+/** @file Spread axes: ends computed in full, few positions in between standing for their neighbors. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';

@@ -5,12 +5,7 @@ import type { Dim, ValueType } from '../../graph/value.ts';
 import { indexNodes, subgraphs } from '../../graph/walk.ts';
 import { isStandard } from '../domains.ts';
 
-/**
- * Skips intermediate shapes of chained Reshapes, and removes those that change nothing.
- *
- * @param typeOf types, with the contents of target shapes
- * @param outputs values that keep their names
- */
+/** Skips intermediate shapes of chained Reshapes and removes redundant ones; `outputs` keep their names. */
 export function straightenReshapes(
   nodes: readonly NodeProto[],
   typeOf: (name: string) => ValueType | undefined,

@@ -17,7 +17,6 @@ interface Part {
 interface Facts {
   /** One part for all numbers, or one per position of the last axis; undefined for irregular rows. */
   readonly parts: readonly Part[] | undefined;
-  /** Bounds of all numbers. */
   readonly min: number;
   readonly max: number;
 }
@@ -50,9 +49,7 @@ export class RowIndices {
     this.#rows = rows;
   }
 
-  /**
-   * Registers a constant, and tells whether it repeats for each row, as position ids of exports with a fixed batch do.
-   */
+  /** Registers a constant, and tells whether it repeats per row, as position ids of a fixed batch do. */
   addConstant(tensor: TensorProto): 'uniform' | 'same' {
     const dims = tensor.dims ?? [];
     const size = dims.reduce((a, b) => a * b, 1);
@@ -72,11 +69,7 @@ export class RowIndices {
     return this.#constant(dims, parts);
   }
 
-  /**
-   * State of the first output of a node; undefined if its indices tell nothing more.
-   *
-   * @param perRow whether any of its inputs has rows
-   */
+  /** State of a node's first output, if its indices tell more; `perRow` if any input has rows. */
   visit(
     node: NodeProto,
     x: readonly (IndexOperand | undefined)[],

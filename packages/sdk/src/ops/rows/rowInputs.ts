@@ -11,9 +11,8 @@ export interface RowInputs {
 }
 
 /**
- * The first input with a dynamic first dimension sets the number of rows; all such inputs of the same length have rows.
- * With static shapes only, the matrices do. A fixed size that equals it by chance, such as an image's height, does not
- * count.
+ * The first input with a dynamic first dimension sets the number of rows; all such inputs of that length have rows.
+ * With static shapes only, matrices do; a size that equals it by chance does not count.
  */
 export function rowInputsOf(graph: GraphProto, inputs: Feeds): RowInputs {
   const fed = (graph.input ?? []).flatMap((info) => {

@@ -6,10 +6,7 @@ import { inferGraph, opsetOf } from '../inferGraph.ts';
 import { foldKnownIntegers } from '../rewrites/simplify.ts';
 import { RowStates } from './rowStates.ts';
 
-/**
- * Batch axis of a value. `none`: the same for all rows, such as a table of relative positions. `unknown`: depends on
- * rows in an unknown way, such as a selection of rows.
- */
+/** Batch axis of a value; `none` if it is the same for all rows, `unknown` after a selection of rows, for example. */
 export type RowPlace = number | 'none' | 'unknown';
 
 /** Prime numbers of rows: one small enough to trace indices 0, 1, …, and one longer than any slice in a graph. */
@@ -32,9 +29,9 @@ export interface BatchInputs {
 }
 
 /**
- * Rows are on the first dynamic dimension and on all dimensions of the same name. First dimensions whose names mention
- * a batch count as one, and so do generated names. With static shapes, rows are on axis 0 of the first input of rank 2
- * or more, and of others of that size.
+ * Rows are on the first dynamic dimension, and on others of its name. First dimensions count as one if both names
+ * mention a batch, or both are generated. With static shapes, rows are on axis 0 of the first input of rank 2 or more,
+ * and of others of that size.
  */
 export function batchInputsOf(graph: GraphProto, types: ReadonlyMap<string, ValueType>): BatchInputs {
   const constants = new Set((graph.initializer ?? []).map(({ name }) => name));
@@ -88,10 +85,7 @@ export class RowPlaces {
     return 'unknown';
   }
 
-  /**
-   * Whether the first dimension of a value is the batch. For values of subgraphs and unknown operators nothing better
-   * is known.
-   */
+  /** Whether the first dimension is the batch: all that is known after subgraphs and unknown operators. */
   isCounted(name: string): boolean {
     const batch = this.#types.get(this.inputs.counting)?.shape?.[0];
     return typeof batch === 'string' && this.#types.get(name)?.shape?.[0] === batch;

@@ -10,8 +10,8 @@ import { type IndexOperand, RowIndices } from './rowIndices.ts';
 import { attributeOf, axisOf, isRandom } from '../schema.ts';
 
 /**
- * How a value depends on the batch. A number: the axis split by rows in batch order, `size ÷ rows` each, every row
- * computed alike from that row alone. `same`: depends on no input. `uniform`: `same`, and axis 0 repeats for each row.
+ * How a value depends on the batch. A number: the axis split into parts of equal size, each computed alike from its
+ * row. `same`: depends on no input. `uniform`: `same`, and axis 0 repeats for each row.
  */
 type RowAxis = number | 'same' | 'uniform';
 
@@ -48,15 +48,12 @@ export interface RowStatesRequest {
   readonly types: ReadonlyMap<string, ValueType>;
   readonly opset: number;
   readonly initializers: readonly TensorProto[];
-  /** Batch size. */
   readonly rows: number;
   /** Batch axis of the graph inputs with rows. */
   readonly rowInputs: ReadonlyMap<string, number>;
 }
 
-/**
- * Traces rows from the graph inputs node by node. Operators without a rule count as mixing, so independence is proven.
- */
+/** Traces rows node by node. Operators without a rule count as mixing, so that independence is proven. */
 export class RowStates {
   readonly #request: RowStatesRequest;
   readonly #states = new Map<string, RowState>();
@@ -79,7 +76,6 @@ export class RowStates {
     return this.of(name) === 0 && this.isWhole(name);
   }
 
-  /** Whether each row occurs once on its axis. */
   isWhole(name: string): boolean {
     return !this.#outer.has(name);
   }
@@ -227,10 +223,7 @@ export class RowStates {
   }
 }
 
-/**
- * Factor of the repetitions on the channel axis when DepthToSpace or SpaceToDepth moves blocks; undefined for other
- * operators.
- */
+/** Factor of repetitions on the channel axis in DepthToSpace and SpaceToDepth; undefined for other operators. */
 function blocksOf(node: NodeProto): number | undefined {
   const size = attributeOf(node, 'blocksize') ** 2;
   if (node.opType === 'SpaceToDepth') return size;
@@ -252,10 +245,7 @@ function follows(operand: RowOperand | undefined, traced: TracedAxis): boolean {
   return !operand || operand.isFilled || traced === 'whole' || (traced === 0 && operand.axis === 'uniform');
 }
 
-/**
- * Rows keep their distance in memory, so the row axis is the one with the same number of elements before it; it may
- * gain or lose elements per row.
- */
+/** The row axis has as many elements before it as before the Reshape; its length per row may change. */
 function reshaped(
   { shape, axis }: RowOperand,
   y: readonly number[],

@@ -6,10 +6,9 @@ import { joinHeads, splitHeads } from './scaledDotProduct.ts';
 import { type Expanded, type ExpansionSite, type Rule, staticDim } from '../site.ts';
 
 /**
- * Attention with a weight `[in, q + k + v]` of static width: bias, mask_index as in `maskAddend`, past and present `[2,
- * batch, heads, positions, width]`, attention_bias. Not: rotary embedding, shared past buffers.
- *
- * The products are nodes named `…/q`, `…/k` and `…/v`; `…/q.weight` and so on are Slices of the packed weight and bias.
+ * Attention with a weight `[in, q + k + v]` of static width, masks as in `maskAddend`, past and present `[2, batch,
+ * heads, positions, width]`. The products `…/q`, `…/k` and `…/v` have Slices `…/q.weight` of it. Not: rotary embedding,
+ * shared past buffers.
  */
 export const attention: Rule = (site) => {
   const [x, weight, bias, mask, past, attentionBias] = site.inputs;

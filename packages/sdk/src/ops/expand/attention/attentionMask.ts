@@ -5,9 +5,8 @@ import { multiply } from '../../dim.ts';
 import { additive, appended, attend, causal, lowest, positive, range, scores, sizeAt } from './scaledDotProduct.ts';
 import { type ExpansionSite, staticDim } from '../site.ts';
 
-/** Context of a mask. */
 interface MaskContext {
-  /** A value whose axis 0 is the batch. */
+  /** A value with the batch on axis 0. */
   readonly batched: Value;
   /** Number of queries and keys, int64 `[1]`. */
   readonly queries: Value;
@@ -19,8 +18,8 @@ interface MaskContext {
 }
 
 /**
- * Additive mask for `[batch, heads, queries, keys]` from lengths `[batch]`; ends and starts `[2·batch]`; or ones and
- * zeros `[batch, keys]`, `[batch, queries, keys]` or `[batch, 1, longest, longest]`. Undefined for an unknown form.
+ * Additive mask from lengths `[batch]`; ends and starts `[2·batch]`; or ones `[batch, keys]`, `[batch, queries, keys]`
+ * or `[batch, 1, longest, longest]`. Undefined for other forms.
  */
 function maskAddend(site: ExpansionSite, mask: Value, context: MaskContext): Value | undefined {
   const { g } = site;
@@ -64,10 +63,7 @@ function withinBounds(site: ExpansionSite, mask: Value, { batched, keys }: MaskC
   return g.And(g.Less(columns, g.Unsqueeze(ends, [1])), g.GreaterOrEqual(columns, g.Unsqueeze(starts, [1])));
 }
 
-/**
- * Attention by head behind a past, masked by mask_index or key_padding_mask, attention_bias and `unidirectional`.
- * Undefined for an unknown form of the mask, or an unknown size that is needed.
- */
+/** Masked attention by head behind a past. Undefined for an unknown form of the mask or a needed size. */
 export function maskedAttention(
   site: ExpansionSite,
   inputs: Readonly<

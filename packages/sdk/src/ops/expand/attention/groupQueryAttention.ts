@@ -9,10 +9,9 @@ import {
 import { type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
 
 /**
- * GroupQueryAttention: query, key and value separate or packed as `[batch, positions, (heads + 2·kv heads)·width]`,
- * `do_rotary`, `local_window_size`, `softcap`, attention_bias, `smooth_softmax`, head_sink, q_norm_weight and
- * k_norm_weight. Past and present are concatenated: right for prompts, right-padded or not, and for steps after a past
- * without padding; not for a past buffer longer than its contents. Not: `causal` 0, quantized or windowed caches,
+ * GroupQueryAttention: query, key and value separate or packed as `[batch, positions, (heads + 2·kv heads)·width]`.
+ * Past and present are concatenated: right for prompts, right-padded or not, and for steps after a past without
+ * padding; not for a past buffer longer than its contents. Not: `causal` 0, quantized or windowed caches,
  * query_seqlens, the scores as output.
  */
 export const groupQueryAttention: Rule = (site) => {
@@ -72,7 +71,6 @@ function normalized(site: ExpansionSite, x: Value, weight: Value | undefined, ep
   return rmsNorm(site, x, weight, site.float(epsilon, site.float('qk_norm_epsilon', 1e-6)))![0];
 }
 
-/** Queries, keys and values `[batch, positions, hidden]`. */
 function separated(
   site: ExpansionSite,
   query: Value,
@@ -112,9 +110,7 @@ function rotated(
   return left && right && [left, right];
 }
 
-/**
- * Table row of each position: `[batch or 1, positions]`. A prompt reads only the first of position_ids and counts on.
- */
+/** Table rows `[batch or 1, positions]`. A prompt reads only the first of position_ids and counts on. */
 function positionRows(site: ExpansionSite, ids: Value | undefined, queries: Value, past: Value | undefined): Value {
   const { g } = site;
   if (!ids) return g.Unsqueeze(range(site, past, past ? g.Add(past, queries) : queries), [0]);

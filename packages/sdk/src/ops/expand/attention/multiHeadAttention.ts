@@ -7,8 +7,7 @@ import { type Expanded, type ExpansionSite, rankOf, type Rule, staticDim } from 
 
 /**
  * MultiHeadAttention with query `[batch, queries, hidden]`, key and value `[batch, keys, hidden]` or `[batch, heads,
- * keys, width]`; or packed as `[batch, positions, heads, 3, width]`, or key and value as `[batch, keys, heads, 2,
- * width]`. Masks as in `maskAddend`; the scores are output 3. Not: shared past buffers, beam search.
+ * keys, width]`; or packed as `[batch, positions, heads, 3, width]` or 2. Not: shared past buffers, beam search.
  */
 export const multiHeadAttention: Rule = (site) => {
   const [query, key, value, bias, mask, attentionBias, pastKey, pastValue, length, indirection] = site.inputs;
@@ -17,8 +16,7 @@ export const multiHeadAttention: Rule = (site) => {
 };
 
 /**
- * One decoder step with cross-attention: query `[batch, 1, hidden]`, key and value `[batch, heads, keys, width]`, the
- * rest as in {@link multiHeadAttention}. Not: a past, which shares its buffer with the present, or beam search.
+ * One step of a decoder with cross-attention. Not: a past, which shares its buffer with the present, or beam search.
  */
 export const decoderMaskedMultiHeadAttention: Rule = (site) => {
   const [query, key, value, mask, attentionBias, pastKey, pastValue, length, width, indirection, bias] = site.inputs;

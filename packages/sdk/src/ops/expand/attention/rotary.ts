@@ -12,10 +12,7 @@ export interface Rotation {
   readonly interleaved: boolean;
 }
 
-/**
- * Rotates each pair (a, b) of the last axis of x `[batch, heads, positions, width]` to (a·cos − b·sin, a·sin + b·cos),
- * as far as the tables cover the width. Undefined for an unknown size that is needed.
- */
+/** Rotates pairs (a, b) of the last axis to (a·cos − b·sin, a·sin + b·cos). Undefined for a needed unknown size. */
 export function rotate({ g }: ExpansionSite, x: Value, { cos, sin, interleaved }: Rotation): Value | undefined {
   const width = staticDim(x, 3);
   const half = staticDim(cos, -1);
@@ -46,10 +43,7 @@ function byHead(
   return turned && joinHeads(site, turned);
 }
 
-/**
- * RotaryEmbedding of com.microsoft: input `[batch, positions, hidden]` or `[batch, heads, positions, width]`,
- * position_ids `[1]` (the first position) or `[batch, positions]`. Not: `scale` other than 1, packed batches.
- */
+/** RotaryEmbedding of com.microsoft: position_ids `[1]` or `[batch, positions]`. Not: `scale`, packed batches. */
 export const rotaryEmbedding: Rule = (site) => {
   const [x, ids, cos, sin] = site.inputs;
   if (!x || !ids || !cos || !sin || site.int('is_packed_batching', 0) !== 0 || site.float('scale', 1) !== 1)
@@ -77,10 +71,7 @@ function positionRows({ g }: ExpansionSite, x: Value, ids: Value): Value | undef
   return g.Unsqueeze(g.Add(offsets, ids), [0]);
 }
 
-/**
- * Standard RotaryEmbedding (23): tables `[positions, width/2]` with position_ids `[batch, positions]`, or `[batch,
- * positions, width/2]` without.
- */
+/** Standard RotaryEmbedding: tables `[positions, width/2]` with position_ids, or `[batch, positions, width/2]`. */
 export const standardRotaryEmbedding: Rule = (site) => {
   const [x, cos, sin, ids] = site.inputs;
   if (!x || !cos || !sin) return undefined;

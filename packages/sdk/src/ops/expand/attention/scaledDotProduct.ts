@@ -50,12 +50,7 @@ export function range({ g }: ExpansionSite, start: Value | undefined, end: Value
   return g.emit('Range', [first, g.Squeeze(end, [0]), g.scalar(1, 'int64')]);
 }
 
-/**
- * Causal mask, bool `[queries, keys]`: true for keys at or before the query, which comes after the past.
- *
- * @param past number of keys before the first query, `[1]`
- * @param window number of keys that a query sees; default all
- */
+/** Causal mask, bool `[queries, keys]`, with `past` keys before the first query. A query sees `window` keys, or all. */
 export function causal(
   site: ExpansionSite,
   queries: Value,
@@ -111,9 +106,7 @@ export function softcapped(site: ExpansionSite, score: Value): Value {
 }
 
 /**
- * Softmax-weighted mean of the values: `[batch, heads, queries, width]`.
- *
- * @param sink an extra score for a value of zeros: `[1, heads or 1, 1, 1]`
+ * Attention output `[batch, heads, queries, width]`; `sink` is an extra score `[1, heads or 1, 1, 1]` of a zero value.
  */
 export function attend({ g }: ExpansionSite, score: Value, v: Value, sink?: Value): Value {
   if (!sink) return g.MatMul(g.Softmax(score, -1), v);

@@ -17,9 +17,8 @@ import {
 import { type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
 
 /**
- * Attention with Q, K and V `[batch, positions, hidden]` or `[batch, heads, positions, width]`, grouped-query heads,
- * bool or float masks that broadcast, past and present, `softcap`, nonpad_kv_seqlen, and the scores as output 3 in ONNX
- * Runtime's order of modes: plain, after softcap, with masks, after softmax. Not: windows (25), softmax in another
+ * Attention with Q, K and V `[batch, positions, hidden]` or `[batch, heads, positions, width]`. Output 3 has ONNX
+ * Runtime's modes: plain scores, after softcap, with masks, after softmax. Not: windows (25), softmax in another
  * precision.
  */
 export const standardAttention: Rule = (site) => {

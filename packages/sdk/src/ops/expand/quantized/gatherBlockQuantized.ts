@@ -8,11 +8,8 @@ import { type ExpansionSite, type Rule, staticShape } from '../site.ts';
 const fourBits: ReadonlySet<number | undefined> = new Set([21, 22]);
 
 /**
- * Lookups along axis 0 in a byte table of 2, 4 or 8 `bits`, packed and blocked along the last axis; zero points are
- * packed alike, by default the middle of the range. Rows are gathered before dequantizing, so that the table stays
- * packed.
- *
- * Tables of 4-bit types, which DequantizeLinear supports blockwise since opset 21: any axes, dequantized whole.
+ * Lookups along axis 0 in a byte table of 2, 4 or 8 `bits`, blocked along the last axis, gathered while packed. Tables
+ * of 4-bit types, which DequantizeLinear supports blockwise since opset 21: any axes, dequantized whole.
  */
 export const gatherBlockQuantized: Rule = (site) => {
   const [data, indices, scales, zeroPoints] = site.inputs;

@@ -18,10 +18,7 @@ export function bnb4Numbers(quantType: number): readonly number[] | undefined {
   return tables[quantType];
 }
 
-/**
- * `A · Wᵀ` with W `[N, K]` in 4 bits, high nibble first, scaled by each block's largest magnitude. Not: `transB` 0,
- * which is for backward passes; a size that is no multiple of the block size.
- */
+/** `A · Wᵀ` with W `[N, K]`. Not: `transB` 0, for backward passes; sizes that are no multiple of the block size. */
 export const matMulBnb4: Rule = (site) => {
   const [a, , largest] = site.inputs;
   const rows = bnb4Weight(site);
@@ -32,9 +29,8 @@ export const matMulBnb4: Rule = (site) => {
 };
 
 /**
- * The weight of a MatMulBnb4 as float32 `[N, K]`; undefined for uncovered forms.
- *
- * @param shape computes the shape of the codes, one per byte, and so defers dequantizing
+ * The weight as float32 `[N, K]`; undefined for uncovered forms. `shape` computes the shape of the codes, one per byte,
+ * and so defers dequantizing.
  */
 export function bnb4Weight(site: ExpansionSite, shape?: (dims: readonly number[]) => Value): Value | undefined {
   const [a, packed, largest] = site.inputs;

@@ -3,10 +3,7 @@
 import type { Value } from '../../../graph/builder.ts';
 import type { ExpansionSite, Rule } from '../site.ts';
 
-/**
- * Unpacks bytes along the last axis, lowest bits first: `[…, bytes]` becomes `[…, bytes·8/bits]`. By shifts, standard
- * since opset 11; masks are since 18.
- */
+/** Unpacks bytes along the last axis, low bits first, by shifts (standard since opset 11; masks since 18). */
 export function unpacked({ g }: ExpansionSite, packed: Value, bits: number, leading: readonly number[]): Value {
   const perByte = 8 / bits;
   const byte = (value: number): Value => g.constant({ type: 'uint8', dims: [], data: Uint8Array.of(value) });
@@ -20,9 +17,8 @@ export function unpacked({ g }: ExpansionSite, packed: Value, bits: number, lead
 }
 
 /**
- * `A · dequantized(B)ᵀ + bias` with B `[N, blocks, block_size·bits/8]`, scales per block, zero points packed, as
- * floats, or absent (the middle of the range). The weight is `<prefix>weight` `[K, N]`. Not: `g_idx`, prepacked
- * weights.
+ * `A · dequantized(B)ᵀ + bias` with B `[N, blocks, block_size·bits/8]`; zero points packed, floats, or absent (the
+ * middle of the range). Not: `g_idx`, prepacked weights.
  */
 export const matMulNBits: Rule = (site) => {
   const [a, , scales, , , bias] = site.inputs;
@@ -35,10 +31,8 @@ export const matMulNBits: Rule = (site) => {
 };
 
 /**
- * The weight of a MatMulNBits as float32 `[N, K]`; undefined for uncovered forms. It ends in a DequantizeLinear, which
- * ONNX Runtime does not fold, so that it keeps a byte per element.
- *
- * @param shape computes the shape of these bytes, and so defers dequantizing
+ * The weight as float32 `[N, K]`; undefined for uncovered forms. It ends in a DequantizeLinear, which ONNX Runtime does
+ * not fold, so that it keeps a byte per element. `shape` computes the shape of these bytes, and so defers dequantizing.
  */
 export function nBitsWeight(site: ExpansionSite, shape?: (dims: readonly number[]) => Value): Value | undefined {
   const [a, packed, scales, zeroPoints, order] = site.inputs;
@@ -77,7 +71,6 @@ function zeroPoint(
     return g.Expand(middle, g.ints([N * blocks]));
   }
   if (zeroPoints.type !== 'uint8') return undefined;
-  // Rows are padded to whole bytes.
   const numbers = unpacked(site, g.Reshape(zeroPoints, [N, -1]), bits, [N]);
   const isPadded = (blocks * bits) % 8 !== 0;
   return g.Reshape(isPadded ? g.Slice(numbers, [0], [blocks], [1]) : numbers, [N * blocks]);

@@ -7,9 +7,7 @@ import { type DataType, float32 } from '../../../runtime/tensor.ts';
 import { type ExpansionSite, rankOf, staticDim } from '../site.ts';
 import { fromFront } from '../../schema.ts';
 
-/**
- * Dequantizes x by one scale and zero point, or by one per element of `axis` (default the last). Undefined if unknown.
- */
+/** Dequantizes x by one scale and zero point, or one per element of `axis` (default last). Undefined if unknown. */
 export function dequantized(
   { g, opset }: ExpansionSite,
   x: Value,
@@ -39,10 +37,7 @@ export function quantized(
   return g.emit('QuantizeLinear', [y, scale, zeroPoint ?? zero]);
 }
 
-/**
- * Scale of an int32 bias: the product of a scale, one or several scales, and a factor. Constant if both are, so that
- * the bias is.
- */
+/** Scale of an int32 bias: product of a scale, one or several scales, and a factor. Constant if both are. */
 export function scaleProduct(site: ExpansionSite, one: Value, scales: Value, factor = 1): Value {
   const { g } = site;
   const [left, right] = [site.constant(one), site.constant(scales)];

@@ -4,10 +4,7 @@ import { projections, selfAttention } from '../attention/attention.ts';
 import { count, dequantized } from './quantization.ts';
 import type { Rule } from '../site.ts';
 
-/**
- * `quantized(A) · dequantized(B) + bias`: A rounded by its range as in the operator, B `[K, N]` with a scale and zero
- * point in all or per column.
- */
+/** `quantized(A) · dequantized(B) + bias`, A rounded by its range, B `[K, N]` per tensor or per column. */
 export const dynamicQuantizeMatMul: Rule = (site) => {
   const [a, b, scale, zeroPoint, bias] = site.inputs;
   if (!a || !b || !scale) return undefined;
@@ -33,10 +30,7 @@ export const matMulIntegerToFloat: Rule = (site) => {
   return bias ? g.Add(product, bias) : product;
 };
 
-/**
- * Attention with 8-bit input and weight `[in, 3·hidden]`, scales and zero points in all or per column of the weight.
- * Not: rotary embedding. `…/q.weight` and so on are Slices of the dequantized weight.
- */
+/** Attention with 8-bit input and weight `[in, 3·hidden]`; `…/q.weight` is a Slice of the dequantized weight. */
 export const qAttention: Rule = (site) => {
   const [x, weight, bias, xScale, scale, mask, xZeroPoint, zeroPoint, past] = site.inputs;
   if (!x || !weight || !bias || !xScale || !scale) return undefined;
