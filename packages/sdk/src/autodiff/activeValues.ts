@@ -5,7 +5,7 @@ import type { NodeProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
 import { indexNodes, readNames, subgraphs } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
-import { isLargestOfRows } from '../ops/quantization/rowIntegers.ts';
+import { isLargestOfRows } from '../ops/quantization/forms.ts';
 import { isIf } from './branches.ts';
 import { ruleOf, stopGradientOps } from './rules.ts';
 import { isFloat } from './vjp.ts';

@@ -6,7 +6,7 @@ import { modelOf, runOnce } from '../../../../test/support/graphs.ts';
 import { randomFloats } from '../../../../test/support/storedWeights.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { inferNode } from '../ops/infer.ts';
-import { rowIntegers, rowProduct } from '../ops/quantization/rowIntegers.ts';
+import { rowIntegers, rowProduct } from '../ops/quantization/forms.ts';
 import { Random } from '../runtime/random.ts';
 import { float32, sizeOf } from '../runtime/tensor.ts';
 import { scalesOfRows } from './activeValues.ts';

@@ -6,12 +6,11 @@
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { OnnxLoraError } from '../errors.ts';
-import { bnb4Weight } from '../ops/expand/quantized/matMulBnb4.ts';
-import { nBitsWeight } from '../ops/expand/quantized/matMulNBits.ts';
+import { bnb4Weight, nBitsWeight } from '../ops/expand/quantized/blockwise.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import { CONTRIB } from '../ops/domains.ts';
 import { ExpansionSite } from '../ops/expand/site.ts';
-import { isLargestOfRows } from '../ops/quantization/rowIntegers.ts';
+import { isLargestOfRows } from '../ops/quantization/forms.ts';
 import { type DataType, float32, sizeOf } from '../runtime/tensor.ts';
 import { convInput, convWeight } from './images/conv.ts';
 import { matMulLeft, matMulRight } from './products.ts';

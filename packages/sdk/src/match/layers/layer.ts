@@ -5,7 +5,7 @@ import type { GraphIndex, Use } from '../../graph/walk.ts';
 import type { ExplainedIndex } from '../mismatch.ts';
 import { constantWeight, type StoredWeight } from '../weights/index.ts';
 import { weightSize } from '../weights/stored.ts';
-import { isLargestOfRows } from '../../ops/quantization/rowIntegers.ts';
+import { isLargestOfRows } from '../../ops/quantization/forms.ts';
 
 /**
  * What kind of torch module a site is. A `parameter` is a bare one, such as stacked experts, or the weights of an LSTM; it is

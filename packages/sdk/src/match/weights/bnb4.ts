@@ -5,7 +5,7 @@ import { readBytes } from '../../graph/bytes.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { rawBytes, readFloats } from '../../graph/tensorData.ts';
 import { type GraphIndex, intAttribute } from '../../graph/walk.ts';
-import { bnb4Numbers } from '../../ops/expand/quantized/matMulBnb4.ts';
+import { bnb4Numbers } from '../../ops/expand/quantized/blockwise.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { namedConstant } from './dequantizeLinear.ts';
 import { floatTensor, floatType } from './plain.ts';

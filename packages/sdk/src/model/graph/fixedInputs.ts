@@ -6,8 +6,7 @@ import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import { tensorProto } from '../../graph/tensorData.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
 import { inferGraph } from '../../ops/inferGraph.ts';
-import { inlineKnownBranches } from '../../ops/rewrites/inlineBranches.ts';
-import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
+import { dropUnreadInitializers, inlineKnownBranches, reachable } from '../../ops/rewrites/simplify.ts';
 import { arrayOf, sizeOf, type Tensor, type TensorData } from '../../runtime/tensor.ts';
 
 /** A constant input: a number or boolean for all elements, a row-major list, or a tensor. */

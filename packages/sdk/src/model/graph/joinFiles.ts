@@ -6,9 +6,8 @@ import { type OnnxFile, openOnnx } from '../../graph/file/onnxFile.ts';
 import { missingPrefix, withPathPrefix } from '../../match/pathPrefix.ts';
 import { findSites, type Site } from '../../match/sites.ts';
 import { viewOf } from '../../match/view.ts';
-import { compose } from '../../ops/compose/compose.ts';
+import { compose, isSameTensor } from '../../ops/compose/compose.ts';
 import { idleInputsOf, withIdleInputs } from '../../ops/compose/idleInputs.ts';
-import { isSameTensor } from '../../ops/compose/sameTensor.ts';
 import type { FamilyPart } from '../../plugin/families/family.ts';
 
 /** One of a model's files. */

@@ -7,7 +7,7 @@ import { AdapterSession } from '../../adapter/serving/session.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import type { OnnxFile } from '../../graph/file/onnxFile.ts';
-import { inlineKnownBranches } from '../../ops/rewrites/inlineBranches.ts';
+import { inlineKnownBranches } from '../../ops/rewrites/simplify.ts';
 import type { InputSizes } from '../../ops/rewrites/inputSizes.ts';
 import { resizeInputs } from '../../ops/rewrites/resizeInputs.ts';
 import { requireNamedAdapters } from '../../predict/sources.ts';

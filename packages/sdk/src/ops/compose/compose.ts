@@ -1,14 +1,23 @@
 /** @file Composes graphs: outputs of one become inputs of the next, so that a loss at the end reaches the first. */
 
 import { dataTypeName } from '../../graph/dataType.ts';
-import type { GraphProto, ModelProto, NodeProto, StringStringEntry, ValueInfoProto } from '../../graph/proto.ts';
+import type {
+  GraphProto,
+  ModelProto,
+  NodeProto,
+  OperatorSetId,
+  StringStringEntry,
+  TensorProto,
+  ValueInfoProto,
+} from '../../graph/proto.ts';
 import { freshNames } from '../../graph/uniqueNames.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import { FunctionNames } from './functionNames.ts';
-import { commonOpsets } from './opsets.ts';
-import { type GraphPart, planPorts, type PlannedPart } from './ports.ts';
-import { isSameTensor } from './sameTensor.ts';
-import { SizeNames } from './sizeNames.ts';
+import { FunctionNames, SizeNames } from './partNames.ts';
+import { type GraphPart, type PlannedPart, planPorts } from './ports.ts';
+import { isStandard } from '../domains.ts';
+import { changedBetween } from '../functions/functionChecks.ts';
+import { blocksOf, byteLength, type Bytes, isInFile, readBytes } from '../../graph/bytes.ts';
+import { rawBytes } from '../../graph/tensorData.ts';
 
 /**
  * Composes several models into one, with weights left on disk. Taken names of nodes, values, functions and dimensions
@@ -138,4 +147,59 @@ function joinedMetadata(models: readonly ModelProto[]): StringStringEntry[] {
   for (const entry of models.flatMap(({ metadataProps = [] }) => metadataProps))
     if (!entries.has(entry.key)) entries.set(entry.key, entry);
   return [...entries.values()];
+}
+
+/** Since this opset operators broadcast as now. */
+const FIRST_MODERN = 7;
+
+/**
+ * Newest version of each operator set.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an operator that changed up to it
+ */
+export function commonOpsets(parts: readonly GraphPart[]): OperatorSetId[] {
+  const newest = new Map<string, number>();
+  for (const { domain, version } of parts.flatMap(importsOf))
+    newest.set(domain, Math.max(version, newest.get(domain) ?? 0));
+  for (const part of parts) {
+    for (const { domain, version } of importsOf(part)) {
+      const wanted = newest.get(domain)!;
+      if (version === wanted) continue;
+      const reason = domain === '' ? reasonAgainst(part, version, wanted) : 'whose changes are not known';
+      if (reason === undefined) continue;
+      throw new OnnxLoraError(
+        'MODEL_UNSUPPORTED',
+        `"${part.name}" is written for version ${version} of the ${domain === '' ? 'standard operators' : `operators of ${domain}`}, another file of the model for version ${wanted}, ${reason}. Export all files with one opset, or convert this one with onnx.version_converter.`,
+      );
+    }
+  }
+  return [...newest].map(([domain, version]) => ({ domain, version }));
+}
+
+function reasonAgainst({ model }: GraphPart, from: number, to: number): string | undefined {
+  if (from < FIRST_MODERN) return 'and what lies between is too much to be read alike';
+  const changed = changedBetween(model.graph.node ?? [], from, to);
+  return changed && `and ${changed.opType} changed between them`;
+}
+
+function importsOf({ model }: GraphPart): { readonly domain: string; readonly version: number }[] {
+  return (model.opsetImport ?? []).map(({ domain = '', version = 0 }) => ({
+    domain: isStandard(domain) ? '' : domain,
+    version,
+  }));
+}
+
+/** Whether type, shape and bytes are equal; bytes are read last. */
+export function isSameTensor(a: TensorProto, b: TensorProto): boolean {
+  if (a.dataType !== b.dataType || (a.dims ?? []).join() !== (b.dims ?? []).join()) return false;
+  const [left, right] = [rawBytes(a), rawBytes(b)];
+  return left !== undefined && right !== undefined && haveSameBytes(left, right);
+}
+
+function haveSameBytes(a: Bytes, b: Bytes): boolean {
+  if (byteLength(a) !== byteLength(b)) return false;
+  if (!isInFile(a) || !isInFile(b)) return Buffer.compare(readBytes(a), readBytes(b)) === 0;
+  if (a.path === b.path && a.offset === b.offset) return true;
+  const other = blocksOf(b);
+  for (const block of blocksOf(a)) if (Buffer.compare(block, other.next().value as Uint8Array) !== 0) return false;
+  return true;
 }

@@ -2,15 +2,25 @@
 
 import { float } from '../../graph/attributes.ts';
 import type { NodeProto } from '../../graph/proto.ts';
-import { hardSwish } from './activation.ts';
+import { biasAdd, biasGelu, biasSplitGelu, fastGelu, gelu, hardSwish, mish, swish } from './activation.ts';
 import { attention } from './attention/attention.ts';
-import { embedLayerNorm, qEmbedLayerNorm } from './embedLayerNorm.ts';
-import { gatherBlockQuantized } from './quantized/gatherBlockQuantized.ts';
-import { groupNorm, groupNormalization } from './groupNorm.ts';
-import { groupQueryAttention } from './attention/groupQueryAttention.ts';
-import { dynamicQuantizeMatMul, matMulIntegerToFloat, qAttention } from './quantized/quantizedProducts.ts';
 import {
+  embedLayerNorm,
+  groupNorm,
+  groupNormalization,
+  layerNormalization,
+  qEmbedLayerNorm,
+  rmsNormalization,
+  skipLayerNorm,
+  skipRmsNorm,
+} from './normalization.ts';
+import { gatherBlockQuantized, matMulBnb4, matMulNBits } from './quantized/blockwise.ts';
+import { groupQueryAttention } from './attention/groupQueryAttention.ts';
+import {
+  dynamicQuantizeMatMul,
   linearQuantization,
+  matMulIntegerToFloat,
+  qAttention,
   qGemm,
   qLinearAveragePool,
   qLinearBinary,
@@ -24,12 +34,7 @@ import {
 } from './quantized/qLinear.ts';
 import { rotaryEmbedding, standardRotaryEmbedding } from './attention/rotary.ts';
 import { standardAttention } from './attention/standardAttention.ts';
-import { fusedConv, nhwcConv } from './conv.ts';
-import { biasAdd, biasGelu, biasSplitGelu, fastGelu, gelu, mish, swish } from './gelu.ts';
-import { layerNormalization, rmsNormalization, skipLayerNorm, skipRmsNorm } from './layerNorm.ts';
-import { fusedGemm, fusedMatMul, gemmFastGelu } from './matMul.ts';
-import { matMulBnb4 } from './quantized/matMulBnb4.ts';
-import { matMulNBits } from './quantized/matMulNBits.ts';
+import { fusedConv, fusedGemm, fusedMatMul, gemmFastGelu, nhwcConv } from './products.ts';
 import { decoderMaskedMultiHeadAttention, multiHeadAttention } from './attention/multiHeadAttention.ts';
 import { splitHeads } from './attention/scaledDotProduct.ts';
 import { rankOf, type Rule, staticDim } from './site.ts';

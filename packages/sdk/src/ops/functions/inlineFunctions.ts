@@ -5,8 +5,7 @@ import { withInner } from '../../graph/uniqueNames.ts';
 import { allGraphs } from '../../graph/walk.ts';
 import { isStandard } from '../domains.ts';
 import { functionCall, functionKey, unnamed } from './functionCall.ts';
-import { checkedOpset } from './functionOpset.ts';
-import { checkFunctionCalls } from './functionSizes.ts';
+import { checkedOpset, checkFunctionCalls } from './functionChecks.ts';
 
 /**
  * Inlines all calls of a model's functions. Values and nodes of a body are named `<call>/<name>`; nodes without

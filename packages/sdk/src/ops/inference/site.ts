@@ -7,6 +7,7 @@ import { symbol } from '../dim.ts';
 
 /** Input of an inference rule. */
 export interface InferenceSite {
+  /** The node. */
   readonly node: NodeProto;
   /** Types of its inputs, in order; undefined for an omitted one. */
   readonly inputs: readonly (ValueType | undefined)[];

@@ -1,6 +1,6 @@
 /** @file Blockwise 4-bit quantization along the inputs of each output, in the layouts of ONNX Runtime's operators. */
 
-import { bnb4Numbers } from '../expand/quantized/matMulBnb4.ts';
+import { bnb4Numbers } from '../expand/quantized/blockwise.ts';
 
 /** A row-major matrix `[out, width]`. */
 export interface Rows {

@@ -10,7 +10,7 @@ import { CONTRIB } from '../domains.ts';
 import { inferNode } from '../infer.ts';
 import { integerWeight } from '../precision/integerWeight.ts';
 import { integerBlocks, normalFloatBlocks, type Rows } from './blocks.ts';
-import { type RowIntegers, rowIntegers, rowProduct } from './rowIntegers.ts';
+import { attributeOf } from '../schema.ts';
 
 /** Bits per weight: `8` for int8 products, `4` for blockwise integers, `nf4` for QLoRA's NF4. */
 export type QuantizedBits = 8 | 4 | 'nf4';
@@ -200,4 +200,44 @@ function rowsOfTable({ node, x, tensors: { codes, scales } }: ProductSite): Node
   const rows = { ...node, input: [codes.name!, x], output: [`${y}_codes`] };
   const input = [`${y}_codes`, scales.name!];
   return [rows, { ...own, name: `${node.name ?? y}_dequantize`, opType: 'DequantizeLinear', input, output: [y!] }];
+}
+
+/** `(integers − ZERO) ÷ STEPS · rows`. */
+export interface RowIntegers {
+  /** uint8, in the shape of the input. */
+  readonly integers: Value;
+  /** The largest magnitude of each row, `[…, 1]`. */
+  readonly rows: Value;
+}
+
+const STEPS = 127;
+const ZERO = 128;
+
+/** Quantizes each row of x to uint8 by its largest magnitude. */
+export function rowIntegers(g: GraphBuilder, x: Value): RowIntegers {
+  const largest = g.Max(g.ReduceMax(x, [-1], true), g.Neg(g.ReduceMin(x, [-1], true)));
+  // Avoids division by zero for rows of zeros.
+  const rows = g.Max(largest, g.scalar(1e-30));
+  return { integers: g.emit('QuantizeLinear', [g.Div(x, rows), ...scaleOf(g)]), rows };
+}
+
+/** The product with int8 codes `[in, out]` and a scale per output. Its last nodes are MatMulIntegerToFloat and Mul. */
+export function rowProduct(g: GraphBuilder, { integers, rows }: RowIntegers, codes: Value, scales: Value): Value {
+  const [scale, zeroPoint] = scaleOf(g);
+  return g.Mul(g.emit('MatMulIntegerToFloat', [integers, codes, scale, scales, zeroPoint], {}, CONTRIB), rows);
+}
+
+function scaleOf(g: GraphBuilder): [scale: Value, zeroPoint: Value] {
+  return [g.scalar(1 / STEPS), g.constant({ type: 'uint8', dims: [], data: Uint8Array.of(ZERO) })];
+}
+
+/** Whether a value is the row magnitude that {@link rowIntegers} computes of x. */
+export function isLargestOfRows(rows: string, x: string, producer: (value: string) => NodeProto | undefined): boolean {
+  const made = (name: string | undefined, opType: string): NodeProto | undefined => {
+    const node = producer(name ?? '');
+    return node?.opType === opType ? node : undefined;
+  };
+  const [high, low] = made(made(rows, 'Max')?.input?.[0], 'Max')?.input ?? [];
+  const ends = [made(high, 'ReduceMax'), made(made(low, 'Neg')?.input?.[0], 'ReduceMin')];
+  return ends.every((node) => node?.input?.[0] === x && attributeOf(node, 'keepdims') === 1);
 }

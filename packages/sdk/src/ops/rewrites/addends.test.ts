@@ -6,7 +6,7 @@ import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { inferNode } from '../infer.ts';
 import { inferGraph } from '../inferGraph.ts';
-import { productsWithAddends } from './addends.ts';
+import { productsWithAddends } from './gradientNodes.ts';
 
 const [ROWS, WIDTH] = [3, 64];
 const filled = (rows: number, columns: number, seed: number): Tensor =>

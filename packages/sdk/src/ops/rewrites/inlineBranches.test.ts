@@ -6,7 +6,7 @@ import { type AttributeProto, attributeType, type GraphProto, type NodeProto } f
 import { tensorProto } from '../../graph/tensorData.ts';
 import { float32, int64, tensor } from '../../runtime/tensor.ts';
 import { inferGraph } from '../inferGraph.ts';
-import { inlineKnownBranches } from './inlineBranches.ts';
+import { inlineKnownBranches } from './simplify.ts';
 
 const node = (opType: string, input: string[], output: string[], attribute: AttributeProto[] = []): NodeProto => ({
   opType,

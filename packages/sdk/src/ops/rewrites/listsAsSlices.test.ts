@@ -5,7 +5,7 @@ import { difference, modelOf, runOnce } from '../../../../../test/support/graphs
 import { type AttributeProto, attributeType, type NodeProto } from '../../graph/proto.ts';
 import { tensorProto } from '../../graph/tensorData.ts';
 import { float32, int64, sizeOf, type Tensor } from '../../runtime/tensor.ts';
-import { listsAsSlices } from './listsAsSlices.ts';
+import { listsAsSlices } from './simplify.ts';
 
 const x = float32(Float32Array.from({ length: 30 }, Math.sqrt), [2, 5, 3]);
 const int = (name: string, i: number): AttributeProto => ({ name, type: attributeType.int, i });

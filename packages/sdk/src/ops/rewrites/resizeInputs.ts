@@ -9,7 +9,7 @@ import { isElementwise } from '../axes.ts';
 import { inferNode, isImpossible } from '../infer.ts';
 import { type InputSizes, resizedInput, roundedSizes, shownSizes, type SpreadSize } from './inputSizes.ts';
 import { axesThatDiffer, BETWEEN, Spread } from './spreadAxis.ts';
-import { inlineKnownBranches } from './inlineBranches.ts';
+import { inlineKnownBranches } from './simplify.ts';
 import { inferGraph, opsetOf } from '../inferGraph.ts';
 import { expandTarget, reshapeTarget } from './resizedTarget.ts';
 

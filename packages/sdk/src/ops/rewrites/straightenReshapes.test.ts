@@ -6,7 +6,7 @@ import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { inferNode } from '../infer.ts';
 import { reachable } from './simplify.ts';
-import { straightenReshapes } from './straightenReshapes.ts';
+import { straightenReshapes } from './gradientNodes.ts';
 
 const x = float32(
   Array.from({ length: 24 }, (_, i) => i),

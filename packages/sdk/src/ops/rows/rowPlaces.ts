@@ -1,10 +1,33 @@
-/** @file Finds the batch axis of graph values by tracing rows for made-up sizes of the dynamic dimensions. */
+/** @file Finds the inputs with rows, and the batch axis of graph values by tracing rows for made-up dynamic dimensions. */
 
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
+import { declaredType, inferGraph, opsetOf } from '../inferGraph.ts';
+import type { Feeds } from '../../runtime/tensor.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
-import { inferGraph, opsetOf } from '../inferGraph.ts';
 import { foldKnownIntegers } from '../rewrites/simplify.ts';
 import { RowStates } from './rowStates.ts';
+
+/** Number of rows of a batch, and the inputs with rows on axis 0. */
+export interface RowInputs {
+  readonly rows: number;
+  readonly names: readonly string[];
+}
+
+/**
+ * The first input with a dynamic first dimension sets the number of rows; all such inputs of that length have rows.
+ * With static shapes only, matrices do; a size that equals it by chance does not count.
+ */
+export function rowInputsOf(graph: GraphProto, inputs: Feeds): RowInputs {
+  const fed = (graph.input ?? []).flatMap((info) => {
+    const tensor = inputs[info.name ?? ''];
+    const declared = declaredType(info).shape;
+    return tensor && declared?.length ? [{ name: info.name!, size: tensor.dims[0]!, declared }] : [];
+  });
+  const varying = fed.filter(({ declared }) => typeof declared[0] === 'string');
+  const candidates = varying.length > 0 ? varying : fed.filter(({ declared }) => declared.length > 1);
+  const rows = candidates[0]?.size ?? 0;
+  return { rows, names: candidates.filter(({ size }) => size === rows).map(({ name }) => name) };
+}
 
 /** Batch axis of a value; `none` if it is the same for all rows, `unknown` after a selection of rows, for example. */
 export type RowPlace = number | 'none' | 'unknown';

@@ -9,11 +9,10 @@ import type { GraphBuilder } from '../../graph/builder.ts';
 import type { GraphProto, NodeProto } from '../../graph/proto.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { fuse } from '../../match/fusions.ts';
-import { productsWithAddends } from '../../ops/rewrites/addends.ts';
+import { productsWithAddends, straightenReshapes } from '../../ops/rewrites/gradientNodes.ts';
 import { gatherFirst } from '../../ops/rewrites/gatherFirst.ts';
 import { computeOnlyPicked } from '../../ops/rewrites/narrow.ts';
 import { reachable } from '../../ops/rewrites/simplify.ts';
-import { straightenReshapes } from '../../ops/rewrites/straightenReshapes.ts';
 import { type ForwardRewrite, forwardRewrites } from '../forward/index.ts';
 
 /** Rewrites the base before injection. */

@@ -24,7 +24,7 @@ import { type AddedLoss, addLoss, type LossRequest } from './addLoss.ts';
 import type { Expectation } from './expected.ts';
 import { bytesOfAll, forwardGraph, type Memory, planMemory, type SizedValue, sizedValues } from '../forward/index.ts';
 import { type Products, type ProductSize, productSizesOf, productsOf } from '../step/microBatch.ts';
-import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
+import { rowInputsOf } from '../../ops/rows/rowPlaces.ts';
 import { partsGraph } from './partsGraph.ts';
 import { rewritesWithout } from './rewrites.ts';
 import { dataDependentShapeError } from './dataDependentShapes.ts';

@@ -20,7 +20,7 @@ import type { ParameterSet } from '../parameters.ts';
 import { PrefixCache } from '../prefix/prefixCache.ts';
 import type { PrefixOptions, PrefixReport } from '../prefix/split.ts';
 import { MemoryRows, RowFile, type RowStore } from '../prefix/rowStore.ts';
-import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
+import { rowInputsOf } from '../../ops/rows/rowPlaces.ts';
 import type { FrozenPrefix, TrainingGraph } from '../graph/trainingGraph.ts';
 import { yielding } from '../../graph/eventLoop.ts';
 import { multiply } from '../slices.ts';

@@ -1,7 +1,7 @@
 /** @file GroupQueryAttention: decoder attention with fewer key and value heads, and rotary embedding. */
 
 import type { Value } from '../../../graph/builder.ts';
-import { rmsNorm } from '../layerNorm.ts';
+import { rmsNorm } from '../normalization.ts';
 import { rotate } from './rotary.ts';
 import {
   additive, appended, attend, causal, joinHeads, lowest, range, repeatHeads, scores, sizeAt, softcapped, splitHeads,

@@ -1,7 +1,7 @@
 /** @file MultiHeadAttention and DecoderMaskedMultiHeadAttention: attention after separate projections. */
 
 import type { Value } from '../../../graph/builder.ts';
-import { maskedAttention } from './attentionMask.ts';
+import { maskedAttention } from './attention.ts';
 import { joinHeads, splitHeads } from './scaledDotProduct.ts';
 import { type Expanded, type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
 

@@ -2,9 +2,13 @@
 
 import type { Value } from '../../../graph/builder.ts';
 import type { Attributes } from '../../../graph/attributes.ts';
-import { channelsFirst, convAttributes } from '../conv.ts';
-import { count, dequantized, quantized, scaleProduct } from './quantization.ts';
-import { type ExpansionSite, rankOf, type Rule } from '../site.ts';
+import { channelsFirst, convAttributes } from '../products.ts';
+import { type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
+import { projections, selfAttention } from '../attention/attention.ts';
+import { dataTypeNumber } from '../../../graph/dataType.ts';
+import { readFloats } from '../../../graph/tensorData.ts';
+import { type DataType, float32 } from '../../../runtime/tensor.ts';
+import { fromFront } from '../../schema.ts';
 
 /** Dequantizes an operand; its inputs are the integers, the scale and the zero point. */
 function operand(site: ExpansionSite, at: number, axis = -1): Value | undefined {
@@ -149,4 +153,90 @@ export const linearQuantization =
 /** Applies `compute` to x, with `channels_last` transposed. */
 function withChannels(site: ExpansionSite, x: Value, compute: (x: Value) => Value): Value | undefined {
   return site.of('channels_last') === 1 ? channelsFirst(site, x, compute) : compute(x);
+}
+
+/** `quantized(A) · dequantized(B) + bias`, A rounded by its range, B `[K, N]` per tensor or per column. */
+export const dynamicQuantizeMatMul: Rule = (site) => {
+  const [a, b, scale, zeroPoint, bias] = site.inputs;
+  if (!a || !b || !scale) return undefined;
+  const { g } = site;
+  const [rounded, aScale, aZeroPoint] = g.emitMany('DynamicQuantizeLinear', [a], 3);
+  const weight = dequantized(site, b, scale, zeroPoint);
+  if (!weight) return undefined;
+  const product = site.layer(
+    g.MatMul(g.emit('DequantizeLinear', [rounded, aScale, aZeroPoint]), site.named(weight, 'weight')),
+  );
+  return bias ? g.Add(product, bias) : product;
+};
+
+/** `dequantized(A) · dequantized(B) + bias`: A with one scale and zero point, B as above. */
+export const matMulIntegerToFloat: Rule = (site) => {
+  const [a, b, aScale, bScale, aZeroPoint, bZeroPoint, bias] = site.inputs;
+  if (!a || !b || !aScale || !bScale) return undefined;
+  const { g } = site;
+  const left = dequantized(site, a, aScale, aZeroPoint);
+  const right = dequantized(site, b, bScale, bZeroPoint);
+  if (!left || !right || count(aScale) !== 1) return undefined;
+  const product = site.layer(g.MatMul(left, site.named(right, 'weight')));
+  return bias ? g.Add(product, bias) : product;
+};
+
+/** Attention with 8-bit input and weight `[in, 3·hidden]`; `…/q.weight` is a Slice of the dequantized weight. */
+export const qAttention: Rule = (site) => {
+  const [x, weight, bias, xScale, scale, mask, xZeroPoint, zeroPoint, past] = site.inputs;
+  if (!x || !weight || !bias || !xScale || !scale) return undefined;
+  const input = dequantized(site, x, xScale, xZeroPoint);
+  const packed = dequantized(site, weight, scale, zeroPoint);
+  const projected = input && packed && projections(site, input, packed, bias);
+  return projected && selfAttention(site, { ...projected, mask, past, attentionBias: undefined });
+};
+
+/** Dequantizes x by one scale and zero point, or one per element of `axis` (default last). Undefined if unknown. */
+export function dequantized(
+  { g, opset }: ExpansionSite,
+  x: Value,
+  scale: Value,
+  zeroPoint: Value | undefined,
+  axis = -1,
+): Value | undefined {
+  const [rank, scales] = [rankOf(x), count(scale)];
+  if (scales === 1) return g.emit('DequantizeLinear', [x, scale, zeroPoint]);
+  if (rank === undefined || scales === undefined) return undefined;
+  // ONNX Runtime's operator has an axis at every opset.
+  const own = { axis: fromFront(axis, rank) };
+  return g.emit('DequantizeLinear', [x, scale, zeroPoint], own, opset < 13 ? 'com.microsoft' : '');
+}
+
+/** Quantizes to `type` by one scale and zero point. Undefined for several. */
+export function quantized(
+  { g }: ExpansionSite,
+  y: Value | undefined,
+  scale: Value | undefined,
+  zeroPoint: Value | undefined,
+  type: DataType | undefined,
+): Value | undefined {
+  if (!y || !scale || count(scale) !== 1) return undefined;
+  const zero =
+    type === 'int8' ? g.constant({ type, dims: scale.shape as number[], data: new Int8Array(1) }) : undefined;
+  return g.emit('QuantizeLinear', [y, scale, zeroPoint ?? zero]);
+}
+
+/** Scale of an int32 bias: product of a scale, one or several scales, and a factor. Constant if both are. */
+export function scaleProduct(site: ExpansionSite, one: Value, scales: Value, factor = 1): Value {
+  const { g } = site;
+  const [left, right] = [site.constant(one), site.constant(scales)];
+  if (left?.dataType === FLOAT32 && right?.dataType === FLOAT32) {
+    const [by] = readFloats(left);
+    const values = readFloats(right).map((scale) => Math.fround(by! * scale) * factor);
+    return g.constant(float32(values, right.dims ?? []));
+  }
+  const product = g.Mul(one, scales);
+  return factor === 1 ? product : g.Mul(product, site.scalar(factor));
+}
+
+const FLOAT32 = dataTypeNumber('float32');
+
+/** Number of elements of a scalar or list; undefined if unknown. */
+export function count(value: Value): number | undefined {
+  return rankOf(value) === 0 ? 1 : rankOf(value) === 1 ? staticDim(value, 0) : undefined;
 }

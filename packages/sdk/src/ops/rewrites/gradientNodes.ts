@@ -1,10 +1,11 @@
-/** @file Fuses sums of cotangents into Gemm: an addend costs no extra pass over memory. */
+/** @file Cleans up the nodes of gradients: fuses sums into Gemm, removes redundant Reshapes. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
-import { isStatic, type ValueType } from '../../graph/value.ts';
-import { indexNodes } from '../../graph/walk.ts';
+import { type Dim, isStatic, type ValueType } from '../../graph/value.ts';
+import { indexNodes, subgraphs } from '../../graph/walk.ts';
 import { attributeOf } from '../schema.ts';
+import { isStandard } from '../domains.ts';
 
 /** With fewer summands, the runtime computes a Gemm with an addend on one thread. */
 const SHORT_PRODUCT = 64;
@@ -60,4 +61,40 @@ export function productsWithAddends(
     sums.set(node, [...g.nodes.splice(start), sum, ...(reshape ? [{ ...reshape, output: node.output! }] : [])]);
   }
   return nodes.flatMap((node) => (moved.has(node) ? [] : (sums.get(node) ?? [node])));
+}
+
+/** Skips intermediate shapes of chained Reshapes and removes redundant ones; `outputs` keep their names. */
+export function straightenReshapes(
+  nodes: readonly NodeProto[],
+  typeOf: (name: string) => ValueType | undefined,
+  outputs: ReadonlySet<string>,
+): NodeProto[] {
+  const { readers } = indexNodes(nodes);
+  const before = new Map<string, string>();
+  const renamed = new Map<string, string>();
+  return nodes.flatMap((node) => {
+    const input = (node.input ?? []).map((name) => renamed.get(name) ?? name);
+    const own = input.some((name, i) => name !== node.input![i]) ? { ...node, input } : node;
+    if (node.opType !== 'Reshape' || !isStandard(node.domain)) return [own];
+    const [x = '', shape = ''] = input;
+    const y = node.output![0]!;
+    const target = typeOf(shape)?.ints;
+    // Zero copies a dimension of the input.
+    if (!target || target.includes(0)) return [own];
+    const source = before.get(x) ?? x;
+    before.set(y, source);
+    // Subgraphs read outer names.
+    const isInside = (readers.get(y) ?? []).some((reader) => subgraphs(reader).length > 0);
+    const same = [x, source].find((name) => isShape(typeOf(name)?.shape, target));
+    if (same !== undefined && !outputs.has(y) && !isInside) {
+      renamed.set(y, same);
+      return [];
+    }
+    return source === x ? [own] : [{ ...own, input: [source, shape] }];
+  });
+}
+
+/** Whether a target equals a shape, one dimension at most being inferred. */
+function isShape(shape: readonly Dim[] | undefined, target: readonly Dim[]): boolean {
+  return shape?.length === target.length && shape.every((dim, i) => target[i] === -1 || target[i] === dim);
 }
