@@ -7,7 +7,7 @@
  *
  * | size                                                | where                                                      |
  * | --------------------------------------------------- | ---------------------------------------------------------- |
- * | 64 features, from which a product takes an addend   | `SHORT_PRODUCT` in `ops/rewrites/addends.ts`               |
+ * | 64 features, from which a product takes an addend   | `SHORT_PRODUCT` in `ops/rewrites/gradientNodes.ts`         |
  * | 24 numbers of a head with rotary positions          | `NARROWEST` in `train/forward/fuseRotary.ts`               |
  * | 256 numbers of a head                               | `WIDEST_HEAD` in `autodiff/rules.ts`                       |
  * | 1e30, which a mask adds                             | `SWALLOWS` in `train/forward/addMasks.ts`                  |
@@ -16,7 +16,7 @@
  * | 64 numbers of constants that are compared           | `SMALL` in `train/forward/commonSubexpressions.ts`                   |
  * | 16 numbers of constants that a builder shares       | `GraphBuilder.constant`                                    |
  * | 16 channels of a convolution, 9 places of its kernel | `convWeight` in `autodiff/images/conv.ts`                 |
- * | one row of a batch, one position, rank 1            | `gatherFirst.ts`, `narrow.ts`, `straightenReshapes.ts`     |
+ * | one row of a batch, one position, rank 1            | `gatherFirst.ts`, `narrow.ts`, `gradientNodes.ts`          |
  * | bytes of forward values                             | `train/forward/planMemory.ts`, by the option `memory`      |
  * | rows of a piece                                     | `LIMITS` in `train/step/microBatch.ts`, by `pieceRows`     |
  * | a share of the forward pass                         | `LEAST_SHARE` in `train/prefix/split.ts`, by `leastShare`  |

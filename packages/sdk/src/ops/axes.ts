@@ -5,6 +5,7 @@ import type { Dim } from '../graph/value.ts';
 import { attribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
 import { sizeOf } from '../runtime/tensor.ts';
 import { isKnownDomain } from './domains.ts';
+import { numbersIn } from './inference/site.ts';
 import { attributeOf, axisOf, equationOf, fromFront, permOf, reducedAxes, sliceOperands } from './schema.ts';
 
 /** An axis of an operand, or `whole` if every position of the result reads all of it alike. */
@@ -77,11 +78,6 @@ const batchwise = [
 ]; // prettier-ignore
 
 const reshaping: ReadonlySet<string> = new Set(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze']);
-
-/** Contents of an operand if all are static. */
-function numbersIn(operand: AxisOperand | undefined): readonly number[] | undefined {
-  return operand?.ints?.every((each) => typeof each === 'number') ? (operand.ints as readonly number[]) : undefined;
-}
 
 function over({ node, x, opset }: AxisSite): number {
   return axisOf(node, x[0]!.shape.length, opset);

@@ -61,9 +61,9 @@ function infer(
     const graphs = subgraphs(node);
     const possible = graphs.map((subgraph) => infer(subgraph, opset, bindings, types, true));
     if (isControlFlow(node) && node.opType === 'If') {
-      const branch = onlyBranch(node, inputs[0], possible);
+      const condition = onlyBranch(node, inputs[0], possible);
       // The condition must select the branch that can run.
-      if (branch) types.set(node.input![0]!, (inputs[0] = { ...inputs[0], ints: branch.condition }));
+      if (condition !== undefined) types.set(node.input![0]!, (inputs[0] = { ...inputs[0], ints: [condition] }));
       if (isBranch && !(possible[knownBranch(node, inputs[0]) ?? -1] ?? possible.includes(true))) isPossible = false;
     } else if (isBranch && isImpossible(site)) isPossible = false;
     const bodies = graphs.map((subgraph) => (subgraph.output ?? []).map(({ name }) => types.get(name ?? '') ?? {}));

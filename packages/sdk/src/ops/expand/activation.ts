@@ -5,11 +5,7 @@ import { type Attributes, float } from '../../graph/attributes.ts';
 import { type ExpansionSite, rankOf, type Rule, staticDim } from './site.ts';
 
 /** Parameters of an activation; the operator defines their meaning and defaults. */
-export interface ActivationParameters {
-  readonly alpha?: number | undefined;
-  readonly beta?: number | undefined;
-  readonly gamma?: number | undefined;
-}
+type ActivationParameters = Readonly<Partial<Record<'alpha' | 'beta' | 'gamma', number | undefined>>>;
 
 /** `x·max(0, min(1, x/6 + ½))`. */
 export function hardSwish(g: GraphBuilder, x: Value): Value {

@@ -3,6 +3,7 @@
 import type { Value } from '../../graph/builder.ts';
 import { float } from '../../graph/attributes.ts';
 import { type Expanded, type ExpansionSite, rankOf, type Rule, staticDim } from './site.ts';
+import { channelsFirst } from './products.ts';
 import { range, sizeAt } from './attention/scaledDotProduct.ts';
 
 /**
@@ -158,14 +159,13 @@ export const groupNorm: Rule = (site): Expanded => {
   if (!x || !gamma || !beta || groups < 1 || rank === undefined || rank < 3) return undefined;
   const { g } = site;
   const isLast = site.of('channels_last') === 1;
-  const positions = Array.from({ length: rank - 2 }, (_, i) => i + 1);
   const sum = withSkip(site, x, skip, bias, isLast);
   if (!sum) return undefined;
-  const first = isLast ? g.Transpose(sum, [0, rank - 1, ...positions]) : sum;
-  const normal = grouped(site, first, gamma, beta, { groups, perGroup: false });
-  const active = normal && site.int('activation', 0) === 1 ? g.Mul(normal, g.Sigmoid(normal)) : normal;
-  const y = active && isLast ? g.Transpose(active, [0, ...positions.map((i) => i + 1), 1]) : active;
-  return [y, sum];
+  const activated = (first: Value): Value | undefined => {
+    const normal = grouped(site, first, gamma, beta, { groups, perGroup: false });
+    return normal && site.int('activation', 0) === 1 ? g.Mul(normal, g.Sigmoid(normal)) : normal;
+  };
+  return [isLast ? channelsFirst(site, sum, activated) : activated(sum), sum];
 };
 
 function withSkip(
@@ -183,17 +183,9 @@ function withSkip(
     if (ranks !== rank && ranks !== 2) return undefined;
     sum = g.Add(sum, ranks === 2 ? g.Unsqueeze(skip, positions) : skip);
   }
-  if (bias)
-    sum = g.Add(
-      sum,
-      isLast
-        ? bias
-        : g.Unsqueeze(
-            bias,
-            positions.map((i) => i - 1),
-          ),
-    );
-  return sum;
+  if (!bias) return sum;
+  const axes = positions.map((i) => i - 1);
+  return g.Add(sum, isLast ? bias : g.Unsqueeze(bias, axes));
 }
 
 /** Normalizes x `[batch, channels, …]` per group of channels, times scale plus bias. */
@@ -218,11 +210,8 @@ function grouped(
     const shaped = g.Reshape(each, g.Shape(x));
     return isShort ? site.cast(shaped, x.type!) : shaped;
   };
-  const column = (each: Value): Value =>
-    g.Unsqueeze(
-      each,
-      Array.from({ length: rank - 2 }, (_, i) => i + 1),
-    );
+  const axes = Array.from({ length: rank - 2 }, (_, i) => i + 1);
+  const column = (each: Value): Value => g.Unsqueeze(each, axes);
   if (perGroup) {
     // Scale and bias have the type of x, which may be narrower.
     const each = (value: Value): Value => g.Unsqueeze(site.cast(value, wide.type!), [1]);

@@ -66,8 +66,6 @@ const biasSoftmax: Rule = (site) => {
   return site.g.Softmax(site.g.Add(x, bias), -1);
 };
 
-// prettier-ignore
-
 /** One operator. */
 export interface ExpansionRow {
   readonly expand: Rule;
@@ -79,6 +77,7 @@ const row = (expand: Rule, ...attributes: string[]): ExpansionRow => ({ expand, 
 
 const transposes = ['alpha', 'transA', 'transB', 'transBatchA', 'transBatchB'];
 const activations = ['activation', 'activation_alpha', 'activation_beta', 'activation_gamma'];
+const rotation = ['interleaved', 'num_heads', 'rotary_embedding_dim'];
 const convolution = ['kernel_shape', 'strides', 'pads', 'dilations', 'group', 'auto_pad'];
 
 const contrib: Readonly<Record<string, ExpansionRow>> = {
@@ -117,14 +116,7 @@ const contrib: Readonly<Record<string, ExpansionRow>> = {
     'local_window_size', 'smooth_softmax', 'causal', 'sliding_window_cache', 'qk_output', 'kv_cache_bit_width',
     'qk_norm_epsilon', 'q_norm_epsilon', 'k_norm_epsilon',
   ), // prettier-ignore
-  RotaryEmbedding: row(
-    rotaryEmbedding,
-    'interleaved',
-    'num_heads',
-    'rotary_embedding_dim',
-    'is_packed_batching',
-    'scale',
-  ),
+  RotaryEmbedding: row(rotaryEmbedding, ...rotation, 'is_packed_batching', 'scale'),
   EmbedLayerNormalization: row(embedLayerNorm, 'epsilon', 'mask_index_type'),
   QEmbedLayerNormalization: row(qEmbedLayerNorm, 'epsilon'),
   GatherBlockQuantized: row(gatherBlockQuantized, 'bits', 'block_size', 'gather_axis', 'quantize_axis'),
@@ -166,7 +158,7 @@ const standard: Readonly<Record<string, ExpansionRow>> = {
   SimplifiedLayerNormalization: row(rmsNormalization, 'axis', 'epsilon', 'stash_type'),
   RMSNormalization: row(rmsNormalization, 'axis', 'epsilon', 'stash_type'),
   GroupNormalization: row(groupNormalization, 'epsilon', 'num_groups', 'stash_type'),
-  RotaryEmbedding: row(standardRotaryEmbedding, 'interleaved', 'num_heads', 'rotary_embedding_dim'),
+  RotaryEmbedding: row(standardRotaryEmbedding, ...rotation),
   QLinearMatMul: row(qLinearMatMul),
   QLinearConv: row(qLinearConv, ...convolution),
   Attention: row(

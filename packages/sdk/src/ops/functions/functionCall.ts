@@ -25,8 +25,9 @@ export function functionCall(call: NodeProto, called: FunctionProto, scope: stri
     const actual = call.output?.[i];
     if (!actual) return;
     // A passed-through input or repeated output needs an Identity.
-    if (names.has(formal)) passed.push(identity(names.get(formal)!, actual, `${scope}/Identity_${i}`));
-    else names.set(formal, actual);
+    const given = names.get(formal);
+    if (given === undefined) names.set(formal, actual);
+    else passed.push({ name: `${scope}/Identity_${i}`, opType: 'Identity', input: [given], output: [actual] });
   });
   const attributes = new Map((called.attributeProto ?? []).map((each) => [each.name ?? '', each]));
   for (const each of call.attribute ?? []) attributes.set(each.name ?? '', each);
@@ -68,19 +69,12 @@ export function functionCall(call: NodeProto, called: FunctionProto, scope: stri
 }
 
 /** Identifies a function, and the function that a call means. */
-export function functionKey({
-  domain,
-  name = '',
-  overload = '',
-}: Pick<FunctionProto, 'domain' | 'name' | 'overload'>): string {
+export function functionKey(id: Pick<FunctionProto, 'domain' | 'name' | 'overload'>): string {
+  const { domain, name = '', overload = '' } = id;
   return [isStandard(domain) ? '' : domain, name, overload].join('\n');
 }
 
 /** Default name of a node of a body, by operator and index. */
 export function unnamed({ opType = '' }: NodeProto, index: number): string {
   return `${opType}_${index}`;
-}
-
-function identity(input: string, output: string, name: string): NodeProto {
-  return { name, opType: 'Identity', input: [input], output: [output] };
 }

@@ -37,15 +37,10 @@ const transpose: Rule = (site) => {
   const { type, shape, ints } = input(site);
   const perm = permOf(site.node, shape?.length ?? 0);
   // Contents of matrices are kept, since exporters transpose paddings.
-  const turned = ints && isStatic(shape) && shape.length === 2 && perm![0] === 1;
+  const turned = ints && isStatic(shape) && shape.length === 2 && perm[0] === 1;
   const [rows, columns] = (shape ?? []) as number[];
-  return [
-    {
-      type,
-      shape: shape && perm!.map((from) => shape[from]!),
-      ints: turned ? ints.map((_, i) => ints[(i % rows!) * columns! + Math.floor(i / rows!)]!) : undefined,
-    },
-  ];
+  const contents = turned ? ints.map((_, i) => ints[(i % rows!) * columns! + Math.floor(i / rows!)]!) : undefined;
+  return [{ type, shape: shape && perm.map((from) => shape[from]!), ints: contents }];
 };
 
 const squeeze: Rule = (site) => {

@@ -15,13 +15,8 @@ function reduction(fold?: (a: Dim, b: Dim) => Dim | undefined): Rule {
     const axes = reducedAxes(site.node, shape.length, (i) => numbersIn(input(site, i)));
     if (!axes) return [{ type }];
     const result = shape.flatMap((dim, i) => (!axes.includes(i) ? [dim] : keep ? [1] : []));
-    return [
-      {
-        type,
-        shape: result,
-        ints: axes.length > 0 && shape.length === 1 && ints && fold ? folded(ints, fold) : undefined,
-      },
-    ];
+    const isList = axes.length > 0 && shape.length === 1;
+    return [{ type, shape: result, ints: isList && ints && fold ? folded(ints, fold) : undefined }];
   };
 }
 
@@ -91,12 +86,12 @@ export const reductionRules: Readonly<Record<string, Rule>> = {
   ReduceProd: reduction(multiply),
   ReduceMax: reduction(numeric(Math.max)),
   ReduceMin: reduction(numeric(Math.min)),
-  ...Object.fromEntries(
-    ['ReduceMean', 'ReduceL1', 'ReduceL2', 'ReduceSumSquare', 'ReduceLogSum', 'ReduceLogSumExp'].map((op) => [
-      op,
-      reduction(),
-    ]),
-  ),
+  ReduceMean: reduction(),
+  ReduceL1: reduction(),
+  ReduceL2: reduction(),
+  ReduceSumSquare: reduction(),
+  ReduceLogSum: reduction(),
+  ReduceLogSumExp: reduction(),
   Det: shaped((shape) => shape.slice(0, -2)),
   ArgMax: arg,
   ArgMin: arg,
@@ -108,16 +103,12 @@ export const reductionRules: Readonly<Record<string, Rule>> = {
   EmbedLayerNormalization: embedLayerNorm(2),
   QEmbedLayerNormalization: embedLayerNorm(8),
   BatchNormalization: batchNormalization,
-  ...Object.fromEntries(
-    [
-      'InstanceNormalization',
-      'GroupNormalization',
-      'LpNormalization',
-      'MeanVarianceNormalization',
-      'LRN',
-      'GroupNorm',
-    ].map((op) => [op, like(1)]),
-  ),
+  InstanceNormalization: like(1),
+  GroupNormalization: like(1),
+  LpNormalization: like(1),
+  MeanVarianceNormalization: like(1),
+  LRN: like(1),
+  GroupNorm: like(1),
   SkipGroupNorm: like(2),
   SoftmaxCrossEntropyLoss: loss,
   NegativeLogLikelihoodLoss: loss,

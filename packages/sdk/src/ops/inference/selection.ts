@@ -22,16 +22,9 @@ const slice: Rule = (site) => {
     const range = sliceRange(shape[axis]!, starts[i]!, ends[i]!, Number(steps[i]!));
     result[axis] = range ? range.count : symbol(`slice(${shape[axis]},${starts[i]},${ends[i]},${steps[i]})`);
     const { count, from } = range ?? {};
-    kept =
-      kept && isStatic(shape) && typeof count === 'number' && from !== undefined
-        ? along(
-            kept,
-            result,
-            axis,
-            shape[axis]!,
-            Array.from({ length: count }, (_, k) => from + k * Number(steps[i]!)),
-          )
-        : undefined;
+    const isKnown = isStatic(shape) && typeof count === 'number' && from !== undefined;
+    const picked = isKnown ? Array.from({ length: count }, (_, k) => from + k * Number(steps[i]!)) : [];
+    kept = kept && isKnown ? along(kept, result, axis, shape[axis]!, picked) : undefined;
   });
   return [{ type, shape: result, ints: kept }];
 };

@@ -44,8 +44,9 @@ export function axesOf(site: InferenceSite, index: number): readonly number[] | 
 }
 
 /** The contents of a value if all are numbers. */
-export function numbersIn({ ints }: ValueType): readonly number[] | undefined {
-  return ints?.every((value) => typeof value === 'number') ? (ints as readonly number[]) : undefined;
+export function numbersIn(value: Pick<ValueType, 'ints'> | undefined): readonly number[] | undefined {
+  const ints = value?.ints;
+  return ints?.every((each) => typeof each === 'number') ? (ints as readonly number[]) : undefined;
 }
 
 /** A symbol for an unknown dimension, unique to `key` of the node's output. */

@@ -84,12 +84,8 @@ const likeFirst: Rule = (site) => [{ type: chosenType(site, 'dtype', firstType(s
 
 const multinomial: Rule = (site) => {
   const { shape } = input(site);
-  return [
-    {
-      type: chosenType(site, 'dtype', 'int32'),
-      shape: shape && [shape[0]!, intAttribute(site.node, 'sample_size', 1)],
-    },
-  ];
+  const samples = intAttribute(site.node, 'sample_size', 1);
+  return [{ type: chosenType(site, 'dtype', 'int32'), shape: shape && [shape[0]!, samples] }];
 };
 
 /** A window function of the length in the input. */
@@ -100,12 +96,8 @@ const window: Rule = (site) => [
 const melWeightMatrix: Rule = (site) => {
   const [bins, length] = [0, 1].map((i) => input(site, i).ints?.[0]);
   const frequencies = typeof length === 'number' ? Math.floor(length / 2) + 1 : unknownDim(site, 0);
-  return [
-    {
-      type: chosenType(site, 'output_datatype', 'float32'),
-      shape: [frequencies, bins ?? unknownDim(site, 1)],
-    },
-  ];
+  const type = chosenType(site, 'output_datatype', 'float32');
+  return [{ type, shape: [frequencies, bins ?? unknownDim(site, 1)] }];
 };
 
 export const sourceRules: Readonly<Record<string, Rule>> = {

@@ -42,11 +42,11 @@ export function onlyBranch(
   node: NodeProto,
   condition: ValueType | undefined,
   possible: readonly boolean[],
-): { readonly condition: readonly [number] } | undefined {
+): number | undefined {
   if (knownBranch(node, condition) !== undefined || possible.length !== 2 || possible[0] === possible[1])
     return undefined;
   const names = (node.attribute ?? []).flatMap(({ name, g }) => (g ? [name] : []));
-  return { condition: [names[possible.indexOf(true)] === 'then_branch' ? 1 : 0] };
+  return names[possible.indexOf(true)] === 'then_branch' ? 1 : 0;
 }
 
 /** Loop-carried values (inputs from 2 on), then scan outputs. */

@@ -61,13 +61,8 @@ function frozenProduct(node: NodeProto, index: GraphIndex): FrozenProduct | unde
   const matrix = matrixOf(factor, index);
   if (!matrix || index.constants.has(x)) return undefined;
   const isTransposed = !isMatMul && attributeOf(node, 'transB') === 1;
-  return {
-    x,
-    weight: matrix.weight,
-    isTransposed: matrix.isTransposed !== isTransposed,
-    isFlat: isGemm,
-    addend: addend || undefined,
-  };
+  const isTurned = matrix.isTransposed !== isTransposed;
+  return { x, weight: matrix.weight, isTransposed: isTurned, isFlat: isGemm, addend: addend || undefined };
 }
 
 function frozenConvolution(
@@ -78,16 +73,8 @@ function frozenConvolution(
   const isConvolution = node.opType === 'Conv' && isStandard(domain) && !constants.has(x);
   if (!isConvolution || weight?.dims?.length !== 3 || dataTypeName(weight.dataType) !== 'float32') return undefined;
   const windows = windowsOf(node, weight);
-  return (
-    windows && {
-      x,
-      weight: kernelMatrix(weight),
-      isTransposed: true,
-      isFlat: false,
-      addend: bias || undefined,
-      windows,
-    }
-  );
+  if (!windows) return undefined;
+  return { x, weight: kernelMatrix(weight), isTransposed: true, isFlat: false, addend: bias || undefined, windows };
 }
 
 /** A float32 initializer of rank 2, direct or behind a Transpose. */

@@ -133,16 +133,17 @@ export function* errorModels(
 ): Generator<ErrorModel, void> {
   let some: [NodeProto, FrozenProduct][] = [];
   let size = 0;
+  const next = (): ErrorModel => errorModel(model, some, samples, precision, isBackward);
   for (const each of products) {
     const own = sizeOf(each[1].weight.dims!);
     if (some.length > 0 && size + own > MOST_WEIGHTS) {
-      yield errorModel(model, some, samples, precision, isBackward);
+      yield next();
       [some, size] = [[], 0];
     }
     some.push(each);
     size += own;
   }
-  if (some.length > 0) yield errorModel(model, some, samples, precision, isBackward);
+  if (some.length > 0) yield next();
 }
 
 function errorModel(

@@ -72,11 +72,8 @@ function integerMatrix({ values, out, width }: Rows): QuantizedMatrix {
   const restored = new Float32Array(values.length);
   for (let row = 0; row < out; row++)
     for (let i = 0; i < width; i++) restored[row * width + i] = codes[i * out + row]! * scales[row]!;
-  const named = {
-    codes: { ...found.values, name: '_quantized', rawData },
-    scales: { ...found.scales, name: '_scales' },
-  };
-  return { tensors: named, restored };
+  const named = { ...found.values, name: '_quantized', rawData };
+  return { tensors: { codes: named, scales: { ...found.scales, name: '_scales' } }, restored };
 }
 
 /** Largest code of a table. */
@@ -162,27 +159,17 @@ export class QuantizedProducts {
     const sizes = { K: width, N: out, block_size: blockSize };
     // Level 4 also quantizes the input blockwise: as exact, and up to twice as fast for a single row.
     const attributes = bits === 4 ? { ...sizes, bits: 4, accuracy_level: 4 } : { ...sizes, quant_type: 1 };
-    return [
-      {
-        ...node,
-        opType: bits === 4 ? 'MatMulNBits' : 'MatMulBnb4',
-        domain: CONTRIB,
-        input: [x, codes.name!, scales.name!, ...(zeros ? [zeros.name!] : [])],
-        output: [y],
-        attribute: Object.entries(attributes).map(([key, value]) => attributeProto(key, value)),
-      },
-    ];
+    const opType = bits === 4 ? 'MatMulNBits' : 'MatMulBnb4';
+    const input = [x, codes.name!, scales.name!, ...(zeros ? [zeros.name!] : [])];
+    const attribute = Object.entries(attributes).map(([key, value]) => attributeProto(key, value));
+    return [{ ...node, opType, domain: CONTRIB, input, output: [y], attribute }];
   }
 
   #integers(node: NodeProto, x: string, [codes, scales]: readonly [TensorProto, TensorProto], y: string): NodeProto[] {
     const g = this.#g;
     const known = this.#rounded.get(x) ?? rowIntegers(g, { name: x, type: 'float32' });
     this.#rounded.set(x, known);
-    const value = ({ name, dims }: TensorProto, type: 'int8' | 'float32'): Value => ({
-      name: name!,
-      type,
-      shape: dims,
-    });
+    const value = ({ name, dims }: TensorProto, type: 'int8' | 'float32') => ({ name: name!, type, shape: dims });
     rowProduct(g, known, value(codes, 'int8'), value(scales, 'float32'));
     const nodes = g.nodes.splice(0);
     nodes.at(-1)!.output = [y];
@@ -228,7 +215,7 @@ export function rowProduct(g: GraphBuilder, { integers, rows }: RowIntegers, cod
 }
 
 function scaleOf(g: GraphBuilder): [scale: Value, zeroPoint: Value] {
-  return [g.scalar(1 / STEPS), g.constant({ type: 'uint8', dims: [], data: Uint8Array.of(ZERO) })];
+  return [g.scalar(1 / STEPS), g.scalar(ZERO, 'uint8')];
 }
 
 /** Whether a value is the row magnitude that {@link rowIntegers} computes of x. */

@@ -28,16 +28,9 @@ export function gatherFirst(nodes: readonly NodeProto[], types: Map<string, Valu
 function rowsOf(
   data: Value,
   indices: Value,
-  {
-    g,
-    producer,
-    value,
-  }: {
-    readonly g: GraphBuilder;
-    readonly producer: ReadonlyMap<string, NodeProto>;
-    readonly value: (name: string) => Value;
-  },
+  context: { g: GraphBuilder; producer: ReadonlyMap<string, NodeProto>; value: (name: string) => Value },
 ): { readonly rows: Value; readonly products: number } {
+  const { g, producer, value } = context;
   let products = 0;
   const known = new Map<string, Value>();
   const rowsOfValue = (whole: Value): Value => {
@@ -61,10 +54,8 @@ function rowsOf(
         // A single-row result would be broadcast, not gathered.
         if (!isElementwise(node) || isOneRow(shape)) return undefined;
         if (!inputs.every((each) => fits(each.shape, shape))) return undefined;
-        const rows = g.emit(
-          node.opType!,
-          inputs.map((each) => (isOneRow(each.shape!) ? each : rowsOfValue(each))),
-        );
+        const operands = inputs.map((each) => (isOneRow(each.shape!) ? each : rowsOfValue(each)));
+        const rows = g.emit(node.opType!, operands);
         Object.assign(g.nodes.at(-1)!, { domain: node.domain, attribute: node.attribute });
         return rows;
       }

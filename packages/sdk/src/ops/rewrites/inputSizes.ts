@@ -35,14 +35,10 @@ function mapValues<A, B>(record: Readonly<Record<string, A>>, map: (value: A) =>
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
 }
 
-/** `{ image: { 2: 512, 3: 512 } }` */
-export function shownSizes(sizes: InputSizes): string {
-  return shown(sizes);
-}
-
-function shown(value: unknown): string {
+/** Sizes as in `{ image: { 2: 512, 3: 512 } }`. */
+export function shownSizes(value: unknown): string {
   if (typeof value !== 'object' || !value) return String(value);
-  return `{ ${Object.entries(value).map(([key, each]) => `${key}: ${shown(each)}`).join(', ')} }`; // prettier-ignore
+  return `{ ${Object.entries(value).map(([key, each]) => `${key}: ${shownSizes(each)}`).join(', ')} }`; // prettier-ignore
 }
 
 /**
@@ -71,7 +67,7 @@ export function resizedInput(
     if (old === undefined || !areCounts || isMore) {
       throw new OnnxLoraError(
         'INPUT_INVALID',
-        `Input "${name}" of "${model}" is ${formatShape(shape)}, so its axis ${axis} cannot have the size ${shown(size)}. Give a whole number from 1 to what it has${isSpread ? ', or three that are no more together, for an axis of a known size' : ''}.`,
+        `Input "${name}" of "${model}" is ${formatShape(shape)}, so its axis ${axis} cannot have the size ${shownSizes(size)}. Give a whole number from 1 to what it has${isSpread ? ', or three that are no more together, for an axis of a known size' : ''}.`,
       );
     }
     // Dynamic dimensions accept any size.

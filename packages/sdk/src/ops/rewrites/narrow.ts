@@ -81,14 +81,9 @@ function needsOf(
 ): Map<string, Need> {
   const needs = new Map<string, Need>();
   const require = (name: string, need: Need): void => {
-    const before = needs.get(name);
-    const agrees =
-      before === undefined ||
-      (typeof before === 'object' &&
-        typeof need === 'object' &&
-        before.axis === need.axis &&
-        before.index === need.index);
-    needs.set(name, agrees ? need : 'all');
+    const before = needs.get(name) ?? need;
+    const arePicks = before !== 'all' && need !== 'all';
+    needs.set(name, arePicks && before.axis === need.axis && before.index === need.index ? need : 'all');
   };
   for (const name of outputs) require(name, 'all');
   for (const node of [...nodes].reverse()) {

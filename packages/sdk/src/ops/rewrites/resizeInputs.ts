@@ -142,17 +142,17 @@ class Resizer {
     const fitted = this.#weighted(this.#fitted(node));
     const inputs = (fitted.input ?? []).map((name) => (name ? this.#type(name) : undefined));
     const old = (node.input ?? []).map((name) => (name ? this.#about.before.get(name) : undefined));
-    const isPossible = !isImpossible({ node: fitted, inputs, opset: this.#about.opset });
-    if (!isPossible && !isImpossible({ node, inputs: old, opset: this.#about.opset }))
-      throw this.#refusal(node, `it cannot take ${inputs.map((each) => formatShape(each?.shape)).join(' and ')}`);
-    const inferred = inferNode({ node: fitted, inputs, opset: this.#about.opset });
+    const { opset, spread } = this.#about;
+    const mismatch = `it cannot take ${inputs.map((each) => formatShape(each?.shape)).join(' and ')}`;
+    const isPossible = !isImpossible({ node: fitted, inputs, opset });
+    if (!isPossible && !isImpossible({ node, inputs: old, opset })) throw this.#refusal(node, mismatch);
+    const inferred = inferNode({ node: fitted, inputs, opset });
     (node.output ?? []).forEach((name, i) => {
       if (!name) return;
       const [old, found] = [this.#about.before.get(name) ?? {}, inferred[i] ?? {}];
       const isLost = (!found.shape && old.shape) || (isStatic(found.shape) && found.shape.includes(0));
-      if (isLost || (!found.shape && !old.shape))
-        throw this.#refusal(node, `it cannot take ${inputs.map((each) => formatShape(each?.shape)).join(' and ')}`);
-      if (this.#about.spread?.isOff(old.shape, found.shape)) throw this.#refusal(node, BETWEEN);
+      if (isLost || (!found.shape && !old.shape)) throw this.#refusal(node, mismatch);
+      if (spread?.isOff(old.shape, found.shape)) throw this.#refusal(node, BETWEEN);
       if (found.shape!.join() !== old.shape?.join() || found.ints?.join() !== old.ints?.join())
         this.#about.changed.set(name, found);
     });

@@ -106,12 +106,8 @@ export class RowIndices {
     if (whole) return [whole];
     const width = dims.length > 1 ? dims.at(-1)! : 1;
     if (width === 1 || width > LONGEST_TUPLE) return undefined;
-    const tuple = Array.from({ length: width }, (_, i) =>
-      progression(
-        values.filter((_, at) => at % width === i),
-        this.#rows,
-      ),
-    );
+    const column = (i: number): readonly number[] => values.filter((_, at) => at % width === i);
+    const tuple = Array.from({ length: width }, (_, i) => progression(column(i), this.#rows));
     return tuple.every((part) => part !== undefined) ? tuple : undefined;
   }
 

@@ -56,26 +56,16 @@ export function projections(
 /** Self-attention of queries, keys and values `[batch, positions, hidden]`. */
 export function selfAttention(
   site: ExpansionSite,
-  inputs: {
-    readonly q: Value;
-    readonly k: Value;
-    readonly v: Value;
-    readonly mask: Value | undefined;
-    readonly past: Value | undefined;
-    readonly attentionBias: Value | undefined;
-  },
+  inputs: Readonly<Record<'q' | 'k' | 'v', Value> & Record<'mask' | 'past' | 'attentionBias', Value | undefined>>,
 ): Expanded {
   const { g } = site;
   const { mask, past, attentionBias } = inputs;
   const heads = site.of('num_heads');
   if (heads < 1 || site.of('do_rotary') !== 0 || site.int('past_present_share_buffer', 0) !== 0) return undefined;
   const [pastKey, pastValue] = [0, 1].map((i) => past && g.Squeeze(g.Slice(past, [i], [i + 1], [0]), [0]));
-  const [q, k, v] = [inputs.q, inputs.k, inputs.v].map((each) => splitHeads(site, each, heads)) as [
-    Value,
-    Value,
-    Value,
-  ];
-  const attended = maskedAttention(site, { q, k, v, batched: inputs.q, mask, attentionBias, pastKey, pastValue });
+  const byHead = (x: Value): Value => splitHeads(site, x, heads);
+  const fresh = { q: byHead(inputs.q), k: byHead(inputs.k), v: byHead(inputs.v) };
+  const attended = maskedAttention(site, { ...fresh, batched: inputs.q, mask, attentionBias, pastKey, pastValue });
   if (!attended) return undefined;
   const { hidden, keys, values } = attended;
   const present = site.wants(1) ? g.Concat([g.Unsqueeze(keys, [0]), g.Unsqueeze(values, [0])], 0) : undefined;

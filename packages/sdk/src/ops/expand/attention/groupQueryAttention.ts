@@ -42,28 +42,17 @@ export const groupQueryAttention: Rule = (site) => {
   const k = appended(site, pastKey, turned[1]);
   const v = appended(site, pastValue, splitHeads(site, apart.v, groups));
   const window = site.int('local_window_size', -1);
-  const score = scores(
-    site,
-    turned[0],
-    repeatHeads(site, k, groups, heads / groups),
-    site.float('scale', 0) || undefined,
-    [],
-  );
+  const repeated = repeatHeads(site, k, groups, heads / groups);
+  const score = scores(site, turned[0], repeated, site.float('scale', 0) || undefined, []);
   if (!score) return undefined;
   const capped = softcapped(site, score);
   const seen = causal(site, queries, sizeAt(site, k, 2), past, window > 0 ? window : undefined);
   const masked = g.Add(attentionBias ? g.Add(capped, attentionBias) : capped, additive(site, seen, lowest(site)));
-  const sink = headSink
-    ? g.Unsqueeze(headSink, [0, 2, 3])
-    : site.int('smooth_softmax', 0) === 1
-      ? zero(site)
-      : undefined;
+  const isSmooth = site.int('smooth_softmax', 0) === 1;
+  const smooth = isSmooth && !headSink ? g.Unsqueeze(site.scalar(0), [0, 1, 2, 3]) : undefined;
+  const sink = headSink ? g.Unsqueeze(headSink, [0, 2, 3]) : smooth;
   return [joinHeads(site, attend(site, masked, repeatHeads(site, v, groups, heads / groups), sink)), k, v];
 };
-
-function zero(site: ExpansionSite): Value {
-  return site.g.Unsqueeze(site.scalar(0), [0, 1, 2, 3]);
-}
 
 /** RMS norm of queries or keys `[batch, heads, positions, width]` over the width. */
 function normalized(site: ExpansionSite, x: Value, weight: Value | undefined, epsilon: string): Value {
@@ -91,13 +80,7 @@ function separated(
 function rotated(
   site: ExpansionSite,
   [q, k]: readonly [Value, Value],
-  tables: {
-    readonly cos: Value | undefined;
-    readonly sin: Value | undefined;
-    readonly ids: Value | undefined;
-    readonly queries: Value;
-    readonly past: Value | undefined;
-  },
+  tables: Readonly<Record<'cos' | 'sin' | 'ids' | 'past', Value | undefined> & Record<'queries', Value>>,
 ): readonly [Value, Value] | undefined {
   if (site.of('do_rotary') !== 1) return [q, k];
   const { cos, sin, ids, queries, past } = tables;

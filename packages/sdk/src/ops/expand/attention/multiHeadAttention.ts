@@ -24,16 +24,8 @@ export const decoderMaskedMultiHeadAttention: Rule = (site) => {
   return crossAttention(site, { query, key, value, bias, mask, attentionBias, pastKey, pastValue });
 };
 
-interface Inputs {
-  readonly query: Value | undefined;
-  readonly key: Value | undefined;
-  readonly value: Value | undefined;
-  readonly bias: Value | undefined;
-  readonly mask: Value | undefined;
-  readonly attentionBias: Value | undefined;
-  readonly pastKey: Value | undefined;
-  readonly pastValue: Value | undefined;
-}
+type Input = 'query' | 'key' | 'value' | 'bias' | 'mask' | 'attentionBias' | 'pastKey' | 'pastValue';
+type Inputs = Readonly<Record<Input, Value | undefined>>;
 
 function crossAttention(site: ExpansionSite, inputs: Inputs): Expanded {
   const heads = site.of('num_heads');

@@ -1,7 +1,7 @@
 /** @file Rotary position embedding: RotaryEmbedding of both domains, and its part in attention. */
 
 import type { Value } from '../../../graph/builder.ts';
-import { joinHeads, splitHeads } from './scaledDotProduct.ts';
+import { joinHeads, range, sizeAt, splitHeads } from './scaledDotProduct.ts';
 import { type Expanded, type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
 
 /** Tables of cosines and sines, a row per position; pairs are interleaved or in two halves. */
@@ -62,13 +62,12 @@ export const rotaryEmbedding: Rule = (site) => {
 };
 
 /** Table row of each position: `[batch or 1, positions]`. */
-function positionRows({ g }: ExpansionSite, x: Value, ids: Value): Value | undefined {
+function positionRows(site: ExpansionSite, x: Value, ids: Value): Value | undefined {
+  const { g } = site;
   if (rankOf(ids) === 2) return ids;
   if (rankOf(ids) !== 1) return undefined;
   const axis = rankOf(x) === 4 ? 2 : 1;
-  const count = g.Squeeze(g.Slice(g.Shape(x), [axis], [axis + 1], [0]), [0]);
-  const offsets = g.emit('Range', [g.scalar(0, 'int64'), count, g.scalar(1, 'int64')]);
-  return g.Unsqueeze(g.Add(offsets, ids), [0]);
+  return g.Unsqueeze(g.Add(range(site, undefined, sizeAt(site, x, axis)), ids), [0]);
 }
 
 /** Standard RotaryEmbedding: tables `[positions, width/2]` with position_ids, or `[batch, positions, width/2]`. */

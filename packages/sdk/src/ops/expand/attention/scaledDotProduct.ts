@@ -12,11 +12,8 @@ export function splitHeads({ g }: ExpansionSite, x: Value, heads: number): Value
 /** `[batch, heads, positions, width]` as `[batch, positions, heads·width]`. */
 export function joinHeads({ g }: ExpansionSite, x: Value): Value {
   const [heads, width] = [staticDim(x, 1), staticDim(x, 3)];
-  return g.Reshape(g.Transpose(x, [0, 2, 1, 3]), [
-    0,
-    0,
-    heads === undefined || width === undefined ? -1 : heads * width,
-  ]);
+  const hidden = heads === undefined || width === undefined ? -1 : heads * width;
+  return g.Reshape(g.Transpose(x, [0, 2, 1, 3]), [0, 0, hidden]);
 }
 
 /** Keys or values `[batch, heads, positions, width]` after the past. */
@@ -29,10 +26,7 @@ export function repeatHeads({ g }: ExpansionSite, x: Value, heads: number, times
   if (times === 1) return x;
   const width = staticDim(x, 3) ?? -1;
   const row = g.Unsqueeze(x, [2]);
-  const repeated = g.Concat(
-    Array.from({ length: times }, () => row),
-    2,
-  );
+  const repeated = g.Concat(new Array<Value>(times).fill(row), 2);
   // Only one of positions and width can be inferred.
   if (width > 0) return g.Reshape(repeated, [0, heads * times, -1, width]);
   const shape = g.Shape(x);
@@ -79,8 +73,7 @@ export function lowest({ floatType }: ExpansionSite): number {
 
 /** Where an integer mask keeps a key: bool. */
 export function positive({ g }: ExpansionSite, mask: Value): Value {
-  const zero = g.constant({ type: 'int32', dims: [], data: Int32Array.of(0) });
-  return mask.type === 'bool' ? mask : g.Greater(mask, mask.type === 'int64' ? g.scalar(0, 'int64') : zero);
+  return mask.type === 'bool' ? mask : g.Greater(mask, g.scalar(0, mask.type === 'int64' ? 'int64' : 'int32'));
 }
 
 /** Scores `scale · q · kᵀ` plus all masks: `[batch, heads, queries, keys]`. */

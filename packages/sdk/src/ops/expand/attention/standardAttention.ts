@@ -49,15 +49,10 @@ export const standardAttention: Rule = (site) => {
 
 function maskAddends(
   site: ExpansionSite,
-  {
-    q,
-    k,
-    mask,
-    pastKey,
-    lengths,
-  }: Readonly<Record<'q' | 'k', Value> & Record<'mask' | 'pastKey' | 'lengths', Value | undefined>>,
+  inputs: Readonly<Record<'q' | 'k', Value> & Record<'mask' | 'pastKey' | 'lengths', Value | undefined>>,
 ): readonly Value[] | undefined {
   const { g } = site;
+  const { q, k, mask, pastKey, lengths } = inputs;
   const addends: Value[] = [];
   const hide = (condition: Value): Value => additive(site, condition, lowest(site));
   const keys = sizeAt(site, k, 2);

@@ -1,6 +1,7 @@
 /** @file MatMulBnb4, MatMulNBits and GatherBlockQuantized: blockwise quantized weights. */
 
 import type { Value } from '../../../graph/builder.ts';
+import { product } from './qLinear.ts';
 import { type ExpansionSite, type Rule, staticShape } from '../site.ts';
 
 /** FP4 and NF4. @see https://arxiv.org/abs/2305.14314, appendix E, and bitsandbytes */
@@ -19,14 +20,7 @@ export function bnb4Numbers(quantType: number): readonly number[] | undefined {
 }
 
 /** `A · Wᵀ` with W `[N, K]`. Not: `transB` 0, for backward passes; sizes that are no multiple of the block size. */
-export const matMulBnb4: Rule = (site) => {
-  const [a, , largest] = site.inputs;
-  const rows = bnb4Weight(site);
-  if (!a || !rows) return undefined;
-  const { g } = site;
-  const weight = g.Transpose(site.cast(rows, largest?.type ?? 'float32'), [1, 0]);
-  return site.layer(g.MatMul(a, site.named(weight, 'weight')));
-};
+export const matMulBnb4: Rule = (site) => blockwiseProduct(site, bnb4Weight(site));
 
 /**
  * The weight as float32 `[N, K]`; undefined for uncovered forms. `shape` computes the shape of the codes, one per byte,
@@ -39,15 +33,13 @@ export function bnb4Weight(site: ExpansionSite, shape?: (dims: readonly number[]
   if (!a || !packed || !largest || !values || K < 1 || N < 1 || size < 1 || (K * N) % size !== 0) return undefined;
   if (site.of('transB') !== 1) return undefined;
   const { g } = site;
-  const byte = (value: number): Value => g.constant({ type: 'uint8', dims: [], data: Uint8Array.of(value) });
+  const byte = (value: number): Value => g.scalar(value, 'uint8');
   const shifted = (x: Value, direction: string): Value => g.emit('BitShift', [x, byte(4)], { direction });
   const inBytes = [(N * K) / 2];
   const bytes = g.Reshape(packed, shape?.(inBytes) ?? inBytes);
   const halves = [shifted(bytes, 'RIGHT'), shifted(shifted(bytes, 'LEFT'), 'RIGHT')];
-  const codes = g.Concat(
-    halves.map((half) => g.Reshape(half, [-1, 1])),
-    1,
-  );
+  const columns = halves.map((half) => g.Reshape(half, [-1, 1]));
+  const codes = g.Concat(columns, 1);
   const table = g.constant({ type: 'float32', dims: [16], data: Float32Array.from(values) });
   // Multiplying by 1 from an operator that ONNX Runtime does not fold keeps it from storing the weight as floats.
   const one = g.emit('DequantizeLinear', [byte(1), g.scalar(1), byte(0)]);
@@ -58,7 +50,7 @@ export function bnb4Weight(site: ExpansionSite, shape?: (dims: readonly number[]
 /** Unpacks bytes along the last axis, low bits first, by shifts (standard since opset 11; masks since 18). */
 export function unpacked({ g }: ExpansionSite, packed: Value, bits: number, leading: readonly number[]): Value {
   const perByte = 8 / bits;
-  const byte = (value: number): Value => g.constant({ type: 'uint8', dims: [], data: Uint8Array.of(value) });
+  const byte = (value: number): Value => g.scalar(value, 'uint8');
   const numbers = Array.from({ length: perByte }, (_, i) => {
     const above = 8 - bits * (i + 1);
     const cut = above === 0 ? packed : g.emit('BitShift', [packed, byte(above)], { direction: 'LEFT' });
@@ -72,15 +64,12 @@ export function unpacked({ g }: ExpansionSite, packed: Value, bits: number, lead
  * `A · dequantized(B)ᵀ + bias` with B `[N, blocks, block_size·bits/8]`; zero points packed, floats, or absent (the
  * middle of the range). Not: `g_idx`, prepacked weights.
  */
-export const matMulNBits: Rule = (site) => {
+export const matMulNBits: Rule = (site) => blockwiseProduct(site, nBitsWeight(site));
+
+function blockwiseProduct(site: ExpansionSite, rows: Value | undefined): Value | undefined {
   const [a, , scales, , , bias] = site.inputs;
-  const rows = nBitsWeight(site);
-  if (!a || !rows) return undefined;
-  const { g } = site;
-  const weight = g.Transpose(site.cast(rows, scales?.type ?? 'float32'), [1, 0]);
-  const product = site.layer(g.MatMul(a, site.named(weight, 'weight')));
-  return bias ? g.Add(product, bias) : product;
-};
+  return a && rows && product(site, a, site.g.Transpose(site.cast(rows, scales?.type ?? 'float32'), [1, 0]), bias);
+}
 
 /**
  * The weight as float32 `[N, K]`; undefined for uncovered forms. It ends in a DequantizeLinear, which ONNX Runtime does
@@ -118,14 +107,19 @@ function zeroPoint(
   { N, blocks, bits }: { N: number; blocks: number; bits: number },
 ): Value | undefined {
   const { g } = site;
-  if (!zeroPoints) {
-    const middle = g.constant({ type: 'uint8', dims: [], data: Uint8Array.of(2 ** (bits - 1)) });
-    return g.Expand(middle, g.ints([N * blocks]));
-  }
+  if (!zeroPoints) return g.Expand(g.scalar(2 ** (bits - 1), 'uint8'), g.ints([N * blocks]));
   if (zeroPoints.type !== 'uint8') return undefined;
-  const numbers = unpacked(site, g.Reshape(zeroPoints, [N, -1]), bits, [N]);
-  const isPadded = (blocks * bits) % 8 !== 0;
-  return g.Reshape(isPadded ? g.Slice(numbers, [0], [blocks], [1]) : numbers, [N * blocks]);
+  return g.Reshape(unpackedBlocks(site, g.Reshape(zeroPoints, [N, -1]), { bits, leading: [N], blocks }), [N * blocks]);
+}
+
+/** A number per block; rows are padded to whole bytes. */
+function unpackedBlocks(
+  site: ExpansionSite,
+  packed: Value,
+  { bits, leading, blocks }: { bits: number; leading: readonly number[]; blocks: number },
+): Value {
+  const numbers = unpacked(site, packed, bits, leading);
+  return (blocks * bits) % 8 === 0 ? numbers : site.g.Slice(numbers, [0], [blocks], [leading.length]);
 }
 
 /** ONNX's numbers for uint4 and int4. */
@@ -159,8 +153,8 @@ export const gatherBlockQuantized: Rule = (site) => {
   const numbers = site.cast(unpacked(site, rows, bits, leading), scales.type ?? 'float32');
   const spread = (perBlock: Value): Value => spreadBlocks(site, perBlock, { leading, blocks, size, width });
   const scale = spread(g.Gather(scales, indices, 0));
-  const zero = zeroPoints ? zeroRows(site, zeroPoints, indices, { bits, leading, blocks }) : undefined;
-  const middle = zero ? spread(zero) : site.scalar(2 ** (bits - 1));
+  const zero = zeroPoints && unpackedBlocks(site, g.Gather(zeroPoints, indices, 0), { bits, leading, blocks });
+  const middle = zero ? spread(site.cast(zero, site.floatType!)) : site.scalar(2 ** (bits - 1));
   return g.Mul(g.Sub(numbers, middle), scale);
 };
 
@@ -174,17 +168,4 @@ function spreadBlocks(
   const repeated = g.Expand(column, [...leading.map(() => 1), blocks, size]);
   const flat = g.Reshape(repeated, [...leading, blocks * size]);
   return blocks * size === width ? flat : g.Slice(flat, [0], [width], [leading.length]);
-}
-
-function zeroRows(
-  site: ExpansionSite,
-  zeroPoints: Value,
-  indices: Value,
-  { bits, leading, blocks }: { bits: number; leading: readonly number[]; blocks: number },
-): Value {
-  const { g } = site;
-  const numbers = unpacked(site, g.Gather(zeroPoints, indices, 0), bits, leading);
-  const isPadded = (blocks * bits) % 8 !== 0;
-  const row = isPadded ? g.Slice(numbers, [0], [blocks], [leading.length]) : numbers;
-  return site.cast(row, site.floatType!);
 }

@@ -7,7 +7,7 @@ import { type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
 import { projections, selfAttention } from '../attention/attention.ts';
 import { dataTypeNumber } from '../../../graph/dataType.ts';
 import { readFloats } from '../../../graph/tensorData.ts';
-import { type DataType, float32 } from '../../../runtime/tensor.ts';
+import { float32 } from '../../../runtime/tensor.ts';
 import { fromFront } from '../../schema.ts';
 
 /** Dequantizes an operand; its inputs are the integers, the scale and the zero point. */
@@ -18,20 +18,20 @@ function operand(site: ExpansionSite, at: number, axis = -1): Value | undefined 
 
 /** Quantizes the result by the scale and zero point at inputs `at` and `at + 1`, to the type of input `typed`. */
 function rounded(site: ExpansionSite, y: Value | undefined, at: number, typed = 0): Value | undefined {
-  return quantized(
-    site,
-    y,
-    site.inputs[at],
-    site.inputs[at + 1],
-    site.inputs[at + 1]?.type ?? site.inputs[typed]?.type,
-  );
+  const { g, inputs } = site;
+  const [scale, zeroPoint] = inputs.slice(at, at + 2);
+  if (!y || !scale || count(scale) !== 1) return undefined;
+  const type = zeroPoint?.type ?? inputs[typed]?.type;
+  const zero =
+    type === 'int8' ? g.constant({ type, dims: scale.shape as number[], data: new Int8Array(1) }) : undefined;
+  return g.emit('QuantizeLinear', [y, scale, zeroPoint ?? zero]);
 }
 
 /** QLinearMatMul; B has a scale and zero point in all or per column. */
 export const qLinearMatMul: Rule = (site) => {
   const [a, b] = [operand(site, 0), operand(site, 3)];
   if (!a || !b || count(site.inputs[1]!) !== 1) return undefined;
-  return rounded(site, site.layer(site.g.MatMul(a, site.named(b, 'weight'))), 6);
+  return rounded(site, product(site, a, b), 6);
 };
 
 /** QLinearConv, also with `channels_last`; W has a scale and zero point in all or per output. */
@@ -56,12 +56,9 @@ export const qGemm: Rule = (site) => {
   const { g } = site;
   const shift = c && dequantized(site, c, scaleProduct(site, aScale, bScale, alpha), undefined);
   if (c && !shift) return undefined;
-  const product = g.Gemm(a, site.named(b, 'weight'), shift, {
-    transA: site.of('transA') === 1,
-    transB: site.of('transB') === 1,
-    ...(alpha === 1 ? {} : { alpha }),
-  });
-  const y = site.layer(product);
+  const options = { transA: site.of('transA') === 1, transB: site.of('transB') === 1 };
+  const scaled = alpha === 1 ? options : { ...options, alpha };
+  const y = site.layer(g.Gemm(a, site.named(b, 'weight'), shift, scaled));
   return site.inputs[7] ? rounded(site, y, 7) : y;
 };
 
@@ -101,27 +98,18 @@ export const qLinearAveragePool: Rule = (site) => {
     ceil_mode: site.int('ceil_mode', undefined),
     count_include_pad: site.int('count_include_pad', undefined),
   };
-  return (
-    x &&
-    rounded(
-      site,
-      withChannels(site, x, (first) => site.g.emit('AveragePool', [first], attributes)),
-      3,
-    )
-  );
+  return x && pooled(site, x, 'AveragePool', attributes);
 };
+
+function pooled(site: ExpansionSite, x: Value, op: string, attributes: Attributes): Value | undefined {
+  const y = withChannels(site, x, (first) => site.g.emit(op, [first], attributes));
+  return rounded(site, y, 3);
+}
 
 /** QLinearGlobalAveragePool, also with `channels_last`. */
 export const qLinearGlobalAveragePool: Rule = (site) => {
   const x = operand(site, 0);
-  return (
-    x &&
-    rounded(
-      site,
-      withChannels(site, x, (first) => site.g.emit('GlobalAveragePool', [first])),
-      3,
-    )
-  );
+  return x && pooled(site, x, 'GlobalAveragePool', {});
 };
 
 /** QLinearConcat: scale and zero point of the result, then three inputs per operand. */
@@ -162,23 +150,22 @@ export const dynamicQuantizeMatMul: Rule = (site) => {
   const { g } = site;
   const [rounded, aScale, aZeroPoint] = g.emitMany('DynamicQuantizeLinear', [a], 3);
   const weight = dequantized(site, b, scale, zeroPoint);
-  if (!weight) return undefined;
-  const product = site.layer(
-    g.MatMul(g.emit('DequantizeLinear', [rounded, aScale, aZeroPoint]), site.named(weight, 'weight')),
-  );
-  return bias ? g.Add(product, bias) : product;
+  return weight && product(site, g.emit('DequantizeLinear', [rounded, aScale, aZeroPoint]), weight, bias);
 };
+
+/** `x · weight + bias`, the weight named `<prefix>weight`. */
+export function product(site: ExpansionSite, x: Value, weight: Value, bias?: Value): Value {
+  const y = site.layer(site.g.MatMul(x, site.named(weight, 'weight')));
+  return bias ? site.g.Add(y, bias) : y;
+}
 
 /** `dequantized(A) · dequantized(B) + bias`: A with one scale and zero point, B as above. */
 export const matMulIntegerToFloat: Rule = (site) => {
   const [a, b, aScale, bScale, aZeroPoint, bZeroPoint, bias] = site.inputs;
   if (!a || !b || !aScale || !bScale) return undefined;
-  const { g } = site;
   const left = dequantized(site, a, aScale, aZeroPoint);
   const right = dequantized(site, b, bScale, bZeroPoint);
-  if (!left || !right || count(aScale) !== 1) return undefined;
-  const product = site.layer(g.MatMul(left, site.named(right, 'weight')));
-  return bias ? g.Add(product, bias) : product;
+  return left && right && count(aScale) === 1 ? product(site, left, right, bias) : undefined;
 };
 
 /** Attention with 8-bit input and weight `[in, 3·hidden]`; `…/q.weight` is a Slice of the dequantized weight. */
@@ -205,20 +192,6 @@ export function dequantized(
   // ONNX Runtime's operator has an axis at every opset.
   const own = { axis: fromFront(axis, rank) };
   return g.emit('DequantizeLinear', [x, scale, zeroPoint], own, opset < 13 ? 'com.microsoft' : '');
-}
-
-/** Quantizes to `type` by one scale and zero point. Undefined for several. */
-export function quantized(
-  { g }: ExpansionSite,
-  y: Value | undefined,
-  scale: Value | undefined,
-  zeroPoint: Value | undefined,
-  type: DataType | undefined,
-): Value | undefined {
-  if (!y || !scale || count(scale) !== 1) return undefined;
-  const zero =
-    type === 'int8' ? g.constant({ type, dims: scale.shape as number[], data: new Int8Array(1) }) : undefined;
-  return g.emit('QuantizeLinear', [y, scale, zeroPoint ?? zero]);
 }
 
 /** Scale of an int32 bias: product of a scale, one or several scales, and a factor. Constant if both are. */
