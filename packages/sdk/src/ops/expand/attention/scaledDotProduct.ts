@@ -73,7 +73,8 @@ export function lowest({ floatType }: ExpansionSite): number {
 
 /** Where an integer mask keeps a key: bool. */
 export function positive({ g }: ExpansionSite, mask: Value): Value {
-  return mask.type === 'bool' ? mask : g.Greater(mask, g.scalar(0, mask.type === 'int64' ? 'int64' : 'int32'));
+  const zero = g.constant({ type: 'int32', dims: [], data: Int32Array.of(0) });
+  return mask.type === 'bool' ? mask : g.Greater(mask, mask.type === 'int64' ? g.scalar(0, 'int64') : zero);
 }
 
 /** Scores `scale · q · kᵀ` plus all masks: `[batch, heads, queries, keys]`. */
