@@ -191,7 +191,10 @@ export interface Tuner {
   readonly description: string;
   /** Its keys of `adapter_config.json` with PEFT's defaults, without those of every tuner (`target_modules` …). */
   readonly defaults: TunerSettings;
-  /** Tensors that PEFT leaves out of its files, since only its own libraries can recompute them; ours have them. */
+  /**
+   * Tensors that PEFT leaves out of its files, since only its own libraries can recompute them. Our files have them;
+   * PEFT's need them added.
+   */
   readonly notInPeft?: readonly string[];
   /** Kinds of layers it can adapt; `linear` by default. */
   readonly kinds?: readonly SiteKind[];
@@ -239,7 +242,10 @@ export interface StepTensor {
   readonly gradient?: Float32Array;
   /** Before the optimizer's step: skips the tensor in it, so that neither values nor optimizer state change. */
   readonly leave?: () => void;
-  /** After the optimizer's step: per-element optimizer state, such as Adam's moments, changed in place. */
+  /**
+   * After the optimizer's step: per-element optimizer state, such as Adam's moments, changed in place; none before the
+   * optimizer has moved the tensor.
+   */
   readonly moments?: () => readonly Float32Array[];
   /** After the optimizer's step: resets all optimizer state of the tensor, including its step count. */
   readonly forget?: () => void;

@@ -25,7 +25,10 @@ export interface EvaOptions {
 
 const requireKnown = knownOptions<EvaOptions>('eva', { rho: true, tau: true, whiten: true });
 
-/** A = first principal components of the inputs, B = 0. @see https://arxiv.org/abs/2410.07170 */
+/**
+ * A = first principal components of the inputs, B = 0 (arXiv 2410.07170).
+ * @throws OnnxLoraError `CONFIG_INVALID` for a rho below 1
+ */
 export function eva(options: EvaOptions = {}): InputInitializer {
   requireKnown(options);
   const { rho = 2, tau = 0.99, whiten = false } = options;

@@ -25,7 +25,10 @@ export interface CrossEntropyOptions {
   readonly weight?: readonly number[] | undefined;
   /** `mean` by default: over the labels that count. */
   readonly reduction?: Reduction | undefined;
-  /** Drops rows with ignored labels before any computation, even of the scores; not with the reduction `none`. */
+  /**
+   * Drops rows with ignored labels before any computation, even of the scores: for mostly padded sequences. False by
+   * default; not with the reduction `none`.
+   */
   readonly countedOnly?: boolean | undefined;
 }
 

@@ -18,7 +18,10 @@ export interface SgdOptions {
   readonly weightDecay?: number;
 }
 
-/** SGD with momentum, as torch.optim.SGD. @throws OnnxLoraError `CONFIG_INVALID` for a number out of range */
+/**
+ * SGD with momentum, as torch.optim.SGD.
+ * @throws OnnxLoraError `CONFIG_INVALID` for a number out of range, or `nesterov` without plain momentum
+ */
 export function sgd(given: Readonly<Record<string, unknown>>): Optimizer<'momentum_buffer'> {
   const { momentum, dampening, nesterov, weightDecay } = settingsOf<SgdOptions>('sgd', given, {
     momentum: notNegative(0),

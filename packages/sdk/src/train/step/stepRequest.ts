@@ -9,7 +9,7 @@ import type { ParameterSet } from '../parameters.ts';
 import type { PrefixOptions } from '../prefix/split.ts';
 import type { pieceRows } from './microBatch.ts';
 
-/** Request of a gradient step. */
+/** Request of a gradient step. `lossScale` counts as `always` in base precision `float16`. */
 export interface GradientStepRequest extends Omit<
   TrainingGraphRequest,
   'inputs' | 'targets' | 'pieces' | 'prefix' | 'without'
