@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { afterAll, beforeAll, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { walksOf } from './fences/diffs.ts';
 import { root } from './fences/fences.ts';
 
@@ -33,7 +33,7 @@ test.runIf(isNight).each(walksOf('CONTRIBUTING.md').map((walk) => [walk.title, w
       writeFileSync(join(copy, file), code);
     }
     try {
-      for (const words of checks) run(['run', ...words.split(' ')]);
+      for (const words of checks) expect(run(['run', ...words.split(' ')])).toMatch(/Tests +\d+ passed/);
     } finally {
       for (const file of files.keys()) {
         if (existsSync(join(root, file))) cpSync(join(root, file), join(copy, file));
@@ -43,15 +43,15 @@ test.runIf(isNight).each(walksOf('CONTRIBUTING.md').map((walk) => [walk.title, w
   },
 );
 
-/** Runs vitest in the copy; fails with what it prints. */
-function run(words: readonly string[]): void {
+/** Runs vitest in the copy: its output. Fails with it. */
+function run(words: readonly string[]): string {
   const { NIGHTLY: _, TEST_REPORT: __, ...env } = process.env;
   const program = join(root, 'node_modules/vitest/vitest.mjs');
   try {
-    execFileSync(process.execPath, [program, ...words, '--no-color'], { cwd: copy, env, stdio: 'pipe' });
+    return execFileSync(process.execPath, [program, ...words, '--no-color'], { cwd: copy, env, encoding: 'utf8', stdio: 'pipe' }); // prettier-ignore
   } catch (error) {
-    const { stdout, stderr } = error as { stdout: Buffer; stderr: Buffer };
-    throw new Error(`vitest ${words.join(' ')}\n${`${String(stdout)}${String(stderr)}`.slice(-6000)}`, {
+    const { stdout, stderr } = error as { stdout: string; stderr: string };
+    throw new Error(`vitest ${words.join(' ')}\n${`${stdout}${stderr}`.slice(-6000)}`, {
       cause: error,
     });
   }

@@ -59,7 +59,7 @@ interface Asked extends Context {
 const MOST_KNOWN = 100_000;
 
 /** A wild type of which many variants are scored. */
-export class WildType {
+class WildType {
   readonly sequence: string;
   readonly #scores: TokenScores;
   readonly #masking: Masking;

@@ -91,7 +91,7 @@ export interface EnsembleEvaluation {
  * @throws OnnxLoraError `CONFIG_INVALID` for a task of another kind; `DATA_INVALID` for data with other labels; as
  *   `model.session`
  */
-export async function measureEnsemble(request: EnsembleRequest): Promise<EnsembleEvaluation> {
+async function measureEnsemble(request: EnsembleRequest): Promise<EnsembleEvaluation> {
   const { model, data, task, adapters, load, batchSize, limit, onBatch } = request;
   const names = Object.keys(adapters);
   const labels = data.head?.labels;

@@ -18,7 +18,7 @@ import { type RowRules, tokenRows, tokensOf } from './tokenRows.ts';
  * @param length tokens of each row, the longest at least
  * @throws OnnxLoraError `INPUT_INVALID` for a number of rows that the graph does not take
  */
-export function sequenceFeeds(
+function sequenceFeeds(
   model: TaskModel,
   ports: SequencePorts,
   rows: readonly TokenRow[],

@@ -65,7 +65,7 @@ interface Entry {
 }
 
 /** The first word of a line and the rest, undefined if empty. */
-export function firstWord(line: string): { readonly word: string; readonly rest: string | undefined } {
+function firstWord(line: string): { readonly word: string; readonly rest: string | undefined } {
   const { word, rest } = /^(?<word>\S+)(?:\s+(?<rest>.*))?$/s.exec(line)!.groups!;
   return { word: word!, rest };
 }

@@ -24,7 +24,7 @@ import type { AudioSpan } from '../audio/audio.ts';
 import { isAudio, type SpeechColumns, type SpeechDataOptions, type SpeechRecord } from './speechRecord.ts';
 
 /** Column roles of manifests, with the names of Hugging Face's audio folders, Common Voice and NeMo. */
-export const speechColumns: ColumnRoles<keyof SpeechColumns> = {
+const speechColumns: ColumnRoles<keyof SpeechColumns> = {
   audio: {
     description: 'Column of a manifest with the path of the recording.',
     usual: ['path', 'audio', 'file', 'file_name', 'audio_filepath', 'filename', 'audio_path', 'audio_file', 'wav'],

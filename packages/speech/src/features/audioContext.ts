@@ -17,7 +17,7 @@ import type { FeatureExtractor } from './featureExtractor.ts';
 export type ContextSeconds = number | 'auto' | 'full';
 
 /** Contexts are rounded up to these fractions of the window (Whisper's seconds), so that few different ones occur. */
-export const UNITS = 30;
+const UNITS = 30;
 /** Least context; below it, the input differs too much from the training data. */
 const LEAST_UNITS = 4;
 /** Above this context, the whole window is used. */

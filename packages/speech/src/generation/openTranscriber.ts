@@ -78,7 +78,7 @@ function folderOf({ folder, name }: RunnableModel): string {
 }
 
 /** Transcribes with a {@link SpeechEngine}. */
-export class EncoderDecoderTranscriber implements Transcriber {
+class EncoderDecoderTranscriber implements Transcriber {
   readonly sampleRate: number;
   readonly maxSamples?: number;
   readonly #parts: TranscriberParts;

@@ -105,7 +105,7 @@ const labels: ReadonlyMap<unknown, boolean> = new Map<unknown, boolean>([
  *
  * @throws OnnxLoraError `DATA_INVALID` for none of the forms
  */
-export function checkedPreference(given: GivenPreference | JsonObject, where: string): PreferenceRecord {
+function checkedPreference(given: GivenPreference | JsonObject, where: string): PreferenceRecord {
   const { prompt, chosen, rejected, completion, label, tools, split } = given as GivenPreference;
   const facts = { ...(tools != null && { tools }), ...(split !== undefined && { split }), where };
   const isPair = chosen != null && rejected != null;

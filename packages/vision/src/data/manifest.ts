@@ -45,7 +45,7 @@ export interface Columns {
 }
 
 /** Column roles of image manifests, in order of precedence. */
-export const imageColumns: ColumnRoles<keyof ColumnNames> = {
+const imageColumns: ColumnRoles<keyof ColumnNames> = {
   image: {
     description: 'Column of a manifest with the path of the image.',
     usual: ['image', 'file', 'file_name', 'path', 'filename', 'image_path', 'image_file', 'img'],
@@ -99,7 +99,7 @@ const corners = [
 ] as const;
 
 /** Finds a table's columns. @throws OnnxLoraError `DATA_INVALID` without an image column, or a named one */
-export function findColumns(table: Table, names: ColumnNames = {}, unused?: UnusedColumns): Columns {
+function findColumns(table: Table, names: ColumnNames = {}, unused?: UnusedColumns): Columns {
   const finder = new ColumnFinder(table, imageColumns, names);
   const [manyLabels, boxes] = [finder.chosen('labels'), finder.chosen('box')];
   if (![0, 1, 4].includes(boxes.length))

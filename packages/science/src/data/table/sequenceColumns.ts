@@ -9,7 +9,7 @@ import type { SequenceColumns, SequenceNeed } from '../sequenceRecord.ts';
 import { sequenceColumns } from './columnRoles.ts';
 
 /** What the cells of columns look like. */
-export class SequenceContents extends ColumnContents {
+class SequenceContents extends ColumnContents {
   readonly hasSequences = (column: string): boolean => {
     const texts = this.textsOf(column);
     return texts.length === 0 || texts.filter((text) => /^[A-Za-z][^,;]*$|^[[(]/.test(text)).length > texts.length / 2;

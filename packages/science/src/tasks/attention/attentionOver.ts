@@ -74,7 +74,7 @@ export interface AttentionReader {
 }
 
 /** Loads a model to read the attention of; as {@link attentionOver}. */
-export async function openAttention(
+async function openAttention(
   model: RunnableModel,
   { adapter, tokenizer, maxLength, layer, ...load }: AttentionOptions = {},
 ): Promise<AttentionReader> {

@@ -26,7 +26,7 @@ export interface ResidueAnswers {
  * @param made asked with the number of outputs of the head
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a head for residues, or whose tokens are several letters
  */
-export function residuePredictor(
+function residuePredictor(
   model: RunnableModel,
   options: SequencePredictorOptions,
   noun: string,

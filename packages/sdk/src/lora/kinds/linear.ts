@@ -29,7 +29,7 @@ export function twoVariants({ dora, bias }: { readonly dora: boolean; readonly b
 }
 
 /** ‖W + Δ‖ per output for Δ `[in, out]`. @param isInOut whether W is `[in, out]` too, rather than `[out, in]` */
-export function matrixNorm(g: GraphBuilder, weight: Value, delta: Value, isInOut: boolean): Value {
+function matrixNorm(g: GraphBuilder, weight: Value, delta: Value, isInOut: boolean): Value {
   const adapted = g.Add(weight, isInOut ? delta : g.Transpose(delta, [1, 0]));
   return g.Sqrt(g.ReduceSumSquare(adapted, [isInOut ? 0 : 1], false));
 }

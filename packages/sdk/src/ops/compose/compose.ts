@@ -156,7 +156,7 @@ const FIRST_MODERN = 7;
  * Newest version of each operator set.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an operator that changed up to it
  */
-export function commonOpsets(parts: readonly GraphPart[]): OperatorSetId[] {
+function commonOpsets(parts: readonly GraphPart[]): OperatorSetId[] {
   const newest = new Map<string, number>();
   for (const { domain, version } of parts.flatMap(importsOf))
     newest.set(domain, Math.max(version, newest.get(domain) ?? 0));

@@ -10,7 +10,7 @@ import { range, sizeAt } from './attention/scaledDotProduct.ts';
  * LayerNormalization over the last axis, which ONNX Runtime has in the standard domain at every opset, and with
  * `statistics` the means and inverse deviations `[…, 1]`.
  */
-export function layerNorm(
+function layerNorm(
   { g }: ExpansionSite,
   x: Value,
   scale: Value,

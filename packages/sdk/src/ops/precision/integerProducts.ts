@@ -147,7 +147,7 @@ export interface ProductSum {
 }
 
 /** The sums by their last node, without those that are part of another. */
-export function productSums(
+function productSums(
   graph: GraphProto,
   products: ReadonlyMap<NodeProto, FrozenProduct>,
 ): ReadonlyMap<NodeProto, ProductSum> {

@@ -192,7 +192,7 @@ function waysAtStart(g: GraphBuilder, through: Value): Value {
 }
 
 /** Log of an impossibility, finite so that sums and differences stay numbers. */
-export const NEVER = -1e30;
+const NEVER = -1e30;
 
 /**
  * The log-probability of all ways to be in a state after each frame, having begun in state 0 or 1: before each frame one
@@ -204,7 +204,7 @@ export const NEVER = -1e30;
  * @param skip 0 or {@link NEVER}: float64 `[rows, states]`
  * @returns float64 `[frames, rows, states]`
  */
-export function ctcRecursion(g: GraphBuilder, emissions: Value, skip: Value): Value {
+function ctcRecursion(g: GraphBuilder, emissions: Value, skip: Value): Value {
   const [frames, rows, states] = shapeOf(emissions) as [number, number, number];
   const like: Value = { name: '', type: 'float64' };
   const start = numbers(g, [0, ...new Array<number>(states - 1).fill(NEVER)], [1, states], like);

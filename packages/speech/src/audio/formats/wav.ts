@@ -131,7 +131,7 @@ export interface WaveHeaderFields {
 }
 
 /** A header of 44 bytes, followed by `length` zeros for the samples. */
-export function waveHeader({ code, channels, sampleRate, bits, length }: WaveHeaderFields): Uint8Array<ArrayBuffer> {
+function waveHeader({ code, channels, sampleRate, bits, length }: WaveHeaderFields): Uint8Array<ArrayBuffer> {
   const frame = (channels * bits) / 8;
   const bytes = new Uint8Array(HEADER + length);
   const view = new DataView(bytes.buffer);
@@ -190,7 +190,7 @@ const SUBTYPE_TAIL = '000000001000800000aa00389b71';
 const CONVERT = 'Convert it, for example with "ffmpeg -i INPUT -c:a pcm_s16le OUTPUT.wav".';
 
 /** Bytes of one sample of every channel. */
-export function frameBytes({ channels, bits }: WaveFormat): number {
+function frameBytes({ channels, bits }: WaveFormat): number {
   return (channels * bits) / 8;
 }
 
@@ -200,7 +200,7 @@ export function frameBytes({ channels, bits }: WaveFormat): number {
  *
  * @throws OnnxLoraError `DATA_INVALID` for a file that is no WAV, is truncated or empty, or has an unsupported encoding
  */
-export async function readWaveHeader(bytes: ByteCursor): Promise<WaveHeader> {
+async function readWaveHeader(bytes: ByteCursor): Promise<WaveHeader> {
   const head = await bytes.take(12);
   const container = latin1(head, 0, 4);
   if (container === 'RIFX') throw audioInvalid(bytes, `is big-endian (RIFX), and only RIFF is read. ${CONVERT}`);

@@ -50,7 +50,7 @@ export function ctcTargets(
 }
 
 /** The labels of each row, without padding. */
-export function labelsOf({ labels }: Feeds): number[][] {
+function labelsOf({ labels }: Feeds): number[][] {
   const [rows, length] = labels!.dims as readonly [number, number];
   return Array.from({ length: rows }, (_, row) =>
     Array.from(labels!.data.subarray(row * length, (row + 1) * length), Number).filter((id) => id !== PADDING),

@@ -136,7 +136,7 @@ export interface MaskMaker {
 }
 
 /** Prompts with a grid of points, and filters the masks. @throws OnnxLoraError `CONFIG_INVALID`, naming the option */
-export async function generateMasks(
+async function generateMasks(
   size: Size,
   options: GenerateMasksOptions,
   { decode, enlarge }: MaskMaker,

@@ -48,7 +48,7 @@ export function bnb4Weight(site: ExpansionSite, shape?: (dims: readonly number[]
 }
 
 /** Unpacks bytes along the last axis, low bits first, by shifts (standard since opset 11; masks since 18). */
-export function unpacked({ g }: ExpansionSite, packed: Value, bits: number, leading: readonly number[]): Value {
+function unpacked({ g }: ExpansionSite, packed: Value, bits: number, leading: readonly number[]): Value {
   const perByte = 8 / bits;
   const byte = (value: number): Value => g.scalar(value, 'uint8');
   const numbers = Array.from({ length: perByte }, (_, i) => {

@@ -179,7 +179,7 @@ export const qAttention: Rule = (site) => {
 };
 
 /** Dequantizes x by one scale and zero point, or one per element of `axis` (default last). Undefined if unknown. */
-export function dequantized(
+function dequantized(
   { g, opset }: ExpansionSite,
   x: Value,
   scale: Value,
@@ -195,7 +195,7 @@ export function dequantized(
 }
 
 /** Scale of an int32 bias: product of a scale, one or several scales, and a factor. Constant if both are. */
-export function scaleProduct(site: ExpansionSite, one: Value, scales: Value, factor = 1): Value {
+function scaleProduct(site: ExpansionSite, one: Value, scales: Value, factor = 1): Value {
   const { g } = site;
   const [left, right] = [site.constant(one), site.constant(scales)];
   if (left?.dataType === FLOAT32 && right?.dataType === FLOAT32) {
@@ -210,6 +210,6 @@ export function scaleProduct(site: ExpansionSite, one: Value, scales: Value, fac
 const FLOAT32 = dataTypeNumber('float32');
 
 /** Number of elements of a scalar or list; undefined if unknown. */
-export function count(value: Value): number | undefined {
+function count(value: Value): number | undefined {
   return rankOf(value) === 0 ? 1 : rankOf(value) === 1 ? staticDim(value, 0) : undefined;
 }

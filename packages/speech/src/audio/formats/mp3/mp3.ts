@@ -113,7 +113,7 @@ const BITRATES = [
 ] as const;
 
 /** Parses a header, if there is one. @see https://www.iso.org/standard/22412.html ISO/IEC 11172-3, 2.4.1.3 */
-export function mpegHeader(bytes: Uint8Array): MpegHeader | undefined {
+function mpegHeader(bytes: Uint8Array): MpegHeader | undefined {
   const [a, b, c, d] = bytes;
   if (a !== 0xff || b === undefined || c === undefined || d === undefined) return undefined;
   // 11 bits of sync, 2 of version (1 is reserved), 2 of layer (01 is III).
@@ -145,7 +145,7 @@ const TAG_HEAD = 32;
  * @throws OnnxLoraError `DATA_INVALID` for other data between frames, a truncated last frame, or a change of rate or
  *   channels
  */
-export async function* mpegFrames(bytes: ByteCursor, first: MpegHeader): AsyncGenerator<Uint8Array> {
+async function* mpegFrames(bytes: ByteCursor, first: MpegHeader): AsyncGenerator<Uint8Array> {
   for (let number = 1; ; number++) {
     await skipTags(bytes);
     const head = await bytes.peek(4);
@@ -162,7 +162,7 @@ export async function* mpegFrames(bytes: ByteCursor, first: MpegHeader): AsyncGe
 }
 
 /** Skips what players skip. */
-export async function skipTags(bytes: ByteCursor): Promise<void> {
+async function skipTags(bytes: ByteCursor): Promise<void> {
   for (;;) {
     const head = await bytes.peek(TAG_HEAD);
     const length = tagLength(head) ?? leadingZeros(head);

@@ -172,7 +172,7 @@ function descriptor(bytes: Uint8Array, tag: number): Uint8Array | undefined {
   return bytes.subarray(at, at + length);
 }
 
-export const PACKET_SAMPLES = 1024;
+const PACKET_SAMPLES = 1024;
 /** Most bytes held in memory (ten hours of speech): the tables are often at the end, so the file is read as a whole. */
 const MOST_BYTES = 2 ** 28;
 
@@ -185,7 +185,7 @@ export interface AacTrack extends AacSetup {
 }
 
 /** Reads the first sound track. @throws OnnxLoraError `DATA_INVALID` for invalid or too large files, or no AAC-LC */
-export async function aacTrack(bytes: ByteCursor): Promise<AacTrack> {
+async function aacTrack(bytes: ByteCursor): Promise<AacTrack> {
   const file = await bytes.take(MOST_BYTES + 1);
   if (file.length > MOST_BYTES) {
     throw audioInvalid(bytes, `is larger than ${MOST_BYTES} bytes, and MP4 is read whole. Cut it into pieces.`);
