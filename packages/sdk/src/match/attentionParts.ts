@@ -1,4 +1,4 @@
-/** @file Queries, keys and values inside one layer: which of its outputs they are, as the attention behind it shows. */
+/** @file Finds which outputs of a fused QKV layer are queries, keys and values by following them into the attention. */
 
 import type { Dim, ValueType } from '../graph/value.ts';
 import { type GraphIndex, intsAttribute, type Use } from '../graph/walk.ts';
@@ -10,29 +10,25 @@ import type { Projection } from './structuralPath.ts';
 import { type Axis, picked, regrouped, taken } from './trackedAxes.ts';
 import { intsOf, type Runs } from './weights/index.ts';
 
-/** What an attention makes of a layer's outputs. */
 interface AttentionParts {
-  /** Which of them: one run where they lie side by side, one for each head where each head has its q, k and v. */
+  /** Runs of output indices: one run when contiguous, several when each head has its own q, k and v. */
   readonly outputs: ReadonlyMap<Projection, Runs>;
-  /** The values that the attention yields. */
+  /** The outputs of the attention. */
   readonly attended: readonly string[];
 }
 
-/** What is followed: a value whose axes hold outputs of the layer. */
+/** A value with axes that hold outputs of the layer. */
 interface Followed {
   readonly value: string;
   readonly axes: readonly Axis[];
-  /** The first of the outputs. */
+  /** Index of the first output. */
   readonly offset: number;
 }
 
-/** More steps are no attention. */
+/** Limit of the search: an attention takes fewer steps. */
 const MOST_STEPS = 256;
 
-/**
- * The outputs of a linear layer that an attention takes as queries, keys and values; undefined where the layer is not joined
- * of them, or the graph does not show it.
- */
+/** Splits a linear layer's outputs into the queries, keys and values of an attention; undefined if it is not fused. */
 export function attentionParts(
   layer: Layer,
   index: ExplainedIndex,
@@ -61,7 +57,7 @@ export function attentionParts(
 
 const inWords: Readonly<Record<Projection, string>> = { q: 'queries', k: 'keys', v: 'values' };
 
-/** Operators that move numbers without computing with them. */
+/** Operators that only rearrange elements. */
 const movers: ReadonlySet<string> = new Set([
   'Reshape',
   'Transpose',
@@ -72,15 +68,12 @@ const movers: ReadonlySet<string> = new Set([
   'Split',
 ]);
 
-/** Whether a layer has the size of joined projections: three outputs for each input. */
+/** Fused projections have three outputs per input. */
 function mayBeJoined({ weightShape: [out = 0, width = 0] }: Layer): boolean {
   return out === 3 * width;
 }
 
-/**
- * What an attention takes all outputs of a linear layer as, and the values that it yields of them; undefined where it is
- * nothing, or several things.
- */
+/** The projection that an attention uses all outputs of a linear layer for; undefined for none or several. */
 export function attentionRole(
   layer: Layer,
   index: GraphIndex,
@@ -91,7 +84,7 @@ export function attentionRole(
   return as === undefined || another !== undefined ? undefined : { as, attended };
 }
 
-/** Where a linear layer's outputs are computed with; undefined where that is not known. */
+/** The computations that read a linear layer's outputs; undefined if unknown. */
 function sinksOf(
   layer: Layer,
   index: GraphIndex,
@@ -111,7 +104,7 @@ function sinksOf(
   });
 }
 
-/** Outputs as runs of one length at one distance; undefined where they lie in another way. */
+/** Output indices as evenly spaced runs of equal length; undefined if they are irregular. */
 function asRuns(columns: Uint8Array): Runs | undefined {
   const starts: number[] = [];
   const sizes: number[] = [];
@@ -132,7 +125,7 @@ function asRuns(columns: Uint8Array): Runs | undefined {
   return isEven && isWhole ? { first, size, step, count: starts.length } : undefined;
 }
 
-/** Follows a layer's outputs through nodes that only move them. */
+/** Follows a layer's outputs through nodes that only rearrange them. */
 class Follower {
   readonly #index: GraphIndex;
   readonly #typeOf: (value: string) => ValueType | undefined;
@@ -146,7 +139,7 @@ class Follower {
     this.#total = total;
   }
 
-  /** Where they end; undefined where that takes too long to find out. */
+  /** The sinks; undefined if the search takes too many steps. */
   sinks(from: Followed): readonly Sink[] | undefined {
     this.#follow(from);
     return this.#steps > MOST_STEPS ? undefined : this.#sinks;
@@ -162,7 +155,7 @@ class Follower {
     }
   }
 
-  /** Operators that read queries, keys and values as one input: a sink for each. */
+  /** Adds one sink per part for operators that read packed queries, keys and values as one input. */
   #packedInputs({ node, index }: Use, { axes, offset }: Followed): [] | undefined {
     const [, key, value] = node.input ?? [];
     if (index !== 0 || key || value || node.domain !== 'com.microsoft') return undefined;
@@ -183,7 +176,7 @@ class Follower {
     return split(2, [heads * width, shared * width, shared * width]);
   }
 
-  /** What a node that moves numbers makes of them; undefined for any other. */
+  /** The outputs of a node that only rearranges elements; undefined for any other node. */
   #moved({ node, index }: Use, { axes, offset }: Followed): readonly Followed[] | undefined {
     const { opType = '', input = [], output = [] } = node;
     const shape = this.#typeOf(output[0] ?? '')?.shape;
@@ -253,7 +246,7 @@ class Follower {
     }
   }
 
-  /** Integers that the graph knows; undefined for others. */
+  /** Integers known from the graph; undefined if unknown. */
   #ints(name: string | undefined): readonly number[] | undefined {
     if (!name) return undefined;
     const known: readonly Dim[] | undefined = this.#typeOf(name)?.ints;

@@ -1,4 +1,4 @@
-/** @file What an attention does with a value: whether it is asked with, compared with, or handed on. */
+/** @file The role of a value in an attention: query, key or value. */
 
 import { attributeOf } from '../ops/schema.ts';
 import type { NodeProto } from '../graph/proto.ts';
@@ -6,24 +6,24 @@ import type { ValueType } from '../graph/value.ts';
 import { type GraphIndex, stringAttribute, type Use } from '../graph/walk.ts';
 import type { Projection } from './structuralPath.ts';
 
-/** A place where outputs of a layer are computed with. */
+/** A computation that reads outputs of a layer. */
 export interface Sink extends Use {
-  /** For each output of the layer whether it is among them. */
+  /** Flags which outputs of the layer it reads. */
   readonly columns: Uint8Array;
 }
 
 const projections: readonly Projection[] = ['q', 'k', 'v'];
 
-/** Operators that are an attention, with queries, keys and values as their first inputs. */
+/** Fused attention operators with queries, keys and values as their first inputs. */
 const attentions: ReadonlySet<string> = new Set(['MultiHeadAttention', 'GroupQueryAttention', 'Attention']);
 
-/** Operators behind which there is nothing of a value's numbers, or a sum over them. */
+/** Operators that end the search: their outputs are sums over the elements, or none of them. */
 const barriers: ReadonlySet<string> = new Set(['Shape', 'Size', 'MatMul', 'Gemm', 'Conv', 'Einsum', 'Softmax', 'MatMulNBits', 'MatMulInteger', ...attentions]); // prettier-ignore
 
-/** More nodes are no attention. */
+/** Limit of the search: an attention has fewer nodes. */
 const MOST_NODES = 128;
 
-/** The outputs of a layer by what an attention does with them, and what it yields. */
+/** Groups a layer's outputs by their role in an attention, with the attention's outputs. */
 export function partRoles(
   sinks: readonly Sink[],
   index: GraphIndex,
@@ -43,11 +43,10 @@ export function partRoles(
 
 interface Role {
   readonly role: Projection;
-  /** What the node yields. */
   readonly output: string;
 }
 
-/** The products of attentions that a value reaches. */
+/** The attention products that a value reaches. */
 function rolesFrom(from: Use, index: GraphIndex, typeOf: (value: string) => ValueType | undefined): readonly Role[] {
   const roles: Role[] = [];
   forward([from], index, ({ node, index: at }) => {
@@ -70,13 +69,13 @@ function roleAt(
   if ((opType !== 'MatMul' && opType !== 'Einsum') || input.length !== 2 || !other) return undefined;
   if (isFromSoftmax(other, index)) return 'v';
   if (!isWeighed(node.output![0]!, index, typeOf)) return undefined;
-  // Scores are weighed along their last axis, which is that of the keys.
+  // Softmax normalizes scores along the last axis, that of the keys.
   if (opType === 'MatMul') return at === 0 ? 'q' : 'k';
   const [terms = '', y = ''] = stringAttribute(node, 'equation', '').replaceAll(' ', '').split('->');
   return terms.split(',')[at]?.includes(y.at(-1) ?? '?') ? 'k' : 'q';
 }
 
-/** Whether a Softmax along the last axis reads a value before it is multiplied with anything. */
+/** Whether a value reaches a Softmax along the last axis before any product. */
 function isWeighed(value: string, index: GraphIndex, typeOf: (value: string) => ValueType | undefined): boolean {
   let found = false;
   forward(index.uses.get(value) ?? [], index, ({ node }) => {
@@ -90,7 +89,7 @@ function isWeighed(value: string, index: GraphIndex, typeOf: (value: string) => 
   return found;
 }
 
-/** Visits uses, and the uses of what their nodes yield while `passes` says so. */
+/** Visits uses, and continues behind their nodes while `passes` returns true. */
 function forward(from: readonly Use[], index: GraphIndex, passes: (use: Use) => boolean): void {
   const open = [...from];
   const seen = new Set<NodeProto>();
@@ -101,7 +100,7 @@ function forward(from: readonly Use[], index: GraphIndex, passes: (use: Use) => 
   }
 }
 
-/** Whether a value is made of a Softmax's without being multiplied with anything. */
+/** Whether a value comes from a Softmax without a product in between. */
 function isFromSoftmax(value: string, index: GraphIndex): boolean {
   const open = [value];
   const seen = new Set<NodeProto>();
@@ -115,7 +114,7 @@ function isFromSoftmax(value: string, index: GraphIndex): boolean {
   return false;
 }
 
-/** The first of these values that is made of `value` without a product between them. */
+/** The first wanted value computed from `value` without a product in between. */
 export function nextAmong(value: string, index: GraphIndex, isWanted: (value: string) => boolean): string | undefined {
   if (isWanted(value)) return value;
   let found: string | undefined;

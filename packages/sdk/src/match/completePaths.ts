@@ -1,14 +1,14 @@
-/** @file Corrects paths in which the exporter's scopes differ from torch's modules, by the names of the parameters. */
+/** @file Corrects exporter scopes that differ from torch's module paths, using the parameters' names. */
 
 import type { GraphProto } from '../graph/proto.ts';
 import { allNodes, type GraphIndex } from '../graph/walk.ts';
 import { scopeOf } from './modulePath.ts';
 
 /**
- * What stands before the scopes of node names in torch's paths. A module whose children are called past it (OPT's `model`,
- * in `self.model.decoder(…)`) is no scope of the exporter's; parameters have their full names still.
+ * Finds the prefix that scopes lack compared with torch's module paths. Modules with children called directly (OPT's
+ * `model`, in `self.model.decoder(…)`) have no scope, but parameters keep their full names.
  *
- * @returns by a scope path the path of the module
+ * @returns a function from scope path to module path
  */
 export function scopeCompletion(graph: GraphProto, index: GraphIndex): (scope: string) => string {
   const votes = new Map<string, Map<string, number>>();
@@ -28,7 +28,7 @@ export function scopeCompletion(graph: GraphProto, index: GraphIndex): (scope: s
   return (scope) => `${prefixes.get(firstPart(scope)) ?? ''}${scope}`;
 }
 
-/** What a parameter of a scope's module has before the scope: of `model.norm.weight` in `norm` that is `model.`. */
+/** The part of a parameter name before the scope: `model.` for `model.norm.weight` in scope `norm`. */
 function prefixBefore(scope: string, parameter: string): string | undefined {
   const module = parameter.slice(0, Math.max(0, parameter.lastIndexOf('.')));
   if (module === scope) return '';
@@ -40,14 +40,14 @@ function firstPart(path: string): string {
 }
 
 /**
- * The paths that a path may stand for where TorchScript's exporter has numbered the calls of a module: the second call of
- * `attention.query` is in the scope `attention/query_1`, or `attention_1/query`.
+ * Candidate paths without the call numbers of TorchScript's exporter: the second call of `attention.query` has the
+ * scope `attention/query_1` or `attention_1/query`.
  */
 export function uncountedPaths(path: string): string[] {
   const parts = path.split('.');
   const counted = parts.flatMap((part, i) => (/_\d+$/.test(part) ? [i] : []));
   const variants: string[] = [];
-  // Few parts end so; of more than four the outer ones are names.
+  // Few parts end in a number; with more than four, the outer ones are names.
   const last = counted.slice(-4);
   for (let mask = 1; mask < 1 << last.length; mask++)
     variants.push(

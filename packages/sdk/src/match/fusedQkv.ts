@@ -1,4 +1,4 @@
-/** @file Sites for queries, keys and values that are one layer of the model. */
+/** @file Sites for the queries, keys and values of a fused layer. */
 
 import type { NodeProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
@@ -11,16 +11,15 @@ import { partPaths, type Projection } from './structuralPath.ts';
 import { fusedFrom } from './view.ts';
 import { type Runs, runsOf } from './weights/index.ts';
 
-/** The sites, and behind each that is joined of an attention's projections its parts. */
+/** The sites, with the parts of each fused QKV layer behind it. */
 export function withParts(sites: readonly Site[]): readonly Site[] {
   return sites.flatMap((site) => [site, ...(site.parts ?? [])]);
 }
 
 /**
- * Adds to layers that join an attention's projections a part for each. A part has a path that no layer of the model has.
+ * Adds q, k and v parts to fused layers, under paths that no other layer has.
  *
- * @param typeOf the type of a value, if known
- * @param unsplit takes each layer that begins like joined projections, and how it differs
+ * @param unsplit called with each layer that looks fused but is not split, and the reason
  */
 export function findParts(
   sites: readonly Site[],
@@ -50,7 +49,7 @@ export function findParts(
   });
 }
 
-/** The layers that begin like joined projections and get no parts, and why. */
+/** Layers that look fused but are not split, with the reasons. */
 export function unsplitLayers(
   sites: readonly Site[],
   index: GraphIndex,
@@ -61,7 +60,7 @@ export function unsplitLayers(
   return found;
 }
 
-/** Finds the path of the layer that reads what is made of values without another product. */
+/** Returns a function that finds the path of the layer that reads values without another product in between. */
 function pathsBehind(sites: readonly Site[], index: GraphIndex): (values: readonly string[]) => string | undefined {
   const readers = new Map(sites.flatMap((site) => [site, ...site.alsoAt]).map((site) => [site.input, site]));
   return (values) => {
@@ -71,10 +70,7 @@ function pathsBehind(sites: readonly Site[], index: GraphIndex): (values: readon
   };
 }
 
-/**
- * The sites, with the names of projections for products without one that were taken apart, where an attention reads each as
- * another.
- */
+/** The sites, with unnamed unpacked projections renamed by the role they have in the attention. */
 export function withProjections(
   sites: readonly Site[],
   index: GraphIndex,
@@ -103,7 +99,7 @@ export function withProjections(
   return sites.map((site) => renamed.get(site) ?? site);
 }
 
-/** The part of a place where a layer is computed. */
+/** The part at one occurrence of a layer. */
 function partOf(
   place: Site,
   {

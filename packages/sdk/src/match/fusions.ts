@@ -1,6 +1,6 @@
 /**
- * @file THE table of graph patterns: operators that exporters write as several nodes become the one that every provider has.
- * To add one: a row in `fusions`, and what is fused and what stays in `fusions.test.ts`.
+ * @file THE table of graph fusions: patterns of nodes replaced by one standard operator. To add one, add a row to
+ * `fusions`, and matching and non-matching graphs to `fusions.test.ts`.
  */
 
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
@@ -9,10 +9,10 @@ import { type GraphIndex, indexGraph } from '../graph/walk.ts';
 import { CONTRIB } from '../ops/domains.ts';
 import { type NonMatch, nodeLabel } from './mismatch.ts';
 
-/** What a value is: x itself, a constant, what an operator makes of other values, or any of several. */
+/** A pattern for a value: the input x, a constant, an operator's output, or alternatives. */
 type Pattern = 'x' | number | Made | { readonly anyOf: readonly Pattern[] };
 
-/** Sums (Add) and products (Mul) stand for every order and association of their operands. */
+/** Add and Mul match any order and association of their operands. */
 interface Made {
   readonly op: string;
   readonly operands: readonly Pattern[];
@@ -35,7 +35,7 @@ const cubic: Pattern = {
   ],
 };
 
-/** What is written for which operator of x alone. */
+/** Operators of x alone and their decomposed forms. */
 const fusions: readonly { readonly operator: string; readonly pattern: Made }[] = [
   // x·½·(1 + erf(x/√2))
   { operator: 'Gelu', pattern: halved(made('Erf', scaled)) },
@@ -44,8 +44,8 @@ const fusions: readonly { readonly operator: string; readonly pattern: Made }[] 
 ];
 
 /**
- * Replaces each pattern whose intermediate values nothing else reads. The runtime would fuse many of them too, but not once a
- * gradient reads the intermediates; and the gradient of the one operator is cheaper.
+ * Fuses each pattern whose intermediate values have no other readers. ONNX Runtime fuses many too, but not once a
+ * gradient reads the intermediates; the gradient of the fused operator is also cheaper.
  */
 export function fuse(graph: GraphProto): GraphProto {
   const index = indexGraph(graph);
@@ -55,7 +55,7 @@ export function fuse(graph: GraphProto): GraphProto {
       const [found] = matches(pattern, node.output![0]!, nothing, { index });
       if (!found) continue;
       for (const each of found.nodes) replacement.set(each, undefined);
-      // Outputs have names that are nobody else's; nodes may have none.
+      // Output names are unique; nodes may be unnamed.
       const name = `${node.output![0]}/${operator}`;
       replacement.set(node, { name, opType: operator, domain: CONTRIB, input: [found.x!], output: node.output! });
     }
@@ -70,7 +70,7 @@ export function fuse(graph: GraphProto): GraphProto {
 /** Fewer matched nodes are chance: every product begins like a GELU. */
 const FEWEST_NODES = 3;
 
-/** The places that begin like a pattern of the table and then differ from it: each once, by the attempt that came farthest. */
+/** Near misses of the fusion patterns, one per place: the attempt that matched most. */
 export function almostFused(graph: GraphProto): NonMatch[] {
   const index = indexGraph(graph);
   const attempts: Attempt[] = [];
@@ -95,9 +95,8 @@ export function almostFused(graph: GraphProto): NonMatch[] {
   return reported.map(({ operator, node, reason }) => ({ pattern: operator, at: nodeLabel(node), reason }));
 }
 
-/** Where a pattern ends: which nodes and leaves match before, and what differs. */
 interface Difference {
-  /** Matched nodes and leaves, and a half where the last is at least of the expected kind. */
+  /** Number of matched nodes and leaves, plus a half if the last has the expected kind. */
   readonly depth: number;
   readonly nodes: readonly NodeProto[];
   readonly reason: string;
@@ -108,7 +107,7 @@ interface Attempt extends Difference {
   readonly node: NodeProto;
 }
 
-/** What x is, the nodes that make a value of it, and how many constants and x have been found. */
+/** The value bound to x, the matched nodes, and the number of constants and x found. */
 interface Match {
   readonly x?: string;
   readonly nodes: readonly NodeProto[];
@@ -119,7 +118,7 @@ const nothing: Match = { nodes: [], leaves: 0 };
 
 interface Search {
   readonly index: GraphIndex;
-  /** Hears of each value that is not what the pattern says. */
+  /** Called for each value that does not match. */
   readonly failed?: (difference: Difference) => void;
 }
 
@@ -129,7 +128,7 @@ interface Operand {
   readonly reader?: { readonly node: NodeProto; readonly at: number };
 }
 
-/** The ways in which a value is what the pattern says, given what has been matched before. */
+/** Yields the ways in which a value matches the pattern, given an earlier match. */
 function* matches(pattern: Pattern, value: string | Operand, before: Match, search: Search): Generator<Match> {
   const { index, failed } = search;
   const { value: name, reader }: Operand = typeof value === 'string' ? { value } : value;
@@ -180,7 +179,7 @@ function operandsOf(node: NodeProto): Operand[] {
   return (node.input ?? []).map((value, at) => ({ value, reader: { node, at } }));
 }
 
-/** The operands of a sum or product, and of those among them that only it reads, up to so many. */
+/** Flattens a sum or product into at most `most` operands, through nodes with a single reader. */
 function joined(
   node: NodeProto,
   most: number,
@@ -208,7 +207,6 @@ function near(name: string, value: number, index: GraphIndex): boolean {
   return constant !== undefined && Math.abs(constant - value) < 1e-3 * value;
 }
 
-/** The number of a constant that has one. */
 function numberOf(name: string, index: GraphIndex): number | undefined {
   const tensor = index.constants.get(name);
   if (!tensor || (tensor.dims ?? []).some((dim) => dim !== 1) || ![1, 10, 11].includes(tensor.dataType ?? 0))
@@ -216,7 +214,7 @@ function numberOf(name: string, index: GraphIndex): number | undefined {
   return readFloats(tensor)[0]!;
 }
 
-/** A value in words: its number, or the node that makes it. */
+/** Describes a value: its number, or the node that makes it. */
 function inWords(name: string, index: GraphIndex): string {
   const constant = numberOf(name, index);
   if (constant !== undefined) return String(Number(constant.toPrecision(6)));

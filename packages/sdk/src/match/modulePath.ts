@@ -1,12 +1,12 @@
-/** @file Which torch module a node comes from, by what the exporter left in the file. */
+/** @file Recovers a node's torch module path from the names that the exporter left in the file. */
 
 import type { NodeProto, StringStringEntry } from '../graph/proto.ts';
 
 /**
- * Where a module path was read. `name-scopes` are torch's own words; `scope-name` are scopes of another framework, such as
- * Keras, or ones that an optimizer has rewritten; `output-name` is the name of the value that the layer yields; `structure`
- * is a guess from the layers around; `tensor-name` is what the weight is called in a file that calls nodes by their
- * operators; neither it nor a `value-name` is a torch path.
+ * Source of a module path. `name-scopes`: torch's own. `scope-name`: scopes of another framework, such as Keras, or
+ * rewritten by an optimizer. `output-name`: the layer's output value. `structure`: guessed from neighbouring layers.
+ * `tensor-name`: the weight's name in a file with nodes named after operators. `tensor-name` and `value-name` are not
+ * torch paths.
  */
 export type PathSource =
   | 'name-scopes'
@@ -19,7 +19,7 @@ export type PathSource =
   | 'tensor-name'
   | 'value-name';
 
-/** How sure a path is. */
+/** Confidence in a path. */
 export type PathConfidence = 'certain' | 'likely' | 'unknown';
 
 const confidences: Readonly<Record<PathSource, PathConfidence>> = {
@@ -34,27 +34,27 @@ const confidences: Readonly<Record<PathSource, PathConfidence>> = {
   'value-name': 'unknown',
 };
 
-/** How sure a path from this source is. */
+/** Confidence in paths from this source. */
 export function confidenceOf(source: PathSource): PathConfidence {
   return confidences[source];
 }
 
 const SCOPES = 'pkg.torch.onnx.name_scopes';
 
-/** Longer names are no torch paths. They come from strangers, and some work grows with a name's length squared. */
+/** Longer names are no torch paths. Names are untrusted input, and some work is quadratic in their length. */
 const MAX_NAME = 1000;
-/** A list of paths, one inside the other. */
+/** Limit for a list of nested paths. */
 const MAX_SCOPES = 20 * MAX_NAME;
 
-/** A name to call a layer by that has no path: whole, or of a name that is too long its beginning and where it was cut. */
+/** A label for a layer without a path: its name, truncated if too long. */
 export function shortName(name: string): string {
   return name.length > MAX_NAME ? `${name.slice(0, MAX_NAME - 100)}…${name.slice(-20)}` : name;
 }
 
 /**
- * The module path in the metadata that torch's dynamo exporter writes: a Python list literal such as
- * `['', 'vit', 'vit.layers.0', 'vit.layers.0.mlp.fc1', 'linear_3']`, whose last entry is the value's own name and the
- * one before it the module.
+ * The module path in the metadata of torch's dynamo exporter: a Python list literal such as `['', 'vit',
+ * 'vit.layers.0', 'vit.layers.0.mlp.fc1', 'linear_3']`. The last entry is the value's name, the one before it the
+ * module.
  */
 export function pathFromScopes(node: NodeProto): string | undefined {
   const literal = node.metadataProps?.find(({ key }) => key === SCOPES)?.value;
@@ -67,7 +67,7 @@ export function pathFromScopes(node: NodeProto): string | undefined {
   return path.startsWith('_empty_nn_module_stack') ? undefined : path;
 }
 
-/** An entry of a node's metadata with the modules of dynamo's scopes under a path; other entries as they are. */
+/** Prefixes the module paths in a metadata entry of the dynamo exporter; returns other entries unchanged. */
 export function scopesUnder(entry: StringStringEntry, prefix: string): StringStringEntry {
   if (entry.key !== SCOPES || !entry.value) return entry;
   const last = entry.value.lastIndexOf(',');
@@ -79,21 +79,19 @@ export function scopesUnder(entry: StringStringEntry, prefix: string): StringStr
   return { ...entry, value: `${modules}${entry.value.slice(Math.max(0, last))}` };
 }
 
-/** The part of a node name that is an operator, as exporters, optimizers and quantizers write it: `MatMul_1_quant`. */
+/** The operator part of a node name, as exporters, optimizers and quantizers write it: `MatMul_1_quant`. */
 const operator =
   /^(?:MatMul|Gemm|Conv|ConvTranspose|Gather|Einsum|FusedMatMul|FusedGemm|FusedConv|MatMulNBits|MatMulBnb4|MatMulInteger)(?:_.*)?$/;
 
-/** The same in names of TensorFlow, whose scopes may be called as an operator of ONNX is: `Conv_0/Conv2D`. */
+/** The same for TensorFlow, where scopes may have an ONNX operator's name: `Conv_0/Conv2D`. */
 const foreignOperator =
   /^(?:Conv[123]D(?:Backprop\w*)?|DepthwiseConv2dNative|depthwise|convolution|conv[123]d_transpose|BatchMatMul\w*|BiasAdd|Einsum|GatherV2|ResourceGather|embedding_lookup)(?:_.*)?$/;
 
 /**
  * The module path in a node name of torch's TorchScript exporter: `/vit/encoder/layer.0/attention/query/MatMul` gives
- * `vit.encoder.layer.0.attention.query`. A called Sequential or ModuleList repeats its own name (`/layer/layer.1`), which
- * is undone; what optimizers append behind the operator is dropped.
- *
- * Names without the leading slash, such as TensorFlow's, give the path of their scopes: `model/Conv_0/Conv2D` is
- * `model.Conv_0`.
+ * `vit.encoder.layer.0.attention.query`. Removes the repeated name of a called Sequential or ModuleList
+ * (`/layer/layer.1`) and suffixes of optimizers. Names without the leading slash, such as TensorFlow's, give their
+ * scopes: `model/Conv_0/Conv2D` gives `model.Conv_0`.
  */
 export function pathFromNodeName(name: string | undefined): string | undefined {
   if (!name?.includes('/') || name.length > MAX_NAME) return undefined;
@@ -101,26 +99,26 @@ export function pathFromNodeName(name: string | undefined): string | undefined {
   const isOperator = (part: string): boolean =>
     operator.test(part) || (!name.startsWith('/') && foreignOperator.test(part));
   const at = parts.findLastIndex(isOperator);
-  // Without the leading slash only an operator at the end tells that it is a path of scopes.
+  // Without the leading slash, only a final operator marks a path of scopes.
   if (at < 0 && !name.startsWith('/')) return undefined;
   const scopes = at < 0 ? parts.slice(0, -1) : parts.slice(0, at);
   return pathOfScopes(name.startsWith('/') ? scopes : withoutCalls(scopes));
 }
 
-/** TensorFlow's scopes without those of function calls, and of a product that is made of several operators. */
+/** TensorFlow's scopes without function calls and composite products. */
 function withoutCalls(scopes: readonly string[]): string[] {
   const own = scopes.filter((scope) => !/^(?:Stateful)?PartitionedCall(?:_\d+)?$/.test(scope));
   return own.at(-1) === 'Tensordot' ? own.slice(0, -1) : own;
 }
 
-/** The module in the name that torch's TorchScript exporter gives to a value: of `/layer.0/attention/Reshape_3_output_0`. */
+/** The module path in a TorchScript value name, such as `/layer.0/attention/Reshape_3_output_0`. */
 export function pathFromValueName(name: string): string | undefined {
   if (name.length > MAX_NAME) return undefined;
   const node = /^\/(.+)_output_\d+$/.exec(name)?.[1];
   return node === undefined ? undefined : pathOfScopes(node.split('/').slice(0, -1));
 }
 
-/** The module whose scope a node of any kind is in: of `/layer.0/norm/Mul` that is `layer.0.norm`. */
+/** The scope of any node: `layer.0.norm` for `/layer.0/norm/Mul`. */
 export function scopeOf(node: NodeProto): string | undefined {
   const fromMetadata = pathFromScopes(node);
   if (fromMetadata !== undefined) return fromMetadata;
@@ -137,8 +135,8 @@ function pathOfScopes(scopes: readonly string[]): string | undefined {
 }
 
 /**
- * The module path in a parameter's name: `classifier.weight` gives `classifier`, and so does `classifier.MatMul.weight`, as
- * ONNX Runtime's model builder has it. Anonymous names give undefined.
+ * The module path in a parameter name: `classifier.weight` gives `classifier`, and so does `classifier.MatMul.weight`
+ * of ONNX Runtime's model builder. Anonymous names give undefined.
  */
 export function pathFromParameter(name: string, parameter: 'weight' | 'bias'): string | undefined {
   if (name.length > MAX_NAME) return undefined;
@@ -147,21 +145,21 @@ export function pathFromParameter(name: string, parameter: 'weight' | 'bias'): s
   if (!plain.endsWith(suffix) || plain.includes('::') || plain.startsWith('/')) return undefined;
   const path = plain.slice(0, -suffix.length);
   const module = path.replace(/\.(?:MatMul|Gemm|Add|Conv)$/, '');
-  // The builder calls every model's attention so; in those that it builds it is `self_attn`.
+  // The builder names every attention `attn`; in the models that it builds it is `self_attn`.
   return module === path ? path : module.replace(/^(model\.layers\.\d+)\.attn\./, '$1.self_attn.');
 }
 
-/** A name without what tools append: `a.weight_merged_0_quantized` is `a.weight`, and so is `a.weight_Q4G128_fp16`. */
+/** Strips suffixes of tools: `a.weight_merged_0_quantized` and `a.weight_Q4G128_fp16` become `a.weight`. */
 function withoutEndings(name: string): string {
-  // What is open to the right goes first: repeated within another repetition it would be tried in exponentially many ways.
+  // Strip open-ended suffixes first: nested repetition would backtrack exponentially.
   const plain = name.replace(/(?:_Q[248]|_Bnb4|_DequantizeLinear)\w*$/, '');
   const short = plain.replace(/_(?:merged_\d+|quantized|transposed|fp16)$/, '');
   return short === name ? name : withoutEndings(short);
 }
 
 /**
- * What a weight is called where that says which layer it is: `dense_1/kernel` and `conv2d_0.w_0` give `dense_1` and
- * `conv2d_0`, `coefficient1` itself. Numbers, and names that programs give to constants, give undefined.
+ * The layer name in a weight's name: `dense_1/kernel` gives `dense_1`, `conv2d_0.w_0` gives `conv2d_0`, `coefficient1`
+ * itself. Numbers and generated names of constants give undefined.
  */
 export function pathFromTensorName(name: string): string | undefined {
   if (name.length > MAX_NAME) return undefined;
@@ -173,7 +171,7 @@ export function pathFromTensorName(name: string): string | undefined {
   return /^[A-Za-z_]/.test(plain) && !isAnonymous ? plain.replaceAll('/', '.') : undefined;
 }
 
-/** Whether a node is called by its operator alone, as files call theirs that keep no scopes: `MatMul1`, `p2o.Conv.3`. */
+/** Whether a node is named after its operator alone, as in files without scopes: `MatMul1`, `p2o.Conv.3`. */
 export function isCalledByOperator({ name = '', opType = '' }: NodeProto): boolean {
   return name === '' || (name.includes(opType) && /^(?:p2o\.|node_)?[._]?\d*$/.test(name.replace(opType, '')));
 }

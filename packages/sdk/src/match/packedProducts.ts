@@ -1,4 +1,4 @@
-/** @file Products that an optimizer has joined, such as those of queries, keys and values: one MatMul and a Split. */
+/** @file Unpacks products that an optimizer has joined, such as queries, keys and values: one MatMul and a Split. */
 
 import type { NodeProto, TensorProto } from '../graph/proto.ts';
 import { tensorProto } from '../graph/tensorData.ts';
@@ -8,22 +8,20 @@ import { int64 } from '../runtime/tensor.ts';
 import { pathFromNodeName, pathFromParameter, pathFromScopes } from './modulePath.ts';
 import { constantWeight, intsOf } from './weights/index.ts';
 
-/** A joined product, and the products that it was made of. */
 export interface PackedProduct {
-  /** The MatMul and the Split, which the parts replace. */
+  /** The MatMul and the Split that the parts replace. */
   readonly packed: readonly [product: NodeProto, split: NodeProto];
   readonly nodes: readonly NodeProto[];
-  /** Bounds of the parts. */
   readonly initializers: readonly TensorProto[];
 }
 
 /**
- * Takes a joined product apart: a product for each output of the Split, whose weight is a Slice of the packed one. A
- * product that has a module's name is that module, such as a `qkv` of torch's own, and stays whole.
+ * Replaces a joined MatMul by one product per output of the Split, each with a Slice of the packed weight. A MatMul
+ * with a module's name, such as torch's `qkv`, stays whole.
  *
  * @param opset version of the standard operator set
  * @param prefix of new names
- * @param rankOf rank of a value, where it is known
+ * @param rankOf rank of a value, if known
  */
 export function unpackProduct(
   node: NodeProto,
@@ -73,7 +71,7 @@ function hasPath(node: NodeProto, weight = ''): boolean {
   return (pathFromScopes(node) ?? pathFromNodeName(node.name) ?? pathFromParameter(weight, 'weight')) !== undefined;
 }
 
-/** Sizes of a Split's outputs, in its forms before opset 13, since, and since 18. */
+/** Sizes of a Split's outputs: an attribute before opset 13, then an input, and `num_outputs` since 18. */
 function sizesOf(split: NodeProto, width: number, index: GraphIndex): readonly number[] | undefined {
   const sizes = splitSizes(split, width, intsOf(split.input?.[1], index));
   if (!sizes?.every((size) => typeof size === 'number')) return undefined;

@@ -1,4 +1,4 @@
-/** @file Puts a module path before those of a graph: a part that was exported by itself calls its modules from its own root. */
+/** @file Prefixes a graph's module paths: a separately exported part names its modules from its own root. */
 
 import type { GraphProto, ModelProto, NodeProto } from '../graph/proto.ts';
 import { withSubgraphs, withValueNames } from '../graph/uniqueNames.ts';
@@ -6,8 +6,8 @@ import { allGraphs } from '../graph/walk.ts';
 import { scopesUnder } from './modulePath.ts';
 
 /**
- * What of `prefix` the modules of a graph lack: all of `model.encoder` where they begin at `layers`, `model` where they
- * begin at `encoder`, nothing where they begin at `model.encoder`.
+ * The part of `prefix` missing from the module paths of a graph: for `model.encoder`, all of it if they begin at
+ * `layers`, `model` if they begin at `encoder`, nothing if they begin at `model.encoder`.
  */
 export function missingPrefix(prefix: string, modulePaths: readonly string[]): string {
   const parts = prefix.split('.');
@@ -20,9 +20,9 @@ export function missingPrefix(prefix: string, modulePaths: readonly string[]): s
 }
 
 /**
- * The model with its modules under a path, as if it had been exported as a part of the whole: in names of nodes and values
- * (`/layers.0/fc1/MatMul` becomes `/model/encoder/layers.0/fc1/MatMul`), names of weights (`model.encoder.layers.0.fc1.weight`)
- * and the scopes that torch's dynamo exporter writes. Inputs and outputs keep their names.
+ * Prefixes module paths as if the model had been exported as part of the whole: names of nodes and values
+ * (`/layers.0/fc1/MatMul`), of weights (`layers.0.fc1.weight`) and dynamo's scopes. Inputs and outputs keep their
+ * names.
  */
 export function withPathPrefix(
   model: ModelProto & { readonly graph: GraphProto },
@@ -36,7 +36,7 @@ export function withPathPrefix(
   const value = (name: string): string => {
     if (name === '' || ports.has(name)) return name;
     if (name.startsWith('/')) return `${scope}${name}`;
-    // Exporters number weights without a name of their own: `onnx::MatMul_1204`.
+    // Exporters number anonymous weights: `onnx::MatMul_1204`.
     return weights.has(name) && !name.includes('::') ? `${prefix}.${name}` : name;
   };
   const node = (each: NodeProto): NodeProto => ({

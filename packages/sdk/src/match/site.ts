@@ -1,4 +1,4 @@
-/** @file What an adaptable layer of a graph is known by. */
+/** @file An adaptable layer with its module path. */
 
 import type { Layer } from './layers/layer.ts';
 import type { PathSource } from './modulePath.ts';
@@ -7,32 +7,26 @@ import type { Runs } from './weights/index.ts';
 
 /** One adaptable layer: a torch module. */
 export interface Site extends Layer {
-  /** torch's module path, against which PEFT's target rules are matched; of a `parameter` its full name. */
+  /** torch's module path, matched by PEFT's target rules; for a `parameter`, its full name. */
   readonly path: string;
-  /** What the path was read from. */
+  /** Source of the path. */
   readonly pathSource: PathSource;
-  /**
-   * Where else the graph computes the same module: in the other branch of an If, or again for a module that is called
-   * several times.
-   */
+  /** Other occurrences of the module: in the other branch of an If, or further calls. */
   readonly alsoAt: readonly Site[];
   /**
-   * Where an exporter folded a normalisation into the weight: the factor of each output. The weight is that many times
-   * torch's, and so must a delta be.
+   * Factor per output of a normalization that the exporter folded into the weight: the weight, and so the delta, is
+   * torch's times this.
    */
   readonly foldedScale?: Float32Array;
-  /** Of a projection that was packed into a fused attention or another layer: which one, and the path of the attention's module. */
+  /** For a projection unpacked from a fused operator or layer: the attention's module path, and the role. */
   readonly projection?: { readonly of: string; readonly as: Projection };
-  /**
-   * Of a layer that is joined of an attention's queries, keys and values: each of them, as a site that shares the nodes and
-   * the weight of this one.
-   */
+  /** For a fused QKV layer: its queries, keys and values as sites that share its nodes and weight. */
   readonly parts?: readonly Site[];
-  /** Of such a part: the path of the whole layer, how many outputs that has, and which of them are the part's. */
+  /** For such a part: the whole layer's path and number of outputs, and which of them are the part's. */
   readonly part?: Runs & { readonly of: string; readonly total: number };
 }
 
-/** Where a site's module is computed: usually one place. */
+/** All occurrences of a site's module, usually one. */
 export function occurrencesOf(site: Site): readonly Site[] {
   return [site, ...site.alsoAt];
 }

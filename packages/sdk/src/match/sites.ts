@@ -1,4 +1,4 @@
-/** @file Finds the places of a graph that can be adapted: linear layers, convolutions, embeddings. */
+/** @file Finds the adaptable layers of a graph: linear layers, convolutions, embeddings. */
 
 import { isOfBranch, nameInBase } from '../graph/branchNames.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
@@ -31,17 +31,15 @@ import { constantWeight } from './weights/index.ts';
 export type { SiteKind, WeightLayout } from './layers/layer.ts';
 export { occurrencesOf, type Site } from './site.ts';
 
-/** How {@link findSites} looks. */
+/** Options of {@link findSites}. */
 export interface FindOptions {
-  /** What is known of a value. */
+  /** The inferred type of a value, if known. */
   readonly typeOf?: (value: string) => ValueType | undefined;
-  /** Whether parts of joined layers are looked for, as they are by default; they need types of many values. */
+  /** Whether to split fused QKV layers, which needs the types of many values; true by default. */
   readonly parts?: boolean;
 }
 
-/**
- * Finds all sites of a graph and its subgraphs, in graph order. Values of subgraphs must have names of their own.
- */
+/** Finds all sites of a graph and its subgraphs, in graph order. Value names must be unique across subgraphs. */
 export function findSites(graph: GraphProto, { typeOf = () => undefined, parts = true }: FindOptions = {}): Site[] {
   const index = indexWhole(graph);
   const finders = layerFinders((value) => typeOf(value)?.shape?.length);
@@ -64,9 +62,9 @@ export function findSites(graph: GraphProto, { typeOf = () => undefined, parts =
 }
 
 /**
- * The weights of an LSTM or GRU under torch's names: `lstm.weight_ih_l0`.
+ * LSTM and GRU weights under torch's names: `lstm.weight_ih_l0`.
  *
- * @param layers by module path the weights of its layers up to now, each a node of its own
+ * @param layers weights of each layer so far, by module path
  */
 function recurrentSites(
   node: NodeProto,
@@ -97,10 +95,10 @@ function recurrentSites(
   }));
 }
 
-/** What transformers calls the two parameters of a layer's stacked experts, in the order in which they are multiplied with. */
+/** transformers' names of the two stacked expert parameters, in the order of use. */
 const expertNames = ['gate_up_proj', 'down_proj'];
 
-/** Gives names to the two parameters of stacked experts that an exporter has robbed of them, by the module that it names. */
+/** Names anonymous stacked expert parameters after their module. */
 function withExperts(found: readonly Found[]): readonly Found[] {
   const modules = new Map<string, Site[]>();
   for (const { site } of found) {
@@ -116,15 +114,15 @@ function withExperts(found: readonly Found[]): readonly Found[] {
   });
 }
 
-/** Whether a constant is called as exporters call what they have computed. */
+/** Whether a constant has a generated name. */
 function isUnnamed(name: string): boolean {
   return /^(?:val_|onnx::|_?tensor)/.test(name);
 }
 
 /**
- * Whether a layer is a module. A constant from the left is one only where a name says so, since it may be a transform's
- * matrix. Of two constants the second is one only where its name says so and the first is no parameter, as in the bias that
- * Swin v2 computes of a table of distances.
+ * Whether a layer is a module. A constant from the left needs a module's name, since it may be a transform's matrix.
+ * With two constants, the second needs one and the first must be no parameter, as in Swin v2's bias from a table of
+ * distances.
  */
 function isModule(site: Site, index: GraphIndex): boolean {
   const { node, kind, path, pathSource, weight, input } = site;
@@ -137,7 +135,7 @@ function isModule(site: Site, index: GraphIndex): boolean {
   return node.input?.[0] !== weight.name || node.opType !== 'MatMul' || pathSource !== 'value-name';
 }
 
-/** Gives paths to the layers that an optimizer has packed into others, and so robbed of their names. */
+/** Gives paths to layers that an optimizer packed and thereby stripped of their names. */
 function withStructure(found: readonly Found[], index: GraphIndex): readonly Found[] {
   const readers = new Map(found.map(({ site }) => [site.input, site]));
   const pathOfReader = (value: string): string | undefined => {
@@ -154,7 +152,7 @@ function withStructure(found: readonly Found[], index: GraphIndex): readonly Fou
   });
 }
 
-/** Gives later calls of a module the path of its first, which the exporter numbers: `query_1` is `query` again. */
+/** Gives repeated calls the path of the first: `query_1` becomes `query`. */
 function withRepeatedCalls(found: readonly Found[]): readonly Found[] {
   const places = byPath(found);
   return found.map((each) => {
@@ -167,7 +165,7 @@ function withRepeatedCalls(found: readonly Found[]): readonly Found[] {
 
 interface Found {
   readonly site: Site;
-  /** Which subgraph of which nodes it is in: empty in the main graph. */
+  /** The enclosing subgraphs; empty in the main graph. */
   readonly branch: string;
 }
 
@@ -179,7 +177,7 @@ function* allNodes(graph: GraphProto, branch: string): Generator<{ node: NodePro
   }
 }
 
-/** Joins places that compute the same module, and gives names of their own to layers that only share a path. */
+/** Merges occurrences of one module, and renames distinct layers that share a path. */
 function grouped(found: readonly Found[]): Site[] {
   const sites: Site[] = [];
   const modules = byPath(found);
@@ -187,7 +185,7 @@ function grouped(found: readonly Found[]): Site[] {
   for (const places of modules.values()) {
     const isTied = (site: Site): boolean =>
       places.some((other) => other.site !== site && areTied(other.site.weight, site.weight));
-    // A layer in the module's own scope is the module's. One that reads the weight of another transposed is not.
+    // Prefer the layer in the module's own scope over one that reads another's weight transposed.
     const strangeness = ({ site }: Found): number =>
       2 * Number(isOutside(site)) + Number(isTied(site) && isTransposed(site.weight));
     let rest: readonly Found[] = places.toSorted((a, b) => strangeness(a) - strangeness(b));
@@ -215,17 +213,17 @@ function byPath(found: readonly Found[]): Map<string, Found[]> {
 
 function isSameModule({ site: a, branch }: Found, { site: b, branch: other }: Found): boolean {
   if (a.kind !== b.kind || a.weightShape.join() !== b.weightShape.join()) return false;
-  // The branches of an If compute the same module, be its weight stored once or twice.
+  // The branches of an If compute the same module, even if its weight is stored twice.
   const isStoredTwice = a.weight.stored.tensors[0].name !== b.weight.stored.tensors[0].name;
   return (branch !== other && isStoredTwice) || haveOneWeight(a.weight, b.weight);
 }
 
-/** The tensor of the file that a layer's weight is made of. */
+/** The file's tensor behind a layer's weight. */
 function rootOf({ weight }: Site): string {
   return weight.stored.tensors[0].name;
 }
 
-/** Whether a layer's node is in another scope than that of the module whose path it has, or in none. */
+/** Whether a layer's node is outside the scope of its module path. */
 function isOutside({ path, node }: Site): boolean {
   const scope = scopeOfLayer(node);
   return scope === undefined || (path !== scope && !path.endsWith(`.${scope}`));
@@ -235,7 +233,7 @@ function scopeOfLayer(node: NodeProto): string | undefined {
   return pathFromScopes(node) ?? pathFromNodeName(nameInBase(node.name ?? ''));
 }
 
-/** A second layer under a module's path: called by its own scope, or told from the first by its node. */
+/** A unique path for a second layer under a module's path: its own scope, or its node's name. */
 function freePath(site: Site, taken: Set<string>): string {
   const { path, node } = site;
   const last = node.name?.split('/').at(-1);
@@ -251,7 +249,7 @@ function named(layer: Layer, index: GraphIndex, complete: (scope: string) => str
   const node = { ...layer.node, name: nameInBase(layer.node.name ?? '') };
   const root = weight.stored.tensors[0].name;
   if (kind === 'parameter') return { ...layer, path: shortName(root), pathSource: 'weight-name', alsoAt: [] };
-  // Quantizers of their own leave torch's name to what they make of codes and scales.
+  // Some quantizers leave torch's name on the dequantized weight.
   const steps = weight.stored.chain.flatMap(({ output = [] }) => output);
   const made = steps.filter((name) => !isOfExpansion(name));
   const weightPath = [root, ...made]
@@ -260,20 +258,20 @@ function named(layer: Layer, index: GraphIndex, complete: (scope: string) => str
   const shared =
     weight.stored.isPart || [root, weight.name, ...steps].some((name) => (index.uses.get(name)?.length ?? 0) > 1);
   const scope = pathFromNodeName(node.name);
-  // torch's exporter begins names with a slash; what has none is another's, or an optimizer's.
+  // torch's exporter begins names with a slash; others come from other exporters or optimizers.
   const isTorchs = node.name?.startsWith('/') ?? false;
   const scopes = pathFromScopes(node);
   const biasPath = bias && !bias.stored.isPart ? pathFromParameter(bias.stored.tensors[0].name, 'bias') : undefined;
-  // A module whose parameters another one reads, such as a MultiheadAttention's out_proj, is no scope.
+  // A module with parameters read by another, such as MultiheadAttention's out_proj, has no scope.
   const inScopes = (inner: string | undefined): string | undefined =>
     !shared && scopes !== undefined && inner?.startsWith(`${scopes}.`) ? inner : undefined;
   const candidates: readonly (readonly [PathSource, string | undefined])[] = [
-    // A normalisation folded into a convolution leaves its own scope, and the convolution's parameter names.
+    // A normalization folded into a convolution leaves its own scope, and the convolution's parameter names.
     ['weight-name', bias?.name === `${root}_bias` ? weightPath : undefined],
     ['weight-name', inScopes(weightPath)],
     ['bias-name', inScopes(biasPath)],
     ['name-scopes', scopes],
-    // A parameter that one node alone reads keeps torch's own name; a shared one may carry another module's.
+    // A parameter with one reader keeps torch's name; a shared one may carry another module's.
     ['weight-name', shared ? undefined : weightPath],
     ['node-name', scope !== undefined && isTorchs ? complete(scope) : undefined],
     ['weight-name', weight.stored.isPart ? undefined : weightPath],

@@ -1,14 +1,14 @@
-/** @file Module paths of layers whose own names an optimizer has dropped, from the names around them. */
+/** @file Guesses module paths of layers renamed by an optimizer from the names around them. */
 
 import type { NodeProto } from '../graph/proto.ts';
 import type { GraphIndex } from '../graph/walk.ts';
 import { pathFromParameter, pathFromValueName, scopeOf } from './modulePath.ts';
 import { fusedFrom } from './view.ts';
 
-/** Which of an attention's projections a layer is. */
+/** A projection of an attention. */
 export type Projection = 'q' | 'k' | 'v';
 
-/** How torch models call the three projections, by what they call the fourth, that of the output. */
+/** Names of the three projections in torch models, by the name of the output projection. */
 const conventions: readonly (readonly [output: RegExp, names: Readonly<Record<Projection, string>>])[] = [
   [/\.output\.dense$/, { q: 'query', k: 'key', v: 'value' }],
   [/\.out_lin$/, { q: 'q_lin', k: 'k_lin', v: 'v_lin' }],
@@ -18,41 +18,39 @@ const conventions: readonly (readonly [output: RegExp, names: Readonly<Record<Pr
   [/\.(?:out_proj|o_proj|c_proj|projection_layer|proj|dense)$/, { q: 'q_proj', k: 'k_proj', v: 'v_proj' }],
 ];
 const unknown = { q: 'query', k: 'key', v: 'value' };
-/** What parts of a layer that has a name are called where nothing else tells. */
+/** Default names of the parts of a named layer. */
 const separate = { q: 'q_proj', k: 'k_proj', v: 'v_proj' };
 
-/** The names that torch models have for a projection: its letter or word, alone or with what says that it is a layer. */
+/** Matches the names of a projection in torch models: its letter or word, with or without an affix for a layer. */
 function namesFor(words: string): RegExp {
   return new RegExp(`^(?:(?:to|linear|attn|w)_?)?(?:${words})(?:_(?:proj|projection|lin|linear|attn|layer|net|map))?$`, 'i'); // prettier-ignore
 }
 
-/** Every name of the three projections in torch models. */
 const synonyms: Readonly<Record<Projection, RegExp>> = {
   q: namesFor('q|query|queries'),
   k: namesFor('k|keys?'),
   v: namesFor('v|values?'),
 };
 
-/** Whether a module of this name is such a projection. */
+/** Whether a module's name is that of this projection. */
 export function isCalledProjection(name: string, projection: Projection): boolean {
   return synonyms[projection].test(name);
 }
 
-/** A projection that an optimizer has packed into a fused attention, and the module that the attention was. */
+/** A projection that an optimizer packed into a fused attention. */
 export interface PackedProjection {
   readonly projection: Projection;
-  /** Path of the attention module. */
   readonly attention: string;
-  /** What the attention yields, which the projection of the output reads. */
+  /** The attention's output, which the output projection reads. */
   readonly output: string;
 }
 
 /**
- * What a layer taken out of a fused attention is; undefined for other layers, and where nothing around tells: neither the
- * names of the attention's output, node and packed weight, nor the projection of its output.
+ * Identifies a layer unpacked from a fused attention by the names of the attention's output, node and packed weight, or
+ * by the output projection; undefined otherwise.
  *
  * @param weight name of the packed weight
- * @param pathOfReader path of the layer that reads a value, where one does
+ * @param pathOfReader path of the layer that reads a value, if any
  */
 export function packedProjection(
   node: NodeProto,
@@ -72,19 +70,19 @@ export function packedProjection(
   return attention === undefined ? undefined : { projection, attention, output };
 }
 
-/** The path of a packed projection, named as the model names what is around it. */
+/** The path of a packed projection, following the model's naming convention. */
 export function projectionPath({ projection, attention }: PackedProjection, outputPath: string | undefined): string {
   return `${attention}.${namesBeside(outputPath, unknown)[projection]}`;
 }
 
 /**
- * Paths of the parts of a layer that is joined of projections, as they would be in the model that has a layer for each:
- * beside the layer, or inside it where the output's projection is inside it, as in torch's MultiheadAttention. Of a layer
- * without a name of its own as the output's tells, and none where there is none.
+ * Paths of the parts of a fused layer, as in a model with separate layers: next to the layer, or inside it if the
+ * output projection is inside, as in torch's MultiheadAttention. For an unnamed layer the output projection decides;
+ * without one there are no paths.
  *
- * @param layer.path of the joined layer, where it has a name
- * @param layer.attended the values that the attention yields
- * @param layer.outputPath path of the projection of the attention's output, where that has one
+ * @param layer.path path of the fused layer, if named
+ * @param layer.attended the attention's outputs
+ * @param layer.outputPath path of the output projection, if any
  */
 export function partPaths({
   path,
@@ -103,7 +101,7 @@ export function partPaths({
   return { attention, names: namesBeside(outputPath, separate) };
 }
 
-/** What the projections are called in a model that calls the output's so. */
+/** The projections' names, by the output projection's name. */
 function namesBeside(outputPath = '', otherwise: typeof unknown): Readonly<Record<Projection, string>> {
   return conventions.find(([output]) => output.test(outputPath))?.[1] ?? otherwise;
 }
@@ -115,14 +113,14 @@ function parentOf(path: string, outputPath: string | undefined): string {
   return parent === '' ? path : parent;
 }
 
-/** `encoder.layer.0.attention` has its projections in `.self` where the output's is in `.output.dense`. */
+/** `encoder.layer.0.attention` has its projections in `.self` if the output projection is in `.output.dense`. */
 function attentionBefore(outputPath: string | undefined): string | undefined {
   if (outputPath === undefined) return undefined;
   if (outputPath.endsWith('.output.dense')) return outputPath.replace(/output\.dense$/, 'self');
   return outputPath.replace(/\.(?:to_out\.0|[^.]+)$/, '');
 }
 
-/** The module whose bias a fused operator adds to a product: `BiasGelu(x·W, dense.bias)`. */
+/** The module of the bias that a fused operator adds to a product: `BiasGelu(x·W, dense.bias)`. */
 export function pathFromFusedBias(product: string, index: GraphIndex): string | undefined {
   for (const { node, index: at } of index.uses.get(product) ?? []) {
     const bias = biasInput(node, at);

@@ -1,19 +1,19 @@
-/** @file Which layers share a weight: calls of one module, and output layers of language models with their embeddings. */
+/** @file Tied weights: repeated calls of a module, and output layers of language models tied to embeddings. */
 
 import { permOf } from '../ops/schema.ts';
 import type { Site } from './site.ts';
 import { permute } from './weights/index.ts';
 
 /**
- * Whether two layers have one weight, as torch's module has it: one tensor that both read in the same orientation, or two of
- * equal numbers. Parts of a tensor are compared by their numbers.
+ * Whether two layers have the same torch weight: one tensor in the same orientation, or equal numbers. Parts of a
+ * tensor are compared by their numbers.
  */
 export function haveOneWeight(a: Site['weight'], b: Site['weight']): boolean {
   const [one, other] = [a.stored, b.stored];
   if (torchShape(a).join() !== torchShape(b).join() || one.storage !== other.storage) return false;
   if (one.tensors[0].name === other.tensors[0].name && !one.isPart && !other.isPart) {
     const isSame = turnsOf(a) === turnsOf(b);
-    // The numbers of a symmetric matrix do not tell which way it is read.
+    // A symmetric matrix does not show its orientation.
     if (isSame || one.dims.length === 2) return isSame;
   }
   const isAlike = a.layout === b.layout;
@@ -21,7 +21,7 @@ export function haveOneWeight(a: Site['weight'], b: Site['weight']): boolean {
   return left.every((value, i) => value === right[i]);
 }
 
-/** Whether two layers read one weight, the same way or one of them transposed: one tensor, or two of equal numbers. */
+/** Whether two layers share a weight, in the same or transposed orientation: one tensor, or equal numbers. */
 export function areTied(a: Site['weight'], b: Site['weight']): boolean {
   const [one, other] = [torchShape(a), torchShape(b)];
   const isTransposed = one.join() !== other.join();
@@ -32,19 +32,19 @@ export function areTied(a: Site['weight'], b: Site['weight']): boolean {
   return (!isTransposed && equal(right)) || (other.length === 2 && equal(permute(right, other, [1, 0])));
 }
 
-/** Whether a linear layer reads its stored matrix the other way around than torch's Linear reads its parameter. */
+/** Whether the stored matrix of a linear layer is transposed compared with torch's. */
 export function isTransposed(weight: Site['weight']): boolean {
   return turnsOf(weight) === '1,0';
 }
 
-/** How the dimensions of the stored tensor are turned until they are those of torch's weight; empty where they are its. */
+/** Permutations from the stored tensor to torch's weight; empty if they agree. */
 function turnsOf({ stored, layout }: Site['weight']): string {
   const turns = stored.chain.flatMap((node) =>
     node.opType === 'Transpose' ? [permOf(node, stored.dims.length).join()] : [],
   );
   if (layout === 'in-out') turns.push('1,0');
   if (stored.dims.length !== 2) return turns.join(' ');
-  // A second turn of a matrix undoes the first.
+  // Two transposes of a matrix cancel.
   return turns.filter((turn) => turn === '1,0').length % 2 === 1 ? '1,0' : '';
 }
 
@@ -52,15 +52,12 @@ function torchShape({ stored, layout }: Site['weight']): readonly number[] {
   return layout === 'in-out' ? stored.dims.toReversed() : stored.dims;
 }
 
-/** The weight's numbers as torch has them: those of a linear layer as `[out, in]`. */
+/** The weight's numbers in torch's layout: `[out, in]` for a linear layer. */
 function torchNumbers({ stored, layout }: Site['weight']): Float32Array {
   return layout === 'in-out' ? permute(stored.read(), stored.dims, [1, 0]) : stored.read();
 }
 
-/**
- * The linear layers whose weight is an embedding's table: the same tensor, or equal numbers, since exporters store a
- * transposed copy.
- */
+/** The linear layers tied to an embedding: same tensor or equal numbers, since exporters store a transposed copy. */
 export function tiedLayers(embedding: Site, sites: readonly Site[]): Site[] {
   const [vocabulary, dim] = embedding.weightShape as [number, number];
   const sameSize = sites.filter(

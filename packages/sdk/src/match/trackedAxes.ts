@@ -1,23 +1,22 @@
-/** @file Axes of a value that hold the outputs of a layer, through Reshape and the like. */
+/** @file Tracks which axes of a value hold a layer's outputs, through Reshape and the like. */
 
 import type { Dim } from '../graph/value.ts';
 
-/** Outputs that an axis runs over: `size` of them, `stride` apart. */
+/** `size` outputs, `stride` apart. */
 interface Factor {
   readonly stride: number;
   readonly size: number;
 }
 
-/** One axis of a value. */
 export interface Axis {
   readonly size: Dim;
-  /** The outputs that it runs over, the outermost first; none where it is of another kind, such as positions. */
+  /** The outputs along the axis, the outermost first; empty for other axes, such as positions. */
   readonly factors: readonly Factor[];
-  /** Whether it runs over nothing but what `factors` say. Without it, all of its outputs are still there. */
+  /** Whether the axis holds only `factors`. If not, all of its outputs are still present. */
   readonly isPure: boolean;
 }
 
-/** The positions of all outputs that the axes run over, counted from the first. */
+/** Indices of all outputs that the axes hold, relative to the first. */
 export function taken(axes: readonly Axis[]): number[] {
   return axes
     .flatMap(({ factors }) => factors)
@@ -27,7 +26,7 @@ export function taken(axes: readonly Axis[]): number[] {
     );
 }
 
-/** The axes with a range of one, and the first output that is left; undefined where the range is none of outputs. */
+/** The axes after a slice of one of them, and the first remaining output; undefined if the range cannot be tracked. */
 export function picked(
   axes: readonly Axis[],
   axis: number,
@@ -43,7 +42,7 @@ export function picked(
   return { axes: axes.with(axis, { size, factors, isPure: true }), offset: start * factor.stride };
 }
 
-/** The axes after a Reshape to these sizes; undefined where outputs and other things are mixed beyond telling. */
+/** The axes after a Reshape; undefined if outputs are mixed with other axes. */
 export function regrouped(axes: readonly Axis[], shape: readonly Dim[]): readonly Axis[] | undefined {
   const result = new Array<Axis | undefined>(shape.length);
   const put = (group: readonly Axis[], first: number, sizes: readonly Dim[]): boolean => {
@@ -52,7 +51,7 @@ export function regrouped(axes: readonly Axis[], shape: readonly Dim[]): readonl
     return own !== undefined;
   };
   let [i, j] = [axes.length, shape.length];
-  // From the right: as few axes as have the same number of elements on both sides.
+  // From the right: the smallest groups of axes with equal numbers of elements on both sides.
   while (i > 0 && j > 0) {
     let [from, to] = [i - 1, j - 1];
     let [left, right]: [Dim | undefined, Dim | undefined] = [axes[from]!.size, shape[to]!];
@@ -73,7 +72,7 @@ function times(product: number, size: Dim | undefined): number | undefined {
   return typeof size === 'number' ? product * size : undefined;
 }
 
-/** A group of axes as others with as many elements. */
+/** Regroups axes into others with as many elements. */
 function redistributed(group: readonly Axis[], sizes: readonly Dim[]): Axis[] | undefined {
   const own = group.filter(({ size }) => size !== 1);
   const factors = own.flatMap((axis) => axis.factors);
@@ -83,13 +82,13 @@ function redistributed(group: readonly Axis[], sizes: readonly Dim[]): Axis[] | 
     const split = splitOver(factors, sizes);
     if (split) return split;
   }
-  // One axis of all of them holds them still, in what order ever.
+  // A single axis still holds all outputs, in any order.
   const wide = sizes.filter((size) => size !== 1);
   if (wide.length !== 1) return undefined;
   return sizes.map((size) => (size === 1 ? none(size) : { size, factors, isPure: false }));
 }
 
-/** Factors over axes of these sizes, the innermost first. */
+/** Distributes factors over axes of these sizes, the innermost first. */
 function splitOver(factors: readonly Factor[], sizes: readonly Dim[]): Axis[] | undefined {
   const left = [...factors];
   const result: Axis[] = [];
@@ -114,7 +113,7 @@ function splitOver(factors: readonly Factor[], sizes: readonly Dim[]): Axis[] | 
   return left.length === 0 ? result : undefined;
 }
 
-/** Factors that follow each other without a gap are one. */
+/** Merges adjacent factors without a gap. */
 function merged(factors: readonly Factor[]): readonly Factor[] {
   return factors.reduce<Factor[]>((all, factor) => {
     const before = all.at(-1);

@@ -1,4 +1,4 @@
-/** @file Products with weights that are no sites, and why: what a list of adaptable layers would otherwise keep silent about. */
+/** @file Products with weights that are not adaptable, and why. */
 
 import { isOfBranch } from '../graph/branchNames.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
@@ -11,21 +11,21 @@ import { fusedFrom } from './view.ts';
 import { constantWeight, namedConstant } from './weights/index.ts';
 import { isRandom, weightInputsOf } from '../ops/schema.ts';
 
-/** A product with a weight that cannot be adapted by itself. */
+/** A product with a weight that is not adaptable by itself. */
 export interface UnadaptableLayer {
-  /** Name of the ONNX node as the file has it, or of its first output where it has none. */
+  /** Name of the ONNX node, or of its first output if unnamed. */
   readonly node: string;
   /** The operator: `LSTM`, or with its domain `com.example.Conv`. */
   readonly operator: string;
   /** Name of the value that it reads as its weight. */
   readonly weight: string;
-  /** Shape of the weight, where it is stored as such. */
+  /** Shape of the weight, if it is stored as a constant. */
   readonly shape?: readonly number[];
-  /** Why it is no module, as the end of a sentence that begins with the node. */
+  /** Why it is no module: the predicate of a sentence about the node. */
   readonly reason: string;
 }
 
-/** All products of a graph with a constant of two dimensions or more that no site stands for, in graph order. */
+/** All products with a constant of at least two dimensions that are no site, in graph order. */
 export function findUnadaptable(graph: GraphProto, sites: readonly Site[]): UnadaptableLayer[] {
   const index = indexWhole(graph);
   const carried = carriedWeights(graph);
@@ -53,7 +53,7 @@ export function findUnadaptable(graph: GraphProto, sites: readonly Site[]): Unad
   return [...found.values()];
 }
 
-/** The constant among a node's inputs that it multiplies what it computes with. */
+/** The constant input that a node multiplies with. */
 function weightOf(
   node: NodeProto,
   index: GraphIndex,
@@ -64,7 +64,7 @@ function weightOf(
   const found = weightInputsOf(node)
     .map((i) => input[i])
     .find((name) => name && constants.has(name));
-  // What is computed from constants alone is a constant itself.
+  // A value computed from constants alone is itself constant.
   if (!found || input.every((name) => !name || constants.has(name))) return undefined;
   const shape = shapeOf(carried.get(found)?.weight ?? found, index);
   return shape !== undefined && shape.length < 2 ? undefined : found;
@@ -74,15 +74,14 @@ function shapeOf(name: string, index: GraphIndex): readonly number[] | undefined
   return constantWeight(name, index)?.dims ?? index.constants.get(name)?.dims;
 }
 
-/** A value that a Loop or Scan gives its body as a state, and that the body gives back unchanged. */
+/** A loop-invariant state of a Loop or Scan. */
 interface CarriedWeight {
-  /** The operator. */
   readonly operator: string;
-  /** The value outside. */
+  /** The value outside the loop. */
   readonly weight: string;
 }
 
-/** The inputs of bodies that are states which never change, as Keras has the weights of its recurrent layers in a Loop. */
+/** Loop-invariant states by their body inputs; Keras passes the weights of recurrent layers this way. */
 function carriedWeights(graph: GraphProto): ReadonlyMap<string, CarriedWeight> {
   const found = new Map<string, CarriedWeight>();
   for (const node of allNodes(graph)) {
@@ -91,7 +90,7 @@ function carriedWeights(graph: GraphProto): ReadonlyMap<string, CarriedWeight> {
     if (!body) continue;
     const copies = new Map((body.node ?? []).flatMap(({ opType, input, output }) => opType === 'Identity' ? [[output?.[0], input?.[0]] as const] : [])); // prettier-ignore
     const { input: inputs = [], output: outputs = [] } = body;
-    // A Loop counts its turns, and asks whether to go on, before its states; its body answers the second.
+    // A Loop has its iteration count and condition before its states; its body returns the condition.
     const [first, answers] = operator === 'Loop' ? [2, 1] : [0, 0];
     const states =
       operator === 'Loop' ? inputs.length - first : inputs.length - intAttribute(node, 'num_scan_inputs', 0);
@@ -105,7 +104,7 @@ function carriedWeights(graph: GraphProto): ReadonlyMap<string, CarriedWeight> {
   return found;
 }
 
-/** The values that are the same in every run. */
+/** Names of all constant values. */
 function constantValues(
   graph: GraphProto,
   { constants }: GraphIndex,
@@ -113,7 +112,7 @@ function constantValues(
 ): ReadonlySet<string> {
   const found = new Set(constants.keys());
   for (const [inside, { weight }] of carried) if (found.has(weight)) found.add(inside);
-  // Nodes are in order, and a subgraph reads only from graphs around it.
+  // Nodes are sorted, and a subgraph reads only from enclosing graphs.
   for (const node of allNodes(graph)) {
     const inputs = (node.input ?? []).filter(Boolean);
     const isMade = inputs.length > 0 && inputs.every((name) => found.has(name)) && subgraphs(node).length === 0;
@@ -140,7 +139,7 @@ function reasonOf(node: NodeProto, weight: string, index: GraphIndex): string {
   return `is a ${opType}, in a form that is not taken apart`;
 }
 
-/** The operators that make a value, the last first. */
+/** The operators that compute a value, the last first. */
 function computedBy(name: string, { producer }: GraphIndex): string {
   const found: string[] = [];
   for (let at: string | undefined = name; at && found.length < 4;) {

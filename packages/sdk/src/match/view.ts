@@ -1,4 +1,4 @@
-/** @file A model as sites are looked for: functions inlined, fused operators that hide layers taken apart. */
+/** @file The model as site search sees it: functions inlined, fused operators with weights expanded. */
 
 import { inOrder } from '../graph/inOrder.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../graph/proto.ts';
@@ -12,37 +12,36 @@ import { inlineFunctions } from '../ops/functions/inlineFunctions.ts';
 import { unpackProduct } from './packedProducts.ts';
 import { constantWeight } from './weights/index.ts';
 
-/** Names of what expansions make begin with this. */
+/** Name prefix of expanded values. */
 const PREFIX = 'expanded/';
 
-/** Whether a value or constant was made by taking an operator apart, and is none of the file's. */
+/** Whether a value or constant comes from an expansion. */
 export function isOfExpansion(name: string): boolean {
   return name.startsWith(PREFIX);
 }
 
-/** Tables of embeddings in fused operators: which of their inputs. */
+/** Input indices of embedding tables in fused operators. */
 const tableInputs: Readonly<Record<string, readonly number[]>> = {
   EmbedLayerNormalization: [2],
   QEmbedLayerNormalization: [2],
   GatherBlockQuantized: [0],
 };
 
-/** Operators that are layers themselves, as they are. */
+/** Fused operators that are layers themselves. */
 const ownLayers: ReadonlySet<string> = new Set(['MatMulNBits', 'MatMulBnb4']);
 
-/** What operators were taken apart into. */
+/** An expansion. */
 interface Origin {
   readonly fused: readonly NodeProto[];
   readonly nodes: readonly NodeProto[];
 }
 
-/** By each node of an expansion. Kept beside the nodes, so that a graph can be edited without knowing of it. */
+/** Expansions by node: a side table, so that graph edits need not know of it. */
 const origins = new WeakMap<NodeProto, Origin>();
 
 /**
- * The model as layers can be found and adapted in it. Functions are inlined, nodes are in order, values of subgraphs have
- * names of their own, and operators with weights inside are standard ones. The file's own nodes and tensors are shared
- * where they stay.
+ * Prepares a model for site search: inlines functions, sorts nodes, makes value names unique across subgraphs, and
+ * expands operators with weights inside. Unchanged nodes and tensors are shared with the file.
  */
 export function viewOf(model: ModelProto & { readonly graph: GraphProto }): ModelProto & { graph: GraphProto } {
   const inlined = (model.functions ?? []).length > 0 ? inlineFunctions(model) : model;
@@ -57,8 +56,8 @@ export function viewOf(model: ModelProto & { readonly graph: GraphProto }): Mode
 }
 
 /**
- * The fused operators that `isWanted` says taken apart, and what they become again, for those who know standard operators
- * alone, such as differentiation. Asked about every node in the order of the graph. The types of new values go into `types`.
+ * Expands the fused operators that `isWanted` selects, recursively, for code that handles standard operators only, such
+ * as differentiation. Adds the types of new values to `types`.
  */
 export function expandOperators(
   model: ModelProto & { readonly graph: GraphProto },
@@ -136,19 +135,19 @@ function remembered(fused: readonly NodeProto[], nodes: readonly NodeProto[]): r
 }
 
 function takenApart(node: NodeProto, context: Context, initializers: TensorProto[]): Expansion | undefined {
-  // The first output is unique in the graph, which a node's name need not be.
+  // The first output's name is unique in the graph; a node's may not be.
   const prefix = `${PREFIX}${node.output!.find(Boolean)}/`;
   const expansion = expandNode(node, { ...context, prefix });
   initializers.push(...(expansion?.initializers ?? []));
   return expansion;
 }
 
-/** The fused operator that a node of an expansion comes from. */
+/** The fused operator that a node was expanded from. */
 export function fusedFrom(node: NodeProto): NodeProto | undefined {
   return origins.get(node)?.fused[0];
 }
 
-/** Puts operators together again whose parts nobody has changed, and drops constants that only expansions needed. */
+/** Restores operators with unchanged expansions, and drops constants that only expansions used. */
 export function refold(model: ModelProto): ModelProto {
   const { graph } = model;
   if (!graph) return model;
@@ -176,7 +175,7 @@ function refoldGraph(graph: GraphProto, index: GraphIndex): GraphProto {
   return isSame ? graph : { ...graph, node };
 }
 
-/** Whether other nodes read what only the parts of an operator yield. */
+/** Whether nodes outside an expansion read its intermediate values. */
 function isReadInside({ fused, nodes }: Origin, { uses, outputs }: GraphIndex): boolean {
   const own = new Set(nodes);
   const yielded = new Set(fused.flatMap(({ output = [] }) => output));

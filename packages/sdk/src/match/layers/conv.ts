@@ -1,4 +1,4 @@
-/** @file Convolutions: Conv and ConvTranspose of one to three dimensions, and ConvInteger. */
+/** @file Convolution layers: Conv and ConvTranspose of one to three dimensions, and ConvInteger. */
 
 import { attributeOf } from '../../ops/schema.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
@@ -9,7 +9,7 @@ import { integerProduct, integerWeight } from './linear.ts';
 const kinds: Readonly<Record<number, SiteKind>> = { 3: 'conv1d', 4: 'conv2d', 5: 'conv3d' };
 const transposedKinds: Readonly<Record<number, SiteKind>> = { 3: 'convTranspose1d', 4: 'convTranspose2d' };
 
-/** Conv, and ConvTranspose, whose weight is `[in, out / groups, ...kernel]`. */
+/** Conv, and ConvTranspose with weight `[in, out / groups, ...kernel]`. */
 export const conv: LayerFinder = (node, index) => {
   if (node.opType !== 'Conv' && node.opType !== 'ConvTranspose') return undefined;
   const found = operands(node, index, { input: 0, weight: 1 });
@@ -23,7 +23,7 @@ export const conv: LayerFinder = (node, index) => {
   return productLayer({ kind, node, nodes: [node], ...found, layout: 'torch', bias, behind: rank - 2, out }, index);
 };
 
-/** A convolution of integers, scaled behind it. */
+/** An integer convolution with the scaling behind it. */
 export const convInteger: LayerFinder = (node, index) => {
   const found = integerProduct(node, 'ConvInteger', index);
   const dims = found?.codes.tensor.dims ?? [];

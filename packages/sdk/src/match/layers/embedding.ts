@@ -1,4 +1,4 @@
-/** @file Embeddings: Gather from a constant table, also one of integers that are scaled behind it. */
+/** @file Embedding layers: Gather from a constant table, plain or quantized. */
 
 import { attributeOf } from '../../ops/schema.ts';
 import { type GraphIndex } from '../../graph/walk.ts';
@@ -7,11 +7,11 @@ import type { NodeProto } from '../../graph/proto.ts';
 import { isSingle } from './linear.ts';
 import { type LayerFinder, soleUse } from './layer.ts';
 
-/** Gather of rows by ids that the model is fed or computes. */
+/** Gather of rows by ids that are fed or computed. */
 export const embedding: LayerFinder = (node, index) => {
   if (node.opType !== 'Gather' || attributeOf(node, 'axis') !== 0) return undefined;
   const [table, input] = node.input ?? [];
-  // Constant indices are positions or relative biases, not tokens that a user feeds.
+  // Constant indices are positions or relative biases, not tokens.
   if (!table || !input || index.constants.has(input)) return undefined;
   const plain = constantWeight(table, index);
   const coded = plain ? undefined : codedTable(node, index);
@@ -31,7 +31,7 @@ export const embedding: LayerFinder = (node, index) => {
   };
 };
 
-/** Rows of codes that a DequantizeLinear behind the Gather scales. */
+/** A quantized table dequantized by a DequantizeLinear behind the Gather. */
 function codedTable(
   node: NodeProto,
   index: GraphIndex,

@@ -1,4 +1,4 @@
-/** @file THE table of layers: what a node that reads a weight can be. */
+/** @file THE table of layer finders. */
 
 import { conv, convInteger } from './conv.ts';
 import { embedding } from './embedding.ts';
@@ -6,7 +6,7 @@ import type { LayerFinder } from './layer.ts';
 import { einsum, gemm, matMul, matMulBnb4, matMulFromLeft, matMulInteger, matMulNBits } from './linear.ts';
 import { chosenParameter, stackedParameter } from './parameter.ts';
 
-/** The finders, in order: a node is the first layer that one of them finds. `rankOf` is the rank of a value, if known. */
+/** The finders, in order of precedence. `rankOf` returns the rank of a value, if known. */
 export function layerFinders(rankOf: (value: string) => number | undefined): readonly LayerFinder[] {
   return [
     matMul, gemm, conv, embedding, matMulNBits, matMulBnb4, matMulInteger, convInteger, einsum, stackedParameter, chosenParameter, matMulFromLeft(rankOf),

@@ -1,4 +1,4 @@
-/** @file A layer of a graph before it has a module path: what it reads, yields and weighs. */
+/** @file A layer of a graph before it has a module path. */
 
 import type { NodeProto } from '../../graph/proto.ts';
 import type { GraphIndex, Use } from '../../graph/walk.ts';
@@ -8,85 +8,82 @@ import { weightSize } from '../weights/stored.ts';
 import { isLargestOfRows } from '../../ops/quantization/forms.ts';
 
 /**
- * What kind of torch module a site is. A `parameter` is a bare one, such as stacked experts, or the weights of an LSTM; it is
- * not a module, and only `targetParameters` means it.
+ * Kind of torch module. A `parameter` is a bare one, such as stacked experts or LSTM weights: not a module, and matched
+ * only by `targetParameters`.
  */
 export type SiteKind =
   'linear' | 'conv1d' | 'conv2d' | 'conv3d' | 'convTranspose1d' | 'convTranspose2d' | 'embedding' | 'parameter';
 
-/** How the layer's node reads the weight, compared with torch: `[out, in]` as torch's Linear has it, or transposed. */
+/** Layout of the weight in the graph: `[out, in]` as in torch's Linear, or transposed. */
 export type WeightLayout = 'out-in' | 'in-out' | 'torch';
 
-/** Orders of dimensions that bring a linear layer's features last, and back. */
+/** Permutations that move a linear layer's features last, and back. */
 export interface Arrangement {
-  /** Applied to the input: its features become the last dimension. */
+  /** Applied to the input: moves its features last. */
   readonly input: readonly number[];
-  /** Applied to the low-rank product, whose features are last: they go where the layer has them. */
+  /** Applied to the low-rank product: moves the features back. */
   readonly output: readonly number[];
 }
 
 /** A layer's bias, and where it is read. */
 export interface LayerBias {
-  /** Name of the value that is read. */
+  /** Name of the value. */
   readonly name: string;
-  /** The stored tensor behind it. */
+  /** The stored tensor. */
   readonly stored: StoredWeight;
   /** The product's own node, or an Add behind it. */
   readonly node: NodeProto;
-  /** Which of the node's inputs it is. */
+  /** Index of the bias among the node's inputs. */
   readonly index: number;
-  /**
-   * The Add inside the product, between integers, where it is rounded before it is added. `node` is then what reads it in
-   * floats.
-   */
+  /** The integer Add inside a quantized product, if the bias is rounded first; `node` is then its float counterpart. */
   readonly inside?: NodeProto;
 }
 
 /** A linear layer, convolution or embedding. */
 export interface Layer {
-  /** What kind of layer it is. */
+  /** Kind of the layer. */
   readonly kind: SiteKind;
   /** The node that reads the weight: MatMul, Gemm, Conv, Gather … */
   readonly node: NodeProto;
-  /** The nodes that make the product, from `node` on: several where integers are multiplied and then scaled. */
+  /** The nodes of the product, starting with `node`; several for a scaled integer product. */
   readonly nodes: readonly NodeProto[];
-  /** Value that the layer reads: `[..., in]` for a linear layer. */
+  /** The layer's input: `[..., in]` for a linear layer. */
   readonly input: string;
-  /** The product, without a bias that is added behind it. */
+  /** The product, before a bias added behind it. */
   readonly product: string;
-  /** Value that the layer yields, its bias added: `[..., out]`. */
+  /** The layer's output, bias included: `[..., out]`. */
   readonly output: string;
-  /** The value that the node reads as its weight, how that lies in the graph, and the stored tensor behind it. */
+  /** The weight: the value that the node reads, its layout, and the stored tensor. */
   readonly weight: { readonly name: string; readonly layout: WeightLayout; readonly stored: StoredWeight };
-  /** The layer's bias, where it has one. */
+  /** The layer's bias, if any. */
   readonly bias?: LayerBias;
-  /** Shape of the weight as torch has it: `[out, in]`, `[out, in / groups, ...kernel]`, `[vocabulary, dim]`. */
+  /** Shape of the weight in torch: `[out, in]`, `[out, in / groups, ...kernel]`, `[vocabulary, dim]`. */
   readonly weightShape: readonly number[];
-  /** Where the features are not the last dimension. */
+  /** Present if the features are not the last dimension. */
   readonly arrange?: Arrangement;
-  /** Of a `parameter`: which dimension of the weight the input is multiplied along, 1 or 2. */
+  /** For a `parameter`: the contracted dimension of the weight, 1 or 2. */
   readonly contracted?: 1 | 2;
-  /** Of a `parameter` of LSTM or GRU: which input of the node holds it, and at which place of its first dimension. */
+  /** For a `parameter` of LSTM or GRU: the node's input that holds it, and its index along the first dimension. */
   readonly recurrent?: { readonly input: number; readonly place: number };
-  /** Of a `parameter`: how the factors are multiplied with it, as equations of Einsum. */
+  /** For a `parameter`: the Einsum equations of the low-rank product. */
   readonly equations?: readonly [string, string];
-  /** Of a `parameter` of which each row is multiplied with one expert: the value that says which, `[rows]` or `[rows, 1]`. */
+  /** For a `parameter` with one expert per row: the value that holds the expert indices, `[rows]` or `[rows, 1]`. */
   readonly experts?: string;
 }
 
-/** A product with a weight, as {@link productLayer} takes it. */
+/** Input of {@link productLayer}. */
 export interface WeightProduct extends Pick<Layer, 'kind' | 'node' | 'nodes' | 'input' | 'arrange'> {
   readonly stored: StoredWeight;
   readonly layout: WeightLayout;
-  /** Where it has one of its own. */
+  /** The node's own bias, if any. */
   readonly bias?: LayerBias | undefined;
-  /** How many dimensions of the product follow the outputs' own; none by default. */
+  /** Number of dimensions after the output dimension; 0 by default. */
   readonly behind?: number;
-  /** How many outputs it has. */
+  /** Number of outputs. */
   readonly out: number;
 }
 
-/** The layer of a product, with what stands around it: its input is what is rounded before it, its bias may be an Add behind it. */
+/** Builds the layer of a product: skips rounding of the input, and looks for an Add behind it as its bias. */
 export function productLayer(product: WeightProduct, index: GraphIndex): Layer {
   const { kind, node, stored, layout, arrange, out, behind = 0 } = product;
   const rounded = beforeRounding(product.input, index);
@@ -111,10 +108,10 @@ export function productLayer(product: WeightProduct, index: GraphIndex): Layer {
   };
 }
 
-/** Finds the layer that a node is, or says how it differs. */
+/** Finds the layer that a node is, or explains why it is none. */
 export type LayerFinder = (node: NodeProto, index: ExplainedIndex) => Layer | undefined;
 
-/** The weight and the operand of a node, by their positions; undefined where it has no constant weight. */
+/** The weight and the other operand of a node, by input index; undefined without a constant weight. */
 export function operands(
   node: NodeProto,
   index: GraphIndex,
@@ -125,35 +122,35 @@ export function operands(
   return input && stored ? { input, stored } : undefined;
 }
 
-/** The node's own bias, input `at`, when it is constant and has one number per output. */
+/** The node's own bias, input `at`, if it is constant with one number per output. */
 export function ownBias(node: NodeProto, index: GraphIndex, at: number, out: number): LayerBias | undefined {
   const stored = constantWeight(node.input?.[at], index);
   if (stored?.dims.at(-1) !== out || weightSize(stored) !== out) return undefined;
   return { name: stored.name, stored, node, index: at };
 }
 
-/** Which input the layer's own node adds to its product: the bias, or whatever else there is. */
+/** Index of the input that the layer's own node adds to its product, such as the bias. */
 export function addendOf({ node, bias }: Layer): number | undefined {
   if (bias?.node === node) return bias.index;
   const at = { Gemm: 2, MatMulNBits: 5 }[node.opType ?? ''];
   return at !== undefined && node.input?.[at] ? at : undefined;
 }
 
-/** The last of a layer's nodes: what it yields, its bias added. */
+/** The last node of a layer, bias included. */
 export function lastNode({ node, nodes, bias }: Layer): NodeProto {
   return bias && bias.node !== node && !bias.inside ? bias.node : nodes.at(-1)!;
 }
 
-/** The only use of a value that is no output of a graph. */
+/** The only use of a value that is not a graph output. */
 export function soleUse(value: string, index: GraphIndex): Use | undefined {
   const [use, another] = index.uses.get(value) ?? [];
   return use && !another && !index.outputs.has(value) ? use : undefined;
 }
 
 /**
- * The Add behind a product whose other operand is a constant with one number per output, when it alone reads the product.
+ * The Add of a constant with one number per output, if it is the only reader of a product.
  *
- * @param behind how many dimensions follow the outputs' own
+ * @param behind number of dimensions after the output dimension
  */
 function addedBias(product: string, out: number, index: GraphIndex, behind = 0): LayerBias | undefined {
   const use = soleUse(product, index);
@@ -168,7 +165,7 @@ function addedBias(product: string, out: number, index: GraphIndex, behind = 0):
   return dims.length > behind && fits ? { name: stored.name, stored, node: use.node, index: at } : undefined;
 }
 
-/** The value that a fake-quantised value was made from: what a layer reads before its input is rounded. */
+/** Skips fake quantization: returns the value before rounding. */
 export function beforeRounding(value: string, index: GraphIndex): string {
   const dequantize = index.producer.get(value);
   if (dequantize?.opType !== 'DequantizeLinear') return value;
@@ -177,8 +174,8 @@ export function beforeRounding(value: string, index: GraphIndex): string {
 }
 
 /**
- * Of a product whose input's rows are divided by their largest magnitudes before they are rounded, and multiplied by these
- * again behind it: the value before, and the Mul.
+ * Matches rows that are divided by their largest magnitude before quantization and scaled back after the product: the
+ * value before, and the final Mul.
  */
 function scaledRows(
   input: string,
@@ -194,7 +191,7 @@ function scaledRows(
     : undefined;
 }
 
-/** The nodes that round a product to the integers in which it is passed on, and back: what is yielded lies behind them. */
+/** The QuantizeLinear and DequantizeLinear behind a product. */
 export function roundingBehind(product: string, index: GraphIndex): readonly [NodeProto, NodeProto] | undefined {
   const quantize = soleUse(product, index)?.node;
   if (quantize?.opType !== 'QuantizeLinear') return undefined;

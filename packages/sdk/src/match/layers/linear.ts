@@ -28,7 +28,7 @@ function linear(product: Omit<WeightProduct, 'kind' | 'out'>, index: GraphIndex)
   return productLayer({ kind: 'linear', ...product, out: product.layout === 'in-out' ? columns : rows }, index);
 }
 
-/** MatMul of a value and a constant matrix. */
+/** MatMul of a value with a constant matrix. */
 export const matMul: LayerFinder = (node, index) => {
   const found = node.opType === 'MatMul' ? operands(node, index, { input: 0, weight: 1 }) : undefined;
   if (!found) return undefined;
@@ -37,7 +37,7 @@ export const matMul: LayerFinder = (node, index) => {
   return linear({ node, nodes: [node], ...found, layout: 'in-out' }, index);
 };
 
-/** MatMul of a constant matrix `[out, in]` and a value `[in, ...]` or `[batch, in, positions]`. */
+/** MatMul of a constant matrix `[out, in]` with a value `[in, ...]` or `[batch, in, positions]`. */
 export const matMulFromLeft =
   (rankOf: (value: string) => number | undefined): LayerFinder =>
   (node, index) => {
@@ -52,7 +52,7 @@ export const matMulFromLeft =
     );
   };
 
-/** Gemm with the weight as second operand. */
+/** Gemm with the weight as its second operand. */
 export const gemm: LayerFinder = (node, index) => {
   if (node.opType !== 'Gemm') return undefined;
   if (attributeOf(node, 'transA') === 1) return differs(index, () => 'transposes its input');
@@ -77,15 +77,15 @@ const packedProduct =
     return linear({ node, nodes: [node], input, stored, layout: 'out-in', bias }, index);
   };
 
-/** ONNX Runtime's product with a weight of 2, 4 or 8 bits in blocks. */
+/** ONNX Runtime's MatMulNBits: blockwise 2-, 4- or 8-bit weights. */
 export const matMulNBits: LayerFinder = packedProduct('MatMulNBits', nBitsWeight, 5);
 
-/** ONNX Runtime's product with a weight in the 4-bit floats of bitsandbytes, which has no bias. */
+/** ONNX Runtime's MatMulBnb4: 4-bit weights of bitsandbytes, without a bias. */
 export const matMulBnb4: LayerFinder = packedProduct('MatMulBnb4', bnb4Weight, Infinity);
 
 /**
- * Integers multiplied, then scaled: DynamicQuantizeLinear, MatMulInteger, Cast, and Mul with the product of both scales.
- * The layer's input is what is quantised.
+ * Dynamically quantized MatMul: DynamicQuantizeLinear, MatMulInteger, Cast, and Mul by the product of both scales. The
+ * layer's input is the value before quantization.
  */
 export const matMulInteger: LayerFinder = (node, index) => {
   const found = integerProduct(node, 'MatMulInteger', index);
@@ -95,7 +95,7 @@ export const matMulInteger: LayerFinder = (node, index) => {
   return stored && linear({ node, ...found, stored, layout: 'in-out' }, index);
 };
 
-/** The weight of a product of integers; `groupOf` says to which of several scales a position belongs. */
+/** The weight of an integer product; `groupOf` maps positions to scales. */
 export function integerWeight(
   { codes, scales, zeros, support }: IntegerProduct,
   groupOf: (position: number) => number,
@@ -107,20 +107,20 @@ export function integerWeight(
 
 type NamedConstant = NonNullable<ReturnType<typeof namedConstant>>;
 
-/** The parts of a product of integers with a constant. */
+/** An integer product with a constant weight. */
 export interface IntegerProduct {
   readonly input: string;
   readonly codes: NamedConstant;
   readonly scales: NamedConstant;
   readonly zeros?: NamedConstant;
   readonly nodes: readonly NodeProto[];
-  /** A bias that is added as integers. */
+  /** A bias added between integers. */
   readonly bias?: LayerBias;
-  /** What reads the weight's scale elsewhere: its products with the input's. */
+  /** Nodes that multiply the weight's scale with the input's. */
   readonly support: readonly NodeProto[];
 }
 
-/** The parts of a product of integers with a constant; undefined where the pattern is another. */
+/** Matches an integer product with a constant weight; undefined if the pattern differs. */
 export function integerProduct(
   node: NodeProto,
   opType: 'MatMulInteger' | 'ConvInteger',
@@ -149,7 +149,7 @@ export function integerProduct(
     return differsBy(
       () => `operand ${1 - scaled.index} of ${nodeLabel(scaled.node)} is not the scale of the input times a constant`,
     );
-  // The bias is rounded to the scale that its sum is multiplied by.
+  // The bias must be quantized with the scale that its sum is multiplied by.
   if (rounded && scaleBeside(rounded.scaling, quantize, index)?.name !== scales.name)
     return differsBy(() => `${nodeLabel(added!.node)} adds a bias that is rounded to another scale`);
   return {
@@ -163,13 +163,13 @@ export function integerProduct(
   };
 }
 
-/** The constant that a Mul multiplies with the scale of quantised inputs. */
+/** The constant that a Mul multiplies with the scale of quantized inputs. */
 function scaleBeside(node: NodeProto | undefined, quantize: NodeProto, index: GraphIndex): NamedConstant | undefined {
   const at = node?.opType === 'Mul' ? node.input!.indexOf(quantize.output![1]!) : -1;
   return at < 0 ? undefined : namedConstant(node!.input![1 - at], index);
 }
 
-/** The bias that an Add of integers reads, which other nodes round for it: `Cast(Floor(bias ÷ scale))`, perhaps reshaped. */
+/** The bias of an integer Add, quantized by nodes: `Cast(Floor(bias ÷ scale))`, perhaps reshaped. */
 function roundedBias(
   { node: inside, index: at }: Use,
   index: GraphIndex,
@@ -187,12 +187,12 @@ function roundedBias(
   return { bias: { name: stored.name, stored, node: division!, index: 0, inside }, scaling };
 }
 
-/** Whether a constant is one number. */
+/** Whether a constant has one element. */
 export function isSingle({ tensor }: NamedConstant): boolean {
   return (tensor.dims ?? []).every((dim) => dim === 1);
 }
 
-/** Einsum of a value and a constant matrix, summed over one label. */
+/** Einsum of a value with a constant matrix, summed over one label. */
 export const einsum: LayerFinder = (node, index) => {
   if (node.opType !== 'Einsum' || node.input?.length !== 2) return undefined;
   const at = constantWeight(node.input[1], index) ? { input: 0, weight: 1 } : { input: 1, weight: 0 };

@@ -1,4 +1,4 @@
-/** @file Bare three-dimensional parameters, such as the stacked weights of experts: in Einsum, or with one expert for each row. */
+/** @file Bare three-dimensional parameters, such as stacked expert weights: Einsum, or one expert per row. */
 
 import { constantWeight } from '../weights/index.ts';
 import { einsumLabels } from './linear.ts';
@@ -7,8 +7,8 @@ import { intAttribute } from '../../graph/walk.ts';
 import { type Layer, type LayerFinder, operands, soleUse } from './layer.ts';
 
 /**
- * A product with a constant `[experts, d1, d2]`, summed over d1 or d2, the experts side by side. What PEFT calls a target
- * parameter: its delta is a low-rank product per expert.
+ * A product with a constant `[experts, d1, d2]`, contracted over d1 or d2. PEFT's target parameter: its delta is one
+ * low-rank product per expert.
  */
 export const stackedParameter: LayerFinder = (node, index) => {
   if (node.opType !== 'Einsum' || node.input?.length !== 2) return undefined;
@@ -42,8 +42,8 @@ export const stackedParameter: LayerFinder = (node, index) => {
 };
 
 /**
- * A constant `[experts, d1, d2]` of which an expert is taken for each row, and multiplied with the row's own matrix: the same
- * parameter, as transformers computes the experts that a router has chosen (`batched_mm`).
+ * A constant `[experts, d1, d2]` gathered per row and multiplied with the row, as transformers computes routed experts
+ * (`batched_mm`).
  */
 export const chosenParameter: LayerFinder = (node, index) => {
   const isTaking =

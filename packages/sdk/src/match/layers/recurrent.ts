@@ -1,4 +1,4 @@
-/** @file The weights of LSTM and GRU: bare parameters, as they are in torch. */
+/** @file LSTM and GRU weights: bare parameters, as in torch. */
 
 import type { NodeProto } from '../../graph/proto.ts';
 import type { GraphIndex } from '../../graph/walk.ts';
@@ -6,15 +6,14 @@ import { constantWeight } from '../weights/index.ts';
 import type { Layer } from './layer.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
-/** A weight of a recurrent node. */
 export interface RecurrentWeight extends Layer {
-  /** torch's name of the parameter: `weight_ih` with `_reverse` where it is, but for the number of the layer. */
+  /** torch's parameter name without the layer number: `weight_ih`, with `_reverse` for the second direction. */
   readonly parameter: readonly [name: 'weight_ih' | 'weight_hh', suffix: '' | '_reverse'];
 }
 
 /**
- * The weights of the inputs and of the states, for each direction, in torch's order. ONNX has both directions in one tensor
- * `[directions, gates · hidden, in]`.
+ * The input and state weights of each direction, in torch's order. ONNX stacks the directions: `[directions, gates ·
+ * hidden, in]`.
  */
 export function recurrentWeights(node: NodeProto, index: GraphIndex): RecurrentWeight[] {
   const { opType = '', input = [], output = [] } = node;

@@ -1,4 +1,4 @@
-/** @file Weights of com.microsoft.MatMulBnb4: the 4-bit floats of bitsandbytes, in blocks with the largest number of each. */
+/** @file Weights of com.microsoft.MatMulBnb4: bitsandbytes' 4-bit floats, in blocks with an absolute maximum each. */
 
 import { attributeOf } from '../../ops/schema.ts';
 import { readBytes } from '../../graph/bytes.ts';
@@ -12,8 +12,7 @@ import { floatTensor, floatType } from './plain.ts';
 import { asStored, type ChangedTensors, current, type StoredWeight } from './stored.ts';
 
 /**
- * The weight `[out, in]` of a MatMulBnb4 node: the number of each code, times its block's.
- *
+ * The weight `[out, in]` of a MatMulBnb4 node: each code's number times its block's absolute maximum.
  * @see https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulBnb4
  */
 export function bnb4Weight(node: NodeProto, index: GraphIndex): StoredWeight | undefined {
@@ -30,7 +29,7 @@ export function bnb4Weight(node: NodeProto, index: GraphIndex): StoredWeight | u
   const read = (changed?: ChangedTensors): Float32Array => {
     const bytes = readBytes(rawBytes(current(codes, changed)) ?? new Uint8Array());
     const largest = readFloats(current(scales, changed));
-    // The higher half of a byte comes first.
+    // The high nibble comes first.
     return Float32Array.from({ length: count }, (_, i) => {
       const code = i % 2 === 0 ? bytes[i >> 1]! >> 4 : bytes[i >> 1]! & 15;
       return numbers[code]! * largest[Math.floor(i / block)]!;
@@ -49,7 +48,7 @@ export function bnb4Weight(node: NodeProto, index: GraphIndex): StoredWeight | u
       for (let at = 0; at < blocks; at++) {
         const [start, end] = [at * block, Math.min((at + 1) * block, count)];
         const own = values.subarray(start, end);
-        // A block that stays keeps its numbers, which its own largest need not reach.
+        // An unchanged block keeps its maximum, which its numbers need not reach.
         if (own.some((value, i) => value !== before[start + i]))
           largest[at] = own.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
       }
@@ -73,7 +72,7 @@ export function bnb4Weight(node: NodeProto, index: GraphIndex): StoredWeight | u
   };
 }
 
-/** The code whose number is nearest. */
+/** The code with the nearest number. */
 function nearest(value: number, numbers: readonly number[]): number {
   let best = 0;
   for (let code = 1; code < numbers.length; code++)

@@ -1,11 +1,11 @@
-/** @file Small integers as tensors store them: 8 bits each, or several in a byte, the lowest bits first. */
+/** @file Small integers in tensors: 8 bits each, or several per byte, the lowest bits first. */
 
 import { byteLength, readBytes } from '../../graph/bytes.ts';
 import type { TensorProto } from '../../graph/proto.ts';
 import { rawBytes, readTensor } from '../../graph/tensorData.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 
-/** What integers a tensor can hold. */
+/** An integer type of codes. */
 export interface CodeType {
   readonly name: string;
   readonly bits: 2 | 4 | 8 | 16 | 32;
@@ -17,23 +17,23 @@ function signed(bits: CodeType['bits']): CodeType {
   return { name: `int${bits}`, bits, min: -(2 ** (bits - 1)), max: 2 ** (bits - 1) - 1 };
 }
 
-/** Codes that have no sign. */
+/** Unsigned codes. */
 export function unsigned(bits: CodeType['bits']): CodeType {
   return { name: `uint${bits}`, bits, min: 0, max: 2 ** bits - 1 };
 }
 
-/** By ONNX's number. */
+/** By ONNX's type number. */
 const types: Readonly<Record<number, CodeType>> = {
   2: unsigned(8), 3: signed(8), 4: unsigned(16), 5: signed(16), 6: signed(32),
   21: unsigned(4), 22: signed(4), 25: unsigned(2), 26: signed(2),
 }; // prettier-ignore
 
-/** The integers that a tensor of this element type holds; undefined for floats, float8 and the like. */
+/** The integer type of a tensor's elements; undefined for floats, float8 and the like. */
 export function codeType(dataType: number | undefined): CodeType | undefined {
   return types[dataType ?? 0];
 }
 
-/** The integers of a tensor, in row-major order; undefined when its bytes do not fill its shape. */
+/** The integers of a tensor, in row-major order; undefined if its bytes do not fill its shape. */
 export function readCodes(tensor: TensorProto): Int32Array | undefined {
   const type = codeType(tensor.dataType);
   const count = sizeOf(tensor.dims ?? []);
@@ -44,14 +44,14 @@ export function readCodes(tensor: TensorProto): Int32Array | undefined {
   return byteLength(raw) * 8 >= count * type.bits ? unpack(readBytes(raw), count, type) : undefined;
 }
 
-/** Packed values that are stored as varints, a byte in each. */
+/** Packed values stored as varints, one byte in each. */
 function readTensorBytes({ dims = [], dataType, int32Data }: TensorProto): Uint8Array {
   const bytes = Math.ceil((sizeOf(dims) * types[dataType!]!.bits) / 8);
   const { data } = readTensor({ dims: [bytes], dataType: 6, int32Data: int32Data! });
   return Uint8Array.from(data as Int32Array);
 }
 
-/** `count` integers out of bytes. */
+/** Unpacks `count` integers. */
 export function unpack(bytes: Uint8Array, count: number, { bits, min }: CodeType): Int32Array {
   const perByte = 8 / bits;
   const mask = 2 ** bits - 1;
@@ -64,7 +64,7 @@ export function unpack(bytes: Uint8Array, count: number, { bits, min }: CodeType
   return result;
 }
 
-/** Integers as bytes, the lowest bits first. */
+/** Packs integers into bytes, the lowest bits first. */
 export function pack(codes: ArrayLike<number>, { bits }: CodeType): Uint8Array {
   if (bits === 16) return new Uint8Array(Int16Array.from(codes).buffer);
   if (bits === 32) return new Uint8Array(Int32Array.from(codes).buffer);
@@ -86,16 +86,16 @@ export function withCodes(tensor: TensorProto, codes: ArrayLike<number>): Tensor
   };
 }
 
-/** Codes in rows, each of which begins at a byte of its own. */
+/** Packed codes in byte-aligned rows. */
 export interface PackedRows {
   readonly rows: number;
-  /** Codes of a row. */
+  /** Codes per row. */
   readonly width: number;
-  /** Bytes of a row, the last of which may hold more codes than there are. */
+  /** Bytes per row, including padding. */
   readonly bytes: number;
 }
 
-/** The integers of packed rows, row by row. */
+/** Unpacks all rows. */
 export function readRows(tensor: TensorProto, { rows, width, bytes }: PackedRows, type: CodeType): Int32Array {
   const all = readBytes(rawBytes(tensor) ?? new Uint8Array());
   const result = new Int32Array(rows * width);
@@ -104,7 +104,7 @@ export function readRows(tensor: TensorProto, { rows, width, bytes }: PackedRows
   return result;
 }
 
-/** The same tensor with other integers. @param fill what stands in each row behind them */
+/** The same tensor with other integers. @param fill the padding code of each row */
 export function withRows(
   { name, dims, dataType }: TensorProto,
   codes: ArrayLike<number>,

@@ -1,4 +1,4 @@
-/** @file Weights behind DequantizeLinear: one scale, one per slice of an axis, or one per block. */
+/** @file Weights behind DequantizeLinear: one scale per tensor, per slice of an axis, or per block. */
 
 import { dataTypeName } from '../../graph/dataType.ts';
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
@@ -11,19 +11,18 @@ import { dequantize, type Quantized, requantize } from './quantized.ts';
 import { asStored, type ChangedTensors, current, type NamedTensor, type StoredWeight } from './stored.ts';
 import { attributeOf, axisOf } from '../../ops/schema.ts';
 
-/** Where a quantised weight's numbers lie. */
+/** The tensors of a quantized weight. */
 export interface QuantizedTensors {
   readonly codes: NamedTensor;
   readonly scales: NamedTensor;
-  /** Integers; floats stay as they are when the weight is written. */
+  /** Integer zero points; floats stay unchanged when the weight is written. */
   readonly zeros?: NamedTensor;
-  /** Shape of the weight. */
   readonly dims: readonly number[];
-  /** How positions of the weight map to scales. */
+  /** Maps positions of the weight to scales. */
   readonly groupOf: (position: number) => number;
-  /** Nodes elsewhere that read the tensors for this weight alone. */
+  /** Nodes elsewhere that read the tensors for this weight only. */
   readonly support?: readonly NodeProto[];
-  /** Codes and zero points where they are packed by rows; zero points that there are not lie in the middle then. */
+  /** Rows of packed codes and zero points; missing zero points are the middle of the range. */
   readonly packed?: {
     readonly type: CodeType;
     readonly codes: PackedRows;
@@ -32,7 +31,7 @@ export interface QuantizedTensors {
   };
 }
 
-/** The weight that a DequantizeLinear node makes of constants; undefined for activations and for other integer types. */
+/** The weight that a DequantizeLinear node makes of constants; undefined for activations and other integer types. */
 export function dequantizedWeight(node: NodeProto, index: GraphIndex): StoredWeight | undefined {
   const [codes, scales, zeros] = [0, 1, 2].map((i) => namedConstant(node.input?.[i], index));
   if (!codes || !scales || (node.input?.[2] && !zeros)) return undefined;
@@ -44,13 +43,13 @@ export function dequantizedWeight(node: NodeProto, index: GraphIndex): StoredWei
   );
 }
 
-/** A constant of the graph under the name that nodes read. */
+/** A constant, by the name that nodes read. */
 export function namedConstant(name: string | undefined, index: GraphIndex): NamedTensor | undefined {
   const tensor = name ? index.constants.get(name) : undefined;
   return tensor && { name: name!, tensor };
 }
 
-/** A weight of integers, scales and zero points; undefined where their types or sizes do not fit. */
+/** A weight of integers, scales and zero points; undefined if their types or sizes do not fit. */
 export function quantizedWeight(
   name: string,
   chain: readonly NodeProto[],
@@ -90,7 +89,7 @@ export function quantizedWeight(
     read: (changed) => dequantize(state(changed)),
     write: (values, changed) => {
       const after = requantize(values, state(changed));
-      // Codes behind the last of a row mean 0.
+      // Padding codes mean 0.
       const fill = (row: number): number => Math.round(after.zeros[(row + 1) * packed!.zeros.width - 1]!);
       const written = packed
         ? withRows(codes.tensor, after.codes, packed.codes, type, fill)
@@ -130,12 +129,12 @@ function grouping(
   };
 }
 
-/** Whether a layer's own node reads the codes of its weight, and multiplies integers. */
+/** Whether the layer's own node reads the integer codes of its weight. */
 export function readsCodes({ name, tensors: [codes] }: StoredWeight): boolean {
   return codes.name === name && codeType(codes.tensor.dataType) !== undefined;
 }
 
-/** Whether a constant holds integers that can be a weight's codes. */
+/** Whether a constant's type can hold a weight's codes. */
 export function holdsCodes({ dataType }: TensorProto): boolean {
   const name = dataTypeName(dataType);
   return name === 'int8' || name === 'uint8' || codeType(dataType)?.bits === 4 || codeType(dataType)?.bits === 2;

@@ -1,4 +1,4 @@
-/** @file The constant behind a value, however the file stores it. */
+/** @file Finds the constant weight behind a value. */
 
 import { type GraphIndex } from '../../graph/walk.ts';
 import { dequantizedWeight } from './dequantizeLinear.ts';
@@ -14,12 +14,12 @@ export { floatTensor, floatType } from './plain.ts';
 export { intsOf, permute, type Runs, runsOf } from './rearranged.ts';
 export type { ChangedTensors, Cut, NamedTensor, StoredWeight } from './stored.ts';
 
-/** Deeper chains are no exporter's work. */
+/** Limit of the search: exporters write shorter chains. */
 const MAX_CHAIN = 16;
 
 /**
- * The floats that a value always holds: an initializer or a Constant, also behind DequantizeLinear, Transpose, Cast,
- * Identity, Slice and the like. Undefined where it depends on the model's inputs, or is computed in another way.
+ * The constant floats of a value: an initializer or a Constant, also behind DequantizeLinear, Transpose, Cast,
+ * Identity, Slice and the like. Undefined if it depends on inputs or is computed otherwise.
  */
 export function constantWeight(name: string | undefined, index: GraphIndex): StoredWeight | undefined {
   return name ? behind(name, index, MAX_CHAIN) : undefined;

@@ -1,4 +1,4 @@
-/** @file Weights of com.microsoft.MatMulNBits: blocks of 2, 4 or 8 bits along the inputs of each output. */
+/** @file Weights of com.microsoft.MatMulNBits: blocks of 2, 4 or 8 bits along each output's inputs. */
 
 import type { NodeProto } from '../../graph/proto.ts';
 import { intAttribute } from '../../graph/walk.ts';
@@ -11,8 +11,7 @@ import { floatType } from './plain.ts';
 import type { StoredWeight } from './stored.ts';
 
 /**
- * The weight `[out, in]` of a MatMulNBits node; undefined for a permuted one (`g_idx`).
- *
+ * The weight `[out, in]` of a MatMulNBits node; undefined if permuted (`g_idx`).
  * @see https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits
  */
 export function nBitsWeight(node: NodeProto, index: ExplainedIndex): StoredWeight | undefined {
@@ -25,7 +24,7 @@ export function nBitsWeight(node: NodeProto, index: ExplainedIndex): StoredWeigh
   const blocks = Math.ceil(width / block);
   const rowBytes = (blocks * block * bits) / 8;
   const fits = sizeOf(codes.tensor.dims ?? []) === out * rowBytes && sizeOf(scales.tensor.dims ?? []) === out * blocks;
-  // Zero points are packed like the codes, or fractions of the scales' type.
+  // Zero points are packed like the codes, or floats of the scales' type.
   const areZerosRead = !zeros || zeros.tensor.dataType === 2 || floatType(zeros.tensor.dataType) !== undefined;
   if (!fits || !areZerosRead) return undefined;
   return quantizedWeight(codes.name, [], {

@@ -1,4 +1,4 @@
-/** @file Weights stored as floats: float32, and float64, float16 and bfloat16, which are rounded on writing. */
+/** @file Weights stored as float32, float64, float16 or bfloat16; rounded on writing. */
 
 import { dataTypeName } from '../../graph/dataType.ts';
 import { toBfloat16, toHalf, toShorts } from '../../runtime/halfFloat.ts';
@@ -7,7 +7,7 @@ import { readFloats, tensorProto } from '../../graph/tensorData.ts';
 import type { DataType } from '../../runtime/tensor.ts';
 import { asStored, current, type NamedTensor, type StoredWeight } from './stored.ts';
 
-/** A constant of floats; undefined for other element types. */
+/** A float constant; undefined for other element types. */
 export function plainWeight(named: NamedTensor): StoredWeight | undefined {
   const type = floatType(named.tensor.dataType);
   if (!type) return undefined;
@@ -23,13 +23,13 @@ export function plainWeight(named: NamedTensor): StoredWeight | undefined {
   };
 }
 
-/** The SDK's name of a float type that weights can have, by ONNX's number. */
+/** The SDK's name of a weight's float type, by ONNX's number. */
 export function floatType(dataType: number | undefined): DataType | undefined {
   const type = dataTypeName(dataType);
   return type === 'float32' || type === 'float16' || type === 'bfloat16' || type === 'float64' ? type : undefined;
 }
 
-/** Numbers as a tensor of any float type. */
+/** Converts numbers to a tensor of any float type. */
 export function floatTensor(
   name: string,
   type: DataType,

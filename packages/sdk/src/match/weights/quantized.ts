@@ -1,27 +1,25 @@
-/** @file Weights stored as integers with a scale and a zero point per group: value = (code − zero) · scale. */
+/** @file Quantized weights with a scale and a zero point per group: value = (code − zero) · scale. */
 
 import { roundedToEven } from '../../runtime/halfFloat.ts';
 import type { CodeType } from './codes.ts';
 
-/** Integers with their scales, as numbers. */
 export interface Quantized {
   /** In row-major order of the weight. */
   readonly codes: Int32Array;
   readonly scales: Float32Array;
-  /** One per scale; whole numbers, unless the format stores fractions. */
+  /** One per scale; integers, unless the format stores fractions. */
   readonly zeros: Float32Array;
-  /** To which scale the number at a position belongs. */
+  /** Maps a position to its scale. */
   readonly groupOf: (position: number) => number;
   readonly type: CodeType;
-  /** Rounds a scale to the type that it is stored in. */
+  /** Rounds a scale to its stored type. */
   readonly roundScale: (scale: number) => number;
-  /** Zero points that the file does not store, or stores as fractions, stay as they are. */
+  /** Whether zero points stay unchanged: not stored, or stored as fractions. */
   readonly zerosAreFixed: boolean;
-  /** Of a matrix `[in, out]` that integers are multiplied with: how many outputs there are. */
+  /** For the matrix `[in, out]` of an integer product: the number of outputs. */
   readonly columns?: number;
 }
 
-/** (code − zero) · scale. */
 export function dequantize({ codes, scales, zeros, groupOf }: Quantized): Float32Array {
   const values = new Float32Array(codes.length);
   for (let i = 0; i < values.length; i++) {
@@ -32,9 +30,9 @@ export function dequantize({ codes, scales, zeros, groupOf }: Quantized): Float3
 }
 
 /**
- * Other numbers in the same format: each group gets the smallest scale that reaches its extremes. A symmetric weight, whose
- * zero points are all in the middle of the codes, stays symmetric, and codes stay in the range that was used, since some processors need the upper bit of 8 free. A group whose
- * numbers all have a code already keeps its scale, so that quantising what was dequantised changes nothing.
+ * Quantizes other numbers in the same format: each group gets the smallest scale that covers its extremes. Symmetric
+ * weights stay symmetric, and codes stay in the used range, since some processors need the top bit of 8 free. Groups
+ * that the old scale represents exactly keep it, so that requantizing dequantized numbers changes nothing.
  */
 export function requantize(values: Float32Array, before: Quantized): Pick<Quantized, 'codes' | 'scales' | 'zeros'> {
   const { groupOf, roundScale } = before;
@@ -63,20 +61,20 @@ export function requantize(values: Float32Array, before: Quantized): Pick<Quanti
   return { codes, scales, zeros };
 }
 
-/** Of two signs of the scale, the one that needs the smaller scale: codes reach further below zero than above. */
+/** The sign with the smaller scale: codes reach further below zero than above. */
 function symmetricScale(least: number, most: number, zero: number, [low, high]: readonly [number, number]): number {
   const [above, below] = [high - zero, zero - low];
-  // Where codes lie on one side of zero only, the numbers of one sign have none: those of the larger half are kept.
+  // One-sided codes cannot represent one sign: keep the larger half.
   if (above <= 0 || below <= 0) return (most >= -least ? most : least) / (above > 0 ? above : -below);
   const plain = Math.max(most / above, -least / below);
   const flipped = Math.max(most / below, -least / above);
   return flipped < plain * (1 - 1e-6) ? -flipped : plain;
 }
 
-/** Two rounded neighbours of one sign are at most so much together where sums saturate: 255 times that fits 16 bits. */
+/** Largest sum of two adjacent codes of one sign if sums saturate: 255 times that fits 16 bits. */
 const PAIR = 128;
 
-/** Whether the codes are such that no processor cuts off what it adds of two neighbours, though they are of 8 bits. */
+/** Whether 8-bit codes avoid saturation of pairwise sums on any processor. */
 function addedInPairs({ codes, columns, type, zerosAreFixed, zeros }: Quantized): boolean {
   if (!columns || type.name !== 'int8' || codes.length < 64) return false;
   if (!zerosAreFixed && zeros.some((zero) => zero !== 0)) return false;
@@ -87,7 +85,7 @@ function addedInPairs({ codes, columns, type, zerosAreFixed, zeros }: Quantized)
   return true;
 }
 
-/** Each number, or its sum with its neighbour along `in` where both have one sign. */
+/** Each number, or its sum with its neighbour along `in` if both have the same sign. */
 function sumsOfPairs(values: Float32Array, columns: number): Float32Array {
   return values.map((value, i) => {
     const other = values[Math.floor(i / columns) % 2 === 0 ? i + columns : i - columns] ?? 0;
@@ -95,7 +93,7 @@ function sumsOfPairs(values: Float32Array, columns: number): Float32Array {
   });
 }
 
-/** The least (at most 0) and the largest (at least 0) number of each group, side by side. */
+/** The minimum (at most 0) and maximum (at least 0) of each group, interleaved. */
 function groupExtremes(values: Float32Array, groups: number, groupOf: (i: number) => number): Float64Array {
   const extremes = new Float64Array(2 * groups);
   for (let i = 0; i < values.length; i++) {
@@ -107,7 +105,7 @@ function groupExtremes(values: Float32Array, groups: number, groupOf: (i: number
   return extremes;
 }
 
-/** Groups in which every number is a code's value to within rounding. */
+/** Flags groups in which every number equals a code's value up to rounding. */
 function groupsThatFit(values: Float32Array, before: Quantized, [low, high]: readonly [number, number]): Uint8Array {
   const { scales, zeros, groupOf } = before;
   const fits = new Uint8Array(scales.length).fill(1);
@@ -118,14 +116,14 @@ function groupsThatFit(values: Float32Array, before: Quantized, [low, high]: rea
     const offset = scale === 0 ? (values[i] === 0 ? 0 : NaN) : values[i]! / scale;
     const code = offset + zeros[group]!;
     const near = Math.round(code);
-    // Products of codes of 16 bits lose more than that in float32.
+    // Products with 16-bit codes are less precise in float32.
     const tolerance = 1e-3 + Math.abs(offset) * 2 ** -22;
     if (!(Math.abs(code - near) <= tolerance && near >= low && near <= high)) fits[group] = 0;
   }
   return fits;
 }
 
-/** The codes that a file uses: all of the type, without its lowest, or 7 of 8 bits. */
+/** The range of codes that a file uses: the full type, without its lowest code, or 7 of 8 bits. */
 function usedRange({ codes, zeros, type }: Quantized): readonly [number, number] {
   let [least, most] = [Infinity, -Infinity];
   for (const code of codes) {

@@ -1,4 +1,4 @@
-/** @file Weights that reach a layer through nodes which only move numbers: Identity, Cast, Transpose, Reshape, Slice, Split. */
+/** @file Weights behind nodes that only rearrange elements: Identity, Cast, Transpose, Reshape, Slice, Split. */
 
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
@@ -10,7 +10,7 @@ import { sizeOf } from '../../runtime/tensor.ts';
 import { floatType } from './plain.ts';
 import type { StoredWeight } from './stored.ts';
 
-/** What a node makes of a constant weight; undefined where the node does more than move numbers. */
+/** The weight behind a node that only rearranges elements; undefined for other nodes. */
 export function rearranged(
   node: NodeProto,
   output: string,
@@ -22,7 +22,7 @@ export function rearranged(
     case 'Identity':
       return through;
     case 'Cast':
-      // The numbers stay; what is read is merely wider than what is stored.
+      // A float Cast keeps the numbers, in a wider type than stored.
       return floatType(intAttribute(node, 'to', 0)) ? through : undefined;
     case 'Transpose': {
       const perm = permOf(node, source.dims.length);
@@ -59,15 +59,15 @@ interface Range {
   readonly end: number;
 }
 
-/** Ranges of one size along a dimension: `count` of them, the first at `first`, one every `step`. */
+/** `count` equal ranges along a dimension, starting at `first`, `step` apart. */
 export interface Runs {
-  /** Index at which the first begins. */
+  /** Start of the first range. */
   readonly first: number;
-  /** Length of each. */
+  /** Length of a range. */
   readonly size: number;
-  /** From the beginning of one to that of the next; with one run the length of the dimension. */
+  /** Distance between starts; the dimension's length for a single range. */
   readonly step: number;
-  /** How many there are. */
+  /** Number of ranges. */
   readonly count: number;
 }
 
@@ -79,7 +79,7 @@ function part(range: Range | undefined, source: StoredWeight, through: StoredWei
   return { ...runsOf(source, axis, runs), name, chain, cuts: [...source.cuts, { value: source.name, ...range }] };
 }
 
-/** The parts of a weight at these runs of a dimension, side by side, as its own. Who writes them changes nothing else. */
+/** A view of a weight's runs along a dimension, concatenated. Writing it changes nothing else. */
 export function runsOf(source: StoredWeight, axis: number, runs: Runs): StoredWeight {
   const dims = source.dims.with(axis, runs.size * runs.count);
   return {
@@ -100,7 +100,7 @@ export function runsOf(source: StoredWeight, axis: number, runs: Runs): StoredWe
   };
 }
 
-/** Visits the contiguous pieces that runs take out of a row-major tensor. */
+/** Visits the contiguous pieces of runs in a row-major tensor. */
 function eachRun(
   dims: readonly number[],
   axis: number,
@@ -143,7 +143,7 @@ export function intsOf(name: string | undefined, index: GraphIndex): readonly nu
   return type === 'int64' || type === 'int32' ? (ints as readonly number[] | undefined) : undefined;
 }
 
-/** Numbers of a row-major tensor with its dimensions in another order: dimension i of the result is `perm[i]` of `dims`. */
+/** Transposes a row-major tensor: dimension i of the result is `perm[i]` of `dims`. */
 export function permute(values: Float32Array, dims: readonly number[], perm: readonly number[]): Float32Array {
   const strides = dims.map((_, i) => sizeOf(dims.slice(i + 1)));
   const shape = perm.map((axis) => dims[axis]!);

@@ -1,4 +1,4 @@
-/** @file Weights that quantizers of their own write with standard operators: integers cast to floats, times their scales. */
+/** @file Weights of quantizers that use standard operators: integers cast to floats, times scales. */
 
 import type { NodeProto } from '../../graph/proto.ts';
 import { type GraphIndex, intAttribute } from '../../graph/walk.ts';
@@ -7,17 +7,17 @@ import { holdsCodes, namedConstant, quantizedWeight } from './dequantizeLinear.t
 import { floatType } from './plain.ts';
 import type { NamedTensor, StoredWeight } from './stored.ts';
 
-/** Integers as floats, and their zero points where they are taken away. */
+/** Integers cast to floats, minus optional zero points. */
 interface Counted {
   readonly codes: NamedTensor;
   readonly zeros?: NamedTensor;
-  /** The nodes that make it, in graph order. */
+  /** In graph order. */
   readonly nodes: readonly NodeProto[];
 }
 
 /**
- * The weight `Cast(codes) · scales` or `(Cast(codes) − zeros) · scales` that a Mul node makes of constants; undefined for
- * other products. Scales and zero points are one number, or broadcast over the codes.
+ * The weight `Cast(codes) · scales` or `(Cast(codes) − zeros) · scales` of a Mul node; undefined for other products.
+ * Scales and zero points are scalars or broadcast over the codes.
  */
 export function scaledCodes(node: NodeProto, index: GraphIndex): StoredWeight | undefined {
   if (node.opType !== 'Mul') return undefined;
@@ -37,7 +37,6 @@ export function scaledCodes(node: NodeProto, index: GraphIndex): StoredWeight | 
   return undefined;
 }
 
-/** What is cast, or cast and counted from its zero points. */
 function countedCodes(name: string | undefined, index: GraphIndex): Counted | undefined {
   const node = name === undefined ? undefined : index.producer.get(name);
   if (node?.opType !== 'Sub') return castCodes(node, index);
@@ -56,16 +55,16 @@ function castCodes(node: NodeProto | undefined, index: GraphIndex): Counted | un
   return codes && holdsCodes(codes.tensor) ? { codes, nodes: [node] } : undefined;
 }
 
-/** Dimensions as they broadcast against others, as text. */
+/** Dimensions padded for broadcasting, as text. */
 function aligned(dims: readonly number[], against: readonly number[]): string {
   return [...against.slice(dims.length).map(() => 1), ...dims].join();
 }
 
-/** Which of the numbers of `own` each position of `dims` meets; undefined where they do not broadcast into `dims`. */
+/** Maps positions of `dims` to elements of `own`; undefined if `own` does not broadcast into `dims`. */
 function broadcasting(own: readonly number[], dims: readonly number[]): ((position: number) => number) | undefined {
   const offset = dims.length - own.length;
   if (offset < 0 || own.some((size, i) => size !== 1 && size !== dims[offset + i])) return undefined;
-  // Steps of each dimension in the codes and in the scales; none where the scales have one number for all.
+  // Strides of each dimension in the codes and in the scales; 0 for broadcast dimensions.
   const steps = own.flatMap((size, i) =>
     size === 1 ? [] : [{ size, inner: sizeOf(dims.slice(offset + i + 1)), step: sizeOf(own.slice(i + 1)) }],
   );

@@ -3,10 +3,10 @@
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 
-/** Tensors that were changed already, by name; a tensor that is not in it is as the file has it. */
+/** Changed tensors by name; all others are as in the file. */
 export type ChangedTensors = ReadonlyMap<string, TensorProto>;
 
-/** A constant tensor of a graph by the name of the value that nodes read: an initializer's, or a Constant node's output. */
+/** A constant tensor under the value name that nodes read: an initializer or a Constant's output. */
 export interface NamedTensor {
   /** Name of the value. */
   readonly name: string;
@@ -14,51 +14,47 @@ export interface NamedTensor {
   readonly tensor: TensorProto;
 }
 
-/** A range that a node takes out of a value along one dimension. */
+/** A range that a node slices out of a value along one dimension. */
 export interface Cut {
-  /** Name of the value that is cut. */
+  /** Name of the sliced value. */
   readonly value: string;
   /** The dimension, counted from 0. */
   readonly axis: number;
-  /** First index of the range. */
+  /** First index. */
   readonly start: number;
-  /** The index after its last. */
+  /** End index, exclusive. */
   readonly end: number;
 }
 
-/** A constant weight: plain floats, or what nodes make of other constants, such as a transpose or a dequantisation. */
+/** A constant weight: plain floats, or computed from other constants, such as transposed or dequantized. */
 export interface StoredWeight {
   /** Name of the value that the layer reads. */
   readonly name: string;
   /** Shape of that value. */
   readonly dims: readonly number[];
-  /** How the numbers are stored: `float32`, `float16`, `int8`, `uint4` … */
+  /** Storage type: `float32`, `float16`, `int8`, `uint4` … */
   readonly storage: string;
-  /** The tensors that hold it, the one with the numbers first, scales and zero points behind it. */
+  /** The tensors that store it: the numbers first, then scales and zero points. */
   readonly tensors: readonly [NamedTensor, ...NamedTensor[]];
   /** Nodes between the tensors and the layer, in graph order. */
   readonly chain: readonly NodeProto[];
-  /** Nodes elsewhere that read the tensors for this weight alone, such as the product of two scales. */
+  /** Nodes elsewhere that read the tensors for this weight only, such as the product of two scales. */
   readonly support: readonly NodeProto[];
-  /**
-   * Whether the tensors hold other weights too, as a packed weight of queries, keys and values does. Each is then written
-   * into its own part.
-   */
+  /** Whether the tensors hold other weights too, as packed queries, keys and values do; writes stay within the part. */
   readonly isPart: boolean;
-  /** Where it was cut out, the innermost cut last. */
+  /** The slices that it was cut out by, the innermost last. */
   readonly cuts: readonly Cut[];
-  /** The value's numbers in row-major order. A fresh array, unless the caller may not change it. */
+  /** The value's numbers in row-major order; a fresh array, unless the caller may not change it. */
   read(changed?: ChangedTensors): Float32Array;
   /**
-   * The tensors that hold these numbers instead, under their old names. Rounded where the storage is narrower; a quantised
-   * weight is quantised anew in the way it was.
+   * The tensors that store these numbers, under their old names, rounded or requantized to the storage type.
    *
    * @param values as many as `dims` say, in row-major order
    */
   write(values: Float32Array, changed?: ChangedTensors): readonly NamedTensor[];
 }
 
-/** What holds of a weight that the layer reads as it is stored. */
+/** Defaults of a weight that the layer reads as stored. */
 export const asStored: Pick<StoredWeight, 'chain' | 'support' | 'isPart' | 'cuts'> = {
   chain: [],
   support: [],
@@ -66,12 +62,12 @@ export const asStored: Pick<StoredWeight, 'chain' | 'support' | 'isPart' | 'cuts
   cuts: [],
 };
 
-/** How many numbers a weight has. */
+/** Number of elements. */
 export function weightSize({ dims }: StoredWeight): number {
   return sizeOf(dims);
 }
 
-/** A tensor as it is now. */
+/** The tensor, with its changes if any. */
 export function current({ name, tensor }: NamedTensor, changed: ChangedTensors | undefined): TensorProto {
   return changed?.get(name) ?? tensor;
 }
