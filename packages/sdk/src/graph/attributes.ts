@@ -1,20 +1,20 @@
-/** @file Attributes of nodes: plain values as the builder takes them, made into those of the file. */
+/** @file Node attributes: plain values converted to protobuf messages. */
 
 import { type AttributeProto, attributeType, type GraphProto } from './proto.ts';
 
-/** Attributes of a node as plain values: whole numbers become ints, `float(x)` makes a float of a whole number. */
+/** Attributes of a node as plain values: integers become ints; `float(x)` makes an integer a float. */
 export type Attributes = Readonly<
   Record<string, number | string | readonly number[] | FloatAttribute | GraphAttribute | undefined>
 >;
 
-/** Marks an attribute as a float even when its value is whole. */
+/** Marks an attribute as a float even if its value is an integer. */
 export interface FloatAttribute {
   readonly float: number;
 }
 
-/** The body of a loop, or a branch. */
+/** A subgraph attribute: the body of a loop, or a branch. */
 export interface GraphAttribute {
-  /** The inner graph. It may read values of the outer one. */
+  /** The subgraph; may read values of the outer graph. */
   readonly graph: GraphProto;
 }
 

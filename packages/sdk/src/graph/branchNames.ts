@@ -1,17 +1,17 @@
-/** @file Names of what merging puts beside layers, by which a merged file tells it from the base. */
+/** @file Names of the branches that merging adds next to layers; they tell a merged file from its base. */
 
-/** With this word begin the names of nodes, values and tensors of a branch. */
+/** Name prefix of a branch's nodes, values and tensors. */
 export const BRANCH = 'onnx_lora.branch';
 
 const ofBranch = /^onnx_lora\.branch(?:_\d+)?\//;
 const ofBase = /^(?:onnx_lora\.branch(?:_\d+)?\/base\/(?:\d+\/)?)+/;
 
-/** Whether a name belongs to a branch: no layer of the base has such a weight. */
+/** Whether a name belongs to a branch; such weights are no layers of the base. */
 export function isOfBranch(name: string): boolean {
   return ofBranch.test(name);
 }
 
-/** The name that the base has for a node or a value of a layer with a branch; the name itself otherwise. */
+/** The base's name of a node or value of a layer with a branch; other names unchanged. */
 export function nameInBase(name: string): string {
   return name.replace(ofBase, '');
 }

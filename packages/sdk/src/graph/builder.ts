@@ -1,6 +1,6 @@
 /**
- * @file Emits nodes: `g.MatMul(a, b)` appends one and returns its output. Losses, adapters and gradients are written
- * with it. Every value carries its inferred type and shape.
+ * @file Graph builder: `g.MatMul(a, b)` appends a node and returns its typed output. Losses, adapters and gradients use
+ * it.
  */
 
 import { int64, type Tensor } from '../runtime/tensor.ts';
@@ -16,57 +16,57 @@ export interface Value extends ValueType {
   readonly name: string;
 }
 
-/** The derivative of a value by another, known without differentiating; see {@link GraphBuilder.withGradient}. */
+/** A known derivative of a value; see {@link GraphBuilder.withGradient}. */
 export interface CustomGradient {
-  /** What the value is differentiated by. */
+  /** The value to differentiate by. */
   readonly by: Value;
-  /** The derivative, of the shape of `by`; the value is a scalar. */
+  /** The derivative, in the shape of `by`; the value is a scalar. */
   readonly gradient: Value;
 }
 
-/** Infers the outputs of a node; `ops/infer.ts` provides it. */
+/** Infers the outputs of a node; `ops/infer.ts` implements it. */
 export type InferNode = (site: {
   node: NodeProto;
   inputs: readonly (ValueType | undefined)[];
   opset: number;
 }) => readonly ValueType[];
 
-/** What a builder starts from. */
+/** Options of a builder. */
 export interface BuilderOptions {
-  /** Version of the standard operator set that emitted nodes must follow. */
+  /** Opset version of the emitted nodes. */
   readonly opset: number;
-  /** Infers types and shapes of what is emitted. */
+  /** Infers types and shapes of emitted nodes. */
   readonly infer: InferNode;
-  /** Prefix of the names of emitted nodes and values; must not occur in the graph yet. */
+  /** Prefix of emitted names; must not occur in the graph yet. */
   readonly prefix: string;
 }
 
 /** An operand: a value, or a number that becomes a float constant. */
 export type Operand = Value | number;
 
-/** Operators of two operands, both of them needed; of others, but Loop, the first is. */
+/** Operators with two required operands; all others but Loop require the first. */
 const BINARY = new Set(['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Equal', 'Less', 'Greater', 'And', 'MatMul']);
 
-/** Emits nodes. One method per operator, spelled as ONNX spells it; shapes and axes are given as plain arrays. */
+/** Emits nodes, with one method per operator under its ONNX name; shapes and axes are plain arrays. */
 export class GraphBuilder {
   /** Nodes emitted so far, in order. */
   readonly nodes: NodeProto[] = [];
-  /** Constants that the emitted nodes use. */
+  /** Constants that the nodes use. */
   readonly initializers: TensorProto[] = [];
-  /** Values that gradients do not pass, by name. */
+  /** Names of values that stop gradients. */
   readonly stopped: Set<string> = new Set();
-  /** Derivatives that need not be found by differentiating, by the name of what was differentiated. */
+  /** Known derivatives, by the name of the differentiated value. */
   readonly given: Map<string, readonly CustomGradient[]> = new Map();
-  /** Types of the emitted values and constants, by name. */
+  /** Types of emitted values and constants, by name. */
   readonly types: Map<string, ValueType> = new Map();
-  /** Version of the standard operator set that emitted nodes follow. */
+  /** Opset version of the emitted nodes. */
   readonly opset: number;
   readonly #infer: InferNode;
   readonly #prefix: string;
-  /** Constants by what they hold, and how many nodes were emitted; one for all scopes of a builder. */
+  /** Constants by content, and the node count; shared by all scopes of a builder. */
   #shared = { constants: new Map<string, Value>(), count: 0 };
 
-  /** An empty builder, whose nodes are to be put into a graph of that opset. */
+  /** Creates an empty builder for a graph of that opset. */
   constructor({ opset, infer, prefix }: BuilderOptions, around?: GraphBuilder) {
     this.opset = opset;
     this.#infer = infer;
@@ -77,22 +77,22 @@ export class GraphBuilder {
     this.#shared = around.#shared;
   }
 
-  /** This builder under another prefix: what it emits stands among this one's nodes, and its names say what it belongs to. */
+  /** The same builder with another name prefix; its nodes join this one's. */
   scope(prefix: string): GraphBuilder {
     return new GraphBuilder({ opset: this.opset, infer: this.#infer, prefix }, this);
   }
 
-  /** A builder for the graph inside a node, such as a branch of If: it may read this one's values, and its names are new. */
+  /** A builder for a subgraph of a node, such as a branch of If: it may read this one's values. */
   inner(name: string): GraphBuilder {
     return new GraphBuilder({ opset: this.opset, infer: this.#infer, prefix: `${this.#prefix}${name}/` });
   }
 
-  /** Emits any node with one output. `undefined` omits an optional input. */
+  /** Emits a node with one output; `undefined` omits an optional input. */
   emit(op: string, inputs: readonly (Operand | undefined)[], attributes: Attributes = {}, domain = ''): Value {
     return this.emitMany(op, inputs, 1, attributes, domain)[0]!;
   }
 
-  /** Emits any node with `count` outputs. */
+  /** Emits a node with `count` outputs. */
   emitMany(
     op: string,
     inputs: readonly (Operand | undefined)[],
@@ -125,7 +125,7 @@ export class GraphBuilder {
     });
   }
 
-  /** A scalar constant; float32 unless told otherwise. */
+  /** A scalar constant; float32 by default. */
   scalar(value: number, type: ValueType['type'] = 'float32'): Value {
     return this.constant(numberTensor(value, type, []));
   }
@@ -135,7 +135,7 @@ export class GraphBuilder {
     return this.constant(int64(values, [values.length]));
   }
 
-  /** A constant tensor; equal small ones are shared. */
+  /** A constant tensor; small equal ones are shared. */
   constant(tensor: Tensor): Value {
     const key = tensor.data.length <= 16 ? `${tensor.type}[${tensor.dims.join()}]${tensor.data.join()}` : undefined;
     const shared = key === undefined ? undefined : this.#shared.constants.get(key);
@@ -143,7 +143,7 @@ export class GraphBuilder {
     const name = `${this.#prefix}constant_${this.#shared.constants.size + this.initializers.length}`;
     this.initializers.push(tensorProto(name, tensor));
     const isInt = (tensor.type === 'int64' || tensor.type === 'bool') && tensor.dims.length <= 1;
-    // Such as the scales of Resize.
+    // For example the scales of Resize.
     const isShort = tensor.type === 'float32' && tensor.dims.length === 1 && tensor.data.length <= 8;
     const value: Value = {
       name,
@@ -211,18 +211,18 @@ export class GraphBuilder {
   Not(x: Value): Value { return this.emit('Not', [x]); } // prettier-ignore
   /** Where both bools hold. */
   And(a: Value, b: Value): Value { return this.emit('And', [a, b]); } // prettier-ignore
-  /** `yes` where the bool `condition` holds, else `no`; a number takes the type of the other. */
+  /** `yes` where the bool `condition` holds, else `no`; a number takes the other operand's type. */
   Where(condition: Value, yes: Operand, no: Operand): Value {
     const type = (typeof yes === 'object' ? yes : typeof no === 'object' ? no : undefined)?.type;
     const operand = (value: Operand): Value => (typeof value === 'number' ? this.scalar(value, type) : value);
     return this.emit('Where', [condition, operand(yes), operand(no)]);
   }
-  /** x in another element type, by its number in onnx.proto (1 is float32, 7 is int64). */
+  /** x cast to an element type, by its number in onnx.proto (1 is float32, 7 is int64). */
   Cast(x: Value, to: number): Value { return this.emit('Cast', [x], { to }); } // prettier-ignore
   /** x under another name. */
   Identity(x: Value): Value { return this.emit('Identity', [x]); } // prettier-ignore
 
-  /** The same value as a constant for differentiation: no gradient flows through it. */
+  /** The same value with a stopped gradient, as torch's `detach`. */
   stopGradient(x: Value): Value {
     const y = this.Identity(x);
     this.stopped.add(y.name);
@@ -230,9 +230,9 @@ export class GraphBuilder {
   }
 
   /**
-   * The same value with derivatives that are known: gradients go to `by` as the gradient of the value times `gradient`,
-   * and to nothing else that it was computed from. An element of `by` may influence only the one element of the value that
-   * broadcasts onto it: a value `[rows, 1]` has a gradient `[rows, classes]` by what it was reduced from.
+   * The same value with custom gradients: each `by` receives the value's gradient times `gradient`, and nothing else
+   * does. An element of `by` may influence only the element of the value that broadcasts onto it, as in a row
+   * reduction: a value `[rows, 1]` has a gradient `[rows, classes]`.
    */
   withGradient(x: Value, gradients: readonly CustomGradient[]): Value {
     const y = this.Identity(this.stopGradient(x));
@@ -251,7 +251,7 @@ export class GraphBuilder {
     attributes: { transA?: boolean; transB?: boolean; alpha?: number; beta?: number } = {},
   ): Value {
     const { transA, transB, alpha, beta } = attributes;
-    // The addend is optional since opset 11. WebGPU ends the process at one without dimensions.
+    // The addend is optional since opset 11. A scalar one crashes WebGPU.
     const addend = c ?? (this.opset < 11 ? this.constant(numberTensor(0, a.type, [1])) : undefined);
     return this.emit('Gemm', [a, b, addend], {
       transA: transA ? 1 : undefined,
@@ -261,7 +261,7 @@ export class GraphBuilder {
     });
   }
 
-  // Reductions. Axes are an attribute or an input, by opset.
+  // Reductions: axes are an attribute or an input, depending on the opset.
   /** Sums over `axes`. */
   ReduceSum(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceSum', 13, x, axes, keepdims); } // prettier-ignore
   /** Means over `axes`. */
@@ -276,40 +276,40 @@ export class GraphBuilder {
   ReduceProd(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceProd', 18, x, axes, keepdims); } // prettier-ignore
   /** Euclidean norms over `axes`. */
   ReduceL2(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceL2', 18, x, axes, keepdims); } // prettier-ignore
-  /** `eˣ` divided by its sum along `axis`. */
+  /** The softmax along `axis`. */
   Softmax(x: Value, axis: number): Value { return this.emit('Softmax', [x], { axis }); } // prettier-ignore
 
-  // Movement.
-  /** x in another shape; one dimension may be -1, and 0 keeps the dimension of x. */
+  // Data movement.
+  /** Reshapes x; one dimension may be -1, and 0 keeps x's dimension. */
   Reshape(x: Value, shape: readonly number[] | Value): Value {
     return this.emit('Reshape', [x, 'name' in shape ? shape : this.ints(shape)]);
   }
-  /** x with its axes in the order `perm`. */
+  /** Permutes the axes of x. */
   Transpose(x: Value, perm: readonly number[]): Value { return this.emit('Transpose', [x], { perm }); } // prettier-ignore
-  /** Values one after the other along `axis`. */
+  /** Concatenates along `axis`. */
   Concat(values: readonly Value[], axis: number): Value { return this.emit('Concat', values, { axis }); } // prettier-ignore
-  /** x broadcast to a shape. */
+  /** Broadcasts x to a shape. */
   Expand(x: Value, shape: readonly number[] | Value): Value {
     return this.emit('Expand', [x, 'name' in shape ? shape : this.ints(shape)]);
   }
   /** The shape of x: int64 `[rank]`. */
   Shape(x: Value): Value { return this.emit('Shape', [x]); } // prettier-ignore
-  /** The slices of x along `axis` that `indices` name. */
+  /** Slices of x along `axis` at `indices`. */
   Gather(x: Value, indices: Value, axis: number): Value { return this.emit('Gather', [x, indices], { axis }); } // prettier-ignore
-  /** The elements of x along `axis` that `indices` name; as many as there are indices. */
+  /** Elements of x along `axis` at `indices`; the result has the shape of `indices`. */
   GatherElements(x: Value, indices: Value, axis: number): Value {
     const { shape } = x;
     if (this.opset >= 11 || !isStatic(shape) || axis !== shape.length - 1)
       return this.emit('GatherElements', [x, indices], { axis });
-    // The operator is of opset 11. Along the last axis an element's place in all of x is its row's plus its own.
+    // The operator exists since opset 11. Along the last axis, the flat index is the row's offset plus the index.
     const [rows, width] = [shape.slice(0, -1), shape.at(-1)!];
     const starts = Array.from({ length: rows.reduce((a, b) => a * b, 1) }, (_, i) => i * width);
     const places = this.Add(this.Cast(indices, dataTypeNumber('int64')), this.constant(int64(starts, [...rows, 1])));
     return this.Gather(this.Reshape(x, [-1]), places, 0);
   }
-  /** x without its dimensions of size 1 at `axes`. */
+  /** Removes dimensions of size 1 at `axes`. */
   Squeeze(x: Value, axes: readonly number[]): Value { return this.#axes('Squeeze', x, axes); } // prettier-ignore
-  /** x with dimensions of size 1 inserted at `axes`. */
+  /** Inserts dimensions of size 1 at `axes`. */
   Unsqueeze(x: Value, axes: readonly number[]): Value { return this.#axes('Unsqueeze', x, axes); } // prettier-ignore
   /** `x[starts:ends:steps]` along `axes`; negative numbers count from the end. */
   Slice(
@@ -322,12 +322,12 @@ export class GraphBuilder {
     if (this.opset < 10) return this.emit('Slice', [x], { starts, ends, axes });
     return this.emit('Slice', [x, this.ints(starts), this.ints(ends), this.ints(axes), steps && this.ints(steps)]);
   }
-  /** Pads, with zeros or a number in the type of x; negative numbers cut. `pads` as ONNX has it: all begins, then all ends. */
+  /** Pads with a number, by default 0; negative pads crop. `pads` in ONNX's order: all begins, then all ends. */
   Pad(x: Value, pads: readonly number[], fill = 0): Value {
     if (this.opset < 11) return this.emit('Pad', [x], { pads, ...(fill === 0 ? {} : { value: float(fill) }) });
     return this.emit('Pad', [x, this.ints(pads), ...(fill === 0 ? [] : [this.scalar(fill, x.type)])]);
   }
-  /** Parts of x of these sizes along `axis`. */
+  /** Splits x into these sizes along `axis`. */
   Split(x: Value, sizes: readonly number[], axis: number): Value[] {
     return this.opset < 13
       ? this.emitMany('Split', [x], sizes.length, { axis, split: sizes })

@@ -1,30 +1,30 @@
-/** @file Byte ranges that may still lie in a file, or are not computed yet: why no model's weights are ever all in memory. */
+/** @file Bytes in memory, in a file or computed on demand, so that a model's weights are never all in memory. */
 
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { OnnxLoraError } from '../errors.ts';
 import { fileIdentity } from '../files/fileIdentity.ts';
 
-/** A range of a file, read only when asked for. */
+/** A lazily read range of a file. */
 export interface FileSlice {
   /** Path of the file. */
   readonly path: string;
-  /** Bytes of the file before the range. */
+  /** Offset in bytes. */
   readonly offset: number;
-  /** Bytes of the range. */
+  /** Length in bytes. */
   readonly length: number;
-  /** What the file was when the range was found in it; undefined of a file that nobody else writes. */
+  /** Fingerprint of the file when the range was created; undefined for a file that nobody else writes. */
   readonly identity?: string;
 }
 
-/** Bytes that take no memory until they are asked for, and are computed anew each time. */
+/** Bytes computed on each access. */
 export interface ComputedBytes {
-  /** How many bytes there will be. */
+  /** Length in bytes. */
   readonly length: number;
-  /** Exactly `length` bytes, always the same. */
+  /** Returns exactly `length` bytes, always the same. */
   readonly compute: () => Uint8Array;
 }
 
-/** Bytes in memory, a range of a file, or bytes to be computed. */
+/** Bytes in memory, in a file, or computed. */
 export type Bytes = Uint8Array | FileSlice | ComputedBytes;
 
 /** Whether the bytes lie in a file. */
@@ -32,12 +32,12 @@ export function isInFile(bytes: Bytes): bytes is FileSlice {
   return 'path' in bytes;
 }
 
-/** How many bytes there are, without reading them. */
+/** Length in bytes, without reading. */
 export function byteLength(bytes: Bytes): number {
   return bytes.length;
 }
 
-/** The bytes themselves, read or computed where they are not in memory. */
+/** Reads or computes the bytes if they are not in memory. */
 export function readBytes(bytes: Bytes): Uint8Array {
   if (bytes instanceof Uint8Array) return bytes;
   return isInFile(bytes) ? readSlice(bytes) : computed(bytes);
@@ -45,7 +45,7 @@ export function readBytes(bytes: Bytes): Uint8Array {
 
 function computed({ length, compute }: ComputedBytes): Uint8Array {
   const bytes = compute();
-  // What is around them has been written with this length already.
+  // This length has been written around it already.
   if (bytes.length !== length) throw new Error(`${bytes.length} bytes were computed where ${length} were promised.`);
   return bytes;
 }
@@ -64,10 +64,7 @@ function readSlice(slice: FileSlice): Uint8Array {
 
 const BLOCK = 1 << 18;
 
-/**
- * The bytes in order; those of a file in small pieces that share one buffer: a piece is only good until the
- * next is asked for.
- */
+/** Yields the bytes in order. Pieces of a file share one buffer: each is valid until the next. */
 export function* blocksOf(bytes: Bytes): Generator<Uint8Array> {
   if (!isInFile(bytes)) {
     yield readBytes(bytes);
@@ -89,9 +86,8 @@ export function* blocksOf(bytes: Bytes): Generator<Uint8Array> {
 }
 
 /**
- * Checks that files are what they were when ranges were found in them.
- *
- * @throws OnnxLoraError `FILE_INVALID` for one that was written or replaced since
+ * Checks that files are unchanged since their ranges were created.
+ * @throws OnnxLoraError `FILE_INVALID` for one that was written or replaced
  */
 export function requireUnchanged(slices: Iterable<FileSlice>): void {
   const seen = new Set<string>();
@@ -123,26 +119,26 @@ function requireBytes(file: number, { path, offset, length, identity }: FileSlic
 
 function readExactly(file: number, buffer: Uint8Array, offset: number): void {
   for (let done = 0; done < buffer.length;) {
-    // One read call returns at most 2 GiB.
+    // A read call returns at most 2 GiB.
     const count = readSync(file, buffer, done, Math.min(buffer.length - done, 1 << 30), offset + done);
     if (count === 0) throw new OnnxLoraError('FILE_INVALID', 'A file became shorter while it was read.');
     done += count;
   }
 }
 
-/** Random access to the bytes of a model while it is parsed. */
+/** Random access to a model's bytes while parsing. */
 export interface ByteSource {
-  /** Bytes in all. */
+  /** Size in bytes. */
   readonly size: number;
   /** The bytes `[offset, offset + length)`; they may share memory and must not be kept. */
   view(offset: number, length: number): Uint8Array;
-  /** The byte at `offset`, without the object that a view of it would be: lists have millions of numbers. */
+  /** The byte at `offset`, without allocating a view: lists have millions of numbers. */
   byte(offset: number): number;
-  /** The same range to keep: a copy when it is short, else a reference into the file. */
+  /** The same range to keep: a copy if short, else a reference into the file. */
   keep(offset: number, length: number): Bytes;
 }
 
-/** Bytes that are already in memory. */
+/** A source of bytes in memory. */
 export function memorySource(bytes: Uint8Array): ByteSource {
   return {
     size: bytes.length,
@@ -152,19 +148,19 @@ export function memorySource(bytes: Uint8Array): ByteSource {
   };
 }
 
-/** Ranges up to this size are copied into memory at once; reading them one by one later would cost more. */
+/** Ranges up to this size are copied at once; reading each later would cost more. */
 const INLINE_LIMIT = 256;
 const WINDOW = 1 << 16;
 
-/** A file read through a small window, so that a model of any size is parsed in a few hundred kilobytes. */
+/** A file read through a small window: any model is parsed in a few hundred kilobytes. */
 export class FileSource implements ByteSource {
   readonly size: number;
-  /** What the file is while it is read, for ranges of it that are read later. */
+  /** Fingerprint of the file, for ranges that are read later. */
   readonly identity: string;
   readonly #path: string;
   readonly #file: number;
   readonly #window = new Uint8Array(WINDOW);
-  /** Where in the file the window lies, and how much of it is filled. */
+  /** Offset and filled length of the window. */
   #start = 0;
   #filled = 0;
 

@@ -1,9 +1,9 @@
-/** @file Long work that yields wherever it may be interrupted: done at once, or in short turns of the event loop. */
+/** @file Runs long interruptible work at once, or in slices of the event loop. */
 
-/** How long work may hold the thread before others get their turn, in milliseconds. */
+/** Time slice in milliseconds. */
 const TURN_MS = 6;
 
-/** Does work to its end without interruption. */
+/** Runs work to its end without interruption. */
 export function uninterrupted<T>(work: Generator<void, T>): T {
   for (;;) {
     const { done, value } = work.next();
@@ -11,10 +11,7 @@ export function uninterrupted<T>(work: Generator<void, T>): T {
   }
 }
 
-/**
- * Does work to its end, and lets the event loop turn whenever the work has held the thread for some milliseconds. Where it is
- * interrupted depends on the clock, so nothing that it computes may.
- */
+/** Runs work in time slices of the event loop. Interruptions depend on the clock, so results must not. */
 export async function yielding<T>(work: Generator<void, T>): Promise<T> {
   let since = performance.now();
   for (;;) {

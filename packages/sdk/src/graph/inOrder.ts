@@ -1,12 +1,12 @@
-/** @file Puts nodes behind those that they read from, as ONNX wants it and not every writer has it. */
+/** @file Topological sorting of nodes: ONNX requires it, but not all writers comply. */
 
 import type { GraphProto, NodeProto } from './proto.ts';
 import { withSubgraphs } from './uniqueNames.ts';
 import { indexNodes, readNames } from './walk.ts';
 
 /**
- * The graph with each node behind all that yield what it reads, otherwise in the order of the file; the same object where it
- * is so already. Nodes that read from each other in a circle stay where they are.
+ * Sorts nodes topologically, otherwise in the order of the file. Returns the same object if already sorted; cycles stay
+ * in place.
  */
 export function inOrder(graph: GraphProto): GraphProto {
   const inner = (graph.node ?? []).some(({ attribute }) => attribute?.some(({ g, graphs }) => g ?? graphs?.length))
@@ -24,7 +24,7 @@ export function inOrder(graph: GraphProto): GraphProto {
   return { ...inner, node: sorted(nodes, before) };
 }
 
-/** Depth first without recursion: chains of nodes are longer than a stack. */
+/** Depth first without recursion: long chains of nodes would overflow the stack. */
 function sorted(nodes: readonly NodeProto[], before: (node: NodeProto) => NodeProto[]): NodeProto[] {
   const result: NodeProto[] = [];
   const state = new Map<NodeProto, 'open' | 'done'>();

@@ -1,11 +1,10 @@
-/** @file Gives nodes what is known of their operators from elsewhere than the SDK's own tables. */
+/** @file Attaches plugins' knowledge of operators to nodes. */
 
 import type { GraphProto, KnownOperator, ModelProto, NodeProto } from './proto.ts';
 import { withInner } from './uniqueNames.ts';
 
 /**
- * The model with what is known of some operators beside each of their nodes, in functions and subgraphs too.
- *
+ * Attaches knowledge of operators to their nodes, in functions and subgraphs too.
  * @param known by {@link operatorName}
  */
 export function withKnownOperators<M extends ModelProto>(model: M, known: ReadonlyMap<string, KnownOperator>): M {
@@ -25,7 +24,7 @@ export function withKnownOperators<M extends ModelProto>(model: M, known: Readon
   };
 }
 
-/** An operator with its domain, `com.microsoft:Inverse`; the type alone for ONNX's own. */
+/** An operator with its domain, `com.microsoft:Inverse`; only the type for ONNX's own. */
 export function operatorName(domain = '', op = ''): string {
   return domain === '' || domain === 'ai.onnx' ? op : `${domain}:${op}`;
 }

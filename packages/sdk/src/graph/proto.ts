@@ -1,38 +1,38 @@
-/** @file The decoded ONNX messages, as plain objects. Names are those of onnx.proto in camelCase. */
+/** @file The decoded ONNX messages as plain objects, with the names of onnx.proto in camelCase. */
 
 import type { Bytes } from './bytes.ts';
 import type { ValueType } from './value.ts';
 
-/** Fields that this SDK does not know, as they stood in the file; written back unchanged. */
+/** Fields unknown to this SDK, written back unchanged. */
 interface Unknown {
-  /** One entry per field, its tag included. */
+  /** One entry per field, including its tag. */
   unknown?: Bytes[];
 }
 
-/** An int64: a number where that is exact, else a bigint. */
+/** An int64: a number if exact, else a bigint. */
 export type Int = number | bigint;
 
-/** A key and its value, as in metadata and in the description of external data. */
+/** A key and its value, in metadata and external data descriptions. */
 export interface StringStringEntry extends Unknown {
   /** The key, such as `location`. */
   key?: string;
-  /** Its value, always text. */
+  /** The value. */
   value?: string;
 }
 
-/** A tensor: type, dimensions, and its bytes in one of several fields, or where they lie. Read it with `readTensor`. */
+/** A tensor: type, dimensions, and its data in one of several fields or files. Read it with `readTensor`. */
 export interface TensorProto extends Unknown {
-  /** The value's name by which nodes read it. */
+  /** Name of the value. */
   name?: string;
   /** One size per dimension; empty for a scalar. */
   dims?: number[];
-  /** ONNX's number of the element type: see `dataTypeName`. */
+  /** Element type by ONNX's number: see `dataTypeName`. */
   dataType?: number;
-  /** All elements, little-endian and densely packed. Where it is there, the fields below are not. */
+  /** All elements, little-endian and densely packed; excludes the fields below. */
   rawData?: Bytes;
   /** Elements of float32 and complex64, packed as in protobuf. */
   floatData?: Bytes;
-  /** Elements of all integers up to 32 bits, of bool, and the bits of float16 and its kin. */
+  /** Elements of integers up to 32 bits and bool, and the bits of float16 and bfloat16. */
   int32Data?: Bytes;
   /** Elements of int64. */
   int64Data?: Bytes;
@@ -42,45 +42,45 @@ export interface TensorProto extends Unknown {
   uint64Data?: Bytes;
   /** Elements of strings, in UTF-8. */
   stringData?: Bytes[];
-  /** Text for people. */
+  /** Documentation. */
   docString?: string;
-  /** Where elements lie outside of the file: `location`, `offset`, `length`. */
+  /** Location of external data: `location`, `offset`, `length`. */
   externalData?: StringStringEntry[];
-  /** 1: the data lies in the file that `externalData` names. */
+  /** 1: the data is in the file that `externalData` names. */
   dataLocation?: number;
-  /** What the exporter notes of the tensor. */
+  /** Metadata of the exporter. */
   metadataProps?: StringStringEntry[];
 }
 
-/** A tensor of which only some values are written down, by their indices; the others are zero. */
+/** A sparse tensor: values and their indices; all others are zero. */
 export interface SparseTensorProto extends Unknown {
-  /** The values that are not zero, `[count]`; its name is the tensor's. */
+  /** The nonzero values, `[count]`; its name is the tensor's. */
   values?: TensorProto;
-  /** Their places, int64: `[count]` in the flattened tensor, or `[count, rank]`. */
+  /** Indices, int64: `[count]` in the flattened tensor, or `[count, rank]`. */
   indices?: TensorProto;
-  /** Shape of the whole tensor. */
+  /** Shape of the dense tensor. */
   dims?: number[];
 }
 
-/** A size, or the name of one that is only known at run time. */
+/** A size, or the name of a dynamic dimension. */
 export interface DimensionProto extends Unknown {
   dimValue?: number;
   dimParam?: string;
 }
 
-/** The type of a value. Types other than tensors are among the unknown fields. */
+/** The type of a value. Types other than tensors are unknown fields. */
 export interface TypeProto extends Unknown {
-  /** Of a tensor: ONNX's number of the element type, and a size or symbol per dimension. */
+  /** For a tensor: ONNX's element type number, and a size or symbol per dimension. */
   tensorType?: { elemType?: number; shape?: { dim?: DimensionProto[] } & Unknown } & Unknown;
 }
 
-/** Name and type of a graph input, a graph output, or a value inside. */
+/** Name and type of a graph input, output or intermediate value. */
 export interface ValueInfoProto extends Unknown {
-  /** The value's name. */
+  /** Name of the value. */
   name?: string;
-  /** Its type and shape. */
+  /** Type and shape. */
   type?: TypeProto;
-  /** Text for people. */
+  /** Documentation. */
   docString?: string;
 }
 
@@ -96,11 +96,11 @@ export const attributeType = {
   strings: 8,
 } as const;
 
-/** An attribute of a node; the field in use is the one that `type` names. */
+/** An attribute of a node; `type` tells which field is in use. */
 export interface AttributeProto extends Unknown {
   /** The attribute's name, such as `axis`. */
   name?: string;
-  /** Which field is in use, by ONNX's number: 1 `f`, 2 `i`, 3 `s`, 4 `t`, 5 `g`, 6 `floats`, 7 `ints`, 8 `strings` … */
+  /** The field in use, by ONNX's number: 1 `f`, 2 `i`, 3 `s`, 4 `t`, 5 `g`, 6 `floats`, 7 `ints`, 8 `strings` … */
   type?: number;
   /** A float. */
   f?: number;
@@ -108,9 +108,9 @@ export interface AttributeProto extends Unknown {
   i?: Int;
   /** A string in UTF-8. */
   s?: Bytes;
-  /** A tensor, as of a Constant. */
+  /** A tensor, as in Constant. */
   t?: TensorProto;
-  /** A graph, as the branch of an If. */
+  /** A graph, as in a branch of If. */
   g?: GraphProto;
   /** A list of floats. */
   floats?: number[];
@@ -126,77 +126,77 @@ export interface AttributeProto extends Unknown {
   sparseTensor?: SparseTensorProto;
   /** A list of sparse tensors. */
   sparseTensors?: SparseTensorProto[];
-  /** Inside a function: the attribute of the call whose value is taken. */
+  /** Inside a function: the attribute of the call to take the value from. */
   refAttrName?: string;
 }
 
-/** One operator: the values that it reads and yields, by name. An empty name is an omitted input or output. */
+/** A node: one operator with its inputs and outputs by name. An empty name is an omitted input or output. */
 export interface NodeProto extends Unknown {
-  /** The node's own name, which exporters make of the module's path; may be empty. */
+  /** The node's name, derived from the module path by exporters; may be empty. */
   name?: string;
   /** The operator, such as `MatMul`. */
   opType?: string;
-  /** Whose operator it is: empty for ONNX's own, `com.microsoft` for ONNX Runtime's. */
+  /** Domain of the operator: empty for ONNX's own, `com.microsoft` for ONNX Runtime's. */
   domain?: string;
-  /** Which of several functions of one name a call means. */
+  /** Selects one of several functions of the same name. */
   overload?: string;
-  /** Names of the values that it reads. */
+  /** Names of its inputs. */
   input?: string[];
-  /** Names of the values that it yields. */
+  /** Names of its outputs. */
   output?: string[];
-  /** Its attributes; those that are missing have the operator's defaults. */
+  /** Its attributes; missing ones have the operator's defaults. */
   attribute?: AttributeProto[];
-  /** Text for people; TorchScript's exporter may write the Python stack there. */
+  /** Documentation; TorchScript's exporter may write the Python stack. */
   docString?: string;
-  /** What the exporter notes: the dynamo exporter the torch module that the node comes from. */
+  /** Metadata; the dynamo exporter writes the torch module. */
   metadataProps?: StringStringEntry[];
-  /** What a plugin knows of the operator. It travels with the node, and is no part of the file. */
+  /** A plugin's knowledge of the operator; not part of the file. */
   known?: KnownOperator;
 }
 
-/** What is known of an operator that has no row in the tables. */
+/** Knowledge of an operator that is not in the tables. */
 export interface KnownOperator {
-  /** Types and shapes of the outputs, in order; fewer where no more is known. */
+  /** Types and shapes of the outputs, in order; may be fewer. */
   readonly infer?: (site: {
     readonly node: NodeProto;
     readonly inputs: readonly (ValueType | undefined)[];
     readonly opset: number;
   }) => readonly ValueType[];
-  /** A `GradientRule`, which only differentiation reads. */
+  /** A `GradientRule`, for differentiation. */
   readonly gradient?: object;
 }
 
-/** A graph: nodes in an order in which each follows those that it reads from, and the weights as initializers. */
+/** A graph: nodes in topological order, with weights as initializers. */
 export interface GraphProto extends Unknown {
-  /** What the graph is called. */
+  /** The graph's name. */
   name?: string;
-  /** Its operators. */
+  /** Its nodes. */
   node?: NodeProto[];
   /** Constant tensors, mostly weights. */
   initializer?: TensorProto[];
-  /** Constant tensors that are mostly zeros. */
+  /** Constant sparse tensors. */
   sparseInitializer?: SparseTensorProto[];
-  /** What is fed; before IR version 4 the initializers as well. */
+  /** Inputs; before IR version 4, initializers too. */
   input?: ValueInfoProto[];
-  /** What comes out. */
+  /** Outputs. */
   output?: ValueInfoProto[];
-  /** Types of values inside, as far as the exporter wrote them down. */
+  /** Types of intermediate values, as far as the exporter wrote them. */
   valueInfo?: ValueInfoProto[];
-  /** Text for people. */
+  /** Documentation. */
   docString?: string;
 }
 
-/** A composite operator that the model brings along. */
+/** A function: a composite operator defined in the model. */
 export interface FunctionProto extends Unknown {
   name?: string;
   domain?: string;
-  /** Tells functions of one name apart; a call names the one that it means. */
+  /** Distinguishes functions of the same name. */
   overload?: string;
   input?: string[];
   output?: string[];
-  /** Attributes that a call gives and that have no default. */
+  /** Attributes without a default. */
   attribute?: string[];
-  /** Attributes that a call may give, with their defaults. */
+  /** Attributes with defaults. */
   attributeProto?: AttributeProto[];
   node?: NodeProto[];
   opsetImport?: OperatorSetId[];
@@ -205,26 +205,26 @@ export interface FunctionProto extends Unknown {
   metadataProps?: StringStringEntry[];
 }
 
-/** The version of a set of operators; the empty domain is the standard one. */
+/** The opset version of a domain; the empty domain is the standard one. */
 export interface OperatorSetId extends Unknown {
   domain?: string;
   version?: number;
 }
 
-/** A whole file. */
+/** A model file. */
 export interface ModelProto extends Unknown {
-  /** Version of the file format. */
+  /** IR version. */
   irVersion?: number;
-  /** The program that wrote the file, such as `pytorch`. */
+  /** The exporter, such as `pytorch`. */
   producerName?: string;
-  /** Its version. */
+  /** Version of the exporter. */
   producerVersion?: string;
-  /** The graph that is run. */
+  /** The main graph. */
   graph?: GraphProto;
-  /** The version of the operator set of each domain. */
+  /** Opset version per domain. */
   opsetImport?: OperatorSetId[];
-  /** What the exporter notes of the model. */
+  /** Metadata of the exporter. */
   metadataProps?: StringStringEntry[];
-  /** Operators that are made of others, as the dynamo exporter leaves modules. */
+  /** Functions; the dynamo exporter writes modules as such. */
   functions?: FunctionProto[];
 }

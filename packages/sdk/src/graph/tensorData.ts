@@ -1,4 +1,4 @@
-/** @file Values of `TensorProto`s: where their bytes lie, reading them, and making new ones. */
+/** @file Contents of `TensorProto`s: locating, reading and creating them. */
 
 import { OnnxLoraError } from '../errors.ts';
 import { arrayOf, bytesPerElement, float32, int64, sizeOf, type Tensor, type TensorData } from '../runtime/tensor.ts';
@@ -9,17 +9,16 @@ import type { TensorProto } from './proto.ts';
 import type { ValueType } from './value.ts';
 
 /**
- * The tensor's elements as raw little-endian bytes, still in the file where possible; undefined when they are stored
- * as varints and must be read with {@link readTensor}.
+ * The elements as raw little-endian bytes, still in the file if possible; undefined for varint storage, which needs
+ * {@link readTensor}.
  */
 export function rawBytes(tensor: TensorProto): Bytes | undefined {
-  // Packed floats and doubles are laid out as raw_data is.
+  // Packed floats and doubles have the layout of raw_data.
   return tensor.rawData ?? tensor.floatData ?? tensor.doubleData;
 }
 
 /**
  * Reads a tensor's values into memory.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for element types without a JavaScript array (strings, float8, int4)
  * @throws OnnxLoraError `MODEL_INVALID` when the bytes do not fill the shape
  */
@@ -44,7 +43,7 @@ export function readTensor(proto: TensorProto): Tensor {
   return { type, dims, data };
 }
 
-/** A tensor's values as float32, whatever float type they are stored in. @throws OnnxLoraError as {@link readTensor} */
+/** Reads a tensor of any float type as float32. @throws OnnxLoraError as {@link readTensor} */
 export function readFloats(proto: TensorProto): Float32Array {
   const { type, data } = readTensor(proto);
   if (data instanceof Float32Array) return data;
@@ -54,7 +53,7 @@ export function readFloats(proto: TensorProto): Float32Array {
   throw new OnnxLoraError('MODEL_UNSUPPORTED', `Tensor "${proto.name}" holds ${type} values where floats are needed.`);
 }
 
-/** Makes a `TensorProto` that holds `tensor`'s values. */
+/** Creates a `TensorProto` with `tensor`'s values. */
 export function tensorProto(name: string, tensor: Tensor): TensorProto {
   const { data } = tensor;
   return {
@@ -65,7 +64,7 @@ export function tensorProto(name: string, tensor: Tensor): TensorProto {
   };
 }
 
-/** Bytes that the tensor's shape and type call for; undefined for strings. */
+/** Bytes required by the tensor's shape and type; undefined for strings. */
 export function expectedBytes(proto: TensorProto): number | undefined {
   return byteCount(proto.dataType ?? 0, sizeOf(proto.dims ?? []));
 }
@@ -74,7 +73,7 @@ function fromRaw(type: NonNullable<ReturnType<typeof dataTypeName>>, bytes: Uint
   const size = bytesPerElement(type);
   const ArrayType = arrayOf(type);
   const whole = bytes.length - (bytes.length % size);
-  // Typed arrays need aligned offsets; a copy is made only where the bytes are not.
+  // Typed arrays need aligned offsets; copy only if unaligned.
   const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
   return new ArrayType(aligned.buffer as ArrayBuffer, aligned.byteOffset, whole / size);
 }
@@ -113,7 +112,7 @@ function varints(bytes: Uint8Array): bigint[] {
   return values;
 }
 
-/** A tensor's values as float32; its own where they are. */
+/** A tensor's values as float32, without a copy if they are float32. */
 export function floats(tensor: Tensor): Float32Array {
   const { data, dims, type } = tensor;
   if (data instanceof Float32Array) return data;
@@ -121,7 +120,7 @@ export function floats(tensor: Tensor): Float32Array {
   return readFloats({ dims: [...dims], dataType: dataTypeNumber(type), rawData });
 }
 
-/** One number as a tensor of dimensions that are all 1. Of types other than floats and int64, as float32. */
+/** A one-element tensor; types other than floats and int64 become float32. */
 export function numberTensor(value: number, type: ValueType['type'], dims: readonly number[]): Tensor {
   if (type === 'int64') return int64([value], dims);
   if (type === 'uint8') return { type, dims, data: Uint8Array.of(value) };

@@ -1,4 +1,4 @@
-/** @file All tensors of a graph, wherever it holds them: reading them out, and exchanging them. */
+/** @file Iterating over and replacing all tensors of a graph. */
 
 import type {
   AttributeProto,
@@ -10,10 +10,7 @@ import type {
   TensorProto,
 } from './proto.ts';
 
-/**
- * Every tensor that a graph itself holds, not those of its subgraphs: initializers, dense and sparse, and what stands in
- * attributes, such as the value of a Constant.
- */
+/** All tensors of a graph without subgraphs: initializers, sparse initializers and tensor attributes. */
 export function tensorsOf(graph: GraphProto): TensorProto[] {
   return [
     ...(graph.initializer ?? []),
@@ -30,7 +27,9 @@ function partsOf({ values, indices }: SparseTensorProto): TensorProto[] {
   return [...(values ? [values] : []), ...(indices ? [indices] : [])];
 }
 
-/** A copy of the model with every tensor exchanged, those of subgraphs and functions too. What holds none is shared. */
+/**
+ * A copy of the model with every tensor replaced, including subgraphs and functions. Parts without tensors are shared.
+ */
 export function withTensors(model: ModelProto, exchange: (tensor: TensorProto) => TensorProto): ModelProto {
   const sparse = (tensor: SparseTensorProto): SparseTensorProto => ({
     ...tensor,

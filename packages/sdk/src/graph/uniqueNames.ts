@@ -1,11 +1,11 @@
-/** @file Gives the values of subgraphs names of their own, so that one name means one value in the whole model. */
+/** @file Makes value names unique across the subgraphs of a model. */
 
 import type { AttributeProto, GraphProto, NodeProto } from './proto.ts';
 import { allGraphs, subgraphs } from './walk.ts';
 
 /**
- * The graph with every value of a subgraph renamed whose name occurs elsewhere, as in the two branches of a merged decoder.
- * Names of nodes stay, and so does everything of a graph without such values.
+ * Renames values of subgraphs with names that occur elsewhere, as in the branches of a merged decoder. Keeps node
+ * names, and shares graphs without such values.
  */
 export function uniqueNames(graph: GraphProto): GraphProto {
   if (!(graph.node ?? []).some((node) => subgraphs(node).length > 0)) return graph;
@@ -14,9 +14,8 @@ export function uniqueNames(graph: GraphProto): GraphProto {
 }
 
 /**
- * The graph with every value of its own renamed that is in `taken`; the new names are added to it.
- *
- * @param given new names of some values, which may be in `taken`
+ * Renames the graph's own values that are in `taken`, and adds the new names to it.
+ * @param given prescribed new names, which may be in `taken`
  */
 export function freshNames(
   graph: GraphProto,
@@ -26,14 +25,13 @@ export function freshNames(
   return renamed(graph, new Map(), taken, given);
 }
 
-/** Values that a graph itself defines: inputs, initializers, outputs of nodes. */
 function definedNames({ input = [], initializer = [], sparseInitializer = [], node = [] }: GraphProto): string[] {
   const sparse = sparseInitializer.map(({ values }) => values?.name ?? '');
   const names = [...[...input, ...initializer].map(({ name }) => name ?? ''), ...sparse];
   return [...names, ...node.flatMap(({ output }) => output ?? [])].filter(Boolean);
 }
 
-/** @param outer new names of values that the graph captures */
+/** @param outer new names of captured values */
 function renamed(
   graph: GraphProto,
   outer: ReadonlyMap<string, string>,
@@ -53,7 +51,7 @@ function renamed(
   return withValueNames(inner, (name) => names.get(name) ?? name);
 }
 
-/** The graph with every value that it defines or reads renamed; subgraphs stay as they are. */
+/** Renames every value that the graph defines or reads, except in subgraphs. */
 export function withValueNames(graph: GraphProto, rename: (name: string) => string): GraphProto {
   const named = <T extends { name?: string }>(each: T): T => ({ ...each, name: rename(each.name ?? '') });
   const { sparseInitializer } = graph;
@@ -73,12 +71,12 @@ export function withValueNames(graph: GraphProto, rename: (name: string) => stri
   };
 }
 
-/** A graph whose nodes' subgraphs are replaced; nodes without any stay the same objects. */
+/** Replaces the subgraphs of all nodes; nodes without any stay the same objects. */
 export function withSubgraphs(graph: GraphProto, replace: (inner: GraphProto) => GraphProto): GraphProto {
   return { ...graph, node: (graph.node ?? []).map((node) => withInner(node, replace)) };
 }
 
-/** A node with its subgraphs replaced; the same object where nothing changes. */
+/** Replaces the subgraphs of a node; returns the same object if nothing changes. */
 export function withInner(node: NodeProto, replace: (inner: GraphProto) => GraphProto): NodeProto {
   if (subgraphs(node).length === 0) return node;
   let isSame = true;
@@ -96,9 +94,8 @@ export function withInner(node: NodeProto, replace: (inner: GraphProto) => Graph
 }
 
 /**
- * A word with which no name of a node or a value of the graph and its subgraphs begins, as far as the first `/`.
- *
- * @param word where it is free, the result; otherwise it gets a number
+ * A prefix that no node or value name of the graph and its subgraphs has before its first `/`.
+ * @param word the result if free; otherwise a number is appended
  */
 export function freePrefix(graph: GraphProto, word: string): string {
   const taken = new Set(

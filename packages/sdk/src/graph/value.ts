@@ -1,8 +1,8 @@
-/** @file What is known of a value before it is computed: type, shape, and the contents of small integer tensors. */
+/** @file Static type of a value: element type, shape, and contents of small integer tensors. */
 
 import type { DataType } from '../runtime/tensor.ts';
 
-/** A dimension: its size, or the name of one that is only known at run time. Equal names mean equal sizes. */
+/** A dimension: its size, or the name of a dynamic one. Equal names mean equal sizes. */
 export type Dim = number | string;
 
 /** The static type of a value. Absent fields are unknown. */
@@ -12,8 +12,8 @@ export interface ValueType {
   /** One size or symbol per dimension; empty for a scalar. */
   readonly shape?: readonly Dim[] | undefined;
   /**
-   * Contents of a small integer tensor in row-major order, such as a shape that is computed in the graph. Known because
-   * Reshape, Expand and Slice take their shapes from such tensors, and Pad its padding from a turned-around matrix.
+   * Contents of a small integer tensor in row-major order, such as a computed shape for Reshape, Expand or Slice, or
+   * the padding of Pad.
    */
   readonly ints?: readonly Dim[] | undefined;
 }

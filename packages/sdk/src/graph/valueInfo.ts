@@ -1,4 +1,4 @@
-/** @file Declarations of the values that a graph takes and gives. */
+/** @file Value declarations, and models of a builder's nodes. */
 
 import { dataTypeNumber } from './dataType.ts';
 import type { GraphBuilder, Value } from './builder.ts';
@@ -14,7 +14,7 @@ export function valueInfo(name: string, type: ValueType['type'], shape: readonly
   };
 }
 
-/** The model that a builder's nodes make, for asking a runtime what it does. */
+/** A model of a builder's nodes, for probing a runtime. */
 export function modelOf({ opset, nodes, initializers }: GraphBuilder, input: Value, output: Value): ModelProto {
   return {
     irVersion: 7,

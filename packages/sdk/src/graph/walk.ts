@@ -1,9 +1,9 @@
-/** @file Walking graphs: subgraphs, attributes, producers and consumers. */
+/** @file Graph traversal: subgraphs, attributes, producers and consumers. */
 
 import { readBytes } from './bytes.ts';
 import type { AttributeProto, GraphProto, NodeProto, TensorProto } from './proto.ts';
 
-/** The graph and, depth first, the graphs inside its nodes (branches of If, bodies of Loop and Scan). */
+/** The graph and its subgraphs, depth first (branches of If, bodies of Loop and Scan). */
 export function* allGraphs(graph: GraphProto): Generator<GraphProto> {
   yield graph;
   for (const node of graph.node ?? []) {
@@ -11,12 +11,12 @@ export function* allGraphs(graph: GraphProto): Generator<GraphProto> {
   }
 }
 
-/** The nodes of a graph, and of the graphs inside them. */
+/** All nodes, including those of subgraphs. */
 export function* allNodes(graph: GraphProto): Generator<NodeProto> {
   for (const { node = [] } of allGraphs(graph)) yield* node;
 }
 
-/** The graphs that a node holds directly. */
+/** The direct subgraphs of a node. */
 export function subgraphs(node: NodeProto): GraphProto[] {
   return (node.attribute ?? []).flatMap((attribute) => [
     ...(attribute.g ? [attribute.g] : []),
@@ -59,37 +59,36 @@ export interface Use {
   readonly index: number;
 }
 
-/** Who makes and who reads each value. */
+/** Producers and consumers of each value. */
 export interface GraphIndex {
-  /** The node that yields a value, by value name; graph inputs and initializers have none. */
+  /** The node that produces a value, by value name; graph inputs and initializers have none. */
   readonly producer: ReadonlyMap<string, NodeProto>;
-  /** Each place where a value is read, by value name. */
+  /** The uses of a value, by value name. */
   readonly uses: ReadonlyMap<string, readonly Use[]>;
-  /** Initializers, and the tensors of Constant nodes, by value name. */
+  /** Initializers and the tensors of Constant nodes, by value name. */
   readonly constants: ReadonlyMap<string, TensorProto>;
   /** Names of the graph's outputs. */
   readonly outputs: ReadonlySet<string>;
 }
 
-/** Indexes one graph, without its subgraphs, as it stands; edits make the index stale. */
+/** Indexes one graph without its subgraphs; edits make the index stale. */
 export function indexGraph(graph: GraphProto): GraphIndex {
   return indexAll([graph]);
 }
 
-/** Indexes a graph together with its subgraphs, whose values must have names of their own (see `uniqueNames`). */
+/** Indexes a graph with its subgraphs, which needs unique value names (see `uniqueNames`). */
 export function indexWhole(graph: GraphProto): GraphIndex {
   return indexAll([...allGraphs(graph)]);
 }
 
-/** Who makes each value, and who reads it. */
+/** Producers and consumers of each value among nodes. */
 export interface NodeIndex {
-  /** The node that yields a value, by value name. */
   readonly producer: ReadonlyMap<string, NodeProto>;
-  /** The nodes that read a value, each once and in their order, those whose subgraphs read it included; by value name. */
+  /** The nodes that read a value, directly or in a subgraph, each once and in order. */
   readonly readers: ReadonlyMap<string, readonly NodeProto[]>;
 }
 
-/** Indexes nodes alone, as they stand. */
+/** Indexes nodes; edits make the index stale. */
 export function indexNodes(nodes: readonly NodeProto[]): NodeIndex {
   const producer = new Map<string, NodeProto>();
   const readers = new Map<string, NodeProto[]>();
@@ -144,7 +143,7 @@ function addToIndex(
   }
 }
 
-/** Names that a node reads, those captured by its subgraphs from outside included. */
+/** Names that a node reads, including those captured by its subgraphs. */
 export function readNames(node: NodeProto): string[] {
   return [...(node.input ?? []).filter(Boolean), ...subgraphs(node).flatMap((graph) => [...capturedNames(graph)])];
 }

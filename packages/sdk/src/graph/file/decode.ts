@@ -1,18 +1,17 @@
-/** @file Protobuf → plain objects, driven by the tables of `schema.ts`. Long byte fields stay in the file. */
+/** @file Protobuf decoder driven by the tables of `schema.ts`. Long byte fields stay in the file. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { type ByteSource, type Bytes, readBytes } from '../bytes.ts';
 import { graphMessage, type Message, modelMessage, tensorMessage } from './schema.ts';
 import type { GraphProto, Int, ModelProto, TensorProto } from '../proto.ts';
 
-/** Deeper nesting than any real model has; a hostile file would otherwise overflow the stack. */
+/** Nesting limit: a hostile file would otherwise overflow the stack. */
 const MAX_DEPTH = 64;
 
 /**
  * Decodes a `ModelProto`.
- *
  * @param name the file's name, for errors
- * @throws OnnxLoraError `MODEL_INVALID` when the bytes are not a well-formed message
+ * @throws OnnxLoraError `MODEL_INVALID` for malformed bytes
  */
 export function decodeModel(source: ByteSource, name: string): ModelProto {
   return new Decoder(source, name).message(modelMessage, 0, source.size, 0) as ModelProto;
@@ -28,10 +27,9 @@ export function decodeGraph(source: ByteSource, name: string): GraphProto {
   return new Decoder(source, name).message(graphMessage, 0, source.size, 0) as GraphProto;
 }
 
-// A leading byte order mark belongs to the text.
+// A leading byte order mark is part of the text.
 const text = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** Where the bytes of a number are put together. */
 const float = new DataView(new ArrayBuffer(4));
 
 class Decoder {
@@ -47,7 +45,7 @@ class Decoder {
   message(type: Message, start: number, end: number, depth: number): Record<string, unknown> {
     if (depth > MAX_DEPTH) this.#fail(`messages are nested more than ${MAX_DEPTH} deep`);
     const result: Record<string, unknown> = {};
-    // A packed list may come in several pieces; one piece alone stays a reference into the file.
+    // A packed list may come in several pieces; a single piece stays a reference into the file.
     const pieces = new Map<string, Bytes[]>();
     this.#at = start;
     while (this.#at < end) {
@@ -71,7 +69,7 @@ class Decoder {
         const list = (result[field!.name] ??= []) as unknown[];
         if (Array.isArray(value)) for (const item of value) list.push(item);
         else list.push(value);
-        // The elements of a list mostly follow one another, each with the tag of the first.
+        // Elements of a list mostly follow one another, each with the same tag.
         while (!Array.isArray(value) && tag < 0x80 && this.#at < end && this.#source.byte(this.#at) === tag) {
           this.#at++;
           list.push(this.#field(field!, wire, end, depth));
@@ -85,7 +83,7 @@ class Decoder {
     return result;
   }
 
-  /** The field's value, or undefined when its wire type is not the one the schema knows. */
+  /** The field's value; undefined if its wire type differs from the schema's. */
   #field(
     field: { kind: Message | string; repeated: boolean; unpackedWire?: 0 | 1 | 5 },
     wire: number,

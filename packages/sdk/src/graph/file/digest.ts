@@ -1,4 +1,4 @@
-/** @file A fingerprint of a model's weights, by which an adapter knows its base. */
+/** @file Fingerprint of a model's weights, which identifies an adapter's base. */
 
 import { createHash } from 'node:crypto';
 import { blocksOf, byteLength } from '../bytes.ts';
@@ -8,29 +8,27 @@ import { tensorsOf } from '../tensors.ts';
 import { uninterrupted, yielding } from '../eventLoop.ts';
 import { allGraphs } from '../walk.ts';
 
-/** Smaller tensors are shapes and constants, which exporters and optimizers change without changing the model. */
+/** Skip small tensors: exporters and optimizers change shapes and constants without changing the model. */
 const MIN_BYTES = 256;
 
 /**
- * sha256 over all weights of a graph and its subgraphs, read in blocks: initializers, and tensors that nodes hold, as the
- * Constant nodes of some exporters. Names, order and which of the two it is do not count, since exporters number
- * anonymous weights anew and optimizers make the one of the other; types, shapes and values do.
+ * sha256 over all weights of a graph and its subgraphs: initializers and tensor attributes. Types, shapes and values
+ * count; names, order and storage as initializer or Constant do not, since exporters and optimizers change them.
  */
 export function weightsDigest(graph: GraphProto): string {
   return uninterrupted(digestBlocks(graph));
 }
 
 /**
- * As {@link weightsDigest}, with turns of the event loop in between: gigabytes take seconds.
- *
- * @param others further graphs of the same model, in any order; what several hold counts as often as the one that holds it
- *   most often, so that the digest is that of the same model in one file
+ * {@link weightsDigest} in time slices of the event loop: gigabytes take seconds.
+ * @param others further graphs of the same model, in any order; a shared weight counts as often as in the graph that
+ * holds it most often, so that the digest equals that of the model in one file
  */
 export function weightsDigestYielding(graph: GraphProto, ...others: readonly GraphProto[]): Promise<string> {
   return yielding(digestBlocks(graph, ...others));
 }
 
-/** Comes back after each block. */
+/** Yields after each block. */
 function* digestBlocks(...graphs: readonly GraphProto[]): Generator<void, string> {
   const hashes = new Map<string, number>();
   for (const graph of graphs) {

@@ -1,13 +1,13 @@
-/** @file Plain objects → protobuf. Output is a list of chunks, so that weights are streamed and never joined. */
+/** @file Protobuf encoder. Output is a list of chunks, so that weights are streamed and never joined. */
 
 import { type Bytes, byteLength } from '../bytes.ts';
 import { graphMessage, type Field, type Message, modelMessage } from './schema.ts';
 import type { GraphProto, Int, ModelProto } from '../proto.ts';
 
-/** Pieces of an encoded message in order: bytes, or ranges of the files that the message refers to. */
+/** Pieces of an encoded message: bytes, or ranges of files. */
 export type Chunks = Bytes[];
 
-/** Encodes a model. Fields come in order of their numbers, unknown ones last. */
+/** Encodes a model: fields by number, unknown ones last. */
 export function encodeModel(model: ModelProto): Chunks {
   return encode(modelMessage, model as Record<string, unknown>);
 }
@@ -18,7 +18,7 @@ export function encodeGraph(graph: GraphProto): Chunks {
 }
 
 const text = new TextEncoder();
-/** Bytes of an encoded number, at most. */
+/** Maximum bytes of a varint. */
 const LONGEST_INT = 10;
 
 function encode(type: Message, value: Readonly<Record<string, unknown>>): Chunks {
@@ -69,9 +69,8 @@ function writeBlock(chunks: Chunks, number: number, content: Chunks): void {
   for (const bytes of content) chunks.push(bytes);
 }
 
-/** Numbers one after the other. */
 function varints(values: readonly Int[]): Uint8Array {
-  // Most are small; a longer list is copied into one twice as long.
+  // Most lists are short; the buffer doubles when full.
   let bytes = new Uint8Array(values.length + LONGEST_INT);
   let at = 0;
   for (const value of values) {
@@ -86,7 +85,7 @@ function varints(values: readonly Int[]): Uint8Array {
   return bytes.subarray(0, at);
 }
 
-/** Short texts one after the other, in one piece: each in pieces of its own would take far more memory than it has bytes. */
+/** Joins short strings in one buffer: separate chunks would take far more memory. */
 function blocks(number: number, values: readonly Uint8Array[]): Uint8Array {
   const heads = values.map(({ length }) => [...varint(number * 8 + 2), ...varint(length)]);
   const bytes = new Uint8Array(values.reduce((sum, { length }, i) => sum + heads[i]!.length + length, 0));

@@ -1,17 +1,17 @@
-/** @file Whether a path that a stranger's file names stays inside the folder that it may name files of. */
+/** @file Checks that paths in untrusted files stay inside an allowed folder. */
 
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
 
-/** Whether `file` lies below `folder`, by their names alone. */
+/** Whether `file` lies below `folder`, by name only. */
 export function isInside(file: string, folder: string): boolean {
   const relative = path.relative(folder, file);
   return relative !== '' && relative.split(path.sep)[0] !== '..' && !path.isAbsolute(relative);
 }
 
 /**
- * Whether `file`, which exists, still lies below `folder` when all links are followed, or in the blob folder of the
- * Hugging Face cache, whose snapshots are links into it.
+ * Whether an existing `file` lies below `folder` after following links, or in the Hugging Face cache's blob folder, the
+ * target of its snapshots' links.
  */
 export function leadsInside(file: string, folder: string): boolean {
   const snapshot = /^(.*)[/\\]snapshots[/\\][^/\\]+(?:[/\\].*)?$/.exec(folder);

@@ -1,4 +1,4 @@
-/** @file Opening and writing .onnx files. Weights are never copied on opening: they stay references into files. */
+/** @file Opening and writing .onnx files. Opening copies no weights: they stay references into files. */
 
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -23,20 +23,17 @@ import { commonFolder, externalised, type FileToWrite, graphsOf, type OnnxToWrit
 import { fileIdentity } from '../../files/fileIdentity.ts';
 import { notFound } from '../../files/notFound.ts';
 
-/** An opened model: structure in memory, weights as ranges of the files on disk. */
+/** An opened model: structure in memory, weights as file ranges. */
 export interface OnnxFile {
-  /** The file, as the user named it. */
+  /** The path as the user gave it. */
   readonly path: string;
-  /** The file's structure; its graph is there. */
+  /** The model, with its graph. */
   readonly model: ModelProto & { graph: GraphProto };
 }
 
 /**
- * Opens an .onnx file of any size in a few megabytes of memory.
- *
- * External data is resolved to ranges of the files that lie beside the model; a location outside the model's folder is
- * refused.
- *
+ * Opens an .onnx file of any size in a few megabytes of memory. External data becomes file ranges; a location outside
+ * the model's folder is refused.
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `MODEL_INVALID` (corrupt or truncated), `FILE_INVALID` (external data)
  */
 export function openOnnx(file: string): OnnxFile {
@@ -44,7 +41,7 @@ export function openOnnx(file: string): OnnxFile {
   if (statSync(file).isDirectory()) {
     throw new OnnxLoraError('FILE_NOT_FOUND', `"${file}" is a folder. Name the .onnx file inside it.`);
   }
-  // Opening a named pipe would wait forever.
+  // Opening a named pipe would block forever.
   if (!statSync(file).isFile()) throw new OnnxLoraError('FILE_INVALID', `"${file}" is not a regular file.`);
   const real = realpathSync(file);
   const source = new FileSource(real);
@@ -56,8 +53,7 @@ export function openOnnx(file: string): OnnxFile {
 }
 
 /**
- * Opens an .onnx file that has not got its name yet, as {@link openOnnx} will.
- *
+ * Opens a staged .onnx file before its commit.
  * @throws OnnxLoraError as {@link openOnnx}
  */
 export function openStaged(staged: StagedFiles, file: string): OnnxFile {
@@ -71,7 +67,7 @@ export function openStaged(staged: StagedFiles, file: string): OnnxFile {
   }
 }
 
-/** Finds a file of external data. Calls `refuse` with what is wrong. */
+/** Finds a file of external data; calls `refuse` with the reason otherwise. */
 export type Locate = (
   location: string,
   refuse: (reason: string) => never,
@@ -79,9 +75,8 @@ export type Locate = (
 
 /**
  * Decodes and checks a model.
- *
- * @param file its name, for errors and for finding external data
- * @param locate finds the files of external data; by default beside the model
+ * @param file its name, for errors and external data
+ * @param locate finds files of external data; next to the model by default
  * @throws OnnxLoraError as {@link openOnnx}
  */
 export function parseOnnx(source: ByteSource, file: string, locate: Locate = dataBeside(file)): OnnxFile['model'] {
@@ -100,7 +95,7 @@ export function parseOnnx(source: ByteSource, file: string, locate: Locate = dat
   return { ...model, graph };
 }
 
-/** Everything that reads graphs may rely on it: a node has an operator, outputs, and a list of inputs. */
+/** Ensures what graph code relies on: a node has an operator, outputs, and a list of inputs. */
 function checkNode(node: NodeProto, file: string): void {
   node.input ??= [];
   if (node.opType && node.output?.length) return;
@@ -154,7 +149,7 @@ function externalSlice(tensor: TensorProto, file: string, locate: Locate): FileS
   return { path: real, offset, length, ...(identity !== undefined && { identity }) };
 }
 
-/** Finds the files of external data and checks that they lie where they may; each is looked up once. */
+/** Locates external data inside the model's folder, with a cache. */
 function dataBeside(file: string): Locate {
   const folder = path.dirname(path.resolve(file));
   const found = new Map<string, ReturnType<Locate>>();
@@ -165,7 +160,7 @@ function dataBeside(file: string): Locate {
   };
 }
 
-/** The file itself, links followed. */
+/** The real path, links followed. */
 function lookUp(folder: string, location: string, refuse: Parameters<Locate>[1]): ReturnType<Locate> {
   const target = path.resolve(folder, location);
   if (location === '' || path.isAbsolute(location) || !isInside(target, folder)) {
@@ -182,21 +177,19 @@ function lookUp(folder: string, location: string, refuse: Parameters<Locate>[1])
 }
 
 /**
- * Writes a self-contained .onnx file, streaming every weight from where it lies. Above 1.9 GB the weights go to
- * `<name>.data` beside it. Both appear under their names when they are complete, in one step; missing folders are made.
- *
- * @param inlineLimit bytes of weights up to which they stay in the .onnx file
+ * Writes a self-contained .onnx file, streaming its weights. Above 1.9 GB they go to `<name>.data` next to it. Both
+ * appear atomically when complete; creates missing folders.
+ * @param inlineLimit maximum bytes of weights inside the .onnx file
  * @returns the files written
- * @throws OnnxLoraError `FILE_INVALID` when the system refuses, or a weight's file is shorter than it was
+ * @throws OnnxLoraError `FILE_INVALID` when the system refuses, or a weight's file has become shorter
  */
 export function writeOnnx(file: string, model: ModelProto, inlineLimit?: number): string[] {
   return writeOnnxFiles([{ file, model }], [], inlineLimit);
 }
 
 /**
- * Writes several .onnx files that belong together, as {@link writeOnnx} writes one: all of them or none.
- *
- * @param beside further files and what they hold, one piece or several, or what makes that
+ * Writes several .onnx files like {@link writeOnnx}, all or none.
+ * @param beside further files with their contents: one piece, several, or a function that makes them
  */
 export function writeOnnxFiles(
   models: readonly OnnxToWrite[],
@@ -206,7 +199,7 @@ export function writeOnnxFiles(
   return stageOnnxFiles(models, beside, inlineLimit).commit();
 }
 
-/** The ranges of files that a model's weights lie in. */
+/** The file ranges of a model's weights. */
 export function slicesOf(model: ModelProto): FileSlice[] {
   return graphsOf(model)
     .flatMap(tensorsOf)
@@ -215,10 +208,9 @@ export function slicesOf(model: ModelProto): FileSlice[] {
 }
 
 /**
- * The model as a runtime takes it: a few kilobytes of graph whose weights are ranges of the user's own files.
- * ONNX Runtime maps them into memory, so nothing is copied. Large weights that are computed are in a scratch file.
- *
- * @throws OnnxLoraError `FILE_INVALID` for a file that was changed after it was opened
+ * The model for a runtime: a few kilobytes of graph with weights as file ranges, which ONNX Runtime maps without a
+ * copy. Large computed weights go to a scratch file.
+ * @throws OnnxLoraError `FILE_INVALID` for a file that changed after opening
  */
 export function sessionModel(given: ModelProto): { bytes: Uint8Array; folder?: string } {
   const model = scratchWeights(given);

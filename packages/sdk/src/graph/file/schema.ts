@@ -1,9 +1,9 @@
 /**
- * @file The ONNX protobuf messages (onnx.proto, IR version 13) as tables: field number → name and kind.
+ * @file The ONNX protobuf schema (onnx.proto, IR version 13): field number → name and kind.
  * @see https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  */
 
-/** How a field is encoded. `bytes` may stay in the file; `packed` is a packed list of numbers kept as bytes. */
+/** Encoding of a field. `bytes` may stay in the file; `packed` is a packed list of numbers kept as bytes. */
 export type Scalar = 'int' | 'float' | 'string' | 'bytes' | 'packed';
 
 /** One field of a message. */
@@ -11,7 +11,7 @@ export interface Field {
   readonly name: string;
   readonly kind: Scalar | Message;
   readonly repeated: boolean;
-  /** For `packed` fields: how an element looks when a writer did not pack it. */
+  /** For `packed` fields: the wire type of unpacked elements. */
   readonly unpackedWire?: 0 | 1 | 5;
 }
 
@@ -29,7 +29,7 @@ function message(name: string, rows: readonly Row[]): Message {
   for (const [number, field, kind, modifier] of rows) {
     fields.set(number, {
       name: field,
-      // Messages refer to each other in circles (node → attribute → graph → node), hence the getter.
+      // Messages are recursive (node → attribute → graph → node), hence the getter.
       get kind() {
         return typeof kind === 'function' ? kind() : kind;
       },

@@ -1,4 +1,4 @@
-/** @file Weights that are computed for sessions: once, into a file that they map, instead of several times in memory. */
+/** @file Computed weights in a scratch file that all sessions map, instead of several copies in memory. */
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { dropScratchFile, newScratchFile } from '../../files/scratchFile.ts';
@@ -7,13 +7,13 @@ import type { ModelProto } from '../proto.ts';
 import { rawBytes } from '../tensorData.ts';
 import { withTensors } from '../tensors.ts';
 
-/** Bytes from which on a weight is worth its place in a file. */
+/** Minimum bytes of a weight in a scratch file. */
 const LARGE = 1 << 16;
-/** Weights begin at multiples of it, as the pages that are mapped do. */
+/** Alignment of weights, for mapping. */
 const PAGE = 4096;
 
 const written = new WeakMap<ComputedBytes, FileSlice>();
-/** Weights of a file that may be asked for again. */
+/** Reference counts of scratch files. */
 const uses = new Map<string, number>();
 const collected = new FinalizationRegistry<string>((file) => {
   const left = uses.get(file)! - 1;
@@ -23,17 +23,16 @@ const collected = new FinalizationRegistry<string>((file) => {
   dropScratchFile(file);
 });
 
-/** Has a file go when none of these is referred to any more. */
+/** Deletes a file once none of these is referenced. */
 function dropWith(file: string, bytes: readonly (FileSlice | ComputedBytes)[]): void {
   uses.set(file, bytes.length);
   for (const each of bytes) collected.register(each, file);
 }
 
 /**
- * The model with its large computed weights in a scratch file. Sessions of graphs that share weights share what was computed;
- * the file goes when no graph refers to them any more, and with the process at the latest.
- *
- * @throws NodeJS.ErrnoException where the folder cannot be written to, or is full
+ * Moves large computed weights to a scratch file, shared by sessions of graphs that share weights. The file is deleted
+ * once no graph refers to it, at the latest with the process.
+ * @throws NodeJS.ErrnoException if the folder is full or not writable
  */
 export function scratchWeights(model: ModelProto): ModelProto {
   const added = new Map<ComputedBytes, FileSlice>();
@@ -68,7 +67,7 @@ export function scratchWeights(model: ModelProto): ModelProto {
   }
 }
 
-/** Bytes in a scratch file: what is computed once and read several times, and more than memory should hold. */
+/** A scratch file for bytes that are computed once, read several times and too large for memory. */
 export class ScratchBytes {
   #file: string | undefined;
   #descriptor: number | undefined;
@@ -76,9 +75,8 @@ export class ScratchBytes {
   readonly #kept: FileSlice[] = [];
 
   /**
-   * Writes bytes to the file.
-   *
-   * @throws NodeJS.ErrnoException where the folder cannot be written to, or is full
+   * Appends bytes.
+   * @throws NodeJS.ErrnoException if the folder is full or not writable
    */
   keep(bytes: Uint8Array): FileSlice {
     this.#file ??= newScratchFile('onnx-lora-weights');
@@ -97,7 +95,7 @@ export class ScratchBytes {
     if (this.#file !== undefined) dropScratchFile(this.#file);
   }
 
-  /** Keeps no more, and deletes the file when nothing refers to what was kept. */
+  /** Closes the file for writing, and deletes it once its ranges are unreferenced. */
   leave(): void {
     this.#close();
     if (this.#file !== undefined) dropWith(this.#file, this.#kept.splice(0));

@@ -1,4 +1,4 @@
-/** @file .onnx files and what belongs to them, written whole before they get their names. */
+/** @file Stages .onnx files and their companions: written completely, then renamed together. */
 
 import { closeSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
 import path from 'node:path';
@@ -12,39 +12,33 @@ import { allGraphs } from '../walk.ts';
 import { encodeModel } from './encode.ts';
 import { isInside } from './insideFolder.ts';
 
-/** A protobuf message cannot hold more than 2 GiB; leave room for the structure. */
+/** Protobuf messages are limited to 2 GiB; leave room for the structure. */
 const INLINE_TOTAL_LIMIT = 1_900_000_000;
 
-/** An .onnx file that is to be written. */
+/** An .onnx file to write. */
 export interface OnnxToWrite {
-  /** Where it is written. */
+  /** The target path. */
   readonly file: string;
-  /** Its graph and weights. */
+  /** The model. */
   readonly model: ModelProto;
 }
 
-/** A further file, and what it holds: one piece or several, or what makes that. */
+/** A further file with its contents: one piece, several, or a function that makes them. */
 export type FileToWrite = readonly [file: string, bytes: Bytes | readonly Bytes[] | (() => Bytes)];
 
-/** Files that are written, and wait for their names. */
+/** Written files that await their names. */
 export interface StagedFiles {
-  /**
-   * Where what a file is to hold lies now; undefined for a file that is not among them.
-   *
-   * @param file the file as it was named, or what lies beside it by the same folder
-   */
+  /** The temporary path and size of a staged file, by its target path; undefined for others. */
   readonly placeOf: (file: string) => { readonly path: string; readonly size: number } | undefined;
-  /** Gives them their names, all in one step. Returns the files. @throws OnnxLoraError `FILE_INVALID` when the system refuses */
+  /** Renames all files in one step, and returns them. @throws OnnxLoraError `FILE_INVALID` when the system refuses */
   readonly commit: () => string[];
-  /** Takes back what was written. */
+  /** Deletes the staged files. */
   readonly abort: () => void;
 }
 
 /**
- * Writes .onnx files and what belongs to them to where nobody looks for them. Weights of a model stay in its file up to
- * `inlineLimit` bytes, and otherwise go to `<name>.data` beside it.
- *
- * @throws OnnxLoraError `FILE_INVALID` when the system refuses, or a weight's file is shorter than it was
+ * Writes .onnx files and companions to temporary paths. Weights above `inlineLimit` bytes go to `<name>.data`.
+ * @throws OnnxLoraError `FILE_INVALID` when the system refuses, or a weight's file has become shorter
  */
 export function stageOnnxFiles(
   models: readonly OnnxToWrite[],
@@ -86,12 +80,12 @@ export function stageOnnxFiles(
   };
 }
 
-/** Every graph of a model: the main one, those inside nodes, and the bodies of functions. */
+/** All graphs of a model: main graph, subgraphs and function bodies. */
 export function graphsOf({ graph, functions = [] }: ModelProto): GraphProto[] {
   return [graph ?? {}, ...functions.map(({ node = [] }) => ({ node }))].flatMap((each) => [...allGraphs(each)]);
 }
 
-/** The .onnx file, and before it that of its weights where it cannot hold them. */
+/** The .onnx file, preceded by its data file if the weights do not fit. */
 function contentsOf(
   file: string,
   model: ModelProto,
@@ -117,10 +111,10 @@ function contentsOf(
   ];
 }
 
-/** Weights up to this size are kept inside the graph: shape inference needs small constants there. */
+/** Smaller weights stay in the graph: shape inference needs small constants there. */
 const EXTERNAL_THRESHOLD = 1024;
 
-/** The tensor with its bytes where `place` says, when they are many and it says so; otherwise with its bytes in memory. */
+/** The tensor as external data at `place` if large, otherwise with its bytes in memory. */
 export function externalised(
   tensor: TensorProto,
   place: (bytes: Bytes) => { location: string; offset: number } | undefined,
@@ -146,7 +140,7 @@ function inline(tensor: TensorProto): TensorProto {
     : tensor;
 }
 
-/** The innermost folder that all of these are in; undefined for none, and for several drives. */
+/** The deepest common folder; undefined for none, and for several drives. */
 export function commonFolder(folders: readonly string[]): string | undefined {
   const [first, ...rest] = folders;
   if (first === undefined) return undefined;
