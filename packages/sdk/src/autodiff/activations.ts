@@ -1,6 +1,6 @@
 /**
- * @file Gradients of activation functions. Each operator is a pass over memory, so they are written with as few as there
- * are, from x alone where that costs no more: it need not be kept twice.
+ * @file Gradients of activations, in as few operators as possible (each is a pass over memory), from x alone where
+ * free.
  */
 
 import { attributeOf } from '../ops/schema.ts';
@@ -21,7 +21,7 @@ export const preluInput: Vjp = (site) => {
   return g.Where(g.Greater(input(site, 0), 0), dy, g.Mul(dy, input(site, 1)));
 };
 
-/** dy · x below 0; the sum over what shares a slope is the driver's. */
+/** dy · x below 0; the driver sums over a shared slope. */
 export const preluSlope: Vjp = (site) => site.g.Mul(site.dy, site.g.Min(input(site, 0), 0));
 
 /** The derivative is `alpha · eˣ` up to 0, and 1 above. */
@@ -75,7 +75,7 @@ export const mish: Vjp = (site) => {
   return g.Mul(dy, g.Add(t, g.Mul(g.Mul(x, g.Sigmoid(x)), rest)));
 };
 
-/** Of `x·σ(alpha·x)`, which Swish has with alpha 1 and QuickGelu with 1.702: `s·(1 + alpha·(x − y))` with s = σ(alpha·x). */
+/** `x·σ(alpha·x)` (Swish: alpha 1, QuickGelu: 1.702) has the derivative `s·(1 + alpha·(x − y))` with s = σ(alpha·x). */
 export const swish: Vjp = (site) => {
   const { g, node, y, dy } = site;
   const x = input(site, 0);
@@ -96,7 +96,7 @@ export const thresholdedRelu: Vjp = (site) => {
   return where(g, g.Greater(input(site, 0), attributeOf(node, 'alpha')), dy);
 };
 
-/** dy further than lambd from 0. */
+/** dy where |x| > lambd. */
 export const shrink: Vjp = (site) => {
   const { g, node, dy } = site;
   return where(g, g.Greater(g.Abs(input(site, 0)), floatAttribute(node, 'lambd', 0.5)), dy);

@@ -1,4 +1,4 @@
-/** @file The values that gradients flow into: everything computed from parameters through differentiable inputs. */
+/** @file Active values: everything computed from parameters through differentiable inputs. */
 
 import type { CustomGradient } from '../graph/builder.ts';
 import type { NodeProto } from '../graph/proto.ts';
@@ -10,18 +10,17 @@ import { isIf } from './branches.ts';
 import { ruleOf, stopGradientOps } from './rules.ts';
 import { isFloat } from './vjp.ts';
 
-/** Where gradients begin and end. */
 interface ActiveValuesRequest {
   readonly types: ReadonlyMap<string, ValueType>;
   /** Values to differentiate by. */
   readonly wrt: readonly string[];
-  /** Values that gradients do not pass. */
+  /** Values that stop gradients. */
   readonly stopped: ReadonlySet<string>;
-  /** Values whose derivatives are known. */
+  /** Values with known derivatives. */
   readonly given?: ReadonlyMap<string, readonly CustomGradient[]>;
 }
 
-/** Finds the values that a gradient can flow into, node after node in the order of the graph. */
+/** Finds the values that gradients flow into, visiting nodes in graph order. */
 export class ActiveValues {
   readonly #about: ActiveValuesRequest;
   readonly #active: Set<string>;
@@ -31,16 +30,15 @@ export class ActiveValues {
     this.#active = new Set(about.wrt);
   }
 
-  /** Whether a gradient flows into the value. */
   has(name: string): boolean {
     return this.#active.has(name);
   }
 
-  /** Marks the outputs of a node whose inputs have been visited; says whether gradients pass it. */
+  /** Marks the outputs of a node after its inputs; returns whether gradients pass it. */
   visit(node: NodeProto): boolean {
     if (isIf(node)) return this.#visitBranches(node);
     if (!this.#isReached(node)) return false;
-    // Of integers only those have a gradient that stand for floats: what was quantised, and what comes of it.
+    // Integers have a gradient only if they stand for floats: quantized values and what is computed from them.
     const holdsIntegers = isQuantizer(node) || this.#readsIntegers(node);
     const outputs = node.opType === 'DynamicQuantizeLinear' ? (node.output ?? []).slice(0, 1) : (node.output ?? []);
     for (const name of outputs) {
@@ -50,7 +48,7 @@ export class ActiveValues {
     return true;
   }
 
-  /** Whether a branch or a loop body inside the node reads an active value. */
+  /** Whether a subgraph of the node reads an active value. */
   isCapturedBy(node: NodeProto): boolean {
     return subgraphs(node).length > 0 && readNames(node).some((name) => this.has(name));
   }
@@ -84,8 +82,8 @@ function isQuantizer({ opType }: NodeProto): boolean {
 }
 
 /**
- * The differences `p − s` that nothing reads but a sum with s again. Models write `s + (p − s).detach()` so that they
- * compute with p and learn as if it were s: quantised codes, hard assignments. Gradients must not pass the difference.
+ * Straight-through differences `p − s` that are only added to s: `s + (p − s).detach()` computes with p and learns as
+ * if it were s (quantized codes, hard assignments). They must stop gradients.
  */
 export function straightThroughDifferences(nodes: readonly NodeProto[]): string[] {
   const { readers } = indexNodes(nodes);
@@ -96,8 +94,8 @@ export function straightThroughDifferences(nodes: readonly NodeProto[]): string[
 }
 
 /**
- * The largest magnitudes of rows by which what a product of integers reads is divided, and the product multiplied again. As
- * for any scale of rounding, gradients must not pass them: what they add in one place they take away in the other.
+ * The row maxima that an integer product's input is divided by and its output multiplied with. As quantization scales
+ * they must stop gradients: the two contributions cancel.
  */
 export function scalesOfRows(nodes: readonly NodeProto[]): string[] {
   const { producer, readers } = indexNodes(nodes);

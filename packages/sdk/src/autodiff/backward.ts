@@ -1,6 +1,6 @@
 /**
- * @file Reverse-mode differentiation, graph to graph: walks the forward nodes backwards, asks the table for each input's
- * cotangent, undoes broadcasting, adds up, and puts the emitted nodes into the order that saves memory.
+ * @file Reverse-mode differentiation on graphs: walks the forward nodes backwards, applies their gradient rules, undoes
+ * broadcasting, accumulates, and orders the emitted nodes to save memory.
  */
 
 import { OnnxLoraError } from '../errors.ts';
@@ -17,54 +17,53 @@ import { capturedBy, ifBack, isIf } from './branches.ts';
 import { manyOutputOps, ruleOf } from './rules.ts';
 import { staticShape, type GraphContext, type Vjp, zeros } from './vjp.ts';
 
-/** What to differentiate. */
+/** The request of {@link differentiate}. */
 export interface BackwardRequest {
   /** Emits the gradient nodes; its opset must be the graph's. */
   readonly g: GraphBuilder;
-  /** Forward nodes up to the loss, each after the nodes that it reads from. */
+  /** Forward nodes up to the loss, in topological order. */
   readonly nodes: readonly NodeProto[];
-  /** Types of all values that the forward nodes mention. */
+  /** Types of all values of the forward nodes. */
   readonly types: ReadonlyMap<string, ValueType>;
   /** A float scalar. */
   readonly loss: string;
   /** Values to differentiate by. */
   readonly wrt: readonly string[];
-  /** Values that gradients do not pass. */
+  /** Values that stop gradients. */
   readonly stopped: ReadonlySet<string>;
-  /** Values whose derivatives are known, as a builder's `withGradient` notes them. */
+  /** Values with known derivatives, as a builder's `withGradient` records them. */
   readonly given?: ReadonlyMap<string, readonly CustomGradient[]>;
-  /** Forward values that the gradient computes again, from those that are kept, instead of keeping them too. */
+  /** Forward values to recompute (gradient checkpointing) instead of keeping. */
   readonly recomputed?: ReadonlySet<string>;
-  /** By a value: others whose gradients must be there before the value's own is used, so that fewer are alive at a time. */
+  /** By value: others whose gradients must be computed before the value's own is used, to limit live memory. */
   readonly follows?: ReadonlyMap<string, readonly string[]>;
-  /** What rules do not save, in tests; nothing by default. */
+  /** Shortcuts that tests turn off; none by default. */
   readonly without?: ReadonlySet<string> | undefined;
-  /** Says where a node comes from, for errors: `module "vit.layers.0.mlp"`. */
+  /** Describes a node's origin for errors: `module "vit.layers.0.mlp"`. */
   readonly describe?: (node: NodeProto) => string;
 }
 
-/** The emitted gradient nodes, in three parts that must follow the forward nodes in this order. */
+/** The emitted gradient nodes: three parts that follow the forward nodes in this order. */
 export interface Backward {
-  /** Gradient by name of the value differentiated by; absent where the loss does not depend on it. */
+  /** Gradients by value; absent if the loss does not depend on it. */
   readonly gradients: ReadonlyMap<string, Value>;
-  /** Nodes that depend on forward values alone, such as the derivative of GELU. */
+  /** Nodes that depend only on forward values, such as the derivative of GELU. */
   readonly recompute: readonly NodeProto[];
-  /** The chain of cotangents from the loss down. */
+  /** The chain of cotangents down from the loss. */
   readonly chain: readonly NodeProto[];
-  /** The last products, which only yield parameter gradients, in forward order of the parameters. */
+  /** The final products of parameter gradients, in forward order of the parameters. */
   readonly leaves: readonly NodeProto[];
 }
 
 /**
  * Emits the gradients of `loss` with respect to `wrt`.
- *
- * @throws OnnxLoraError `NO_GRADIENT` naming the node, for an operator without a rule on the path
+ * @throws OnnxLoraError `NO_GRADIENT` with the node, for an operator without a rule on the path
  */
 export function differentiate(request: BackwardRequest): Backward {
   return uninterrupted(differentiation(request));
 }
 
-/** {@link differentiate}, with a chance to interrupt it after each node. */
+/** {@link differentiate}, interruptible after each node. */
 export function* differentiation(request: BackwardRequest): Generator<void, Backward> {
   const { g, types, loss, wrt } = request;
   const seed = g.scalar(1, types.get(loss)?.type);
@@ -77,7 +76,7 @@ export function* differentiation(request: BackwardRequest): Generator<void, Back
   return { gradients, ...arrange(reachable(g.nodes, results), seed.name, gradients) };
 }
 
-/** Takes the cotangents of the last values back to those of all that gradients flow into. */
+/** Propagates cotangents from the last values to all active ones. */
 function* propagate(
   request: Omit<BackwardRequest, 'loss'>,
   cotangents: Map<string, Value>,
@@ -112,7 +111,7 @@ function* propagate(
     if (dys[0] && others.length > 0) dys[0] = heldUntil(g, dys[0], others);
     const operands = x.map((operand) => operand && again(operand));
     const site = { g, node, x: operands, y: outputs.map((name) => again(value(name))), dy: dys[0] ?? dy, dys, context };
-    // Of nothing, the gradient is zero; many operators do not take a tensor without elements.
+    // The gradient of an empty tensor is zero; many operators reject tensors without elements.
     const isEmpty = dys.every((each) => !each || each.shape?.includes(0));
     const second = dys.findIndex((each, i) => i > 0 && each !== undefined);
     if (second > 0 && !node.known?.gradient && !manyOutputOps.has(node.opType ?? ''))
@@ -130,7 +129,7 @@ function* propagate(
   return cotangents;
 }
 
-/** Gives a forward value, or the one that is computed anew in its place: once, however often it is asked for. */
+/** Returns a forward value or its recomputation, which is emitted once. */
 function recomputation(
   { g, types, recomputed }: Pick<BackwardRequest, 'g' | 'types' | 'recomputed'>,
   context: GraphContext,
@@ -151,7 +150,7 @@ function recomputation(
   return (value) => ({ ...value, name: again(value.name) });
 }
 
-/** `value`, once the others are there: the first element of each, times 0, is added to it. */
+/** Delays `value` until the others are computed: adds the first element of each, times 0. */
 function heldUntil(g: GraphBuilder, value: Value, others: readonly Value[]): Value {
   const firsts = others.map((other) => {
     const axes = other.shape!.map((_, i) => i);
@@ -162,7 +161,7 @@ function heldUntil(g: GraphBuilder, value: Value, others: readonly Value[]): Val
   return g.Add(value, g.Mul(sum, 0));
 }
 
-/** Gradients of a branch by the values that it captures; its cotangents have the shapes of this branch's outputs. */
+/** Gradients of a branch by captured value; cotangents have the shapes of this branch's outputs. */
 function throughBranch(
   request: Omit<BackwardRequest, 'loss'>,
   g: GraphBuilder,
@@ -206,7 +205,6 @@ function vjpOf(node: NodeProto, index: number, request: Place): Vjp | null {
   return vjp;
 }
 
-/** What an error says of where a node is. */
 type Place = Pick<BackwardRequest, 'g' | 'describe'>;
 
 function noRule(node: NodeProto, part: string, { g, describe }: Place): OnnxLoraError {
@@ -223,7 +221,7 @@ function noRule(node: NodeProto, part: string, { g, describe }: Place): OnnxLora
   );
 }
 
-/** Adds the module to what a rule says of a form that it does not know. */
+/** Adds the module to a rule's error about an unsupported form. */
 function located(node: NodeProto, { describe }: Place, rule: () => Value): Value {
   try {
     return rule();
@@ -235,7 +233,7 @@ function located(node: NodeProto, { describe }: Place, rule: () => Value): Value
   }
 }
 
-/** Sums a cotangent down to the shape of the operand that was broadcast. */
+/** Sums a cotangent to the shape of a broadcast operand. */
 function unbroadcast(g: GraphBuilder, gradient: Value, operand: Value, node: NodeProto): Value {
   const [from, to] = [gradient.shape, operand.shape];
   if (!from || !to) {
@@ -262,12 +260,10 @@ function unbroadcast(g: GraphBuilder, gradient: Value, operand: Value, node: Nod
 }
 
 /**
- * Splits the emitted nodes by when the runtime should run them.
- *
- * ONNX Runtime runs a graph by a depth-first search from its last leaf, and of a node's inputs the one with the highest
- * position first. So parameter gradients (leaves) stand last, in forward order: the last layer's run first, as soon as
- * their cotangent is there, and free it. Derivatives that need forward values only stand before the chain: placed later
- * they would run during the forward pass and keep their tensors alive.
+ * Splits the emitted nodes by when the runtime should run them. ONNX Runtime runs a graph depth first from its last
+ * leaf, and takes a node's highest-numbered input first. So parameter gradients (leaves) come last, in forward order:
+ * the last layer's run first, once their cotangent is there, and free it. Derivatives of forward values alone precede
+ * the chain: after it they would run in the forward pass and keep their tensors alive.
  */
 function arrange(
   nodes: readonly NodeProto[],
@@ -288,7 +284,7 @@ function arrange(
   return {
     recompute: inner.filter((node) => !isChain(node)),
     chain: inner.filter(isChain),
-    // The walk met the last layer first; forward order is the reverse.
+    // The walk meets the last layer first; reverse it into forward order.
     leaves: nodes.filter(isLeaf).reverse(),
   };
 }

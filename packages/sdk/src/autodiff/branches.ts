@@ -1,4 +1,4 @@
-/** @file The gradient of If: another If, whose branches compute the gradients of what the branches read from outside. */
+/** @file The gradient of If: another If with the gradients of both branches. */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
@@ -8,7 +8,7 @@ import { isKnownDomain } from '../ops/domains.ts';
 import { reachable } from '../ops/rewrites/simplify.ts';
 import { zerosLike } from './vjp.ts';
 
-/** Emits the gradients of a branch with `g`: cotangents of its outputs in, cotangents of captured values out. */
+/** Emits the gradients of a branch: cotangents of its outputs in, cotangents of captured values out. */
 export type BranchGradients = (
   g: GraphBuilder,
   branch: GraphProto,
@@ -17,18 +17,17 @@ export type BranchGradients = (
 
 const branchNames = ['then_branch', 'else_branch'] as const;
 
-/** Whether the node is an If of the standard operators. */
+/** Whether the node is a standard If. */
 export function isIf(node: NodeProto): boolean {
   return node.opType === 'If' && isKnownDomain(node);
 }
 
 /**
- * Emits the cotangents of the values that an If's branches capture. A branch that does not read a value gives zeros. What a
- * branch computed on its way is computed again inside, since nothing of it can be read from outside.
- *
+ * Emits the cotangents of the values that an If's branches capture; zeros for a branch that does not read one.
+ * Intermediate values are recomputed inside, since they are not accessible from outside.
  * @param dys cotangents of the node's outputs
- * @param captured values of the graph around that gradients flow into and that a branch reads
- * @param taken names that the emitted values must not have
+ * @param captured active values of the outer graph that a branch reads
+ * @param taken names that emitted values must avoid
  */
 export function ifBack(
   g: GraphBuilder,
@@ -48,7 +47,7 @@ export function ifBack(
       if (dy) cotangents.set(output, before ? inner.Add(before, dy) : dy);
     });
     const found = gradientsOf(inner, branch, cotangents);
-    // A branch must make what it yields itself.
+    // A branch must produce its own outputs.
     const results = captured.map((value) => inner.Identity(found.get(value.name) ?? zerosLike(inner, value)));
     return freshNames(bodyOf(branch, inner, results), names);
   });
@@ -63,7 +62,7 @@ export function ifBack(
   });
 }
 
-/** Names of the values that both branches together read from outside. */
+/** Names of all values that the branches capture. */
 export function capturedBy(node: NodeProto): string[] {
   return [...new Set(readNames({ ...node, input: [] }))];
 }

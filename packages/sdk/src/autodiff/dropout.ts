@@ -1,10 +1,10 @@
-/** @file The gradient of Dropout: dy itself in inference, and in training dy where the forward pass let x through. */
+/** @file The gradient of Dropout. */
 
 import { OnnxLoraError } from '../errors.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import type { Vjp } from './vjp.ts';
 
-/** dy · mask ÷ (1 − ratio), where the input `training_mode` (since opset 12) is true or not known before the run. */
+/** dy · mask ÷ (1 − ratio) if `training_mode` (since opset 12) is true or dynamic, else dy. */
 export const dropoutBack: Vjp = ({ g, node, x, y, dy }) => {
   const [, ratio, training] = x;
   if (!training || training.ints?.[0] === 0) return dy;

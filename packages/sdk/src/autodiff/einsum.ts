@@ -1,4 +1,4 @@
-/** @file The gradient of Einsum: another Einsum, in which the output and the operand exchange their places. */
+/** @file The gradient of Einsum: another Einsum with output and operand exchanged. */
 
 import type { Value } from '../graph/builder.ts';
 import { float32 } from '../runtime/tensor.ts';
@@ -7,15 +7,15 @@ import { equationOf } from '../ops/schema.ts';
 
 const alphabet = [...'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'];
 
-/** An equation with a letter for every dimension. */
+/** An equation with a letter per dimension. */
 interface Labels {
   readonly terms: readonly string[];
   readonly result: string;
-  /** Letters that stand for nothing yet. */
+  /** Unused letters. */
   readonly free: string[];
 }
 
-/** Letters in place of each ellipsis, aligned at the right as broadcasting does, and of an output that is not written. */
+/** Expands ellipses, aligned at the right as in broadcasting, and an implicit output. */
 function labelsOf({ node, x }: VjpSite): Labels {
   const { terms, result } = equationOf(node);
   const free = alphabet.filter((letter) => ![...terms, result].join('').includes(letter));
@@ -29,9 +29,8 @@ function labelsOf({ node, x }: VjpSite): Labels {
 }
 
 /**
- * dx of operand `index`: dy times the other operands, summed over what the operand does not have. Ones stretch it along
- * what the operand alone has, which was summed away; an identity matrix puts it on the diagonal of what the operand has
- * twice.
+ * dx of operand `index`: dy times the other operands, summed over the operand's missing letters. Ones expand letters
+ * that only the operand has; an identity matrix puts repeated letters on the diagonal.
  */
 export const einsumOperand: Vjp = (site, index) => {
   const { g, x, dy } = site;
@@ -42,7 +41,7 @@ export const einsumOperand: Vjp = (site, index) => {
     { term: result, value: dy },
     ...terms.map((term, i) => ({ term, value: x[i]! })).filter((_, i) => i !== index),
   ];
-  // A dimension of size 1 is broadcast: it does not tell how far the operand reaches.
+  // A broadcast dimension of size 1 does not tell the operand's size.
   const isKnown = (letter: string, size: number): boolean =>
     factors.some(({ term, value }) => {
       const at = term.indexOf(letter);

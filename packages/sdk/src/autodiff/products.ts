@@ -1,12 +1,12 @@
-/** @file Gradients of MatMul and Gemm: three quarters of the work of a training step. */
+/** @file Gradients of MatMul and Gemm: three quarters of a training step's work. */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { asRows, input, rankOf, reshapeLike, swapLast, type Vjp, type VjpSite } from './vjp.ts';
 import { attributeOf } from '../ops/schema.ts';
 
 /**
- * dA of A·B. Through a 2-D B it is one Gemm with transB over all rows: as fast as the forward product, native on every
- * provider, and unlike `Transpose(B)` it does not make the runtime keep a second copy of every frozen weight.
+ * dA of A·B. For a 2-D B, one Gemm with transB over all rows: as fast as the forward product, native everywhere, and
+ * unlike `Transpose(B)` without a second copy of every frozen weight.
  */
 export const matMulLeft: Vjp = (site) => {
   const { g, dy } = site;
@@ -19,7 +19,7 @@ export const matMulLeft: Vjp = (site) => {
   return fit(g, scale(g, g.MatMul(rows, swapLast(g, matrix)), factor), a, rankOf(a) === 1 ? [-2] : []);
 };
 
-/** dB of A·B; for a 2-D B summed over all rows in one Gemm with transA. */
+/** dB of A·B; for a 2-D B, summed over all rows by one Gemm with transA. */
 export const matMulRight: Vjp = (site) => {
   const { g, dy } = site;
   const [a, b] = [input(site, 0), input(site, 1)];
@@ -32,8 +32,8 @@ export const matMulRight: Vjp = (site) => {
 };
 
 /**
- * An operand that is some value times a constant, as the scaled queries of attention, taken apart. With the factor on the
- * result nothing but the forward product reads the scaled operand, so that the runtime can fuse both scalings away.
+ * Splits an operand into value and constant factor, such as the scaled queries of attention. With the factor on the
+ * result, only the forward product reads the scaled operand, and the runtime can fuse both scalings.
  */
 function unscaled({ context }: VjpSite, operand: Value): { value: Value; factor: Value | undefined } {
   const node = context.producer(operand.name);
@@ -52,7 +52,7 @@ function scale(g: GraphBuilder, value: Value, factor: Value | undefined): Value 
   return factor ? g.Mul(value, factor) : value;
 }
 
-/** Operands and cotangent with 1-D operands written as matrices. */
+/** Operands and cotangent with vectors as matrices. */
 function withoutVectors(g: GraphBuilder, a: Value, b: Value, dy: Value): { a: Value; b: Value; dy: Value } {
   const left = rankOf(a) === 1 ? g.Unsqueeze(a, [0]) : a;
   const right = rankOf(b) === 1 ? g.Unsqueeze(b, [1]) : b;

@@ -1,7 +1,6 @@
 /**
- * @file Gradients of quantised operators: those of the float operators that they stand for. Rounding counts as the
- * identity (https://arxiv.org/abs/1308.3432), scales and zero points as constants. The cotangent of a value of integers is
- * one of float32, by the numbers that the integers are.
+ * @file Gradients of quantized operators: those of their float counterparts. Rounding counts as the identity
+ * (https://arxiv.org/abs/1308.3432), scales and zero points as constants. Cotangents of integers are float32.
  */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
@@ -24,31 +23,31 @@ const ranges: Partial<Record<DataType, readonly [lowest: number, highest: number
   uint16: [0, 65535],
 };
 
-/** QuantizeLinear: dy/scale where x is within the range of the integers, 0 where it was cut off. */
+/** QuantizeLinear: dy/scale where x is within range, 0 where clipped. */
 export const quantizeBack: Vjp = (site) => {
   const { g, x, y, dy } = site;
   const scale = perAxis(site, castTo(g, input(site, 1)));
   const dx = isUndone(site) ? dy : g.Div(dy, scale);
   const range = ranges[y[0]!.type ?? 'float32'];
-  // Of rows that are divided by their largest magnitude nothing is cut off.
+  // Rows divided by their largest magnitude are never clipped.
   const division = site.context.producer(x[0]!.name);
   const [before = '', rows = ''] = division?.opType === 'Div' ? division.input! : [];
   if (!range || isLargestOfRows(rows, before, (name) => site.context.producer(name))) return castTo(g, dx, x[0]!.type);
   const zero = x[2] ? perAxis(site, castTo(g, x[2])) : g.scalar(0);
-  // What rounds to an integer of the range is inside; of constants, the runtime computes the bounds once.
+  // Values that round into the range are inside; the runtime folds constant bounds.
   const [low, high] = [range[0] - 0.5, range[1] + 0.5].map((bound) =>
     castTo(g, g.Mul(g.Sub(g.scalar(bound), zero), scale), x[0]!.type),
   ) as [Value, Value];
   return g.Where(g.And(g.Greater(x[0]!, low), g.Less(x[0]!, high)), castTo(g, dx, x[0]!.type), 0);
 };
 
-/** DynamicQuantizeLinear: dy/scale; the range is that of x, so nothing is cut off. */
+/** DynamicQuantizeLinear: dy/scale, without clipping, since the range is that of x. */
 export const dynamicQuantizeBack: Vjp = (site) => {
   const { g, y, dy } = site;
   return castTo(g, isUndone(site) ? dy : g.Div(dy, y[1]!), input(site, 0).type);
 };
 
-/** DequantizeLinear of integers that were computed: dy·scale. */
+/** DequantizeLinear of computed integers: dy·scale. */
 export const dequantizeBack: Vjp = (site) => {
   const { g, dy, node, context } = site;
   const producer = context.producer(node.input![0]!);
@@ -56,18 +55,18 @@ export const dequantizeBack: Vjp = (site) => {
   return castTo(g, g.Mul(dy, perAxis(site, castTo(g, input(site, 1), dy.type))));
 };
 
-/** MatMulInteger: as MatMul of the numbers without their zero points. */
+/** MatMulInteger: MatMul of the integers minus zero points. */
 export const integerProduct: Vjp = (site, index) =>
   index === 0 ? matMulLeft(withNumbers(site, 1, -1), 0) : matMulRight(withNumbers(site, 0, -2), 1);
 
-/** MatMulIntegerToFloat: as MatMul of the floats, the other operand's integers turned to them for the moment. */
+/** MatMulIntegerToFloat: MatMul of floats, with the other operand dequantized temporarily. */
 export const integerToFloat: Vjp = (site, index) => {
   const { g, node, x, context } = site;
   const own = index as 0 | 1;
   const other = 1 - own;
   const [integers, scale, zero] = [other, other + 2, other + 4].map((at) => x[at]);
   const isSingle = sizeOf((scale!.shape ?? []) as number[]) === 1;
-  // ONNX Runtime's own has an axis at every opset.
+  // ONNX Runtime's own operator has an axis at every opset.
   const domain = g.opset < 13 ? CONTRIB : '';
   const axis = isSingle ? {} : { axis: rankOf(integers!) - 1 };
   const floats = g.emit('DequantizeLinear', [integers, scale, zero], axis, domain);
@@ -82,7 +81,7 @@ export const integerToFloat: Vjp = (site, index) => {
 export const integerConv: Vjp = (site, index) =>
   index === 0 ? convInput(withNumbers(site, 1, 0), 0) : convWeight(withNumbers(site, 0, 0), 1);
 
-/** Products with a weight `[N, K]` that is packed by blocks: dy·W, the weight turned to floats for the moment. */
+/** Products with a block-packed weight `[N, K]`: dy·W with the weight dequantized temporarily. */
 export const packedProduct: Vjp = (site) => {
   const { g, node, x, dy } = site;
   const types = new Map(x.flatMap((value) => (value ? [[value.name, value] as const] : [])));
@@ -100,19 +99,19 @@ export const packedProduct: Vjp = (site) => {
 };
 
 /**
- * Shapes that are known once a cotangent is. Otherwise ONNX Runtime would turn the weights of all layers to floats ahead, or as
- * soon as it can, and keep them until they are needed.
+ * Shapes that depend on a cotangent. Otherwise ONNX Runtime would dequantize the weights of all layers ahead of time
+ * and keep them.
  */
 function behind(g: GraphBuilder, dy: Value): (dims: readonly number[]) => Value {
   const first = g.Slice(g.Reshape(dy, [-1]), [0], [1], [0]);
-  // Zero, also where it is no number.
+  // Zero, even for NaN.
   const zero = g.Cast(g.emit('Less', [first, first]), dataTypeNumber('int64'));
   return (dims) => g.Add(g.ints(dims), zero);
 }
 
 /**
- * DynamicQuantizeLSTM: as the operator of floats with the weights that the integers stand for. It has them as
- * `[directions, in, gates · hidden]`, with a scale and a zero point for each direction or each of its columns.
+ * DynamicQuantizeLSTM: LSTM with dequantized weights. The integers are `[directions, in, gates · hidden]`, with a scale
+ * and zero point per direction or column.
  */
 export function quantizedRecurrent(op: 'LSTM', rule: readonly (Vjp | null)[]): (Vjp | null)[] {
   const [W, R, PEEPHOLES] = [1, 2, 7];
@@ -132,7 +131,7 @@ export function quantizedRecurrent(op: 'LSTM', rule: readonly (Vjp | null)[]): (
   return rule.map((own, i) => own && !isInteger(i) ? (site, index) => own(inFloats(site), index) : null); // prettier-ignore
 }
 
-/** The site with operand `which` as the numbers that its integers stand for, a scale aside. */
+/** The site with operand `which` as floats without the scale. */
 function withNumbers(site: VjpSite, which: 0 | 1, axis: number): VjpSite {
   const { g, x } = site;
   const [value, zero] = [input(site, which), x[which + 2]];
@@ -146,7 +145,7 @@ function numbersOf(g: GraphBuilder, value: Value, zero: Value | undefined, axis:
   return g.emit('DequantizeLinear', [value, ones, zero], attributes);
 }
 
-/** Whether every reader turns the integers back to floats with the scale that made them. Then both scales cancel. */
+/** Whether all readers dequantize with the same scale. Then both scales cancel. */
 function isUndone({ node, context }: Pick<VjpSite, 'node' | 'context'>): boolean {
   const [integers, dynamicScale] = node.output!;
   const scale = node.opType === 'QuantizeLinear' ? node.input![1] : dynamicScale;
@@ -161,7 +160,7 @@ function isQuantizer(op: string | undefined): boolean {
   return op === 'QuantizeLinear' || op === 'DynamicQuantizeLinear';
 }
 
-/** One number for all, or one for each place of the node's axis, in the form that broadcasts. */
+/** One number, or one per index of the node's axis, reshaped to broadcast. */
 function perAxis({ g, node, x }: VjpSite, value: Value): Value {
   const [rank, own] = [rankOf(x[0]!), rankOf(value)];
   const [count] = value.shape ?? [];

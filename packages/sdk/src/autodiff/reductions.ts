@@ -1,4 +1,4 @@
-/** @file Gradients of reductions: dy is spread over what was reduced. */
+/** @file Gradients of reductions: dy is spread over the reduced elements. */
 
 import { OnnxLoraError } from '../errors.ts';
 import type { Value } from '../graph/builder.ts';
@@ -17,7 +17,7 @@ function axesOf(site: VjpSite): readonly number[] {
   );
 }
 
-/** dy, or another value of its shape, with the reduced axes back as 1. */
+/** dy, or another value of its shape, with reduced axes of size 1. */
 function kept(site: VjpSite, value: Value, axes: readonly number[]): Value {
   if (attributeOf(site.node, 'keepdims') === 1 || axes.length === 0) return value;
   return site.g.Unsqueeze(
@@ -27,8 +27,8 @@ function kept(site: VjpSite, value: Value, axes: readonly number[]): Value {
 }
 
 /**
- * A reduction's rule, from x, its output and dy with the reduced axes as 1. Without axes there is nothing to reduce, but
- * the norms, squares and logarithms are taken nonetheless.
+ * A reduction's rule from x, its output and dy with reduced axes of size 1. Without axes nothing is reduced, but norms,
+ * squares and logarithms still apply.
  */
 const reduction =
   (rule: (site: VjpSite, x: Value, y: Value, dy: Value, axes: readonly number[]) => Value): Vjp =>
@@ -37,19 +37,19 @@ const reduction =
     return rule(site, input(site, 0), kept(site, site.y[0]!, axes), kept(site, site.dy, axes), axes);
   };
 
-/** Every summand has the gradient of the sum. */
+/** dy, for every summand. */
 export const reduceSumBack: Vjp = reduction(({ g }, x, _, dy) =>
   g.Expand(dy, isStatic(x.shape) ? x.shape : g.Shape(x)),
 );
 
-/** As ReduceSum, divided by how many were averaged. */
+/** As ReduceSum, divided by the count. */
 export const reduceMeanBack: Vjp = reduction(({ g }, x, _, dy, axes) => {
   const shape = staticShape(x);
   const count = axes.reduce((product, axis) => product * shape[axis]!, 1);
   return g.Expand(g.Mul(dy, 1 / count), shape);
 });
 
-/** Of ReduceMax and ReduceMin: dy goes to the elements chosen, shared evenly between ties as torch's amax does. */
+/** ReduceMax and ReduceMin: dy to the chosen elements, shared evenly between ties as in torch's amax. */
 export const reduceExtremeBack: Vjp = reduction(({ g }, x, y, dy, axes) => {
   if (axes.length === 0) return dy;
   const chosen = g.Where(isEqual(g, x, y), g.scalar(1, x.type), 0);
@@ -59,7 +59,7 @@ export const reduceExtremeBack: Vjp = reduction(({ g }, x, y, dy, axes) => {
 /** dy times the sign of x. */
 export const reduceL1Back: Vjp = reduction(({ g }, x, _, dy) => g.Mul(signOf(g, x), dy));
 
-/** dy·x/y, and 0 where the norm y is 0. */
+/** dy·x/y, and 0 for a zero norm y. */
 export const reduceL2Back: Vjp = reduction(({ g }, x, y, dy) => g.Mul(x, g.Where(g.Greater(y, 0), g.Div(dy, y), 0)));
 
 /** 2·x·dy. */
@@ -71,7 +71,7 @@ export const reduceLogSumBack: Vjp = reduction(({ g }, x, y, dy) => g.Expand(g.D
 /** dy·e^(x − y). */
 export const reduceLogSumExpBack: Vjp = reduction(({ g }, x, y, dy) => g.Mul(g.Exp(g.Sub(x, y)), dy));
 
-/** dy times the product of all other factors, exact where some are 0: with one zero only its own factor has a gradient. */
+/** dy times the product of all other factors, exact for zeros: with one zero only that factor has a gradient. */
 export const reduceProdBack: Vjp = reduction(({ g }, x, _, dy, axes) => {
   if (axes.length === 0) return dy;
   const one = g.scalar(1, x.type);

@@ -1,8 +1,7 @@
 /**
- * @file THE gradient table: a row per operator, a small function per input.
- *
- * Broadcasting is undone by the driver, so rules are written as if shapes were equal. `dy` is the cotangent of the
- * output. To add an operator: a row here, and a row in `test/support/gradientCases.ts`, which checks it numerically.
+ * @file THE gradient table: a row per operator, a function per input. The driver undoes broadcasting, so rules assume
+ * equal shapes. `dy` is the output's cotangent. To add an operator, add a row here and one in
+ * `test/support/gradientCases.ts`, which checks it numerically.
  */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
@@ -82,7 +81,7 @@ export type DifferentiableOp =
   | 'SimplifiedLayerNormalization' | 'InstanceNormalization' | 'GroupNormalization' | 'LpNormalization' | 'LRN'
   | 'MeanVarianceNormalization' | 'BiasGelu' | 'FastGelu' | 'RotaryEmbedding' | 'CastLike' | StraightThroughOp; // prettier-ignore
 
-/** Operators that round, or read what was rounded: their gradients are those of the float operators they stand for. */
+/** Quantization operators with the gradients of their float counterparts (straight-through). */
 export type StraightThroughOp =
   | 'QuantizeLinear' | 'DequantizeLinear' | 'DynamicQuantizeLinear' | 'MatMulInteger' | 'ConvInteger' | 'MatMulNBits'
   | 'MatMulBnb4' | 'MatMulIntegerToFloat' | 'DynamicQuantizeLSTM'; // prettier-ignore
@@ -95,9 +94,9 @@ const reshaped: Vjp = (site, i) => reshapeLike(site.g, site.dy, input(site, i));
 const lstm = recurrentRule(lstmCell, ['sigmoid', 'tanh', 'tanh']);
 const quantizedLstm = quantizedRecurrent('LSTM', lstm);
 
-// d gelu(x)/dx = Φ(x) + x·φ(x) = ½(1 + erf z) + z·exp(−z²)/√π with z = x/√2. Recomputed from x: keeping erf and exp would
-// cost two more tensors of the size of x. Each operator is a pass over memory, so constants hide in other operators:
-// HardSigmoid is ½e + ½ (erf stays within its bounds), and 1/√π goes into the exponent as −ln √π.
+// d gelu(x)/dx = Φ(x) + x·φ(x) = ½(1 + erf z) + z·exp(−z²)/√π with z = x/√2, recomputed from x: keeping erf and exp
+// would cost two tensors of x's size. To save passes, HardSigmoid computes ½e + ½ (erf stays in its bounds), and 1/√π
+// goes into the exponent as −ln √π.
 const geluErf: Vjp = ({ g, x: [x], dy }) => {
   const z = g.Mul(x!, Math.SQRT1_2);
   const cdf = g.emit('HardSigmoid', [g.Erf(z)], { alpha: float(0.5), beta: float(0.5) });
@@ -105,7 +104,7 @@ const geluErf: Vjp = ({ g, x: [x], dy }) => {
   return g.Mul(dy, g.Add(cdf, g.Mul(z, bell)));
 };
 
-// ½x(1 + t) with t = tanh u, u = √(2/π)·(x + 0.044715·x³), has the derivative ½(1 + t + x(1 − t²)·du/dx).
+// ½x(1 + t) with t = tanh u, u = √(2/π)·(x + 0.044715·x³) has the derivative ½(1 + t + x(1 − t²)·du/dx).
 const geluTanh: Vjp = ({ g, x: [x], dy }) => {
   const [linear, cubic] = [Math.sqrt(2 / Math.PI), Math.sqrt(2 / Math.PI) * 0.044715];
   const square = g.Mul(x!, x!);
@@ -115,7 +114,7 @@ const geluTanh: Vjp = ({ g, x: [x], dy }) => {
   return g.Mul(dy, g.Mul(g.Add(g.Add(t, 1), rest), 0.5));
 };
 
-/** The rule of an activation of x + bias, or of x alone; of both operands. */
+/** The rule of an activation of x + bias, or of x alone, for both operands. */
 const biased =
   (rule: Vjp): Vjp =>
   (site, i) => {
@@ -126,14 +125,14 @@ const biased =
 const gelu: Vjp = (site, i) =>
   attributeOf(site.node, 'approximate') === 'tanh' ? geluTanh(site, i) : geluErf(site, i);
 
-/** The exponent of Pow in the type of the base; the operator allows others. */
+/** The exponent of Pow, cast to the base's type. */
 function exponent({ g, x: [x, e] }: VjpSite): Value {
   return e!.type === x!.type ? e! : g.Cast(e!, dataTypeNumber(x!.type ?? 'float32'));
 }
 
 const power: Vjp = (site) => {
   const { g, x, dy } = site;
-  // Layer normalisations square and GELUs cube. A product is many times faster than Pow.
+  // Layer normalizations square, and GELUs cube: a product is many times faster than Pow.
   const known = x[1]!.ints?.length === 1 ? x[1]!.ints[0] : undefined;
   if (known === 1) return dy;
   if (known === 2) return g.Mul(dy, g.Mul(x[0]!, 2));
@@ -142,10 +141,10 @@ const power: Vjp = (site) => {
   return g.Mul(dy, g.Mul(e, g.Pow(x[0]!, g.Sub(e, 1))));
 };
 
-// ∂(xᵉ)/∂e = xᵉ·ln x, and 0 where x has no logarithm.
+// ∂(xᵉ)/∂e = xᵉ·ln x, and 0 where the logarithm is undefined.
 const powerExponent: Vjp = ({ g, x: [x], y, dy }) => g.Mul(dy, g.Where(g.Greater(x!, 0), g.Mul(y[0]!, g.Log(x!)), 0));
 
-/** Axes that a softmax runs over: one, or before opset 13 all from `axis` on, joined. */
+/** Axes of a softmax: one, or before opset 13 all from `axis` on. */
 function softmaxAxes({ g, node, x: [x] }: VjpSite): number[] {
   const axis = axisOf(node, rankOf(x!), g.opset);
   return g.opset < 13 ? axesFrom(axis, x!) : [axis];
@@ -158,13 +157,16 @@ const softmax: Vjp = (site) => {
   return g.Mul(y[0]!, g.Sub(dy, attentionDot(site, axes) ?? g.ReduceSum(g.Mul(dy, y[0]!), axes, true)));
 };
 
-/** What is wider is no attention, and the sum over it is not the cheaper one. Whatever the length: batches of all lengths have one graph. */
+/**
+ * Maximum head width: a wider product is no attention, and its sum no cheaper. Independent of the sequence length, so
+ * that all batches share one graph.
+ */
 const WIDEST_HEAD = 256;
 
-// Σⱼ dyᵢⱼ·yᵢⱼ of attention weights y that only o = y·v reads is Σ doᵢ·oᵢ, over the width of a head instead of the length
-// of the sequence. https://arxiv.org/abs/2205.14135, equation 4.
+// For attention weights y read only by o = y·v, Σⱼ dyᵢⱼ·yᵢⱼ = Σ doᵢ·oᵢ: a sum over the head width instead of the
+// sequence length. https://arxiv.org/abs/2205.14135, equation 4.
 function attentionDot({ g, node, context }: VjpSite, axes: readonly number[]): Value | undefined {
-  // Not y, which has another name where it is computed again.
+  // Not y, which has another name if recomputed.
   const weights = context.value(node.output![0]!);
   const reader = context.onlyReader(weights.name);
   const rank = weights.shape?.length ?? 0;
@@ -179,7 +181,7 @@ function attentionDot({ g, node, context }: VjpSite, axes: readonly number[]): V
   const output = context.value(reader.output![0]!);
   const cotangent = context.cotangent(output.name);
   const width = output.shape?.at(-1);
-  // Values with a batch of their own would make the sum one per batch.
+  // Batched values would give one sum per batch.
   const sameRows = weights.shape?.slice(0, -1).join() === output.shape?.slice(0, -1).join();
   if (!cotangent || typeof width !== 'number' || width > WIDEST_HEAD || !sameRows) return undefined;
   return g.ReduceSum(g.Mul(cotangent, output), [rank - 1], true);
@@ -190,7 +192,7 @@ const logSoftmax: Vjp = (site) => {
   return g.Sub(dy, g.Mul(g.Exp(y[0]!), g.ReduceSum(dy, softmaxAxes(site), true)));
 };
 
-// Turned by as much the other way: with the sines negative, which both domains have behind the cosines.
+// The inverse rotation: negated sines, which follow the cosines in both domains.
 const turnedBack: Vjp = ({ g, node, x, dy }) => {
   const sines = node.domain === CONTRIB ? 3 : 2;
   const dx = g.emit('RotaryEmbedding', [dy, ...x.slice(1)].with(sines, g.Neg(x[sines]!)), {}, node.domain);
@@ -215,7 +217,7 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   Abs:        [({ g, dy, x }) => g.Mul(dy, signOf(g, x[0]!))],
   Exp:        [({ g, dy, y }) => g.Mul(dy, y[0]!)],
   Log:        [({ g, dy, x }) => g.Div(dy, x[0]!)],
-  // 0 at 0, as torch has it for the deviation of equal numbers.
+  // 0 at 0, as in torch.
   Sqrt:       [({ g, dy, y }) => g.Where(g.Greater(y[0]!, 0), g.Div(g.Mul(dy, 0.5), y[0]!), 0)],
   Reciprocal: [({ g, dy, y }) => g.Neg(g.Mul(dy, g.Mul(y[0]!, y[0]!)))],
   Pow:        [power, powerExponent],
@@ -327,17 +329,20 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   DynamicQuantizeLSTM: quantizedLstm,
 };
 
-/** The row of a node's operator, if it has one. */
+/** The gradient rule of a node's operator, if any. */
 export function ruleOf(node: NodeProto): GradientRule | undefined {
   const { opType: op = '', known } = node;
   if (known?.gradient) return known.gradient as GradientRule;
   return isKnownDomain(node) && Object.hasOwn(gradientRules, op) ? gradientRules[op as DifferentiableOp] : undefined;
 }
 
-/** Operators whose rules read the cotangents of all outputs. Of any other, the loss may depend on the first alone. */
+/**
+ * Operators with rules that read the cotangents of all outputs. For all others the loss may depend on the first output
+ * only.
+ */
 export const manyOutputOps: ReadonlySet<string> = new Set(['Split', 'LSTM', 'GRU', 'DynamicQuantizeLSTM']);
 
-/** Operators whose outputs do not change smoothly with their inputs: a gradient ends there. */
+/** Operators without a useful derivative: gradients stop there. */
 export const stopGradientOps: ReadonlySet<string> = new Set([
   'Shape', 'Size', 'Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'Not', 'And', 'Or', 'Xor', 'IsNaN', 'IsInf',
   'ArgMax', 'ArgMin', 'NonZero', 'Constant', 'ConstantOfShape', 'Range', 'Floor', 'Ceil', 'Round', 'Sign', 'OneHot', 'Hardmax',

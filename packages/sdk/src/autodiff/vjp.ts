@@ -1,4 +1,4 @@
-/** @file The form of a gradient rule, and the small pieces that rules are made of. */
+/** @file The interface of gradient rules, and helpers for writing them. */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { OnnxLoraError } from '../errors.ts';
@@ -7,69 +7,69 @@ import type { NodeProto } from '../graph/proto.ts';
 import { formatShape, isStatic } from '../graph/value.ts';
 import type { KnownInts } from '../ops/schema.ts';
 
-/** What a rule sees: the forward node, its inputs `x`, its outputs `y`, and the cotangents of its outputs. */
+/** Input of a rule: the forward node, its inputs `x` and outputs `y`, and the cotangents of its outputs. */
 export interface VjpSite {
-  /** Emits the nodes of the gradient. */
+  /** Emits the gradient nodes. */
   readonly g: GraphBuilder;
   /** The forward node. */
   readonly node: NodeProto;
-  /** Inputs; an omitted optional one is undefined. */
+  /** Inputs; undefined for omitted ones. */
   readonly x: readonly (Value | undefined)[];
   /** Outputs. */
   readonly y: readonly Value[];
   /** Cotangent of the first output. */
   readonly dy: Value;
-  /** Cotangents of all outputs; undefined for one that the loss does not depend on. */
+  /** Cotangents of all outputs; undefined if the loss does not depend on one. */
   readonly dys: readonly (Value | undefined)[];
-  /** The forward graph around the node, for rules that save work by looking further than one operator. */
+  /** The surrounding forward graph, for rules that look beyond one operator. */
   readonly context: GraphContext;
 }
 
-/** What rules save by looking further than one operator, each by its name. */
+/** Optimizations that look beyond one operator. */
 export const shortcuts: Readonly<Record<Shortcut, true>> = { sumOverHead: true, scaleBehindProduct: true };
 
-/** The name of one. */
+/** Name of an optimization that looks beyond one operator. */
 export type Shortcut = 'sumOverHead' | 'scaleBehindProduct';
 
-/** Lookups in the forward graph and among the cotangents found so far. */
+/** Lookups in the forward graph and its cotangents so far. */
 export interface GraphContext {
-  /** Whether a shortcut is to be taken; tests leave them out. */
+  /** Whether to take a shortcut; tests turn them off. */
   takes(shortcut: Shortcut): boolean;
-  /** The forward node that yields a value. */
+  /** The forward node that produces a value. */
   producer(name: string): NodeProto | undefined;
   /** The forward nodes that read a value. */
   readers(name: string): readonly NodeProto[];
-  /** The node from which alone a value has its cotangent, by reading it once. */
+  /** The node that is the only source of a value's cotangent, reading it once. */
   onlyReader(name: string): NodeProto | undefined;
   /** A value of the forward graph by name. */
   value(name: string): Value;
-  /** The whole cotangent of a value whose readers have all been differentiated. */
+  /** The complete cotangent of a value; its readers have all been differentiated. */
   cotangent(name: string): Value | undefined;
 }
 
 /**
- * Emits the cotangent of ONE input; called only when that input needs a gradient. Written as if operands had equal
- * shapes: the driver undoes broadcasting. `index` is the input's number, for variadic operators.
+ * Emits the cotangent of ONE input, called only if needed. The driver undoes broadcasting. `index` is the input's
+ * number, for variadic operators.
  */
 export type Vjp = (site: VjpSite, index: number) => Value;
 
 /**
- * One entry per input; `null` marks an input that no gradient flows into (indices, shapes, axes). A function alone is
- * the rule of every input of a variadic operator.
+ * One entry per input; `null` for inputs without a gradient (indices, shapes, axes). A function alone applies to every
+ * input of a variadic operator.
  */
 export type GradientRule = readonly (Vjp | null)[] | Vjp;
 
-/** Input number `i`, which the rule needs and the operator requires. */
+/** The required input number `i`. */
 export function input(site: VjpSite, i: number): Value {
   return site.x[i]!;
 }
 
-/** What the graph knows of the node's inputs of integers. */
+/** The known contents of the node's integer inputs. */
 export function knownInts({ x }: VjpSite): KnownInts {
   return (i) => (x[i]?.ints?.every((each) => typeof each === 'number') ? (x[i].ints as readonly number[]) : undefined);
 }
 
-/** The shape of a value, all numbers. @throws OnnxLoraError `MODEL_UNSUPPORTED` where it is not known */
+/** The static shape of a value. @throws OnnxLoraError `MODEL_UNSUPPORTED` if unknown */
 export function staticShape(value: Value): readonly number[] {
   if (isStatic(value.shape)) return value.shape;
   throw new OnnxLoraError(
@@ -78,12 +78,12 @@ export function staticShape(value: Value): readonly number[] {
   );
 }
 
-/** Whether values of the type are floats; a type that is not known counts as one. */
+/** Whether the type is a float; unknown types count as floats. */
 export function isFloat(type: Value['type']): boolean {
   return type === undefined || type === 'float32' || type === 'float16' || type === 'float64' || type === 'bfloat16';
 }
 
-/** How many dimensions a value has. @throws OnnxLoraError `MODEL_UNSUPPORTED` where that is not known */
+/** The rank of a value. @throws OnnxLoraError `MODEL_UNSUPPORTED` if unknown */
 export function rankOf(value: Value): number {
   if (value.shape) return value.shape.length;
   throw new OnnxLoraError(
@@ -92,7 +92,7 @@ export function rankOf(value: Value): number {
   );
 }
 
-/** `value` in the shape of `like`, which has as many elements. One dynamic dimension is left to the runtime. */
+/** Reshapes `value` to the shape of `like`. The runtime infers one dynamic dimension. */
 export function reshapeLike(g: GraphBuilder, value: Value, like: Value): Value {
   const { shape } = like;
   if (shape && value.shape && shape.join() === value.shape.join()) return value;
@@ -105,7 +105,7 @@ export function reshapeLike(g: GraphBuilder, value: Value, like: Value): Value {
   return g.Reshape(value, g.Shape(like));
 }
 
-/** `value` with its last two axes exchanged. */
+/** Swaps the last two axes. */
 export function swapLast(g: GraphBuilder, value: Value): Value {
   const rank = rankOf(value);
   const perm = Array.from({ length: rank }, (_, i) => i);
@@ -113,14 +113,14 @@ export function swapLast(g: GraphBuilder, value: Value): Value {
   return g.Transpose(value, perm);
 }
 
-/** `value` as a matrix `[rows, last]`: all axes but the last are joined. */
+/** `value` as a matrix `[rows, last]`. */
 export function asRows(g: GraphBuilder, value: Value): Value {
   const last = value.shape?.at(-1);
   if (value.shape?.length === 2) return value;
   return g.Reshape(value, [-1, typeof last === 'number' ? last : -1]);
 }
 
-/** Puts `stride − 1` zeros between the elements of an axis: `[…, n, …]` → `[…, (n − 1)·stride + 1, …]`. */
+/** Inserts `stride − 1` zeros between the elements of an axis: `[…, n, …]` → `[…, (n − 1)·stride + 1, …]`. */
 export function stretch(g: GraphBuilder, value: Value, axis: number, stride: number): Value {
   const dims = staticShape(value);
   if (stride === 1 || dims[axis]! <= 1) return value;
@@ -136,22 +136,22 @@ export function axesFrom(first: number, value: Value): number[] {
   return Array.from({ length: rankOf(value) - first }, (_, i) => first + i);
 }
 
-/** Sums over all axes of `[batch, channels, …]` but the channels'. */
+/** Sums over all axes of `[batch, channels, …]` except channels. */
 export function channelSums(g: GraphBuilder, value: Value): Value {
   return g.ReduceSum(value, axesFrom(0, value).toSpliced(1, 1), false);
 }
 
-/** The numbers of an identity matrix. */
+/** An identity matrix. */
 export function eye(size: number): Float32Array {
   return Float32Array.from({ length: size * size }, (_, i) => (i % (size + 1) === 0 ? 1 : 0));
 }
 
-/** `value` in another element type; itself where it has it already. */
+/** Casts `value`, unless it has the type already. */
 export function castTo(g: GraphBuilder, value: Value, type: Value['type'] = 'float32'): Value {
   return value.type === type ? value : g.Cast(value, dataTypeNumber(type));
 }
 
-/** `value` in float32 where it has a shorter type: sums and quotients of normalisations need its range. */
+/** `value` in float32 at least: sums and quotients of normalizations need its range. */
 export function widened(g: GraphBuilder, value: Value): Value {
   return value.type === 'float16' || value.type === 'bfloat16' ? castTo(g, value) : value;
 }
@@ -161,18 +161,18 @@ export function zeros(g: GraphBuilder, shape: readonly number[], type: Value['ty
   return g.Expand(castTo(g, g.scalar(0), type), shape);
 }
 
-/** Zeros of the shape of a value, which only running may tell. */
+/** Zeros in the shape of a value, which may be dynamic. */
 export function zerosLike(g: GraphBuilder, value: Value): Value {
   const zero = castTo(g, g.scalar(0), value.type);
   return g.Expand(zero, isStatic(value.shape) ? value.shape : g.Shape(value));
 }
 
-/** `value` where the condition holds, else 0. As a product: ONNX Runtime's Where takes eight times as long on the CPU. */
+/** `value` where the condition holds, else 0. A product: ONNX Runtime's Where takes eight times as long on the CPU. */
 export function where(g: GraphBuilder, condition: Value, value: Value): Value {
   return g.Mul(value, g.Cast(condition, dataTypeNumber(value.type ?? 'float32')));
 }
 
-/** Emits what the rules of several inputs of a node share once: asked again for the same node, it gives the same values. */
+/** Caches what the rules of several inputs of a node share. */
 export function oncePerNode<T>(emit: (site: VjpSite) => T): (site: VjpSite) => T {
   const emitted = new WeakMap<VjpSite, { readonly values: T }>();
   return (site) => {

@@ -1,4 +1,7 @@
-/** @file Gradients of Conv and ConvTranspose with any kernel, stride, padding, dilation and groups, from standard operators. */
+/**
+ * @file Gradients of Conv and ConvTranspose with any kernel, stride, padding, dilation and groups, in standard
+ * operators.
+ */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
@@ -13,36 +16,36 @@ function convWindow(site: VjpSite): Window {
   return windowOf(site.node, x.slice(2), w.slice(2));
 }
 
-/** dx is what each window read, put back: ConvTranspose(dy, w). */
+/** dx = ConvTranspose(dy, w). */
 export const convInput: Vjp = (site) => {
   const image = staticShape(input(site, 0)).slice(2);
   return scatterWindows(site.g, site.dy, input(site, 1), convWindow(site), image);
 };
 
-/** dw of each output channel: the products of dy with what its windows read. */
+/** dw per output channel: products of dy with the windows' inputs. */
 export const convWeight: Vjp = (site) => kernelGradient(site.g, input(site, 0), site.dy, convWindow(site));
 
-/** A transposed convolution is the transpose of one over its result: dx = Conv(dy, w). */
+/** dx = Conv(dy, w): a transposed convolution is the transpose of one over its result. */
 export const convTransposeInput: Vjp = (site) => {
   const { dy, window } = transposed(site);
   const { strides, dilations, pads, group } = window;
   return site.g.emit('Conv', [dy, input(site, 1)], { strides, dilations, pads, group });
 };
 
-/** As Conv's, with x and dy in each other's place. */
+/** As for Conv, with x and dy exchanged. */
 export const convTransposeWeight: Vjp = (site) => {
   const { dy, window } = transposed(site);
   return kernelGradient(site.g, dy, input(site, 0), window);
 };
 
-/** The convolution that a ConvTranspose turns around, over as much of dy as its windows reach. */
+/** The convolution that a ConvTranspose transposes, over the part of dy that its windows reach. */
 function transposed(site: VjpSite): { dy: Value; window: Window } {
   const { g, node } = site;
   const [x, w, y] = [input(site, 0), input(site, 1), site.dy].map((value) => staticShape(value).slice(2));
   const window = windowOf(node, y!, w!);
   const full = x!.map((count, i) => (count - 1) * window.strides[i]! + reach(window.kernel[i]!, window.dilations[i]!));
   const before = beginsOf(node, window, full, y!);
-  // The end that fits: dy may reach further than the last window, as with an output padding.
+  // The fitting end: dy may extend past the last window, as with output padding.
   const after = full.map((size, i) => size - before[i]! - y![i]!);
   const reached = after.map((pad, i) => y![i]! + Math.min(0, pad));
   const cut = reached.every((size, i) => size === y![i])
@@ -57,7 +60,7 @@ function transposed(site: VjpSite): { dy: Value; window: Window } {
   return { dy: cut, window: { ...window, pads } };
 }
 
-/** How much of the full result `[…]` was cut off in front. */
+/** Number of elements cropped at the start of the full result `[…]`. */
 function beginsOf(node: NodeProto, window: Window, full: readonly number[], result: readonly number[]): number[] {
   const auto = attributeOf(node, 'auto_pad');
   const isGiven = intsAttribute(node, 'output_shape') !== undefined;
@@ -69,19 +72,19 @@ function beginsOf(node: NodeProto, window: Window, full: readonly number[], resu
   });
 }
 
-/** The gradient of a kernel `[M, C / group, …]` that reads `image` `[N, C, …]` and yields `small` `[N, M, …]`. */
+/** The gradient of a kernel `[M, C / group, …]` with input `image` `[N, C, …]` and output `small` `[N, M, …]`. */
 function kernelGradient(g: GraphBuilder, image: Value, small: Value, window: Window): Value {
   const { kernel, strides, group } = window;
   const positions = sizeOf(kernel);
   const channels = staticShape(image)[1]!;
-  // Measured on the CPU: up to 3 × 3 of many channels, a product per position takes a third of the time.
+  // On the CPU, up to 3 × 3 with many channels, a product per position takes a third of the time.
   const isFew = group === 1 && (positions === 1 || (positions <= 9 && channels >= 16));
   // Slice has steps since opset 10.
   const isFewProducts = isFew && (g.opset >= 10 || strides.every((stride) => stride === 1));
   return isFewProducts ? byPositions(g, image, small, window) : byConvolution(g, image, small, window);
 }
 
-/** Each position of the kernel by a product of `small` with what all windows have at that position. */
+/** One product per kernel position: `small` with the windows' elements there. */
 function byPositions(g: GraphBuilder, image: Value, small: Value, window: Window): Value {
   const { kernel, strides, dilations, pads } = window;
   const [batch, channels, ...sizes] = staticShape(image) as [number, number, ...number[]];
@@ -112,8 +115,8 @@ function byPositions(g: GraphBuilder, image: Value, small: Value, window: Window
 }
 
 /**
- * As a convolution: batch and channels exchange their roles, stride and dilation too. The image is laid out as
- * `[C / group, group · N, …]` and the other as the kernel `[M, N, …]`.
+ * As a convolution with batch and channels, and stride and dilation, exchanged. The image becomes `[C / group, group ·
+ * N, …]`, the other the kernel `[M, N, …]`.
  */
 function byConvolution(g: GraphBuilder, image: Value, small: Value, window: Window): Value {
   const { kernel, strides, dilations, pads, group } = window;
@@ -125,7 +128,7 @@ function byConvolution(g: GraphBuilder, image: Value, small: Value, window: Wind
   const filter = g.Transpose(small, [1, 0, ...axes.map((i) => i + 2)]);
   const summed = g.emit('Conv', [images, filter], { strides: dilations, dilations: strides, pads, group });
   const swapped = g.Transpose(summed, [1, 0, ...axes.map((i) => i + 2)]);
-  // Rows of the image that no window reached make the result larger than the kernel.
+  // Image rows that no window reaches make the result larger than the kernel.
   const isExact = staticShape(swapped).slice(2).every((size, i) => size === kernel[i]); // prettier-ignore
   return isExact
     ? swapped

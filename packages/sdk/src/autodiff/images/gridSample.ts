@@ -1,8 +1,6 @@
 /**
- * @file Gradients of GridSample: of the image and of the points that it is read at.
- *
- * What is read at a point is a sum over taps, the pixels around it, each times a weight that is a product over the axes. All
- * that depends on points alone is computed as `[batch, points]`, one axis after the other.
+ * @file Gradients of GridSample by the image and the grid. A sample is a sum over taps (nearby pixels) times weights
+ * that are products over the axes. Point-only quantities are computed as `[batch, points]`, per axis.
  */
 
 import { attributeOf } from '../../ops/schema.ts';
@@ -12,7 +10,7 @@ import { intAttribute, stringAttribute } from '../../graph/walk.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { castTo, input, staticShape, type Vjp, type VjpSite, widened, zeros } from '../vjp.ts';
 
-/** A pixel along one axis: its number, its weight, and the derivative of that by the position. */
+/** A pixel along one axis: its index, its weight, and the weight's derivative by the position. */
 interface Tap {
   readonly index: Value;
   readonly weight: Value;
@@ -21,11 +19,11 @@ interface Tap {
 
 interface Axis {
   readonly taps: readonly Tap[];
-  /** The derivative of the position that is read by the coordinate of the grid. */
+  /** Derivative of the pixel position by the grid coordinate. */
   readonly step: Value;
 }
 
-/** dy times each tap's weight, added up where the taps were read. */
+/** dy times each tap's weight, scatter-added. */
 export const gridImage: Vjp = (site) => {
   const { g } = site;
   const { image, batch, channels, count, points } = sizesOf(site);
@@ -39,7 +37,7 @@ export const gridImage: Vjp = (site) => {
   return castTo(g, g.Reshape(sum, [batch, channels, ...image]), input(site, 0).type);
 };
 
-/** The slope of each weight times what dy has in common with its pixel; 0 for the nearest pixel. */
+/** Slope of each weight times the dot product of dy and its pixel; 0 for nearest. */
 export const gridPoints: Vjp = (site) => {
   const { g } = site;
   const grid = input(site, 1);
@@ -56,7 +54,7 @@ export const gridPoints: Vjp = (site) => {
     const slopes = taps.map(({ weights, slopes: each }) => product(g, weights.with(axis, each[axis]!)));
     return g.Mul(g.ReduceSum(g.Mul(common, stacked(g, slopes)), [1], false), step);
   });
-  // The first coordinate of a point is along the last axis.
+  // A point's first coordinate is along the last axis.
   const joined = g.Concat(gradients.toReversed().map((each) => g.Unsqueeze(each, [2])), 2); // prettier-ignore
   return castTo(g, g.Reshape(joined, shape), grid.type);
 };
@@ -65,7 +63,7 @@ function sizesOf(site: VjpSite): {
   image: readonly number[];
   batch: number;
   channels: number;
-  /** Taps a point. */
+  /** Taps per point. */
   count: number;
   points: number;
 } {
@@ -75,18 +73,17 @@ function sizesOf(site: VjpSite): {
 }
 
 function modeOf({ node }: VjpSite): 'nearest' | 'linear' | 'cubic' {
-  // Since opset 20 there is no "bi" before the names: images may have three axes.
+  // Opset 20 drops the "bi" from the names, since images may have three axes.
   return attributeOf(node, 'mode').replace(/^bi/, '') as 'nearest' | 'linear' | 'cubic';
 }
 
-/** Taps of points, with the weights and slopes of each axis. */
 interface PointTap {
   readonly place: Value;
   readonly weights: readonly Value[];
   readonly slopes: readonly Value[];
 }
 
-/** Each tap of an axis with each of the others. */
+/** The products of the axes' taps. */
 function combined(g: GraphBuilder, axes: readonly Axis[], image: readonly number[]): PointTap[] {
   return axes.reduce<PointTap[]>(
     (all, { taps }, axis) =>
@@ -115,7 +112,7 @@ function stacked(g: GraphBuilder, values: readonly Value[]): Value {
   );
 }
 
-/** The numbers of the taps' pixels, for every channel: int64 `[batch, channels, taps · points]`. */
+/** Flat pixel indices of the taps per channel: int64 `[batch, channels, taps · points]`. */
 function places(site: VjpSite, taps: readonly PointTap[]): Value {
   const { g } = site;
   const { batch, channels, count, points } = sizesOf(site);
@@ -136,13 +133,13 @@ function axisOf(site: VjpSite, coordinate: Value, size: number): Axis {
   const isAligned = intAttribute(node, 'align_corners', 0) === 1;
   const padding = stringAttribute(node, 'padding_mode', 'zeros');
   const mode = modeOf(site);
-  // −1 and 1 are the centres of the outer pixels, or their outer edges.
+  // −1 and 1 are the centres of the outer pixels (aligned) or their outer edges.
   const scale = (isAligned ? size - 1 : size) / 2;
   const at = g.Add(g.Mul(coordinate, scale), (size - 1) / 2);
   const [low, high] = isAligned ? [0, size - 1] : [-0.5, size - 0.5];
   const constant = g.scalar(scale, coordinate.type);
 
-  /** A pixel that may lie outside. */
+  /** A pixel that may be outside. */
   const tap = (index: Value, weight: Value, slope: Value): Tap => {
     const inside = clamped(g, padding === 'reflection' ? reflected(g, index, low, high).at : index, 0, size - 1);
     if (padding !== 'zeros') return { index: inside, weight, slope };
@@ -166,7 +163,7 @@ function axisOf(site: VjpSite, coordinate: Value, size: number): Axis {
     padding === 'border' ? bordered(g, at, size) : padding === 'reflection' ? reflected(g, at, low, high) : { at };
   const first = g.emit('Floor', [position]);
   const t = g.Sub(position, first);
-  // Slopes of the shape of the points: they are multiplied with the other axes' weights.
+  // Slopes need the shape of the points, to multiply with the other axes' weights.
   const rising = g.Add(g.Mul(t, 0), one);
   return {
     taps: [tap(first, g.Sub(one, t), g.Neg(rising)), tap(g.Add(first, one), t, rising)],
@@ -183,13 +180,13 @@ interface Moved {
   readonly slope?: Value;
 }
 
-/** Points outside brought to the border, where they do not move any more. */
+/** Clamps points to the border, with zero gradient outside. */
 function bordered(g: GraphBuilder, at: Value, size: number): Moved {
   const inside = clamped(g, at, 0, size - 1);
   return { at: inside, slope: g.Where(g.Equal(inside, at), g.scalar(1, at.type), 0) };
 }
 
-/** Points outside mirrored at the borders, as often as needed. */
+/** Reflects points at the borders. */
 function reflected(g: GraphBuilder, at: Value, low: number, high: number): Moved {
   const range = high - low;
   if (range === 0) return { at: g.Mul(at, 0), slope: g.Mul(at, 0) };
@@ -203,10 +200,13 @@ function reflected(g: GraphBuilder, at: Value, low: number, high: number): Moved
   };
 }
 
-/** The weight of the pixel `offset` from the one before, t behind it, and its derivative by t (Keys, a = −¾). */
+/**
+ * The cubic weight of the pixel at `offset`, and its derivative by t, the distance behind the pixel before (Keys, a =
+ * −¾).
+ */
 function cubic(g: GraphBuilder, t: Value, offset: number): { weight: Value; slope: Value } {
   const a = -0.75;
-  // Of the distance d the weight is a polynomial, inside of 1 and up to 2 another; by t it rises or falls with d.
+  // The weight is a piecewise polynomial of the distance d: below 1, and up to 2; d rises or falls with t.
   const isNear = offset === 0 || offset === 1;
   const rises = offset <= 0;
   const d = rises ? g.Add(t, -offset) : g.Sub(g.scalar(offset, t.type), t);

@@ -1,4 +1,4 @@
-/** @file Gradients of pooling over windows and over whole images. */
+/** @file Gradients of pooling over windows and whole images. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
@@ -9,17 +9,17 @@ import { castTo, input, staticShape, type Vjp, type VjpSite, where } from '../vj
 import { positionKernels, reach, scatterWindows, type Window, windowOf } from './window.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
-/** The lowest finite float32 and float16: padding that is never a maximum, and that a product with 0 takes away. */
+/** Lowest finite float32 and float16: padding that is never a maximum, and zero in a product with 0 (unlike −∞). */
 const [LOWEST, LOWEST_HALF] = [-(2 ** 128 - 2 ** 104), -65504];
 
-/** dy spread evenly over the positions that were averaged. */
+/** dy spread evenly over the averaged positions. */
 export const globalAverageBack: Vjp = (site) => {
   const { g, dy } = site;
   const shape = staticShape(input(site, 0));
   return g.Expand(g.Mul(dy, 1 / sizeOf(shape.slice(2))), shape);
 };
 
-/** dy put where the maximum was; the first of equal ones has it all, as in torch. */
+/** dy at the maximum; the first of ties, as in torch. */
 export const globalMaxBack: Vjp = (site) => {
   const { g, dy } = site;
   const shape = staticShape(input(site, 0));
@@ -30,28 +30,28 @@ export const globalMaxBack: Vjp = (site) => {
   return g.Reshape(where(g, isThere, g.Reshape(dy, [batch, channels, 1])), shape);
 };
 
-/** The gradient of (Σ |x|ᵖ)^¹⁄ₚ: sign(x)·(|x| ÷ y)^(p−1), and 0 where all is 0. */
+/** (Σ |x|ᵖ)^¹⁄ₚ has the gradient sign(x)·(|x| ÷ y)^(p−1), and 0 where all is 0. */
 export const globalLpBack: Vjp = (site) => lpPart(site, site.dy, (each) => each);
 
-/** As over the whole image, with each window's share added up. */
+/** As over the whole image, summed over windows. */
 export const lpPoolBack: Vjp = (site) => {
   const window = poolWindow(site);
   return lpPart(site, site.dy, (each) => spread(site, each, window));
 };
 
-/** @param put puts a number a window back over the window's positions; over a whole image, broadcasting does */
+/** @param put spreads one number per window over its positions; broadcasting for a whole image */
 function lpPart(site: VjpSite, dy: Value, put: (value: Value) => Value): Value {
   const { g, node, y } = site;
   const [x, p] = [input(site, 0), attributeOf(node, 'p')];
   if (p === 1) return g.Mul(put(dy), signOf(g, x));
-  // Where y is 0 so is x, and any factor does: 1 is added there.
+  // Where y is 0, so is x: add 1 to avoid a division by zero.
   const safe = g.Add(y[0]!, castTo(g, isEqual(g, y[0]!, g.scalar(0, x.type)), x.type));
   const factor = put(g.Div(dy, p === 2 ? safe : g.Pow(safe, p - 1)));
   if (p === 2) return g.Mul(factor, x);
   return g.Mul(factor, g.Mul(signOf(g, x), g.Pow(g.Abs(x), p - 1)));
 }
 
-/** dy divided by how many were averaged, spread over them. */
+/** dy divided by the number of averaged positions, spread over them. */
 export const averagePoolBack: Vjp = (site) => {
   const { g, dy } = site;
   const window = poolWindow(site);
@@ -64,7 +64,7 @@ export const averagePoolBack: Vjp = (site) => {
   return spread(site, g.Mul(dy, share), window);
 };
 
-/** How many positions of an axis window number `index` averages over. */
+/** Number of positions along an axis that window number `index` averages. */
 function averaged(site: VjpSite, window: Window, axis: number, index: number): number {
   const n = window.kernel.length;
   const size = staticShape(input(site, 0))[axis + 2]!;
@@ -75,7 +75,7 @@ function averaged(site: VjpSite, window: Window, axis: number, index: number): n
   return positions.filter((at) => at >= from && at < to).length;
 }
 
-/** dy put where each window's maximum was; the first of equal ones has it all, as in torch. Windows may overlap. */
+/** dy at each window's maximum; the first of ties, as in torch. Windows may overlap. */
 export const maxPoolBack: Vjp = (site) => {
   const { g, dy } = site;
   const window = poolWindow(site);
@@ -83,7 +83,7 @@ export const maxPoolBack: Vjp = (site) => {
   const x = input(site, 0);
   const [batch, channels, ...image] = staticShape(x) as [number, number, ...number[]];
   const windows = staticShape(dy).slice(2);
-  // What the last window needs; with `ceil_mode` it may end behind the padding.
+  // The extent of the last window; with `ceil_mode` it may end behind the padding.
   const ends = windows.map((count, i) =>
     Math.max(0, (count - 1) * strides[i]! + reach(kernel[i]!, dilations[i]!) - image[i]! - pads[i]!),
   );
@@ -91,7 +91,7 @@ export const maxPoolBack: Vjp = (site) => {
   const flat = g.Reshape(x, [batch * channels, 1, ...image]);
   const fill = x.type === 'float16' ? LOWEST_HALF : LOWEST;
   const padded = around.every((pad) => pad === 0) ? flat : g.Pad(flat, around, fill);
-  // Each window as a column of a matrix.
+  // im2col: each window as a column.
   const positions = positionKernels(g, kernel, x.type);
   const columns = g.emit('Conv', [padded, positions], { strides, dilations });
   const first = g.emit('ArgMax', [columns], { axis: 1, keepdims: 1 });
@@ -112,7 +112,7 @@ function poolWindow({ node, x: [x] }: VjpSite): Window {
   return windowOf(node, staticShape(x!).slice(2), intsAttribute(node, 'kernel_shape') ?? []);
 }
 
-/** A number a window, `[batch, channels, …]`, added to every position of the window. */
+/** Adds one number per window, `[batch, channels, …]`, to all of its positions. */
 function spread({ g, x: [x] }: VjpSite, value: Value, window: Window): Value {
   const [batch, channels, ...image] = staticShape(x!) as [number, number, ...number[]];
   const flat = g.Reshape(value, [batch * channels, 1, ...staticShape(value).slice(2)]);

@@ -1,8 +1,6 @@
 /**
- * @file Gradients of Resize and Upsample.
- *
- * Resampling an image is a product with a matrix along each axis. What the operator makes of an identity matrix is that
- * matrix, whatever its modes and attributes; the runtime computes it once, as all it reads are constants.
+ * @file Gradients of Resize and Upsample. Resampling is a product with a matrix along each axis: the operator's result
+ * for an identity matrix, whatever its attributes. The runtime folds this constant.
  */
 
 import { OnnxLoraError } from '../../errors.ts';
@@ -13,7 +11,7 @@ import { float32, sizeOf } from '../../runtime/tensor.ts';
 import { asRows, castTo, eye, input, staticShape, type Vjp, type VjpSite } from '../vjp.ts';
 import { attributeOf, fromFront } from '../../ops/schema.ts';
 
-/** dy times the transposed matrix of each axis; of pixels that were repeated, the sum. */
+/** dy times each axis's transposed matrix; a sum for repeated pixels. */
 export const resizeBack: Vjp = (site) => {
   const { g, dy } = site;
   const [from, to] = [staticShape(input(site, 0)), staticShape(dy)];
@@ -23,7 +21,7 @@ export const resizeBack: Vjp = (site) => {
     const mean = g.emit('AveragePool', [dy], { kernel_shape: window, strides: window });
     return g.Mul(mean, sizeOf(window));
   }
-  // The last axis first: it is a product without a batch, and makes the others' smaller.
+  // The last axis first: an unbatched product that shrinks the others.
   return from.reduceRight((value, size, axis) => {
     if (isUntouched(site, axis, size, to[axis]!)) return value;
     const matrix = castTo(g, axisMatrix(site, axis, size, to[axis]!), dy.type);
@@ -36,7 +34,7 @@ export const resizeBack: Vjp = (site) => {
   }, dy);
 };
 
-/** Where a node keeps its inputs: they moved with the opsets. */
+/** The node's inputs; their positions depend on the opset. */
 function inputsOf({ g, node, x }: VjpSite): { roi?: Value; scales?: Value; sizes?: Value; positions: number[] } {
   const rank = x[0]!.shape!.length;
   const axes = intsAttribute(node, 'axes')?.map((axis) => fromFront(axis, rank));
@@ -47,7 +45,7 @@ function inputsOf({ g, node, x }: VjpSite): { roi?: Value; scales?: Value; sizes
   return { ...(roi && { roi }), ...(scales && { scales }), ...(sizes && { sizes }), positions };
 }
 
-/** The scale of an axis, where the graph knows it. */
+/** The scale of an axis, if known. */
 function scaleOf(site: VjpSite, axis: number, from: number, to: number): number | undefined {
   const { scales, sizes, positions } = inputsOf(site);
   const at = positions[axis]!;
@@ -63,7 +61,7 @@ function isUntouched(site: VjpSite, axis: number, from: number, to: number): boo
   return scaleOf(site, axis, from, to) === 1 && !(isCrop && isScaled);
 }
 
-/** How often each pixel was repeated along each axis, where Resize did nothing else. */
+/** Repetitions per axis, if Resize only repeats pixels. */
 function repeats(site: VjpSite, from: readonly number[], to: readonly number[]): number[] | undefined {
   const { g, node, dy } = site;
   const isOld = node.opType === 'Upsample' || g.opset < 11;
@@ -75,13 +73,13 @@ function repeats(site: VjpSite, from: readonly number[], to: readonly number[]):
   const isRepeated =
     attributeOf(node, 'mode') === 'nearest' &&
     isPlain &&
-    // AveragePool works on the axes behind the channels, of floats that every provider has.
+    // AveragePool needs spatial axes behind channels, and a float type that every provider has.
     from.length >= 3 && from.length <= 5 && dy.type !== 'float64' &&
     scales.every((scale, i) => scale !== undefined && Number.isInteger(scale) && (i >= 2 || scale === 1)); // prettier-ignore
   return isRepeated ? (scales as number[]) : undefined;
 }
 
-/** The matrix `[from, to]` of an axis: the rows of the identity, resized. */
+/** The resampling matrix `[from, to]` of an axis: the resized rows of the identity. */
 function axisMatrix(site: VjpSite, axis: number, from: number, to: number): Value {
   const { g, node } = site;
   const { roi, scales, sizes, positions } = inputsOf(site);
@@ -101,14 +99,14 @@ function axisMatrix(site: VjpSite, axis: number, from: number, to: number): Valu
   const factor = sizes ? undefined : scaleOf(site, axis, from, to);
   const known = factor !== undefined && g.constant(float32([1, 1, 1, factor], [4]));
   const scale = scales && (known || g.Concat(one(scales, at, 1), 0));
-  // Of the region, the starts stand before the ends.
+  // The region's starts precede its ends.
   const half = (roi?.shape?.[0] as number) / 2;
   const region = roi && g.Concat([...one(roi, at, 0), ...one(roi, half + at, 1)], 0);
   const none = (): Value | undefined => (g.opset < 13 ? g.constant(float32([], [0])) : undefined);
   const isOld = node.opType === 'Upsample' || g.opset < 11;
   const inputs = isOld ? [rows, scale] : [rows, region ?? none(), scale ?? none(), sizes && g.ints([1, 1, from, to])];
   const { name } = g.emit(node.opType!, inputs);
-  // Outside of the image stands a constant, which has no gradient: without the attribute it is 0.
+  // The constant outside the image has no gradient: without the attribute it is 0.
   const foreign = new Set(['axes', 'scales', 'extrapolation_value']);
   const attributes = (node.attribute ?? []).filter((each) => !foreign.has(each.name ?? ''));
   const old = attribute(node, 'scales')?.floats?.[at];

@@ -1,4 +1,4 @@
-/** @file Windows that slide over images `[batch, channels, …]`, and the sum of what several of them read at one place. */
+/** @file Sliding windows over images `[batch, channels, …]`, and sums over overlapping windows. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
@@ -7,21 +7,21 @@ import { float32, sizeOf } from '../../runtime/tensor.ts';
 import { castTo, eye, staticShape, stretch } from '../vjp.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
-/** How a window lies on an image. */
+/** Geometry of a sliding window. */
 export interface Window {
   /** Spatial sizes. */
   readonly kernel: readonly number[];
-  /** Steps of the window, for each spatial dimension. */
+  /** Stride per spatial dimension. */
   readonly strides: readonly number[];
-  /** Distances between the elements of the window, for each spatial dimension. */
+  /** Dilation per spatial dimension. */
   readonly dilations: readonly number[];
   /** All begins, then all ends. */
   readonly pads: readonly number[];
-  /** Groups of channels, as Conv has them. */
+  /** Groups of channels, as in Conv. */
   readonly group: number;
 }
 
-/** The window of a convolution or a pooling with this kernel over an image of the spatial sizes `image`. */
+/** The window of a convolution or pooling with this kernel over an image of these spatial sizes. */
 export function windowOf(node: NodeProto, image: readonly number[], kernel: readonly number[]): Window {
   const { strides, dilations, pads: given, auto } = givenWindow(node, kernel.length);
   let pads = given;
@@ -36,20 +36,19 @@ export function windowOf(node: NodeProto, image: readonly number[], kernel: read
   return { kernel, strides, dilations, pads, group: attributeOf(node, 'group') };
 }
 
-/** A kernel for each position of a window, with a one there: Conv then reads what stands at that position. */
+/** One-hot kernels per window position: with them Conv extracts that position. */
 export function positionKernels(g: GraphBuilder, window: readonly number[], type: Value['type']): Value {
   const count = sizeOf(window);
   return castTo(g, g.constant(float32(eye(count), [count, 1, ...window])), type);
 }
 
-/** How many positions a window spans. */
+/** Positions that a dilated window spans. */
 export function reach(kernel: number, dilation: number): number {
   return dilation * (kernel - 1) + 1;
 }
 
 /**
- * What every window wrote, added up where windows overlap: the transpose of a convolution.
- *
+ * The transpose of a convolution: adds up windows where they overlap.
  * @param dy `[batch, M, …]`, a position per window
  * @param weight `[M, C / group, …]`
  * @param image spatial sizes of the result `[batch, C, …]`
@@ -63,7 +62,7 @@ export function scatterWindows(
 ): Value {
   const { kernel, strides, dilations, pads, group } = window;
   const n = kernel.length;
-  // What the last window leaves over, or by how much it hangs over the end.
+  // The remainder or overhang of the last window.
   const rest = staticShape(dy)
     .slice(2)
     .map((count, i) => image[i]! + pads[i]! - ((count - 1) * strides[i]! + reach(kernel[i]!, dilations[i]!)));
@@ -76,7 +75,7 @@ export function scatterWindows(
       group,
     });
   }
-  // With the kernel turned around, over dy with zeros between, Conv does the same.
+  // Equivalent Conv: flipped kernel over dy with zeros inserted.
   let spaced = dy;
   strides.forEach((stride, i) => (spaced = stretch(g, spaced, i + 2, stride)));
   const before = kernel.map((size, i) => reach(size, dilations[i]!) - 1 - pads[i]!);
@@ -93,9 +92,8 @@ export function scatterWindows(
 }
 
 /**
- * Conv is faster on the CPU: by a fifth, with groups by a multiple. But the kernel that is turned around is a second copy
- * of the weight, and zeros between make dy larger. On WebGPU, ConvTranspose over three axes is not there, and with several
- * filters for the one channel of a group it computes something else.
+ * Conv is faster on the CPU: by a fifth, with groups by a multiple; but it copies the weight and enlarges dy with
+ * zeros. WebGPU's ConvTranspose lacks three axes, and is wrong for several filters per single-channel group.
  */
 function isBetterTurned(dy: readonly number[], weight: readonly number[], { strides, group }: Window): boolean {
   const [m, c] = weight as [number, number];

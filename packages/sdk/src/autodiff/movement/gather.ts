@@ -1,4 +1,4 @@
-/** @file Gradients of Gather, GatherElements, GatherND and TopK: what was read is added up where it was read. */
+/** @file Gradients of Gather, GatherElements, GatherND and TopK: scatter-adds. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
@@ -8,7 +8,7 @@ import { int64, sizeOf } from '../../runtime/tensor.ts';
 import { isEqual } from '../comparisons.ts';
 import { castTo, input, rankOf, staticShape, type Vjp, widened, zeros } from '../vjp.ts';
 
-/** A single constant index is padded back into place; anything else is added up. */
+/** Pads a single constant index back into place; scatter-adds anything else. */
 export const gatherData: Vjp = (site) => {
   const { g, node, dy } = site;
   const [data, indices] = [input(site, 0), input(site, 1)];
@@ -32,7 +32,7 @@ export const gatherData: Vjp = (site) => {
   return g.Reshape(addRows(g, dy, g.Reshape(indices, [1, sizes.count]), size, sizes), shape);
 };
 
-/** Elements added up along the axis where they were read. */
+/** Scatter-adds elements along the axis. */
 export const gatherElementsData: Vjp = (site) => {
   const { g, node, dy } = site;
   const [data, indices] = [input(site, 0), input(site, 1)];
@@ -51,12 +51,12 @@ export const gatherElementsData: Vjp = (site) => {
   const back = g.Reshape(sums, [...read.toSpliced(axis, 1), shape[axis]!]);
   const inverse = order.map((_, i) => order.indexOf(i));
   const placed = axis === last ? back : g.Transpose(back, inverse);
-  // Of the other axes, no more than the indices reach.
+  // Other axes only as far as the indices reach.
   const missing = shape.map((size, i) => (i === axis ? 0 : size - read[i]!));
   return missing.every((size) => size === 0) ? placed : g.Pad(placed, [...shape.map(() => 0), ...missing]);
 };
 
-/** Slices added up where they were read; positions along several axes become one along the joined axis. */
+/** Scatter-adds slices; indices along several axes become one along the joined axis. */
 export const gatherNdData: Vjp = (site) => {
   const { g, node, dy } = site;
   const [data, indices] = [input(site, 0), input(site, 1)];
@@ -79,16 +79,15 @@ export const gatherNdData: Vjp = (site) => {
   return g.Reshape(addRows(g, dy, g.Reshape(position, [batch, sizes.count]), sizeOf(joined), sizes), shape);
 };
 
-/** How many numbers there are; −1, which Reshape fills in, where only running tells. */
+/** Number of elements, or −1, which Reshape infers, for a dynamic shape. */
 function countOf(shape: Value['shape']): number {
   return isStatic(shape) ? sizeOf(shape) : -1;
 }
 
 /**
- * Rows added up by number: `result[b, index[b, k]] = Σ dy[b, k]`.
- *
+ * Scatter-adds rows: `result[b, index[b, k]] = Σ dy[b, k]`.
  * @param dy as many numbers as `[batch, count, inner]`
- * @param index `[batch, count]`, or `[1, count]` for the same in each; negative numbers count from the end
+ * @param index `[batch, count]`, or `[1, count]` for all; negative indices count from the end
  * @returns `[batch, size, inner]`
  */
 function addRows(
@@ -104,9 +103,8 @@ function addRows(
   const spread = (): Value =>
     g.Expand(g.Reshape(wide, [batches, count, 1]), count < 0 ? g.Shape(rows) : [batch, count, inner]);
   if (g.opset >= 16) return scatterAdd(g, [batch, size, inner], spread(), rows, 1);
-  // Before opset 16 ScatterElements cannot add. A matrix that has a one where two numbers are equal can: of each row's
-  // number with all numbers there are, or where that is less with the rows' own. Rows of one number then hold equal sums,
-  // so that it does not matter which of them is put in its place.
+  // Before opset 16 ScatterElements cannot add; a one-hot product can: row indices against all indices, or against each
+  // other if fewer. Rows of one index then hold equal sums, so that any of them may be written.
   const fromFront = g.Where(g.Less(wide, g.scalar(0, 'int64')), g.Add(wide, g.scalar(size, 'int64')), wide);
   const numbers = g.Reshape(fromFront, [batches, 1, count]);
   const isFewer = size <= count;
@@ -118,14 +116,14 @@ function addRows(
   return g.emit(g.opset < 11 ? 'Scatter' : 'ScatterElements', [start, spread(), sums], { axis: 1 });
 }
 
-/** Sums of what goes to the same place, in float32 at least: a half may be the sum of thousands. */
+/** Sums elements with the same index, in float32 at least: a half may be the sum of thousands. */
 function scatterAdd(g: GraphBuilder, shape: readonly number[], indices: Value, updates: Value, axis: number): Value {
   const wide = widened(g, updates);
   const sums = g.emit('ScatterElements', [zeros(g, shape, wide.type), indices, wide], { axis, reduction: 'add' });
   return castTo(g, sums, updates.type);
 }
 
-/** dy scattered to the indices that the operator gives as its second output. */
+/** Scatters dy to the indices, the operator's second output. */
 export const topKBack: Vjp = (site) => {
   const { g, node, y, dy } = site;
   const zeros = g.Expand(g.scalar(0, dy.type), staticShape(input(site, 0)));

@@ -1,4 +1,4 @@
-/** @file Gradients of operators that move values without changing them, and of Col2Im, which adds up those that meet. */
+/** @file Gradients of data movement operators, and of Col2Im, which adds overlaps. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import { attributeOf, axisOf, permOf, slicedAxes } from '../../ops/schema.ts';
@@ -14,7 +14,7 @@ export const transposeBack: Vjp = ({ g, node, x, dy }) => {
   return g.Transpose(dy, inverse);
 };
 
-/** Each part's gradient is its slice of dy. */
+/** The part's slice of dy. */
 export const concatPart: Vjp = ({ g, node, x, dy }, index) => {
   const axis = axisOf(node, rankOf(dy));
   const sizes = x.map((part) => staticShape(part!)[axis]!);
@@ -22,14 +22,14 @@ export const concatPart: Vjp = ({ g, node, x, dy }, index) => {
   return g.Slice(dy, [start], [start + sizes[index]!], [axis]);
 };
 
-/** Concat of the parts' gradients; a part that the loss does not depend on contributes zeros. */
+/** Concat of the parts' gradients; zeros for a part that the loss does not depend on. */
 export const splitBack: Vjp = ({ g, node, y, dys, dy }) => {
   const axis = axisOf(node, rankOf(dy));
   const parts = y.map((part, i) => dys[i] ?? zeros(g, staticShape(part), dy.type));
   return g.Concat(parts, axis);
 };
 
-/** Pads dy with zeros to the shape that was sliced; a step other than 1 is spread out first. */
+/** Pads dy with zeros to the sliced shape, after inserting zeros for steps. */
 export const sliceBack: Vjp = (site) => {
   const { g, node, dy } = site;
   const shape = staticShape(input(site, 0));
@@ -55,7 +55,7 @@ export const sliceBack: Vjp = (site) => {
   return [...before, ...after].every((pad) => pad === 0) ? result : g.Pad(result, [...before, ...after]);
 };
 
-/** The sum over the copies: each repeated axis is split into copies and what was copied. */
+/** The sum over copies: splits each repeated axis into copies and original. */
 export const tileBack: Vjp = ({ g, x: [x], dy }) => {
   const shape = staticShape(x!);
   const repeats = staticShape(dy).map((size, i) => (shape[i] === 0 ? 1 : size / shape[i]!));
@@ -66,7 +66,7 @@ export const tileBack: Vjp = ({ g, x: [x], dy }) => {
   return copies.length === 0 ? dy : g.ReduceSum(g.Reshape(dy, split), copies, false);
 };
 
-/** Blocks `[b, b]` of the image back into channels; they may be the first or the last axis of these. */
+/** Image blocks `[b, b]` back to channels, as their first or last axis. */
 export const depthToSpaceBack: Vjp = ({ g, node, x: [x], dy }) => {
   const b = attributeOf(node, 'blocksize');
   const shape = staticShape(x!);
@@ -76,7 +76,7 @@ export const depthToSpaceBack: Vjp = ({ g, node, x: [x], dy }) => {
   return g.Reshape(g.Transpose(blocks, isDepthFirst ? [0, 3, 5, 1, 2, 4] : [0, 1, 3, 5, 2, 4]), shape);
 };
 
-/** Channels back into blocks of the image. */
+/** Channels back to image blocks. */
 export const spaceToDepthBack: Vjp = ({ g, node, x: [x], dy }) => {
   const b = attributeOf(node, 'blocksize');
   const shape = staticShape(x!);
@@ -85,7 +85,7 @@ export const spaceToDepthBack: Vjp = ({ g, node, x: [x], dy }) => {
   return g.Reshape(g.Transpose(blocks, [0, 3, 4, 1, 5, 2]), shape);
 };
 
-/** The driver sums what was broadcast. */
+/** The driver sums over broadcast axes. */
 export const expandBack: Vjp = ({ dy }) => dy;
 
 /** dy `[batch, channels, …image]` as columns `[batch, channels · block, positions]`. */
@@ -99,7 +99,7 @@ export const columnsBack: Vjp = (site) => {
     strides.every((stride, i) => stride === block[i] && image[i]! % stride === 0 && dilations[i] === 1) &&
     pads.every((pad) => pad === 0);
   if (isTiled) {
-    // Blocks that lie side by side are only laid out otherwise: [batch, channels, …(count, block)].
+    // Adjacent blocks only need a rearrangement: [batch, channels, …(count, block)].
     const split = g.Reshape(dy, [batch, channels, ...image.flatMap((size, i) => [size / block[i]!, block[i]!])]);
     const axes = block.map((_, i) => 2 * i + 3);
     return g.Reshape(g.Transpose(split, [0, 1, ...axes, ...axes.map((axis) => axis - 1)]), columns);

@@ -6,7 +6,7 @@ import { intsAttribute } from '../../graph/walk.ts';
 import { input, knownInts, staticShape, type Vjp } from '../vjp.ts';
 import { attributeOf, fromFront } from '../../ops/schema.ts';
 
-/** Cuts the padding off again, and where it repeated the input adds it to what it repeated. */
+/** Crops the padding, and adds repeated elements to their sources. */
 export const padBack: Vjp = (site) => {
   const { g, node, dy } = site;
   const mode = attributeOf(node, 'mode');
@@ -27,7 +27,7 @@ export const padBack: Vjp = (site) => {
     back[axis + rank] = -pads[i + axes.length]!;
   });
   if (mode === 'constant') return g.Pad(dy, back);
-  // What Pad cuts off when it also repeats something is not laid down.
+  // Discard cropped elements before any repetition.
   if (back.some((pad) => pad > 0)) {
     throw new OnnxLoraError(
       'NO_GRADIENT',
@@ -37,7 +37,7 @@ export const padBack: Vjp = (site) => {
   return shape.reduce((value, size, axis) => unrepeated(g, value, axis, size, -back[axis]!, mode), dy);
 };
 
-/** An axis of `before + size + after` brought back to `size`. */
+/** Folds an axis of `before + size + after` back to `size`. */
 function unrepeated(g: GraphBuilder, value: Value, axis: number, size: number, before: number, mode: string): Value {
   const shape = staticShape(value);
   const total = shape[axis]!;
@@ -64,7 +64,7 @@ function unrepeated(g: GraphBuilder, value: Value, axis: number, size: number, b
   return sum;
 }
 
-/** Which element stands at position `at`, counted from the first element. */
+/** Source of the element at position `at`, relative to the first element. */
 function sourceOf(at: number, size: number, mode: string): number {
   if (mode === 'edge') return Math.min(Math.max(at, 0), size - 1);
   if (mode === 'wrap') return modulo(at, size);
@@ -76,7 +76,7 @@ function modulo(a: number, b: number): number {
   return ((a % b) + b) % b;
 }
 
-/** Positions in a row that repeat elements in a row: forwards (1), backwards (−1), or one element (0). */
+/** Contiguous positions that repeat elements forwards (1), backwards (−1), or a single element (0). */
 function runs(
   begin: number,
   end: number,

@@ -1,15 +1,15 @@
-/** @file Gradients of ScatterND and ScatterElements, whatever they do with what stood there. */
+/** @file Gradients of ScatterND and ScatterElements with any reduction. */
 
 import { attributeOf } from '../../ops/schema.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { stringAttribute } from '../../graph/walk.ts';
 import { castTo, input, staticShape, type Vjp, type VjpSite, zerosLike } from '../vjp.ts';
 
-/** Reading and writing at the node's indices. */
+/** Gather and scatter at the node's indices. */
 interface Places {
-  /** The elements of `value`, of the data's shape, that the updates went to. */
+  /** The elements of `value`, in the data's shape, at the updated places. */
   readonly read: (value: Value) => Value;
-  /** `data` with `updates` written, added, … */
+  /** `data` with `updates` scattered. */
   readonly write: (data: Value, updates: Value, reduction?: string) => Value;
 }
 
@@ -30,7 +30,7 @@ function placesOf({ g, node, x }: VjpSite): Places {
   };
 }
 
-/** What was written over has no gradient; what was added to has all of it. */
+/** Zero where overwritten; unchanged where added to. */
 export const scatterData: Vjp = (site) => {
   const { g, dy } = site;
   const { write } = placesOf(site);
@@ -49,7 +49,7 @@ export const scatterData: Vjp = (site) => {
   }
 };
 
-/** The gradient at the place that was written to. Of several updates for one place without a reduction, each has it. */
+/** The gradient at the updated place; without a reduction, every update of one place gets it. */
 export const scatterUpdates: Vjp = (site) => {
   const { g, dy } = site;
   const places = placesOf(site);
@@ -70,7 +70,7 @@ function reductionOf({ node }: VjpSite): string {
   return stringAttribute(node, 'reduction', 'none');
 }
 
-/** Who is the minimum or maximum, as 1 and 0, and each one's share of the gradient: ties divide it evenly, as in torch. */
+/** Masks (1 and 0) of the minimum or maximum, and the gradient's share; evenly between ties, as in torch. */
 function winners(site: VjpSite): { ofData: Value; ofUpdates: Value; share: Value } {
   const { g, y, dy } = site;
   const { read, write } = placesOf(site);
@@ -79,7 +79,7 @@ function winners(site: VjpSite): { ofData: Value; ofUpdates: Value; share: Value
   return { ofData, ofUpdates, share: g.Div(dy, write(ofData, ofUpdates, 'add')) };
 }
 
-/** For each update the product of all else that its place is the product of, exact where factors are 0. */
+/** For each update, the product of all other factors at its place, exact for zeros. */
 function others(site: VjpSite, { read, write }: Places): Value {
   const g = site.g;
   const [data, updates] = [input(site, 0), input(site, 2)];
@@ -88,7 +88,7 @@ function others(site: VjpSite, { read, write }: Places): Value {
   const filled = (value: Value): Value => g.Where(isZero(value), g.scalar(1, value.type), value);
   const zerosThere = read(write(count(data), count(updates), 'add'));
   const product = read(write(filled(data), filled(updates), 'mul'));
-  // Of a place with one zero, only that factor's gradient is not 0.
+  // At a place with one zero, only that factor has a nonzero gradient.
   const none = g.scalar(0, data.type);
   const ofZero = g.Where(g.Equal(zerosThere, g.scalar(1, data.type)), product, none);
   const ofOther = g.Where(g.Equal(zerosThere, none), g.Div(product, filled(updates)), none);

@@ -1,7 +1,6 @@
 /**
- * @file Gradients of the normalisations of images and sounds `[batch, channels, …]`: BatchNormalization with statistics that
- * are constants; InstanceNormalization, GroupNormalization and MeanVarianceNormalization, whose statistics are of each alone;
- * and LRN.
+ * @file Gradients of normalizations over `[batch, channels, …]`: BatchNormalization with constant statistics,
+ * InstanceNormalization, GroupNormalization, MeanVarianceNormalization, and LRN.
  */
 
 import { OnnxLoraError } from '../../errors.ts';
@@ -23,7 +22,7 @@ import {
   widened,
 } from '../vjp.ts';
 
-/** A value per channel, `[channels]`, as what broadcasts against `[batch, channels, …]`. */
+/** Reshapes a value per channel, `[channels]`, to broadcast against `[batch, channels, …]`. */
 function column(g: GraphBuilder, value: Value, rank: number): Value {
   return g.Reshape(value, [-1, ...new Array<number>(rank - 2).fill(1)]);
 }
@@ -31,7 +30,7 @@ function column(g: GraphBuilder, value: Value, rank: number): Value {
 /** Σ dy per channel. */
 export const channelBias: Vjp = ({ g, dy }) => channelSums(g, dy);
 
-/** 1 ÷ √(variance + ε), `[C]`, of a trained model, in which mean and variance are constants. */
+/** 1 ÷ √(variance + ε), `[C]`, with constant running statistics. */
 function inverseDeviation(site: VjpSite): Value {
   const { g, node } = site;
   if (attributeOf(node, 'training_mode') === 1) {
@@ -49,7 +48,7 @@ export const batchNormInput: Vjp = (site) => {
   return g.Mul(dy, column(g, g.Mul(input(site, 1), inverseDeviation(site)), rankOf(input(site, 0))));
 };
 
-/** The sum of dy · (x − mean) ÷ √(variance + ε) per channel. */
+/** Σ dy · (x − mean) ÷ √(variance + ε) per channel. */
 export const batchNormScale: Vjp = (site) => {
   const { g, dy } = site;
   const x = input(site, 0);
@@ -61,7 +60,7 @@ const instances = oncePerNode((site): Standardized =>
   standardized(site.g, widened(site.g, input(site, 0)), 2, attributeOf(site.node, 'epsilon')),
 );
 
-/** One mean and variance per channel of an image: the scale goes into the small inverse deviations. */
+/** One mean and variance per image and channel: folds the scale into the small inverse deviations. */
 export const instanceNormInput: Vjp = (site) => {
   const { g, dy } = site;
   const rows = instances(site);
@@ -87,7 +86,7 @@ const groups = oncePerNode((site): Standardized => {
   return standardized(site.g, rows, 2, attributeOf(site.node, 'epsilon'));
 });
 
-/** Before opset 21 scale and bias are one a group, since then one a channel. */
+/** Scale and bias are per group before opset 21, then per channel. */
 const isPerGroup = ({ g }: VjpSite): boolean => g.opset < 21;
 
 /** One mean and variance per group of channels. */
@@ -114,19 +113,19 @@ export const groupNormScale: Vjp = (site) => {
 /** Σ dy per group or channel. */
 export const groupNormBias: Vjp = (site) => channelSums(site.g, isPerGroup(site) ? grouped(site, site.dy) : site.dy);
 
-/** `(dy − mean(dy) − y·mean(dy·y)) ÷ deviation` over any axes; y is what was standardised. */
+/** `(dy − mean(dy) − y·mean(dy·y)) ÷ deviation` over any axes; y is the standardized value. */
 export const meanVarianceBack: Vjp = (site) => {
   const { g, node, y, dy } = site;
   const x = input(site, 0);
   const axes = (intsAttribute(node, 'axes') ?? [0, 2, 3]).map((axis) => fromFront(axis, rankOf(x)));
   const centred = g.Sub(x, g.ReduceMean(x, axes, true));
   const deviation = g.Sqrt(g.ReduceMean(g.Mul(centred, centred), axes, true));
-  // What the operator's definition keeps a division by zero away with.
+  // The epsilon in the operator's definition.
   const inv = g.Reciprocal(g.Add(deviation, 1e-9));
   return standardizedBack(g, dy, { xhat: y[0]!, inv, axes });
 };
 
-/** `dy·s^(−beta) − 2·beta·alpha/size · x·Σ dy·y/s`, the sum over the windows that a channel is in. */
+/** `dy·s^(−beta) − 2·beta·alpha/size · x·Σ dy·y/s`, summed over the channel's windows. */
 export const lrnBack: Vjp = (site) => {
   const { g, node, y, dy } = site;
   const x = input(site, 0);

@@ -1,4 +1,4 @@
-/** @file Gradients of what brings rows to one length or spread: LayerNormalization, RMSNormalization, LpNormalization. */
+/** @file Gradients of LayerNormalization, RMSNormalization and LpNormalization. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { isStatic } from '../../graph/value.ts';
@@ -13,14 +13,14 @@ const normalized = oncePerNode(({ g, node, x: [x] }): Standardized => {
   return standardized(g, widened(g, x!), first, attributeOf(node, 'epsilon'));
 });
 
-/** That of the standardised rows, with dy·scale for their cotangent. */
+/** As for standardized rows, with cotangent dy·scale. */
 export const layerNormInput: Vjp = (site) => {
   const { g, dy } = site;
   const d = g.Mul(widened(g, dy), widened(g, input(site, 1)));
   return castTo(g, standardizedBack(g, d, normalized(site)), dy.type);
 };
 
-/** dscale = Σ dy·x̂; the sum is the driver's, as of every broadcast operand. */
+/** dscale = Σ dy·x̂, summed by the driver as for every broadcast operand. */
 export const layerNormScale: Vjp = (site) => {
   const { g, dy } = site;
   return castTo(g, g.Mul(widened(g, dy), normalized(site).xhat), input(site, 1).type);
@@ -64,7 +64,7 @@ export const rmsNormScale: Vjp = (site) => {
   return castTo(g, g.Mul(g.Mul(widened(g, dy), x), inv), input(site, 1).type);
 };
 
-/** `(dy − d·Σ dy·y) ÷ ‖x‖` where d is y for p = 2 and the sign of x for p = 1; 0 where the norm is 0. */
+/** `(dy − d·Σ dy·y) ÷ ‖x‖` with d = y for p = 2 and sign(x) for p = 1; 0 where the norm is 0. */
 export const lpNormBack: Vjp = (site) => {
   const { g, node, y, dy } = site;
   const x = input(site, 0);

@@ -1,6 +1,5 @@
 /**
- * @file What layer, instance and group normalisation share: rows with mean 0 and variance 1, and the way back through
- * them.
+ * @file Standardization to mean 0 and variance 1, shared by layer, instance and group normalization, and its gradient.
  */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
@@ -9,7 +8,7 @@ import { isStatic } from '../../graph/value.ts';
 import { float32, sizeOf } from '../../runtime/tensor.ts';
 import { axesFrom } from '../vjp.ts';
 
-/** x̂ = (x − mean)·inv and inv = 1/√(var + ε), over `axes`, which inv has as 1. */
+/** x̂ = (x − mean)·inv with inv = 1/√(var + ε); `axes` of inv have size 1. */
 export interface Standardized {
   readonly xhat: Value;
   readonly inv: Value;
@@ -17,13 +16,13 @@ export interface Standardized {
 }
 
 /**
- * x standardised over its axes from `first` on, by one LayerNormalization with scale 1 where the runtime can. ONNX Runtime
- * knows the operator at every opset.
+ * Standardizes x over its axes from `first` on, by LayerNormalization with scale 1 if possible; ONNX Runtime has it at
+ * every opset.
  */
 export function standardized(g: GraphBuilder, x: Value, first: number, epsilon: number): Standardized {
   const axes = axesFrom(first, x);
   const row = x.shape?.slice(first);
-  // In float64 the operator's inverse deviations are float32.
+  // For float64 the operator's inverse deviations are float32.
   if (x.type === 'float32' && isStatic(row)) {
     const ones = g.constant(float32(new Float32Array(sizeOf(row)).fill(1), row));
     const attributes = { axis: first, epsilon: float(epsilon) };
@@ -37,9 +36,8 @@ export function standardized(g: GraphBuilder, x: Value, first: number, epsilon: 
 }
 
 /**
- * `inv·(d − mean(d) − x̂·mean(d·x̂))`, the cotangent of x for the cotangent d of x̂.
- *
- * @param factor takes the place of inv: inv times what scales whole rows of x̂, so that d need not be multiplied with it
+ * `inv·(d − mean(d) − x̂·mean(d·x̂))`, the cotangent of x from d of x̂.
+ * @param factor replaces inv: inv times the scale of whole rows of x̂, which saves multiplying d
  */
 export function standardizedBack(
   g: GraphBuilder,

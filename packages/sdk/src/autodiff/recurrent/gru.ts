@@ -1,4 +1,4 @@
-/** @file The gradient of GRU: of the gates z and r and the candidate, in ONNX's order. */
+/** @file The gradient of GRU: gates z, r and candidate, in ONNX's order. */
 
 import type { Value } from '../../graph/builder.ts';
 import { intAttribute } from '../../graph/walk.ts';
@@ -6,9 +6,8 @@ import { complement, type Direction, type Gradients, parts, positions, stacked }
 import { staticShape } from '../vjp.ts';
 
 /**
- * `h = (1 − z)·n + z·h₋₁`, with the candidate `n = tanh(Wx + r·(Rh₋₁ + b))`, or `tanh(Wx + R(r·h₋₁) + b)` where the reset
- * comes before the product.
-
+ * `h = (1 − z)·n + z·h₋₁`, with the candidate `n = tanh(Wx + r·(Rh₋₁ + b))`, or `tanh(Wx + R(r·h₋₁) + b)` if the reset
+ * precedes the product.
  */
 export function gruCell(direction: Direction): Gradients {
   const linearBeforeReset = intAttribute(direction.node, 'linear_before_reset', 0) === 1;

@@ -1,12 +1,12 @@
-/** @file The gradient of LSTM: of the gates i, o, f and the candidate, in ONNX's order. */
+/** @file The gradient of LSTM: gates i, o, f and candidate, in ONNX's order. */
 
 import type { Value } from '../../graph/builder.ts';
 import { complement, type Direction, type Gradients, parts, positions, stacked } from './recurrent.ts';
 import { staticShape } from '../vjp.ts';
 
 /**
- * With c the cell state and h the state: `c = f·c₋₁ + i·g`, `h = o·tanh c`. Going back,
- * `dc = dc₊₁·f₊₁ + dh·o·(1 − tanh² c)`, and each gate's gradient is dc or dh times what all positions have together.
+ * With cell state c and state h: `c = f·c₋₁ + i·g`, `h = o·tanh c`. Backwards, `dc = dc₊₁·f₊₁ + dh·o·(1 − tanh² c)`;
+ * each gate's gradient is dc or dh times a factor computed for all positions at once.
  */
 export function lstmCell(direction: Direction): Gradients {
   const { g, hidden, x, previous, w, r, biases, order, dStates, dLastCell } = direction;
@@ -29,7 +29,7 @@ export function lstmCell(direction: Direction): Gradients {
   const slope = (gate: Value): Value => g.Mul(gate, complement(g, gate));
   const ofState = positions(g, g.Mul(tanh, slope(o)));
   const toCell = positions(g, g.Mul(o, complement(g, g.Mul(tanh, tanh))));
-  // Of i, f and the candidate, side by side.
+  // For i, f and the candidate, concatenated.
   const ofCell = positions(
     g,
     g.Concat(
@@ -42,7 +42,7 @@ export function lstmCell(direction: Direction): Gradients {
     ),
   );
 
-  // Gates in the order o, i, f, candidate, which spares taking i and f apart at each position.
+  // Gate order o, i, f, candidate saves splitting i and f at each position.
   const [rI, rO, rF, rG] = g.Split(r, [hidden, hidden, hidden, hidden], 0) as [Value, Value, Value, Value];
   const turned = g.Concat([rO, rI, rF, rG], 0);
   const gates: Value[] = [];

@@ -1,8 +1,6 @@
 /**
- * @file Gradients of LSTM and GRU, through time.
- *
- * All states are among the node's outputs, so that the gates of all positions are computed at once, with two products a
- * direction. What goes from position to position is unrolled: the sequence has a known length.
+ * @file Gradients of LSTM and GRU through time. All states are outputs of the node, so the gates of all positions are
+ * computed at once, with two products per direction. The recurrence is unrolled: the sequence length is static.
  */
 
 import { OnnxLoraError } from '../../errors.ts';
@@ -20,35 +18,33 @@ export interface Direction {
   readonly hidden: number;
   /** `[positions · batch, features]`. */
   readonly x: Value;
-  /** The state that each position starts from. */
+  /** The state before each position. */
   readonly previous: Value;
   /** `[gates · hidden, features]` and `[gates · hidden, hidden]`. */
   readonly w: Value;
   readonly r: Value;
-  /** `[gates · hidden]` each. */
   readonly biases: readonly [w: Value, r: Value] | undefined;
-  /** `[1, batch, hidden]`; of LSTM alone. */
+  /** `[1, batch, hidden]`; LSTM only. */
   readonly firstCell: Value | undefined;
-  /** Positions in the order in which they were gone through. */
+  /** Positions in processing order. */
   readonly order: readonly number[];
-  /** The cotangent of the state at each position, from outside. */
+  /** Outer cotangent of the state at each position. */
   readonly dStates: readonly (Value | undefined)[];
-  /** Of the last cell state. */
   readonly dLastCell: Value | undefined;
 }
 
-/** What the gradients of the node's inputs are made of. */
+/** Ingredients of the input gradients. */
 export interface Gradients {
-  /** Of the gates before their activations, as x enters them `[positions · batch, gates · hidden]`. */
+  /** By the gates before activation: `[positions · batch, gates · hidden]`. */
   readonly gates: Value;
-  /** The products that R yields: gradients `[positions · batch, …]` of rows of R, in order, and what the rows read. */
+  /** The products with R: gradients `[positions · batch, …]` of consecutive rows of R, and their inputs. */
   readonly recurrent: readonly { readonly d: Value; readonly read: Value }[];
-  /** Of the first states, `[1, batch, hidden]`. */
+  /** By the initial state, `[1, batch, hidden]`. */
   readonly first: Value;
   readonly firstCell?: Value;
 }
 
-/** Goes back through one direction. */
+/** Backpropagates through one direction. */
 export type Cell = (direction: Direction) => Gradients;
 
 interface Unrolled {
@@ -56,9 +52,12 @@ interface Unrolled {
   readonly gradients: readonly Gradients[];
 }
 
-/** The rules of a recurrent operator: X, W, R, B, lengths, first states, for LSTM first cell states and peepholes. */
+/**
+ * The rules of a recurrent operator's inputs: X, W, R, B, lengths, initial states, for LSTM initial cell states and
+ * peepholes.
+ */
 export function recurrentRule(cell: Cell, activations: readonly string[]): (Vjp | null)[] {
-  // The inputs' gradients have almost all in common.
+  // The inputs' gradients share almost everything.
   const unrolled = oncePerNode((site): Unrolled => {
     check(site, activations);
     const directions = directionsOf(site, activations);
@@ -93,18 +92,18 @@ export function recurrentRule(cell: Cell, activations: readonly string[]): (Vjp 
   ];
 }
 
-/** Values one after the other along the first axis. */
+/** Concatenates values along the first axis. */
 export function stacked(g: GraphBuilder, values: readonly Value[]): Value {
   return values.length === 1 ? values[0]! : g.Concat(values, 0);
 }
 
-/** A value over time, position by position: `[1, batch, …]` each. */
+/** Splits a value over time into positions, `[1, batch, …]` each. */
 export function positions(g: GraphBuilder, value: Value): readonly Value[] {
   const [length] = staticShape(value) as [number];
   return length === 1 ? [value] : g.Split(value, new Array<number>(length).fill(1), 0);
 }
 
-/** Equal parts of the last axis. */
+/** Splits the last axis into equal parts. */
 export function parts(g: GraphBuilder, value: Value, count: number): Value[] {
   const shape = staticShape(value);
   return g.Split(value, new Array<number>(count).fill(shape.at(-1)! / count), shape.length - 1);
@@ -177,13 +176,13 @@ function directionsOf(site: VjpSite, activations: readonly string[]): Direction[
   });
 }
 
-/** All states `[positions, directions, batch, hidden]`: the first output, for which a node that lacks it is run again. */
+/** All states `[positions, directions, batch, hidden]`: the first output; a node without it is emitted again. */
 function statesOf({ g, node, x, y }: VjpSite, activations: readonly string[]): Value {
   if (y[0]?.name) return y[0];
   const again = g.emit(node.opType!, x);
   const [length, batch] = staticShape(x[0]!) as [number, number];
   const [count, , hidden] = staticShape(x[2]!) as [number, number, number];
-  // Said or left out otherwise than there, so that the runtime does not take both nodes for one, which lacks the output.
+  // Vary the spelling of attributes, so that the runtime does not merge both nodes into the one without the output.
   const others = (node.attribute ?? []).filter(({ name }) => name !== 'activations');
   const strings = Array.from({ length: count }, () => activations).flat().map((name) => encoder.encode(spelled(name))); // prettier-ignore
   const said = { name: 'activations', type: attributeType.strings, strings };
@@ -195,7 +194,7 @@ function statesOf({ g, node, x, y }: VjpSite, activations: readonly string[]): V
 
 const encoder = new TextEncoder();
 
-/** `sigmoid` as ONNX spells it. */
+/** An activation as ONNX spells it. */
 function spelled(name: string): string {
   return name[0]!.toUpperCase() + name.slice(1);
 }
