@@ -1,37 +1,33 @@
-/** @file Tensors that were handed over to a session once and are read by many runs. */
+/** @file Feeds bound to a session once and read by many runs. */
 
-/** Feeds that stay where the graph runs. Freed when they are released and no run reads them any more. */
+/** Feeds that stay where the graph runs. Freed once released and unread. */
 export class BoundFeeds implements Disposable {
-  /** Names of the graph inputs that they are for. */
+  /** Names of the bound graph inputs. */
   readonly names: readonly string[];
   readonly #free: () => void;
   #holders = 1;
   #released = false;
 
-  /**
-   * Held once, until {@link BoundFeeds.release}.
-   *
-   * @param free called once, when nobody holds the tensors any more
-   */
+  /** @param free called once, when neither the owner nor a run holds the tensors */
   constructor(names: readonly string[], free: () => void) {
     this.names = names;
     this.#free = free;
   }
 
-  /** Holds them for one run; the function that it returns lets go. */
+  /** Holds the tensors for one run; returns a function that lets go. */
   hold(): () => void {
     this.#holders++;
     return () => this.#letGo();
   }
 
-  /** Gives them up: runs that have been asked for still read them. */
+  /** Releases the tensors; pending runs still read them. */
   release(): void {
     if (this.#released) return;
     this.#released = true;
     this.#letGo();
   }
 
-  /** As {@link BoundFeeds.release}, for `using`. */
+  /** {@link BoundFeeds.release} for `using`. */
   [Symbol.dispose](): void {
     this.release();
   }

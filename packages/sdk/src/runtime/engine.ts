@@ -1,10 +1,10 @@
-/** @file What sessions need of ONNX Runtime itself, wherever it runs: in this thread or in a worker. */
+/** @file ONNX Runtime as sessions need it, in this thread or in a worker. */
 
 import type { BoundFeeds } from './boundFeeds.ts';
 import type { TransferableBuffers } from './transferableBuffers.ts';
 import type { Feeds, Tensor } from './tensor.ts';
 
-/** Options of ONNX Runtime's session, in its own words: plain data, so that they can be sent to a worker. */
+/** ONNX Runtime's session options: plain data that can be sent to a worker. */
 export interface NativeOptions {
   readonly executionProviders: readonly string[];
   readonly graphOptimizationLevel: 'all' | 'disabled';
@@ -16,23 +16,23 @@ export interface NativeOptions {
   readonly profileFilePrefix?: string;
 }
 
-/** A graph that ONNX Runtime has loaded. Errors are its own. */
+/** A graph loaded by ONNX Runtime. Errors are its own. */
 export interface LoadedGraph {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
   run(feeds: Feeds, bound: readonly BoundFeeds[], fetches?: readonly string[]): Promise<Record<string, Tensor>>;
-  /** Where buffers come from that `bind` takes. */
+  /** Transferable buffers for `bind`. */
   readonly memory: TransferableBuffers;
-  /** Holds tensors where the graph runs: copies, but of those that lie in lent memory, which moves there. */
+  /** Copies tensors to where the graph runs; those in a transferable buffer move instead. */
   bind(feeds: Feeds, memory?: ArrayBuffer): BoundFeeds;
-  /** Writes the profile of the runs so far. */
+  /** Writes the profile of all runs so far. */
   endProfiling(): Promise<void>;
   release(): Promise<void>;
 }
 
 /** A place where ONNX Runtime runs. */
 export interface Engine {
-  /** Providers that its build for this platform has. */
+  /** Providers of its build for this platform. */
   readonly built: readonly string[];
   load(model: Uint8Array, options: NativeOptions): Promise<LoadedGraph>;
 }

@@ -2,7 +2,7 @@
 
 import { float32, type Tensor } from './tensor.ts';
 
-/** The transpose of a row-major `[rows, columns]` matrix, each value times `factor`. */
+/** The transpose of a row-major `[rows, columns]` matrix, times `factor`. */
 export function transposed<Values extends Float32Array | Float64Array>(
   data: Values,
   rows: number,

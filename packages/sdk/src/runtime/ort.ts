@@ -1,4 +1,4 @@
-/** @file The runtime port on onnxruntime-node in this thread. The only file that imports it. */
+/** @file The runtime port on onnxruntime-node in this thread; the only file that imports it. */
 
 import * as ort from 'onnxruntime-node';
 import { createRequire } from 'node:module';
@@ -9,7 +9,7 @@ import { identityModel, type OrtModule, residentTensors } from './residentTensor
 import type { Runtime, Session, SessionOptions, SessionSource } from './session.ts';
 import { BUSY, serveGraphs, STOPPING, type WorkerAnswer, type WorkerRequest } from './worker/workerProgram.ts';
 
-/** Providers that onnxruntime-node's build for this platform has. */
+/** Providers of onnxruntime-node's build for this platform. */
 export function builtProviders(): readonly string[] {
   return ort.listSupportedBackends().map(({ name }) => name);
 }
@@ -19,20 +19,19 @@ export function ortVersion(): string {
   return ort.env.versions.node ?? ort.env.versions.common;
 }
 
-/** The file to require for onnxruntime-node, as this file would. */
+/** The resolved path of onnxruntime-node. */
 export function ortFile(): string {
   return createRequire(import.meta.url).resolve('onnxruntime-node');
 }
 
 /**
- * ONNX Runtime in this thread: nothing else happens here while a run computes. For training, scripts and measurements;
- * {@link WorkerRuntime} leaves the thread free.
+ * ONNX Runtime in this thread, which runs block; for training, scripts and measurements. {@link WorkerRuntime} does not
+ * block.
  */
 export class OrtRuntime implements Runtime {
   /**
    * Loads a graph.
-   *
-   * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` when the provider asked for is not on this machine
+   * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` when the requested provider is not on this machine
    * @throws OnnxLoraError `RUNTIME_FAILED` when ONNX Runtime refuses the graph
    */
   createSession(source: SessionSource, options: SessionOptions = {}): Promise<Session> {
@@ -42,7 +41,7 @@ export class OrtRuntime implements Runtime {
 
 let here: Engine | undefined;
 
-/** The program of the worker, without a thread: requests and answers are calls. */
+/** The worker program without a thread: messages are direct calls. */
 function engineHere(): Engine {
   let request: (request: WorkerRequest) => void;
   const client = new GraphClient({ post: (each) => request(each) });

@@ -1,6 +1,6 @@
-/** @file A seeded generator of random numbers, so that a run can be repeated bit for bit. */
+/** @file Seeded random numbers, for reproducible runs. */
 
-/** Where a generator stands: four numbers of 32 bits. */
+/** State of a generator: four 32-bit numbers. */
 export type RandomState = readonly number[];
 
 /** xoshiro128**, seeded through splitmix32. @see https://prng.di.unimi.it/xoshiro128starstar.c */
@@ -18,14 +18,14 @@ export class Random {
     });
   }
 
-  /** A generator that goes on from a state. */
+  /** Restores a generator from a state. */
   static at(state: RandomState): Random {
     const random = new Random(0);
     random.#state.set(state);
     return random;
   }
 
-  /** Where it stands. */
+  /** The current state. */
   state(): RandomState {
     return [...this.#state];
   }
@@ -56,7 +56,7 @@ export class Random {
     return radius * Math.cos(2 * Math.PI * this.next());
   }
 
-  /** A whole number from 0 to `below − 1`. */
+  /** An integer from 0 to `below − 1`. */
   index(below: number): number {
     return Math.floor(this.next() * below);
   }
@@ -72,8 +72,8 @@ export class Random {
   }
 }
 
-/** The seed of one draw of a run: what differs in either gives other numbers. */
+/** Derives the seed of one draw of a run from both numbers. */
 export function drawSeed(seed: number, draw: number): number {
-  // A product with an odd number is a permutation of the 32-bit numbers, so that no two draws of a run are alike.
+  // Multiplication by an odd number is a permutation of 32-bit numbers: no two draws of a run are alike.
   return (Math.imul(seed, 0x9e3779b1) ^ Math.imul(draw + 1, 0x85ebca77)) >>> 0;
 }

@@ -1,9 +1,9 @@
-/** @file Tensors that stay in a GPU's memory between the runs that read them. */
+/** @file Tensors that stay in GPU memory between runs. */
 
 import type { NativeOptions } from './engine.ts';
 import type { DataType, TensorData } from './tensor.ts';
 
-/** What is used of onnxruntime-node. */
+/** The used part of onnxruntime-node. */
 export interface OrtModule {
   readonly InferenceSession: {
     create(
@@ -14,7 +14,7 @@ export interface OrtModule {
   readonly Tensor: new (type: DataType, data: TensorData, dims: readonly number[]) => OrtTensor;
 }
 
-/** A tensor of onnxruntime-node. Of one on a GPU, the data must not be asked for: that ends the process. */
+/** A tensor of onnxruntime-node. Reading the data of one on a GPU crashes the process. */
 export interface OrtTensor {
   readonly type: DataType;
   readonly dims: readonly number[];
@@ -34,13 +34,13 @@ export interface OrtSession {
   release(): Promise<void>;
 }
 
-/** One graph's copies of bound tensors on the GPU. */
+/** GPU copies of one graph's bound tensors. */
 export interface ResidentTensors<Key> {
-  /** The copies of these tensors, made when they are first asked for; where none can be made, the tensor itself. */
+  /** The copies, made on first use; the tensor itself where a copy is impossible. */
   of(key: Key, tensors: OrtFeeds): Promise<OrtFeeds>;
   /** Frees the copies of one key. */
   drop(key: Key): void;
-  /** Frees all of them. */
+  /** Frees all copies. */
   release(): Promise<void>;
 }
 
@@ -48,9 +48,8 @@ export interface ResidentTensors<Key> {
 export const identityModel = 'CAg6KwoQCgF4EgF5IghJZGVudGl0eRIBZ1oJCgF4EgQKAggBYgkKAXkSBAoCCAFCBAoAEA0=';
 
 /**
- * Keeps copies on the GPU for a graph that runs on WebGPU, the one provider whose tensors onnxruntime-node can hand from
- * run to run. This function's text is a part of the worker's program, so it may use nothing but its arguments.
- *
+ * Keeps GPU copies for a graph on WebGPU, the only provider whose tensors onnxruntime-node can pass between runs. The
+ * function's text becomes part of the worker program, so it may use nothing but its arguments.
  * @param options options of the graph's own session
  */
 export function residentTensors<Key>(
@@ -62,7 +61,7 @@ export function residentTensors<Key>(
   let opened: Promise<OrtSession> | undefined;
 
   const uploaded = async (tensors: OrtFeeds): Promise<OrtFeeds> => {
-    // Of a profile there must be one file only, the graph's.
+    // There must be only one profile, the graph's.
     const own = { ...options, enableProfiling: false, preferredOutputLocation: 'gpu-buffer' } as const;
     opened ??= ort.InferenceSession.create(identity, own);
     const session = await opened;

@@ -1,15 +1,15 @@
-/** @file Runs of one session, one at a time: who waits, who is refused, who is cancelled. */
+/** @file A session's run queue: one run at a time, with limit and cancellation. */
 
 import { OnnxLoraError } from '../errors.ts';
 
-/** Options of one piece of work. */
+/** Options of one task. */
 export interface QueueOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Called once, when the work has ended or was dropped. */
+  /** Called once, after the task ended or was dropped. */
   readonly ended?: () => void;
 }
 
-/** Does work in the order in which it came, one piece at a time. */
+/** Runs tasks one at a time, first in, first out. */
 export class RunQueue {
   readonly #name: string;
   readonly #limit: number;
@@ -20,7 +20,7 @@ export class RunQueue {
 
   /**
    * @param name what runs, for error messages
-   * @param limit how many may wait while one runs
+   * @param limit maximum number of waiting tasks
    */
   constructor(name: string, limit: number = Infinity) {
     this.#name = name;
@@ -28,9 +28,8 @@ export class RunQueue {
   }
 
   /**
-   * Adds work; it begins at once where nothing runs.
-   *
-   * @throws OnnxLoraError `OVERLOADED` when too many wait, `CANCELLED`, `RUNTIME_FAILED` after the queue was closed
+   * Adds a task; starts it at once if idle.
+   * @throws OnnxLoraError `OVERLOADED` when too many wait, `CANCELLED`, `RUNTIME_FAILED` after `close`
    */
   add<T>(work: () => Promise<T>, { signal, ended = () => undefined }: QueueOptions = {}): Promise<T> {
     const refusal = this.#refusal(signal);
@@ -62,7 +61,7 @@ export class RunQueue {
     });
   }
 
-  /** Refuses what comes from now on, and resolves when all that came before has ended. */
+  /** Refuses new tasks, and resolves after all earlier ones. */
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#isRunning) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));

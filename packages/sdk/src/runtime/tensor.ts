@@ -1,8 +1,8 @@
-/** @file Tensors as they cross the SDK's borders: a type, dimensions and a flat, row-major typed array. */
+/** @file Tensors of the public API: a type, dimensions and a flat, row-major typed array. */
 
 import { OnnxLoraError } from '../errors.ts';
 
-/** Element types, spelled as ONNX Runtime's JavaScript API spells them. */
+/** Element types, spelled as in ONNX Runtime's JavaScript API. */
 export type DataType =
   | 'float32'
   | 'float64'
@@ -18,7 +18,7 @@ export type DataType =
   | 'uint8'
   | 'bool';
 
-/** The storage of a tensor. `float16` and `bfloat16` hold their bits in a `Uint16Array`, `bool` 0 and 1. */
+/** Storage of a tensor: `float16` and `bfloat16` as bits in a `Uint16Array`, `bool` as 0 and 1. */
 export type TensorData =
   | Float32Array
   | Float64Array
@@ -78,38 +78,35 @@ export function arrayOf(type: DataType): TensorDataConstructor {
   return arrays[type];
 }
 
-/** Bytes that one element of `type` takes. */
+/** Bytes per element of `type`. */
 export function bytesPerElement(type: DataType): number {
   return arrays[type].BYTES_PER_ELEMENT;
 }
 
-/** How many elements a tensor of these dimensions holds; 1 for a scalar. */
+/** Number of elements of these dimensions; 1 for a scalar. */
 export function sizeOf(dims: readonly number[]): number {
   return dims.reduce((product, dim) => product * dim, 1);
 }
 
 /**
  * Makes a float32 tensor.
- *
- * @throws OnnxLoraError `INPUT_INVALID` when `data` does not hold as many values as `dims` says.
+ * @throws OnnxLoraError `INPUT_INVALID` when `data` does not hold as many values as `dims` says
  */
 export function float32(data: Float32Array | readonly number[], dims: readonly number[]): Tensor {
   return tensor('float32', data instanceof Float32Array ? data : Float32Array.from(data), dims);
 }
 
 /**
- * Makes an int64 tensor from ordinary numbers, such as labels `[batch]` or token ids `[batch, seq]`.
- *
- * @throws OnnxLoraError `INPUT_INVALID` when `data` does not hold as many values as `dims` says.
+ * Makes an int64 tensor from numbers, such as labels `[batch]` or token ids `[batch, seq]`.
+ * @throws OnnxLoraError `INPUT_INVALID` when `data` does not hold as many values as `dims` says
  */
 export function int64(data: readonly number[], dims: readonly number[]): Tensor {
   return tensor('int64', BigInt64Array.from(data, BigInt), dims);
 }
 
 /**
- * Makes a tensor of any type around existing storage, without copying.
- *
- * @throws OnnxLoraError `INPUT_INVALID` when `data` does not hold as many values as `dims` says.
+ * Makes a tensor of any type from existing storage, without copying.
+ * @throws OnnxLoraError `INPUT_INVALID` when `data` does not hold as many values as `dims` says
  */
 export function tensor(type: DataType, data: TensorData, dims: readonly number[]): Tensor {
   if (data.length !== sizeOf(dims)) {
@@ -122,9 +119,8 @@ export function tensor(type: DataType, data: TensorData, dims: readonly number[]
 }
 
 /**
- * Joins tensors of equal shape along a new first dimension: n of `[c, h, w]` become `[n, c, h, w]`.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for an empty list, or when types or shapes differ.
+ * Stacks tensors of equal shape along a new first dimension: n of `[c, h, w]` become `[n, c, h, w]`.
+ * @throws OnnxLoraError `INPUT_INVALID` for an empty list, or when types or shapes differ
  */
 export function stack(tensors: readonly Tensor[]): Tensor {
   const [first] = tensors;
@@ -138,7 +134,7 @@ export function stack(tensors: readonly Tensor[]): Tensor {
         `Tensors of one batch must agree, but number ${i} is ${each.type} [${each.dims.join(', ')}] and the first is ${first.type} [${first.dims.join(', ')}].`,
       );
     }
-    // Same constructor on both sides, which the union of typed arrays cannot express.
+    // The union of typed arrays cannot express that both sides have the same constructor.
     (data as Float32Array).set(each.data as Float32Array, i * size);
   });
   return { type: first.type, dims: [tensors.length, ...first.dims], data };

@@ -1,32 +1,27 @@
-/** @file Random numbers as torch's CPU generator draws them, for tensors that PEFT makes from a seed. */
+/** @file torch's CPU random generator, for tensors that PEFT initializes from a seed. */
 
 import { OnnxLoraError } from '../errors.ts';
 import { fromBfloat16s, toBfloat16 } from './halfFloat.ts';
 
 const SIZE = 624;
 const MIDDLE = 397;
-/** From here on `torch.randperm` draws 64 bits for each place. */
+/** For larger ranges `torch.randperm` draws 64 bits per place. */
 const MOST_PLACES = Math.floor((2 ** 32 - 1) / 20);
 
-/** The nearest number that bfloat16 has. */
+/** Rounds to the nearest bfloat16. */
 export function asBfloat16(value: number): number {
   return fromBfloat16s(Uint16Array.of(toBfloat16(value)))[0]!;
 }
 
 /**
- * The Mersenne Twister, MT19937: `torch.Generator('cpu').manual_seed(seed)`. Numbers are torch's to the bit.
- *
+ * The Mersenne Twister MT19937: `torch.Generator('cpu').manual_seed(seed)`, bit for bit.
  * @see Matsumoto and Nishimura, 1998, doi:10.1145/272991.272995
  */
 export class TorchRandom {
   readonly #state = new Uint32Array(SIZE);
   #next = SIZE;
 
-  /**
-   * Begins anew.
-   *
-   * @param seed of which the lower 32 bits count, as in torch
-   */
+  /** @param seed only the lower 32 bits count, as in torch */
   constructor(seed: number) {
     this.#state[0] = seed;
     for (let i = 1; i < SIZE; i++) {
@@ -45,10 +40,7 @@ export class TorchRandom {
     return (y ^ (y >>> 18)) >>> 0;
   }
 
-  /**
-   * As `torch.empty(count, dtype=type).uniform_(from, to)` fills a tensor: 24 bits for each number, its product and sum rounded
-   * once.
-   */
+  /** `torch.empty(count, dtype=type).uniform_(from, to)`: 24 bits per number, product and sum rounded once. */
   uniform(count: number, from: number, to: number, type: 'float32' | 'bfloat16' = 'float32'): Float32Array {
     const [low, high] = [Math.fround(from), Math.fround(to)];
     const range = Math.fround(high - low);
@@ -56,15 +48,15 @@ export class TorchRandom {
     return new Float32Array(count).map(() => {
       const value = Math.fround(((this.bits() & 0xffffff) / 2 ** 24) * range + low);
       if (type === 'float32') return value;
-      // The upper bound is not among the numbers, so that what is rounded to it becomes the lower one.
+      // The upper bound is exclusive: a number rounded to it becomes the lower bound.
       const rounded = asBfloat16(value);
       return rounded === end ? first : rounded;
     });
   }
 
   /**
-   * As `torch.normal(0, deviation, size=(count,))` fills a float32 tensor, but for what torch's vectors of numbers round
-   * otherwise: sixteen at a time by Box and Muller, and one after the other in double precision where there are fewer.
+   * `torch.normal(0, deviation, size=(count,))` in float32, up to rounding in torch's vectorized code: Box–Muller in
+   * sixteens, or one by one in double precision for fewer.
    */
   normal(count: number, deviation = 1): Float32Array {
     if (count < 16) return this.#fewNormal(count, deviation);
@@ -78,7 +70,7 @@ export class TorchRandom {
     };
     for (let from = 0; from + 16 <= count; from += 16) fill(from);
     if (count % 16 !== 0) {
-      // The last sixteen are drawn anew.
+      // The last sixteen are drawn again.
       values.set(this.uniform(16, 0, 1), count - 16);
       fill(count - 16);
     }
@@ -104,13 +96,12 @@ export class TorchRandom {
   }
 
   /**
-   * The first `count` numbers of `torch.randperm(of)`: what is drawn of `of` places.
-   *
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for more places than torch draws by 32 bits each
+   * The first `count` numbers of `torch.randperm(of)`.
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for ranges that torch draws 64 bits for
    */
   permuted(count: number, of: number): number[] {
     if (of >= MOST_PLACES) throw new OnnxLoraError('MODEL_UNSUPPORTED', `Of ${of} places none can be drawn as torch draws them, only of less than ${MOST_PLACES}. Leave out so large a layer (excludeModules).`); // prettier-ignore
-    // Those that were moved: a permutation of millions is not written down for the first thousand.
+    // Sparse swaps: a permutation of millions is not materialized for its first thousand.
     const moved = new Map<number, number>();
     return Array.from({ length: Math.min(count, of) }, (_, i) => {
       const chosen = i === of - 1 ? i : i + (this.bits() % (of - i));

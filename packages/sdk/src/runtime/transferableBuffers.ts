@@ -1,25 +1,25 @@
-/** @file Memory that moves to where graphs run, and is used again when it comes back. */
+/** @file A pool of buffers that move to where graphs run and come back. */
 
-/** Bytes that are kept for later. */
+/** Maximum size of the pool in bytes. */
 const MAX_FREE_BYTES = 16 * 2 ** 20;
-/** A buffer this many times as large as is needed would be wasted on it. */
+/** Do not reuse a buffer this many times larger than needed. */
 const MAX_SLACK = 2;
 
 /**
- * Buffers to fill and bind. New ones for each run would have V8 collect garbage every few runs, since it counts their bytes:
- * that took a third of the time of a small model whose batches mix other adapters each time.
+ * Reusable buffers to fill and bind. Allocating per run makes V8 collect garbage every few runs: a third of a small
+ * model's time if batches mix changing adapters.
  */
 export class TransferableBuffers {
   #free: ArrayBuffer[] = [];
 
-  /** A buffer of at least so many bytes, with whatever is in it. */
+  /** A buffer of at least `bytes`, with arbitrary contents. */
   take(bytes: number): ArrayBuffer {
     const fits = ({ byteLength }: ArrayBuffer): boolean => byteLength >= bytes && byteLength <= MAX_SLACK * bytes;
     const found = this.#free.findLastIndex(fits);
     return found < 0 ? new ArrayBuffer(bytes) : this.#free.splice(found, 1)[0]!;
   }
 
-  /** Takes a buffer back; those that have waited longest are given up for it. */
+  /** Returns a buffer to the pool; evicts the oldest if full. */
   give(buffer: ArrayBuffer): void {
     this.#free.push(buffer);
     let bytes = this.#free.reduce((sum, { byteLength }) => sum + byteLength, 0);

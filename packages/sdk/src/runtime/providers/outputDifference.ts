@@ -1,4 +1,4 @@
-/** @file How far the outputs of two runs are apart. */
+/** @file Measures the difference between the outputs of two runs. */
 
 import { fromHalves } from '../halfFloat.ts';
 import type { Tensor, TensorData } from '../tensor.ts';
@@ -7,14 +7,13 @@ import type { Tensor, TensorData } from '../tensor.ts';
 export interface OutputDifference {
   readonly output: string;
   /**
-   * The largest difference in parts of the largest magnitude that was expected; where elements are no floating-point
-   * numbers, the part of them that differs. Infinite for other shapes, and for a value that is no number where one was
-   * expected.
+   * The largest difference relative to the largest expected magnitude; for types other than floats, the fraction of
+   * differing elements. Infinite for other shapes and for unexpected NaN.
    */
   readonly difference: number;
 }
 
-/** Compares outputs by name with those that were expected. */
+/** Compares outputs with the expected ones by name. */
 export function outputDifference(
   actual: Readonly<Record<string, Tensor>>,
   expected: Readonly<Record<string, Tensor>>,
@@ -48,14 +47,14 @@ function floatDifference(actual: ArrayLike<number>, expected: ArrayLike<number>)
     if (Number.isFinite(a) && Number.isFinite(b)) {
       largest = Math.max(largest, Math.abs(b));
       worst = Math.max(worst, Math.abs(a - b));
-      // Infinities (of a mask) and values that are no numbers must be the same.
+      // Infinities (of a mask) and NaN must match exactly.
     } else if (!Object.is(a, b)) return Infinity;
   }
-  // Where zeros were expected, the difference itself.
+  // Absolute difference if zeros were expected.
   return largest === 0 ? worst : worst / largest;
 }
 
-/** The numbers of a float16 tensor: ONNX Runtime hands out bits, and numbers where Node has an array for them. */
+/** The numbers of a float16 tensor: ONNX Runtime returns bits, or numbers where Node has a Float16Array. */
 function halfFloats(data: TensorData): ArrayLike<number> {
   return data instanceof Uint16Array ? fromHalves(data) : (data as Float32Array);
 }

@@ -1,4 +1,4 @@
-/** @file Reads which provider ran each operator from the profile that ONNX Runtime writes. */
+/** @file Reads the provider of each operator from ONNX Runtime's profile. */
 
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,7 +12,7 @@ const names: Readonly<Record<string, ConcreteProvider>> = {
   WebGpuExecutionProvider: 'webgpu',
 };
 
-/** One event of a profile; only those of nodes have a provider. */
+/** A profile event; only node events have a provider. */
 interface ProfileEvent {
   readonly cat?: string;
   readonly name?: string;
@@ -26,7 +26,7 @@ interface ProfileEvent {
 
 const integers: ReadonlySet<string> = new Set(['int64', 'int32', 'bool']);
 
-/** The only profile in `folder`, as operators by provider. Copies between providers, which ONNX Runtime adds, are none. */
+/** Reads the only profile in `folder`: operators by provider, without the copies between providers. */
 export async function readProfile(
   folder: string,
   provider: ConcreteProvider,

@@ -1,4 +1,4 @@
-/** @file A session on the best provider that works: chosen on loading, held against the CPU on its first run. */
+/** @file A session on the best working provider: chosen on loading, verified against the CPU on the first run. */
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -33,8 +33,7 @@ import type {
 import type { Feeds, Tensor } from '../tensor.ts';
 
 /**
- * Loads a graph on the first provider that works.
- *
+ * Loads a graph on the first working provider.
  * @throws OnnxLoraError `PROVIDER_UNAVAILABLE`, `RUNTIME_FAILED`
  */
 export async function openSession(engine: Engine, source: SessionSource, options: SessionOptions): Promise<Session> {
@@ -52,7 +51,7 @@ interface Request {
   readonly options: SessionOptions;
 }
 
-/** A graph on a provider, and the providers that may take over from it. */
+/** A graph on a provider, with the fallback providers. */
 interface Loaded {
   readonly graph: LoadedGraph;
   readonly provider: ConcreteProvider;
@@ -89,7 +88,7 @@ async function loadingFailed(
 /** y = Identity(x), as an ONNX file. */
 const smallestModel = 'CAg6LwoQCgF4EgF5IghJZGVudGl0eRIBZ1oLCgF4EgYKBAgBEgBiCwoBeRIGCgQIARIAQgQKABAR';
 
-/** Whether a provider can start at all: what its own error says differs between providers and versions. */
+/** Whether a provider starts at all: error messages differ between providers and versions. */
 async function starts(engine: Engine, provider: ConcreteProvider): Promise<boolean> {
   const quiet: NativeOptions = {
     ...nativeOptions({ bytes: new Uint8Array(), name: '' }, {}, provider),
@@ -104,7 +103,6 @@ async function starts(engine: Engine, provider: ConcreteProvider): Promise<boole
   }
 }
 
-/** What a run reads. */
 interface RunInputs {
   readonly feeds: Feeds;
   readonly bound: readonly BoundFeeds[];
@@ -119,7 +117,7 @@ class ProviderSession implements Session {
   readonly #request: Request;
   readonly #queue: RunQueue;
   #loaded: Loaded;
-  /** Undefined when runs are not held against the CPU's. */
+  /** Undefined without verification. */
   readonly #tolerance: number | undefined;
   #isChecked: boolean;
   #verified: ProviderReport['verified'];
@@ -199,7 +197,7 @@ class ProviderSession implements Session {
     }
   }
 
-  /** Runs, checks what came out, and lets other providers take over until one is right. */
+  /** Runs and verifies, falling back to other providers until one is right. */
   async #firstRun(inputs: RunInputs): Promise<Record<string, Tensor>> {
     const { source, options } = this.#request;
     const reference = this.#tolerance === undefined ? undefined : await this.#reference(inputs);
@@ -212,7 +210,7 @@ class ProviderSession implements Session {
         this.#isChecked = true;
         return outputs;
       } catch (error) {
-        // Inputs that fail on the CPU too have thrown already.
+        // Inputs that also fail on the CPU have thrown already.
         if (options.strict || others.length === 0 || !(error instanceof OnnxLoraError)) throw error;
         const next = await loadFirst(this.#request, others);
         warn(options, `${error.message} "${source.name}" goes on with ${next.provider}.`);
@@ -222,7 +220,7 @@ class ProviderSession implements Session {
     }
   }
 
-  /** What a session on the CPU computes that is made for this run; nothing where only the provider can load the graph. */
+  /** Outputs of a temporary CPU session; undefined if only the provider can load the graph. */
   async #reference(inputs: RunInputs): Promise<Record<string, Tensor> | undefined> {
     let cpu: Loaded;
     try {

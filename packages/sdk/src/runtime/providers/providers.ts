@@ -1,4 +1,4 @@
-/** @file Which execution providers this machine has, and what is missing where one does not work. */
+/** @file Execution providers available on this machine, and what others lack. */
 
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,25 +9,25 @@ import type { ConcreteProvider, FallenBackNode, SessionOptions } from '../sessio
 
 const concrete: readonly ConcreteProvider[] = ['cpu', 'cuda', 'dml', 'coreml', 'webgpu'];
 
-/** Names that mean a provider to ONNX Runtime, and `auto`. */
+/** Provider names of ONNX Runtime, and `auto`. */
 export const providerNames: readonly string[] = ['auto', ...concrete];
 
-/** A provider that lies in a library of its own, which an install script fetches. */
+/** A provider in a separate library, downloaded by an install script. */
 export interface SeparateLibrary {
   readonly file: string;
-  /** True when the file is there. */
+  /** Whether the file exists. */
   readonly installed: boolean;
 }
 
-/** What onnxruntime-node can do on this machine. */
+/** onnxruntime-node's capabilities on this machine. */
 export interface Availability {
-  /** Providers that its build for this platform knows. */
+  /** Providers of its build for this platform. */
   readonly built: readonly string[];
   /** The CUDA provider's library. */
   readonly cuda: SeparateLibrary;
 }
 
-/** Asks the file system for what onnxruntime-node has beside its main library. */
+/** Looks for onnxruntime-node's separate libraries. */
 export function availability(built: readonly string[]): Availability {
   const entry = createRequire(import.meta.url).resolve('onnxruntime-node');
   const name = process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so';
@@ -36,10 +36,9 @@ export function availability(built: readonly string[]): Availability {
 }
 
 /**
- * The providers to try for a wish, best first. For `auto`, WebGPU is left to those who ask for it: on a machine without a
- * GPU it runs on a software rasterizer, far slower than the CPU provider.
- *
- * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` for a name that is no provider, and for one that cannot work here
+ * The providers to try, best first. `auto` excludes WebGPU: without a GPU it runs on a software rasterizer, far slower
+ * than the CPU provider.
+ * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` for an unknown provider, and for one that cannot work here
  */
 export function providersToTry(wanted: string, { built, cuda }: Availability): readonly ConcreteProvider[] {
   if (wanted === 'auto') {
@@ -64,10 +63,10 @@ export function providersToTry(wanted: string, { built, cuda }: Availability): r
   return [provider];
 }
 
-/** The error for a name that no provider has, those of plugins included. */
+/** The error for an unknown provider; plugins' providers are suggested too. */
 export function noSuchProvider(wanted: string, ofPlugins: readonly string[] = []): OnnxLoraError {
   const names = [...providerNames, ...ofPlugins];
-  // Names are so short that all but the nearest only confuse.
+  // Names are short: suggest only the nearest.
   const [near] = nearest(wanted, names, 1);
   const hint = near === undefined ? '' : ` Did you mean "${near}"?`;
   return new OnnxLoraError(
@@ -76,15 +75,13 @@ export function noSuchProvider(wanted: string, ofPlugins: readonly string[] = []
   );
 }
 
-/** A thousand threads keep a machine busy with waiting for each other. */
+/** More threads mostly wait for each other. */
 const MAX_THREADS = 256;
 
 /**
- * Checks where and on how many threads a model is to run, before anything is read for it.
- *
- * @param ofPlugins names of the providers that plugins bring
- * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` for a name that no provider has, `CONFIG_INVALID` for a number of threads that
- *   there cannot be
+ * Checks provider and thread count before anything is read.
+ * @param ofPlugins names of plugins' providers
+ * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` for an unknown provider, `CONFIG_INVALID` for an impossible thread count
  */
 export function checkMachine(
   { provider, threads }: { readonly provider?: string | undefined; readonly threads?: number | undefined },
@@ -108,7 +105,7 @@ const remedies: Readonly<Record<ConcreteProvider, string>> = {
   webgpu: 'Install a driver for Vulkan, Direct3D 12 or Metal',
 };
 
-/** The error for a provider that is built in but cannot start. */
+/** The error for a built-in provider that cannot start. */
 export function providerFailed(provider: ConcreteProvider, cause: unknown): OnnxLoraError {
   return new OnnxLoraError(
     'PROVIDER_UNAVAILABLE',
@@ -117,7 +114,7 @@ export function providerFailed(provider: ConcreteProvider, cause: unknown): Onnx
   );
 }
 
-/** The error for a provider whose outputs are not those of the CPU. */
+/** The error for a provider with outputs that differ from the CPU's. */
 export function wrongOutputs(
   provider: ConcreteProvider,
   found: { readonly model: string; readonly output: string; readonly difference: number; readonly tolerance: number },
@@ -128,7 +125,7 @@ export function wrongOutputs(
   );
 }
 
-/** The error for a provider that leaves operators to the CPU although it may not. */
+/** The error for a provider that leaves operators to the CPU in strict mode. */
 export function usesTheCpu(provider: ConcreteProvider, model: string, nodes: readonly FallenBackNode[]): OnnxLoraError {
   const shown = nodes.slice(0, 3).map(({ op, name }) => `${op} "${name}"`);
   const more = nodes.length > shown.length ? ` and ${nodes.length - shown.length} more` : '';
@@ -138,22 +135,22 @@ export function usesTheCpu(provider: ConcreteProvider, model: string, nodes: rea
   );
 }
 
-/** What an error of ONNX Runtime says, without the place in its sources and the final full stop. */
+/** The reason in an ONNX Runtime error, without source location and final full stop. */
 export function reasonOf(error: unknown): string {
   const message = (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
-  // "/onnxruntime_src/…/file.cc:136 function(…) condition was false. What is wrong"
+  // "/onnxruntime_src/…/file.cc:136 function(…) condition was false. The actual reason"
   return message.replace(/^\S*\.(?:cc|h):\d+ .* was false\. /, '').replace(/[.\s]+$/, '');
 }
 
-/** How the message of a run that failed begins: other failures of a session, such as that its thread has ended, are not the feeds'. */
+/** Message prefix of a failed run; other failures of a session, such as an ended thread, are not the feeds' fault. */
 export const RUN_FAILED = 'ONNX Runtime failed on';
 
-/** Whether ONNX Runtime has refused to compute what it was fed. */
+/** Whether ONNX Runtime failed to compute the given feeds. */
 export function isRunFailure(error: unknown): boolean {
   return error instanceof OnnxLoraError && error.code === 'RUNTIME_FAILED' && error.message.startsWith(RUN_FAILED);
 }
 
-/** Tells of something that is not as it was asked for: whom the options name, else a warning of the process. */
+/** Warns through the options' `onWarning`, or else as the process. */
 export function warn({ onWarning }: Pick<SessionOptions, 'onWarning'>, message: string): void {
   if (onWarning) onWarning(message);
   else process.emitWarning(message, 'OnnxLoraWarning');

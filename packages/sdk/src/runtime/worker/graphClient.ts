@@ -1,4 +1,4 @@
-/** @file Graphs that `serveGraphs` serves, as those see them who ask for them: in this thread or from another. */
+/** @file Client of `serveGraphs`, in this thread or another. */
 
 import { BoundFeeds } from '../boundFeeds.ts';
 import type { LoadedGraph, NativeOptions } from '../engine.ts';
@@ -6,12 +6,12 @@ import { TransferableBuffers } from '../transferableBuffers.ts';
 import type { Feeds, Tensor, TensorData } from '../tensor.ts';
 import type { LoadedAnswer, SentTensor, WorkerAnswer, WorkerRequest } from './workerProgram.ts';
 
-/** The way to the program. */
+/** Connection to the program. */
 export interface Link {
   post(request: WorkerRequest, transfer: ArrayBuffer[]): void;
-  /** What is sent of a tensor's values; themselves by default. */
+  /** Values to send for a tensor; its own by default. */
   readonly copied?: (tensor: Tensor) => TensorData;
-  /** Called when an answer is owed, and when none is any more. */
+  /** Called when the first answer becomes pending, and when none is. */
   owe?(isOwed: boolean): void;
 }
 
@@ -22,7 +22,7 @@ interface Question {
   reject(error: Error): void;
 }
 
-/** Asks for graphs, and for what they compute. */
+/** Loads and runs graphs through a link. */
 export class GraphClient {
   readonly #link: Link;
   readonly #open = new Map<number, Question>();
@@ -55,13 +55,13 @@ export class GraphClient {
       bind: (feeds, memory) => this.#bind(feeds, memory),
       endProfiling: async () => void (await this.#ask({ op: 'endProfiling', graph })),
       release: async () => {
-        // A program that has crashed holds nothing any more.
+        // A crashed program holds nothing.
         if (!this.hasEnded) await this.#ask({ op: 'release', graph });
       },
     };
   }
 
-  /** Takes in an answer. */
+  /** Handles an answer. */
   answered(answer: WorkerAnswer): void {
     if ('returned' in answer) return this.#memory.give(answer.returned);
     const question = this.#open.get(answer.ask);
@@ -71,7 +71,7 @@ export class GraphClient {
     else question?.resolve(answer.value);
   }
 
-  /** Fails all that is pending and all that is asked from now on. */
+  /** Fails all pending and future requests. */
   end(error: Error): void {
     this.#end ??= error;
     for (const question of this.#open.values()) question.reject(this.#end);

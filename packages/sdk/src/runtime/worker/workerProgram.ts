@@ -1,13 +1,13 @@
-/** @file What a worker thread does: it loads graphs and runs them, by messages. */
+/** @file Program of a worker thread: loads and runs graphs by messages. */
 
 import type { NativeOptions } from '../engine.ts';
 import type { OrtFeeds, OrtModule, OrtSession, ResidentTensors, residentTensors } from '../residentTensors.ts';
 import type { DataType, TensorData } from '../tensor.ts';
 
-/** A tensor as it travels: name, type, dimensions, values. */
+/** A tensor in a message. */
 export type SentTensor = readonly [name: string, type: DataType, dims: readonly number[], data: TensorData];
 
-/** What the worker is asked to do. Those with an `ask` are answered. */
+/** A request to the worker. Those with an `ask` are answered. */
 export type WorkerRequest =
   | { readonly ask: number; readonly op: 'load'; readonly model: Uint8Array; readonly options: NativeOptions }
   | {
@@ -23,19 +23,19 @@ export type WorkerRequest =
       readonly op: 'bind';
       readonly bound: number;
       readonly feeds: readonly SentTensor[];
-      /** Lent memory that some of them lie in: it is given back when they are dropped. */
+      /** Transferable buffer of some of these tensors; returned when they are dropped. */
       readonly memory: ArrayBuffer | undefined;
     }
   | { readonly op: 'drop'; readonly bound: number }
   | { readonly op: 'stop' };
 
-/** An answer: what was asked for, or the message of an error; or lent memory that comes back. */
+/** An answer: the result or an error message, or a returned transferable buffer. */
 export type WorkerAnswer =
   | { readonly ask: number; readonly value: unknown }
   | { readonly ask: number; readonly error: string }
   | { readonly returned: ArrayBuffer };
 
-/** What a loaded graph is known by. */
+/** Description of a loaded graph. */
 export interface LoadedAnswer {
   readonly graph: number;
   readonly inputNames: readonly string[];
@@ -48,30 +48,29 @@ interface Port {
   close(): void;
 }
 
-/** What a worker is given. */
+/** Worker data. */
 export interface WorkerShared {
   readonly state: Int32Array;
-  /** The model with which tensors are copied to a GPU. */
+  /** The identity model, which copies tensors to a GPU. */
   readonly identity: Uint8Array;
 }
 
-/** A graph, and its bound tensors on the GPU where it runs there. */
+/** A graph, with its bound tensors on the GPU if it runs there. */
 interface Loaded {
   readonly session: OrtSession;
   readonly resident: ResidentTensors<number> | undefined;
 }
 
-/** Place in the shared state: how many calls of ONNX Runtime the worker is in. */
+/** Index in the shared state: number of ONNX Runtime calls in progress. */
 export const BUSY = 0;
-/** Place in the shared state: 1 once the worker may begin no more. */
+/** Index in the shared state: 1 once no further call may begin. */
 export const STOPPING = 1;
 
 /**
- * Serves graphs on `port`. This function's text is the worker's program, so it may use nothing but its arguments: so the
- * SDK needs no second file to find, and works bundled, built or run from its sources.
- *
- * @param shared.state shared with the main thread, which must not let this thread end within a call of ONNX Runtime: that
- *   ends the process, with a C++ exception
+ * Serves graphs on `port`. The function's text is the worker program, so it may use nothing but its arguments; the SDK
+ * needs no second file, and works bundled, built or from source.
+ * @param shared.state shared with the main thread, which must not end this thread during a call of ONNX Runtime: that
+ * crashes the process with a C++ exception
  */
 export function serveGraphs(
   ort: OrtModule,
@@ -88,7 +87,7 @@ export function serveGraphs(
   const tensorsOf = (sent: readonly SentTensor[]): OrtFeeds =>
     Object.fromEntries(sent.map(([name, type, dims, data]) => [name, new ort.Tensor(type, data, dims)]));
 
-  /** Calls ONNX Runtime; once the thread is to end, it calls nothing more, and nobody waits for an answer. */
+  /** Calls ONNX Runtime; never returns once the thread is stopping, when nobody waits for an answer. */
   const native = async <T>(call: () => Promise<T> | T): Promise<T> => {
     Atomics.add(state, busyPlace, 1);
     try {

@@ -1,4 +1,4 @@
-/** @file The runtime port on onnxruntime-node in a worker thread, which leaves the thread of its user free. */
+/** @file The runtime port on onnxruntime-node in a worker thread, which keeps the calling thread free. */
 
 import type { Engine, LoadedGraph, NativeOptions } from '../engine.ts';
 import { builtProviders, ortFile } from '../ort.ts';
@@ -6,13 +6,13 @@ import { openSession } from '../providers/providerSession.ts';
 import type { Runtime, Session, SessionOptions, SessionSource } from '../session.ts';
 import { WorkerThread } from './workerThread.ts';
 
-/** How long a thread without sessions waits for the next, which takes the memory that the last one gave up. */
+/** Delay before an idle thread ends, so that the next session can reuse its memory. */
 const LINGER_MS = 1000;
 
 /**
- * ONNX Runtime in a worker thread. All sessions of one runtime share the thread and take turns in it; each operator may
- * still use all cores. The thread starts with the first session, ends with the last, and does not keep the process
- * alive. After a crash the next session starts another.
+ * ONNX Runtime in a worker thread, shared by all sessions of a runtime in turns; each operator may use all cores. The
+ * thread starts with the first session, ends with the last, does not keep the process alive, and restarts with the next
+ * session after a crash.
  */
 export class WorkerRuntime implements Runtime {
   #thread: WorkerThread | undefined;
@@ -21,8 +21,7 @@ export class WorkerRuntime implements Runtime {
 
   /**
    * Loads a graph.
-   *
-   * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` when the provider asked for is not on this machine
+   * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` when the requested provider is not on this machine
    * @throws OnnxLoraError `RUNTIME_FAILED` when ONNX Runtime refuses the graph
    */
   createSession(source: SessionSource, options: SessionOptions = {}): Promise<Session> {
@@ -30,8 +29,8 @@ export class WorkerRuntime implements Runtime {
   }
 
   /**
-   * Gives up all sessions at once: what is pending fails with `RUNTIME_FAILED`. The thread ends when the run that computes
-   * is over, which nothing can stop.
+   * Terminates all sessions: pending runs fail with `RUNTIME_FAILED`. The thread ends after the current run, which
+   * cannot be stopped.
    */
   terminate(): void {
     this.#thread?.terminate();

@@ -1,4 +1,4 @@
-/** @file A worker thread that loads and runs graphs, as the main thread sees it. */
+/** @file A worker thread that loads and runs graphs, as seen from the main thread. */
 
 import { Worker } from 'node:worker_threads';
 import { OnnxLoraError } from '../../errors.ts';
@@ -15,7 +15,7 @@ import {
   type WorkerShared,
 } from './workerProgram.ts';
 
-/** The worker's program. A bundler that keeps names puts calls of `__name` into functions; here it is the identity. */
+/** The worker program. Bundlers that keep names insert calls of `__name`; here it is the identity. */
 const program = `
 const __name = (target) => target;
 const { parentPort, workerData } = require('node:worker_threads');
@@ -25,10 +25,10 @@ const { parentPort, workerData } = require('node:worker_threads');
 );
 `;
 
-/** States of the threads that may be in a call of ONNX Runtime when the process ends. */
+/** Shared states of threads that may be in an ONNX Runtime call when the process exits. */
 const alive = new Set<Int32Array>();
 
-/** Waits for the calls in progress: Node ends threads in the middle of them, and onnxruntime-node aborts the process then. */
+/** Waits for calls in progress: Node would kill their threads, and onnxruntime-node abort the process. */
 function waitForCalls(): void {
   for (const state of alive) {
     Atomics.store(state, STOPPING, 1);
@@ -37,16 +37,16 @@ function waitForCalls(): void {
   }
 }
 
-/** A worker thread. It does not keep the process alive unless it owes an answer. */
+/** A worker thread. It keeps the process alive only while an answer is pending. */
 export class WorkerThread {
   readonly #worker: Worker;
   readonly #state = new Int32Array(new SharedArrayBuffer(8));
   readonly #client: GraphClient;
 
-  /** @param ort the file that onnxruntime-node is loaded from */
+  /** @param ort path of onnxruntime-node */
   constructor(ort: string) {
     const shared: WorkerShared = { state: this.#state, identity: Buffer.from(identityModel, 'base64') };
-    // Loaders and flags of the main thread are not for a program that imports one library.
+    // The main thread's loaders and flags do not suit a program that imports one library.
     const worker = new Worker(program, { eval: true, workerData: { ort, ...shared }, execArgv: [], name: 'onnx-lora' });
     this.#worker = worker;
     this.#client = new GraphClient({
@@ -67,22 +67,22 @@ export class WorkerThread {
     });
   }
 
-  /** True when the thread has ended, by itself or otherwise. */
+  /** Whether the thread has ended for any reason. */
   get hasEnded(): boolean {
     return this.#client.hasEnded;
   }
 
-  /** Loads a graph; it must be released before the thread is stopped. */
+  /** Loads a graph; release it before stopping the thread. */
   load(model: Uint8Array, options: NativeOptions): Promise<LoadedGraph> {
     return this.#client.load(model, options);
   }
 
-  /** Ends the thread when it has done what it was asked. */
+  /** Ends the thread after its pending work. */
   stop(): void {
     if (!this.hasEnded) this.#worker.postMessage({ op: 'stop' } satisfies WorkerRequest);
   }
 
-  /** Fails all that is pending, and ends the thread when the call of ONNX Runtime that it is in returns. */
+  /** Fails all pending requests, and ends the thread after its current ONNX Runtime call. */
   terminate(): void {
     Atomics.store(this.#state, STOPPING, 1);
     this.stop();
@@ -100,11 +100,11 @@ export class WorkerThread {
   }
 }
 
-/** Tensors to send to another thread. They are copied once, here, and the copies move: the caller's own stay usable. */
+/** Copies a tensor's values for transfer: the copy moves, and the caller's tensor stays usable. */
 function copied({ type, data }: Tensor): TensorData {
-  // Also of memory that cannot move: shared memory, or a part of a larger buffer.
+  // Works for memory that cannot move, too: shared memory, or part of a larger buffer.
   const copy = new (arrayOf(type))(data.length);
-  // Same constructor on both sides, which the union of typed arrays cannot express.
+  // The union of typed arrays cannot express that both sides have the same constructor.
   (copy as Float32Array).set(data as Float32Array);
   return copy;
 }
