@@ -1,4 +1,4 @@
-/** @file The largest singular values of a matrix to full precision, without computing all. */
+/** @file The leading components of a singular value decomposition at full precision. */
 
 import type { Random } from '../runtime/random.ts';
 import { type SingularValues, svd } from './decompositions.ts';
@@ -14,20 +14,19 @@ import {
 } from './matrix.ts';
 import { qr } from './qr.ts';
 
-/** Below this size, and where a good part of all components is wanted, all are computed at once. */
+/** For smaller matrices, or a large fraction of the components, compute all at once. */
 const SMALL = 128;
 
-/** Vectors at a time. */
+/** Block size in vectors. */
 const BLOCK = 4;
 
-/** Components are found when A·v is σ·u to within this part of the largest singular value. */
+/** Convergence: A·v equals σ·u to within this fraction of the largest singular value. */
 const TOLERANCE = 1e-7;
 
 /**
- * The first `rank` components of the singular value decomposition; all where there are fewer. A block of vectors is
- * multiplied with A·Aᵀ again and again, and the components are sought among all that came up. For a weight of 768 by 768
- * and ranks as adapters have them that takes about a second, where all components take half a minute.
- *
+ * The first `rank` components of the SVD, or all if there are fewer. Multiplies a block of vectors with A·Aᵀ repeatedly
+ * and extracts the components from their span. For a weight of 768 by 768 and usual adapter ranks this takes a second;
+ * all components take 30.
  * @see https://arxiv.org/abs/1504.05477 (block Krylov iteration)
  * @throws RangeError for values that are not finite
  */
@@ -69,7 +68,7 @@ function residual(a: Matrix, { U, S, V }: SingularValues): number {
   return Math.sqrt(Math.max(...squares));
 }
 
-/** The block without what lies in the span of Q; twice, since once leaves rounding behind. */
+/** The block orthogonalized against Q; twice, to remove rounding errors. */
 function orthogonalTo(Q: Matrix, block: Matrix): Matrix {
   let result = block;
   for (let pass = 0; pass < 2; pass++)

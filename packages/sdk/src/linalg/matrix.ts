@@ -1,26 +1,25 @@
-/** @file Dense matrices of float64, and their products. */
+/** @file Dense float64 matrices and their products. */
 
 /** A dense matrix, row by row. */
 export interface Matrix {
-  /** How many rows there are. */
+  /** Number of rows. */
   readonly rows: number;
-  /** How many columns there are. */
+  /** Number of columns. */
   readonly columns: number;
   /** `[rows, columns]`, row-major. */
   readonly data: Float64Array;
 }
 
-/** Which operands of {@link matmul} are read transposed. */
+/** Options of {@link matmul}. */
 export interface ProductOptions {
-  /** Multiplies by the transpose of the left operand; false by default. */
+  /** Transposes the left operand; false by default. */
   readonly transposeA?: boolean;
-  /** Multiplies by the transpose of the right operand; false by default. */
+  /** Transposes the right operand; false by default. */
   readonly transposeB?: boolean;
 }
 
 /**
- * A matrix over `values`, row by row; all zeros without them. A Float64Array is taken over, anything else copied.
- *
+ * A row-major matrix over `values`; zeros without them. Wraps a Float64Array, copies anything else.
  * @throws RangeError when the number of values is not `rows · columns`
  */
 export function matrix(rows: number, columns: number, values?: ArrayLike<number>): Matrix {
@@ -50,7 +49,7 @@ export function sliceColumns({ rows, columns, data }: Matrix, from: number, to: 
   return { rows, columns: width, data: result };
 }
 
-/** The columns of both matrices, side by side. */
+/** Concatenates the columns of both matrices. */
 export function joinColumns(a: Matrix, b: Matrix): Matrix {
   const columns = a.columns + b.columns;
   const result = new Float64Array(a.rows * columns);
@@ -82,14 +81,10 @@ export function addScaled(a: Matrix, b: Matrix, factor: number): Matrix {
   return { rows: a.rows, columns: a.columns, data: result };
 }
 
-/** Rows of `b` that stay in a core's cache while all of `a` passes. */
+/** Rows of `b` per block: they stay in a core's cache for all of `a`. */
 const BLOCK = 64;
 
-/**
- * `op(a) · op(b)`.
- *
- * @throws RangeError when the inner dimensions differ
- */
+/** `op(a) · op(b)`. @throws RangeError when the inner dimensions differ */
 export function matmul(a: Matrix, b: Matrix, { transposeA = false, transposeB = false }: ProductOptions = {}): Matrix {
   const left = transposeA ? transpose(a) : a;
   const right = transposeB ? transpose(b) : b;
@@ -106,7 +101,7 @@ export function matmul(a: Matrix, b: Matrix, { transposeA = false, transposeB = 
   return { rows, columns, data: result };
 }
 
-/** Adds rows `start` to `end − 1` of `b`, weighted by a row of `a`, to a row of the result; four at a time. */
+/** Adds rows `start` to `end − 1` of `b`, weighted by a row of `a`, to a row of the result, four at a time. */
 function addRow(
   result: Float64Array,
   at: number,

@@ -1,31 +1,30 @@
-/** @file L-BFGS: minimises a smooth function of many numbers from its values and gradients. */
+/** @file L-BFGS: minimizes a smooth function of many variables from values and gradients. */
 
-/** The value of a function at a point; writes its gradient there into the second array. */
+/** Returns the function's value at a point, and writes its gradient into the second array. */
 export type ValueAt = (point: Float64Array, gradient: Float64Array) => number;
 
-/** When {@link minimize} ends. */
+/** Stopping criteria of {@link minimize}. */
 export interface MinimizeOptions {
-  /** The largest element of the gradient at which a point counts as the minimum; 1e-5 by default. */
+  /** Largest absolute gradient element at the minimum; 1e-5 by default. */
   readonly tolerance?: number | undefined;
-  /** Steps at most; 200 by default. */
+  /** Maximum number of steps; 200 by default. */
   readonly iterations?: number | undefined;
 }
 
-/** Differences that the curvature is known from: more cost more and say little that is new. */
+/** History size: more differences cost more and add little curvature information. */
 const REMEMBERED = 10;
 
-/** What one step has told. */
+/** A step of the history. */
 interface Difference {
   readonly step: Float64Array;
   readonly change: Float64Array;
-  /** The product of both. */
+  /** Inner product of both. */
   readonly inner: number;
 }
 
 /**
- * The minimum of a smooth, convex function near `start`, which is left as it is, by limited-memory BFGS with a backtracking line
- * search. It takes the memory of 25 points.
- *
+ * Minimizes a smooth, convex function from `start`, which stays unchanged, by limited-memory BFGS with a backtracking
+ * line search. Needs the memory of 25 points.
  * @see Nocedal and Wright, "Numerical Optimization", algorithms 7.4 and 3.1
  */
 export function minimize(
@@ -42,18 +41,18 @@ export function minimize(
   for (let i = 0; i < iterations && gradient.some((each) => Math.abs(each) > tolerance); i++) {
     descend(direction, gradient, history);
     const slope = dot(direction, gradient);
-    // Of a first step nothing is known but its direction.
+    // The first step has no curvature information to scale it.
     let length = history.length > 0 ? 1 : 1 / Math.sqrt(-slope);
     let nextValue = Infinity;
     for (; ; length /= 2) {
-      // Rounding hides what is left to gain.
+      // Rounding hides further progress.
       if (length < 1e-12) return point;
       next.set(point);
       add(next, direction, length);
       nextValue = valueAt(next, nextGradient);
       if (nextValue <= value + 1e-4 * length * slope) break;
     }
-    // The oldest gives its arrays.
+    // Reuse the oldest entry's arrays.
     const oldest = history.length === REMEMBERED ? history.shift() : undefined;
     const step = difference(next, point, oldest?.step);
     const change = difference(nextGradient, gradient, oldest?.change);
@@ -64,7 +63,7 @@ export function minimize(
   return point;
 }
 
-/** Minus the inverse Hessian times the gradient, as far as the history knows it (two loops). */
+/** Minus the approximate inverse Hessian times the gradient (two-loop recursion). */
 function descend(direction: Float64Array, gradient: Float64Array, history: readonly Difference[]): void {
   for (let i = 0; i < gradient.length; i++) direction[i] = -gradient[i]!;
   const factors: number[] = [];

@@ -1,8 +1,8 @@
-/** @file Householder's QR decomposition. */
+/** @file Householder QR decomposition. */
 
 import { type Matrix, sliceRows, transpose } from './matrix.ts';
 
-/** A thin QR decomposition: A = Q · R. */
+/** Thin QR decomposition: A = Q · R. */
 export interface Orthogonal {
   /** Orthonormal columns, `[rows, k]`. */
   readonly Q: Matrix;
@@ -10,12 +10,9 @@ export interface Orthogonal {
   readonly R: Matrix;
 }
 
-/**
- * The first `k` columns of Q and rows of R, signed as LAPACK does; all min(rows, columns) by default. Computing only
- * these takes `k` steps.
- */
+/** The first `k` columns of Q and rows of R, with LAPACK's signs; takes `k` steps, by default min(rows, columns). */
 export function qr(a: Matrix, k: number = Math.min(a.rows, a.columns)): Orthogonal {
-  // Columns of A are rows here: reflections then run along memory.
+  // Columns of A as rows: reflections then access contiguous memory.
   const columns = transpose(a);
   const length = a.rows;
   const { data } = columns;
@@ -38,14 +35,13 @@ export function qr(a: Matrix, k: number = Math.min(a.rows, a.columns)): Orthogon
 /** The reflection I − τ·v·vᵀ that takes x to (β, 0, …), with β of the opposite sign of x₀. */
 function householder(x: Float64Array): { readonly v: Float64Array; readonly tau: number } {
   const v = x.slice();
-  // What points along the axis already is left alone, sign included, as in LAPACK.
+  // A vector along the axis stays unchanged, sign included, as in LAPACK.
   if (x.subarray(1).every((value) => value === 0)) return { v, tau: 0 };
   const norm = Math.sqrt(sumOfSquares(x));
   v[0]! += x[0]! >= 0 ? norm : -norm;
   return { v, tau: 2 / sumOfSquares(v) };
 }
 
-/** Reflects the vector that begins at `at`. */
 function reflect({ v, tau }: { readonly v: Float64Array; readonly tau: number }, data: Float64Array, at: number): void {
   if (tau === 0) return;
   let dot = 0;

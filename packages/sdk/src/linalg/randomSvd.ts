@@ -1,26 +1,25 @@
-/** @file The largest singular values of a matrix by random projection, in a fraction of the time that all would take. */
+/** @file Randomized SVD: the leading components by random projection. */
 
 import type { Random } from '../runtime/random.ts';
 import { type SingularValues, svd } from './decompositions.ts';
 import { type Matrix, matmul, matrix, sliceColumns } from './matrix.ts';
 import { qr } from './qr.ts';
 
-/** What {@link randomSvd} is to find. */
+/** Options of {@link randomSvd}. */
 export interface RandomSvdOptions {
-  /** How many components. */
+  /** Number of components. */
   readonly rank: number;
-  /** Passes of subspace iteration; each makes the result more exact. */
+  /** Iterations of subspace iteration; more are more accurate. */
   readonly iterations: number;
-  /** Columns of the projection, at least `rank`; `rank` by default, as torch's `svd_lowrank` has it. */
+  /** Columns of the projection, at least `rank`; `rank` by default, as in torch's `svd_lowrank`. */
   readonly width?: number;
   readonly random: Random;
 }
 
 /**
- * About the first `rank` components of the singular value decomposition. The error falls with `iterations` as the power
- * 2 · iterations of the ratio between the first singular value left out and the last one taken.
- *
- * @see https://arxiv.org/abs/0909.4061 algorithm 5.1 after 4.4, which torch's `svd_lowrank` follows too
+ * Approximates the first `rank` components of the SVD. The error falls as the power 2 · `iterations` of the ratio
+ * between the first omitted singular value and the last included one.
+ * @see https://arxiv.org/abs/0909.4061 algorithm 5.1 after 4.4, as torch's `svd_lowrank`
  * @throws RangeError for values that are not finite
  */
 export function randomSvd(a: Matrix, { rank, iterations, width = rank, random }: RandomSvdOptions): SingularValues {

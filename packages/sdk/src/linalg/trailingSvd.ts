@@ -1,30 +1,29 @@
-/** @file The smallest singular values of a matrix, without computing all. */
+/** @file The trailing components of a singular value decomposition. */
 
 import type { Random } from '../runtime/random.ts';
 import { type SingularValues, svd, symmetricEigen } from './decompositions.ts';
 import { joinColumns, type Matrix, matmul, matrix, scaleColumns, sliceColumns } from './matrix.ts';
 import { qr } from './qr.ts';
 
-/** Below this size, and where a good part of all components is wanted, all are computed at once. */
+/** For smaller matrices, or a large fraction of the components, compute all at once. */
 const SMALL = 128;
 
-/** Vectors at a time. */
+/** Block size in vectors. */
 const BLOCK = 4;
 
-/** Vectors are found when they miss being eigenvectors by this part of the largest eigenvalue. */
+/** Convergence: the eigenvector residual is below this fraction of the largest eigenvalue. */
 const TOLERANCE = 1e-9;
 
-/** Singular values below this part of the matrix's norm are taken for zero. */
+/** Singular values below this fraction of the matrix's norm count as zero. */
 const NOTHING = 1e-8;
 
-/** What is added to squares of singular values, as a part of their mean: it changes no vector, and lets all be divided by. */
+/** Diagonal shift as a fraction of the mean squared singular value: keeps vectors, and makes the matrix invertible. */
 const SHIFT = 1e-12;
 
 /**
- * The last `rank` components of the thin singular value decomposition; all where there are fewer. The largest eigenvectors of
- * the inverse of A·Aᵀ, or of Aᵀ·A where that is smaller, are sought as {@link leadingSvd} does it. For a weight of 768 by 768 and
- * ranks as adapters have them that takes about a second, where all components take half a minute.
- *
+ * The last `rank` components of the thin SVD, or all if there are fewer: the leading eigenvectors of the inverse of
+ * A·Aᵀ or Aᵀ·A, the smaller, found as in {@link leadingSvd}. For a weight of 768 by 768 and usual adapter ranks this
+ * takes a second; all components take 30.
  * @throws RangeError for values that are not finite
  */
 export function trailingSvd(a: Matrix, rank: number, random: Random): SingularValues {
@@ -32,21 +31,21 @@ export function trailingSvd(a: Matrix, rank: number, random: Random): SingularVa
   const isWide = a.rows <= a.columns;
   const vectors = size <= SMALL || 8 * rank > size ? undefined : smallest(a, isWide, rank, random);
   if (!vectors) return last(svd(a), rank);
-  // What the vectors of one side are taken to, is the other's times the singular values.
+  // A maps the vectors of one side to the other side's times the singular values.
   const other = matmul(a, vectors, { transposeA: isWide });
   const S = Float64Array.from({ length: rank }, (_, k) => {
     let sum = 0;
     for (let i = 0; i < other.rows; i++) sum += other.data[i * rank + k]! ** 2;
     return Math.sqrt(sum);
   });
-  // Of what is as good as zero, rounding would be the other side's vectors.
+  // For near-zero singular values, the other side's vectors would be rounding errors.
   const norm = Math.hypot(...columnNorms(a));
   if (S.some((each) => each < NOTHING * norm)) return last(svd(a), rank);
   const turned = scaleColumns(other, S.map((each) => 1 / each)); // prettier-ignore
   return isWide ? { U: vectors, S, V: turned } : { U: turned, S, V: vectors };
 }
 
-/** Orthonormal, by falling singular values; nothing where they were not found. */
+/** Orthonormal, by descending singular value; undefined if not converged. */
 function smallest(a: Matrix, isWide: boolean, rank: number, random: Random): Matrix | undefined {
   const square = isWide ? matmul(a, a, { transposeB: true }) : matmul(a, a, { transposeA: true });
   const n = square.rows;
@@ -76,7 +75,7 @@ function smallest(a: Matrix, isWide: boolean, rank: number, random: Random): Mat
   return undefined;
 }
 
-/** L of A = L·Lᵀ, of which the lower half counts; nothing for a matrix that has none. */
+/** L of A = L·Lᵀ, from the lower triangle; undefined if A is not positive definite. */
 function cholesky({ rows: n, data }: Matrix): Matrix | undefined {
   const L = matrix(n, n, data.slice());
   for (let i = 0; i < n; i++)
@@ -89,7 +88,7 @@ function cholesky({ rows: n, data }: Matrix): Matrix | undefined {
   return L;
 }
 
-/** X of L·Lᵀ·X = B. */
+/** Solves L·Lᵀ·X = B. */
 function solved({ rows: n, data: L }: Matrix, b: Matrix): Matrix {
   const [x, width] = [b.data.slice(), b.columns];
   const less = (to: number, from: number, times: number): void => {
@@ -109,7 +108,7 @@ function solved({ rows: n, data: L }: Matrix, b: Matrix): Matrix {
   return matrix(n, width, x);
 }
 
-/** The block without what lies in the span of Q; twice, since once leaves rounding behind. */
+/** The block orthogonalized against Q; twice, to remove rounding errors. */
 function apart(Q: Matrix, block: Matrix): Matrix {
   let result = block;
   for (let pass = 0; pass < 2; pass++) {
