@@ -12,11 +12,8 @@ import { isFloat } from './vjp.ts';
 
 interface ActiveValuesRequest {
   readonly types: ReadonlyMap<string, ValueType>;
-  /** Values to differentiate by. */
   readonly wrt: readonly string[];
-  /** Values that stop gradients. */
   readonly stopped: ReadonlySet<string>;
-  /** Values with known derivatives. */
   readonly given?: ReadonlyMap<string, readonly CustomGradient[]>;
 }
 

@@ -11,7 +11,6 @@ const alphabet = [...'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'];
 interface Labels {
   readonly terms: readonly string[];
   readonly result: string;
-  /** Unused letters. */
   readonly free: string[];
 }
 

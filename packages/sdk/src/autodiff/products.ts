@@ -52,7 +52,6 @@ function scale(g: GraphBuilder, value: Value, factor: Value | undefined): Value 
   return factor ? g.Mul(value, factor) : value;
 }
 
-/** Operands and cotangent with vectors as matrices. */
 function withoutVectors(g: GraphBuilder, a: Value, b: Value, dy: Value): { a: Value; b: Value; dy: Value } {
   const left = rankOf(a) === 1 ? g.Unsqueeze(a, [0]) : a;
   const right = rankOf(b) === 1 ? g.Unsqueeze(b, [1]) : b;

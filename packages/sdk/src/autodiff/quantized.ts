@@ -131,7 +131,6 @@ export function quantizedRecurrent(op: 'LSTM', rule: readonly (Vjp | null)[]): (
   return rule.map((own, i) => own && !isInteger(i) ? (site, index) => own(inFloats(site), index) : null); // prettier-ignore
 }
 
-/** The site with operand `which` as floats without the scale. */
 function withNumbers(site: VjpSite, which: 0 | 1, axis: number): VjpSite {
   const { g, x } = site;
   const [value, zero] = [input(site, which), x[which + 2]];

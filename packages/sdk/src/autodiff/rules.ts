@@ -125,7 +125,6 @@ const biased =
 const gelu: Vjp = (site, i) =>
   attributeOf(site.node, 'approximate') === 'tanh' ? geluTanh(site, i) : geluErf(site, i);
 
-/** The exponent of Pow, cast to the base's type. */
 function exponent({ g, x: [x, e] }: VjpSite): Value {
   return e!.type === x!.type ? e! : g.Cast(e!, dataTypeNumber(x!.type ?? 'float32'));
 }

@@ -155,12 +155,10 @@ const WINDOW = 1 << 16;
 /** A file read through a small window: any model is parsed in a few hundred kilobytes. */
 export class FileSource implements ByteSource {
   readonly size: number;
-  /** Fingerprint of the file, for ranges that are read later. */
   readonly identity: string;
   readonly #path: string;
   readonly #file: number;
   readonly #window = new Uint8Array(WINDOW);
-  /** Offset and filled length of the window. */
   #start = 0;
   #filled = 0;
 

@@ -1,6 +1,5 @@
 /** @file Runs long interruptible work at once, or in slices of the event loop. */
 
-/** Time slice in milliseconds. */
 const TURN_MS = 6;
 
 /** Runs work to its end without interruption. */

@@ -62,10 +62,7 @@ export function symmetricEigen(a: Matrix): EigenValues {
   return { values: Float64Array.from(result.realEigenvalues), V: fromDense(result.eigenvectorMatrix) };
 }
 
-/**
- * Solves A · X = B for a symmetric, positive definite A.
- * @throws RangeError when A is not positive definite
- */
+/** Solves A · X = B for a symmetric, positive definite A. @throws RangeError when A is not positive definite */
 export function solvePositive(a: Matrix, b: Matrix): Matrix {
   requireFinite(a);
   const cholesky = new CholeskyDecomposition(toDense(a));

@@ -17,7 +17,6 @@ import { qr } from './qr.ts';
 /** For smaller matrices, or a large fraction of the components, compute all at once. */
 const SMALL = 128;
 
-/** Block size in vectors. */
 const BLOCK = 4;
 
 /** Convergence: A·v equals σ·u to within this fraction of the largest singular value. */

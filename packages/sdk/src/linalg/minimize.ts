@@ -14,11 +14,9 @@ export interface MinimizeOptions {
 /** History size: more differences cost more and add little curvature information. */
 const REMEMBERED = 10;
 
-/** A step of the history. */
 interface Difference {
   readonly step: Float64Array;
   readonly change: Float64Array;
-  /** Inner product of both. */
   readonly inner: number;
 }
 
@@ -92,7 +90,6 @@ function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return sum;
 }
 
-/** Adds `factor · b` to `a`. */
 function add(a: Float64Array, b: ArrayLike<number>, factor: number): void {
   for (let i = 0; i < a.length; i++) a[i]! += factor * b[i]!;
 }

@@ -8,7 +8,6 @@ import { qr } from './qr.ts';
 /** For smaller matrices, or a large fraction of the components, compute all at once. */
 const SMALL = 128;
 
-/** Block size in vectors. */
 const BLOCK = 4;
 
 /** Convergence: the eigenvector residual is below this fraction of the largest eigenvalue. */

@@ -13,7 +13,6 @@ import { intsOf, type Runs } from './weights/index.ts';
 interface AttentionParts {
   /** Runs of output indices: one run when contiguous, several when each head has its own q, k and v. */
   readonly outputs: ReadonlyMap<Projection, Runs>;
-  /** The outputs of the attention. */
   readonly attended: readonly string[];
 }
 
@@ -21,7 +20,6 @@ interface AttentionParts {
 interface Followed {
   readonly value: string;
   readonly axes: readonly Axis[];
-  /** Index of the first output. */
   readonly offset: number;
 }
 
@@ -57,7 +55,6 @@ export function attentionParts(
 
 const inWords: Readonly<Record<Projection, string>> = { q: 'queries', k: 'keys', v: 'values' };
 
-/** Operators that only rearrange elements. */
 const movers: ReadonlySet<string> = new Set([
   'Reshape',
   'Transpose',
@@ -125,7 +122,6 @@ function asRuns(columns: Uint8Array): Runs | undefined {
   return isEven && isWhole ? { first, size, step, count: starts.length } : undefined;
 }
 
-/** Follows a layer's outputs through nodes that only rearrange them. */
 class Follower {
   readonly #index: GraphIndex;
   readonly #typeOf: (value: string) => ValueType | undefined;
@@ -139,7 +135,6 @@ class Follower {
     this.#total = total;
   }
 
-  /** The sinks; undefined if the search takes too many steps. */
   sinks(from: Followed): readonly Sink[] | undefined {
     this.#follow(from);
     return this.#steps > MOST_STEPS ? undefined : this.#sinks;
@@ -246,7 +241,6 @@ class Follower {
     }
   }
 
-  /** Integers known from the graph; undefined if unknown. */
   #ints(name: string | undefined): readonly number[] | undefined {
     if (!name) return undefined;
     const known: readonly Dim[] | undefined = this.#typeOf(name)?.ints;

@@ -7,7 +7,6 @@ import { scopeOf } from './modulePath.ts';
 /**
  * Finds the prefix that scopes lack compared with torch's module paths. Modules with children called directly (OPT's
  * `model`, in `self.model.decoder(…)`) have no scope, but parameters keep their full names.
- *
  * @returns a function from scope path to module path
  */
 export function scopeCompletion(graph: GraphProto, index: GraphIndex): (scope: string) => string {

@@ -18,7 +18,6 @@ export function withParts(sites: readonly Site[]): readonly Site[] {
 
 /**
  * Adds q, k and v parts to fused layers, under paths that no other layer has.
- *
  * @param unsplit called with each layer that looks fused but is not split, and the reason
  */
 export function findParts(
@@ -99,7 +98,6 @@ export function withProjections(
   return sites.map((site) => renamed.get(site) ?? site);
 }
 
-/** The part at one occurrence of a layer. */
 function partOf(
   place: Site,
   {

@@ -118,11 +118,9 @@ const nothing: Match = { nodes: [], leaves: 0 };
 
 interface Search {
   readonly index: GraphIndex;
-  /** Called for each value that does not match. */
   readonly failed?: (difference: Difference) => void;
 }
 
-/** An operand: the value, and the node that reads it. */
 interface Operand {
   readonly value: string;
   readonly reader?: { readonly node: NodeProto; readonly at: number };
@@ -214,7 +212,6 @@ function numberOf(name: string, index: GraphIndex): number | undefined {
   return readFloats(tensor)[0]!;
 }
 
-/** Describes a value: its number, or the node that makes it. */
 function inWords(name: string, index: GraphIndex): string {
   const constant = numberOf(name, index);
   if (constant !== undefined) return String(Number(constant.toPrecision(6)));

@@ -43,7 +43,6 @@ const SCOPES = 'pkg.torch.onnx.name_scopes';
 
 /** Longer names are no torch paths. Names are untrusted input, and some work is quadratic in their length. */
 const MAX_NAME = 1000;
-/** Limit for a list of nested paths. */
 const MAX_SCOPES = 20 * MAX_NAME;
 
 /** A label for a layer without a path: its name, truncated if too long. */

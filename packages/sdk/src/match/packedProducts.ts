@@ -9,7 +9,6 @@ import { pathFromNodeName, pathFromParameter, pathFromScopes } from './modulePat
 import { constantWeight, intsOf } from './weights/index.ts';
 
 export interface PackedProduct {
-  /** The MatMul and the Split that the parts replace. */
   readonly packed: readonly [product: NodeProto, split: NodeProto];
   readonly nodes: readonly NodeProto[];
   readonly initializers: readonly TensorProto[];
@@ -18,7 +17,6 @@ export interface PackedProduct {
 /**
  * Replaces a joined MatMul by one product per output of the Split, each with a Slice of the packed weight. A MatMul
  * with a module's name, such as torch's `qkv`, stays whole.
- *
  * @param opset version of the standard operator set
  * @param prefix of new names
  * @param rankOf rank of a value, if known

@@ -63,7 +63,6 @@ export function findSites(graph: GraphProto, { typeOf = () => undefined, parts =
 
 /**
  * LSTM and GRU weights under torch's names: `lstm.weight_ih_l0`.
- *
  * @param layers weights of each layer so far, by module path
  */
 function recurrentSites(
@@ -95,10 +94,8 @@ function recurrentSites(
   }));
 }
 
-/** transformers' names of the two stacked expert parameters, in the order of use. */
 const expertNames = ['gate_up_proj', 'down_proj'];
 
-/** Names anonymous stacked expert parameters after their module. */
 function withExperts(found: readonly Found[]): readonly Found[] {
   const modules = new Map<string, Site[]>();
   for (const { site } of found) {
@@ -114,7 +111,6 @@ function withExperts(found: readonly Found[]): readonly Found[] {
   });
 }
 
-/** Whether a constant has a generated name. */
 function isUnnamed(name: string): boolean {
   return /^(?:val_|onnx::|_?tensor)/.test(name);
 }
@@ -135,7 +131,6 @@ function isModule(site: Site, index: GraphIndex): boolean {
   return node.input?.[0] !== weight.name || node.opType !== 'MatMul' || pathSource !== 'value-name';
 }
 
-/** Gives paths to layers that an optimizer packed and thereby stripped of their names. */
 function withStructure(found: readonly Found[], index: GraphIndex): readonly Found[] {
   const readers = new Map(found.map(({ site }) => [site.input, site]));
   const pathOfReader = (value: string): string | undefined => {
@@ -165,7 +160,6 @@ function withRepeatedCalls(found: readonly Found[]): readonly Found[] {
 
 interface Found {
   readonly site: Site;
-  /** The enclosing subgraphs; empty in the main graph. */
   readonly branch: string;
 }
 
@@ -218,12 +212,10 @@ function isSameModule({ site: a, branch }: Found, { site: b, branch: other }: Fo
   return (branch !== other && isStoredTwice) || haveOneWeight(a.weight, b.weight);
 }
 
-/** The file's tensor behind a layer's weight. */
 function rootOf({ weight }: Site): string {
   return weight.stored.tensors[0].name;
 }
 
-/** Whether a layer's node is outside the scope of its module path. */
 function isOutside({ path, node }: Site): boolean {
   const scope = scopeOfLayer(node);
   return scope === undefined || (path !== scope && !path.endsWith(`.${scope}`));

@@ -18,7 +18,6 @@ const conventions: readonly (readonly [output: RegExp, names: Readonly<Record<Pr
   [/\.(?:out_proj|o_proj|c_proj|projection_layer|proj|dense)$/, { q: 'q_proj', k: 'k_proj', v: 'v_proj' }],
 ];
 const unknown = { q: 'query', k: 'key', v: 'value' };
-/** Default names of the parts of a named layer. */
 const separate = { q: 'q_proj', k: 'k_proj', v: 'v_proj' };
 
 /** Matches the names of a projection in torch models: its letter or word, with or without an affix for a layer. */
@@ -41,14 +40,12 @@ export function isCalledProjection(name: string, projection: Projection): boolea
 export interface PackedProjection {
   readonly projection: Projection;
   readonly attention: string;
-  /** The attention's output, which the output projection reads. */
   readonly output: string;
 }
 
 /**
  * Identifies a layer unpacked from a fused attention by the names of the attention's output, node and packed weight, or
  * by the output projection; undefined otherwise.
- *
  * @param weight name of the packed weight
  * @param pathOfReader path of the layer that reads a value, if any
  */
@@ -79,7 +76,6 @@ export function projectionPath({ projection, attention }: PackedProjection, outp
  * Paths of the parts of a fused layer, as in a model with separate layers: next to the layer, or inside it if the
  * output projection is inside, as in torch's MultiheadAttention. For an unnamed layer the output projection decides;
  * without one there are no paths.
- *
  * @param layer.path path of the fused layer, if named
  * @param layer.attended the attention's outputs
  * @param layer.outputPath path of the output projection, if any
@@ -101,7 +97,6 @@ export function partPaths({
   return { attention, names: namesBeside(outputPath, separate) };
 }
 
-/** The projections' names, by the output projection's name. */
 function namesBeside(outputPath = '', otherwise: typeof unknown): Readonly<Record<Projection, string>> {
   return conventions.find(([output]) => output.test(outputPath))?.[1] ?? otherwise;
 }
@@ -130,7 +125,6 @@ export function pathFromFusedBias(product: string, index: GraphIndex): string | 
   return undefined;
 }
 
-/** The bias that an operator adds to its input number `at`. */
 function biasInput(node: NodeProto, at: number): string | undefined {
   const { opType = '', input = [] } = node;
   if (at === 0 && /^(?:BiasGelu|FastGelu|BiasSplitGelu)$/.test(opType)) return input[1];

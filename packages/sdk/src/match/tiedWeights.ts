@@ -37,7 +37,6 @@ export function isTransposed(weight: Site['weight']): boolean {
   return turnsOf(weight) === '1,0';
 }
 
-/** Permutations from the stored tensor to torch's weight; empty if they agree. */
 function turnsOf({ stored, layout }: Site['weight']): string {
   const turns = stored.chain.flatMap((node) =>
     node.opType === 'Transpose' ? [permOf(node, stored.dims.length).join()] : [],
@@ -52,7 +51,6 @@ function torchShape({ stored, layout }: Site['weight']): readonly number[] {
   return layout === 'in-out' ? stored.dims.toReversed() : stored.dims;
 }
 
-/** The weight's numbers in torch's layout: `[out, in]` for a linear layer. */
 function torchNumbers({ stored, layout }: Site['weight']): Float32Array {
   return layout === 'in-out' ? permute(stored.read(), stored.dims, [1, 0]) : stored.read();
 }

@@ -72,7 +72,6 @@ function times(product: number, size: Dim | undefined): number | undefined {
   return typeof size === 'number' ? product * size : undefined;
 }
 
-/** Regroups axes into others with as many elements. */
 function redistributed(group: readonly Axis[], sizes: readonly Dim[]): Axis[] | undefined {
   const own = group.filter(({ size }) => size !== 1);
   const factors = own.flatMap((axis) => axis.factors);
@@ -113,7 +112,6 @@ function splitOver(factors: readonly Factor[], sizes: readonly Dim[]): Axis[] | 
   return left.length === 0 ? result : undefined;
 }
 
-/** Merges adjacent factors without a gap. */
 function merged(factors: readonly Factor[]): readonly Factor[] {
   return factors.reduce<Factor[]>((all, factor) => {
     const before = all.at(-1);

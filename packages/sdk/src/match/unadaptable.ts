@@ -74,10 +74,8 @@ function shapeOf(name: string, index: GraphIndex): readonly number[] | undefined
   return constantWeight(name, index)?.dims ?? index.constants.get(name)?.dims;
 }
 
-/** A loop-invariant state of a Loop or Scan. */
 interface CarriedWeight {
   readonly operator: string;
-  /** The value outside the loop. */
   readonly weight: string;
 }
 
@@ -104,7 +102,6 @@ function carriedWeights(graph: GraphProto): ReadonlyMap<string, CarriedWeight> {
   return found;
 }
 
-/** Names of all constant values. */
 function constantValues(
   graph: GraphProto,
   { constants }: GraphIndex,

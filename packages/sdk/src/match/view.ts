@@ -12,7 +12,6 @@ import { inlineFunctions } from '../ops/functions/inlineFunctions.ts';
 import { unpackProduct } from './packedProducts.ts';
 import { constantWeight } from './weights/index.ts';
 
-/** Name prefix of expanded values. */
 const PREFIX = 'expanded/';
 
 /** Whether a value or constant comes from an expansion. */
@@ -20,17 +19,14 @@ export function isOfExpansion(name: string): boolean {
   return name.startsWith(PREFIX);
 }
 
-/** Input indices of embedding tables in fused operators. */
 const tableInputs: Readonly<Record<string, readonly number[]>> = {
   EmbedLayerNormalization: [2],
   QEmbedLayerNormalization: [2],
   GatherBlockQuantized: [0],
 };
 
-/** Fused operators that are layers themselves. */
 const ownLayers: ReadonlySet<string> = new Set(['MatMulNBits', 'MatMulBnb4']);
 
-/** An expansion. */
 interface Origin {
   readonly fused: readonly NodeProto[];
   readonly nodes: readonly NodeProto[];

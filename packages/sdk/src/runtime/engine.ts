@@ -21,18 +21,15 @@ export interface LoadedGraph {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
   run(feeds: Feeds, bound: readonly BoundFeeds[], fetches?: readonly string[]): Promise<Record<string, Tensor>>;
-  /** Transferable buffers for `bind`. */
   readonly memory: TransferableBuffers;
   /** Copies tensors to where the graph runs; those in a transferable buffer move instead. */
   bind(feeds: Feeds, memory?: ArrayBuffer): BoundFeeds;
-  /** Writes the profile of all runs so far. */
   endProfiling(): Promise<void>;
   release(): Promise<void>;
 }
 
 /** A place where ONNX Runtime runs. */
 export interface Engine {
-  /** Providers of its build for this platform. */
   readonly built: readonly string[];
   load(model: Uint8Array, options: NativeOptions): Promise<LoadedGraph>;
 }

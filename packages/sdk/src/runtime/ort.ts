@@ -41,7 +41,6 @@ export class OrtRuntime implements Runtime {
 
 let here: Engine | undefined;
 
-/** The worker program without a thread: messages are direct calls. */
 function engineHere(): Engine {
   let request: (request: WorkerRequest) => void;
   const client = new GraphClient({ post: (each) => request(each) });

@@ -38,9 +38,7 @@ export interface OrtSession {
 export interface ResidentTensors<Key> {
   /** The copies, made on first use; the tensor itself where a copy is impossible. */
   of(key: Key, tensors: OrtFeeds): Promise<OrtFeeds>;
-  /** Frees the copies of one key. */
   drop(key: Key): void;
-  /** Frees all copies. */
   release(): Promise<void>;
 }
 

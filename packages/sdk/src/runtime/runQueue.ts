@@ -18,10 +18,7 @@ export class RunQueue {
   #isClosed = false;
   #whenIdle: (() => void)[] = [];
 
-  /**
-   * @param name what runs, for error messages
-   * @param limit maximum number of waiting tasks
-   */
+  /** @param name what runs, for error messages @param limit maximum number of waiting tasks */
   constructor(name: string, limit: number = Infinity) {
     this.#name = name;
     this.#limit = limit;

@@ -1,6 +1,5 @@
 /** @file A pool of buffers that move to where graphs run and come back. */
 
-/** Maximum size of the pool in bytes. */
 const MAX_FREE_BYTES = 16 * 2 ** 20;
 /** Do not reuse a buffer this many times larger than needed. */
 const MAX_SLACK = 2;

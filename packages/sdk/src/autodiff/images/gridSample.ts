@@ -19,7 +19,6 @@ interface Tap {
 
 interface Axis {
   readonly taps: readonly Tap[];
-  /** Derivative of the pixel position by the grid coordinate. */
   readonly step: Value;
 }
 
@@ -63,7 +62,6 @@ function sizesOf(site: VjpSite): {
   image: readonly number[];
   batch: number;
   channels: number;
-  /** Taps per point. */
   count: number;
   points: number;
 } {
@@ -83,7 +81,6 @@ interface PointTap {
   readonly slopes: readonly Value[];
 }
 
-/** The products of the axes' taps. */
 function combined(g: GraphBuilder, axes: readonly Axis[], image: readonly number[]): PointTap[] {
   return axes.reduce<PointTap[]>(
     (all, { taps }, axis) =>
@@ -104,7 +101,6 @@ function product(g: GraphBuilder, values: readonly Value[]): Value {
   return values.reduce((a, b) => g.Mul(a, b));
 }
 
-/** `[batch, taps, points]`. */
 function stacked(g: GraphBuilder, values: readonly Value[]): Value {
   return g.Concat(
     values.map((each) => g.Unsqueeze(each, [1])),
@@ -186,7 +182,6 @@ function bordered(g: GraphBuilder, at: Value, size: number): Moved {
   return { at: inside, slope: g.Where(g.Equal(inside, at), g.scalar(1, at.type), 0) };
 }
 
-/** Reflects points at the borders. */
 function reflected(g: GraphBuilder, at: Value, low: number, high: number): Moved {
   const range = high - low;
   if (range === 0) return { at: g.Mul(at, 0), slope: g.Mul(at, 0) };

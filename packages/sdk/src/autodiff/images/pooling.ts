@@ -103,7 +103,6 @@ export const maxPoolBack: Vjp = (site) => {
   return g.Reshape(scatterWindows(g, chosen, positions, { ...window, group: 1 }, image), [batch, channels, ...image]);
 };
 
-/** 0, 1, 2 … as int32 of a shape. */
 function counting(g: GraphBuilder, shape: readonly number[]): Value {
   return g.constant(tensor('int32', Int32Array.from({ length: sizeOf(shape) }, (_, i) => i), shape)); // prettier-ignore
 }

@@ -34,7 +34,6 @@ export const resizeBack: Vjp = (site) => {
   }, dy);
 };
 
-/** The node's inputs; their positions depend on the opset. */
 function inputsOf({ g, node, x }: VjpSite): { roi?: Value; scales?: Value; sizes?: Value; positions: number[] } {
   const rank = x[0]!.shape!.length;
   const axes = intsAttribute(node, 'axes')?.map((axis) => fromFront(axis, rank));
@@ -45,7 +44,6 @@ function inputsOf({ g, node, x }: VjpSite): { roi?: Value; scales?: Value; sizes
   return { ...(roi && { roi }), ...(scales && { scales }), ...(sizes && { sizes }), positions };
 }
 
-/** The scale of an axis, if known. */
 function scaleOf(site: VjpSite, axis: number, from: number, to: number): number | undefined {
   const { scales, sizes, positions } = inputsOf(site);
   const at = positions[axis]!;

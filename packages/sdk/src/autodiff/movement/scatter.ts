@@ -5,9 +5,7 @@ import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { stringAttribute } from '../../graph/walk.ts';
 import { castTo, input, staticShape, type Vjp, type VjpSite, zerosLike } from '../vjp.ts';
 
-/** Gather and scatter at the node's indices. */
 interface Places {
-  /** The elements of `value`, in the data's shape, at the updated places. */
   readonly read: (value: Value) => Value;
   /** `data` with `updates` scattered. */
   readonly write: (data: Value, updates: Value, reduction?: string) => Value;

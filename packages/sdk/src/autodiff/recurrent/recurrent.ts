@@ -39,7 +39,6 @@ export interface Gradients {
   readonly gates: Value;
   /** The products with R: gradients `[positions · batch, …]` of consecutive rows of R, and their inputs. */
   readonly recurrent: readonly { readonly d: Value; readonly read: Value }[];
-  /** By the initial state, `[1, batch, hidden]`. */
   readonly first: Value;
   readonly firstCell?: Value;
 }
@@ -194,7 +193,6 @@ function statesOf({ g, node, x, y }: VjpSite, activations: readonly string[]): V
 
 const encoder = new TextEncoder();
 
-/** An activation as ONNX spells it. */
 function spelled(name: string): string {
   return name[0]!.toUpperCase() + name.slice(1);
 }

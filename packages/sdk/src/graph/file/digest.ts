@@ -28,7 +28,6 @@ export function weightsDigestYielding(graph: GraphProto, ...others: readonly Gra
   return yielding(digestBlocks(graph, ...others));
 }
 
-/** Yields after each block. */
 function* digestBlocks(...graphs: readonly GraphProto[]): Generator<void, string> {
   const hashes = new Map<string, number>();
   for (const graph of graphs) {

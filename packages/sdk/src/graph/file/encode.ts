@@ -18,7 +18,6 @@ export function encodeGraph(graph: GraphProto): Chunks {
 }
 
 const text = new TextEncoder();
-/** Maximum bytes of a varint. */
 const LONGEST_INT = 10;
 
 function encode(type: Message, value: Readonly<Record<string, unknown>>): Chunks {

@@ -52,10 +52,7 @@ export function openOnnx(file: string): OnnxFile {
   }
 }
 
-/**
- * Opens a staged .onnx file before its commit.
- * @throws OnnxLoraError as {@link openOnnx}
- */
+/** Opens a staged .onnx file before its commit. @throws OnnxLoraError as {@link openOnnx} */
 export function openStaged(staged: StagedFiles, file: string): OnnxFile {
   const source = new FileSource(staged.placeOf(file)!.path);
   const locate: Locate = (location, refuse) =>
@@ -160,7 +157,6 @@ function dataBeside(file: string): Locate {
   };
 }
 
-/** The real path, links followed. */
 function lookUp(folder: string, location: string, refuse: Parameters<Locate>[1]): ReturnType<Locate> {
   const target = path.resolve(folder, location);
   if (location === '' || path.isAbsolute(location) || !isInside(target, folder)) {

@@ -7,9 +7,7 @@ import type { ModelProto } from '../proto.ts';
 import { rawBytes } from '../tensorData.ts';
 import { withTensors } from '../tensors.ts';
 
-/** Minimum bytes of a weight in a scratch file. */
 const LARGE = 1 << 16;
-/** Alignment of weights, for mapping. */
 const PAGE = 4096;
 
 const written = new WeakMap<ComputedBytes, FileSlice>();
@@ -74,10 +72,7 @@ export class ScratchBytes {
   #end = 0;
   readonly #kept: FileSlice[] = [];
 
-  /**
-   * Appends bytes.
-   * @throws NodeJS.ErrnoException if the folder is full or not writable
-   */
+  /** Appends bytes. @throws NodeJS.ErrnoException if the folder is full or not writable */
   keep(bytes: Uint8Array): FileSlice {
     this.#file ??= newScratchFile('onnx-lora-weights');
     this.#descriptor ??= openSync(this.#file, 'wx', 0o600);
@@ -89,7 +84,6 @@ export class ScratchBytes {
     return slice;
   }
 
-  /** Deletes the file. */
   drop(): void {
     this.#close();
     if (this.#file !== undefined) dropScratchFile(this.#file);

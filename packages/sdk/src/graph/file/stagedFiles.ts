@@ -32,7 +32,6 @@ export interface StagedFiles {
   readonly placeOf: (file: string) => { readonly path: string; readonly size: number } | undefined;
   /** Renames all files in one step, and returns them. @throws OnnxLoraError `FILE_INVALID` when the system refuses */
   readonly commit: () => string[];
-  /** Deletes the staged files. */
   readonly abort: () => void;
 }
 

@@ -31,7 +31,6 @@ export const embedding: LayerFinder = (node, index) => {
   };
 };
 
-/** A quantized table dequantized by a DequantizeLinear behind the Gather. */
 function codedTable(
   node: NodeProto,
   index: GraphIndex,

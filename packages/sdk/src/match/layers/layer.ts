@@ -75,11 +75,9 @@ export interface Layer {
 export interface WeightProduct extends Pick<Layer, 'kind' | 'node' | 'nodes' | 'input' | 'arrange'> {
   readonly stored: StoredWeight;
   readonly layout: WeightLayout;
-  /** The node's own bias, if any. */
   readonly bias?: LayerBias | undefined;
   /** Number of dimensions after the output dimension; 0 by default. */
   readonly behind?: number;
-  /** Number of outputs. */
   readonly out: number;
 }
 
@@ -149,7 +147,6 @@ export function soleUse(value: string, index: GraphIndex): Use | undefined {
 
 /**
  * The Add of a constant with one number per output, if it is the only reader of a product.
- *
  * @param behind number of dimensions after the output dimension
  */
 function addedBias(product: string, out: number, index: GraphIndex, behind = 0): LayerBias | undefined {

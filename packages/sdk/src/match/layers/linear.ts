@@ -114,7 +114,6 @@ export interface IntegerProduct {
   readonly scales: NamedConstant;
   readonly zeros?: NamedConstant;
   readonly nodes: readonly NodeProto[];
-  /** A bias added between integers. */
   readonly bias?: LayerBias;
   /** Nodes that multiply the weight's scale with the input's. */
   readonly support: readonly NodeProto[];

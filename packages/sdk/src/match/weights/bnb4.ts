@@ -72,7 +72,6 @@ export function bnb4Weight(node: NodeProto, index: GraphIndex): StoredWeight | u
   };
 }
 
-/** The code with the nearest number. */
 function nearest(value: number, numbers: readonly number[]): number {
   let best = 0;
   for (let code = 1; code < numbers.length; code++)

@@ -22,7 +22,6 @@ export function unsigned(bits: CodeType['bits']): CodeType {
   return { name: `uint${bits}`, bits, min: 0, max: 2 ** bits - 1 };
 }
 
-/** By ONNX's type number. */
 const types: Readonly<Record<number, CodeType>> = {
   2: unsigned(8), 3: signed(8), 4: unsigned(16), 5: signed(16), 6: signed(32),
   21: unsigned(4), 22: signed(4), 25: unsigned(2), 26: signed(2),
@@ -89,9 +88,7 @@ export function withCodes(tensor: TensorProto, codes: ArrayLike<number>): Tensor
 /** Packed codes in byte-aligned rows. */
 export interface PackedRows {
   readonly rows: number;
-  /** Codes per row. */
   readonly width: number;
-  /** Bytes per row, including padding. */
   readonly bytes: number;
 }
 

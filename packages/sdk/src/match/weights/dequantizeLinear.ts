@@ -18,9 +18,7 @@ export interface QuantizedTensors {
   /** Integer zero points; floats stay unchanged when the weight is written. */
   readonly zeros?: NamedTensor;
   readonly dims: readonly number[];
-  /** Maps positions of the weight to scales. */
   readonly groupOf: (position: number) => number;
-  /** Nodes elsewhere that read the tensors for this weight only. */
   readonly support?: readonly NodeProto[];
   /** Rows of packed codes and zero points; missing zero points are the middle of the range. */
   readonly packed?: {

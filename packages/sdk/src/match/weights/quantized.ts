@@ -9,10 +9,8 @@ export interface Quantized {
   readonly scales: Float32Array;
   /** One per scale; integers, unless the format stores fractions. */
   readonly zeros: Float32Array;
-  /** Maps a position to its scale. */
   readonly groupOf: (position: number) => number;
   readonly type: CodeType;
-  /** Rounds a scale to its stored type. */
   readonly roundScale: (scale: number) => number;
   /** Whether zero points stay unchanged: not stored, or stored as fractions. */
   readonly zerosAreFixed: boolean;

@@ -100,7 +100,6 @@ export function runsOf(source: StoredWeight, axis: number, runs: Runs): StoredWe
   };
 }
 
-/** Visits the contiguous pieces of runs in a row-major tensor. */
 function eachRun(
   dims: readonly number[],
   axis: number,

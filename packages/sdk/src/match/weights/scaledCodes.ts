@@ -7,11 +7,9 @@ import { holdsCodes, namedConstant, quantizedWeight } from './dequantizeLinear.t
 import { floatType } from './plain.ts';
 import type { NamedTensor, StoredWeight } from './stored.ts';
 
-/** Integers cast to floats, minus optional zero points. */
 interface Counted {
   readonly codes: NamedTensor;
   readonly zeros?: NamedTensor;
-  /** In graph order. */
   readonly nodes: readonly NodeProto[];
 }
 
@@ -55,7 +53,6 @@ function castCodes(node: NodeProto | undefined, index: GraphIndex): Counted | un
   return codes && holdsCodes(codes.tensor) ? { codes, nodes: [node] } : undefined;
 }
 
-/** Dimensions padded for broadcasting, as text. */
 function aligned(dims: readonly number[], against: readonly number[]): string {
   return [...against.slice(dims.length).map(() => 1), ...dims].join();
 }

@@ -48,7 +48,6 @@ export interface StoredWeight {
   read(changed?: ChangedTensors): Float32Array;
   /**
    * The tensors that store these numbers, under their old names, rounded or requantized to the storage type.
-   *
    * @param values as many as `dims` say, in row-major order
    */
   write(values: Float32Array, changed?: ChangedTensors): readonly NamedTensor[];

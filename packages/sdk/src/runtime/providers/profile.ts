@@ -12,7 +12,6 @@ const names: Readonly<Record<string, ConcreteProvider>> = {
   WebGpuExecutionProvider: 'webgpu',
 };
 
-/** A profile event; only node events have a provider. */
 interface ProfileEvent {
   readonly cat?: string;
   readonly name?: string;

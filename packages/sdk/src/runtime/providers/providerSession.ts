@@ -32,10 +32,7 @@ import type {
 } from '../session.ts';
 import type { Feeds, Tensor } from '../tensor.ts';
 
-/**
- * Loads a graph on the first working provider.
- * @throws OnnxLoraError `PROVIDER_UNAVAILABLE`, `RUNTIME_FAILED`
- */
+/** Loads a graph on the first working provider. @throws OnnxLoraError `PROVIDER_UNAVAILABLE`, `RUNTIME_FAILED` */
 export async function openSession(engine: Engine, source: SessionSource, options: SessionOptions): Promise<Session> {
   const request: Request = { engine, source, options };
   const here = availability(engine.built);
@@ -51,7 +48,6 @@ interface Request {
   readonly options: SessionOptions;
 }
 
-/** A graph on a provider, with the fallback providers. */
 interface Loaded {
   readonly graph: LoadedGraph;
   readonly provider: ConcreteProvider;
@@ -85,7 +81,6 @@ async function loadingFailed(
   });
 }
 
-/** y = Identity(x), as an ONNX file. */
 const smallestModel = 'CAg6LwoQCgF4EgF5IghJZGVudGl0eRIBZ1oLCgF4EgYKBAgBEgBiCwoBeRIGCgQIARIAQgQKABAR';
 
 /** Whether a provider starts at all: error messages differ between providers and versions. */
@@ -117,7 +112,6 @@ class ProviderSession implements Session {
   readonly #request: Request;
   readonly #queue: RunQueue;
   #loaded: Loaded;
-  /** Undefined without verification. */
   readonly #tolerance: number | undefined;
   #isChecked: boolean;
   #verified: ProviderReport['verified'];

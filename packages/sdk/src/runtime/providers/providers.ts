@@ -15,15 +15,12 @@ export const providerNames: readonly string[] = ['auto', ...concrete];
 /** A provider in a separate library, downloaded by an install script. */
 export interface SeparateLibrary {
   readonly file: string;
-  /** Whether the file exists. */
   readonly installed: boolean;
 }
 
 /** onnxruntime-node's capabilities on this machine. */
 export interface Availability {
-  /** Providers of its build for this platform. */
   readonly built: readonly string[];
-  /** The CUDA provider's library. */
   readonly cuda: SeparateLibrary;
 }
 

@@ -35,12 +35,10 @@ export class GraphClient {
     this.#link = link;
   }
 
-  /** True after {@link GraphClient.end}. */
   get hasEnded(): boolean {
     return this.#end !== undefined;
   }
 
-  /** Loads a graph. */
   async load(model: Uint8Array, options: NativeOptions): Promise<LoadedGraph> {
     const { graph, ...names } = (await this.#ask({ op: 'load', model, options })) as LoadedAnswer;
     return {
@@ -61,7 +59,6 @@ export class GraphClient {
     };
   }
 
-  /** Handles an answer. */
   answered(answer: WorkerAnswer): void {
     if ('returned' in answer) return this.#memory.give(answer.returned);
     const question = this.#open.get(answer.ask);

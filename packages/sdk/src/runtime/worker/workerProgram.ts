@@ -55,7 +55,6 @@ export interface WorkerShared {
   readonly identity: Uint8Array;
 }
 
-/** A graph, with its bound tensors on the GPU if it runs there. */
 interface Loaded {
   readonly session: OrtSession;
   readonly resident: ResidentTensors<number> | undefined;

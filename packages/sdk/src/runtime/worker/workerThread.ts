@@ -43,7 +43,6 @@ export class WorkerThread {
   readonly #state = new Int32Array(new SharedArrayBuffer(8));
   readonly #client: GraphClient;
 
-  /** @param ort path of onnxruntime-node */
   constructor(ort: string) {
     const shared: WorkerShared = { state: this.#state, identity: Buffer.from(identityModel, 'base64') };
     // The main thread's loaders and flags do not suit a program that imports one library.
@@ -67,7 +66,6 @@ export class WorkerThread {
     });
   }
 
-  /** Whether the thread has ended for any reason. */
   get hasEnded(): boolean {
     return this.#client.hasEnded;
   }
@@ -77,7 +75,6 @@ export class WorkerThread {
     return this.#client.load(model, options);
   }
 
-  /** Ends the thread after its pending work. */
   stop(): void {
     if (!this.hasEnded) this.#worker.postMessage({ op: 'stop' } satisfies WorkerRequest);
   }
