@@ -1,7 +1,4 @@
-/**
- * @file Gradients of activations, in as few operators as possible (each is a pass over memory), from x alone where
- * free.
- */
+/** @file Gradients of activations, in few operators (each is a pass over memory), from x alone where free. */
 
 import { attributeOf } from '../ops/schema.ts';
 import type { Value } from '../graph/builder.ts';

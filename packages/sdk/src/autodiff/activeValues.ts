@@ -90,10 +90,7 @@ export function straightThroughDifferences(nodes: readonly NodeProto[]): string[
   });
 }
 
-/**
- * The row maxima that an integer product's input is divided by and its output multiplied with. As quantization scales
- * they must stop gradients: the two contributions cancel.
- */
+/** Row maxima that scale a quantized product's input down and its output up: the gradients through them cancel. */
 export function scalesOfRows(nodes: readonly NodeProto[]): string[] {
   const { producer, readers } = indexNodes(nodes);
   return nodes.flatMap(({ opType, output: [rows = ''] = [] }) => {

@@ -55,10 +55,7 @@ export interface Backward {
   readonly leaves: readonly NodeProto[];
 }
 
-/**
- * Emits the gradients of `loss` with respect to `wrt`.
- * @throws OnnxLoraError `NO_GRADIENT` with the node, for an operator without a rule on the path
- */
+/** Emits the gradients of `loss` by `wrt`. @throws OnnxLoraError `NO_GRADIENT` for an operator without a rule */
 export function differentiate(request: BackwardRequest): Backward {
   return uninterrupted(differentiation(request));
 }

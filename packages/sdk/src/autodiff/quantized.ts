@@ -98,10 +98,7 @@ export const packedProduct: Vjp = (site) => {
   return castTo(g, reshapeLike(g, g.Gemm(asRows(g, castTo(g, dy)), weight), x[0]!), x[0]!.type);
 };
 
-/**
- * Shapes that depend on a cotangent. Otherwise ONNX Runtime would dequantize the weights of all layers ahead of time
- * and keep them.
- */
+/** Shapes that depend on a cotangent, so that ONNX Runtime does not dequantize all layers ahead of time. */
 function behind(g: GraphBuilder, dy: Value): (dims: readonly number[]) => Value {
   const first = g.Slice(g.Reshape(dy, [-1]), [0], [1], [0]);
   // Zero, even for NaN.

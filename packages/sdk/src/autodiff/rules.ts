@@ -156,10 +156,7 @@ const softmax: Vjp = (site) => {
   return g.Mul(y[0]!, g.Sub(dy, attentionDot(site, axes) ?? g.ReduceSum(g.Mul(dy, y[0]!), axes, true)));
 };
 
-/**
- * Maximum head width: a wider product is no attention, and its sum no cheaper. Independent of the sequence length, so
- * that all batches share one graph.
- */
+/** Maximum width of an attention head; independent of the sequence length, so that all batches share one graph. */
 const WIDEST_HEAD = 256;
 
 // For attention weights y read only by o = y·v, Σⱼ dyᵢⱼ·yᵢⱼ = Σ doᵢ·oᵢ: a sum over the head width instead of the
@@ -335,10 +332,7 @@ export function ruleOf(node: NodeProto): GradientRule | undefined {
   return isKnownDomain(node) && Object.hasOwn(gradientRules, op) ? gradientRules[op as DifferentiableOp] : undefined;
 }
 
-/**
- * Operators with rules that read the cotangents of all outputs. For all others the loss may depend on the first output
- * only.
- */
+/** Operators with rules that read the cotangents of all outputs; others may affect the loss by the first only. */
 export const manyOutputOps: ReadonlySet<string> = new Set(['Split', 'LSTM', 'GRU', 'DynamicQuantizeLSTM']);
 
 /** Operators without a useful derivative: gradients stop there. */

@@ -47,16 +47,10 @@ export interface GraphContext {
   cotangent(name: string): Value | undefined;
 }
 
-/**
- * Emits the cotangent of ONE input, called only if needed. The driver undoes broadcasting. `index` is the input's
- * number, for variadic operators.
- */
+/** Emits the cotangent of input number `index`, called only if needed. The driver undoes broadcasting. */
 export type Vjp = (site: VjpSite, index: number) => Value;
 
-/**
- * One entry per input; `null` for inputs without a gradient (indices, shapes, axes). A function alone applies to every
- * input of a variadic operator.
- */
+/** One entry per input, `null` without a gradient (indices, shapes, axes); a function alone applies to all inputs. */
 export type GradientRule = readonly (Vjp | null)[] | Vjp;
 
 /** The required input number `i`. */

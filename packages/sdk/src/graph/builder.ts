@@ -1,7 +1,4 @@
-/**
- * @file Graph builder: `g.MatMul(a, b)` appends a node and returns its typed output. Losses, adapters and gradients use
- * it.
- */
+/** @file Graph builder: `g.MatMul(a, b)` appends a node and returns its typed output. */
 
 import { int64, type Tensor } from '../runtime/tensor.ts';
 import { dataTypeNumber } from './dataType.ts';

@@ -85,10 +85,7 @@ export function* blocksOf(bytes: Bytes): Generator<Uint8Array> {
   }
 }
 
-/**
- * Checks that files are unchanged since their ranges were created.
- * @throws OnnxLoraError `FILE_INVALID` for one that was written or replaced
- */
+/** Checks that files are unchanged since their ranges were made. @throws OnnxLoraError `FILE_INVALID` if not */
 export function requireUnchanged(slices: Iterable<FileSlice>): void {
   const seen = new Set<string>();
   for (const { path, identity } of slices) {

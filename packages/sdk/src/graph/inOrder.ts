@@ -4,10 +4,7 @@ import type { GraphProto, NodeProto } from './proto.ts';
 import { withSubgraphs } from './uniqueNames.ts';
 import { indexNodes, readNames } from './walk.ts';
 
-/**
- * Sorts nodes topologically, otherwise in the order of the file. Returns the same object if already sorted; cycles stay
- * in place.
- */
+/** Sorts nodes topologically, keeping the file's order; the same object if sorted. Cycles stay in place. */
 export function inOrder(graph: GraphProto): GraphProto {
   const inner = (graph.node ?? []).some(({ attribute }) => attribute?.some(({ g, graphs }) => g ?? graphs?.length))
     ? withSubgraphs(graph, inOrder)

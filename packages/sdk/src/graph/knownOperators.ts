@@ -3,10 +3,7 @@
 import type { GraphProto, KnownOperator, ModelProto, NodeProto } from './proto.ts';
 import { withInner } from './uniqueNames.ts';
 
-/**
- * Attaches knowledge of operators to their nodes, in functions and subgraphs too.
- * @param known by {@link operatorName}
- */
+/** Attaches knowledge of operators to nodes, in functions and subgraphs too. @param known by {@link operatorName} */
 export function withKnownOperators<M extends ModelProto>(model: M, known: ReadonlyMap<string, KnownOperator>): M {
   if (known.size === 0) return model;
   const annotated = (node: NodeProto): NodeProto => {

@@ -8,10 +8,7 @@ import { fromBfloat16s, fromHalves, toBfloat16, toHalf } from '../runtime/halfFl
 import type { TensorProto } from './proto.ts';
 import type { ValueType } from './value.ts';
 
-/**
- * The elements as raw little-endian bytes, still in the file if possible; undefined for varint storage, which needs
- * {@link readTensor}.
- */
+/** Raw little-endian bytes, still in the file if possible; undefined for varints, which {@link readTensor} reads. */
 export function rawBytes(tensor: TensorProto): Bytes | undefined {
   // Packed floats and doubles have the layout of raw_data.
   return tensor.rawData ?? tensor.floatData ?? tensor.doubleData;

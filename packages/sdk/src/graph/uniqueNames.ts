@@ -3,20 +3,14 @@
 import type { AttributeProto, GraphProto, NodeProto } from './proto.ts';
 import { allGraphs, subgraphs } from './walk.ts';
 
-/**
- * Renames values of subgraphs with names that occur elsewhere, as in the branches of a merged decoder. Keeps node
- * names, and shares graphs without such values.
- */
+/** Renames values of subgraphs that share a name with others, as in a merged decoder's branches. Keeps node names. */
 export function uniqueNames(graph: GraphProto): GraphProto {
   if (!(graph.node ?? []).some((node) => subgraphs(node).length > 0)) return graph;
   const taken = new Set(definedNames(graph));
   return withSubgraphs(graph, (inner) => renamed(inner, new Map(), taken));
 }
 
-/**
- * Renames the graph's own values that are in `taken`, and adds the new names to it.
- * @param given prescribed new names, which may be in `taken`
- */
+/** Renames the graph's own values in `taken`, and adds the new names. @param given chosen new names, even if taken */
 export function freshNames(
   graph: GraphProto,
   taken: Set<string>,
@@ -93,10 +87,7 @@ export function withInner(node: NodeProto, replace: (inner: GraphProto) => Graph
   return isSame ? node : { ...node, attribute };
 }
 
-/**
- * A prefix that no node or value name of the graph and its subgraphs has before its first `/`.
- * @param word the result if free; otherwise a number is appended
- */
+/** A prefix without names in the graph and its subgraphs: `word`, with a number if it is taken. */
 export function freePrefix(graph: GraphProto, word: string): string {
   const taken = new Set(
     [...allGraphs(graph)].flatMap((each) =>

@@ -11,10 +11,7 @@ export interface ValueType {
   readonly type?: DataType | undefined;
   /** One size or symbol per dimension; empty for a scalar. */
   readonly shape?: readonly Dim[] | undefined;
-  /**
-   * Contents of a small integer tensor in row-major order, such as a computed shape for Reshape, Expand or Slice, or
-   * the padding of Pad.
-   */
+  /** Contents of a small integer tensor, row-major: a shape for Reshape, Expand or Slice, or pads. */
   readonly ints?: readonly Dim[] | undefined;
 }
 

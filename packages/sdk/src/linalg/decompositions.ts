@@ -52,10 +52,7 @@ export interface EigenValues {
   readonly V: Matrix;
 }
 
-/**
- * Eigenvalues and eigenvectors of a symmetric matrix; 15 seconds for 1,280 rows.
- * @throws RangeError for values that are not finite
- */
+/** Eigendecomposition of a symmetric matrix; 15 s for 1,280 rows. @throws RangeError for values that are not finite */
 export function symmetricEigen(a: Matrix): EigenValues {
   requireFinite(a);
   const result = new EigenvalueDecomposition(toDense(a), { assumeSymmetric: true });

@@ -38,10 +38,7 @@ function firstPart(path: string): string {
   return path.split('.', 1)[0]!;
 }
 
-/**
- * Candidate paths without the call numbers of TorchScript's exporter: the second call of `attention.query` has the
- * scope `attention/query_1` or `attention_1/query`.
- */
+/** Undoes TorchScript's call numbers: the second `attention.query` is `attention/query_1` or `attention_1/query`. */
 export function uncountedPaths(path: string): string[] {
   const parts = path.split('.');
   const counted = parts.flatMap((part, i) => (/_\d+$/.test(part) ? [i] : []));

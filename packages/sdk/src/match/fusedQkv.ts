@@ -16,10 +16,7 @@ export function withParts(sites: readonly Site[]): readonly Site[] {
   return sites.flatMap((site) => [site, ...(site.parts ?? [])]);
 }
 
-/**
- * Adds q, k and v parts to fused layers, under paths that no other layer has.
- * @param unsplit called with each layer that looks fused but is not split, and the reason
- */
+/** Adds q, k and v parts to fused layers, under new paths. @param unsplit called with each unsplit layer and why */
 export function findParts(
   sites: readonly Site[],
   index: GraphIndex,

@@ -13,10 +13,7 @@ export interface Site extends Layer {
   readonly pathSource: PathSource;
   /** Other occurrences of the module: in the other branch of an If, or further calls. */
   readonly alsoAt: readonly Site[];
-  /**
-   * Factor per output of a normalization that the exporter folded into the weight: the weight, and so the delta, is
-   * torch's times this.
-   */
+  /** Per output, the factor of a normalization folded into the weight: weight and delta are torch's times this. */
   readonly foldedScale?: Float32Array;
   /** For a projection unpacked from a fused operator or layer: the attention's module path, and the role. */
   readonly projection?: { readonly of: string; readonly as: Projection };

@@ -61,10 +61,7 @@ export function findSites(graph: GraphProto, { typeOf = () => undefined, parts =
   return parts ? findParts(sites, index, typeOf) : sites;
 }
 
-/**
- * LSTM and GRU weights under torch's names: `lstm.weight_ih_l0`.
- * @param layers weights of each layer so far, by module path
- */
+/** LSTM and GRU weights under torch's names: `lstm.weight_ih_l0`. @param layers weights so far, by module path */
 function recurrentSites(
   node: NodeProto,
   index: GraphIndex,

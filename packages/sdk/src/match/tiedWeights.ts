@@ -4,10 +4,7 @@ import { permOf } from '../ops/schema.ts';
 import type { Site } from './site.ts';
 import { permute } from './weights/index.ts';
 
-/**
- * Whether two layers have the same torch weight: one tensor in the same orientation, or equal numbers. Parts of a
- * tensor are compared by their numbers.
- */
+/** Whether two layers have one torch weight: a shared tensor in the same orientation, or (for parts) equal numbers. */
 export function haveOneWeight(a: Site['weight'], b: Site['weight']): boolean {
   const [one, other] = [a.stored, b.stored];
   if (torchShape(a).join() !== torchShape(b).join() || one.storage !== other.storage) return false;

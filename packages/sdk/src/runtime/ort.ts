@@ -24,10 +24,7 @@ export function ortFile(): string {
   return createRequire(import.meta.url).resolve('onnxruntime-node');
 }
 
-/**
- * ONNX Runtime in this thread, which runs block; for training, scripts and measurements. {@link WorkerRuntime} does not
- * block.
- */
+/** ONNX Runtime in this thread, which runs block; {@link WorkerRuntime} does not. For training and scripts. */
 export class OrtRuntime implements Runtime {
   /**
    * Loads a graph.

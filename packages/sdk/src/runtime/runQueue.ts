@@ -24,10 +24,7 @@ export class RunQueue {
     this.#limit = limit;
   }
 
-  /**
-   * Adds a task; starts it at once if idle.
-   * @throws OnnxLoraError `OVERLOADED` when too many wait, `CANCELLED`, `RUNTIME_FAILED` after `close`
-   */
+  /** Adds a task. @throws OnnxLoraError `OVERLOADED`, `CANCELLED`, `RUNTIME_FAILED` after `close` */
   add<T>(work: () => Promise<T>, { signal, ended = () => undefined }: QueueOptions = {}): Promise<T> {
     const refusal = this.#refusal(signal);
     if (refusal) {

@@ -16,29 +16,20 @@ export interface SessionOptions {
   readonly provider?: Provider;
   /** Threads per operator on the CPU; by default the environment variable `ONNX_LORA_THREADS`, or all cores. */
   readonly threads?: number;
-  /**
-   * Purpose of the session; `inference` by default. `training` turns off memory patterns, which would double a loop's
-   * peak.
-   */
+  /** `inference` by default. `training` turns off memory patterns, which would double a loop's peak. */
   readonly purpose?: 'training' | 'inference';
   /**
    * Copy each weight on loading into the fastest layout; true by default. If false, weights stay memory-mapped, and
    * products of many rows take a few percent longer.
    */
   readonly prepack?: boolean;
-  /**
-   * Optimize the graph on loading; true by default. If false, loading only checks the graph, fast and in little memory
-   * for any size, and runs take longer.
-   */
+  /** Optimize the graph; true by default. If false, loading is fast and small for any graph, and runs take longer. */
   readonly optimize?: boolean;
   /**
    * Eliminate common subexpressions; true by default. False for graphs with deliberate recomputation that saves memory.
    */
   readonly mergesEqual?: boolean;
-  /**
-   * Whether waiting CPU threads spin. True by default, the fastest for a single session; false for processes with other
-   * work, such as servers.
-   */
+  /** Whether waiting CPU threads spin: fastest for a single session (default); false leaves cores to other work. */
   readonly spins?: boolean;
   /** Providers to try in this order if `provider` does not work or fails verification; `auto` has its own list. */
   readonly fallback?: readonly ConcreteProvider[];

@@ -95,10 +95,7 @@ export class TorchRandom {
     });
   }
 
-  /**
-   * The first `count` numbers of `torch.randperm(of)`.
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for ranges that torch draws 64 bits for
-   */
+  /** The first `count` of `torch.randperm(of)`. @throws OnnxLoraError `MODEL_UNSUPPORTED` beyond 32-bit draws */
   permuted(count: number, of: number): number[] {
     if (of >= MOST_PLACES) throw new OnnxLoraError('MODEL_UNSUPPORTED', `Of ${of} places none can be drawn as torch draws them, only of less than ${MOST_PLACES}. Leave out so large a layer (excludeModules).`); // prettier-ignore
     // Sparse swaps: a permutation of millions is not materialized for its first thousand.

@@ -1,7 +1,4 @@
-/**
- * @file Gradients of Conv and ConvTranspose with any kernel, stride, padding, dilation and groups, in standard
- * operators.
- */
+/** @file Gradients of Conv and ConvTranspose with any kernel, stride, padding, dilation and groups. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
@@ -114,10 +111,7 @@ function byPositions(g: GraphBuilder, image: Value, small: Value, window: Window
   return g.Reshape(g.Concat(last, 2), shape);
 }
 
-/**
- * As a convolution with batch and channels, and stride and dilation, exchanged. The image becomes `[C / group, group ·
- * N, …]`, the other the kernel `[M, N, …]`.
- */
+/** As a convolution of `[C / group, group · N, …]` with the kernel `[M, N, …]`, stride and dilation exchanged. */
 function byConvolution(g: GraphBuilder, image: Value, small: Value, window: Window): Value {
   const { kernel, strides, dilations, pads, group } = window;
   const [batch, channels, ...sizes] = staticShape(image) as [number, number, ...number[]];

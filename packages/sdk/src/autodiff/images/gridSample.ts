@@ -195,10 +195,7 @@ function reflected(g: GraphBuilder, at: Value, low: number, high: number): Moved
   };
 }
 
-/**
- * The cubic weight of the pixel at `offset`, and its derivative by t, the distance behind the pixel before (Keys, a =
- * −¾).
- */
+/** The cubic weight (Keys, a = −¾) of the pixel at `offset`, and its derivative by t, the fractional position. */
 function cubic(g: GraphBuilder, t: Value, offset: number): { weight: Value; slope: Value } {
   const a = -0.75;
   // The weight is a piecewise polynomial of the distance d: below 1, and up to 2; d rises or falls with t.

@@ -15,10 +15,7 @@ export interface Standardized {
   readonly axes: readonly number[];
 }
 
-/**
- * Standardizes x over its axes from `first` on, by LayerNormalization with scale 1 if possible; ONNX Runtime has it at
- * every opset.
- */
+/** Standardizes x over its axes from `first` on, by LayerNormalization (in ONNX Runtime at every opset) if possible. */
 export function standardized(g: GraphBuilder, x: Value, first: number, epsilon: number): Standardized {
   const axes = axesFrom(first, x);
   const row = x.shape?.slice(first);

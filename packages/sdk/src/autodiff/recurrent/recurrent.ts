@@ -51,10 +51,7 @@ interface Unrolled {
   readonly gradients: readonly Gradients[];
 }
 
-/**
- * The rules of a recurrent operator's inputs: X, W, R, B, lengths, initial states, for LSTM initial cell states and
- * peepholes.
- */
+/** Rules of a recurrent operator's inputs: X, W, R, B, lengths, initial h; for LSTM also initial c and peepholes. */
 export function recurrentRule(cell: Cell, activations: readonly string[]): (Vjp | null)[] {
   // The inputs' gradients share almost everything.
   const unrolled = oncePerNode((site): Unrolled => {

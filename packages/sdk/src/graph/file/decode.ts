@@ -8,11 +8,7 @@ import type { GraphProto, Int, ModelProto, TensorProto } from '../proto.ts';
 /** Nesting limit: a hostile file would otherwise overflow the stack. */
 const MAX_DEPTH = 64;
 
-/**
- * Decodes a `ModelProto`.
- * @param name the file's name, for errors
- * @throws OnnxLoraError `MODEL_INVALID` for malformed bytes
- */
+/** Decodes a `ModelProto`. @param name the file's name, for errors @throws OnnxLoraError `MODEL_INVALID` */
 export function decodeModel(source: ByteSource, name: string): ModelProto {
   return new Decoder(source, name).message(modelMessage, 0, source.size, 0) as ModelProto;
 }

@@ -9,10 +9,7 @@ export function isInside(file: string, folder: string): boolean {
   return relative !== '' && relative.split(path.sep)[0] !== '..' && !path.isAbsolute(relative);
 }
 
-/**
- * Whether an existing `file` lies below `folder` after following links, or in the Hugging Face cache's blob folder, the
- * target of its snapshots' links.
- */
+/** Whether `file` exists below `folder` with links followed, or in the Hugging Face cache's blob folder. */
 export function leadsInside(file: string, folder: string): boolean {
   const snapshot = /^(.*)[/\\]snapshots[/\\][^/\\]+(?:[/\\].*)?$/.exec(folder);
   const roots = [realpathSync(folder), ...(snapshot ? [path.join(realpathSync(snapshot[1]!), 'blobs')] : [])];

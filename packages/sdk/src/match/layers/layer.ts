@@ -7,10 +7,7 @@ import { constantWeight, type StoredWeight } from '../weights/index.ts';
 import { weightSize } from '../weights/stored.ts';
 import { isLargestOfRows } from '../../ops/quantization/forms.ts';
 
-/**
- * Kind of torch module. A `parameter` is a bare one, such as stacked experts or LSTM weights: not a module, and matched
- * only by `targetParameters`.
- */
+/** Kind of torch module. A `parameter` is a bare one (stacked experts, LSTM), matched only by `targetParameters`. */
 export type SiteKind =
   'linear' | 'conv1d' | 'conv2d' | 'conv3d' | 'convTranspose1d' | 'convTranspose2d' | 'embedding' | 'parameter';
 
@@ -145,10 +142,7 @@ export function soleUse(value: string, index: GraphIndex): Use | undefined {
   return use && !another && !index.outputs.has(value) ? use : undefined;
 }
 
-/**
- * The Add of a constant with one number per output, if it is the only reader of a product.
- * @param behind number of dimensions after the output dimension
- */
+/** The sole reader of a product, if it adds a constant per output. @param behind dimensions after the output's */
 function addedBias(product: string, out: number, index: GraphIndex, behind = 0): LayerBias | undefined {
   const use = soleUse(product, index);
   if (use?.node.opType !== 'Add') return undefined;
@@ -170,10 +164,7 @@ export function beforeRounding(value: string, index: GraphIndex): string {
   return quantize?.opType === 'QuantizeLinear' ? (quantize.input?.[0] ?? value) : value;
 }
 
-/**
- * Matches rows that are divided by their largest magnitude before quantization and scaled back after the product: the
- * value before, and the final Mul.
- */
+/** Matches rows scaled to magnitude 1 before quantization and back after the product: value before, last Mul. */
 function scaledRows(
   input: string,
   product: string,

@@ -6,10 +6,7 @@ import { attributeOf } from '../../ops/schema.ts';
 import { intAttribute } from '../../graph/walk.ts';
 import { type Layer, type LayerFinder, operands, soleUse } from './layer.ts';
 
-/**
- * A product with a constant `[experts, d1, d2]`, contracted over d1 or d2. PEFT's target parameter: its delta is one
- * low-rank product per expert.
- */
+/** A product with `[experts, d1, d2]` over d1 or d2: PEFT's target parameter, with a low-rank delta per expert. */
 export const stackedParameter: LayerFinder = (node, index) => {
   if (node.opType !== 'Einsum' || node.input?.length !== 2) return undefined;
   const at = constantWeight(node.input[1], index) ? { input: 0, weight: 1 } : { input: 1, weight: 0 };
@@ -41,10 +38,7 @@ export const stackedParameter: LayerFinder = (node, index) => {
   } satisfies Layer;
 };
 
-/**
- * A constant `[experts, d1, d2]` gathered per row and multiplied with the row, as transformers computes routed experts
- * (`batched_mm`).
- */
+/** A constant `[experts, d1, d2]` gathered per row, as transformers computes routed experts (`batched_mm`). */
 export const chosenParameter: LayerFinder = (node, index) => {
   const isTaking =
     (node.opType === 'Gather' && attributeOf(node, 'axis') === 0) ||

@@ -11,10 +11,7 @@ export interface RecurrentWeight extends Layer {
   readonly parameter: readonly [name: 'weight_ih' | 'weight_hh', suffix: '' | '_reverse'];
 }
 
-/**
- * The input and state weights of each direction, in torch's order. ONNX stacks the directions: `[directions, gates ·
- * hidden, in]`.
- */
+/** Input and state weights per direction, in torch's order. ONNX stacks them: `[directions, gates · hidden, in]`. */
 export function recurrentWeights(node: NodeProto, index: GraphIndex): RecurrentWeight[] {
   const { opType = '', input = [], output = [] } = node;
   if (opType !== 'LSTM' && opType !== 'GRU') return [];

@@ -46,10 +46,7 @@ export interface StoredWeight {
   readonly cuts: readonly Cut[];
   /** The value's numbers in row-major order; a fresh array, unless the caller may not change it. */
   read(changed?: ChangedTensors): Float32Array;
-  /**
-   * The tensors that store these numbers, under their old names, rounded or requantized to the storage type.
-   * @param values as many as `dims` say, in row-major order
-   */
+  /** The tensors with these row-major numbers, under their old names, rounded or requantized to the storage type. */
   write(values: Float32Array, changed?: ChangedTensors): readonly NamedTensor[];
 }
 

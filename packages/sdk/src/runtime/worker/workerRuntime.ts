@@ -28,10 +28,7 @@ export class WorkerRuntime implements Runtime {
     return openSession(this.#engine, source, options);
   }
 
-  /**
-   * Terminates all sessions: pending runs fail with `RUNTIME_FAILED`. The thread ends after the current run, which
-   * cannot be stopped.
-   */
+  /** Fails pending runs with `RUNTIME_FAILED`; the thread ends after the current run, which cannot be stopped. */
   terminate(): void {
     this.#thread?.terminate();
   }
