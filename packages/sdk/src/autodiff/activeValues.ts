@@ -78,10 +78,7 @@ function isQuantizer({ opType }: NodeProto): boolean {
   return opType === 'QuantizeLinear' || opType === 'DynamicQuantizeLinear';
 }
 
-/**
- * Straight-through differences `p − s` that are only added to s: `s + (p − s).detach()` computes with p and learns as
- * if it were s (quantized codes, hard assignments). They must stop gradients.
- */
+/** Straight-through differences p − s in `s + (p − s).detach()`, as in quantized codes: they must stop gradients. */
 export function straightThroughDifferences(nodes: readonly NodeProto[]): string[] {
   const { readers } = indexNodes(nodes);
   return nodes.flatMap(({ opType, input = [], output: [difference] = [] }) => {

@@ -1,7 +1,4 @@
-/**
- * @file Reverse-mode differentiation on graphs: walks the forward nodes backwards, applies their gradient rules, undoes
- * broadcasting, accumulates, and orders the emitted nodes to save memory.
- */
+/** @file Reverse-mode differentiation, graph to graph, with the emitted nodes in an order that saves memory. */
 
 import { OnnxLoraError } from '../errors.ts';
 import { uninterrupted } from '../graph/eventLoop.ts';

@@ -27,10 +27,7 @@ function labelsOf({ node, x }: VjpSite): Labels {
   };
 }
 
-/**
- * dx of operand `index`: dy times the other operands, summed over the operand's missing letters. Ones expand letters
- * that only the operand has; an identity matrix puts repeated letters on the diagonal.
- */
+/** dx of operand `index`: dy times the others. Ones expand the operand's own letters, an identity repeated ones. */
 export const einsumOperand: Vjp = (site, index) => {
   const { g, x, dy } = site;
   const { terms, result, free } = labelsOf(site);

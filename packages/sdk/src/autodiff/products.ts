@@ -31,10 +31,7 @@ export const matMulRight: Vjp = (site) => {
   return fit(g, scale(g, g.MatMul(swapLast(g, matrix), rows), factor), b, rankOf(b) === 1 ? [-1] : []);
 };
 
-/**
- * Splits an operand into value and constant factor, such as the scaled queries of attention. With the factor on the
- * result, only the forward product reads the scaled operand, and the runtime can fuse both scalings.
- */
+/** Splits a constant factor off an operand, such as scaled queries, so that the runtime can fuse both scalings. */
 function unscaled({ context }: VjpSite, operand: Value): { value: Value; factor: Value | undefined } {
   const node = context.producer(operand.name);
   if (node?.opType === 'Mul' && context.takes('scaleBehindProduct') && context.readers(operand.name).length === 1) {

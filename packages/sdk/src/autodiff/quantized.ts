@@ -106,10 +106,7 @@ function behind(g: GraphBuilder, dy: Value): (dims: readonly number[]) => Value 
   return (dims) => g.Add(g.ints(dims), zero);
 }
 
-/**
- * DynamicQuantizeLSTM: LSTM with dequantized weights. The integers are `[directions, in, gates · hidden]`, with a scale
- * and zero point per direction or column.
- */
+/** DynamicQuantizeLSTM: LSTM with dequantized weights, `[directions, in, gates · hidden]` per direction or column. */
 export function quantizedRecurrent(op: 'LSTM', rule: readonly (Vjp | null)[]): (Vjp | null)[] {
   const [W, R, PEEPHOLES] = [1, 2, 7];
   const isInteger = (i: number): boolean => i === W || i === R;

@@ -26,10 +26,7 @@ function kept(site: VjpSite, value: Value, axes: readonly number[]): Value {
   );
 }
 
-/**
- * A reduction's rule from x, its output and dy with reduced axes of size 1. Without axes nothing is reduced, but norms,
- * squares and logarithms still apply.
- */
+/** A reduction's rule from x, its output and dy with reduced axes of size 1. Norms and logs apply without axes too. */
 const reduction =
   (rule: (site: VjpSite, x: Value, y: Value, dy: Value, axes: readonly number[]) => Value): Vjp =>
   (site) => {

@@ -27,9 +27,7 @@ function partsOf({ values, indices }: SparseTensorProto): TensorProto[] {
   return [...(values ? [values] : []), ...(indices ? [indices] : [])];
 }
 
-/**
- * A copy of the model with every tensor replaced, including subgraphs and functions. Parts without tensors are shared.
- */
+/** A copy of the model with every tensor replaced, in subgraphs and functions too; the rest is shared. */
 export function withTensors(model: ModelProto, exchange: (tensor: TensorProto) => TensorProto): ModelProto {
   const sparse = (tensor: SparseTensorProto): SparseTensorProto => ({
     ...tensor,

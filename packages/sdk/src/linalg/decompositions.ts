@@ -19,11 +19,7 @@ export interface SingularValues {
   readonly V: Matrix;
 }
 
-/**
- * The thin SVD with min(rows, columns) components. A pair of singular vectors is unique up to sign if its singular
- * value is.
- * @throws RangeError for values that are not finite
- */
+/** The thin SVD; vectors are unique up to sign where values are distinct. @throws RangeError for non-finite values */
 export function svd(a: Matrix): SingularValues {
   requireFinite(a);
   if (a.rows < a.columns) {

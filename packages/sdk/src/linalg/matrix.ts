@@ -18,10 +18,7 @@ export interface ProductOptions {
   readonly transposeB?: boolean;
 }
 
-/**
- * A row-major matrix over `values`; zeros without them. Wraps a Float64Array, copies anything else.
- * @throws RangeError when the number of values is not `rows · columns`
- */
+/** A row-major matrix; zeros by default. Wraps a Float64Array, else copies. @throws RangeError for a wrong length */
 export function matrix(rows: number, columns: number, values?: ArrayLike<number>): Matrix {
   if (values && values.length !== rows * columns)
     throw new RangeError(`A matrix [${rows}, ${columns}] cannot hold ${values.length} values.`);

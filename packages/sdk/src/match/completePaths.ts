@@ -4,11 +4,7 @@ import type { GraphProto } from '../graph/proto.ts';
 import { allNodes, type GraphIndex } from '../graph/walk.ts';
 import { scopeOf } from './modulePath.ts';
 
-/**
- * Finds the prefix that scopes lack compared with torch's module paths. Modules with children called directly (OPT's
- * `model`, in `self.model.decoder(…)`) have no scope, but parameters keep their full names.
- * @returns a function from scope path to module path
- */
+/** Maps a scope path to its module path: modules with children called directly (OPT's `model`) have no scope. */
 export function scopeCompletion(graph: GraphProto, index: GraphIndex): (scope: string) => string {
   const votes = new Map<string, Map<string, number>>();
   for (const node of allNodes(graph)) {

@@ -1,7 +1,4 @@
-/**
- * @file THE table of graph fusions: patterns of nodes replaced by one standard operator. To add one, add a row to
- * `fusions`, and matching and non-matching graphs to `fusions.test.ts`.
- */
+/** @file THE table of graph fusions. To add one: a row in `fusions`, and positive and negative cases in its test. */
 
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { readFloats } from '../graph/tensorData.ts';

@@ -134,8 +134,8 @@ function pathOfScopes(scopes: readonly string[]): string | undefined {
 }
 
 /**
- * The module path in a parameter name: `classifier.weight` gives `classifier`, and so does `classifier.MatMul.weight`
- * of ONNX Runtime's model builder. Anonymous names give undefined.
+ * The module path in a parameter name: `classifier` for `classifier.weight` or the model builder's
+ * `classifier.MatMul.weight`. Undefined for anonymous names.
  */
 export function pathFromParameter(name: string, parameter: 'weight' | 'bias'): string | undefined {
   if (name.length > MAX_NAME) return undefined;
@@ -156,10 +156,7 @@ function withoutEndings(name: string): string {
   return short === name ? name : withoutEndings(short);
 }
 
-/**
- * The layer name in a weight's name: `dense_1/kernel` gives `dense_1`, `conv2d_0.w_0` gives `conv2d_0`, `coefficient1`
- * itself. Numbers and generated names of constants give undefined.
- */
+/** The layer in a weight's name: `dense_1` for `dense_1/kernel`; undefined for numbers and generated names. */
 export function pathFromTensorName(name: string): string | undefined {
   if (name.length > MAX_NAME) return undefined;
   const plain = name

@@ -5,10 +5,7 @@ import { withSubgraphs, withValueNames } from '../graph/uniqueNames.ts';
 import { allGraphs } from '../graph/walk.ts';
 import { scopesUnder } from './modulePath.ts';
 
-/**
- * The part of `prefix` missing from the module paths of a graph: for `model.encoder`, all of it if they begin at
- * `layers`, `model` if they begin at `encoder`, nothing if they begin at `model.encoder`.
- */
+/** The part of `prefix` missing from module paths: `model` of `model.encoder` if they begin at `encoder`. */
 export function missingPrefix(prefix: string, modulePaths: readonly string[]): string {
   const parts = prefix.split('.');
   for (let from = 0; from < parts.length; from++) {

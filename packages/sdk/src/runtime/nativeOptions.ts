@@ -47,11 +47,7 @@ export function nativeOptions(
   };
 }
 
-/**
- * `ONNX_LORA_THREADS`: the default thread count, for containers with a share of the cores and for parallel processes,
- * where ONNX Runtime would take every core in each.
- * @throws OnnxLoraError `CONFIG_INVALID` unless it is an integer from 1 to 1024
- */
+/** `ONNX_LORA_THREADS`, the default thread count. @throws OnnxLoraError `CONFIG_INVALID` unless 1 to 1024 */
 function threadsOfEnvironment(): number | undefined {
   const text = process.env['ONNX_LORA_THREADS'];
   if (!text) return undefined;

@@ -26,11 +26,7 @@ export function ortFile(): string {
 
 /** ONNX Runtime in this thread, which runs block; {@link WorkerRuntime} does not. For training and scripts. */
 export class OrtRuntime implements Runtime {
-  /**
-   * Loads a graph.
-   * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` when the requested provider is not on this machine
-   * @throws OnnxLoraError `RUNTIME_FAILED` when ONNX Runtime refuses the graph
-   */
+  /** Loads a graph. @throws OnnxLoraError `PROVIDER_UNAVAILABLE`, `RUNTIME_FAILED` if ONNX Runtime refuses it */
   createSession(source: SessionSource, options: SessionOptions = {}): Promise<Session> {
     return openSession((here ??= engineHere()), source, options);
   }

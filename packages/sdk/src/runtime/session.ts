@@ -18,16 +18,11 @@ export interface SessionOptions {
   readonly threads?: number;
   /** `inference` by default. `training` turns off memory patterns, which would double a loop's peak. */
   readonly purpose?: 'training' | 'inference';
-  /**
-   * Copy each weight on loading into the fastest layout; true by default. If false, weights stay memory-mapped, and
-   * products of many rows take a few percent longer.
-   */
+  /** Copy weights on loading into the fastest layout (default); if false they stay memory-mapped, a little slower. */
   readonly prepack?: boolean;
   /** Optimize the graph; true by default. If false, loading is fast and small for any graph, and runs take longer. */
   readonly optimize?: boolean;
-  /**
-   * Eliminate common subexpressions; true by default. False for graphs with deliberate recomputation that saves memory.
-   */
+  /** Eliminate common subexpressions; true by default. False for graphs that recompute to save memory. */
   readonly mergesEqual?: boolean;
   /** Whether waiting CPU threads spin: fastest for a single session (default); false leaves cores to other work. */
   readonly spins?: boolean;
@@ -62,9 +57,7 @@ export interface Verification {
 export interface RunOptions {
   /** Tensors bound to the session, in addition to the feeds. */
   readonly bound?: readonly BoundFeeds[];
-  /**
-   * Cancels: drops a waiting run, or abandons a computing one and its result. Either rejects at once with `CANCELLED`.
-   */
+  /** Cancels with `CANCELLED` at once: drops a waiting run, or abandons a computing one and its result. */
   readonly signal?: AbortSignal;
 }
 
@@ -74,10 +67,7 @@ export interface FallenBackNode {
   readonly op: string;
   /** Name of the node in ONNX Runtime's optimized graph. */
   readonly name: string;
-  /**
-   * `shape-arithmetic`: integers only, which ONNX Runtime deliberately leaves on the CPU. `no-kernel`: the provider
-   * lacks a kernel for these types, so tensors are copied there and back.
-   */
+  /** `shape-arithmetic`: integers that ONNX Runtime leaves on the CPU. `no-kernel`: tensors are copied there. */
   readonly reason: 'shape-arithmetic' | 'no-kernel';
 }
 

@@ -88,10 +88,7 @@ export function sizeOf(dims: readonly number[]): number {
   return dims.reduce((product, dim) => product * dim, 1);
 }
 
-/**
- * Makes a float32 tensor.
- * @throws OnnxLoraError `INPUT_INVALID` when `data` does not hold as many values as `dims` says
- */
+/** Makes a float32 tensor. @throws OnnxLoraError `INPUT_INVALID` when the length of `data` does not fit `dims` */
 export function float32(data: Float32Array | readonly number[], dims: readonly number[]): Tensor {
   return tensor('float32', data instanceof Float32Array ? data : Float32Array.from(data), dims);
 }
@@ -104,10 +101,7 @@ export function int64(data: readonly number[], dims: readonly number[]): Tensor 
   return tensor('int64', BigInt64Array.from(data, BigInt), dims);
 }
 
-/**
- * Makes a tensor of any type from existing storage, without copying.
- * @throws OnnxLoraError `INPUT_INVALID` when `data` does not hold as many values as `dims` says
- */
+/** Wraps storage as a tensor, without a copy. @throws OnnxLoraError `INPUT_INVALID` when its length does not fit */
 export function tensor(type: DataType, data: TensorData, dims: readonly number[]): Tensor {
   if (data.length !== sizeOf(dims)) {
     throw new OnnxLoraError(

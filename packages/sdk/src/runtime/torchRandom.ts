@@ -21,7 +21,7 @@ export class TorchRandom {
   readonly #state = new Uint32Array(SIZE);
   #next = SIZE;
 
-  /** @param seed only the lower 32 bits count, as in torch */
+  /** Seeds the generator. @param seed only the lower 32 bits count, as in torch */
   constructor(seed: number) {
     this.#state[0] = seed;
     for (let i = 1; i < SIZE; i++) {
@@ -54,10 +54,7 @@ export class TorchRandom {
     });
   }
 
-  /**
-   * `torch.normal(0, deviation, size=(count,))` in float32, up to rounding in torch's vectorized code: Box–Muller in
-   * sixteens, or one by one in double precision for fewer.
-   */
+  /** `torch.normal(0, deviation, size=(count,))` in float32, up to rounding; below sixteen in double precision. */
   normal(count: number, deviation = 1): Float32Array {
     if (count < 16) return this.#fewNormal(count, deviation);
     const values = this.uniform(count, 0, 1);

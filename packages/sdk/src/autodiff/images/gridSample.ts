@@ -1,7 +1,4 @@
-/**
- * @file Gradients of GridSample by the image and the grid. A sample is a sum over taps (nearby pixels) times weights
- * that are products over the axes. Point-only quantities are computed as `[batch, points]`, per axis.
- */
+/** @file Gradients of GridSample by image and grid: a sample is a sum over taps (nearby pixels) times weights. */
 
 import { attributeOf } from '../../ops/schema.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';

@@ -1,7 +1,4 @@
-/**
- * @file Gradients of normalizations over `[batch, channels, …]`: BatchNormalization with constant statistics,
- * InstanceNormalization, GroupNormalization, MeanVarianceNormalization, and LRN.
- */
+/** @file Gradients of BatchNormalization (constant statistics), Instance-, Group-, MeanVarianceNormalization, LRN. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';

@@ -1,6 +1,4 @@
-/**
- * @file Standardization to mean 0 and variance 1, shared by layer, instance and group normalization, and its gradient.
- */
+/** @file Standardization to mean 0 and variance 1 for layer, instance and group normalization, and its gradient. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { float } from '../../graph/attributes.ts';
@@ -32,10 +30,7 @@ export function standardized(g: GraphBuilder, x: Value, first: number, epsilon: 
   return { xhat: g.Mul(centred, inv), inv, axes };
 }
 
-/**
- * `inv·(d − mean(d) − x̂·mean(d·x̂))`, the cotangent of x from d of x̂.
- * @param factor replaces inv: inv times the scale of whole rows of x̂, which saves multiplying d
- */
+/** `inv·(d − mean(d) − x̂·mean(d·x̂))`: x's cotangent from d of x̂. @param factor replaces inv, with row scales */
 export function standardizedBack(
   g: GraphBuilder,
   d: Value,

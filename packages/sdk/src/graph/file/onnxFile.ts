@@ -183,10 +183,7 @@ export function writeOnnx(file: string, model: ModelProto, inlineLimit?: number)
   return writeOnnxFiles([{ file, model }], [], inlineLimit);
 }
 
-/**
- * Writes several .onnx files like {@link writeOnnx}, all or none.
- * @param beside further files with their contents: one piece, several, or a function that makes them
- */
+/** Writes several .onnx files like {@link writeOnnx}, all or none. @param beside further files and their contents */
 export function writeOnnxFiles(
   models: readonly OnnxToWrite[],
   beside: readonly FileToWrite[],

@@ -36,8 +36,8 @@ export interface StagedFiles {
 }
 
 /**
- * Writes .onnx files and companions to temporary paths. Weights above `inlineLimit` bytes go to `<name>.data`.
- * @throws OnnxLoraError `FILE_INVALID` when the system refuses, or a weight's file has become shorter
+ * Stages .onnx files and companions; weights above `inlineLimit` bytes go to `<name>.data`. @throws OnnxLoraError
+ * `FILE_INVALID` when the system refuses, or a weight's file has become shorter
  */
 export function stageOnnxFiles(
   models: readonly OnnxToWrite[],

@@ -17,10 +17,7 @@ export type { ChangedTensors, Cut, NamedTensor, StoredWeight } from './stored.ts
 /** Limit of the search: exporters write shorter chains. */
 const MAX_CHAIN = 16;
 
-/**
- * The constant floats of a value: an initializer or a Constant, also behind DequantizeLinear, Transpose, Cast,
- * Identity, Slice and the like. Undefined if it depends on inputs or is computed otherwise.
- */
+/** The constant floats of a value, also behind DequantizeLinear, Transpose, Cast, Slice and the like. */
 export function constantWeight(name: string | undefined, index: GraphIndex): StoredWeight | undefined {
   return name ? behind(name, index, MAX_CHAIN) : undefined;
 }

@@ -13,10 +13,7 @@ interface Counted {
   readonly nodes: readonly NodeProto[];
 }
 
-/**
- * The weight `Cast(codes) · scales` or `(Cast(codes) − zeros) · scales` of a Mul node; undefined for other products.
- * Scales and zero points are scalars or broadcast over the codes.
- */
+/** The weight `Cast(codes) · scales` or `(Cast(codes) − zeros) · scales` of a Mul; undefined for other products. */
 export function scaledCodes(node: NodeProto, index: GraphIndex): StoredWeight | undefined {
   if (node.opType !== 'Mul') return undefined;
   for (const at of [0, 1]) {

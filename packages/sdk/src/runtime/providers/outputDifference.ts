@@ -7,8 +7,8 @@ import type { Tensor, TensorData } from '../tensor.ts';
 export interface OutputDifference {
   readonly output: string;
   /**
-   * The largest difference relative to the largest expected magnitude; for types other than floats, the fraction of
-   * differing elements. Infinite for other shapes and for unexpected NaN.
+   * Relative to the largest expected magnitude; for other types than floats, the fraction of differing elements.
+   * Infinite for other shapes and for unexpected NaN.
    */
   readonly difference: number;
 }

@@ -19,11 +19,7 @@ export class WorkerRuntime implements Runtime {
   #graphs = 0;
   readonly #engine: Engine = { built: builtProviders(), load: (model, options) => this.#load(model, options) };
 
-  /**
-   * Loads a graph.
-   * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` when the requested provider is not on this machine
-   * @throws OnnxLoraError `RUNTIME_FAILED` when ONNX Runtime refuses the graph
-   */
+  /** Loads a graph. @throws OnnxLoraError `PROVIDER_UNAVAILABLE`, `RUNTIME_FAILED` if ONNX Runtime refuses it */
   createSession(source: SessionSource, options: SessionOptions = {}): Promise<Session> {
     return openSession(this.#engine, source, options);
   }
