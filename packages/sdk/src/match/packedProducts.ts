@@ -8,6 +8,7 @@ import { int64 } from '../runtime/tensor.ts';
 import { pathFromNodeName, pathFromParameter, pathFromScopes } from './modulePath.ts';
 import { constantWeight, intsOf } from './weights/index.ts';
 
+/** A joined product and its parts. */
 export interface PackedProduct {
   readonly packed: readonly [product: NodeProto, split: NodeProto];
   readonly nodes: readonly NodeProto[];

@@ -8,6 +8,7 @@ interface Factor {
   readonly size: number;
 }
 
+/** One axis of a value. */
 export interface Axis {
   readonly size: Dim;
   /** The outputs along the axis, the outermost first; empty for other axes, such as positions. */

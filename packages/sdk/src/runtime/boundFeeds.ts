@@ -8,7 +8,7 @@ export class BoundFeeds implements Disposable {
   #holders = 1;
   #released = false;
 
-  /** Holds the tensors until {@link BoundFeeds.release}. @param free called once, when neither the owner nor a run holds the tensors */
+  /** Holds the tensors until {@link BoundFeeds.release}. @param free called once nobody holds them */
   constructor(names: readonly string[], free: () => void) {
     this.names = names;
     this.#free = free;

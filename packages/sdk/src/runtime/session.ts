@@ -46,10 +46,7 @@ export interface SessionOptions {
 
 /** Required agreement of a provider with the CPU. */
 export interface Verification {
-  /**
-   * Largest accepted difference relative to the output's largest magnitude; 0.01 by default. For types other than
-   * floats: the fraction of differing elements.
-   */
+  /** Accepted difference relative to the largest magnitude (non-floats: share of elements); 0.01 by default. */
   readonly tolerance?: number;
 }
 

@@ -6,6 +6,7 @@ import { constantWeight } from '../weights/index.ts';
 import type { Layer } from './layer.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
+/** A weight of a recurrent node. */
 export interface RecurrentWeight extends Layer {
   /** torch's parameter name without the layer number: `weight_ih`, with `_reverse` for the second direction. */
   readonly parameter: readonly [name: 'weight_ih' | 'weight_hh', suffix: '' | '_reverse'];

@@ -3,6 +3,7 @@
 import { roundedToEven } from '../../runtime/halfFloat.ts';
 import type { CodeType } from './codes.ts';
 
+/** Integers with their scales and zero points. */
 export interface Quantized {
   /** In row-major order of the weight. */
   readonly codes: Int32Array;
@@ -18,6 +19,7 @@ export interface Quantized {
   readonly columns?: number;
 }
 
+/** (code − zero) · scale. */
 export function dequantize({ codes, scales, zeros, groupOf }: Quantized): Float32Array {
   const values = new Float32Array(codes.length);
   for (let i = 0; i < values.length; i++) {
