@@ -83,7 +83,7 @@ export const matMulNBits: LayerFinder = packedProduct('MatMulNBits', nBitsWeight
 /** ONNX Runtime's MatMulBnb4: 4-bit weights of bitsandbytes, without a bias. */
 export const matMulBnb4: LayerFinder = packedProduct('MatMulBnb4', bnb4Weight, Infinity);
 
-/** Dynamically quantized MatMul: DynamicQuantizeLinear, MatMulInteger, Cast, Mul; its input is the unquantized value. */
+/** Dynamically quantized MatMul: DynamicQuantizeLinear, MatMulInteger, Cast, Mul. Its input is the float value. */
 export const matMulInteger: LayerFinder = (node, index) => {
   const found = integerProduct(node, 'MatMulInteger', index);
   if (!found) return undefined;
