@@ -364,8 +364,8 @@ describe('the check of the kit', () => {
   });
 
   it.each<[string, (tuning: Applied) => Partial<Applied>]>([
-    ['first of "ia3_l"', ({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, init: fail } } })],
-    ['idle of "ia3_l"', ({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, identity: fail } } })],
+    ['init of "ia3_l"', ({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, init: fail } } })],
+    ['identity of "ia3_l"', ({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, identity: fail } } })],
     ['apply', () => ({ apply: fail })],
     ['weight', () => ({ weight: fail })],
     ['bias', () => ({ bias: fail })],

@@ -12,7 +12,7 @@ export { CONTRIB } from './ops/domains.ts';
 export { declaredType } from './ops/inferGraph.ts';
 export { expandOperators, viewOf } from './match/view.ts';
 export { findSites, type FindOptions, type Site, type SiteKind, type WeightLayout } from './match/sites.ts';
-export { withParts } from './match/fusedQkv.ts';
+export { withParts } from './match/attention/fusedQkv.ts';
 export type { Arrangement, LayerBias } from './match/layers/layer.ts';
 export type { Projection } from './match/structuralPath.ts';
 export type { ChangedTensors, Cut, NamedTensor, Runs, StoredWeight } from './match/weights/index.ts';

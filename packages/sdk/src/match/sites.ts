@@ -8,7 +8,7 @@ import { isKnownDomain } from '../ops/domains.ts';
 import { layerFinders } from './layers/index.ts';
 import type { Layer } from './layers/layer.ts';
 import { recurrentWeights } from './layers/recurrent.ts';
-import { nextAmong } from './attentionRoles.ts';
+import { nextAmong } from './attention/attentionRoles.ts';
 import { scopeCompletion, uncountedPaths } from './completePaths.ts';
 import {
   confidenceOf,
@@ -21,7 +21,7 @@ import {
   pathFromValueName,
   shortName,
 } from './modulePath.ts';
-import { findParts, withProjections } from './fusedQkv.ts';
+import { findParts, withProjections } from './attention/fusedQkv.ts';
 import type { Site } from './site.ts';
 import { packedProjection, pathFromFusedBias, projectionPath } from './structuralPath.ts';
 import { areTied, haveOneWeight, isTransposed } from './tiedWeights.ts';

@@ -8,7 +8,7 @@ import type { TrainedParameter } from '../../lora/methods/trainedParameter.ts';
 import type { ChosenTuner } from '../../lora/methods/adaptedLayer.ts';
 import { LowRank, type PlacedLowRank } from '../../lora/methods/lora.ts';
 import { WholeParameter } from '../../lora/methods/saved.ts';
-import { withParts } from '../../match/fusedQkv.ts';
+import { withParts } from '../../match/attention/fusedQkv.ts';
 import type { Site } from '../../match/sites.ts';
 import { tiedLayers } from '../../match/tiedWeights.ts';
 import type { Tensor } from '../../runtime/tensor.ts';

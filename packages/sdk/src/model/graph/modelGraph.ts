@@ -12,7 +12,7 @@ import { indexWhole } from '../../graph/walk.ts';
 import type { NamedModule } from '../../lora/targets.ts';
 import { almostFused } from '../../match/fusions.ts';
 import type { NonMatch } from '../../match/mismatch.ts';
-import { findParts, unsplitLayers, withParts } from '../../match/fusedQkv.ts';
+import { findParts, unsplitLayers, withParts } from '../../match/attention/fusedQkv.ts';
 import { findSites, type Site } from '../../match/sites.ts';
 import { findUnadaptable, type UnadaptableLayer } from '../../match/unadaptable.ts';
 import { viewOf } from '../../match/view.ts';

@@ -13,7 +13,7 @@ import { LowRank } from '../../lora/methods/lora.ts';
 import { TokenRows } from '../../lora/methods/tokens.ts';
 import { WholeParameter } from '../../lora/methods/saved.ts';
 import { defined } from '../../plugin/defined.ts';
-import { withParts } from '../../match/fusedQkv.ts';
+import { withParts } from '../../match/attention/fusedQkv.ts';
 import type { Site } from '../../match/sites.ts';
 import { targetNames, withAttentions } from './chosenModules.ts';
 import { fittingRanks, requireRank } from './fittingRanks.ts';

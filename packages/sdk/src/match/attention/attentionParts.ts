@@ -1,14 +1,14 @@
 /** @file Finds which outputs of a fused QKV layer are queries, keys and values by following them into the attention. */
 
-import type { Dim, ValueType } from '../graph/value.ts';
-import { type GraphIndex, intsAttribute, type Use } from '../graph/walk.ts';
-import { attributeOf, axisOf, fromFront, permOf, slicedAxes, unsqueezed } from '../ops/schema.ts';
+import type { Dim, ValueType } from '../../graph/value.ts';
+import { type GraphIndex, intsAttribute, type Use } from '../../graph/walk.ts';
+import { attributeOf, axisOf, fromFront, permOf, slicedAxes, unsqueezed } from '../../ops/schema.ts';
 import { partRoles, type Sink } from './attentionRoles.ts';
-import { differs, type ExplainedIndex, nodeLabel } from './mismatch.ts';
-import type { Layer } from './layers/layer.ts';
-import type { Projection } from './structuralPath.ts';
+import { differs, type ExplainedIndex, nodeLabel } from '../mismatch.ts';
+import type { Layer } from '../layers/layer.ts';
+import type { Projection } from '../structuralPath.ts';
 import { type Axis, picked, regrouped, taken } from './trackedAxes.ts';
-import { intsOf, type Runs } from './weights/index.ts';
+import { intsOf, type Runs } from '../weights/index.ts';
 
 interface AttentionParts {
   /** Runs of output indices: one run when contiguous, several when each head has its own q, k and v. */

@@ -1,16 +1,16 @@
 /** @file Joined queries, keys and values that are not split: the reason names the node that differs. */
 
 import { expect, test } from 'vitest';
-import { modelOf } from '../../../../test/support/graphs.ts';
-import { randomFloats, WeightBuilder } from '../../../../test/support/storedWeights.ts';
-import type { Value } from '../graph/builder.ts';
-import { indexWhole } from '../graph/walk.ts';
-import { inferGraph } from '../ops/inferGraph.ts';
-import { Random } from '../runtime/random.ts';
-import type { NonMatch } from './mismatch.ts';
+import { modelOf } from '../../../../../test/support/graphs.ts';
+import { randomFloats, WeightBuilder } from '../../../../../test/support/storedWeights.ts';
+import type { Value } from '../../graph/builder.ts';
+import { indexWhole } from '../../graph/walk.ts';
+import { inferGraph } from '../../ops/inferGraph.ts';
+import { Random } from '../../runtime/random.ts';
+import type { NonMatch } from '../mismatch.ts';
 import { unsplitLayers, withParts } from './fusedQkv.ts';
-import { findSites } from './sites.ts';
-import { viewOf } from './view.ts';
+import { findSites } from '../sites.ts';
+import { viewOf } from '../view.ts';
 
 const x: Value = { name: 'x', type: 'float32', shape: [2, 5, 8] };
 

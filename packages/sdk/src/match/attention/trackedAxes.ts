@@ -1,6 +1,6 @@
 /** @file Tracks which axes of a value hold a layer's outputs, through Reshape and the like. */
 
-import type { Dim } from '../graph/value.ts';
+import type { Dim } from '../../graph/value.ts';
 
 /** `size` outputs, `stride` apart. */
 interface Factor {

@@ -1,15 +1,15 @@
 /** @file Sites for the queries, keys and values of a fused layer. */
 
-import type { NodeProto } from '../graph/proto.ts';
-import type { ValueType } from '../graph/value.ts';
-import type { GraphIndex } from '../graph/walk.ts';
+import type { NodeProto } from '../../graph/proto.ts';
+import type { ValueType } from '../../graph/value.ts';
+import type { GraphIndex } from '../../graph/walk.ts';
 import { attentionParts, attentionRole } from './attentionParts.ts';
 import { nextAmong } from './attentionRoles.ts';
-import { type NonMatch, nodeLabel } from './mismatch.ts';
-import type { Site } from './site.ts';
-import { partPaths, type Projection } from './structuralPath.ts';
-import { fusedFrom } from './view.ts';
-import { type Runs, runsOf } from './weights/index.ts';
+import { type NonMatch, nodeLabel } from '../mismatch.ts';
+import type { Site } from '../site.ts';
+import { partPaths, type Projection } from '../structuralPath.ts';
+import { fusedFrom } from '../view.ts';
+import { type Runs, runsOf } from '../weights/index.ts';
 
 /** The sites, with the parts of each fused QKV layer behind it. */
 export function withParts(sites: readonly Site[]): readonly Site[] {

@@ -1,10 +1,10 @@
 /** @file The role of a value in an attention: query, key or value. */
 
-import { attributeOf } from '../ops/schema.ts';
-import type { NodeProto } from '../graph/proto.ts';
-import type { ValueType } from '../graph/value.ts';
-import { type GraphIndex, stringAttribute, type Use } from '../graph/walk.ts';
-import type { Projection } from './structuralPath.ts';
+import { attributeOf } from '../../ops/schema.ts';
+import type { NodeProto } from '../../graph/proto.ts';
+import type { ValueType } from '../../graph/value.ts';
+import { type GraphIndex, stringAttribute, type Use } from '../../graph/walk.ts';
+import type { Projection } from '../structuralPath.ts';
 
 /** A computation that reads outputs of a layer. */
 export interface Sink extends Use {
