@@ -1,4 +1,4 @@
-/** @file Where a decoder's graph has its attention, between the scores and what the weights make of the values. */
+/** @file Finds the attentions of a decoder's graph. */
 
 import { Model, OnnxLoraError } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
@@ -8,25 +8,26 @@ import { type NodeProto, type GraphIndex, indexGraph } from '@onnx-lora/sdk/plug
 export interface Attention {
   /** The product of queries `[batch, heads, queries, d]` and keys `[batch, heads, d, keys]`. */
   readonly product: NodeProto;
-  /** What the Softmax reads `[batch, heads, queries, keys]`: scores with their scale and the graph's own mask. */
+  /** Input of the Softmax `[batch, heads, queries, keys]`: the scores, scaled and masked by the graph. */
   readonly scores: string;
-  /** The nodes behind the product and before `result`, each after those that it reads; the Softmax is one of them. */
+  /** The nodes between `product` and `result`, in topological order; the Softmax is one of them. */
   readonly between: readonly NodeProto[];
   /** The product of the weights and the values `[batch, heads, keys, d]`. */
   readonly result: NodeProto;
 }
 
-/** What may stand between the products beside the Softmax: each number of the output is made of those at its place. */
+/** Elementwise operators, which may stand between the products. */
 const elementwise = new Set(['Add', 'Sub', 'Mul', 'Div', 'Neg', 'Tanh', 'Min', 'Max', 'Clip', 'Where', 'And', 'Or', 'Not', 'Equal', 'Greater', 'Less', 'GreaterOrEqual', 'LessOrEqual', 'IsNaN', 'Cast', 'Identity', 'Dropout']); // prettier-ignore
 
-/** What mixes tokens beside attention, and would do so across the borders of conversations. */
+/** Operators that mix tokens besides attention, and would do so across the borders of conversations. */
 const mixing = new Set(['Conv', 'ConvTranspose', 'Scan', 'Loop', 'LSTM', 'GRU', 'RNN']);
 
 /**
- * All attentions of a decoder whose tokens learn of each other in no other way.
+ * All attentions of a decoder in which tokens mix only by attention.
  *
- * @param purpose what they are wanted for, as an error says it: "Packing"
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for fused attention, for attention in branches, and for other operators that mix tokens
+ * @param purpose the purpose, as an error names it: "Packing"
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for fused attention, for attention in subgraphs, and for other operators
+ * that mix tokens
  */
 export function attentionsOf(model: TaskModel, purpose: string): readonly Attention[] {
   const nodes = model instanceof Model ? (model.onnx.model.graph.node ?? []) : [];
@@ -46,13 +47,13 @@ export function attentionsOf(model: TaskModel, purpose: string): readonly Attent
   );
 }
 
-/** Whether the graph turns queries and keys by cosines and sines, so that only distances between tokens count. */
+/** Whether the graph has rotary positions, so that only distances between tokens count. */
 export function isRotary(model: TaskModel): boolean {
   const nodes = model instanceof Model ? (model.onnx.model.graph.node ?? []) : [];
   return ['Cos', 'Sin'].every((wave) => nodes.some(({ opType }) => opType === wave));
 }
 
-/** The attention that a Softmax is of; undefined where it is another, as of a router of experts. */
+/** The attention around a Softmax; undefined for another Softmax, such as that of a router. */
 function attentionAt(softmax: NodeProto, nodes: readonly NodeProto[], index: GraphIndex): Attention | undefined {
   const [scores] = softmax.input ?? [];
   if (softmax.opType !== 'Softmax' || scores === undefined) return undefined;

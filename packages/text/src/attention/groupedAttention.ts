@@ -1,4 +1,7 @@
-/** @file LongLoRA's shifted sparse attention: in training, tokens read those of their group, and half of the heads those of another. */
+/**
+ * @file LongLoRA's shifted sparse attention: in training, tokens attend within their group; half of the heads shift the
+ * groups.
+ */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { GraphBuilder, PreparedTask, TaskModel, Value } from '@onnx-lora/sdk/tasks';
@@ -27,7 +30,6 @@ interface Groups {
   /** Tokens of a group. */
   readonly size: number;
   readonly value: (name: string) => Value;
-  /** Of the model, for errors. */
   readonly name: string;
 }
 
@@ -76,7 +78,7 @@ function inGroups(g: GraphBuilder, own: Value, { product, between, result }: Att
   return made.length === 1 ? made[0]! : g.Concat(made, 1);
 }
 
-/** What a node between the products says beside its inputs. */
+/** Attributes of a node between the products. */
 function attributesOf({ opType = '', attribute = [] }: NodeProto, name: string): Readonly<Record<string, number>> {
   const numbers = Object.fromEntries(attribute.map((each) => [each.name!, Number(each.i ?? 0)]));
   const { axis = -1, ...others } = numbers;

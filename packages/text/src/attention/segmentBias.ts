@@ -1,14 +1,14 @@
-/** @file Keeps texts that stand in one row from reading each other. */
+/** @file Masks attention between texts packed into one row. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { dataTypeNumber } from '@onnx-lora/sdk/plugin';
 import type { PreparedTask, TaskModel } from '@onnx-lora/sdk/tasks';
 import { attentionsOf, isRotary } from './attentions.ts';
 
-/** The target that says which text each token is of, int64 `[batch, tokens]`. */
+/** The target with the segment of each token, int64 `[batch, tokens]`. */
 export const SEGMENTS = 'segments';
 
-/** Behind it nothing is left of a weight, in half precision as well, and no sum with a mask becomes infinite. */
+/** Leaves no weight, in half precision as well, and stays finite when added to a mask. */
 const FAR = -1e4;
 
 /**

@@ -1,4 +1,4 @@
-/** @file What words alone tell of texts: tf-idf and logistic regression, which costs a second and is hard to beat where topics differ. */
+/** @file A bag-of-words baseline: tf-idf and logistic regression. */
 
 import type { BaselineAnswers } from '@onnx-lora/sequences';
 import { Random } from '@onnx-lora/sdk/data';

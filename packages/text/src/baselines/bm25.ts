@@ -1,4 +1,4 @@
-/** @file BM25: how well the words of a query fit a document, which needs no training and is hard to beat where both say the same words. */
+/** @file BM25, a baseline of reranking without training. */
 
 /** How soon a word that comes again counts no more, how much long documents lose, and the share of the mean for words that are in most. */
 const [K, B, EPSILON] = [1.5, 0.75, 0.25] as const;
@@ -15,7 +15,6 @@ export class Bm25 {
   readonly #weights = new Map<string, number>();
   readonly #mean: number;
 
-  /** `documents` in words. */
   constructor(documents: readonly (readonly string[])[]) {
     const within = new Map<string, number>();
     this.#lengths = documents.map(({ length }) => length);

@@ -1,4 +1,4 @@
-/** @file Jinja templates of strangers, whose work is counted: one that is made for it would never end, or fill the memory. */
+/** @file Renders untrusted Jinja templates within limits of steps and memory. */
 
 import * as jinja from '@huggingface/jinja';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -8,7 +8,7 @@ import { formatted, pythonText, type RuntimeValue, stripped } from './pythonText
 const mostCharacters = 200_000;
 /** Longest text or list that a template may make. */
 const longestValue = 20_000_000;
-/** Steps, with a step for each item that is gone through and for so many characters on the way: some seconds at most. */
+/** Most steps: one for each item of a loop and for a number of characters; some seconds at most. */
 const mostSteps = 500_000;
 const charactersPerStep = 2000;
 /** Numbers of a `range`. */
@@ -56,7 +56,7 @@ const silent: ReadonlySet<string> = new Set(['Set', 'Macro', 'Comment']);
 /** Counts what is computed, and writes values as Jinja does, where the library has JavaScript's ways or none. */
 class BoundedInterpreter extends Interpreter {
   #steps = 0;
-  /** What loops go through. */
+  /** Iterables of loops. */
   readonly #iterables = new WeakSet<Statement>();
 
   override evaluate(statement: Statement | undefined, scope: Scope): RuntimeValue | undefined {
@@ -85,7 +85,7 @@ class BoundedInterpreter extends Interpreter {
     if (this.#steps > mostSteps) throw new Error('it does not come to an end in reasonable time');
   }
 
-  /** What the library does otherwise than Python; undefined for all else. */
+  /** Python's behaviour where the library differs; undefined elsewhere. */
   #asPython(
     { type, operator, left, right, operand, filter, callee, args }: Statement,
     scope: Scope,
@@ -116,7 +116,7 @@ function range(start: number, stop?: number, step = 1): number[] {
 
 const months = 'January February March April May June July August September October November December'.split(' ');
 
-/** The time now, as far as templates ask for it; in English, on whatever machine. */
+/** The current time, for templates that ask for it; in English on every machine. */
 function strftimeNow(format: string): string {
   const now = new Date();
   const two = (value: number): string => String(value).padStart(2, '0');

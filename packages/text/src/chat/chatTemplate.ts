@@ -9,7 +9,7 @@ import { compileJinja, RaisedByTemplate } from './boundedJinja.ts';
 export type NamedTokens = Readonly<Record<string, string>>;
 
 /**
- * What `tokenizer_config.json` and `special_tokens_map.json` of a folder name.
+ * Reads the special tokens of `tokenizer_config.json` and `special_tokens_map.json`.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for files that cannot be read
  */
@@ -24,13 +24,13 @@ export async function readNamedTokens(folder: string): Promise<NamedTokens> {
   return named;
 }
 
-/** What somebody says: `role` and `content`, and whatever else a template may read, such as `tool_calls`. */
+/** A message: `role`, `content`, and other fields that a template may read, such as `tool_calls`. */
 export interface ChatMessage extends JsonObject {
   /** `system`, `user`, `assistant` or `tool`. */
   readonly role: string;
 }
 
-/** Messages in their order, and what they may use. */
+/** Messages in order, with the available tools. */
 export interface Conversation {
   /** In their order. */
   readonly messages: readonly ChatMessage[];
@@ -42,9 +42,9 @@ export interface Conversation {
 
 /** How a conversation ends. */
 export interface RenderOptions {
-  /** Whether the beginning of an answer is put behind it; false by default. */
+  /** Whether to append the beginning of an answer; false by default. */
   readonly addGenerationPrompt?: boolean;
-  /** Whether the last message is left open, so that the model goes on with it; false by default. */
+  /** Whether to leave the last message open for the model to continue; false by default. */
   readonly continueFinalMessage?: boolean;
 }
 
@@ -52,10 +52,7 @@ export interface RenderOptions {
 export interface RenderedChat {
   /** What the model is fed, as tokens. */
   readonly text: string;
-  /**
-   * Where in the text what the assistant says begins and ends, by `{% generation %}` of the template; undefined for a template
-   * without it.
-   */
+  /** Spans of the assistant's text, by the template's `{% generation %}`; undefined for a template without it. */
   readonly answers?: readonly (readonly [start: number, end: number])[];
 }
 
@@ -67,7 +64,6 @@ const OPEN = 'CONTINUE_FINAL_MESSAGE_TAG ';
 
 /** Makes text of conversations, as transformers' `apply_chat_template` does. */
 export class ChatTemplate {
-  /** The file that it is from. */
   readonly path: string;
   readonly #render: (variables: Readonly<Record<string, unknown>>) => string;
   readonly #tokens: NamedTokens;
@@ -189,10 +185,10 @@ function withoutMarks(marked: string): Required<RenderedChat> {
 const USUAL = 'default';
 
 /**
- * The chat template in a model's folder: `chat_template.jinja`, or `chat_template` of `tokenizer_config.json`, where of several
- * the one called `default` is taken; undefined where there is none.
+ * Opens the chat template of a model's folder: `chat_template.jinja`, or `chat_template` of `tokenizer_config.json` (of
+ * several, `default`); undefined without one.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for files that cannot be read, and what is no template
+ * @throws OnnxLoraError `CONFIG_INVALID` for files that cannot be read, and invalid templates
  */
 export async function openChatTemplate(folder: string): Promise<ChatTemplate | undefined> {
   const config = (await readTokenizerFile(folder, 'tokenizer_config.json')) ?? {};

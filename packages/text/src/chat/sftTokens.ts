@@ -1,18 +1,18 @@
-/** @file Conversations and texts as tokens, and which of the tokens are learned. */
+/** @file Tokenizes conversations and texts, and marks the learned tokens. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { ChatMessage, ChatTemplate, Conversation } from './chatTemplate.ts';
 
-/** What is learned of a conversation: all that the assistant says, the last answer alone, or every token. */
+/** Learned tokens: all answers of the assistant, the last answer alone, or every token. */
 export type Learned = 'answers' | 'last' | 'all';
 
-/** Tokens, and what is learned of them. */
+/** Tokens with their learning mask. */
 export interface SftTokens {
   readonly ids: readonly number[];
-  /** Of each, whether the model is to write it. */
+  /** Per token, whether it is learned. */
   readonly isLearned: readonly boolean[];
-  /** Of each, the bytes of UTF-8 that it stands for: 0 for special tokens. */
+  /** Per token, its number of UTF-8 bytes: 0 for special tokens. */
   readonly bytes: readonly number[];
 }
 
@@ -112,7 +112,7 @@ export function isTurn(messages: readonly ChatMessage[], i: number): boolean {
   return messages[i]!.role === 'assistant' && messages[i - 1]?.role !== 'assistant';
 }
 
-/** What the assistant says from a message on, where the template does not mark it. */
+/** The assistant's text from a message on, for templates that do not mark it. */
 function answerByPrefix(asked: {
   readonly conversation: Conversation;
   readonly turn: number;

@@ -1,4 +1,4 @@
-/** @file Questions with answers to choose from: what they are, and how they are read from tables and folders. */
+/** @file Multiple-choice questions: types, and a reader of tables and folders. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -29,7 +29,7 @@ export interface ChoiceRecord extends ChoiceQuestion {
 
 /** The data of a task, in parts. */
 export interface ChoiceData extends ReadData<ChoiceRecord> {
-  /** What the user should know of the data. */
+  /** Warnings for the user. */
   readonly warnings: readonly string[];
 }
 

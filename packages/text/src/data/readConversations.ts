@@ -38,7 +38,7 @@ export type ConversationRecord = (Conversation | PromptedText) & {
 
 /** The data of a task, in parts; `train` is empty where they are for evaluation alone. */
 export interface ConversationData extends ReadData<ConversationRecord> {
-  /** What the user should know of the data. */
+  /** Warnings for the user. */
   readonly warnings: readonly string[];
 }
 
@@ -233,12 +233,12 @@ const conversations = tableReader<ConversationRecord, GivenConversation, Convers
   whole: 'conversations that begin with the same question stay together',
 });
 
-/** What tells a record from others, wherever it stands. */
+/** Identity of a record. */
 export function conversationKey(record: ConversationRecord): string {
   return JSON.stringify('messages' in record ? [record.messages, record.tools] : [record.prompt, record.completion]);
 }
 
-/** What is asked first, or the whole of a text. */
+/** The first question, or the whole of a text. */
 function questionOf(record: ConversationRecord): string {
   if (!('messages' in record)) return record.prompt === '' ? record.completion : record.prompt;
   const first = record.messages.find(({ role }) => role === 'user');

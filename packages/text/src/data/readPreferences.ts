@@ -38,7 +38,7 @@ export interface PreferenceRecord {
 
 /** The data of a task, in parts. */
 export interface PreferenceData extends ReadData<PreferenceRecord> {
-  /** What the user should know of the data. */
+  /** Warnings for the user. */
   readonly warnings: readonly string[];
 }
 
@@ -185,12 +185,12 @@ export function readPreferences(
   return readData(preferences, source, options);
 }
 
-/** What tells a record from others, wherever it stands. */
+/** Identity of a record. */
 export function preferenceKey({ prompt, answers, isGood, tools }: PreferenceRecord): string {
   return JSON.stringify([prompt, answers, isGood, tools]);
 }
 
-/** What tells a prompt from others. */
+/** Identity of a prompt. */
 export function promptKey({ prompt }: PreferenceRecord): string {
   return JSON.stringify(prompt);
 }

@@ -1,4 +1,4 @@
-/** @file Reads what a language model is to answer, one by one, however many there are. */
+/** @file Streams prompts for a language model. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Line } from '@onnx-lora/sdk/data';
@@ -12,12 +12,12 @@ import {
 import { type BegunTable, eachRow, openTexts } from './streamTexts.ts';
 import { columnsOf, saidRow } from './tableReader.ts';
 
-/** What is to be answered. */
+/** A prompt to answer. */
 export interface StreamedPrompt {
   /** What it is called: the cell of a column `id`, or its number from 1. */
   readonly id: string;
   readonly record: ConversationRecord;
-  /** Bytes of the source that were read, and that there are. */
+  /** Bytes read so far, and in total. */
   readonly read: number;
   readonly total?: number;
 }

@@ -1,4 +1,4 @@
-/** @file Reads texts one by one, however many there are. */
+/** @file Streams texts. */
 
 import { extname } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -62,7 +62,6 @@ const LOOKED_AT = 200;
 
 /** A table that is being read. */
 export interface BegunTable extends Table {
-  /** The rows behind the first ones. */
   readonly rest: AsyncGenerator<Row, void, undefined>;
 }
 
@@ -73,9 +72,9 @@ interface OpenTexts {
   readonly lines?: AsyncGenerator<Line>;
   /** Its first rows, which tell what columns are, and the rest, to be read once and returned from. */
   readonly table?: BegunTable;
-  /** Bytes that were read by now. */
+  /** Bytes read so far. */
   readonly read: () => number;
-  /** Bytes that there are, where that is known. */
+  /** Total bytes, where known. */
   readonly total?: number | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** @file Reads records of a language model's data from tables and folders, and divides them, whatever they hold. */
+/** @file Reads and splits records of a language model's data, of any kind. */
 
 import { stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
@@ -80,7 +80,7 @@ interface PlacedRecord {
   readonly split?: Split;
 }
 
-/** What a kind of records says of itself. */
+/** Describes a kind of records. */
 export interface TableKind<Item extends PlacedRecord, Given, Options> {
   /** What records are called, in the plural: `conversations`. */
   readonly noun: string;
@@ -90,9 +90,9 @@ export interface TableKind<Item extends PlacedRecord, Given, Options> {
   readonly table: (file: string, options: Options) => Promise<Item[]>;
   /** A record of the user's own, checked. */
   readonly checked: (given: Given, where: string) => Item;
-  /** What tells a record from others, wherever it stands. */
+  /** Identity of a record. */
   readonly key: (record: Item) => string;
-  /** What tells those that are not divided. */
+  /** The key of records that stay in one split. */
   readonly together: (record: Item) => string;
   /** The same in words. */
   readonly whole: string;
@@ -100,7 +100,7 @@ export interface TableKind<Item extends PlacedRecord, Given, Options> {
 /** Records in parts, and what the user should know of them. */
 type Divided<Item> = ReadData<Item> & { readonly warnings: readonly string[] };
 
-/** What reads records of a kind: a path, records of the user's own, or what was read before. */
+/** Makes a reader of a kind of records: of a path, the user's own records, or data read before. */
 export function tableReader<
   Item extends PlacedRecord,
   Given extends { readonly where?: string | undefined },

@@ -219,8 +219,8 @@ const words: Readonly<Record<Wanted, string>> = { label: 'the class', labels: 'l
 /**
  * The record of a row.
  *
- * @param number of the row, from 1, which it is called by where it has no name
- * @param wanted what it must have; false where nothing that is to be predicted is read
+ * @param number the row's number from 1, its name by default
+ * @param wanted required targets; false reads none
  * @throws OnnxLoraError `DATA_INVALID`, naming row, column and remedy
  */
 export function recordOf(

@@ -1,4 +1,4 @@
-/** @file What the families of language models have in common. */
+/** @file Common properties of the families of language models. */
 
 import { describedFamily, type DescribedFamily, type FamilyDefinition, type FamilyFiles } from '@onnx-lora/sdk/plugin';
 

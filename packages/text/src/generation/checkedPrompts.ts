@@ -1,4 +1,4 @@
-/** @file What is gone on with: texts or ids, one or a batch, each with what is said of it alone. */
+/** @file Checks prompts: texts or ids, one or a batch, each with its own options. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { isId, type SequenceTokenizer } from '@onnx-lora/sequences';

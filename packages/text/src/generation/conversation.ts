@@ -1,4 +1,4 @@
-/** @file A conversation with a language model: what was said, and the next answer while it is written. */
+/** @file A conversation with a language model. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';
@@ -6,7 +6,7 @@ import { type ChatMessage, type ChatTemplate, openChatTemplate } from '../chat/c
 import type { GenerateOptions } from './generateOptions.ts';
 import type { GeneratedText, TextGenerator, TextPiece } from './textGenerator.ts';
 
-/** What is said in turns. Of a conversation that goes on, only what is new is read. */
+/** A conversation in turns, which reads only new tokens. */
 export class ChatConversation {
   readonly #generator: TextGenerator;
   readonly #template: ChatTemplate;
@@ -43,7 +43,7 @@ export class ChatConversation {
     return text!;
   }
 
-  /** Begins anew. */
+  /** Starts again. */
   reset(): void {
     this.#messages = this.#beginning;
   }

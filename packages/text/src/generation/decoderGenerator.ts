@@ -18,7 +18,7 @@ import { type GenerateOptions, type GenerationDefaults, planOf } from './generat
 import type { GeneratedText, TextGenerator, TextPiece } from './textGenerator.ts';
 import { Writing } from './writing.ts';
 
-/** What a generator is made of. */
+/** Parts of a generator. */
 export interface GeneratorParts {
   /** Tells which dimension of the past is its length. */
   readonly model: RunnableModel;

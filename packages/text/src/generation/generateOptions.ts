@@ -1,4 +1,4 @@
-/** @file What is asked of a model that writes text, by transformers' names, and what its files say where nothing is asked. */
+/** @file Generation options under transformers' names, and their defaults in the model's files. */
 
 import { OnnxLoraError, type RowAdapter } from '@onnx-lora/sdk';
 import { type SettingRows, settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
@@ -14,7 +14,7 @@ export interface RowOptions {
   readonly maxNewTokens?: number;
   /** A text is over before one of these, which is not a part of it. */
   readonly stopStrings?: readonly string[];
-  /** Of what is drawn; the same seed gives the same text. In a batch each row counts on from it. */
+  /** Seed of sampling; the same seed gives the same text. In a batch each row counts on from it. */
   readonly seed?: number;
 }
 
@@ -80,7 +80,7 @@ export const generateRows: SettingRows<GenerateOptions> = {
 /** The same as a table. */
 export const generateSettings: SettingTable<GenerateOptions> = settingsOf<GenerateOptions>(generateRows);
 
-/** What a model's files say of how it writes. */
+/** Generation defaults of a model's files. */
 export interface GenerationDefaults extends SearchSettings {
   readonly sampling: SamplingOptions;
   readonly doSample: boolean;
@@ -101,9 +101,9 @@ const MANY = 1e9;
 const positionNames = ['max_position_embeddings', 'n_positions', 'max_sequence_length', 'seq_length'];
 
 /**
- * What generation_config.json and config.json say.
+ * Reads the defaults of generation_config.json and config.json.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for what cannot be
+ * @throws OnnxLoraError `CONFIG_INVALID` for invalid values
  */
 export function generationDefaults(file: GenerationFile): GenerationDefaults {
   const has = (key: string): boolean => file.raw(key) !== undefined;
@@ -131,7 +131,7 @@ export function generationDefaults(file: GenerationFile): GenerationDefaults {
   };
 }
 
-/** How texts are written, once it is decided. */
+/** Resolved generation options. */
 export interface GenerationPlan {
   readonly search: SearchSettings;
   /** Undefined where the best tokens are taken. */

@@ -1,4 +1,4 @@
-/** @file Opens a language model that writes text. */
+/** @file Opens a language model for generation. */
 
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';

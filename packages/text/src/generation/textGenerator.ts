@@ -7,9 +7,9 @@ import type { GenerateOptions } from './generateOptions.ts';
 /** Why a text is over: the model ended it, a stop string was reached, or there may be no more tokens. */
 export type FinishReason = 'end' | 'stop' | 'length';
 
-/** A token as soon as it is written. */
+/** A generated token. */
 export interface TextPiece {
-  /** Which prompt of a batch it is of; 0 where there is one. */
+  /** Row of its prompt in the batch; 0 for a single prompt. */
   readonly row: number;
   /** Its id. */
   readonly token: number;

@@ -1,4 +1,4 @@
-/** @file Multiple choice: which of some answers a model finds likeliest. */
+/** @file Multiple choice by likelihood. */
 
 import { type Adapter, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';

@@ -1,4 +1,4 @@
-/** @file Where a graph has its rotary frequencies, and the graph with others. */
+/** @file Finds and replaces the rotary frequencies of a graph. */
 
 import { float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { toHalf } from '@onnx-lora/sdk/tasks';

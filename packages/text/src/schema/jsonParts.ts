@@ -1,4 +1,4 @@
-/** @file The parts of a JSON text that a shape allows, each of which says what may be left of it behind a byte. */
+/** @file Parts of a JSON text that a shape allows, each with its derivative by a byte. */
 
 import type { JsonShape } from './jsonShape.ts';
 

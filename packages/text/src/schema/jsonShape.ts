@@ -1,4 +1,4 @@
-/** @file What JSON texts a schema allows: a schema as shapes, in which nothing is left to look up. */
+/** @file Compiles a JSON schema to shapes without references. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { isObject } from '@onnx-lora/sdk/data';

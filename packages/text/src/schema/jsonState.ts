@@ -1,4 +1,4 @@
-/** @file Where a JSON text stands, byte by byte: an automaton that is made as far as it is gone. */
+/** @file A lazy automaton over the bytes of a JSON text. */
 
 import { type JsonShape, MOST_DEPTH } from './jsonShape.ts';
 import { type Part, whole } from './jsonParts.ts';

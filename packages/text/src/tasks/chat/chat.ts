@@ -1,4 +1,4 @@
-/** @file Teaches language models to answer. */
+/** @file The task `chat`: teaches language models to answer. */
 
 import { int64 } from '@onnx-lora/sdk';
 import {

@@ -1,4 +1,4 @@
-/** @file How well a model says what it was taught: loss, and perplexities by token and by byte. */
+/** @file Metrics of language modelling: loss, and perplexities by token and by byte. */
 
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import { bootstrapDraws, type Draws, type MetricCollector, type MetricsNamed } from '@onnx-lora/sdk/tasks';
@@ -32,7 +32,6 @@ export class ChatMetrics implements MetricCollector<ChatScores> {
   readonly #size: number;
   readonly #records = new Map<number, Sums>();
 
-  /** @param output name of the logits, float32 `[batch, tokens, size]` */
   constructor(output: string, size: number) {
     this.#output = output;
     this.#size = size;

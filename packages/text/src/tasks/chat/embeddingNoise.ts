@@ -1,4 +1,4 @@
-/** @file NEFTune: noise on the embeddings of tokens, so that answers are learned by heart less. */
+/** @file NEFTune: noise on token embeddings against memorising answers. */
 
 import { type Feeds, OnnxLoraError } from '@onnx-lora/sdk';
 import { dataTypeNumber } from '@onnx-lora/sdk/plugin';

@@ -1,4 +1,4 @@
-/** @file Teaches language models which of two answers is better, or which answers are good. */
+/** @file The task `preferences`: DPO, IPO, ORPO and KTO. */
 
 import { type Adapter, float32, int64, loadAdapter, OnnxLoraError } from '@onnx-lora/sdk';
 import {
