@@ -1,4 +1,4 @@
-/** @file What sequences of this domain are called. */
+/** @file Names of this domain's sequences. */
 
 import type { SequenceNames } from '@onnx-lora/sequences';
 

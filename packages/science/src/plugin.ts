@@ -1,4 +1,4 @@
-/** @file What this package brings, as any plugin would. */
+/** @file The science package as a plugin. */
 
 import type {
   RecordClassPrediction,

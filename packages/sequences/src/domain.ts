@@ -1,4 +1,4 @@
-/** @file What a domain of sequences says of its own: how they are read, what they are called, what a report shows of them. */
+/** @file The interface of a sequence domain: its reader, its names, its report sections. */
 
 import type { ReportRequest, DomainSections, FoundAnswers } from '@onnx-lora/sdk/tasks';
 import type { DivideOptions } from '@onnx-lora/sdk/data';

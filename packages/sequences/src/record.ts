@@ -1,4 +1,4 @@
-/** @file A sequence in the data, what is known of it, and the data in their parts. */
+/** @file Sequence records, and their data sets. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { ReadData, Split } from '@onnx-lora/sdk/data';

@@ -1,4 +1,4 @@
-/** @file Molecules by RDKit, for those who write their own programs. */
+/** @file RDKit's molecules for programs. */
 
 import { canonicalSmiles, morganFingerprint, murckoScaffold, tanimoto } from './molecules.ts';
 import { randomSmiles } from './randomSmiles.ts';

@@ -1,4 +1,4 @@
-/** @file Molecules by RDKit: canonical SMILES, fingerprints, scaffolds, and whether they can be read. */
+/** @file RDKit's canonical SMILES, fingerprints, scaffolds and validity of molecules. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type JsonBond, type JsonFile, type JsonMolecule, loadRdkit, type Rdkit } from './rdkit.ts';

@@ -1,4 +1,4 @@
-/** @file Other spellings of a molecule, drawn at random for training. */
+/** @file Randomised SMILES for training. */
 
 import { drawSeed, Random } from '@onnx-lora/sdk/data';
 import { type JsonFile, loadRdkit, type Rdkit } from './rdkit.ts';

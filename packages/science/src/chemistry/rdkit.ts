@@ -1,4 +1,4 @@
-/** @file RDKit's WebAssembly build, loaded once when a molecule is first looked at. */
+/** @file Loads RDKit's WebAssembly build once, on first use. */
 
 import type { Log, Mol } from '@rdkit/rdkit';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -35,8 +35,8 @@ export interface JsonBond {
 }
 
 /**
- * Atoms of a molecule that RDKit can take: its WebAssembly build has a small stack, which chains and rings of some 600 overrun,
- * and what it says after that is wrong.
+ * Most atoms of a molecule. RDKit's WebAssembly build has a small stack: some 600 atoms overrun it and corrupt later
+ * results.
  */
 const MOST_ATOMS = 500;
 /** Upper bound on characters of such a SMILES. */

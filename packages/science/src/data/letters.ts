@@ -1,4 +1,4 @@
-/** @file What letters of sequences stand for, and how records are spelled and checked. */
+/** @file Alphabets of sequences; normalises and checks records. */
 
 import type { Alphabet, SequencePart, SequenceRecord } from './sequenceRecord.ts';
 import { OnnxLoraError } from '@onnx-lora/sdk';

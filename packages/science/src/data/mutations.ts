@@ -1,4 +1,4 @@
-/** @file Mutations as they are written: `A123G`, `A1G:C2D`, `p.Ala123Gly`. */
+/** @file Parser of mutation notations: `A123G`, `A1G:C2D`, `p.Ala123Gly`. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Substitution } from './sequenceRecord.ts';

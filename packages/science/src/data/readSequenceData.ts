@@ -1,4 +1,4 @@
-/** @file Reads sequences with what is known of them, from any layout, and divides them into splits. */
+/** @file Reads sequences from any layout and splits them. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { listed } from '@onnx-lora/sdk/tasks';

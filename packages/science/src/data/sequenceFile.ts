@@ -1,4 +1,4 @@
-/** @file Files of sequences: their endings, and how they are written. */
+/** @file File formats of sequences, and their endings. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { isUtf16, type TableFormat, textOf, decodePreview } from '@onnx-lora/sdk/data';

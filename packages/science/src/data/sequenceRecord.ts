@@ -1,4 +1,4 @@
-/** @file A sequence in the data, what is known of it, and what a user may say of how data are read. */
+/** @file Types of sequence records and options of their reader. */
 
 import type { DivideOptions } from '@onnx-lora/sdk/data';
 import type { SequenceData as Divided, SequenceRecord as AnyRecord } from '@onnx-lora/sequences';

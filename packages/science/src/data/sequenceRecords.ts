@@ -1,4 +1,4 @@
-/** @file Reads the records of files that are no tables, one by one. */
+/** @file Streams the records of files other than tables. */
 
 import { parseA3m, parseFasta } from './formats/fasta.ts';
 import { parseFastq } from './formats/fastq.ts';

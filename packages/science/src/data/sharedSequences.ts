@@ -1,4 +1,4 @@
-/** @file Finds sequences that are in the data twice: in one file, or in more than one split. */
+/** @file Finds duplicate sequences within a file and across splits. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { sharedBetweenSplits, sharedWarning } from '@onnx-lora/sdk/data';

@@ -1,4 +1,4 @@
-/** @file Reads sequences one by one, however many there are. */
+/** @file Streams sequences. */
 
 import { openTable, type Row, type Table } from '@onnx-lora/sdk/data';
 import { type OpenBytes, openBytes } from '@onnx-lora/sequences';

@@ -1,4 +1,4 @@
-/** @file Finds the wild type that mutations are counted in. */
+/** @file Finds the wild type of mutations. */
 
 import { stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';

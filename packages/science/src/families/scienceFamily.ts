@@ -1,4 +1,4 @@
-/** @file What the families of this package have in common. */
+/** @file Common properties of this package's families. */
 
 import { describedFamily, type DescribedFamily, type FamilyDefinition, type ModelFacts } from '@onnx-lora/sdk/plugin';
 import { sequenceTasks } from '@onnx-lora/sequences';

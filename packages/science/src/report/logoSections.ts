@@ -1,4 +1,4 @@
-/** @file Logos in reports: which letters stand where. */
+/** @file Sequence logos in reports. */
 
 import type { ReportLogoColumn, ReportSection } from '@onnx-lora/sdk/tasks';
 

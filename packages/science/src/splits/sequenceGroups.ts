@@ -1,4 +1,4 @@
-/** @file What stays whole when sequences are divided. */
+/** @file Groups that are never split: clusters, scaffolds, variants. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { SplitFacts } from '@onnx-lora/sdk/data';

@@ -1,4 +1,4 @@
-/** @file Finds held-out sequences that are like ones that are trained on. */
+/** @file Finds held-out sequences similar to training sequences. */
 
 import type { Alphabet, SequenceRecord } from '../data/sequenceRecord.ts';
 import { morganFingerprint, tanimoto } from '../chemistry/molecules.ts';

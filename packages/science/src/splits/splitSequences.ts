@@ -1,4 +1,4 @@
-/** @file Holds sequences out by a fraction, so that what is measured is what matters. */
+/** @file Splits sequences by clusters, scaffolds, groups or at random. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { listed } from '@onnx-lora/sdk/tasks';

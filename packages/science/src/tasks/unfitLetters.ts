@@ -1,4 +1,4 @@
-/** @file Warns where sequences are not what a model reads: genes for a model of proteins, letters that it has no tokens for. */
+/** @file Warns of sequences that do not suit the model: genes for a protein model, letters without tokens. */
 
 import { AlphabetGuess } from '../data/letters.ts';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';

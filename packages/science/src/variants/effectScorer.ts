@@ -1,4 +1,4 @@
-/** @file Variants, and what scores their effect. */
+/** @file Variants and the interface of their scorers. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';

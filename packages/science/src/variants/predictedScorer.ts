@@ -1,4 +1,4 @@
-/** @file Scores variants by what a trained model predicts of them. */
+/** @file Scores variants by a trained model's predictions. */
 
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';

@@ -1,4 +1,4 @@
-/** @file Scores variants by pseudo-likelihoods: each letter guessed where it is masked. */
+/** @file Scores variants by pseudo-likelihood, masking each letter in turn. */
 
 import { nameOfVariant, type ScoreOptions, sequenceOf, type VariantScorer } from './effectScorer.ts';
 import { type Question, type TokenScores, windowAround } from './tokenScores.ts';

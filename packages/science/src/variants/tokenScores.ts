@@ -1,4 +1,4 @@
-/** @file Asks a masked language model how likely each token is at places of a sequence. */
+/** @file Log-probabilities of tokens by a masked language model. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type RunnableModel, shownPort } from '@onnx-lora/sdk/tasks';

@@ -1,4 +1,4 @@
-/** @file Scores variants by whichever method is asked for. */
+/** @file Opens the scorer of the chosen method. */
 
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';
 import type { ScoreOptions, Variant, VariantScorer } from './effectScorer.ts';

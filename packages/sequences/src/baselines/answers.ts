@@ -1,4 +1,4 @@
-/** @file What is said of held-out sequences without training the model: from the training data's mean, and from features. */
+/** @file Baselines without training the model: the mean of the training data, and models on features. */
 
 import {
   bestNeighbourCount as bestCount,

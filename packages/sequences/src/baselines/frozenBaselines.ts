@@ -1,4 +1,4 @@
-/** @file What LoRA buys: an adapter beside what the same data gives without training the model. */
+/** @file Compares an adapter with baselines on the frozen base. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {

@@ -1,4 +1,4 @@
-/** @file Tells what the columns of a table hold by the look of their cells. */
+/** @file Infers the contents of table columns from their cells. */
 
 import { splitNames, type Table } from '@onnx-lora/sdk/data';
 

@@ -1,4 +1,4 @@
-/** @file Opens a file, which may be compressed, or bytes from elsewhere, and says how far they are read. */
+/** @file Opens files, compressed or not, and byte streams, and reports progress. */
 
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';

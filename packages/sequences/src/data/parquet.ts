@@ -1,4 +1,4 @@
-/** @file Rows of a Parquet file, one row group at a time. */
+/** @file Reads Parquet row by row, one row group at a time. */
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
@@ -80,7 +80,6 @@ export async function openParquet(path: string): Promise<ParquetFile> {
 
 /**
  * The rows of a table, which may be a Parquet file.
- *
  * @throws OnnxLoraError as {@link openParquet} and `readTable`
  */
 export async function readAnyTable(file: string): Promise<Table> {

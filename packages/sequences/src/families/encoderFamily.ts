@@ -1,4 +1,4 @@
-/** @file What families of encoders have in common that read texts and other sequences. */
+/** @file Common properties of encoder families. */
 
 import { describedFamily, type DescribedFamily, type FamilyDefinition } from '@onnx-lora/sdk/plugin';
 

@@ -1,4 +1,4 @@
-/** @file The families of encoders that several domains have. */
+/** @file Encoder families shared by several domains. */
 
 import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { albert, bert, deberta, distilbert, electra, modernbert, mpnet, roberta } from './bert.ts';

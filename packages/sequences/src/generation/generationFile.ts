@@ -1,4 +1,4 @@
-/** @file generation_config.json: how a model's text ends, is searched for, and is kept from going wrong. */
+/** @file Reads generation_config.json. */
 
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';

@@ -1,4 +1,4 @@
-/** @file How many tokens a model reads at once. */
+/** @file The model's maximum length in tokens. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { readSentenceLimits } from '@onnx-lora/sdk/data';

@@ -1,4 +1,4 @@
-/** @file The scores that a model gives for each token of a batch. */
+/** @file Finds the output with scores per token. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 

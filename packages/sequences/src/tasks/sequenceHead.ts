@@ -1,4 +1,4 @@
-/** @file The head that answers about sequences or each of their tokens: the model's own, or a new one on the states of tokens. */
+/** @file The head for sequences or tokens: the model's own, or a new one on its token states. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {

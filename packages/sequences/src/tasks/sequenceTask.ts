@@ -1,4 +1,4 @@
-/** @file What tasks on sequences share: data, tokens, batches. */
+/** @file Common part of sequence tasks: data, tokens, batches. */
 
 import type { Feeds } from '@onnx-lora/sdk';
 import type { TaskModel, Labelled, LabelledDataset } from '@onnx-lora/sdk/tasks';

@@ -1,4 +1,4 @@
-/** @file What the factories of all tasks on sequences share: settings, what they are asked about, and predictors. */
+/** @file Common part of sequence task factories: settings, inputs and predictors. */
 
 import {
   type AnsweringFactory,

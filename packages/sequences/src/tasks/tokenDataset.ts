@@ -1,4 +1,4 @@
-/** @file Sequences with what is known of them, as a dataset of rows of tokens. */
+/** @file A dataset of token rows, with their targets. */
 
 import { balancedWeights } from '@onnx-lora/sdk/tasks';
 import { drawSeed, BoundedCache, Random } from '@onnx-lora/sdk/data';

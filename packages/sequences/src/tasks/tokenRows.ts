@@ -1,4 +1,4 @@
-/** @file Cuts sequences that are longer than the model. */
+/** @file Cuts sequences longer than the model into windows. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';

@@ -1,4 +1,4 @@
-/** @file The tokens of a text, and which of its letters each stands for. */
+/** @file Aligns tokens with the letters of their text. */
 
 import { byteLetters } from './tokenBytes.ts';
 

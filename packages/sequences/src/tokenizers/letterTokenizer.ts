@@ -1,4 +1,4 @@
-/** @file Tokenizers of proteins whose vocabulary has single letters, and whose texts have blanks in between. */
+/** @file Protein tokenizers with single letters, separated by blanks in text. */
 
 import { type SequenceTokens, type Vocabulary, VocabularyTokenizer } from './sequenceTokenizer.ts';
 

@@ -1,4 +1,4 @@
-/** @file Finds out which tokenizer lies in a model's folder. */
+/** @file Detects and opens the tokenizer of a model's folder. */
 
 import { join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';

@@ -1,4 +1,4 @@
-/** @file What turns sequences of letters into token ids: a vocabulary, its special tokens, and what stands around a sequence. */
+/** @file The tokenizer interface: vocabulary, special tokens and their template. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 

@@ -1,4 +1,4 @@
-/** @file The bytes that tokens spell: a character of a text may be spread over several of them. */
+/** @file The bytes of tokens; a character may span several tokens. */
 
 import { isObject, type JsonObject } from '@onnx-lora/sdk/data';
 

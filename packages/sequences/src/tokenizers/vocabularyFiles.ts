@@ -1,4 +1,4 @@
-/** @file Files of older tokenizers: vocabularies as the tokenizer.json that they amount to, sentence pieces, and special tokens. */
+/** @file Converts older tokenizer files to tokenizer.json. */
 
 import { readFile, stat } from 'node:fs/promises';
 import { OnnxLoraError } from '@onnx-lora/sdk';

@@ -1,4 +1,4 @@
-/** @file Reads FASTA record by record, however large the file is; and A3M alignments, which are FASTA with insertions in lower case. */
+/** @file Streaming parsers of FASTA and of A3M alignments. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { textLines, type TextPieces } from '@onnx-lora/sdk/data';

@@ -1,4 +1,4 @@
-/** @file Reads FASTQ record by record; qualities are checked for their number and left out. */
+/** @file Streaming parser of FASTQ; qualities are counted and dropped. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { textLines, type TextPieces } from '@onnx-lora/sdk/data';

@@ -1,4 +1,4 @@
-/** @file Makes records of the rows of a table. */
+/** @file Converts table rows to records. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { cellList, cellError, cellText, type Row } from '@onnx-lora/sdk/data';

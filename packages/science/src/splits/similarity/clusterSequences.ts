@@ -1,4 +1,4 @@
-/** @file Puts like sequences into clusters. */
+/** @file Clusters similar sequences. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Alphabet } from '../../data/sequenceRecord.ts';

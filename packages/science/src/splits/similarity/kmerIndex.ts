@@ -1,4 +1,4 @@
-/** @file Finds sequences that share words with others, without comparing all with all. */
+/** @file K-mer index, which finds candidates without comparing all pairs. */
 
 import type { Scoring } from './scoring.ts';
 

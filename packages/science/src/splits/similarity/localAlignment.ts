@@ -1,4 +1,4 @@
-/** @file How alike two sequences are where they align best. */
+/** @file Similarity of two sequences by local alignment. */
 
 import type { Scoring } from './scoring.ts';
 

@@ -1,4 +1,4 @@
-/** @file What it is worth when letters of two sequences meet in an alignment. */
+/** @file Substitution scores of alignments. */
 
 import type { Alphabet } from '../../data/sequenceRecord.ts';
 

@@ -1,4 +1,4 @@
-/** @file Says of two sequences whether they are alike, and finds those that may be. */
+/** @file Finds similar sequences: candidates by k-mers, then alignment. */
 
 import type { Alphabet } from '../../data/sequenceRecord.ts';
 import { LocalAligner } from './localAlignment.ts';

@@ -1,4 +1,4 @@
-/** @file What a report shows of residues: their answers against guessing, class by class, and along sequences. */
+/** @file Report sections of residues: baselines, metrics by class, and answers along sequences. */
 
 import {
   batchesOf,

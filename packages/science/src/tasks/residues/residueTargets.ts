@@ -1,4 +1,4 @@
-/** @file Residues as the parts of sequences that are answered about: each is a letter, and a token. */
+/** @file Residues as parts of sequences: one letter and one token each. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Parts, SequenceTokenizer } from '@onnx-lora/sequences';

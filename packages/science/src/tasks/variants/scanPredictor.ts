@@ -1,4 +1,4 @@
-/** @file Predicts the effect of every mutation of a sequence, and draws it. */
+/** @file Predicts and draws the effect of every single mutation of a sequence. */
 
 import { type Predictor, type ReportSection, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk/tasks';
 import { withSourceLocation } from '@onnx-lora/sdk/data';

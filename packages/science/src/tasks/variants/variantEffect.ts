@@ -1,4 +1,4 @@
-/** @file The task `variant-effect`: how well a model that has seen no measurement ranks measured variants. */
+/** @file The task `variant-effect`: zero-shot ranking of measured variants. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {

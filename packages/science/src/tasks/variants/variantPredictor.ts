@@ -1,4 +1,4 @@
-/** @file Scores of variants that nobody has measured, for the command line. */
+/** @file Predictor of zero-shot variant effects for the command line. */
 
 import { type Answer, type Predictor, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk/tasks';
 import type { SequenceDataOptions, SequenceRecord } from '../../data/sequenceRecord.ts';

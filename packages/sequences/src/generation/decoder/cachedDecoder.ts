@@ -1,4 +1,4 @@
-/** @file Decoders that keep keys and values of what was written: each pass computes one token. */
+/** @file Decoders with a cache of keys and values: each pass computes one token. */
 
 import type { AdapterChoice, Feeds, Tensor } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions, RunnableSession } from '@onnx-lora/sdk/tasks';

@@ -1,4 +1,4 @@
-/** @file Feeds of a decoder: of its tokens, and those that stay fixed over all passes. */
+/** @file Feeds of a decoder: those of its tokens, and those fixed over all passes. */
 
 import { type BoundFeeds, type Feeds, int64, tensor } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableSession } from '@onnx-lora/sdk/tasks';

@@ -1,4 +1,4 @@
-/** @file The port to what writes token by token: a decoder, and texts that it is writing. */
+/** @file The interface of token-by-token decoders, and the texts in progress. */
 
 import type { AdapterChoice, Feeds } from '@onnx-lora/sdk';
 

@@ -1,4 +1,4 @@
-/** @file Decoders that give logits only where they are read: behind a long prompt at one place of hundreds. */
+/** @file Decoders that compute logits only at requested places. */
 
 import { int64, Model, type Tensor } from '@onnx-lora/sdk';
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';

@@ -1,4 +1,4 @@
-/** @file Keys and values that a decoder keeps of the tokens that it has read. */
+/** @file The past: cached keys and values of a decoder. */
 
 import { type Feeds, type Tensor, tensor, type TensorData } from '@onnx-lora/sdk';
 import { type GraphPort, type RunnableModel, arrayOf } from '@onnx-lora/sdk/tasks';

@@ -1,4 +1,4 @@
-/** @file Decoders that keep nothing: each pass computes the whole text again. */
+/** @file Decoders without a cache: each pass computes the whole text again. */
 
 import type { AdapterChoice } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions, RunnableSession } from '@onnx-lora/sdk/tasks';

@@ -1,4 +1,4 @@
-/** @file Rows of a batch: of tensors, of logits by place, and of adapters. */
+/** @file Batch rows: of tensors, of logits by place, and of adapters. */
 
 import {
   type AdapterChoice,

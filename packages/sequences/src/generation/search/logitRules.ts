@@ -1,4 +1,4 @@
-/** @file What a model may write next: rules that change its logits, as transformers' processors do. */
+/** @file Logit rules, like transformers' processors. */
 
 /**
  * Changes logits, or log-probabilities, `[vocabulary]` in place: what must not come is −∞.

@@ -1,4 +1,4 @@
-/** @file What tokens are drawn from: rules that leave out what is too improbable, as transformers' warpers do. */
+/** @file Sampling rules, like transformers' warpers. */
 
 import { logSumExp } from '@onnx-lora/sdk/tasks';
 import type { LogitRule } from './logitRules.ts';

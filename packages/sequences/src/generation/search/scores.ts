@@ -1,4 +1,4 @@
-/** @file Scores of tokens: the best, how probable they are, and one by chance. */
+/** @file Selects tokens by score: the best, their log-probabilities, and a sample. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/data';

@@ -1,4 +1,4 @@
-/** @file A search for the best text: what is asked of it, and the one that takes a token at a time. */
+/** @file The interface of text search, and the stepwise search. */
 
 import { Random } from '@onnx-lora/sdk/data';
 import { logSumExp } from '@onnx-lora/sdk/tasks';

@@ -1,4 +1,4 @@
-/** @file Classes, labels and numbers of sequences that nobody has labelled. */
+/** @file Predictors of classes, labels and numbers of sequences. */
 
 import {
   labelsOrNumbers,

@@ -1,4 +1,4 @@
-/** @file Sequences as tasks with classes, labels or numbers take them: how they are read, fed and shown. */
+/** @file Datasets of sequences with classes, labels or numbers: read, fed and shown. */
 
 import {
   type ClassAnswer,

@@ -1,4 +1,4 @@
-/** @file Parts of a batch of sequences of about one length, so that short ones are not padded to the longest of all. */
+/** @file Splits a batch into parts of similar length, which saves padding. */
 
 import type { Feeds, Tensor, TensorData } from '@onnx-lora/sdk';
 import { type BatchPart, bucketLength } from '@onnx-lora/sdk/tasks';

@@ -1,4 +1,4 @@
-/** @file One vector per sequence, or one per residue, from any model of sequences: in a program, and as answers about files. */
+/** @file Embedders of sequences and of their residues, in programs and for files. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {

@@ -1,4 +1,4 @@
-/** @file Teaches a model which sequences are of one kind, such as one family, and measures how well one finds the others. */
+/** @file The retrieval task: metric learning on sequences of one kind. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {

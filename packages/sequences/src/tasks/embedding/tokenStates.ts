@@ -1,4 +1,4 @@
-/** @file What a model gives for the tokens of sequences, and one vector made of it: of answers, of batches and inside a graph. */
+/** @file Token states of a model, pooled to one vector: in predictors, batches and graphs. */
 
 import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import {

@@ -1,4 +1,4 @@
-/** @file Which value of a model is the vector of a sequence, and how it is made: as the user says, or as the model's files do. */
+/** @file Chooses the output and the pooling of sequence vectors, by the user or the model's files. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { readSentenceModules, readSentencePooling } from '@onnx-lora/sdk/data';

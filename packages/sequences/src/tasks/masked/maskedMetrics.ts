@@ -1,4 +1,4 @@
-/** @file How well masked tokens are guessed. */
+/** @file Metrics of masked-language modelling. */
 
 import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {

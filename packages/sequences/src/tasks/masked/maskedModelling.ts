@@ -1,4 +1,4 @@
-/** @file Teaches models more about sequences without labels: they guess masked tokens. */
+/** @file The task of masked-language modelling: continued training without labels. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { crossEntropy, type PreparedTask, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';

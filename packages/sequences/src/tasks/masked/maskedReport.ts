@@ -1,4 +1,4 @@
-/** @file What a report shows of a model that guesses masked tokens: how surprised held-out sequences find it, before and after. */
+/** @file Report sections of masked-language modelling: perplexity before and after. */
 
 import { type Batch, batchesOf, intervalsOf, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
 import type { SequenceRecord } from '../../record.ts';

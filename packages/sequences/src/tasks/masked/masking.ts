@@ -1,4 +1,4 @@
-/** @file Which tokens are masked, what stands in their place, and what is to be guessed. */
+/** @file Chooses masked tokens, their replacements and their targets. */
 
 import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import { drawSeed, type Random } from '@onnx-lora/sdk/data';

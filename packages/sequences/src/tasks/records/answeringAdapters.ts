@@ -1,4 +1,4 @@
-/** @file The adapters that answer together. */
+/** @file Adapters of an ensemble predictor. */
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

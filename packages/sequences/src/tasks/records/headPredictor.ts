@@ -1,4 +1,4 @@
-/** @file What answers about whole sequences, whatever the answer is. */
+/** @file Common part of predictors of whole sequences. */
 
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import {

@@ -1,4 +1,4 @@
-/** @file Answers about the sequences of files of any size. */
+/** @file Predicts on sequence files of any size. */
 
 import { type Adapter, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {

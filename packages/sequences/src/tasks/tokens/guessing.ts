@@ -1,4 +1,4 @@
-/** @file Classes of parts beside guesses that know nothing of the sequence around them. */
+/** @file Baselines of token classes that ignore the context. */
 
 import { type ComparedMeasurement, intervalsOf, type ReportSection, verdictOf } from '@onnx-lora/sdk/tasks';
 import type { SequenceRecord } from '../../record.ts';

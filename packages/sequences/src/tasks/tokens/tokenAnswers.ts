@@ -1,4 +1,4 @@
-/** @file Answers about parts of sequences, such as residues or words: read from batches, joined over windows, measured. */
+/** @file Answers about parts of sequences, such as residues or words, joined over windows and measured. */
 
 import type { Feeds } from '@onnx-lora/sdk';
 import {

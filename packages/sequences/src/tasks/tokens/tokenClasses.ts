@@ -1,4 +1,4 @@
-/** @file Teaches and tests models that answer about every part of a sequence, such as a residue or a word, with a class. */
+/** @file Token classification: a class per part of a sequence, such as a residue or a word. */
 
 import { int64, OnnxLoraError } from '@onnx-lora/sdk';
 import {

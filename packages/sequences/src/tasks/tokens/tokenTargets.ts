@@ -1,4 +1,4 @@
-/** @file What is known of parts of sequences, such as residues or words: from parts to tokens and back, and as the targets of a batch. */
+/** @file Targets of parts of sequences, such as residues or words, aligned with tokens. */
 
 import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { PreparedTask } from '@onnx-lora/sdk/tasks';
