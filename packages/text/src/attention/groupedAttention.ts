@@ -30,6 +30,7 @@ interface Groups {
   /** Tokens of a group. */
   readonly size: number;
   readonly value: (name: string) => Value;
+  /** Of the model, for errors. */
   readonly name: string;
 }
 

@@ -20,11 +20,11 @@ function termsOf(text: string): string[] {
 }
 
 /**
- * Texts as weights of their words and pairs of words: (1 + ln n) · (1 + ln((1 + texts) / (1 + texts with it))), each row of length 1.
+ * Texts as weights of words and word pairs: (1 + ln n) · (1 + ln((1 + texts) / (1 + texts with it))), rows of length 1.
  * Terms of a single training text are left out.
  *
- * @param known training texts, by which terms are weighted
- * @param most terms that are kept
+ * @param known training texts, which weight the terms
+ * @param most maximum number of terms
  * @see scikit-learn, TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
  */
 export function tfidf(known: readonly string[], most: number = MOST): (texts: readonly string[]) => SparseRows {

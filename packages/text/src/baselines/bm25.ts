@@ -1,6 +1,6 @@
 /** @file BM25, a baseline of reranking without training. */
 
-/** How soon a word that comes again counts no more, how much long documents lose, and the share of the mean for words that are in most. */
+/** Saturation of term frequency (k1), length normalisation (b), and the floor of the idf as a share of the mean. */
 const [K, B, EPSILON] = [1.5, 0.75, 0.25] as const;
 
 /** Words of a text, in small letters. */
@@ -15,6 +15,7 @@ export class Bm25 {
   readonly #weights = new Map<string, number>();
   readonly #mean: number;
 
+  /** `documents` in words. */
   constructor(documents: readonly (readonly string[])[]) {
     const within = new Map<string, number>();
     this.#lengths = documents.map(({ length }) => length);

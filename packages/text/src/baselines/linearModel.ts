@@ -6,7 +6,7 @@ import { type Matrix, matrix, minimize } from '@onnx-lora/sdk/plugin';
 export interface SparseRows {
   /** Number of columns. */
   readonly columns: number;
-  /** Of each row, its columns and the numbers in them. */
+  /** Per row, its columns and their numbers. */
   readonly rows: readonly { readonly at: Int32Array; readonly values: Float64Array }[];
 }
 
@@ -21,7 +21,7 @@ export interface LinearModel {
   readonly weights: Float64Array;
 }
 
-/** Where the largest slope, in parts of the number of rows, is taken for none. */
+/** Converged where the largest gradient, per row, is below this. */
 const FLAT = 1e-6;
 
 /**

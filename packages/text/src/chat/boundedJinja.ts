@@ -14,7 +14,6 @@ const charactersPerStep = 2000;
 /** Numbers of a `range`. */
 const longestRange = 100_000;
 
-/** A part of a template. */
 interface Statement {
   readonly type: string;
   readonly value?: unknown;

@@ -59,11 +59,12 @@ export interface RenderedChat {
 /** What begins and ends an answer in the rendered text: characters that Unicode keeps for a program's own use. */
 const [BEGIN, END] = ['\uFDD0', '\uFDD1'] as const;
 const marks = /[\uFDD0\uFDD1]/;
-/** Put behind a message that is left open, to be found again. */
+/** Appended to an open message to find its end. */
 const OPEN = 'CONTINUE_FINAL_MESSAGE_TAG ';
 
 /** Makes text of conversations, as transformers' `apply_chat_template` does. */
 export class ChatTemplate {
+  /** The file that it is from. */
   readonly path: string;
   readonly #render: (variables: Readonly<Record<string, unknown>>) => string;
   readonly #tokens: NamedTokens;

@@ -88,7 +88,10 @@ export function plainTokens(
   };
 }
 
-/** Tokens that stand for any of the spans are learned. Spaces before a word belong to its token, whose place begins behind them. */
+/**
+ * Marks the tokens of the spans as learned. A token includes the spaces before its word, but its offset begins after
+ * them.
+ */
 function marked(
   tokenizer: SequenceTokenizer,
   text: string,

@@ -137,7 +137,10 @@ function checkedForms(record: PreferenceRecord): PreferenceRecord {
   return record;
 }
 
-/** What both begin with, and the rest of each. A space before the first word that differs is a part of that. */
+/**
+ * The common prefix of both, and the remainder of each. A space before the first different word belongs to the
+ * remainder.
+ */
 function withoutPrompt(chosen: Said, rejected: Said): Pick<PreferenceRecord, 'prompt' | 'answers'> {
   const shortest = Math.min(chosen.length, rejected.length);
   const isSame = (i: number): boolean => JSON.stringify(chosen[i]) === JSON.stringify(rejected[i]);

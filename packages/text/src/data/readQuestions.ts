@@ -38,7 +38,7 @@ export interface TextAnswer {
 /** A question (`sequence`), and the text (`second`) that is asked. */
 export interface QuestionRecord extends SequenceRecord {
   readonly second: string;
-  /** What is right; an empty list where the text does not say; absent where it is not known. */
+  /** Right answers; empty where the text has none; absent where unknown. */
   readonly answers?: readonly TextAnswer[];
 }
 
@@ -48,7 +48,7 @@ export interface GivenQuestion extends Pick<SequenceRecord, 'group' | 'split'> {
   readonly question: string;
   /** The text that is asked. */
   readonly context: string;
-  /** What is right, of which training takes the first; an empty list where the text does not say. */
+  /** Right answers, of which training takes the first; empty where the text has none. */
   readonly answers?: readonly TextAnswer[];
   /** What it is called; its number by default. */
   readonly id?: string;

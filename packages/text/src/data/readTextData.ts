@@ -45,7 +45,7 @@ import { besides, isFolder, sharedWarnings } from './tableReader.ts';
 /** What a reader knows besides: what every record must have. */
 type Options = TextDataOptions & {
   readonly wanted?: Wanted | undefined;
-  /** What is never divided between splits, of records that do not say. */
+  /** The default group of a record, which is never split. */
   readonly groupOf?: ((record: SequenceRecord) => string) | undefined;
 };
 
@@ -97,7 +97,7 @@ function plain({ sequence, second = '' }: SequenceRecord): string {
   return `${sequence}\n${second}`.toLowerCase().replaceAll(/[^\S\n]+/g, ' ');
 }
 
-/** Records with what is known of the columns that they are from. */
+/** Records with their columns. */
 interface TextPart {
   readonly records: readonly SequenceRecord[];
   readonly valueNames?: readonly string[] | undefined;

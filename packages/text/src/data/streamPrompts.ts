@@ -68,7 +68,7 @@ async function* promptsOf(table: BegunTable, names: ConversationColumns | undefi
   }
 }
 
-/** A row as a record, whether it has an answer or not. */
+/** A row as a record, with or without an answer. */
 function promptOf(
   { messages, prompt, completion, text, tools }: ReturnType<typeof conversationCells>,
   where: string,

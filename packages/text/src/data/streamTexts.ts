@@ -62,6 +62,7 @@ const LOOKED_AT = 200;
 
 /** A table that is being read. */
 export interface BegunTable extends Table {
+  /** The rows behind the first ones. */
   readonly rest: AsyncGenerator<Row, void, undefined>;
 }
 

@@ -68,13 +68,12 @@ export function columnsOf<Role extends string>(
   return { columns: columns as { readonly [R in Role]?: string }, finder };
 }
 
-/** A cell with a text as it is, blanks included, or with a list of messages, which may be JSON in a text. */
+/** A cell with a text, blanks included, or with a list of messages, which may be JSON. */
 export function saidIn(row: Row, column: string | undefined): unknown {
   const cell = column === undefined ? undefined : row.cells.get(column);
   return typeof cell === 'string' && cell.trimStart().startsWith('[{') ? cellList(row, column!) : cell;
 }
 
-/** A record, and where it stands. */
 interface PlacedRecord {
   readonly where: string;
   readonly split?: Split;
@@ -97,7 +96,7 @@ export interface TableKind<Item extends PlacedRecord, Given, Options> {
   /** The same in words. */
   readonly whole: string;
 }
-/** Records in parts, and what the user should know of them. */
+/** Records in parts, with warnings for the user. */
 type Divided<Item> = ReadData<Item> & { readonly warnings: readonly string[] };
 
 /** Makes a reader of a kind of records: of a path, the user's own records, or data read before. */

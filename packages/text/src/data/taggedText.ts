@@ -89,7 +89,7 @@ export const taggedSettings: SettingRows<TaggedOptions> = {
   evalSplit: evalSplitSetting,
 };
 
-/** Words as parts that are answered about: the first token of each answers for it, as transformers' examples have it. */
+/** Words as parts: the first token of each answers for it, as in transformers' examples. */
 export const words: Parts<TaggedText> = {
   noun: 'words',
   one: 'word',

@@ -184,7 +184,7 @@ export interface FoundColumns extends TargetColumns {
   readonly text: string;
   readonly second?: string | undefined;
   readonly negatives?: readonly string[] | undefined;
-  /** Columns that nothing is read from. */
+  /** Columns without a role. */
   readonly unused: readonly string[];
 }
 
@@ -249,7 +249,6 @@ export function recordOf(
   };
 }
 
-/** The texts of a cell: one, or a list. */
 function textsOf(row: Row, column: string): readonly string[] {
   const list = cellList(row, column) ?? [];
   if (typeof list === 'string') return [list];

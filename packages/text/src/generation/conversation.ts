@@ -15,8 +15,7 @@ export class ChatConversation {
 
   /**
    * Used by {@link openConversation}.
-   *
-   * @param beginning what stands before all that is said, such as a message of the system
+   * @param beginning messages before the conversation, such as the system's
    */
   constructor(generator: TextGenerator, template: ChatTemplate, beginning: readonly ChatMessage[]) {
     this.#generator = generator;
@@ -31,9 +30,8 @@ export class ChatConversation {
   }
 
   /**
-   * Answers what the user says, piece by piece. What was asked counts as said once its answer is whole.
-   *
-   * @throws OnnxLoraError `DATA_INVALID` for what the chat template refuses; others as `generator.generate`
+   * Streams the answer to the user's message. The message is recorded once its answer is complete.
+   * @throws OnnxLoraError `DATA_INVALID` where the chat template refuses; others as `generator.generate`
    */
   async *answer(content: string, options: GenerateOptions = {}): AsyncGenerator<TextPiece, GeneratedText> {
     const asked = [...this.#messages, { role: 'user', content }];

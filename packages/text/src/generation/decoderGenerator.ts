@@ -31,18 +31,17 @@ export interface GeneratorParts {
   readonly usual: RowAdapter;
 }
 
-/** What was read and written last, and what the decoder kept of it. */
+/** Tokens of the last text, and their cache. */
 interface Kept {
   readonly ids: readonly number[];
   readonly adapter: RowAdapter;
   readonly past: Past;
 }
 
-/** Texts that are begun. */
 interface Begun {
   readonly decoding: Decoding;
   readonly adapters: readonly RowAdapter[];
-  /** Tokens of each row that are not read yet. */
+  /** Tokens of each row not yet read. */
   readonly fed: readonly (readonly number[])[];
 }
 
@@ -129,7 +128,7 @@ export class DecoderGenerator implements TextGenerator {
     return { decoding, adapters, fed: fed.map((ids) => ids.slice(past?.length ?? 0)) };
   }
 
-  /** What is kept of a text with the same beginning. It is another's no more: two prompts may be gone on with at once. */
+  /** Takes the cache of a text with the same prefix. The caller owns it: two prompts may continue it at once. */
   #takeKept(ids: readonly number[], adapter: RowAdapter): (Kept & { readonly common: number }) | undefined {
     const kept = this.#kept;
     if (!kept || !isDeepStrictEqual(kept.adapter, adapter)) return undefined;

@@ -89,7 +89,7 @@ export interface GenerationDefaults extends SearchSettings {
   /** Most tokens to write, or most with the prompt, by the model's files. */
   readonly maxNewTokens: number | undefined;
   readonly maxLength: number | undefined;
-  /** Most that the model can read and write. */
+  /** The model's context length. */
   readonly positions: number;
 }
 
@@ -134,7 +134,7 @@ export function generationDefaults(file: GenerationFile): GenerationDefaults {
 /** Resolved generation options. */
 export interface GenerationPlan {
   readonly search: SearchSettings;
-  /** Undefined where the best tokens are taken. */
+  /** Undefined for greedy decoding. */
   readonly sampling: SamplingOptions | undefined;
   readonly minTokens: number;
   readonly badWords: readonly (readonly number[])[];
@@ -144,16 +144,15 @@ export interface GenerationPlan {
 
 const samplingNames = ['temperature', 'topK', 'topP', 'minP', 'typicalP', 'epsilonCutoff', 'etaCutoff'] as const;
 
-/** The same options, but that the likeliest tokens are taken where nothing is asked of drawing, whatever the model's files say. */
+/** The same options, but greedy unless sampling is asked for, whatever the model's files say. */
 export function likeliestByDefault(options: GenerateOptions): GenerateOptions {
   const draws = [...samplingNames, 'seed' as const].some((name) => options[name] !== undefined);
   return { ...(draws ? {} : { doSample: false }), numBeams: 1, ...options };
 }
 
 /**
- * What is asked for, and where nothing is, what the model's files say.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for an option that cannot be; `INPUT_INVALID` for two that exclude each other
+ * Resolves the options with the defaults of the model's files.
+ * @throws OnnxLoraError `CONFIG_INVALID` for an invalid option; `INPUT_INVALID` for two that exclude each other
  */
 export function planOf(options: GenerateOptions, defaults: GenerationDefaults): GenerationPlan {
   generateSettings.checkOptions(options);

@@ -13,7 +13,7 @@ export interface TextPiece {
   readonly row: number;
   /** Its id. */
   readonly token: number;
-  /** What is certain of the text by now: empty within a character, or where a stop string may begin. */
+  /** New text that is certain by now: empty within a character, or where a stop string may begin. */
   readonly text: string;
   /** With the last token of a row. */
   readonly finish?: FinishReason;

@@ -28,7 +28,7 @@ export class TextPieces {
   #given = 0;
   /** Characters that were given of the tokens behind the last piece, which end within a character. */
   #early = 0;
-  /** What may be the beginning of what it stops before. */
+  /** Held back: may be the beginning of a stop string. */
   #held = '';
 
   constructor(decode: (ids: readonly number[]) => string, stops: readonly string[]) {
@@ -38,8 +38,7 @@ export class TextPieces {
 
   /**
    * Appends a token.
-   *
-   * @returns the text that is certain by now, often none; and whether the text is over
+   * @returns the new text that is certain by now, often empty; and whether the text is over
    */
   push(token: number): { readonly text: string; readonly isOver: boolean } {
     this.#ids.push(token);
@@ -47,7 +46,7 @@ export class TextPieces {
     return this.#upToStop(this.#held + text);
   }
 
-  /** What was held back, where no more tokens come. */
+  /** The text held back, once no more tokens come. */
   rest(): string {
     const { text, isOver } = this.#upToStop(this.#held + this.#spelled(true));
     const held = isOver ? '' : this.#held;
@@ -88,14 +87,14 @@ function overlap(text: string, stop: string): number {
 /** How texts are written. */
 export interface WritingRules {
   readonly plan: GenerationPlan;
-  /** What else may not be written, beside what the plan says. */
+  /** Rules besides those of the plan. */
   readonly extra: readonly LogitRule[];
   readonly decode: (ids: readonly number[]) => string;
 }
 
 /** Writes the texts of some rows. */
 export class Writing {
-  /** What was written: whole once {@link Writing.pieces} has ended. */
+  /** Generated texts: complete once {@link Writing.pieces} has ended. */
   readonly texts: GeneratedText[] = [];
   /** Tokens of each row by now. */
   readonly tokens: readonly number[][];

@@ -75,7 +75,6 @@ export async function chooseAnswers(
   { adapter, batchSize = 16, tokenizer, onBatch, ...options }: ChoiceOptions = {},
 ): Promise<ChosenAnswers> {
   const { input, port, rules } = await openSftData(model, { learn: 'answers', tokenizer });
-  // What ends a text is no part of an answer that is a text.
   const asking = { ...rules, end: undefined };
   const rows = questions.flatMap(({ prompt, choices }, i) =>
     choices.map((choice) => {
@@ -116,8 +115,7 @@ export async function chooseAnswers(
 }
 
 /**
- * How often the chosen answers are the right ones, of the questions whose right one is known.
- *
+ * Accuracy over the questions with a known answer.
  * @param times how often each question counts; once by default
  */
 export function choiceScores(

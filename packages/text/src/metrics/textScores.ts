@@ -10,7 +10,7 @@ export interface TextScores {
   readonly rougeL: number;
 }
 
-/** All scores of a text that was written beside the one that was wanted. */
+/** All scores of a generated text against its reference. */
 export function textScores(written: string, wanted: string): TextScores {
   const exactMatch = Number(written.trim() === wanted.trim());
   return { exactMatch, f1: wordF1(written, wanted), rougeL: rougeL(written, wanted) };

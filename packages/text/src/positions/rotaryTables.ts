@@ -41,8 +41,7 @@ export interface RotaryTables {
 }
 
 /**
- * The frequencies of a graph: constants that cosines and sines are taken of, or the tables of rotary operators.
- *
+ * Finds the frequencies of a graph: constants under cosines and sines, or tables of rotary operators.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a graph without any, with several kinds, or with changed ones
  */
 export function rotaryTables({ graph }: Graphed, file: string): RotaryTables {

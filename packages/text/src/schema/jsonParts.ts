@@ -2,13 +2,13 @@
 
 import type { JsonShape } from './jsonShape.ts';
 
-/** What is to be written next, with others behind it. */
+/** A pending part of the text, followed by others. */
 export interface Part {
   /** The same for parts that allow the same. */
   readonly key: string;
   /** Whether it may be left out. */
   readonly isOptional: boolean;
-  /** What may be left of it once a byte is written, one of these lists; none where the byte cannot be. */
+  /** Alternatives of the remainder after a byte; none where the byte is not allowed. */
   after(byte: number): readonly (readonly Part[])[];
 }
 
@@ -68,8 +68,7 @@ const escape: Part = {
 };
 
 /**
- * What follows the first byte of a character that is no ASCII: the well-formed sequences of UTF-8.
- *
+ * Continuation bytes of a non-ASCII character: the well-formed sequences of UTF-8.
  * @see The Unicode Standard, table 3-7
  */
 function behindFirst(byte: number): readonly Part[] | undefined {
@@ -126,8 +125,7 @@ const scalars = { integer: [wholePart(WHOLE)], number: [wholePart(BEFORE), fract
 
 /**
  * A value of a shape.
- *
- * @param room how many objects and lists may stand within one another, no fewer than the shape has at least
+ * @param room how deep objects and lists may nest, no less than the shape's least depth
  */
 function value(shape: JsonShape, room: number): Part {
   let ways: readonly (readonly Part[])[] | undefined;

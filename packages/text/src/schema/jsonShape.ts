@@ -53,7 +53,7 @@ interface Elements {
   readonly min: number;
   readonly max: number;
 }
-/** What has one of these kinds. */
+/** A value of one of these kinds. */
 interface Union {
   readonly kind: 'union';
   readonly of: readonly JsonShape[];
@@ -119,7 +119,7 @@ class ShapeReader {
     return new OnnxLoraError('CONFIG_INVALID', `${this.#what}${at === '' ? '' : ` at "${at}"`} ${what}.`);
   }
 
-  /** What a reference leads to, which may lead back to where it is. */
+  /** Resolves a reference, which may be recursive. */
   referred(reference: string, at: string, left: number): JsonShape {
     const found = this.#referred.get(reference);
     if (found) return found;

@@ -5,9 +5,9 @@ import { type Part, whole } from './jsonParts.ts';
 
 /** All that may follow what is written. States that allow the same are the same. */
 export interface JsonState {
-  /** Whether what is written is a whole value. */
+  /** Whether the text so far is a complete value. */
   readonly isWhole: boolean;
-  /** The state behind one more byte; undefined where it cannot be. */
+  /** The state after one more byte; undefined where it is not allowed. */
   after(byte: number): JsonState | undefined;
 }
 

@@ -98,8 +98,7 @@ export class SchemaTokens {
   }
 
   /**
-   * Leaves the tokens with which a text goes on as the schema allows, and those that end it where it is whole.
-   *
+   * Keeps the tokens that the schema allows, and those that end a complete text.
    * @param ends tokens that end a text
    */
   rule(ends: readonly number[]): LogitRule {

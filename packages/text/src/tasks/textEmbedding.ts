@@ -45,7 +45,7 @@ export function openTextEmbedder(model: RunnableModel, options?: SequenceEmbedde
   return openEmbedderOf(textDomain, model, options);
 }
 
-/** What stands in front of texts, for models that were taught so, such as E5: `query: ` and `passage: `. */
+/** Prefixes of texts, for models trained with them, such as E5: `query: ` and `passage: `. */
 export interface PromptOptions {
   /** In front of the first of each pair; nothing by default. */
   readonly queryPrompt?: string | undefined;
@@ -56,7 +56,6 @@ export interface PromptOptions {
 /** Options of {@link textRetrieval}. */
 export interface TextRetrievalOptions extends TextTaskOptions, RetrievalOptions, PromptOptions {}
 
-/** Texts with what stands in front of them. */
 function promptedDomain({ queryPrompt = '', passagePrompt = '' }: PromptOptions): typeof textDomain {
   const passage = (text: string): string => `${passagePrompt}${text}`;
   const prompted = ({ sequence, second, negatives, ...record }: SequenceRecord): SequenceRecord =>
@@ -97,7 +96,6 @@ export function textRetrieval(
   return retrieval(promptedDomain({ queryPrompt, passagePrompt }), source, own);
 }
 
-/** What files are answered about with; texts have one vector each. */
 type EmbeddingOptions = Omit<SequenceEmbeddingOptions, 'pool'> & {
   readonly pool?: SequencePooling;
   readonly prompt?: string | undefined;

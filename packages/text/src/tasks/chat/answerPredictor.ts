@@ -42,7 +42,6 @@ const [LETTERS_OF_TOKEN, SHORT] = [64, 2 ** 14];
 /** Texts that are written at once. */
 const TOGETHER = 8;
 
-/** What is asked, and of whom. */
 interface Waiting extends Pick<Answer, 'source' | 'read' | 'total'> {
   readonly id: string;
   readonly prompt: readonly number[];

@@ -6,7 +6,7 @@ import { isTurn, withoutWeights } from '../../chat/sftTokens.ts';
 import type { ConversationRecord } from '../../data/readConversations.ts';
 import { noTemplate } from './sftRows.ts';
 
-/** A prompt, and what the data have for an answer. */
+/** A prompt, and the answer in the data. */
 export interface AskedPrompt {
   /** Its tokens, with all special ones and the beginning of an answer. */
   readonly ids: readonly number[];

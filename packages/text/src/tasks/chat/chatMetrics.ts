@@ -32,6 +32,7 @@ export class ChatMetrics implements MetricCollector<ChatScores> {
   readonly #size: number;
   readonly #records = new Map<number, Sums>();
 
+  /** @param output name of the logits, float32 `[batch, tokens, size]` */
   constructor(output: string, size: number) {
     this.#output = output;
     this.#size = size;

@@ -34,7 +34,7 @@ export async function measureChat(
   return { metrics, examples: asked.length };
 }
 
-/** What is asked, and how answers are written. */
+/** Options of measuring answers. */
 export interface AnswerMeasurement {
   readonly rules: AskingRules & { readonly most: number };
   /** How many prompts are answered; none is 0. */

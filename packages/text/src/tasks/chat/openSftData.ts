@@ -35,7 +35,7 @@ export interface SftOptions {
   readonly tokenizer?: SequenceTokenizer | undefined;
 }
 
-/** What teaches. */
+/** Data of supervised fine-tuning. */
 export interface SftData {
   readonly input: SequenceInput;
   readonly port: LogitsPort;

@@ -1,4 +1,4 @@
-/** @file What a model says of rows that are learned from, with the scores of those tokens alone that are asked for. */
+/** @file Runs rows of supervised fine-tuning, with logits of the learned tokens alone. */
 
 import { type Adapter, int64, type Tensor } from '@onnx-lora/sdk';
 import {

@@ -14,7 +14,7 @@ export const NOT_LEARNED = -100;
 export interface SftRow extends TokenRow {
   /** Of each token, the id of the next where that is learned, and −100 elsewhere. */
   readonly labels: readonly number[];
-  /** Bytes of UTF-8 of the text that is learned. */
+  /** UTF-8 bytes of the learned text. */
   readonly bytes: number;
   /** Tokens of each conversation in the row, one after the other. */
   readonly segments: readonly number[];
@@ -84,7 +84,6 @@ function cropped({ ids, isLearned }: SftTokens, most: number, specialIds: Readon
   return [...range(0, first), ...range(first + gone, ids.length)].slice(0, most);
 }
 
-/** Rows, and what does not fit. */
 interface RowsOfRecord {
   readonly rows: readonly KeptRow[];
   readonly isCropped: boolean;
@@ -143,7 +142,7 @@ export interface SftExample {
 export class SftDataset implements Dataset<SftExample> {
   readonly isDeterministic = true;
   readonly lengths: readonly number[];
-  /** What its owner should know of it. */
+  /** Warnings for the user. */
   readonly warnings: readonly string[];
   readonly #rows: readonly KeptRow[];
   readonly #records: readonly ConversationRecord[];

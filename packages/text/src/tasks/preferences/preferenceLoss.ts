@@ -1,4 +1,4 @@
-/** @file What is learned from preferences: DPO, IPO, ORPO and KTO, as operators of the training graph. */
+/** @file Preference losses DPO, IPO, ORPO and KTO as operators of the training graph. */
 
 import { type GraphBuilder, type Value, sequenceLogProbability } from '@onnx-lora/sdk/tasks';
 
@@ -30,7 +30,7 @@ export interface ComparedRows {
   readonly labels: Value;
   /** How many are learned of each row, float32 `[2 · examples]`. */
   readonly tokens: Value;
-  /** What the reference says of each row, a log-probability: float32 `[2 · examples]`. Unused by ORPO. */
+  /** The reference's log-probability of each row, float32 `[2 · examples]`. Unused by ORPO. */
   readonly reference: Value;
   /** Of KTO: 1 for good answers and 0 for bad ones, float32 `[examples]`. */
   readonly isGood: Value;

@@ -1,4 +1,4 @@
-/** @file How well a model prefers what is preferred: the loss, and rewards of answers. */
+/** @file Metrics of preferences: the loss, and rewards of answers. */
 
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import { bootstrapDraws, type Draws, type MetricCollector, type MetricsNamed } from '@onnx-lora/sdk/tasks';

@@ -9,7 +9,7 @@ import { fedRow, type KeptRow, oneRowOf, type SftRow, type SftRules } from '../c
 export interface PreferenceExample {
   /** The chosen answer and the rejected one; of KTO the answer, and one to another prompt. */
   readonly rows: readonly SftRow[];
-  /** What the reference says of each, a log-probability; NaN before it was asked. */
+  /** The reference's log-probability of each row; NaN until computed. */
   readonly reference: readonly number[];
   /** Whether the answer is good; true where two are compared. */
   readonly isGood: boolean;
@@ -28,7 +28,7 @@ interface KeptExample {
 export class PreferenceDataset implements Dataset<PreferenceExample> {
   /** Of each example, what its rows take in a batch. */
   readonly lengths: readonly number[];
-  /** What its owner should know of it. */
+  /** Warnings for the user. */
   readonly warnings: readonly string[];
   readonly #examples: readonly KeptExample[];
   /** Of each row. */
@@ -70,7 +70,7 @@ export class PreferenceDataset implements Dataset<PreferenceExample> {
     return this.#examples.length;
   }
 
-  /** Notes what the reference says of the rows of an example. */
+  /** Sets the reference's log-probabilities of an example's rows. */
   setReference(index: number, said: readonly number[]): void {
     this.#reference.set(said, 2 * index);
   }

@@ -60,7 +60,7 @@ export function windowTargets(examples: readonly SequenceExample<unknown, Questi
   return { windows: int64(fields, [examples.length, FIELDS]) };
 }
 
-/** An answer about a question of the data. */
+/** An answer to a question of the data. */
 export interface FoundAnswer {
   /** Number of the record. */
   readonly record: number;

@@ -24,8 +24,7 @@ export function areEntities(labels: readonly string[]): boolean {
 }
 
 /**
- * The entities that classes mark, also where an I begins one.
- *
+ * The entities that tags mark, also where an I begins one.
  * @param tags the class of each word; undefined, as O, is in no entity
  * @see seqeval, sequence_labeling.py, get_entities, which follows CoNLL's conlleval
  */
@@ -100,8 +99,7 @@ export interface EntityAnswers {
 }
 
 /**
- * The entities that answers about a text speak of.
- *
+ * The entities of the answers about a text.
  * @param isMarked false where classes mark no entities, and each word is a thing by itself
  */
 export function entityAnswers(
