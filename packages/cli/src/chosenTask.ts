@@ -11,7 +11,6 @@ import { usageError } from './terminal/errors.ts';
 /**
  * Chooses the task: the named one, else the adapter's, else the family's usual one. Tells the choice with its reason.
  * Errors of the task name it.
- *
  * @param tell receives the line about the choice
  * @throws OnnxLoraError `CONFIG_INVALID` for an unknown or missing task; by `prepare` of a task chosen by default, when
  *   another task would learn columns that it does not use

@@ -14,7 +14,6 @@ export const FOLDER: Key<string> = key('folder');
 
 /**
  * The services of the command on Node.
- *
  * @param replaced modules that override services, such as `(provide) => provide(FOLDER, () => '/tmp')`
  */
 export function commandScope(streams: Streams, ...replaced: readonly ServiceModule[]): Scope {

@@ -21,7 +21,6 @@ const withoutPlugins: ReadonlySet<string> = new Set(['explain', 'compare']);
 
 /**
  * Runs the command.
- *
  * @param argv the arguments
  * @param streams the process's streams by default
  * @param replaced modules that override services
@@ -91,7 +90,6 @@ async function aboutCall(command: Command): Promise<OneCall> {
 
 /**
  * Builds the command with all subcommands.
- *
  * @param called commands to load with their flags; others appear only in the help
  */
 export async function createProgram(

@@ -14,7 +14,6 @@ import type { Settings } from './settings/setting.ts';
 
 /**
  * Splits arguments into the model and the rest: without `--model`, the first one is the model.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` where either is missing
  */
 export function modelAndRest(
@@ -34,7 +33,6 @@ export function modelAndRest(
 
 /**
  * Opens the named model with all families, and fixes the inputs of `--fix`.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` when none is named, or a value of `--fix` is no number; as `openModel`
  */
 export async function openNamed(

@@ -96,7 +96,6 @@ export interface Question {
 
 /**
  * Completes given answers by defaults.
- *
  * @param folder of the plugin, which its name defaults to
  * @throws CreateError for an invalid answer, naming its flag
  */

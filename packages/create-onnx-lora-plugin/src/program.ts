@@ -27,7 +27,6 @@ Example:
 
 /**
  * Runs the command.
- *
  * @param words the arguments
  * @returns the exit code: 0, or 2 for a user's mistake
  */
@@ -97,10 +96,8 @@ function parsed(words: readonly string[]): Parsed {
 
 /**
  * Writes a plugin with its tests. Nothing is installed.
- *
  * @example
  * await createPlugin('onnx-lora-cells', { family: 'cell-net', task: 'cell-counting' });
- *
  * @param folder is created; if it exists it must be empty
  * @param given answers; others default from the folder's name
  * @returns all answers

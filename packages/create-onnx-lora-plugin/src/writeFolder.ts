@@ -26,7 +26,6 @@ export async function requireFree(folder: string): Promise<void> {
 
 /**
  * Writes files beside the folder, then moves them in, so that a failure leaves nothing.
- *
  * @param files text by path with `/`
  * @throws CreateError for a folder that is not empty or not writable
  */

@@ -75,7 +75,6 @@ const MAX_MISTYPED = 200;
 
 /**
  * The candidates nearest to `word` by edit distance, best first, for "did you mean" in an error.
- *
  * @param count largest number of results
  * @param limit largest edit distance; half of the word's length by default
  */

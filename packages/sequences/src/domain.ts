@@ -41,14 +41,12 @@ export interface SequenceDomain<R extends SequenceRecord, Source, Options extend
   readonly input: PredictorInput;
   /**
    * Reads data, and divides them.
-   *
    * @param wanted what every record must have
    * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file, row, column and remedy
    */
   read(source: Source, options: Options, wanted?: Wanted): Promise<SequenceData<R>>;
   /**
    * The records of a file of any size, or of bytes such as those of standard input, in their order.
-   *
    * @throws OnnxLoraError as {@link SequenceDomain.read}
    */
   stream(source: string | AsyncIterable<Uint8Array>, options: Partial<Options>): AsyncIterable<StreamedRecord<R>>;

@@ -53,7 +53,6 @@ const [MOST_LETTERS, MOST_SINGLE_LETTERS] = [2 ** 18, 2 ** 22];
 
 /**
  * Refuses what would take long to be made tokens, before it is.
- *
  * @param letters how many there are
  * @param where file and place, for the message
  * @param isPerLetter whether the tokenizer has a token for each letter

@@ -21,7 +21,6 @@ export interface Server extends AsyncDisposable {
   readonly model: string;
   /**
    * Replaces keys and certificate; other settings stay. Running requests continue.
-   *
    * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND`; without any change
    */
   reload(settings: Pick<ServeSettings, 'keys' | 'tls'>): Promise<void>;
@@ -31,12 +30,10 @@ export interface Server extends AsyncDisposable {
 
 /**
  * Serves a model with any number of adapters.
- *
  * @example
  * const model = await openModel('models/vit', { plugins: [visionPlugin] });
  * await using server = await serve(model, { adapters: 'runs' });
  * console.log(server.url);
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for an invalid setting or used address; `FILE_INVALID` for a store that
  *   another process has; as `model.session`
  */

@@ -47,7 +47,6 @@ export class AnswerFile {
 
   /**
    * Opens the existing part, or a new one.
-   *
    * @throws OnnxLoraError `CONFIG_INVALID` where the part depends on something else; `FILE_INVALID` where the disk
    *   refuses
    */

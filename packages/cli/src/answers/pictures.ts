@@ -17,7 +17,6 @@ export function picturesOf(files: readonly string[], out: string): string[] {
 
 /**
  * Replaces pictures by the paths `<out>/<file>-<what>.png` that they are written to; drops them without `out`.
- *
  * @param files the sources' names
  * @throws OnnxLoraError `CONFIG_INVALID` for a name clash, `FILE_INVALID` where the disk refuses
  */

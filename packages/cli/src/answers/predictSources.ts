@@ -17,7 +17,6 @@ export function requireSources(words: readonly string[]): void {
 
 /**
  * Expands folders to their files with known endings, recursively and sorted, without `node_modules` and hidden folders.
- *
  * @param endings in lower case with the dot
  * @throws OnnxLoraError `CONFIG_INVALID` for a folder without such files, or standard input named twice
  */

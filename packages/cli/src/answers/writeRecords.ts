@@ -43,7 +43,6 @@ interface Sink {
 
 /**
  * Answers record by record in constant memory. A file is resumable after an interrupt.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for an unknown file ending, or a part of something else
  */
 export async function writeRecords(request: RecordsRequest): Promise<void> {

@@ -12,7 +12,6 @@ import type { Progress } from '../terminal/progress.ts';
 /**
  * Resolves `data`: `cells` and `cells:source` name a plugin's dataset `cells`; an existing path has priority over a
  * bare name.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for a misspelled dataset; `FILE_INVALID` where its folder cannot be made;
  *   `PLUGIN_INVALID` where it returns no path; as the dataset
  */

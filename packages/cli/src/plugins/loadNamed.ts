@@ -20,7 +20,6 @@ export function askedIn(folder: string, name: string): AskedPlugin {
 
 /**
  * Loads plugins in order.
- *
  * @throws OnnxLoraError `PLUGIN_INVALID` for a missing or failing module, or one without a plugin
  */
 export async function loadNamedPlugins(asked: readonly AskedPlugin[], calledIn: string): Promise<Plugin[]> {

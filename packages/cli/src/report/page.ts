@@ -57,7 +57,6 @@ export function factTiles(facts: readonly (readonly [name: string, value: string
 
 /**
  * A table that scrolls when too wide.
- *
  * @param isNumber whether a column has numbers
  * @param rows `<tr>` elements
  */

@@ -34,7 +34,6 @@ export function requireKept({ path: out, noun, journal, lock }: KeptFolder, over
 
 /**
  * Locks the folder while it works there.
- *
  * @param overwrite remove earlier contents
  * @throws OnnxLoraError `FILE_INVALID` where another process holds the lock
  */

@@ -51,7 +51,6 @@ const notShared: Shared = (_, __, make) => make();
 
 /**
  * Plans a run and finds all errors of settings, model and data. Touches no folder.
- *
  * @param named the run's folder; a new one by default
  * @throws OnnxLoraError `CONFIG_INVALID`, `DATA_INVALID`, `TARGET_NOT_FOUND`; as opening model and data
  */
@@ -114,7 +113,6 @@ const ofNewAdapters: readonly SettingName[] = [...adapterSettings, 'init', 'orig
 
 /**
  * Loads the adapter to start from.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` where settings also describe a new adapter, or the run would replace this one
  */
 async function adapterToBegin(given: Settings): Promise<ChosenAdapter | undefined> {

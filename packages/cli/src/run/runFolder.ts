@@ -70,7 +70,6 @@ export class RunFolder {
 
   /**
    * Locks the folder until {@link RunFolder.close}. A dead process's lock is taken over.
-   *
    * @param onEnd called when a signal ends the process
    * @throws OnnxLoraError `FILE_INVALID` where another process trains there, or the disk refuses
    */
@@ -136,7 +135,6 @@ export class RunFolder {
 
   /**
    * Creates the folder, replacing an earlier run. Synchronous, so that no step happens meanwhile.
-   *
    * @throws OnnxLoraError `FILE_INVALID`
    */
   begin(config: string, tensorboard: boolean): void {
@@ -171,7 +169,6 @@ export class RunFolder {
   /**
    * Resumes the folder's run: cuts metrics.jsonl off behind the last checkpoint, omits damaged lines, and writes
    * changed settings.
-   *
    * @param step the checkpoint's step
    * @returns earlier events, and the number of damaged lines without a last one cut off by a kill
    * @throws OnnxLoraError `FILE_INVALID`

@@ -34,7 +34,6 @@ const closed = { init: 'initialisation', tuner: 'tuner', optimizer: 'optimizer' 
 
 /**
  * Checks names that plugins may provide, and the precision's provider, before anything is read.
- *
  * @throws OnnxLoraError `CONFIG_INVALID`, `PROVIDER_UNAVAILABLE`
  */
 export function checkNames(settings: Settings, registry: PluginRegistry): void {

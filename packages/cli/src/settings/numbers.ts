@@ -112,7 +112,6 @@ const conditions: Readonly<Record<string, (words: string) => Condition>> = {
  * - `query,value`: names; `all-linear`: itself; `none`: no names
  * - `re:.*\\.(query|value)`: a pattern for whole paths. Not in slashes: ONNX node names and shells use them.
  * - `node:/query/ kind:linear shape:768x*`: modules that meet all conditions on node name, weight name, kind or shape
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for anything else
  */
 export function parseTargets(targets: string | readonly string[]): NonNullable<LoraOptions['targetModules']> {

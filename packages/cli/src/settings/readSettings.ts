@@ -18,7 +18,6 @@ const MAX_CONFIG_BYTES = 1 << 20;
 /**
  * Merges flags and the config file, whose keys are the flags without dashes; `batch_size` and `batchSize` mean
  * `batch-size`. Flags win.
- *
  * @param flags by setting name, as commander gives them; other keys are ignored
  * @throws OnnxLoraError `CONFIG_INVALID` for an invalid value or key, `FILE_NOT_FOUND`
  */
@@ -74,7 +73,6 @@ export async function readYaml(file: string): Promise<Record<string, unknown>> {
 
 /**
  * Converts a file's keys and values to settings, and checks them.
- *
  * @param under parent keys in the file
  * @throws OnnxLoraError `CONFIG_INVALID`
  */
@@ -160,7 +158,6 @@ function dashed(key: string): string {
 
 /**
  * Checks a value.
- *
  * @param where names the value in messages, by the keys inside it
  * @param given what the user wrote, where it differs from the value
  */
@@ -178,7 +175,6 @@ function checked(name: SettingName, value: unknown, where: (inner: string[]) => 
 
 /**
  * Reads a config file and one of its sections.
- *
  * @param missing continues `"FILE" has no key "SECTION"` when the section is absent
  * @returns the section's options, and the rest of the file
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID`
@@ -217,7 +213,6 @@ export function taskSettings(given: SettingValues, { name: task, settings }: Tas
 
 /**
  * Checks and converts `--set` by a table.
- *
  * @param owner names the table in messages: `The task "forecast"`
  * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name or invalid value
  */

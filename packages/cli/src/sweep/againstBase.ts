@@ -42,7 +42,6 @@ export function meanOfDraws(trials: readonly (Drawn | undefined)[]): Drawn | und
  * Differences to the base, with simultaneous intervals: all use the same pair of opposite quantiles, chosen so that in
  * 95% of sets no configuration lies outside its own. For one configuration this is the percentile interval. Draws on
  * the same held-out examples share sets, so that similar configurations widen the intervals little.
- *
  * @param configurations trials of each; none for an unfinished one
  * @see Beran: Balanced Simultaneous Confidence Sets, Journal of the American Statistical Association 83 (1988), 679–686
  */

@@ -26,7 +26,6 @@ export function lastOfEach(): Shared {
 
 /**
  * Plans every trial as `train` does.
- *
  * @returns the metric for comparison, if the task can name its metrics beforehand
  * @throws OnnxLoraError of the first invalid trial, naming it
  */
@@ -67,7 +66,6 @@ export async function checkTrials(
 
 /**
  * The requested metric, or the task's first; undefined if unknown without examples.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for an unmeasured metric, where that is known
  */
 function metricOf(asked: string | undefined, empty: () => Readonly<Record<string, number>>): Metric | undefined {

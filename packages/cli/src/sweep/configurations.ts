@@ -56,7 +56,6 @@ const MOST = 100_000;
 
 /**
  * Plans the trials of a sweep file.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for an unknown method or setting, or an invalid value
  */
 export function planSweep(sweep: SweepFile, registry: PluginRegistry): SweepPlan {

@@ -24,7 +24,6 @@ const SAME: Resampling = { ratio: 0 };
 
 /**
  * Standard error of a mean, after Nadeau and Bengio where trials share training data: √((1 / n + ratio) s²).
- *
  * @see https://doi.org/10.1023/A:1024068626366
  */
 function errorOfMean(values: readonly number[], { ratio }: Resampling): number {

@@ -5,7 +5,6 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 
 /**
  * The numbers of a file, in order.
- *
  * @param count how many there must be
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file and line
  */

@@ -67,7 +67,6 @@ export class NumbersPreprocessorFactory implements PreprocessorFactory {
 
 /**
  * The preprocessor that lies beside a model.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` where there is none of ours
  */
 export async function preprocessorOf(model: TaskModel): Promise<Preprocessor> {

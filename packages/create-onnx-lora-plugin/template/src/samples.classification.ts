@@ -28,7 +28,6 @@ export interface SampleSplit {
 
 /**
  * The samples of a table with the columns `path`, from the table's own folder, and `label`.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the line
  */
 export async function readSamples(file: string): Promise<Sample[]> {
@@ -54,7 +53,6 @@ export async function readSamples(file: string): Promise<Sample[]> {
 
 /**
  * Samples in their splits.
- *
  * @param validation another table, or the fraction of each class that is held out, the same for the same seed; 0 for nothing
  * @throws OnnxLoraError as {@link readSamples}
  */

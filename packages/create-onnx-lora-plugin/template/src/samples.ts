@@ -26,7 +26,6 @@ export interface SampleSplit {
 
 /**
  * The samples of a table with the columns `path`, from the table's own folder, and `value`.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the line
  */
 export async function readSamples(file: string): Promise<Sample[]> {
@@ -48,7 +47,6 @@ export async function readSamples(file: string): Promise<Sample[]> {
 
 /**
  * Samples in their splits.
- *
  * @param validation another table, or the fraction that is held out, the same for the same seed; 0 for nothing
  * @throws OnnxLoraError as {@link readSamples}
  */

@@ -20,7 +20,6 @@ export interface Chemistry {
 
 /**
  * Loads RDKit's WebAssembly build, which happens once.
- *
  * @example
  * const chemistry = await openChemistry();
  * chemistry.scaffold('CC(=O)Oc1ccccc1C(=O)O'); // c1ccccc1
@@ -38,7 +37,6 @@ export async function openChemistry(): Promise<Chemistry> {
 
 /**
  * A drawing of a molecule as SVG, of `width` by `height` pixels.
- *
  * @throws OnnxLoraError `DATA_INVALID` for a SMILES that is no molecule
  */
 function drawMolecule(rdkit: Rdkit, smiles: string, width = 250, height = 200): string {

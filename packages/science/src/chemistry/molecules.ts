@@ -6,7 +6,6 @@ import type { SequenceRecord } from '../data/sequenceRecord.ts';
 
 /**
  * RDKit's canonical SMILES, with stereo: the same for all ways to write one molecule.
- *
  * @throws OnnxLoraError `DATA_INVALID` for a SMILES that is no molecule
  */
 export function canonicalSmiles(rdkit: Rdkit, smiles: string): string {
@@ -21,7 +20,6 @@ interface Fingerprint {
 
 /**
  * The Morgan fingerprint of a molecule: 2,048 bits for the neighbourhoods of radius 2, known as ECFP4.
- *
  * @see Rogers and Hahn, "Extended-connectivity fingerprints" (2010)
  */
 export function morganFingerprint(rdkit: Rdkit, smiles: string): Fingerprint {
@@ -52,7 +50,6 @@ function bitsIn(word: number): number {
  * The scaffold of a molecule as canonical SMILES without stereo: its rings, the chains between them, and atoms bound to either
  * by a double bond; all other side chains are cut off. Empty for a molecule without rings. Of several parts, as in salts, each
  * keeps its own; a part without rings vanishes.
- *
  * @see Bemis and Murcko, "The properties of known drugs. 1. Molecular frameworks" (1996); double bonds as RDKit has them
  */
 export function murckoScaffold(rdkit: Rdkit, smiles: string): string {
@@ -110,7 +107,6 @@ function ringsAndLinkers(count: number, bonds: readonly JsonBond[]): Set<number>
 
 /**
  * The records whose SMILES are molecules by RDKit: letters that close their rings, valences that can be.
- *
  * @param illegal what becomes of the others: an error, or they are left out with a warning
  * @param column the column that they are in, for messages
  * @throws OnnxLoraError `DATA_INVALID`, naming the row of the first that is none

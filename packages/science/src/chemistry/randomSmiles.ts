@@ -7,7 +7,6 @@ import type { SequenceRecord } from '../data/sequenceRecord.ts';
 /**
  * The SMILES of a molecule written from an atom and in an order that chance decides; stereo is kept. The same seed gives the
  * same SMILES. Training on such, newly drawn each time, teaches that the way a molecule is written does not matter.
- *
  * @see Bjerrum, "SMILES enumeration as data augmentation for neural network modeling of molecules" (2017)
  * @throws OnnxLoraError `DATA_INVALID` for a SMILES that is no molecule
  */
@@ -46,11 +45,9 @@ function renumbered({ molecules: [{ atoms, bonds = [] }], ...file }: JsonFile, r
 /**
  * The records, and each of them again in so many other ways to write its molecule: for training, never for what is measured on.
  * The same seed gives the same ways.
- *
  * @example
  * const data = await readSequenceData('esol.csv', { validation: 0.2 });
  * const task = sequenceRegression({ ...data, train: await withRandomSmiles(data.train, { times: 4 }) });
- *
  * @throws OnnxLoraError `DATA_INVALID` for a SMILES that is no molecule
  */
 export async function withRandomSmiles(

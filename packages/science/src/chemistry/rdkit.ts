@@ -9,7 +9,6 @@ export type { Mol } from '@rdkit/rdkit';
 export interface Rdkit {
   /**
    * What `use` finds in the molecule of a SMILES, which must not leave it.
-   *
    * @throws OnnxLoraError `DATA_INVALID` where it is no molecule, with RDKit's reason, or too large; `RUNTIME_FAILED` where RDKit fails
    */
   withMolecule<T>(smiles: string, use: (molecule: Mol) => T): T;

@@ -74,7 +74,6 @@ interface IllegalLetter {
 /**
  * Spells a sequence: in capitals, without blanks, gaps and a stop codon (`*`) at its end; U for T in RNA, and T for U in DNA. SMILES
  * stay as they are.
- *
  * @returns the first letter that does not belong, where there is one
  */
 export function spelled(text: string, alphabet: Alphabet): Spelled | IllegalLetter {
@@ -138,7 +137,6 @@ export class SequenceSpeller {
   /**
    * A record with its sequences spelled; undefined where letters do not belong and such records are left out. Labels of residues
    * that stand at gaps go with them.
-   *
    * @throws OnnxLoraError `DATA_INVALID`, naming record, column, letter and position
    */
   spell(record: SequenceRecord, { columns }: Pick<SequencePart, 'columns'>): SequenceRecord | undefined {

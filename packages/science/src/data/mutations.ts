@@ -30,7 +30,6 @@ export function isWildType(text: string): boolean {
 /**
  * The substitutions that a text lists, separated by `:`, `,`, `;`, `+`, `/` or blanks, in one-letter codes or as HGVS writes them
  * (`p.Ala123Gly`). Those that change nothing (`A123A`, `A123=`) are left out. Text such as `WT`, or none, is the wild type.
- *
  * @param place where the text is, for the message
  * @throws OnnxLoraError `DATA_INVALID` for anything else: deletions, insertions and stops are no substitutions
  */
@@ -69,7 +68,6 @@ export function mutationsBetween(wildType: string, sequence: string): Substituti
 
 /**
  * The wild type with substitutions.
- *
  * @param place where they are, for the message
  * @param firstPosition the number that they give to the wild type's first letter, for the message
  * @throws OnnxLoraError `DATA_INVALID` for a position that the wild type does not have, or where it has another letter

@@ -28,7 +28,6 @@ const WILD_TYPE = /^(?:wild[-_ ]?type|wt|reference)\./i;
 
 /**
  * The parts of a file, or of a folder: with a file or folder for each split, with a file for each class, or with one file.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming what is wrong
  */
 export async function readLayout(
@@ -100,7 +99,6 @@ function withFacts(part: SequencePart, facts: { split?: Split; labels?: readonly
 
 /**
  * The records of a file.
- *
  * @param wildType the wild type that the user gives; else it is looked for beside the file
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming row, column and remedy
  */
@@ -139,7 +137,6 @@ const LABELS = /label/i;
 /**
  * The records of `sequences.fasta` with the labels that another FASTA file of the folder has for the same ids, and `mask.fasta`, whose
  * zeros stand for residues that are not known; undefined where the folder is none of these.
- *
  * @param files names of the files in the folder
  * @throws OnnxLoraError `DATA_INVALID`, naming file and record
  */

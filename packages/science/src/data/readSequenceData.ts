@@ -24,7 +24,6 @@ import { comparedWith, givenWildType, type WildType } from './wildType.ts';
 
 /**
  * Looks whether records that have what a task needs.
- *
  * @throws OnnxLoraError `DATA_INVALID`, naming the record and the remedy
  */
 function checkRecordNeeds(records: readonly SequenceRecord[], needs: readonly SequenceNeed[] = []): void {
@@ -62,11 +61,9 @@ const MOST_MOLECULES = 50_000;
  * Reads data. A path may be a table (CSV, TSV, JSON, JSONL) with a column of sequences, SMILES or mutations; FASTA, FASTQ, A3M,
  * Stockholm; a list with a sequence on each line; each of them compressed by gzip; or a folder of such files, one for each split or
  * for each class. Records of the user's own are checked, and what this function gave is taken as it is.
- *
  * @example
  * const data = await readSequenceData('gb1.csv', { columns: { split: 'two_vs_rest' } });
  * console.log(data.train.length, data.validation?.length, data.warnings);
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file, row, column and remedy
  */
 export async function readSequenceData(

@@ -41,7 +41,6 @@ export function isTable(format: SequenceFormat): format is TableFormat {
 
 /**
  * The format of a file: what its name tells, or how it begins.
- *
  * @param head its first bytes
  * @throws OnnxLoraError `DATA_INVALID` for a file that is no text that can be read
  */
@@ -73,7 +72,6 @@ export function formatOf(name: string, head: Uint8Array): SequenceFormat {
 
 /**
  * The records of a FASTA file in their order, which may be compressed by gzip. Only one record is held in memory at a time.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`, or `DATA_INVALID` naming the file, the line and the remedy
  */
 export async function* readFasta(file: string): AsyncGenerator<FastaRecord> {

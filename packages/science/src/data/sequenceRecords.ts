@@ -47,7 +47,6 @@ export const recordFormats: Readonly<Record<RecordFormats, RecordFormat>> = {
 
 /**
  * The records of a file that is no table.
- *
  * @param illegal what becomes of characters that are no residues: an error at the line, or they are kept to be looked at later
  * @throws OnnxLoraError `DATA_INVALID`, naming the line and the remedy
  */
@@ -72,7 +71,6 @@ export async function* sequenceRecords(
 
 /**
  * The sequences of a list, each with what follows it after a blank as its name; empty lines and those that begin with `#` are passed over.
- *
  * @throws OnnxLoraError `DATA_INVALID` when there are none
  */
 export async function* parsePlainLines(chunks: TextPieces, name: string): AsyncGenerator<ParsedRecord> {
@@ -93,7 +91,6 @@ const FACT = /(?:^|\s)(SET|SPLIT|TARGET|LABEL|VALUE|VALIDATION|GROUP|CLUSTER)=(\
 
 /**
  * The split, label, number and group that a header names.
- *
  * @param where the record, for messages
  * @throws OnnxLoraError `DATA_INVALID` for a split that is none
  */

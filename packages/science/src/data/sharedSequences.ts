@@ -39,7 +39,6 @@ async function canonicalSpelling(): Promise<(smiles: string) => string> {
 
 /**
  * A warning where sequences are in one file twice.
- *
  * @throws OnnxLoraError `DATA_INVALID` where one id of a file stands for different sequences
  */
 export function repeatedRecords(parts: readonly SequencePart[]): string[] {

@@ -31,7 +31,6 @@ const LOOKED_AT = 200;
 /**
  * The records of a file, or of bytes such as those of standard input, in their order. No more than a few are in memory at a time,
  * and the same source gives the same records. What is to be predicted is not read, and ids may occur twice.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming row, column and remedy
  */
 export async function* streamSequences(

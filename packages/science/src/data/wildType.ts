@@ -32,7 +32,6 @@ export function comparedWith(wildType: string | undefined, record: SequenceRecor
 
 /**
  * The wild type that a user names: a FASTA file, or the sequence itself.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID`
  */
 export async function givenWildType(given: string): Promise<WildType> {

@@ -38,7 +38,6 @@ export function logoSection({ title, text, sequences, letters = 20, places }: Lo
 /**
  * One column: each letter is as high as its share times R = log₂(letters) − (H + e(n)), where H is the entropy of the shares in
  * bits, and e(n) = (letters − 1) ÷ (2 · ln 2 · n) is what n sequences show by chance. Gaps (`-`) are left out.
- *
  * @param letters of how many letters there are
  * @see Schneider, Stephens: Sequence logos, a new way to display consensus sequences, 1990, doi 10.1093/nar/18.20.6097
  */

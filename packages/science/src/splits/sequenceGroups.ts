@@ -142,7 +142,6 @@ export const USUAL_SIMILARITY = 0.6;
  * Clusters of molecules by single linkage: molecules whose Morgan fingerprints have a Tanimoto similarity of at least
  * `similarity` are in one cluster, and so no pair of such is in two. Of each molecule, the number of the first of its cluster.
  * All are compared with all, which takes time with the square of their number.
- *
  * @throws OnnxLoraError `DATA_INVALID` for a SMILES that is no molecule
  */
 export async function clusterMolecules(

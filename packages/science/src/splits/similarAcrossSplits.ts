@@ -55,7 +55,6 @@ const MOST_HELD = 2000;
 /**
  * A warning about held-out records that are like ones that are trained on: what is measured on them says little about new
  * ones. None where there are no such. Of many held-out records a sample is looked at.
- *
  * @param splits what is trained on, then each held-out part
  */
 export async function similarAcrossSplits(

@@ -83,10 +83,8 @@ export interface SequenceSplit extends RecordSplit<SequenceRecord> {
 /**
  * Holds out about `fraction` of the records, of every class its share; records of one sequence stay together. The same seed
  * gives the same split whatever the order of the records; nothing is held out where that cannot be done.
- *
  * @example
  * const { kept, held, splitBy } = await splitSequences(records, { fraction: 0.2, by: 'cluster', identity: 0.3 });
- *
  * @throws OnnxLoraError `DATA_INVALID` where the records lack what the split goes by
  */
 export async function splitSequences(
@@ -190,7 +188,6 @@ function splitByGroups(
  * Holds out the variants with most mutations, about `fraction` of all records: what is learned from few mutations is measured
  * on many. Where only some of the variants with one number of mutations have to go, chance decides which. Records of one
  * sequence stay together.
- *
  * @returns the split; how many mutations the held-out variants have at least; and whether all with as many are held out
  * @throws OnnxLoraError `DATA_INVALID` where a record does not say its mutations, naming it
  */

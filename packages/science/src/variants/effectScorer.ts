@@ -25,7 +25,6 @@ export function nameOfVariant({ id, substitutions, sequence = '' }: Variant): st
 /**
  * What a variant substitutes; undefined where it has another length than the wild type, so that residues were inserted or
  * deleted.
- *
  * @throws OnnxLoraError `DATA_INVALID` where a substitution does not fit the wild type, naming both
  */
 export function substitutionsOf(variant: Variant, wildType: string): readonly Substitution[] | undefined {
@@ -35,7 +34,6 @@ export function substitutionsOf(variant: Variant, wildType: string): readonly Su
 
 /**
  * The variant's whole sequence.
- *
  * @throws OnnxLoraError as {@link substitutionsOf}
  */
 export function sequenceOf(variant: Variant, wildType: string): string {
@@ -71,7 +69,6 @@ export interface VariantScorer extends EffectScorer {
   /**
    * A score for each variant, in their order. What the model says of a wild type is kept for the next call with the same one,
    * so that variants may come in pieces.
-   *
    * @throws OnnxLoraError `DATA_INVALID`, naming the variant, for a substitution that does not fit the wild type, a letter that
    *   the model does not know, or inserted or deleted residues where the method compares positions
    */
@@ -79,7 +76,6 @@ export interface VariantScorer extends EffectScorer {
   /**
    * How likely sequences are by themselves, without a wild type: the pseudo-log-likelihood, or with `pseudo-perplexity` its mean
    * over residues, which is the log of 1 ÷ pseudo-perplexity.
-   *
    * @throws OnnxLoraError `DATA_INVALID` for other methods, which need a wild type, and as {@link VariantScorer.score}
    */
   likelihoods(sequences: readonly string[], options?: ScoreOptions): Promise<number[]>;

@@ -8,7 +8,6 @@ import { nameOfVariant, substitutionsOf, type Variant, type VariantScorer } from
 
 /**
  * The ids of a sequence's letters.
- *
  * @param what what the sequence is called in errors
  * @throws OnnxLoraError `DATA_INVALID` for the first letter that the vocabulary does not have
  */
@@ -25,7 +24,6 @@ export function letterIds(tokenizer: SequenceTokenizer, sequence: string, what: 
 
 /**
  * The id of the residue that a substitution puts in.
- *
  * @throws OnnxLoraError `DATA_INVALID` where the vocabulary does not have it, naming the substitution
  */
 function substituteId(tokenizer: SequenceTokenizer, { from, position, to }: Substitution): number {
@@ -79,7 +77,6 @@ class WildType {
 
   /**
    * Asks the model what it takes to score variants that substitute so; what it was asked before is not asked again.
-   *
    * @throws OnnxLoraError `DATA_INVALID` where positions that are to be masked together do not fit into one window, or a
    *   residue is not known to the model
    */

@@ -35,7 +35,6 @@ const aminoAcids = [...'GAPCVILMFWYHSTNQDEKR'];
 
 /**
  * Loads what scores the substitutions of a scan.
- *
  * @throws OnnxLoraError as {@link openVariantScorer} and `openPredictedScorer`
  */
 export function openScanScorer(
@@ -47,13 +46,11 @@ export function openScanScorer(
 
 /**
  * In-silico mutagenesis: the effect of every single substitution.
- *
  * @example
  * ```ts
  * const { residues, scores } = await mutationScan(model, 'MKTAYIAK');
  * const worst = Math.min(...scores[2]!); // at position 3
  * ```
- *
  * @throws OnnxLoraError as {@link openVariantScorer}; `DATA_INVALID` for a letter that the model does not know
  */
 export async function mutationScan(
@@ -86,7 +83,6 @@ export async function scanWith(
 
 /**
  * What a sequence's residues may be: bases for a sequence of bases, unless the model is one of proteins.
- *
  * @throws OnnxLoraError `DATA_INVALID` for a sequence that is neither of residues nor of bases, such as a SMILES
  */
 export function residuesFor(tokenizer: SequenceTokenizer, sequence: string): readonly string[] {

@@ -16,7 +16,6 @@ export interface PredictedScorerOptions extends TokenScoresOptions {
 /**
  * Loads a model that predicts numbers of sequences, such as a base with an adapter of the task sequence-regression: a variant's
  * score is what is predicted of it, less what is predicted of the wild type.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for a value that the model does not predict, or several of which none is chosen;
  *   `MODEL_UNSUPPORTED`; others as `model.session`
  */

@@ -79,7 +79,6 @@ export class TokenScores {
 
   /**
    * Loads a model that was trained with masked tokens.
-   *
    * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without scores of tokens, without a mask, or with tokens of several
    *   letters; `CONFIG_INVALID`; others as `model.session`
    */
@@ -123,7 +122,6 @@ export class TokenScores {
 
   /**
    * Logarithms of the probabilities of all tokens, `[vocabulary]` for each place of each question, in their order.
-   *
    * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter whose head gives no scores of tokens
    */
   answers(questions: Iterable<Question>): AsyncGenerator<readonly Float64Array[]> {

@@ -42,14 +42,12 @@ export interface VariantScorerOptions extends TokenScoresOptions {
 
 /**
  * Loads a masked language model, such as ESM-2, as one that scores variants.
- *
  * @example
  * ```ts
  * const scorer = await openVariantScorer(model);
  * const [score] = await scorer.score('MKTAYIAK', [{ substitutions: [{ from: 'T', position: 3, to: 'V' }] }]);
  * await scorer.release();
  * ```
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that gives no scores of tokens, or whose tokens are not residues;
  *   `CONFIG_INVALID`; others as `model.session`
  */
@@ -69,13 +67,11 @@ export function isPseudo(method: VariantMethod | undefined): method is 'pseudo-l
 
 /**
  * A score for each variant, in their order: higher is likelier to the model, 0 is the wild type.
- *
  * @example
  * ```ts
  * const variants = [{ substitutions: parseMutations('T3V') }, { substitutions: parseMutations('T3V:A4G') }];
  * const scores = await scoreVariants(model, 'MKTAYIAK', variants, { method: 'masked-marginals' });
  * ```
- *
  * @throws OnnxLoraError as {@link openVariantScorer} and its `score`
  */
 export async function scoreVariants(

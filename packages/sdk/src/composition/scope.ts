@@ -10,7 +10,6 @@ export type Keys<Needed extends readonly unknown[]> = { readonly [Index in keyof
 
 /**
  * Registers a service, made once per scope on first use. A later module of the scope overrides it.
- *
  * @param make makes the service from what `needs` resolve to: `(a, b) => new Service(a, b)`
  * @param release releases the service when the scope ends; by default its `Symbol.asyncDispose`, if any
  */
@@ -26,7 +25,6 @@ export type ServiceModule = (provide: Provide) => void;
 
 /**
  * Makes a key. Keys of one name are equal.
- *
  * @example
  * export const CLOCK = key<Clock>('clock');
  */

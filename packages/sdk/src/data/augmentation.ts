@@ -26,7 +26,6 @@ export type Augment<Sample, Each, Rest extends unknown[]> = (
 /**
  * Applies augmentations in order, by a function per kind. For one with a `probability` a number is drawn first, and the
  * augmentation is skipped unless the number is below it. The same seed gives the same result, bit for bit.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for an unknown type
  */
 export function applyAugmentations<Sample, Each extends AugmentationData, Rest extends unknown[]>(

@@ -19,7 +19,6 @@ export interface FolderEntries {
 
 /**
  * Lists the visible entries of `folder`, sorted by code units. Links count as their targets.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for a folder that cannot be read, and for a name that is not
  *   UTF-8
  */
@@ -119,7 +118,6 @@ export interface FolderLayouts<Item> extends ExampleFiles {
 /**
  * Reads a folder by the first layout that matches: a manifest, the domain's own layouts, folders of splits, plain
  * examples, a folder per class.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the problem
  */
 export async function readFolders<Item extends { readonly split?: Split }>(
@@ -217,7 +215,6 @@ export interface ClassFolder {
 /**
  * Lists class folders, in an order that depends only on names. Hidden folders are skipped; examples must lie directly
  * in them.
- *
  * @param advice the remedy where there are none
  * @throws OnnxLoraError `DATA_INVALID` if there are none, or one has no examples
  */

@@ -30,7 +30,6 @@ export async function withSourceLocation<T>({ file, place }: LocatedRecord, load
 
 /**
  * Resolves a file name of a manifest against `folder`.
- *
  * @param option name of the option for that folder, for the message: `imageFolder`
  * @throws OnnxLoraError `DATA_INVALID` for a path outside `folder`, since manifests are untrusted
  */

@@ -129,7 +129,6 @@ export async function filled<File extends Pick<AtomicWriter, 'finish' | 'abort'>
  * Writes a file so that its path has either the old content or all of the new: a temporary file in the same folder is
  * flushed to disk, then renamed. Missing folders are made. A failure leaves no temporary file; those of killed
  * processes are removed by the next write.
- *
  * @throws OnnxLoraError `FILE_INVALID` when the system refuses (permissions, a full disk, a folder at that path)
  */
 export async function writeFileAtomic(path: string, data: Uint8Array | string): Promise<void> {

@@ -186,7 +186,6 @@ export class Replacement {
 
 /**
  * Writes files into a folder atomically, such as those of a PEFT adapter: a {@link Replacement}.
- *
  * @param files contents by plain file name; null removes a file
  * @throws OnnxLoraError `INPUT_INVALID` for a name with a folder in it, `FILE_INVALID` when the system refuses
  */

@@ -136,7 +136,6 @@ export class SwapFolder {
  * Completes what a killed process left in a folder, so that all files are new, or all old. Does nothing without an
  * exchange, or with one in progress under which readers find whole files. Call it before opening files that may have
  * been written together.
- *
  * @throws OnnxLoraError `FILE_INVALID` where files stay missing until someone with write permission does this
  */
 export function settle(folder: string): void {

@@ -56,11 +56,9 @@ const requireKnown = knownOptions<EvaluateOptions>('evaluate', {
 /**
  * Evaluates on the task's held-out data, or on all of its data if none is held out, without the examples in
  * `trainedOn`. Returns the task's own metrics.
- *
  * @example
  * const { metrics } = await evaluate(model, { task: imageClassification('photos', { validation: 0.2 }), adapter });
  * console.log(metrics.accuracy);
- *
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, before the data are read; `CONFIG_INVALID`
  *   for an unknown or invalid option; `INPUT_INVALID` if an argument is not a model, task or adapter; `PLUGIN_INVALID`
  *   if the task fails; as `task.prepare` and `model.session`

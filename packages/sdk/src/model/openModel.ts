@@ -46,7 +46,6 @@ export interface OpenOptions extends Omit<LoadAdapterOptions, 'maxTensors'> {
   /**
    * Describes a model of several files that no family knows: its parts, and which output feeds which input. Without it,
    * files named by hand are joined by equal names of outputs and inputs.
-   *
    * @example
    * { parts: [{ name: 'encoder', prefix: 'model.encoder' }, { name: 'decoder', reads: { states: 'last_hidden_state' } }] }
    */
@@ -58,7 +57,6 @@ export interface OpenOptions extends Omit<LoadAdapterOptions, 'maxTensors'> {
    * - `float16` computes them in half precision on a GPU, whose provider must be named, and halves the memory of
    *   weights.
    * - `int4` and `nf4` round weights to 4 bits while opening, as `quantize` would, and compute in float32.
-   *
    * @example
    * const model = await openModel('models/vit', { precision: 'int8' });
    */

@@ -56,7 +56,6 @@ const requireKnownToPredict = knownOptions<PredictOptions>('predictor.predict', 
  * with the plugin of its domain. Adapters may differ per file if they share their labels. To serve adapters with
  * different labels at once, or tensors instead of files, open a session: `modelFor(model, adapter)` has the adapter's
  * labels and head.
- *
  * @example
  * const model = await openModel('models/vit', { plugins: [visionPlugin] });
  * await using predictor = await openPredictor(model, { adapter: await loadAdapter('photos-adapter') });

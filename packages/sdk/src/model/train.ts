@@ -14,12 +14,10 @@ import type { TrainingRun } from './training/trainingRun.ts';
 /**
  * Trains an adapter. Returns once the first batch is loaded and the graph is built, so that mistakes in data, targets
  * and options throw here; the steps then run in a worker thread.
- *
  * @example
  * const run = await train(model, { task: imageClassification('photos'), lora: { r: 8 }, steps: 200 });
  * for await (const event of run) if (event.type === 'step') console.log(event.step, event.loss);
  * await run.adapter.save('adapters/photos');
- *
  * @throws OnnxLoraError `INPUT_INVALID` if an argument is not a model or task; `DATA_INVALID`, `TARGET_NOT_FOUND`,
  *   `CONFIG_INVALID`, `NO_GRADIENT`, `PROVIDER_UNAVAILABLE`, `OUT_OF_MEMORY`; `CANCELLED` for a signal that is already
  *   aborted; `FILE_NOT_FOUND` and `FILE_INVALID` for the checkpoint to resume; `PLUGIN_INVALID` if the task fails

@@ -10,7 +10,6 @@ export interface Dataset<Example> {
   readonly length: number;
   /**
    * Loads example `index`, from 0 to `length − 1`.
-   *
    * @param draw in training, the number of examples drawn before this one. It seeds augmentation, so that each draw
    *   differs and a resumed run sees the same examples. Absent where nothing may be random, as in evaluation.
    */

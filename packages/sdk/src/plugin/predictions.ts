@@ -4,7 +4,6 @@ import type { Prediction } from './predictor.ts';
 
 /**
  * The predictions of tasks by name. A package adds those of its tasks:
- *
  * @example
  * declare module '@onnx-lora/sdk' {
  *   interface TaskPredictions {

@@ -52,7 +52,6 @@ export interface Predictor<Said = Prediction> extends AsyncDisposable {
   /**
    * Yields answers in the order of the sources and of their records, each as soon as it is ready. Sources are pulled on
    * demand, memory holds a bounded number of examples, and results are deterministic.
-   *
    * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file or record that cannot be read
    */
   predict(sources: Iterable<Source> | AsyncIterable<Source>, options?: PredictOptions): AsyncIterable<Answer<Said>>;

@@ -131,7 +131,6 @@ interface Row extends SettingInfo, Pick<DescribedSetting, 'must'> {
 
 /**
  * Makes a table of settings. The type of the options checks the kinds and words of the rows.
- *
  * @example
  * readonly settings: SettingTable<ForecastOptions> = settingsOf({
  *   season: { kind: 'number', whole: true, min: 2, description: 'Rows after which readings repeat.' },

@@ -26,7 +26,6 @@ export interface TaskFactory {
   /**
    * Loads the model to answer about unlabelled data. `filePredictor` serves tasks that answer about a file in one pass,
    * `recordPredictor` those that answer about records of files; generation needs its own.
-   *
    * @param model the model as the adapter uses it, with the adapter's head and labels
    */
   predictor?(model: RunnableModel, options?: PredictorOptions): Promise<Predictor>;

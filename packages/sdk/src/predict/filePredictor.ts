@@ -16,10 +16,8 @@ import { sourcesOf } from './sources.ts';
 
 /**
  * Makes a predictor that answers about whole files in one pass, in batches, with an adapter per file.
- *
  * @example
  * predictor: async (model, options) => filePredictor(model, await imageClassifier(model), options);
- *
  * @throws OnnxLoraError as `recordPredictor`
  */
 export function filePredictor(

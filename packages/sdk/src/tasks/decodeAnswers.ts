@@ -34,7 +34,6 @@ export function headDecoder(
 /**
  * Decodes an output `[batch, classes]` into `{ label, score, top }` per row. `top` lists the five most likely classes,
  * best first, with the softmax of the scores divided by the temperature.
- *
  * @throws OnnxLoraError `INPUT_INVALID` if the output is missing or has another shape; `LOSS_NOT_FINITE` for NaN or
  *   infinity
  */
@@ -56,7 +55,6 @@ export function decodeClasses(
 /**
  * Decodes an output `[batch, labels]` into `{ labels, scores }` per row: the labels from their thresholds on, joined by
  * commas, and the probability of each label.
- *
  * @throws OnnxLoraError `INPUT_INVALID` if the output is missing or has another shape; `LOSS_NOT_FINITE` for NaN or
  *   infinity
  */

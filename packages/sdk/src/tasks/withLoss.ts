@@ -13,7 +13,6 @@ export interface WithLossOptions {
 
 /**
  * Replaces the loss of a task, but not its data and metrics.
- *
  * @example
  * const task = withLoss(imageClassification('photos'), (g, outputs, targets) =>
  *   softmaxFocal(g, outputs['logits']!, targets['labels']!, { gamma: 2 }),

@@ -49,7 +49,6 @@ export interface BaselinesRequest {
 
 /**
  * Baselines that look at sequences and no model.
- *
  * @param targets `[sequences, outputs]`: numbers, or 1 for the right class or label and 0 for the others
  */
 export type SequenceBaselines = (
@@ -104,7 +103,6 @@ const simplest = { numbers: 'mean', classes: 'most frequent class', labels: 'fre
  * neighbours on embeddings of a model that nobody has trained on these data, ridge on the letters where sequences are variants
  * of one length, and the adapter. Each has bootstrap intervals; the verdict compares LoRA with the best
  * baseline on the same draws, which tells more than whether intervals overlap. Penalties and neighbours are chosen on the training data alone.
- *
  * @throws OnnxLoraError `INPUT_INVALID` where embeddings, targets and answers are not as many; `DATA_INVALID` for fewer than two
  *   sequences on either side; `LOSS_NOT_FINITE` for embeddings that are no numbers
  */

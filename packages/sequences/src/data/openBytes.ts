@@ -29,7 +29,6 @@ const HEAD_BYTES = 1 << 12;
 /**
  * Opens a path, or bytes that come from elsewhere, such as standard input. What is compressed by gzip (or bgzip) shows in its
  * first bytes; it is decompressed as it is read, so that no more than a piece of it is in memory.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID`; also while the bytes are read
  */
 export async function openBytes(source: string | AsyncIterable<Uint8Array>): Promise<OpenBytes> {

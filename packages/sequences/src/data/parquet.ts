@@ -36,7 +36,6 @@ export interface ParquetFile {
 /**
  * Opens a Parquet file, compressed by snappy, zstd, gzip, brotli, lz4 or not at all. Whole numbers are numbers where these hold them, and texts
  * else; times are texts; lists and objects are what they are in JSON.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for what is no such file, is damaged or compressed otherwise, or claims more than
  *   can be read
  */
@@ -109,7 +108,6 @@ async function metadataOf(path: string, file: AsyncBuffer): Promise<FileMetaData
 
 /**
  * The paths of the columns that hold values, in the order of the schema, which is a tree written depth first.
- *
  * @throws Error for a tree that is not whole
  */
 function leavesOf({ schema: [root, ...elements] }: FileMetaData): string[][] {
@@ -130,7 +128,6 @@ function leavesOf({ schema: [root, ...elements] }: FileMetaData): string[][] {
 /**
  * Checks that each row group has the columns of the schema in their order, as the format demands. The parser begins to read all
  * columns of a group, and would leave those alone that it finds no place for: when one of them is damaged, nobody catches its error.
- *
  * @see https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift: `RowGroup.columns`
  * @throws Error for any others
  */

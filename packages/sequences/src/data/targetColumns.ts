@@ -90,7 +90,6 @@ export function targetColumns(
 
 /**
  * The fold that is measured on, where the split column numbers folds.
- *
  * @param fold that is asked for
  * @throws OnnxLoraError `DATA_INVALID` where there is no such fold
  */
@@ -107,7 +106,6 @@ export function foldOf({ rows, file }: Table, split: string | undefined, fold = 
 
 /**
  * What its owner should know of how a table is divided.
- *
  * @param fold that is measured on
  * @param leftOut rows that name no split
  */
@@ -135,7 +133,6 @@ export function splitWarnings(
 
 /**
  * The labels and numbers of a row.
- *
  * @param needs what every row must have
  * @throws OnnxLoraError `DATA_INVALID`, naming row, column and remedy
  */
@@ -172,7 +169,6 @@ function valueOf(row: Row, column: string, isNeeded: boolean): number {
 
 /**
  * The split that a row is in.
- *
  * @param fold that is measured on, where the column numbers folds
  * @throws OnnxLoraError `DATA_INVALID` for another word than train, validation, test and what is usual for these
  */

@@ -87,7 +87,6 @@ export interface EnsembleEvaluation {
 
 /**
  * Measures the mean of the answers of all adapters, and each alone, on held-out data, or on all where none are held out.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for a task of another kind; `DATA_INVALID` for data with other labels; as
  *   `model.session`
  */
@@ -198,13 +197,11 @@ export interface EnsembleOptions extends Omit<RunnableOptions, 'adapters'> {
 /**
  * Measures an ensemble on the task's held-out data, or on all of its data where none are held out. The base is loaded once for
  * all adapters; each batch runs once with each of them.
- *
  * @example
  * ```ts
  * const adapters = { a: await loadAdapter('runs/a/adapter'), b: await loadAdapter('runs/b/adapter') };
  * const { metrics, calibration } = await evaluateEnsemble(model, { task: sequenceRegression('gb1.csv'), adapters });
  * ```
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for fewer than two adapters or a task of another kind; `DATA_INVALID` for data with
  *   other labels; `ADAPTER_MISMATCH`; as `task.prepare` and `model.session` do
  */

@@ -56,7 +56,6 @@ export class GenerationFile {
 
   /**
    * Reads the files in the model's folder.
-   *
    * @throws OnnxLoraError `CONFIG_INVALID` for a file that cannot be read
    */
   static async read({ folder, config = {}, name }: TaskModel): Promise<GenerationFile> {

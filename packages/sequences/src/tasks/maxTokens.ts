@@ -19,7 +19,6 @@ const offsetTypes: ReadonlySet<unknown> = new Set([
 /**
  * Most tokens of a row, special ones included: the least of what the graph, `config.json` and the tokenizer say; infinite
  * where none does.
- *
  * @param given what the user wants
  * @throws OnnxLoraError `CONFIG_INVALID` for a length that leaves no room for letters, or has no positions
  */
@@ -46,7 +45,6 @@ export function maxTokens(
 
 /**
  * Most tokens of a text that sentence-transformers reads, special ones included; infinite where its files do not say.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` where texts are to become lower case first, and the tokenizer does not do that; as
  *   `readSentenceLimits`
  */

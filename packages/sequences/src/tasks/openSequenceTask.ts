@@ -11,7 +11,6 @@ import { TokenDataset } from './tokenDataset.ts';
 
 /**
  * Reads the data, and makes what turns its sequences into feeds.
- *
  * @param wanted what every record must have
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`, `CONFIG_INVALID`, `DATA_INVALID`, `FILE_NOT_FOUND`
  */

@@ -16,7 +16,6 @@ export interface TokenOutput {
 
 /**
  * The output called `name`.
- *
  * @throws OnnxLoraError `INPUT_INVALID` where it is not float32 `[batch, tokens, width]`
  */
 export function tokenOutput(outputs: Readonly<Record<string, Tensor>>, name: string, width: number): TokenOutput {

@@ -26,7 +26,6 @@ export interface SequenceHeadOptions extends HeadOption {
 /**
  * The output `logits` of a model with a head: `[batch, outputs]` for whole sequences, or with `each` `[batch, tokens, outputs]` for
  * each token. One of these with as many outputs as there are tokens, or more, guesses masked tokens, and is no such head.
- *
  * @param each the tokenizer, for a head that answers about each token
  */
 export function ownHead({ outputs, config }: TaskModel, each?: SequenceTokenizer): HeadPort | undefined {
@@ -41,7 +40,6 @@ export function ownHead({ outputs, config }: TaskModel, each?: SequenceTokenizer
 
 /**
  * The same of a model that must have one.
- *
  * @param answers what it is to answer with, for the error: `classes`
  * @param noun what it is to answer about: `sequences`
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`
@@ -58,7 +56,6 @@ export function requireHead(model: TaskModel, answers: string, noun: string, eac
 /**
  * Makes the head of a model that has none: a linear layer on the mean of `last_hidden_state` over all tokens but padding, or on
  * what the head for masked tokens reads.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the model gives no states of tokens
  */
 export function headOnTokens(
@@ -71,7 +68,6 @@ export function headOnTokens(
 
 /**
  * The same for an answer about each token, called `classifier` as that of transformers' token classifiers.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the model gives no states of tokens
  */
 export function headOnEachToken(model: TaskModel, labels: readonly string[]): TaskHead {

@@ -14,7 +14,6 @@ import { type RowRules, tokenRows, tokensOf } from './tokenRows.ts';
  * Feeds of a batch: ids, and where the graph takes them the mask (1 for tokens, 0 for padding), the types and the positions, all
  * whole numbers `[batch, length]`. Positions are numbered as transformers does: from 0, or where the padding has a position of
  * its own (RoBERTa, ESM) from the one after it.
- *
  * @param length tokens of each row, the longest at least
  * @throws OnnxLoraError `INPUT_INVALID` for a number of rows that the graph does not take
  */
@@ -62,7 +61,6 @@ const others = { mask: 'attention_mask', types: 'token_type_ids', positions: 'po
 
 /**
  * The inputs of a model that reads token ids: `input_ids`, or its only other input of whole numbers `[batch, tokens]`.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph takes
  */
 export function sequencePorts(model: TaskModel, { noun, remedy }: SequenceNames): SequencePorts {
@@ -100,7 +98,6 @@ export interface SequenceInput {
   readonly rows: (record: SequenceRecord) => readonly TokenRow[];
   /**
    * Feeds of rows, padded to the longest, or to the graph's length.
-   *
    * @param most of rows that are trained on, which are padded to lengths that return: the longest that there will be
    * @param group of which lengths above it are multiples; 1 by default
    */
@@ -109,7 +106,6 @@ export interface SequenceInput {
 
 /**
  * What feeds a model of sequences, by its tokenizer's files.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not read tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND` of the
  *   tokenizer
  */

@@ -94,7 +94,6 @@ export interface SequenceTask<R extends SequenceRecord = SequenceRecord> {
   readonly options: TokenOptions;
   /**
    * A dataset of records to be trained on or measured on; `target` is what is known of each.
-   *
    * @param options with `isCroppedAtRandom` a too long sequence is cropped at a place that each draw chooses anew
    */
   dataset<Target>(

@@ -36,7 +36,6 @@ export class TokenDataset<Target, R extends SequenceRecord = SequenceRecord> imp
 
   /**
    * `targets` has one for each record.
-   *
    * @throws OnnxLoraError `DATA_INVALID`, naming a record that is too long, where such are refused
    */
   constructor(records: readonly R[], targets: readonly Target[], options: TokenDatasetOptions) {

@@ -30,7 +30,6 @@ export function tokensOf(tokenizer: SequenceTokenizer, { sequence, second }: Seq
 /**
  * Where the windows over a sequence begin: one where it fits. Neighbours share `overlap` tokens, and the last one ends with the
  * sequence, so that none is short.
- *
  * @param room tokens of a window, without special ones
  */
 export function windowStarts(tokens: number, room: number, overlap: number): number[] {
@@ -44,7 +43,6 @@ export function windowStarts(tokens: number, room: number, overlap: number): num
 /**
  * The rows that a record is fed as: one, or where it is too long and `tooLong` says so, several windows. Of a pair that is too
  * long the ends are cropped, of the longer sequence first, as transformers' `longest_first` does.
- *
  * @param start where the part of a sequence that is cropped begins, of the places 0 to `last`; the first by default
  * @throws OnnxLoraError `DATA_INVALID`, naming the record, where it is too long and is to be refused; `CONFIG_INVALID` for an
  *   overlap that is as long as a window

@@ -53,7 +53,6 @@ const farthest = 16;
 /**
  * A text after a normaliser. Each character belongs to the letter that it was made of when letters are normalised one by one; one
  * that comes from none, such as a blank that is put around Chinese characters, to the letter that follows.
- *
  * @param whole what `normalise` made of the text
  */
 function normalisedSpelling(text: string, whole: string, normalise: (text: string) => string): Spelling {
@@ -114,7 +113,6 @@ interface PlacedTokens {
  * Cuts a text as `tokenizer.encode` does without special tokens. The library tells no places, so they are found here, piece by
  * piece: a token is looked for where the one before it ended. They are exact for text that is normalised letter by letter, which
  * is so for ASCII.
- *
  * @param isByteLevel whether tokens have a character for each byte
  */
 export function tokensIn(tokenizer: HfTokenizer, text: string, isByteLevel: boolean): PlacedTokens {

@@ -81,7 +81,6 @@ export class EsmTokenizer extends VocabularyTokenizer {
 
   /**
    * Reads `vocab.txt` of a model's folder.
-   *
    * @throws OnnxLoraError `FILE_NOT_FOUND` or `CONFIG_INVALID`, naming the file
    */
   static async read(folder: string, options: EsmTokenizerOptions = {}): Promise<EsmTokenizer> {
@@ -133,7 +132,6 @@ export class EsmTokenizer extends VocabularyTokenizer {
 
   /**
    * Ids of `text` between `<cls>` and `<eos>`; see {@link tokens}.
-   *
    * @param maxLength cuts the residues so that no more ids than this come back, `<cls>` and `<eos>` included
    * @throws OnnxLoraError `INPUT_INVALID` when `maxLength` leaves no room for `<cls>` and `<eos>`
    */

@@ -20,7 +20,6 @@ const marks = ['\u0001 first', '\u0001 second'] as const;
 
 /**
  * The frame that the file's post-processor makes of one sequence and of two, whichever of the kinds of post-processors it is.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` where it names a token that is not in the vocabulary; TypeError where it cannot be used
  */
 function jsonFrame(json: JsonObject, tokenizer: HfTokenizer, path: string): Frame {
@@ -76,7 +75,6 @@ export interface OpenedJson {
 
 /**
  * Reads a tokenizer.json.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` when it is no tokenizer
  */
 export function openJson(json: JsonObject, { special, config, padId, maxLength, path }: TokenizerFacts): OpenedJson {

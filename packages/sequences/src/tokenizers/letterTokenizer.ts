@@ -20,7 +20,6 @@ export interface LetterSpelling {
  * One token per letter, for vocabularies that transformers reads as words: ProtBERT's and ProtT5's, whose texts are written
  * `M K T A`. Texts are given as they are in the data, `MKTA`. The rare U, Z, O and B become X, as both models were trained and
  * their descriptions prescribe, where the vocabulary has an X.
- *
  * @see Elnaggar et al., "ProtTrans" (2021), section 2.2, https://doi.org/10.1109/TPAMI.2021.3095381
  */
 export class LetterTokenizer extends VocabularyTokenizer {

@@ -26,7 +26,6 @@ import { LetterTokenizer } from './letterTokenizer.ts';
 /**
  * Atoms, in brackets or without, bonds, branches, rings. No atom takes more than a few dozen signs; looked for without end, brackets
  * that are never closed would take time with the square of their number.
- *
  * @see Schwaller et al., "Molecular Transformer" (2019), https://doi.org/10.1021/acscentsci.9b00576
  */
 const smilesPart: RegExp = /\[[^\]]{1,99}\]|Br|Cl|[BCNOSPFIbcnosp]|[().=#+\\/:~@?*$-]|>>?|%\d\d|\d/g;
@@ -83,7 +82,6 @@ function vocabularyKind(tokens: readonly (string | undefined)[]): VocabularyKind
 /**
  * Every k bases in a row are a token, and the next token begins one base later, as DNABERT reads DNA. A k-mer with other letters
  * than A, C, G and T is unknown, as is a sequence that is shorter than k.
- *
  * @see Ji et al., "DNABERT" (2021), https://doi.org/10.1093/bioinformatics/btab083
  */
 class KmerTokenizer extends VocabularyTokenizer {
@@ -115,7 +113,6 @@ class KmerTokenizer extends VocabularyTokenizer {
  * The tokenizer in a model's folder: ESM's and Nucleotide Transformer's `vocab.txt`; `tokenizer.json`; a BERT's `vocab.txt`, also
  * one of single residues (ProtBERT), of overlapping k-mers (DNABERT) or of parts of SMILES; `vocab.json` with or without
  * `merges.txt` (ChemBERTa, MoLFormer); `spiece.model` of single residues (ProtT5).
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND` when there is none of these; `CONFIG_INVALID` when it cannot be read, or has more tokens
  *   than the model knows
  */

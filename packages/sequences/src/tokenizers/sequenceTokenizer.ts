@@ -56,7 +56,6 @@ export interface SequenceTokenizer {
   framed(ids: readonly number[], second?: readonly number[]): FramedTokens;
   /**
    * The text of ids, as models write them; absent where no tokenizer.json or its kin says how tokens become text.
-   *
    * @throws OnnxLoraError `DATA_INVALID` for an id that is no token
    */
   decode?(ids: readonly number[], options?: DecodeOptions): string;
@@ -173,7 +172,6 @@ export abstract class VocabularyTokenizer implements SequenceTokenizer {
 
   /**
    * The id of a piece of text, or that of what is unknown.
-   *
    * @throws OnnxLoraError `DATA_INVALID` where the vocabulary has neither
    */
   protected idOrUnknown(piece: string): number {

@@ -38,7 +38,6 @@ const plainDecoders: ReadonlySet<unknown> = new Set([
  * What gives the bytes of a token, by the decoder of its tokenizer.json: a character for each byte, as GPT-2 has them, or sentence
  * pieces, with `▁` for a blank and `<0x0A>` for a byte. Undefined where a token's text depends on those around it, as WordPiece's
  * does.
- *
  * @param added tokens that are written as they are
  */
 export function tokenBytes(decoder: unknown, added: ReadonlySet<string>): ((token: string) => Uint8Array) | undefined {

@@ -56,7 +56,6 @@ const MOST_BYTES = 64 * 2 ** 20;
 
 /**
  * The pieces in the order of their ids; undefined where there is no file.
- *
  * @see https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto: field 1 of a ModelProto is a piece,
  *   field 1 of which is its text
  * @throws OnnxLoraError `CONFIG_INVALID` for a file that is no such model
@@ -158,7 +157,6 @@ interface SpecialIds {
 
 /**
  * Finds special tokens in a vocabulary, by the names that the files give, or else by the usual ones.
- *
  * @param pad the id of padding by config.json, where neither says it
  * @param path of the vocabulary, for messages
  * @throws OnnxLoraError `CONFIG_INVALID` where nothing can fill up a row, or the files name a token that the vocabulary has not

@@ -32,7 +32,6 @@ export function isAddress(adapters: string): boolean {
 
 /**
  * Opens the adapters of a folder, of `s3://BUCKET/PREFIX` or of `hf://ORG/NAME`.
- *
  * @param limits `maxTensors` applies to all, bytes to remote adapters, `check` to those of a folder
  * @throws OnnxLoraError `CONFIG_INVALID` for an invalid URL; `FILE_INVALID` for a cache locked by another process
  */

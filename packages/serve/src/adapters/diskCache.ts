@@ -37,7 +37,6 @@ interface Kept extends CacheEntry {
 
 /**
  * Opens a folder that one process has at a time.
- *
  * @param what starts the message about another process: `The cache "…" is that of`
  * @throws OnnxLoraError `FILE_INVALID` where another process has it
  */
@@ -82,7 +81,6 @@ export class DiskCache {
 
   /**
    * Opens or creates a cache; removes partial downloads and damaged entries.
-   *
    * @throws OnnxLoraError `FILE_INVALID` where another process has it
    */
   static async open(root: string, maxBytes: number): Promise<DiskCache> {
@@ -100,7 +98,6 @@ export class DiskCache {
 
   /**
    * Reads an adapter, downloading it first if absent.
-   *
    * @throws OnnxLoraError `FILE_INVALID` for one larger than the cache; as `fill` and `read`
    */
   async use<T>(

@@ -11,7 +11,6 @@ interface HubFile extends RemoteFile {
 
 /**
  * Opens a hub repository, at `HF_ENDPOINT`, with the token `HF_TOKEN`.
- *
  * @param url `hf://ORG/NAME`, or `hf://ORG/NAME@REVISION`; `main` by default
  * @throws OnnxLoraError `CONFIG_INVALID` for an invalid URL
  */

@@ -32,7 +32,6 @@ type Sizes = Record<(typeof ADAPTER_FILES)[number], number>;
 
 /**
  * Writes an adapter's files into a folder.
- *
  * @returns their sizes
  * @throws OnnxLoraError `INPUT_INVALID` for a too large, missing or unknown file; `FILE_INVALID` where the disk
  *   refuses; as the content

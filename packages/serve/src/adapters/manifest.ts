@@ -105,7 +105,6 @@ async function read<T>(file: string, schema: z.ZodType<T>): Promise<T | undefine
 /**
  * Chooses a request's share. A key always gets the same one while weights stay; when the last of two shares grows,
  * those who have it keep it.
- *
  * @param random from 0 to 1, for requests without a key
  */
 export function chosenShare(shares: readonly Share[], sticky: string | undefined, random: () => number): Share {

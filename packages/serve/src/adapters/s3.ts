@@ -7,7 +7,6 @@ import { type RemoteFile, type RemotePlace, FileChanged } from './remoteAdapters
 /**
  * Opens a bucket. Credentials, region and endpoint come from Amazon's usual sources: `AWS_ACCESS_KEY_ID`, `AWS_REGION`,
  * `AWS_ENDPOINT_URL_S3`, a profile, or the machine's or pod's role.
- *
  * @param url `s3://BUCKET/PREFIX`
  * @throws OnnxLoraError `CONFIG_INVALID` for an invalid URL, or without `@aws-sdk/client-s3`
  */

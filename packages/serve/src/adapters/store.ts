@@ -54,7 +54,6 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
 
   /**
    * Opens or creates a store; removes partial uploads.
-   *
    * @throws OnnxLoraError `FILE_INVALID` for a store that is locked or damaged; `CONFIG_INVALID` for an invalid key
    */
   static async open(root: string, options: StoreOptions = {}): Promise<AdapterStore> {
@@ -98,7 +97,6 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
 
   /**
    * Stores an adapter, durably once this resolves. The same files again are the same version.
-   *
    * @throws OnnxLoraError `INPUT_INVALID` for an invalid name, invalid files, and an existing version with other files;
    *   `ADAPTER_INVALID` for damaged files, a wrong digest or signature; `ADAPTER_MISMATCH` for another base;
    *   `FILE_INVALID` for a full disk or store; as `check`
@@ -150,7 +148,6 @@ export class AdapterStore implements AdapterCatalog, AsyncDisposable {
 
   /**
    * Deletes a version, or all of a name. Running requests still get it for a while.
-   *
    * @throws OnnxLoraError `FILE_NOT_FOUND`; `INPUT_INVALID` for a pinned or split version
    */
   async delete(name: string, version?: string): Promise<void> {

@@ -86,7 +86,6 @@ export class Versions {
 
   /**
    * Turns a staged folder into a version, atomically and durably.
-   *
    * @throws OnnxLoraError `INPUT_INVALID` for an existing version with other files, `FILE_INVALID` where the disk
    *   refuses
    */
@@ -163,7 +162,6 @@ async function foldersIn(folder: string): Promise<string[]> {
 
 /**
  * Refuses to delete pinned versions or shares of a split.
- *
  * @param areAll whether these are all of the name
  * @throws OnnxLoraError `INPUT_INVALID`
  */

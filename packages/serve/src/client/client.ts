@@ -51,7 +51,6 @@ export interface ClientOptions extends TransportOptions {
 
 /**
  * A client of one server. It connects on the first request.
- *
  * @example
  * const client = new Client('http://127.0.0.1:8080');
  * const { predictions } = await client.predict(new File([bytes], 'cat.jpg'), { adapter: 'photos' });

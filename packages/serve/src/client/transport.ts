@@ -50,7 +50,6 @@ export class Transport {
 
   /**
    * Sends a request and returns the response, unread.
-   *
    * @param path starts with `/`, percent-encoded
    * @throws ServerError; as `fetch`; the signal's reason
    */

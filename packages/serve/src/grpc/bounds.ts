@@ -13,7 +13,6 @@ const RAW = 7;
 
 /**
  * Scans a message's fields before decoding.
- *
  * @param nested fields that are messages
  * @throws HttpError 400 for an invalid message, 413 for too many nested messages or too much besides raw tensors
  */

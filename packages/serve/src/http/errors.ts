@@ -59,7 +59,6 @@ export class HttpError extends Error {
 
 /**
  * Converts an error. Of a server's failure, clients get only the code; the log has the rest.
- *
  * @param hidePaths removes local paths from a message
  */
 export function failedAnswer(given: unknown, hidePaths: (message: string) => string): FailedAnswer {
@@ -83,7 +82,6 @@ type HiddenPlace = readonly [place: string | undefined, label: string];
 
 /**
  * Replaces local paths by labels. Bare names without a separator stay.
- *
  * @example
  * hidingPaths([['/srv/models/vit', 'vit']])('"/srv/models/vit/model.onnx" is gone.'); // "vit/model.onnx" is gone.
  */

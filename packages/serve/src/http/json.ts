@@ -18,7 +18,6 @@ export const TENSOR_BUDGET: JsonBudget = { keys: 20_000, values: 2 ** 20 };
 
 /**
  * Parses and checks a JSON body.
- *
  * @throws HttpError 400 for invalid JSON, or more keys and values than the budget; 413 for more than 16 MiB
  */
 export async function jsonBody<T>(schema: z.ZodType<T>, body: Buffer, budget: JsonBudget = USUAL): Promise<T> {

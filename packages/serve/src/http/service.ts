@@ -55,7 +55,6 @@ export interface Wanted {
 
 /**
  * Resolves the adapter for the duration of a request; null for the base.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND` for an unknown model or adapter, `INPUT_INVALID` for two adapters
  */
 export async function resolved(

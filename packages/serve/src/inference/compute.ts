@@ -32,7 +32,6 @@ let alone = 0;
 
 /**
  * Submits a request of the current owner.
- *
  * @param kind requests of different kinds are never batched, such as those with heads of different sizes
  */
 export async function submit(
@@ -108,7 +107,6 @@ function waitingJob(signal: AbortSignal | undefined, attributes: PartAttributes)
 
 /**
  * Runs a batch as a span of each of its requests.
- *
  * @param traces spans of the traced jobs
  * @param work receives a function that traces the model's run
  */

@@ -24,7 +24,6 @@ const USUAL_PRIORITY = 5;
 
 /**
  * Reads the owner of a request.
- *
  * @param parameters `priority` from 0 to 9, higher first; `timeout` in microseconds, as Triton's clients send it
  * @throws OnnxLoraError `INPUT_INVALID`
  */

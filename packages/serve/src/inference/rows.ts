@@ -25,7 +25,6 @@ function joined(tensors: readonly Tensor[]): Tensor {
 
 /**
  * Splits outputs by the rows of each request; undefined where an output lacks rows.
- *
  * @returns undefined where an output lacks rows
  */
 export function splitRows(outputs: Outputs, rows: readonly number[]): Outputs[] | undefined {

@@ -90,7 +90,6 @@ export class Sessions {
   /**
    * A session of this graph, possibly with more outputs, with room for the adapter. The first one holds adapters of
    * linear layers and heads; other kinds share one session each.
-   *
    * @param root the model that its adapters share; models of one `name` have one graph
    * @throws OnnxLoraError `ADAPTER_MISMATCH` for another base, or one kind too many; as `model.session`
    */

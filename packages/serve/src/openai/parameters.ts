@@ -25,7 +25,6 @@ export const ignoredParameters: OtherParameters = {
 
 /**
  * Checks values by the schema of accepted parameters. Null means absent.
- *
  * @param place prefix in messages: `messages.0.`
  * @throws HttpError 400, naming the parameter
  */

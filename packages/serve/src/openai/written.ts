@@ -51,7 +51,6 @@ export interface AskedTexts {
 
 /**
  * Generates and answers.
- *
  * @returns the answer's body; undefined if streamed
  * @throws OnnxLoraError as `resolved` and the task; HttpError 400
  */

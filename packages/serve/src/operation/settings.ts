@@ -135,7 +135,6 @@ export const settingNames: readonly string[] = Object.keys(schema.shape);
 
 /**
  * Checks settings.
- *
  * @param given keys and values of a file
  * @param where their source in messages, such as the file's name
  * @throws OnnxLoraError `CONFIG_INVALID`, naming the key

@@ -42,14 +42,12 @@ export type Compute<Work, Answer> = (
 export interface Scheduler<Work, Answer> {
   /**
    * Submits a request.
-   *
    * @throws OnnxLoraError an `OverloadedError` for a full queue; `CANCELLED` for an aborted signal or passed deadline,
    *   the latter caused by a `TimeoutError`
    */
   submit(job: Job<Work>): Promise<Answer>;
   /**
    * Stops accepting requests, and waits for running ones.
-   *
    * @param signal cancels what has no answer by then with `CANCELLED`
    */
   drain(signal?: AbortSignal): Promise<void>;

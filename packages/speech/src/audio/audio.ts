@@ -35,13 +35,11 @@ export interface AudioReader {
   readonly fileEndings: readonly string[];
   /**
    * Reads the recording, or a span of it. Formats that allow it decode the span only.
-   *
    * @throws OnnxLoraError `FILE_NOT_FOUND` or `DATA_INVALID`, naming the file and the remedy
    */
   read(source: AudioSource, span?: AudioSpan): Promise<Audio>;
   /**
    * Streams the recording; a stream of bytes, such as standard input, as it arrives.
-   *
    * @throws OnnxLoraError as `read`; errors further on are thrown by the pieces
    */
   stream(source: AudioSource | AsyncIterable<Uint8Array>): Promise<AudioStream>;
@@ -58,7 +56,6 @@ export function toMono(audio: Audio, frames: number = Infinity): Float32Array {
 
 /**
  * Reads a recording, or a span of it, as mono `[samples]` at `sampleRate`: the mean of its channels.
- *
  * @throws OnnxLoraError as {@link AudioReader.read} does
  */
 export async function monoAt(
@@ -73,7 +70,6 @@ export async function monoAt(
 
 /**
  * Streams what {@link monoAt} reads, bit for bit.
- *
  * @throws OnnxLoraError as {@link AudioReader.stream} does
  */
 export async function* monoStreamAt(

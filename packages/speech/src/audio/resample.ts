@@ -22,7 +22,6 @@ const ROLLOFF = 0.99;
 /**
  * Resamples to `ceil(samples · to / from)` samples with a Hann-windowed sinc, six zero crossings wide, cut off at 0.99
  * of the lower Nyquist frequency: `torchaudio.functional.resample`'s default. Equal rates return `samples` itself.
- *
  * @param samples one channel, `[samples]`
  * @param from its rate in whole Hz
  * @param to the rate wanted in whole Hz
@@ -38,7 +37,6 @@ export function resample(samples: Float32Array, from: number, to: number): Float
 
 /**
  * Resamples a stream of pieces, bit-equal to {@link resample} of the whole. Holds one piece and the filter's width.
- *
  * @throws OnnxLoraError `INPUT_INVALID` for a rate that is no positive integer
  */
 export async function* resampleStream(
@@ -162,7 +160,6 @@ const KAISER_BETA = 5;
  * Resamples by `up / down` to `ceil(samples · up / down)` samples as `scipy.signal.resample_poly`: a low-pass at the
  * lower Nyquist frequency with a Kaiser window of β 5, in float64, zero-padded. For data and models made with SciPy;
  * this package itself uses {@link resample}.
- *
  * @param samples one channel, `[samples]`
  * @throws OnnxLoraError `INPUT_INVALID` if `up` or `down` is no positive integer
  * @see https://docs.scipy.org/doc/scipy/reference/generated/scipy.signal.resample_poly.html

@@ -28,7 +28,6 @@ const kinds: Parameters<typeof applyAugmentations<Float32Array, WaveAugmentation
 /**
  * Applies augmentations to a clip `[samples]` in order, without changing `samples`. A seed reproduces the result bit
  * for bit. Samples are not clipped to [-1, 1].
- *
  * @param seed a whole number; `drawSeed` makes one per draw
  * @throws OnnxLoraError `CONFIG_INVALID` for an unknown augmentation
  */

@@ -46,7 +46,6 @@ export type NoiseOptions = AugmentationOptions<Noise>;
 
 /**
  * Adds Gaussian noise at a random ratio. Silent clips stay silent.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for invalid settings
  */
 export function noise({ color = 'pink', snr = [10, 30], probability = 0.5 }: NoiseOptions = {}): Noise {
@@ -101,7 +100,6 @@ export type BackgroundOptions = Pick<Background, 'clips'> & AugmentationOptions<
 
 /**
  * Adds a random piece of a recording, repeated if it is too short, at a random ratio.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for invalid settings
  */
 export function background({ clips, snr = [5, 20], probability = 0.5 }: BackgroundOptions): Background {
@@ -129,7 +127,6 @@ export function applyBackground(samples: Float32Array, { clips, snr }: Backgroun
 /**
  * Loads a folder's recordings, recursively, mono at `sampleRate`, in the order of their paths: noise for `background`,
  * impulse responses for `reverb`. All are held in memory.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` if there is none or one cannot be read
  */
 export async function loadClips(reader: AudioReader, folder: string, sampleRate: number): Promise<Float32Array[]> {

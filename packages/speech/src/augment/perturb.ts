@@ -24,7 +24,6 @@ export type GainOptions = AugmentationOptions<Gain>;
 
 /**
  * Multiplies the samples by `10^(decibels / 20)`.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for invalid settings
  */
 export function gain({ decibels = [-6, 6], probability = 1 }: GainOptions = {}): Gain {
@@ -57,7 +56,6 @@ const PARTS = 1000;
 
 /**
  * Resamples the clip to `ceil(samples / factor)` samples, which changes the pitch too.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for factors that are not between 0.5 and 2
  * @see https://www.danielpovey.com/files/2015_interspeech_augmentation.pdf Ko et al., "Audio augmentation for speech recognition"
  */
@@ -95,7 +93,6 @@ export type ReverbOptions = Pick<Reverb, 'responses'> & AugmentationOptions<Reve
 /**
  * Convolves the clip with an impulse response, normalised to energy 1 and cut to begin at its peak, the direct sound.
  * The clip keeps its length.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for no response, or a silent one
  * @see https://www.danielpovey.com/files/2017_icassp_reverberation.pdf Ko et al., "A study on data augmentation of
  *   reverberant speech"

@@ -41,7 +41,6 @@ async function bytesOf({ audio, span }: SpeechRecord): Promise<number | undefine
 
 /**
  * The records of `minSeconds` to `maxSeconds`. A recording of unknown duration is decoded, up to `maxSeconds`.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for invalid limits; `DATA_INVALID` if nothing is left; as the reader
  */
 export async function withinSeconds(

@@ -22,7 +22,6 @@ export function isKaldi({ files }: FolderEntries): boolean {
 
 /**
  * Records of a Kaldi data folder. Paths are relative to the folder, or to `audioFolder`.
- *
  * @throws OnnxLoraError `DATA_INVALID` for a recording made by a command, which is never run, or in an archive; and for
  *   inconsistent files
  * @see https://kaldi-asr.org/doc/data_prep.html

@@ -94,7 +94,6 @@ async function plainRecords(root: string, { files }: FolderEntries): Promise<Spe
 /**
  * Records of `root/<class>/*.wav`. Folders such as Speech Commands' `_background_noise_` are skipped, and its lists
  * `validation_list.txt` and `testing_list.txt` give the splits.
- *
  * @throws OnnxLoraError `DATA_INVALID` for no class folders, or a class without recordings
  */
 async function classRecords(root: string, { files, folders }: FolderEntries): Promise<SpeechRecord[]> {

@@ -32,7 +32,6 @@ import type {
  * Common Voice and NeMo, LibriSpeech, Kaldi, recordings with `.txt` transcripts, a folder per class, or `train`,
  * `validation` and `test` folders of any of these. Given records, and the result of this function, are taken as they
  * are.
- *
  * @example
  * const data = await readSpeechData('recordings', { validation: 0.2 });
  * console.log(data.train.length, data.validation?.length);

@@ -17,7 +17,6 @@ export interface FeatureExtractor extends Preprocessor {
   /**
    * Features of one clip, without a batch dimension: `[mels, frames]`, `[frames, mels]` or `[samples]`. Only
    * {@link FeatureExtractor.batch} makes feeds of them, also for one clip.
-   *
    * @throws OnnxLoraError `INPUT_INVALID` for a clip that is too short
    */
   extract(samples: Float32Array): Tensor;
@@ -26,7 +25,6 @@ export interface FeatureExtractor extends Preprocessor {
   /**
    * Feeds of a batch, padded to the longest clip as in transformers, with an `attention_mask` (int64) if the model was
    * trained with one.
-   *
    * @throws OnnxLoraError `INPUT_INVALID` for an empty batch
    */
   batch(clips: readonly Tensor[]): Feeds;
@@ -68,7 +66,6 @@ const typeOfModel: Readonly<Record<string, string>> = {
 /**
  * Opens a model's feature extractor from `preprocessor_config.json`, or `feature_extractor` in `processor_config.json`.
  * The first factory that recognises the file makes it.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for a missing or invalid file, or one that no factory recognises
  */
 export async function openExtractor(

@@ -82,7 +82,6 @@ async function beginning(pieces: AsyncIterable<Float32Array>, most: number): Pro
 /**
  * AST's features: `input_values` `[batch, frames, mels]`, mostly `[1024, 128]` a clip, normalised to mean 0 and
  * deviation 0.5 over the training data.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for unsupported fields
  */
 function spectrogramFeatures(fields: ConfigFields): ClipFeatures {
@@ -113,7 +112,6 @@ function spectrogramFeatures(fields: ConfigFields): ClipFeatures {
 /**
  * wav2vec2's features: `input_values` `[batch, samples]`, normalised to zero mean and unit variance if the file says
  * so, with an `attention_mask` if the model takes one.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for unsupported fields
  */
 function waveformFeatures(fields: ConfigFields): ClipFeatures {

@@ -179,7 +179,6 @@ export class FilterBank {
 
   /**
    * Writes the logarithms of `frames` frames into `target`, and returns the largest.
-   *
    * @param read fills an array with the samples from `start`; the first frame begins at sample 0
    * @throws OnnxLoraError `INPUT_INVALID` for samples or powers that are not finite
    */

@@ -94,7 +94,6 @@ const SCALE = 2 ** 15;
 /**
  * w2v-BERT's features: `input_features` `[batch, frames / stride, stride · mels]`, each mel normalised over the clip,
  * and an `attention_mask` `[batch, frames / stride]`.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for unsupported fields
  */
 export function stackedFeatures(fields: ConfigFields): ClipFeatures {

@@ -17,7 +17,6 @@ const MELS_PER_LOG = 27 / Math.log(6.4);
 /**
  * Triangular filters on Slaney's mel scale from 0 Hz to `maxFrequency`, each of area 1 ("slaney" scale and norm),
  * row-major `[bins, mels]`. Bin k is `k · sampleRate / 2 / (bins - 1)` Hz.
- *
  * @see M. Slaney, Auditory Toolbox, 1998
  */
 export function melFilters(bins: number, mels: number, sampleRate: number, maxFrequency: number): Float64Array {
@@ -90,7 +89,6 @@ export class LogMel {
   /**
    * The features `[mels, frames]` of `samples`, padded with silence or cut to `length`: log10 of the mel powers,
    * clamped to their maximum minus 8, then (x + 4) / 4.
-   *
    * @throws OnnxLoraError `INPUT_INVALID` where samples are not finite
    * @see A. Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision, 2022, section 2.2
    */
@@ -132,7 +130,6 @@ export class LogMel {
 /**
  * Whisper's features: `input_features` `[batch, mels, frames]`, mostly `[80, 3000]` a clip, padded or cut to
  * `chunk_length` seconds.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for unsupported fields
  */
 export function whisperFeatures(fields: ConfigFields): ClipFeatures {

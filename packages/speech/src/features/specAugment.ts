@@ -29,7 +29,6 @@ interface Masks {
 /**
  * Masked features as in transformers: masks are zeros, start anywhere within the clip and may overlap; padding stays as
  * it is. A seed reproduces them.
- *
  * @param features `[mels, frames]` or `[frames, mels]`, float32, left unchanged
  * @param sound the clip's extent, from the extractor's `soundIn`
  * @throws OnnxLoraError `INPUT_INVALID` for invalid options

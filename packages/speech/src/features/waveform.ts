@@ -37,7 +37,6 @@ export interface WaveformBatchOptions {
 /**
  * Feeds of a batch: `input_values` `[batch, samples]` and optionally `attention_mask` `[batch, samples]`. Without a
  * mask, padding is included in the normalisation, as in the training of models such as wav2vec2-base.
- *
  * @param clips mono clips at the model's rate, not normalised
  * @throws OnnxLoraError `INPUT_INVALID` for an empty batch or clip
  */

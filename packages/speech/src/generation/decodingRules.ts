@@ -39,7 +39,6 @@ export async function firstLogits(
 /**
  * Times come in pairs except before the end, and never go back. The first token is a time up to `maxInitialTimestamp`.
  * A time wins where times together are more probable than any word.
- *
  * @see openai-whisper, whisper/decoding.py, ApplyTimestampRules; transformers, WhisperTimeStampLogitsProcessor
  */
 export function timestampRules(

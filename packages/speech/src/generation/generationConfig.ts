@@ -121,7 +121,6 @@ interface PromptRequest {
 /**
  * Builds the prompt in transformers' order: `<|startofprev|>` and the previous text, the start, language and task of a
  * multilingual model, and `<|notimestamps|>` without times (figure 1 of the paper).
- *
  * @throws OnnxLoraError `INPUT_INVALID` for an unknown language or task, or unsupported timestamps
  * @see https://arxiv.org/abs/2212.04356
  */

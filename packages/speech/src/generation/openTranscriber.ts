@@ -31,14 +31,12 @@ import { fallbackOf, heardAlike, isSilent, promptTokens, type TranscriberParts, 
 /**
  * Opens a speech recognition model with any number of adapters: an encoder-decoder such as Whisper, or a CTC model such
  * as wav2vec2.
- *
  * @example
  * ```ts
  * const transcriber = await openTranscriber(model, { adapters: { spanish } });
  * const { text } = await transcriber.transcribe('call.wav', { adapter: 'spanish' });
  * await transcriber.release();
  * ```
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for another model, or missing encoder or decoder; `CONFIG_INVALID` for a
  *   folder without tokenizer or feature extractor; others as `model.session`
  */

@@ -94,7 +94,6 @@ export class SpeechEngine {
 
   /**
    * Writes a text for each row, independent of the other rows.
-   *
    * @param states from {@link SpeechEngine.encode}
    * @param prompts tokens before each text ({@link promptOf}), of any lengths
    * @throws OnnxLoraError `INPUT_INVALID` for a prompt that leaves no room, or a wrong number of adapters; others as

@@ -101,7 +101,6 @@ export interface Transcriber extends AsyncDisposable {
   readonly maxSamples?: number;
   /**
    * Transcribes clips of at most one window (30 s for Whisper) as a batch. Texts do not depend on the other clips.
-   *
    * @param clips mono samples `[samples]` at {@link Transcriber.sampleRate}
    */
   transcribeClips(clips: readonly Float32Array[], options?: ClipOptions): Promise<Transcript[]>;
@@ -115,7 +114,6 @@ export interface Transcriber extends AsyncDisposable {
   /**
    * Detects the languages of clips of at most one window. Absent if the model has no language tokens, such as CTC
    * models.
-   *
    * @throws OnnxLoraError `INPUT_INVALID` for a model of one language
    */
   detectLanguages?(

@@ -43,7 +43,6 @@ const mostAudio = 12_000_000;
 
 /**
  * Sections of a task's report. Recordings with an empty reference are left out.
- *
  * @throws OnnxLoraError `DATA_INVALID` if all references are empty
  */
 export async function transcriptSections({

@@ -47,7 +47,6 @@ export function audioPorts(model: TaskModel): AudioPorts {
 
 /**
  * Feeds of one batch.
- *
  * @param clips features from `extract`
  * @param unit pads rows to a {@link bucketLength} in this unit, so that a training graph, built per shape, serves more
  *   batches; without it, to the longest clip
@@ -142,7 +141,6 @@ const MOST_LAYERS = 64;
  * Counts frames as transformers' `_get_feat_extract_output_lengths` does: `floor((length + 2 · padding − kernel) /
  * stride) + 1` for each convolution of the feature encoder (`conv_kernel`, `conv_stride`) and of the adapter after the
  * encoder (`add_adapter`). Undefined if config.json does not tell.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for invalid convolutions
  */
 export function frameCount(model: TaskModel): FrameCount | undefined {

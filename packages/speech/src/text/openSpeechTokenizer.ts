@@ -23,7 +23,6 @@ export interface SpeechTokenizerOptions {
 /**
  * Opens the tokenizer in a model's folder: tokenizer.json, or the older vocab.json with merges.txt, for encoder-decoder
  * models; vocab.json alone, a list of characters, for CTC models ({@link CtcTokenizer}).
- *
  * @throws OnnxLoraError `CONFIG_INVALID` if none exists or can be read
  */
 export async function openSpeechTokenizer(

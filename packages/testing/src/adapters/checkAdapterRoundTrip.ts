@@ -51,10 +51,8 @@ const same: Tolerance = tolerances.output;
  * - rows of a batch may use different adapters, each as if it were alone.
  *
  * Unmerging is not checked for methods that replace weights (DoRA, saved modules, some tuners of plugins).
- *
  * @example
  * assert.deepEqual(await checkAdapterRoundTrip(model, await randomAdapter(model, { lora: { r: 4 } })), []);
- *
  * @returns the problems found, if any
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another model; `INPUT_INVALID` for feeds that do not fit
  */
@@ -143,7 +141,6 @@ async function mergeProblems(
  * Layers with one kernel for all rows run once per adapter, so that batches are smaller and sums are in another order.
  * Some outputs, such as angles, amplify that: a row may differ by a small multiple of the base's own difference in a
  * batch of one.
- *
  * @returns the problems found, if any
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another model; `INPUT_INVALID` for feeds that do not fit,
  *   and for a graph that cannot be followed row by row

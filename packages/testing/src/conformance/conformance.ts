@@ -61,10 +61,8 @@ export interface ConformanceOptions {
 /**
  * Compares the SDK with reference cases: module paths, outputs, loss, gradients, training, saving and merging. A check
  * that cannot run fails with the reason.
- *
  * @example
  * const { failed, checks } = await conformance('fixtures/cases', { plugins: [myPlugin] });
- *
  * @param folders case folders, or folders of cases
  * @throws OnnxLoraError `FILE_NOT_FOUND` for another folder; `CONFIG_INVALID` for an unknown check
  */

@@ -56,7 +56,6 @@ export async function trainableAdapter(subject: ConformanceCase): Promise<Adapte
 
 /**
  * Makes a trainer that starts from the case's adapter.
- *
  * @param optimizer AdamW by default
  * @param hooks whether tuners' hooks run around steps; expected gradients are without them
  * @param precision precision of the base; products too inaccurate on the case's batch stay in float32

@@ -13,10 +13,8 @@ export interface BuilderExamples {
 
 /**
  * Checks a builder: it recognises its folder but not an empty one, and its graphs have names and load in ONNX Runtime.
- *
  * @example
  * assert.deepEqual(await checkBuilder(cellsBuilder, { folder: 'fixtures/cell-net' }), []);
- *
  * @returns the problems found, including errors; empty if there are none
  */
 export async function checkBuilder(builder: ModelBuilder, { folder }: BuilderExamples): Promise<string[]> {

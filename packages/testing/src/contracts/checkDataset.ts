@@ -19,10 +19,8 @@ export interface DatasetExamples {
 /**
  * Checks a dataset: it returns an existing path; repeated in the same folder it returns the same path and leaves
  * existing files unchanged; a missing source is an `OnnxLoraError`.
- *
  * @example
  * assert.deepEqual(await checkDataset(hourly, { source: 'fixtures/log.csv' }), []);
- *
  * @returns the problems found, including errors; empty if there are none
  */
 export async function checkDataset(dataset: DatasetFactory, { source, bad }: DatasetExamples): Promise<string[]> {

@@ -29,11 +29,9 @@ const strangers: readonly ModelFacts[] = [
  * Checks a family on examples: it recognises its own models and no others, and `model_type` decides; each role occurs,
  * and no module has two roles; default targets are roles and adapt every example, or exactly the expected modules;
  * patterns match whole paths.
- *
  * @example
  * const facts = { config: model.config, modulePaths: model.modules().map(({ path }) => path) };
  * assert.deepEqual(checkFamily(cellNet, { own: [facts], others: [vitFacts] }), []);
- *
  * @returns the problems found, including errors; empty if there are none
  */
 export function checkFamily(

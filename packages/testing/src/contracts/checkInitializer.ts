@@ -20,10 +20,8 @@ const site: InitSite = { path: 'encoder.0', kind: 'linear', out: 6, width: 5, gr
 /**
  * Checks an initialiser on a linear layer: factors are finite, of the right shapes, and reproducible by seed; the layer
  * starts as the base, since B·A is zero or subtracted from the weight (`residual: 'subtract'`).
- *
  * @example
  * assert.deepEqual(checkInitializer(() => myFactory.create()), []);
- *
  * @param make makes an initialiser
  * @returns the problems found, including errors; empty if there are none
  */

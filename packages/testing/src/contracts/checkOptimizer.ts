@@ -17,10 +17,8 @@ const STEPS = 200;
 /**
  * Checks an optimizer on a quadratic, ½ Σ cᵢxᵢ²: it descends, reproducibly; a zero gradient without weight decay
  * changes nothing; and restored state continues with the same bits, as a resumed run must.
- *
  * @example
  * assert.deepEqual(checkOptimizer(() => muon.create({})), []);
- *
  * @param make makes an optimizer with empty state
  * @returns the problems found, including errors; empty if there are none
  */

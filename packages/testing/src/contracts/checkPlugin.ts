@@ -59,7 +59,6 @@ export interface PluginTask extends CheckTaskOptions {
 /**
  * Checks a plugin: it loads, and each contribution passes the check of its kind. Families, operators, preprocessors,
  * tasks, datasets and builders need examples; one without is a problem.
- *
  * @example
  * const found = await checkPlugin(cellsPlugin, {
  *   plugins: [visionPlugin],
@@ -67,7 +66,6 @@ export interface PluginTask extends CheckTaskOptions {
  *   tasks: [{ task: cellCounting('fixtures/cells'), model }],
  * });
  * assert.deepEqual(found, []);
- *
  * @returns the problems found, each with its contribution; empty if there are none
  */
 export async function checkPlugin(plugin: Plugin, examples: PluginExamples = {}): Promise<string[]> {

@@ -21,11 +21,9 @@ export interface PreprocessorExamples {
 /**
  * Checks a preprocessor: it recognises its config but no other, leaves it unchanged, and gives the same finite numbers
  * each time, of the type and shape of the model's input; a missing file is an `OnnxLoraError`.
- *
  * @example
  * const found = await checkPreprocessor(new SeriesPreprocessorFactory(), { config, files: ['week.csv'], input: model.inputs.readings });
  * assert.deepEqual(found, []);
- *
  * @returns the problems found, including errors; empty if there are none
  */
 export async function checkPreprocessor(

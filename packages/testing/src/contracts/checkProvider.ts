@@ -14,10 +14,8 @@ const same = { ofLargest: 1e-4 } as const;
 /**
  * Checks a provider on a small net of linear layers: batches of several sizes match the CPU to 1e-4 of the largest
  * number, a run with a missing input is an `OnnxLoraError`, and the session can be released.
- *
  * @example
  * assert.deepEqual(await checkProvider(oneCore), []);
- *
  * @returns the problems found, including errors; empty if there are none
  */
 export async function checkProvider(factory: ProviderFactory): Promise<string[]> {

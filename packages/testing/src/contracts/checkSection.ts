@@ -12,10 +12,8 @@ import { sectionProblems } from './sectionProblems.ts';
 /**
  * Checks the sections for a run with and without held-out metrics: known kinds, titles, rows as wide as the columns,
  * and finite numbers.
- *
  * @example
  * assert.deepEqual(await checkSection(sizes), []);
- *
  * @param run properties of the run, for sections that only some runs have; by default those of a small net
  * @returns the problems found, including errors; empty if there are none
  */

@@ -33,10 +33,8 @@ const SAME = 1e-3;
  * - the loss is a finite scalar whose gradient reaches the trained parameters and matches finite differences;
  * - with `lossWeight`, the loss of both examples is the weighted mean of their losses;
  * - metrics are numbers, reproducible, and equal for one batch of two and two batches of one.
- *
  * @example
  * assert.deepEqual(await checkTask(forecast('week.csv'), model), []);
- *
  * @param task a task with at least two examples
  * @param model a small model: the gradients take some hundred runs of it
  * @returns the problems found, including errors; empty if there are none

@@ -20,10 +20,8 @@ const events: { readonly [Kind in TrainEvent['type']]: Extract<TrainEvent, { rea
 /**
  * Checks a tracker in a temporary folder: it accepts an event of each kind and closes, also if a resumed run ends
  * without events.
- *
  * @example
  * assert.deepEqual(await checkTracker(jsonLines), []);
- *
  * @returns errors of the tracker; empty if there are none
  */
 export async function checkTracker(

@@ -13,10 +13,8 @@ import { publishModel } from '../models/publishModel.ts';
 /**
  * Checks a tuner with random values on a small net of linear layers: {@link checkAdapterRoundTrip}, and its gradients
  * by finite differences. For PEFT's own numbers, see {@link conformance}.
- *
  * @example
  * assert.deepEqual(await checkTuner(ia3, { feedforward_modules: ['encoder.1'] }), []);
- *
  * @param settings of the tuner, its defaults without; the layers are `encoder.0` and `encoder.1`
  * @returns the problems found, including errors; empty if there are none
  */

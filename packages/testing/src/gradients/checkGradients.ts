@@ -36,13 +36,11 @@ const tolerances = { float64: { ofLargest: 1e-3 }, float32: { ofLargest: 5e-3 } 
  *
  * A loss that stops gradients on purpose and a graph that rounds rightly differ. Tensors of tuners with `ownGradient`
  * are not checked.
- *
  * @example
  * const data = await task.prepare(model);
  * const batch = await data.collate([await data.train.get(0), await data.train.get(1)]);
  * const found = await checkGradients(model, { loss: data.loss, ...batch });
  * assert.deepEqual(found.filter(({ problem }) => problem), []);
- *
  * @returns a comparison per tensor, by the name of its graph input
  * @throws OnnxLoraError `TARGET_NOT_FOUND`, `NO_GRADIENT`; `CONFIG_INVALID` for DoRA; `LOSS_NOT_FINITE` if the loss of
  *   the batch is not finite; `MODEL_UNSUPPORTED` for models in 16-bit floats

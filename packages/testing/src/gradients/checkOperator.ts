@@ -40,12 +40,10 @@ const tolerances = { float32: 2e-5, float64: 1e-8 } as const;
  *
  * The loss is ⟨w, f(x)⟩ with random w. It is compared with the five-point difference along every element of every
  * input, whose error is of order step⁴: float64 agrees to 1e-8, and float32, with a wide step, to 2e-5.
- *
  * @example
  * const inverse: OperatorRule = { domain: 'com.microsoft', op: 'Inverse', gradient: [({ g, dy, y }) => …], infer: … };
  * const found = await checkOperator('Inverse', { domain: 'com.microsoft', inputs: [[2, 3, 3]] }, { operators: [inverse] });
  * assert.deepEqual(found.filter(({ problem }) => problem), []);
- *
  * @param op type of the operator, or a function that emits several, to check their rules together
  * @returns a comparison per differentiated input; if a function of the rule throws, one with that problem
  * @throws OnnxLoraError `NO_GRADIENT` without a rule; `PLUGIN_INVALID` for a gradient whose type or shape differs from

@@ -14,7 +14,6 @@ export const finerSteps: Readonly<Record<'float32' | 'float64', readonly number[
 
 /**
  * Derivatives of `f` by some coordinates, by five-point differences with an error of order step⁴.
- *
  * @param at the point, which `f` reads; it is changed meanwhile, and restored
  * @param elements the coordinates
  */

@@ -24,7 +24,6 @@ const FLOAT64 = dataTypeNumber('float64');
  * Converts float32 to float64 where values depend on `inputs`, which are fed as float64. Other values stay, and are
  * cast where they meet these. ONNX Runtime has no float64 kernels for some operators: those of `float64Forms.ts` are
  * decomposed, and for the rest making a session fails.
- *
  * @param feeds the later feeds, for their shapes
  * @returns undefined if values inside a subgraph or of a recurrent operator depend on the inputs, or types are unknown
  */

@@ -17,7 +17,6 @@ export interface WideSession {
 /**
  * Loads a graph with everything that depends on `inputs` in float64, or all in float32 if ONNX Runtime lacks a float64
  * kernel, such as for Resize.
- *
  * @param inputs float inputs to convert
  * @param feeds the later feeds, for their shapes
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a graph in 16-bit floats, whose rounding drowns differences

@@ -24,7 +24,6 @@ const mixing = new Set(['Conv', 'ConvTranspose', 'Scan', 'Loop', 'LSTM', 'GRU', 
 
 /**
  * All attentions of a decoder in which tokens mix only by attention.
- *
  * @param purpose the purpose, as an error names it: "Packing"
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for fused attention, for attention in subgraphs, and for other operators
  * that mix tokens

@@ -13,7 +13,6 @@ import { type Attention, attentionsOf } from './attentions.ts';
  * tokens later, so that neighbouring groups learn of each other; the last of them has the text's last tokens and its first. What the
  * graph adds to scores, or hides, is picked for the places that remain: no token reads later ones, which the authors' code lets the
  * first tokens do. A batch of no more than `size` tokens is left as it is; others have a multiple.
- *
  * @see Chen et al., "LongLoRA: Efficient Fine-tuning of Long-Context Large Language Models" (2023), arXiv:2309.12307
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` as {@link attentionsOf}; when a graph is built, for attention of another form
  */

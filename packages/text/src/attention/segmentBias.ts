@@ -13,7 +13,6 @@ const FAR = -1e4;
 
 /**
  * What is added to the scores of all attentions of a training graph: 0 where both tokens are of one segment, and −10⁴ elsewhere.
- *
  * @param positions the graph's input with positions, which restart with each text; undefined where it has none
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` as {@link attentionsOf}, and for a graph that counts positions itself which are not rotary
  */

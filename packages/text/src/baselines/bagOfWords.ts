@@ -22,7 +22,6 @@ function termsOf(text: string): string[] {
 /**
  * Texts as weights of words and word pairs: (1 + ln n) · (1 + ln((1 + texts) / (1 + texts with it))), rows of length 1.
  * Terms of a single training text are left out.
- *
  * @param known training texts, which weight the terms
  * @param most maximum number of terms
  * @see scikit-learn, TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
@@ -51,7 +50,6 @@ export function tfidf(known: readonly string[], most: number = MOST): (texts: re
 /**
  * The answers of logistic regression on tf-idf about held-out texts; of numbers, those of ridge. The penalty is chosen on a fifth of the
  * training texts.
- *
  * @param targets `[texts, outputs]`: numbers, or 1 for what is right and 0 for the others
  */
 export function bagOfWords(

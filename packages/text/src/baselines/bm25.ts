@@ -39,7 +39,6 @@ export class Bm25 {
 
   /**
    * A score for each document.
-   *
    * @param query in words
    * @see Robertson, Zaragoza: The Probabilistic Relevance Framework: BM25 and Beyond, 2009; rank_bm25's BM25Okapi, which it equals
    */

@@ -27,7 +27,6 @@ const FLAT = 1e-6;
 /**
  * Minimises c · Σ loss + ½ ‖weights‖², without a penalty on intercepts: scikit-learn's `LogisticRegression(C=c)` of classes, the same of
  * each label by itself, and of numbers `Ridge(alpha=1/c)`.
- *
  * @param targets `[rows, outputs]`: numbers, or 1 for what is right and 0 for the others
  */
 export function fitLinear(features: SparseRows, targets: Matrix, kind: LinearKind, c: number): LinearModel {

@@ -149,7 +149,6 @@ const globals = {
 
 /**
  * A template, ready to be rendered with variables; blocks are trimmed as transformers trims them.
- *
  * @param path of the file that it is from, for messages
  * @returns throws OnnxLoraError `CONFIG_INVALID` where the template fails or does too much, and {@link RaisedByTemplate}
  * @throws OnnxLoraError `CONFIG_INVALID` for a template that is too large, or none

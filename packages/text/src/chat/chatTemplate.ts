@@ -10,7 +10,6 @@ export type NamedTokens = Readonly<Record<string, string>>;
 
 /**
  * Reads the special tokens of `tokenizer_config.json` and `special_tokens_map.json`.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for files that cannot be read
  */
 export async function readNamedTokens(folder: string): Promise<NamedTokens> {
@@ -91,7 +90,6 @@ export class ChatTemplate {
 
   /**
    * The text of a conversation.
-   *
    * @param where it is in the data, for messages
    * @throws OnnxLoraError `DATA_INVALID` for a conversation that the template refuses, and a message without the content that it
    *   reads; `CONFIG_INVALID` where the template fails
@@ -188,7 +186,6 @@ const USUAL = 'default';
 /**
  * Opens the chat template of a model's folder: `chat_template.jinja`, or `chat_template` of `tokenizer_config.json` (of
  * several, `default`); undefined without one.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for files that cannot be read, and invalid templates
  */
 export async function openChatTemplate(folder: string): Promise<ChatTemplate | undefined> {

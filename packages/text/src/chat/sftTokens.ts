@@ -23,7 +23,6 @@ type Span = readonly [start: number, end: number];
  * Tokens of a conversation as transformers' `apply_chat_template` gives them, with its `assistant_masks`: what the template's
  * `{% generation %}` encloses. Without that tag an answer is what stands behind the text that asks for it, as TRL has it: the
  * conversation before it with the beginning of an answer. An answer whose message has the `weight` 0 is not learned.
- *
  * @param where it is in the data, for messages
  * @throws OnnxLoraError `DATA_INVALID`, `CONFIG_INVALID` of the template
  */
@@ -64,7 +63,6 @@ export function withoutWeights<C extends Conversation>(conversation: C): C {
 /**
  * Tokens of a text that is gone on with, as the model was trained on texts: with what stands around one, and the token that ends
  * it. A token across the border is a part of what is learned.
- *
  * @param prompt what is read, and not learned; may be empty
  * @param end the id of the token that ends a text, where there is one
  */

@@ -85,7 +85,6 @@ export const choiceSettings: SettingRows<ChoiceDataOptions> = {
  * Reads questions with answers to choose from. A path may be a file (JSONL, JSON, Parquet, CSV, TSV) whose rows have `question` (or
  * `prompt`, a text or a list of messages), `choices` (a list, in a CSV file as JSON) and `answer`; or a folder with one, or with one for
  * each split. Of a fraction that is held out, questions that ask the same stay together.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file, the line and the remedy
  */
 export function readChoices(source: ChoiceSource, options: ChoiceDataOptions = {}): Promise<ChoiceData> {
@@ -104,7 +103,6 @@ const questions = tableReader<ChoiceRecord, GivenChoice, ChoiceDataOptions>({
 
 /**
  * The questions of a file.
- *
  * @param isTaught whether all must have their right answer
  * @throws OnnxLoraError as {@link readChoices}
  */

@@ -100,7 +100,6 @@ const speakers: ReadonlyMap<unknown, string> = new Map([
 /**
  * Messages of OpenAI's form, `{ role, content }`, or of ShareGPT's, `{ from, value }`. Arguments of calls that are JSON in a text are
  * read, as templates want them.
- *
  * @throws OnnxLoraError `DATA_INVALID` for what is no list of messages
  */
 function checkedMessages(list: unknown, where: string): readonly ChatMessage[] {
@@ -149,7 +148,6 @@ function notMessages(where: string, reason: string): OnnxLoraError {
 
 /**
  * The record of what a file or a program gives. Of a prompt and a completion that are messages, those of the completion are learned.
- *
  * @throws OnnxLoraError `DATA_INVALID` for none of the forms
  */
 export function checkedConversation(
@@ -209,11 +207,9 @@ export const conversationSettings: SettingRows<ConversationDataOptions> = {
  * writes them, `prompt` and `completion`, or `text`; or a folder with one, or with one for each split. Records of the user's own
  * are checked, and what this function gave is taken as it is. Of a fraction that is held out, conversations that begin with the same
  * question stay together.
- *
  * @example
  * const data = await readConversations('answers.jsonl', { validation: 0.1 });
  * console.log(data.train.length, data.validation?.length);
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file, the line and the remedy
  */
 export function readConversations(

@@ -102,7 +102,6 @@ const labels: ReadonlyMap<unknown, boolean> = new Map<unknown, boolean>([
 
 /**
  * The record of what a file or a program gives. Where there is no prompt, it is what both answers begin with.
- *
  * @throws OnnxLoraError `DATA_INVALID` for none of the forms
  */
 function checkedPreference(given: GivenPreference | JsonObject, where: string): PreferenceRecord {
@@ -174,11 +173,9 @@ export const preferenceSettings: SettingRows<PreferenceDataOptions> = {
  * Reads data in TRL's forms. A path may be a file (JSONL, JSON, Parquet, CSV, TSV) whose rows have `prompt`, `chosen` and `rejected`, or
  * `prompt`, `completion` and `label`, texts or lists of messages; or a folder with one, or with one for each split. Of a fraction
  * that is held out, answers to one prompt stay together.
- *
  * @example
  * const data = await readPreferences('preferences.jsonl', { validation: 0.1 });
  * console.log(data.train.length, data.validation?.length);
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file, the line and the remedy
  */
 export function readPreferences(

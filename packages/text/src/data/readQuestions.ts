@@ -116,7 +116,6 @@ export const questionSettings: SettingRows<QuestionDataOptions> = {
  * Reads questions about texts. A path may be SQuAD's JSON (v1 or v2), a table (CSV, TSV, JSONL, JSON) with `question`, `context`,
  * `answer` and `start`, or with `answers: { text, answer_start }` as the data sets of the hub have it, or a folder with such a file
  * for each split. Places of answers are checked.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file, row, column and remedy
  */
 export function readQuestions(
@@ -262,7 +261,6 @@ function answersOf(row: Row, context: string, { answer, start }: QuestionColumns
 
 /**
  * An answer with its place as strings are indexed. Files count in code points, of which some take two places of a string.
- *
  * @throws OnnxLoraError `DATA_INVALID` where the text does not have it there
  */
 function placedAnswer(context: string, text: unknown, start: unknown, where: string): TextAnswer {
@@ -306,7 +304,6 @@ function checkedQuestion(given: Partial<GivenQuestion>, number: number): Questio
 /**
  * The questions of a file, or of bytes such as those of standard input, in their order; of tables no more than a few are in memory at a
  * time. Answers are not read.
- *
  * @throws OnnxLoraError as {@link readQuestions}
  */
 export async function* streamQuestions(

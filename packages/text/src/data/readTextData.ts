@@ -59,7 +59,6 @@ const MOST_BYTES = 4 * 2 ** 20;
  * files, one for each split; or a folder of text files for each class. Texts of the user's own are checked, and what this function
  * gave is taken as it is. Texts that are in the data twice, but for capitals and blanks, come to the same side when a part is held
  * out.
- *
  * @param wanted what every record must have
  * @param groupOf what is never divided between splits, of records that do not say
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file, row, column and remedy

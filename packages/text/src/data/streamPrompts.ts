@@ -32,7 +32,6 @@ export interface PromptOptions {
 /**
  * The prompts of a file, or of bytes such as those of standard input, in their order: rows of a table as `readConversations` takes
  * them, which need no answers, or lines.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming row and remedy
  */
 export async function* streamPrompts(

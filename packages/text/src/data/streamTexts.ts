@@ -30,7 +30,6 @@ export const textEndings: readonly string[] = Object.values(endingsOf)
 
 /**
  * How a file is written: as its name tells, or its first bytes.
- *
  * @throws OnnxLoraError `DATA_INVALID` for a file that is no text
  */
 export function formatOf(name: string, head: Uint8Array): TableFormat | 'lines' {
@@ -82,7 +81,6 @@ interface OpenTexts {
 /**
  * Opens a file, or bytes such as those of standard input: a table, also a Parquet file, or lines. No more than a few hundred rows are in
  * memory at a time, or a row group.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`
  */
 export async function openTexts(source: string | AsyncIterable<Uint8Array>): Promise<OpenTexts> {
@@ -120,7 +118,6 @@ export async function* eachRow<Item>(
 /**
  * The texts of a file, or of bytes such as those of standard input, in their order: rows of a table, or lines. What is to be predicted is
  * not read.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming row, column and remedy
  */
 export async function* streamTexts(

@@ -36,7 +36,6 @@ const endings: readonly string[] = [...manifestEndings, PARQUET];
 /**
  * A table of what is said, whose objects have no fields without a value: in a Parquet file all objects of a column have the same
  * fields, and chat templates ask whether a message has one.
- *
  * @throws OnnxLoraError as `readAnyTable`
  */
 export async function readSaid(file: string): Promise<Table> {
@@ -211,7 +210,6 @@ export async function isFolder(path: string): Promise<boolean> {
 
 /**
  * Reads a file, or a folder with a file for each split.
- *
  * @param example of the names of such files, for the error
  * @throws OnnxLoraError `DATA_INVALID` for a folder without such files
  */
@@ -232,7 +230,6 @@ export async function readFileOrSplits<Item extends { readonly split?: Split }>(
 
 /**
  * The records of a file, or of a folder with one, or with one for each split.
- *
  * @param noun what records are, for messages: `conversations`
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for a path without such a file
  */

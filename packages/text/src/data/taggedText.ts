@@ -128,7 +128,6 @@ export function wordsOf(text: string): TaggedText['words'] {
  * Reads texts whose words have classes. A path may be a table (JSONL, JSON, CSV, TSV) with lists of words and classes; CoNLL's form
  * (`.conll`, `.conllu`, `.bio`, `.iob`), with a word on each line, its class in the last column and an empty line between texts; or a
  * folder with such a file for each split.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file, row, column and remedy
  */
 export function readTaggedTexts(source: TaggedSource, options: TaggedOptions = {}): Promise<SequenceData<TaggedText>> {

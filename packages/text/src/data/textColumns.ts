@@ -190,7 +190,6 @@ export interface FoundColumns extends TargetColumns {
 
 /**
  * Finds the columns of a table: by what the user says, by their usual names, and by what they hold.
- *
  * @param wanted what every row must have
  * @throws OnnxLoraError `DATA_INVALID` when the user names one that is not there, or one is missing that is needed
  */
@@ -218,7 +217,6 @@ const words: Readonly<Record<Wanted, string>> = { label: 'the class', labels: 'l
 
 /**
  * The record of a row.
- *
  * @param number the row's number from 1, its name by default
  * @param wanted required targets; false reads none
  * @throws OnnxLoraError `DATA_INVALID`, naming row, column and remedy

@@ -50,7 +50,6 @@ export function isBatch(prompts: Prompts): prompts is readonly (Prompt | RowProm
 
 /**
  * The texts that are wanted, in their order.
- *
  * @throws OnnxLoraError `INPUT_INVALID` for a prompt without tokens, with ids that are none, or that leaves no room; stop strings
  *   where there are beams; `CONFIG_INVALID` for an option that cannot be
  */

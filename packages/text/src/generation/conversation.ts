@@ -49,13 +49,11 @@ export class ChatConversation {
 
 /**
  * Begins a conversation, by the chat template in the model's folder.
- *
  * @example
  * ```ts
  * const conversation = await openConversation(model, generator, [{ role: 'system', content: 'Answer in one sentence.' }]);
  * for await (const { text } of conversation.answer('What is a package?')) process.stdout.write(text);
  * ```
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a chat template; `CONFIG_INVALID` for one that cannot be read
  */
 export async function openConversation(

@@ -102,7 +102,6 @@ const positionNames = ['max_position_embeddings', 'n_positions', 'max_sequence_l
 
 /**
  * Reads the defaults of generation_config.json and config.json.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for invalid values
  */
 export function generationDefaults(file: GenerationFile): GenerationDefaults {

@@ -18,14 +18,12 @@ export interface GeneratorOptions extends RunnableOptions {
 /**
  * Loads a language model, with any number of adapters: one that keeps keys and values of what it has read (`past_key_values`),
  * or, more slowly, one that reads the whole text for each token.
- *
  * @example
  * ```ts
  * const generator = await openGenerator(model, { adapters: { answers } });
  * for await (const { text } of generator.generate('Once upon a time', { adapter: 'answers' })) process.stdout.write(text);
  * await generator.release();
  * ```
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not write; `CONFIG_INVALID` for a tokenizer or a
  *   generation_config.json that cannot be read; `INPUT_INVALID` for two adapters of one name; others as `model.session`
  */

@@ -43,7 +43,6 @@ export interface TextGenerator extends AsyncDisposable {
    *
    * Of the last text of a single prompt the cache is kept: where the next prompt begins as that text, as a conversation does,
    * only what is new is read.
-   *
    * @throws OnnxLoraError `INPUT_INVALID` for prompts and options that cannot be, before the work; `CANCELLED`; others as
    *   `session.run`
    */

@@ -60,13 +60,11 @@ export function choiceAsSaid(prompt: Said, choice: string, where: string): Conve
 /**
  * Has a language model choose of answers, by how likely it finds each: it need not write, so that also a model chooses that was
  * taught no form of answer. After messages, an answer counts with the token that ends it.
- *
  * @example
  * ```ts
  * const question = { prompt: 'The capital of France is', choices: ['Paris', 'Lyon'], answer: 0 };
  * const { accuracy } = await chooseAnswers(model, [question], { adapter });
  * ```
- *
  * @throws OnnxLoraError `INPUT_INVALID` for a question without choices; as the task `chat`
  */
 export async function chooseAnswers(

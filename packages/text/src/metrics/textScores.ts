@@ -29,7 +29,6 @@ export function squadWords(text: string): string[] {
 /**
  * F1 of the words that two texts have in common, however often each, in lower case and without punctuation and English articles.
  * Of texts without words it is 1 where both have none.
- *
  * @see Rajpurkar et al., "SQuAD" (2016): its `evaluate-v1.1.py`
  */
 export function wordF1(written: string, wanted: string): number {
@@ -49,7 +48,6 @@ export function wordF1(written: string, wanted: string): number {
 /**
  * ROUGE-L: F1 of the longest sequence of words that both texts have in this order, gaps allowed. Words are letters a to z and digits,
  * in lower case, without stemming, as `rouge_score` has them.
- *
  * @see Lin, "ROUGE" (2004)
  */
 export function rougeL(written: string, wanted: string): number {

@@ -37,7 +37,6 @@ function baseOf(frequencies: ArrayLike<number>): number {
  * - `ntk` takes the base θ·s^(d/(d−2)), so that the slowest is divided by s and the fastest stays;
  * - `yarn` divides the slow ones by s, keeps the fast ones, blends between, and multiplies cosines and sines by
  *   0.1·ln s + 1.
- *
  * @see Chen et al., "Extending Context Window of Large Language Models via Positional Interpolation" (2023), arXiv:2306.15595
  * @see Peng et al., "YaRN: Efficient Context Window Extension of Large Language Models" (2023), arXiv:2309.00071
  */

@@ -28,11 +28,9 @@ export interface StretchOptions {
  * them. Its weights are the same, so adapters of either fit the other; where tables of cosines are weights of the file, the
  * digest is another, and the base must be vouched for (`allowBaseMismatch`). The model reads longer texts best after it was
  * trained on some.
- *
  * @example
  * const model = await openModel('models/smollm', { families: textFamilies });
  * const longer = await openModel(stretchPositions(model, 'models/smollm-long', { factor: 4 }), { families: textFamilies });
- *
  * @returns the folder
  * @throws OnnxLoraError `CONFIG_INVALID` for options, and a model without config.json; `FILE_INVALID` for a folder that is
  *   there; `MODEL_UNSUPPORTED` for a graph whose frequencies are not found

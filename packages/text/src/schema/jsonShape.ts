@@ -91,7 +91,6 @@ const known: readonly string[] = [
 
 /**
  * What a schema allows.
- *
  * @param what it is called in messages, such as the path of its file
  * @throws OnnxLoraError `CONFIG_INVALID` for a keyword that would not be kept to, or that cannot be as it is; a schema that no value has,
  *   or only one within more than 32 objects and lists

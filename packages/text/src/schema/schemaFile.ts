@@ -11,7 +11,6 @@ const LARGEST = 1 << 20;
 
 /**
  * A schema that can be kept to.
- *
  * @param given the schema as JSON, which begins with a brace, or the path of a file that holds it
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `CONFIG_INVALID` for what is no JSON, and as {@link readShape}
  */

@@ -30,14 +30,12 @@ import { textDomain, type TextTaskOptions } from '../domain.ts';
  * Loads a model of texts as one that makes embeddings. A model of sentence-transformers gives the vectors that it gives there:
  * pooled, and divided by their lengths, as `sentence_embedding` or `modules.json` says. Other models give the mean over the states
  * of a text's tokens, or that of the first.
- *
  * @example
  * ```ts
  * const embedder = await openTextEmbedder(model, { normalize: true });
  * const vectors = await embedder.embed(['How do I return it?', 'Returning a parcel']);
  * await embedder.release();
  * ```
- *
  * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer; `MODEL_UNSUPPORTED` for a model that reads no tokens or
  *   gives no features; others as `model.session`
  */
@@ -81,7 +79,6 @@ function promptedDomain({ queryPrompt = '', passagePrompt = '' }: PromptOptions)
  * Metric learning on texts: of pairs, the first looks for the second, as a question for its answer; a batch of pairs is trained on with
  * each other's seconds as what is wrong (`loss: 'info-nce'`). Held-out firsts search all held-out seconds. Without pairs, texts of one
  * label or group belong together, and search each other.
- *
  * @example
  * ```ts
  * const task = textRetrieval('questions.csv', { loss: 'info-nce', temperature: 0.05, validation: 0.2 });

@@ -37,7 +37,6 @@ export interface TextClassificationOptions extends WholeTextOptions, ClassifierO
 /**
  * One class per text, or per pair of texts, such as the department that a mail is for, or whether one sentence follows from another.
  * Heads, targets and errors are those of `classification`.
- *
  * @example
  * ```ts
  * const task = textClassification('mails.csv', { validation: 0.2 });
@@ -57,7 +56,6 @@ export interface TextLabellingOptions extends WholeTextOptions, LabellingOptions
 /**
  * Any number of labels per text, or per pair of texts, such as topics: a column that lists them, or a column of 0 and 1 for each. Heads,
  * targets and errors are those of `labelling`.
- *
  * @example
  * ```ts
  * const task = textLabelling('articles.csv', { validation: 0.2, threshold: 'tuned' });
@@ -77,7 +75,6 @@ export interface TextRegressionOptions extends WholeTextOptions, RegressionOptio
 /**
  * One or several numbers per text, or per pair of texts, such as stars, or how alike two sentences are. Heads, units, gaps, targets
  * and errors are those of `regression`.
- *
  * @example
  * ```ts
  * const task = textRegression('reviews.csv', { columns: { values: 'stars' } });
@@ -94,7 +91,6 @@ export function textRegression(
 /**
  * Loads a model that answers `{ id, label, score }` about each text of a file, where `score` is the probability. An adapter with a head
  * of its own goes into the model first: `modelFor(model, adapter)`.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no classifier; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
  */
 export function openTextClassifier(model: RunnableModel, options?: TextPredictorOptions): Promise<Predictor> {
@@ -103,7 +99,6 @@ export function openTextClassifier(model: RunnableModel, options?: TextPredictor
 
 /**
  * The same for models with any number of labels: `{ id, labels }`, and the probability of each label under its name.
- *
  * @throws OnnxLoraError as {@link openTextClassifier}
  */
 export function openTextLabeller(model: RunnableModel, options?: TextPredictorOptions): Promise<Predictor> {
@@ -112,7 +107,6 @@ export function openTextLabeller(model: RunnableModel, options?: TextPredictorOp
 
 /**
  * The same for models that give numbers: `{ id, value }`, or `{ id, … }` with several numbers by their names.
- *
  * @throws OnnxLoraError as {@link openTextClassifier}
  */
 export function openTextRegressor(model: RunnableModel, options?: TextPredictorOptions): Promise<Predictor> {

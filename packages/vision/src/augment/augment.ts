@@ -55,7 +55,6 @@ const kinds: Parameters<typeof applyAugmentations<Sample, Augmentation, []>>[0] 
 /**
  * Applies augmentations in order, with masks, boxes and points kept aligned. A seed reproduces the result bit for bit
  * in every Node, since V8's sines and logarithms are the same on all machines.
- *
  * @param seed a whole number; see `drawSeed` for one per draw
  * @throws OnnxLoraError `CONFIG_INVALID` for an unknown augmentation
  */
@@ -70,7 +69,6 @@ export function fitAugmentations(augmentations: readonly Augmentation[], plan: I
 
 /**
  * Random resized crops and horizontal flips, the usual training augmentations since Inception.
- *
  * @see https://arxiv.org/abs/1409.4842 section 6
  */
 export function standardAugmentations(crop: RandomResizedCropOptions = {}): readonly Augmentation[] {
@@ -80,7 +78,6 @@ export function standardAugmentations(crop: RandomResizedCropOptions = {}): read
 /**
  * The standard ones, RandAugment of magnitude 9, and random erasing with noise at 0.25: DeiT's recipe without its MixUp
  * and CutMix, which work on batches.
- *
  * @see https://arxiv.org/abs/2012.12877 table 9
  */
 export function strongAugmentations(crop: RandomResizedCropOptions = {}): readonly Augmentation[] {

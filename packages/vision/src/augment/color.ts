@@ -210,7 +210,6 @@ export interface ColorJitterOptions {
 
 /**
  * Jitters brightness, contrast, saturation and hue in random order: torchvision's `ColorJitter`.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for invalid settings
  */
 export function colorJitter(options: ColorJitterOptions = {}): ColorJitter {
@@ -233,7 +232,6 @@ function factors(name: 'brightness' | 'contrast' | 'saturation', value: number |
 
 /**
  * Converts to grayscale, in one of ten draws by default.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for a probability outside of 0 to 1
  */
 export function randomGrayscale({ probability = 0.1 }: ProbabilityOptions = {}): RandomGrayscale {

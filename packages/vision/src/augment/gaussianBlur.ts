@@ -28,7 +28,6 @@ export type GaussianBlurOptions = AugmentationOptions<GaussianBlur>;
 
 /**
  * Blurs the image: torchvision's `GaussianBlur`, within one level.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for invalid settings
  */
 export function gaussianBlur({

@@ -22,7 +22,6 @@ export interface SoftBatch {
 /**
  * Mixes each image with the previous one (the first with the last) at a proportion λ from Beta(α, α); labels become λ
  * and 1 − λ, for CutMix by actual pixels. Needs a loss on distributions, such as `crossEntropy`.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for an alpha that is not above 0; `INPUT_INVALID` for other shapes
  * @see https://arxiv.org/abs/1710.09412 MixUp
  * @see https://arxiv.org/abs/1905.04899 CutMix

@@ -25,7 +25,6 @@ export type ProbabilityOptions = AugmentationOptions<Flip>;
 
 /**
  * Flips left and right, with probability 0.5 by default. Not for images with a reading direction, such as text.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for a probability outside of 0 to 1
  */
 export function horizontalFlip({ probability = 0.5 }: ProbabilityOptions = {}): Flip {
@@ -34,7 +33,6 @@ export function horizontalFlip({ probability = 0.5 }: ProbabilityOptions = {}): 
 
 /**
  * Flips up and down, with probability 0.5 by default: for images without an up, such as a microscope's.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for a probability outside of 0 to 1
  */
 export function verticalFlip({ probability = 0.5 }: ProbabilityOptions = {}): Flip {
@@ -95,7 +93,6 @@ export interface RotationOptions extends Omit<AugmentationOptions<Rotation>, 'de
 
 /**
  * Rotates the image around its centre by a random angle at the same size: torchvision's `RandomRotation`.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for invalid settings
  */
 export function rotation({

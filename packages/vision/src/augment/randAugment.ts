@@ -41,7 +41,6 @@ export type RandAugmentOptions = AugmentationOptions<RandAugment>;
 /**
  * Applies `operations` random rotations, shears, shifts and colour changes: torchvision's `RandAugment`, with its list
  * and magnitudes. Masks, boxes and points move along.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for invalid settings
  * @see https://arxiv.org/abs/1909.13719
  */

@@ -33,7 +33,6 @@ export type RandomResizedCropOptions = AugmentationOptions<RandomResizedCrop>;
 /**
  * Crops a window of random size and shape and resizes it: torchvision's `RandomResizedCrop`. For small objects, or
  * objects told apart by size, raise `scale` to `[0.5, 1]` or more.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for invalid settings
  * @see https://arxiv.org/abs/1409.4842 section 6
  */
@@ -127,7 +126,6 @@ export type RandomErasingOptions = AugmentationOptions<RandomErasing>;
 /**
  * Erases a random rectangle, so that no single part decides: torchvision's `RandomErasing`. Masks, boxes and points
  * stay.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for invalid settings
  * @see https://arxiv.org/abs/1708.04896
  */

@@ -49,7 +49,6 @@ export function isCoco(json: unknown): json is CocoFile {
 /**
  * One record per image, with objects, and their categories as labels; for caption files, one record per caption,
  * grouped by image.
- *
  * @throws OnnxLoraError `DATA_INVALID`, naming the image or annotation
  */
 export function cocoRecords(coco: CocoFile, file: string, options: ImageDataOptions): ImageRecord[] {

@@ -23,7 +23,6 @@ import { readLayout } from './readLayout.ts';
  * manifest, of class folders, in COCO's layout, of images with a folder of masks, of images alone, or with `train`,
  * `validation` and `test` folders of any of these. Given records, and the result of this function, are taken as they
  * are.
- *
  * @example
  * const data = await readImageData('photos', { validation: 0.2 });
  * console.log(data.train.length, data.validation?.length);

@@ -136,7 +136,6 @@ const suffixes = ['', '_mask', '-mask', '_seg', '_label', '_labelIds'] as const;
 /**
  * Records of `root/images` and `root/masks`, or their `train`, `validation` …, matched by name; undefined without such
  * folders.
- *
  * @throws OnnxLoraError `DATA_INVALID` for an image without a mask
  */
 async function maskFolderRecords(

@@ -19,7 +19,6 @@ export type ImageLike = string | Uint8Array | Image;
 export interface ImageDecoder {
   /**
    * Decodes the first frame, upright and without alpha.
-   *
    * @param source the path of the file, or its bytes
    * @throws OnnxLoraError `FILE_NOT_FOUND`, or `DATA_INVALID` for an undecodable file; both name the file
    */

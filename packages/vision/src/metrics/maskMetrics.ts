@@ -34,7 +34,6 @@ const TOLERANCE = 0.008;
 /**
  * The boundary F measure of two masks in zeros and ones: the harmonic mean of the outlines' precision and recall within
  * 0.8 % of the diagonal. 1 without any outline, 0 if only one mask has one.
- *
  * @see https://doi.org/10.1109/CVPR.2016.85 Perazzi et al., the measure F of the DAVIS benchmark
  */
 export function boundaryF(found: Mask, truth: Mask): number {

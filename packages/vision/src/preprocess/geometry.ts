@@ -28,7 +28,6 @@ const largestResult = 100_000_000;
 
 /**
  * The geometry of an image of `size`.
- *
  * @param name of the image, for messages
  * @throws OnnxLoraError `DATA_INVALID` for an image too thin to be resized; `CONFIG_INVALID` for one beyond the plan's
  *   padding
@@ -83,7 +82,6 @@ export function boxToImage(geometry: Geometry, [x0, y0, x1, y1]: Box): Box {
 /**
  * Maps a mask to the model's input at size `output`: resized by the nearest pixel as in transformers, cropped, and
  * padded with `outside`.
- *
  * @throws OnnxLoraError `DATA_INVALID` for a mask of another size than the image
  */
 export function maskToInput({ input, resized, shift, content, output }: Geometry, mask: Mask): Mask {

@@ -27,7 +27,6 @@ export interface LoadedImage extends ImageAnnotations {
 export interface ImageLoader extends Preprocessor {
   /**
    * Decodes, augments and preprocesses an image with its annotations.
-   *
    * @throws OnnxLoraError `FILE_NOT_FOUND` or `DATA_INVALID`, naming the file
    */
   load(request: ImageRequest): Promise<LoadedImage>;

@@ -39,7 +39,6 @@ export class ImagePreprocessor implements Preprocessor {
 
   /**
    * Float32 `[3, height, width]` of one image.
-   *
    * @throws OnnxLoraError `FILE_NOT_FOUND` or `DATA_INVALID`, naming the file
    */
   async preprocess(source: ImageLike): Promise<Tensor> {
@@ -48,7 +47,6 @@ export class ImagePreprocessor implements Preprocessor {
 
   /**
    * First half: resizes and crops, at 8 bits unless the plan is fractional. `name` is for messages.
-   *
    * @throws OnnxLoraError `DATA_INVALID` for an image too thin to be resized; `CONFIG_INVALID` for one beyond the
    *   plan's padding
    */

@@ -8,7 +8,6 @@ import { resize } from '../preprocess/resize/resize.ts';
 
 /**
  * Pascal VOC's colours: black for 0, and distinct ones for adjacent numbers, by spreading their bits over the channels.
- *
  * @see http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ VOCdevkit, VOClabelcolormap.m
  */
 export function classColor(number: number): Color {

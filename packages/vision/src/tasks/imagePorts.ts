@@ -149,7 +149,6 @@ const pooled: ReadonlySet<unknown> = new Set([
  * A new head on the features that transformers' classifier of the family reads: class token and mean of patches for
  * DINOv2, mean of patches for CLIP, mean of all tokens for SigLIP, the pooled map for convolutional networks, else the
  * class token.
- *
  * @see transformers, `Dinov2ForImageClassification`, `CLIPForImageClassification`, `SiglipForImageClassification`,
  *   `ViTForImageClassification`, `ConvNextForImageClassification`
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`

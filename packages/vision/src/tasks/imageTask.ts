@@ -63,7 +63,6 @@ export async function openImages(
 
 /**
  * Loads the images of records, with augmentations of drawn ones; `seed` makes draws reproducible.
- *
  * @param itemOf makes the item of an image
  * @param masksOf masks that move along
  */

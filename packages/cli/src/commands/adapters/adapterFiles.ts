@@ -22,7 +22,6 @@ export async function loadWeighted(names: readonly string[], { weight }: Flags):
 
 /**
  * Checks the PEFT folder or `.onnx_adapter` file to write, before the work.
- *
  * @param sources adapters that must not be overwritten
  * @throws OnnxLoraError `CONFIG_INVALID`
  */

@@ -11,7 +11,6 @@ const LABELS = ['falling', 'level', 'rising'] as const;
 /**
  * Writes a model with random weights, which knows the labels. Change: a small model of your architecture, built with
  * `ModelBuilder` of `@onnx-lora/testing` or exported from torch.
- *
  * @returns the folder
  */
 export function writeModel(folder: string): Promise<string> {
@@ -24,7 +23,6 @@ export function writeModel(folder: string): Promise<string> {
 
 /**
  * Writes files of numbers that fall, stay level or rise, more or less, and a table that says which do what.
- *
  * @returns the table
  */
 export async function writeData(folder: string, count: number): Promise<string> {

@@ -10,7 +10,6 @@ const [MEAN, STD] = [20, 5];
 /**
  * Writes a model with random weights. Change: a small model of your architecture, built with `ModelBuilder` of
  * `@onnx-lora/testing` or exported from torch.
- *
  * @returns the folder
  */
 export function writeModel(folder: string): Promise<string> {
@@ -23,7 +22,6 @@ export function writeModel(folder: string): Promise<string> {
 
 /**
  * Writes files of numbers, and a table with the value of each: what the first number exceeds the last by, in units of 10.
- *
  * @returns the table
  */
 export async function writeData(folder: string, count: number): Promise<string> {

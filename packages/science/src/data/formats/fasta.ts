@@ -41,7 +41,6 @@ const NOT_A_RESIDUE = /[^A-Za-z*.-]/u;
 /**
  * The records of FASTA text that comes in pieces cut anywhere. Lines end with LF, CR LF or CR; empty lines and lines
  * that begin with ";" are skipped, and before the first record those that begin with "#", as ColabFold's alignments do.
- *
  * @param chunks the text
  * @param name what the text is called in errors: the file's path
  * @throws OnnxLoraError `DATA_INVALID` for text before the first ">", a record without id or sequence, a character that
@@ -122,7 +121,6 @@ const ANNOTATION = /^(?:ss_(?:pred|conf|dssp)|sa_(?:pred|dssp)|aa_(?:pred|conf))
 
 /**
  * The sequences of A3M text that comes in pieces cut anywhere. Rows with predicted structure are left out.
- *
  * @param name what the text is called in errors: the file's path
  * @throws OnnxLoraError `DATA_INVALID`, as `parseFasta` does
  */

@@ -7,7 +7,6 @@ import { badLine, type FastaRecord } from './fasta.ts';
 /**
  * The records of FASTQ text that comes in pieces cut anywhere: four lines each, `@id description`, the sequence, `+` with or
  * without the id, and as many qualities as there are letters.
- *
  * @param name what the text is called in errors: the file's path
  * @throws OnnxLoraError `DATA_INVALID`, naming the line and the remedy
  * @see Cock et al., "The Sanger FASTQ file format" (2010), doi:10.1093/nar/gkp1137

@@ -36,7 +36,6 @@ interface Alignment {
 /**
  * The sequences of Stockholm text (version 1.0) that comes in pieces cut anywhere; there may be several alignments, each of which is
  * in memory at once.
- *
  * @param name what the text is called in errors: the file's path
  * @param illegal what becomes of characters that are no residues: an error (the default), or they are kept
  * @throws OnnxLoraError `DATA_INVALID`, naming the line and the remedy

@@ -42,7 +42,6 @@ export class RowReader {
 
   /**
    * The next record.
-   *
    * @param isTarget false where nothing is to be predicted is read
    * @throws OnnxLoraError `DATA_INVALID`, naming row, column and remedy
    */

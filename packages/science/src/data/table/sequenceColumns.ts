@@ -35,7 +35,6 @@ export interface FoundColumns extends TargetColumns {
 
 /**
  * Finds the columns of a table: by what the user says, by their usual names, and by what they hold.
- *
  * @param hasSites true where the wild type's file names the sites of which a column may hold the residues
  * @throws OnnxLoraError `DATA_INVALID` when the user names one that is not there, or one is missing that is needed
  */
@@ -72,7 +71,6 @@ type Finder = ColumnFinder<keyof SequenceColumns>;
 
 /**
  * Looks whether a table has what a task needs, and sequences or mutations in any case.
- *
  * @throws OnnxLoraError `DATA_INVALID`, naming the columns that there are
  */
 function checkNeeds(finder: Finder, columns: Omit<FoundColumns, 'unused'>, needs: readonly SequenceNeed[]): void {

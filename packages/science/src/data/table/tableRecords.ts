@@ -19,7 +19,6 @@ function otherTasks(table: Table, { label, labels }: FoundColumns): readonly Tas
 
 /**
  * The records of a table.
- *
  * @throws OnnxLoraError `DATA_INVALID`, naming file, row, column and remedy
  */
 export function tableRecords(table: Table, options: SequenceDataOptions, wildType: WildType | undefined): SequencePart {

@@ -58,7 +58,6 @@ export function usualIdentity(alphabet: Alphabet): number {
  * given in does not matter.
  *
  * Likeness is found by words and then by alignment: see docs/concepts/sequence-clusters.md for how, and for what it misses.
- *
  * @throws OnnxLoraError `INPUT_INVALID` for an identity that is no share
  * @see Li and Godzik, "Cd-hit" (2006); Steinegger and Söding, "Clustering huge protein sequence sets in linear time" (2018)
  */

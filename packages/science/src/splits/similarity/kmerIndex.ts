@@ -25,7 +25,6 @@ export interface SimilarCandidate {
 /**
  * An index of words of sequences. Memory grows with the letters that are added: some 12 bytes each. Words are spaced, so that one
  * place in them may differ, and made of kinds of letters.
- *
  * @see Altschul et al., "Gapped BLAST and PSI-BLAST" (1997) for the extension of hits; Murphy, Wallqvist and Levy, "Simplified
  * amino acid alphabets" (2000)
  */

@@ -38,7 +38,6 @@ export class LocalAligner {
   /**
    * The best local alignment of two sequences whose shift from each other stays near `diagonal`; of several as good, the one
    * with most identical letters.
-   *
    * @param diagonal place in `b` minus place in `a`
    * @see Smith and Waterman (1981), Gotoh (1982)
    */

@@ -57,7 +57,6 @@ const blosum62 = Int8Array.of(
 
 /**
  * Proteins: BLOSUM62 with gaps of 11 and 1. Words are of four or five letters out of 13 kinds.
- *
  * @see Henikoff and Henikoff, "Amino acid substitution matrices from protein blocks" (1992)
  */
 const proteins: Scoring = {
@@ -78,7 +77,6 @@ const proteins: Scoring = {
 
 /**
  * DNA and RNA, U as T: 5 for the same base, -4 for another. The word is PatternHunter's.
- *
  * @see Ma, Tromp and Li, "PatternHunter: faster and more sensitive homology search" (2002)
  */
 const bases: Scoring = {

@@ -43,7 +43,6 @@ export class SimilarSequences {
   /**
    * Those that were added and are like this one, with the share of the shorter one's letters that are the same, the most
    * promising first. Nothing is computed for what is not asked for.
-   *
    * @param isWanted passes over those that need not be looked at
    */
   *like(

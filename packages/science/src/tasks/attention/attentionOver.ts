@@ -32,7 +32,6 @@ export interface LetterAttention {
 /**
  * How much attention each letter of a sequence gets in one layer. It says what the layer reads, which need not be why it answers
  * as it does.
- *
  * @example
  * ```ts
  * const { shares } = await attentionOver(model, 'MKTAYIAKQR', { adapter });
@@ -134,7 +133,6 @@ export interface AttendedSequence {
 /**
  * Sequences whose letters are coloured by the attention that they get in the last layer, with the adapter. None where the graph
  * does not show its attention.
- *
  * @param maxLength most tokens of a sequence
  */
 export async function attentionSections(

@@ -41,7 +41,6 @@ export type SequenceClassScores = Omit<ClassScores, 'weightedF1' | 'macroPrecisi
 /**
  * One class per sequence, or per pair of sequences, such as the family of a protein, or whether two bind. Heads, targets and
  * errors are those of `classification`.
- *
  * @example
  * ```ts
  * const task = sequenceClassification('families.csv', { validation: 0.2 });
@@ -61,7 +60,6 @@ export interface SequenceLabellingOptions extends WholeSequenceOptions, Labellin
 /**
  * Any number of labels per sequence, or per pair of sequences, such as functions or places in the cell: a column that lists
  * them, or a column of 0 and 1 for each. Heads, targets and errors are those of `labelling`.
- *
  * @example
  * ```ts
  * const task = sequenceLabelling('functions.csv', { validation: 0.2, threshold: 'tuned' });
@@ -81,7 +79,6 @@ export interface SequenceRegressionOptions extends WholeSequenceOptions, Regress
 /**
  * One or several numbers per sequence, or per pair of sequences, such as fitness, solubility or affinity. Heads, units, gaps,
  * targets and errors are those of `regression`.
- *
  * @example
  * ```ts
  * const task = sequenceRegression('gb1.csv');
@@ -99,7 +96,6 @@ export function sequenceRegression(
  * Loads a model that answers `{ id, label, score }` about each sequence of a file, where `score` is the probability. Where several
  * adapters answer together, it is the mean, and `deviation` says how far they differ. An adapter with a head of its own goes into
  * the model first: `modelFor(model, adapter)`.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no classifier; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
  */
 export function openSequenceClassifier(model: RunnableModel, options?: SequencePredictorOptions): Promise<Predictor> {
@@ -108,7 +104,6 @@ export function openSequenceClassifier(model: RunnableModel, options?: SequenceP
 
 /**
  * The same for models with any number of labels: `{ id, labels }`, and the probability of each label under its name.
- *
  * @throws OnnxLoraError as {@link openSequenceClassifier}
  */
 export function openSequenceLabeller(model: RunnableModel, options?: SequencePredictorOptions): Promise<Predictor> {
@@ -119,13 +114,11 @@ export function openSequenceLabeller(model: RunnableModel, options?: SequencePre
  * Loads a model that answers `{ id, value }` about each sequence of a file, or `{ id, … }` with several numbers by their names.
  * Where several adapters answer together, it is the mean, and `deviation` says how far they differ. An adapter with a head of its
  * own goes into the model first: `modelFor(model, adapter)`.
- *
  * @example
  * const fitness = await loadAdapter('runs/gb1/adapter');
  * const regressor = await openSequenceRegressor(modelFor(model, fitness), { adapter: fitness });
  * for await (const { prediction } of regressor.predict(['variants.fasta'])) console.log(prediction);
  * await regressor.release();
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that gives no numbers; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
  */
 export function openSequenceRegressor(model: RunnableModel, options?: SequencePredictorOptions): Promise<Predictor> {

@@ -26,14 +26,12 @@ import type { SequenceDataOptions, SequenceRecord, SequenceSource } from '../../
 
 /**
  * Loads a model of proteins, nucleotides or molecules as one that makes embeddings.
- *
  * @example
  * ```ts
  * const embedder = await openSequenceEmbedder(model);
  * const vectors = await embedder.embed(['MKTAYIAK', 'MKLLV']);
  * await embedder.release();
  * ```
- *
  * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer; `MODEL_UNSUPPORTED` for a model that reads no tokens or
  *   gives no features; others as `model.session`
  */
@@ -51,7 +49,6 @@ export interface SequenceRetrievalOptions extends SequenceTaskOptions, Retrieval
  * Metric learning on sequences: those of one kind are drawn together, others apart. The kind is the label, or the group where there
  * are no labels; of pairs, the two of each belong together. An example is a group of `perGroup` sequences of one kind. Held-out
  * sequences search each other; they may be of other kinds than those that are trained on.
- *
  * @example
  * ```ts
  * const run = await train(model, { task: sequenceRetrieval('families.csv', { validation: 0.2 }), lora: { r: 8 } });

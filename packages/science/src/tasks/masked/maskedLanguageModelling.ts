@@ -22,7 +22,6 @@ export interface MaskedLanguageModellingOptions extends SequenceTaskOptions, Mas
  * sequences will do. What is measured on has the same masks each time, so that figures before and after can be compared. A
  * sequence that is too long is cropped, in training at a place that each draw chooses anew. Targets are `labels` int64
  * `[batch, tokens]`, the true ids of tokens to be guessed and −100 elsewhere, and `records` int64 `[batch]`.
- *
  * @example
  * ```ts
  * const task = maskedLanguageModelling('nanobodies.fasta', { validation: 0.1 });
@@ -42,7 +41,6 @@ export type PerplexityOptions = MaskedScorerOptions<SequenceDataOptions>;
 /**
  * Loads a model that answers `{ id, perplexity, accuracy, masked }` about each sequence of a file: how it guesses `masked` tokens
  * of it, the same each time. Low perplexities are of sequences like those that it was trained on.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not guess masked tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND` of
  *   its tokenizer
  */

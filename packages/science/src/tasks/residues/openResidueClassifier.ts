@@ -21,7 +21,6 @@ export interface ResidueAnswers {
 
 /**
  * As `openHead`, about each residue of sequences. Long sequences are read in windows, unless `tooLong` says otherwise.
- *
  * @param noun what it answers with, for errors: `classes`
  * @param made asked with the number of outputs of the head
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a head for residues, or whose tokens are several letters
@@ -53,7 +52,6 @@ function residuePredictor(
  * probabilities. `-` stands for residues without an answer. Long sequences are read in windows unless `tooLong` says otherwise.
  * Where several adapters answer together, probabilities are averaged. An adapter with a head of its own goes into the model first:
  * `modelFor(model, adapter)`.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a head for residues, or whose tokens are several letters;
  *   `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
  */
@@ -81,7 +79,6 @@ export function openResidueClassifier(
 
 /**
  * The same for numbers: `{ id, values }`, null for residues without an answer.
- *
  * @throws OnnxLoraError as {@link openResidueClassifier}
  */
 export function openResidueRegressor(model: RunnableModel, options: SequencePredictorOptions = {}): Promise<Predictor> {

@@ -19,7 +19,6 @@ export const residues: Parts<SequenceRecord> = {
 
 /**
  * Refuses tokenizers whose tokens are several letters: an answer of one such token is none about each of its letters.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`
  */
 export function requireLetters(model: string, { isPerLetter }: SequenceTokenizer): void {
@@ -32,7 +31,6 @@ export function requireLetters(model: string, { isPerLetter }: SequenceTokenizer
 
 /**
  * An answer for each letter, given one for each token: letters of a token that stands for several share its answer.
- *
  * @returns undefined for letters that no token stands for, as where a sequence was cropped
  */
 export function perLetter<T>(

@@ -54,7 +54,6 @@ export type ResidueExample = TokenExample<SequenceRecord>;
  * head on the states of its tokens. A sequence that is longer than the model is read in windows, unless `tooLong` says
  * otherwise; where they overlap, the answer is the mean of their probabilities. Metrics are over all residues, their intervals
  * by a bootstrap over sequences. Targets are `{ labels: int64 [batch, tokens] }`, −100 for what does not count.
- *
  * @example
  * ```ts
  * const task = residueClassification('structure.csv', { columns: { residues: 'structure' }, unknown: ['X'] });
@@ -77,7 +76,6 @@ export interface ResidueRegressionOptions
  * The model gets a new head on the states of its tokens, unless its own is one for one number. The loss counts in deviations of
  * the training data; the adapter's head takes its mean and deviation in. Long sequences, windows and intervals are as in
  * {@link residueClassification}. Targets are `values` and `known`, float32 `[batch, tokens, 1]`: where `known` is 0, nothing is.
- *
  * @example
  * ```ts
  * const task = residueRegression('accessibility.csv', { columns: { residues: 'rsa' } });

@@ -44,7 +44,6 @@ type EffectScores = Readonly<Record<'spearman' | 'pearson', number>>;
  * with that of the measurements: Spearman's correlation, with an interval, and Pearson's. Nothing is trained on the data, so that
  * all of them are measured on, or the part that `validation` or `evalSplit` names. With an adapter of the task
  * masked-language-modelling it tells what domain adaptation has done.
- *
  * @example
  * ```ts
  * const { metrics } = await evaluate(model, { task: variantEffect('gb1.csv'), adapter });

@@ -18,11 +18,9 @@ import { capital, commonShape, type LayerShape, readSources, type Source } from 
 /**
  * Combines adapters of one base into a float32 LoRA adapter with scaling 1. Modules missing in some count as unchanged
  * there. Fully trained parameters (a head, biases) are kept if one adapter has them, or all that have them agree.
- *
  * @example
  * const both = combineAdapters([{ adapter: cats, weight: 0.7 }, { adapter: birds, weight: 0.3 }], { method: 'linear' });
  * const without = combineAdapters([{ adapter: base }, { adapter: rude, weight: -1 }], { method: 'svd', rank: 16 });
- *
  * @throws OnnxLoraError `INPUT_INVALID` for invalid options and for adapters without a sum, such as DoRA;
  *   `ADAPTER_MISMATCH` for different bases, or naming of different transformers versions; `ADAPTER_INVALID` for a
  *   broken adapter

@@ -58,10 +58,8 @@ export function adaptNames(adapter: Adapter, modulePaths: readonly string[], tab
 /**
  * Translates an adapter's tensors and config to the naming of transformers 4 or 5, for PEFT with that version. Returns
  * the adapter itself if nothing changes.
- *
  * @example
  * await withNames(adapter, 5, model).save('photos-adapter-v5');
- *
  * @throws OnnxLoraError `CONFIG_INVALID` without a family, or if an unknown model class decides; `ADAPTER_MISMATCH` for
  *   a module split between versions
  */

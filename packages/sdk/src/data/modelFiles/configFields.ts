@@ -21,7 +21,6 @@ export function damagedFile(path: string, problem: string, cause?: unknown): Onn
 
 /**
  * Reads a text file of a model; undefined if there is none.
- *
  * @param most largest size in bytes
  * @param what the content, for messages: `a tokenizer`
  * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger, is not text, or cannot be read

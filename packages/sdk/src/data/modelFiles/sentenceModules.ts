@@ -39,7 +39,6 @@ export async function readSentenceModules(folder: string): Promise<readonly Sent
 
 /**
  * Reads the pooling of `modules.json` and of the Pooling that it names; undefined if there is no `modules.json`.
- *
  * @param remedy what to do about an unsupported pooling, for the message
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` unless the modules are a Transformer, a Pooling of one known mode and
  *   perhaps a Normalize; `FILE_NOT_FOUND` for a Pooling without `config.json`; `CONFIG_INVALID` for an unreadable file

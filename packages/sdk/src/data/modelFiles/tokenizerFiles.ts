@@ -14,7 +14,6 @@ const longestWord = 1000;
 /**
  * Checks the token ids of a tokenizer.json, which determine the size of arrays, and WordPiece's limit of words; `path`
  * names the file in messages.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for a token without a valid id, and for a limit that would take too long
  */
 export function checkTokenIds({ model, added_tokens: added }: JsonObject, path: string): void {
@@ -128,7 +127,6 @@ export function withTokenizerErrors<T>(path: string, use: () => T): T {
 
 /**
  * Makes a tokenizer of `@huggingface/tokenizers` from an untrusted tokenizer.json, with all checks.
- *
  * @param make makes it once the ids are checked
  * @param doesDecode whether the decoder is used too
  * @throws OnnxLoraError `CONFIG_INVALID` for an invalid tokenizer, and for one that would take too long
@@ -150,7 +148,6 @@ const mostValues = 100_000;
 /**
  * Checks the steps of a tokenizer of `@huggingface/tokenizers`, since an untrusted tokenizer.json can hang the program:
  * by a regular expression with catastrophic backtracking, or by replacements that double a text again and again.
- *
  * @param steps the steps before and after the model: `[normalizer, pre_tokenizer, decoder]`
  * @throws OnnxLoraError `CONFIG_INVALID`
  */

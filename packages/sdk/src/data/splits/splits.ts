@@ -54,7 +54,6 @@ export const evalSplitSetting: SettingRow<EvalSplit> = {
 
 /**
  * The data with the chosen split as validation data; a test split used for it is not a test split any more.
- *
  * @param noun the examples in the plural, such as `images`
  * @throws OnnxLoraError `DATA_INVALID` where there is no such split
  */

@@ -30,7 +30,6 @@ export const tableEndings: readonly string[] = ['.csv', '.tsv', '.jsonl', '.ndjs
 /**
  * Reads a table. CSV may be separated by commas, semicolons or tabs, with quotes and any line ends, in UTF-8 or in
  * UTF-16 with a byte order mark. A `.json` file is a list of objects, or has one per line.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the line
  */
 export async function readTable(file: string, options: TableOptions = {}): Promise<Table> {

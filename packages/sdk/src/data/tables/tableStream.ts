@@ -27,7 +27,6 @@ const HEAD_BYTES = 1 << 16;
 /**
  * Reads the columns of a table, then streams its rows. The separator of `csv` (comma, semicolon or tab) is detected in
  * the header.
- *
  * @param file name of the table in messages
  * @throws OnnxLoraError `DATA_INVALID`, naming the line; what `bytes` throws
  */

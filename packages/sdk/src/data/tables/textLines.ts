@@ -112,7 +112,6 @@ export async function locatedLines(file: string): Promise<{ readonly text: strin
 
 /**
  * Reads a text file, decoded as by {@link textOf}.
- *
  * @param remedy what to do about a file of more than `most` bytes
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for a file that cannot be read, is too large or is not text
  */

@@ -219,7 +219,6 @@ export abstract class ModelGraph implements TaskModel {
   /**
    * Products with weights that {@link ModelGraph.modules} omits, with the reason: an unsupported operator, or form of
    * the weight.
-   *
    * @example
    * for (const { node, reason } of model.unadaptable()) console.log(`${node} ${reason}`);
    */
@@ -230,7 +229,6 @@ export abstract class ModelGraph implements TaskModel {
   /**
    * Places that begin like a pattern and then differ: activations written as several nodes that are not fused in training, and
    * layers that join queries, keys and values but have no module for each. Each says which operand of which node differs.
-   *
    * @example
    * for (const { pattern, at, reason } of model.nonMatches()) console.log(`${at} is almost ${pattern}, but ${reason}`);
    */

@@ -37,11 +37,9 @@ export interface HeadedModel<M> {
  * labels. With `attach`, a new layer `classifier` (`lm_head` for a score per token) follows `head.output` or replaces
  * its head, with output `logits`. Initialised as in transformers: normal weights with deviation `initializer_range`
  * (0.02), zero biases. `train` calls it if the task needs it; the base's digest stays the same.
- *
  * @example
  * const { model, modules } = attachHead(dinov2, { output: 'last_hidden_state', labels: ['cat', 'dog'], attach: { pool: 'first' } });
  * await train(model, { task, lora: { modulesToSave: modules } });
- *
  * @see transformers, `_init_weights` of ViTPreTrainedModel and others, with `ignore_mismatched_sizes=True`
  * @throws OnnxLoraError `CONFIG_INVALID` for missing or duplicate labels, and an unknown option; `MODEL_UNSUPPORTED` if
  *   no layer computes the output, or the graph hardcodes its number of labels

@@ -17,11 +17,9 @@ import { scoreValues } from './scoreValues.ts';
 /**
  * The model as an adapter serves it, with the adapter's number of outputs and its labels in `config`, for tasks,
  * predictors and `merge`. The adapter provides the head's weights. Returns the model itself if the adapter has no head.
- *
  * @example
  * const birds = await loadAdapter('adapters/birds');
  * const predictor = await imageClassifier(modelFor(model, birds));
- *
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, by modules or shapes; `MODEL_UNSUPPORTED` if
  *   the graph hardcodes its number of outputs
  */

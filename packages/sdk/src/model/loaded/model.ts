@@ -98,10 +98,8 @@ export class Model extends ModelGraph {
 
   /**
    * One of {@link Model.parts}, by name.
-   *
    * @example
    * const encoder = await model.part('vision_encoder').session({ adapters: { cells } });
-   *
    * @throws OnnxLoraError `INPUT_INVALID` if there is none of that name
    */
   part(name: string): Model {
@@ -118,11 +116,9 @@ export class Model extends ModelGraph {
 
   /**
    * Adds inner values of the graph as outputs, such as {@link ModelGraph.headInput}.
-   *
    * @example
    * const features = model.headInput('logits')!.name;
    * const session = await model.withOutputs([features]).session();
-   *
    * @throws OnnxLoraError `INPUT_INVALID` for a value that the graph does not compute
    */
   withOutputs(values: readonly string[]): Model {
@@ -134,11 +130,9 @@ export class Model extends ModelGraph {
    * Shrinks inputs along axes with static size. Position embeddings and the like are truncated. With `spread`, few
    * positions represent many: for Whisper's 30 seconds, the speech at the beginning, and every fourth position of the
    * silence after it, weighted by four in attention; outputs keep all positions.
-   *
    * @example
    * const small = model.withInputSizes({ pixel_values: { 2: 160, 3: 160 } });
    * const short = model.withInputSizes({ input_features: { 2: { first: 550, spread: 600, last: 50 } } });
-   *
    * @throws OnnxLoraError `INPUT_INVALID` for an unknown input, a larger size, or several inputs with a spread axis;
    *   `MODEL_UNSUPPORTED` naming the node that cannot follow
    */
@@ -151,10 +145,8 @@ export class Model extends ModelGraph {
   /**
    * Adds int64 inputs `[batch]` with a number per example, such as its task. The graph ignores them; a tuner that
    * chooses adapters per example reads them.
-   *
    * @example
    * const model = (await openModel('models/vit')).withRowInputs(['task_ids']);
-   *
    * @throws OnnxLoraError `INPUT_INVALID` for a name that the graph has; `MODEL_UNSUPPORTED` for a model without a
    *   batch
    */
@@ -166,10 +158,8 @@ export class Model extends ModelGraph {
   /**
    * Replaces inputs by constants, such as the sampling rate of a speech detector. An If that they decide keeps only its
    * taken branch. The weights' digest stays the file's, so adapters fit both.
-   *
    * @example
    * const at16k = model.withFixedInputs({ sr: 16000n });
-   *
    * @throws OnnxLoraError `INPUT_INVALID` for an unknown input, or a value of another type or shape;
    *   `MODEL_UNSUPPORTED` for a model of several files
    */
@@ -190,10 +180,8 @@ export class Model extends ModelGraph {
   /**
    * Splits the model at an inner value: one part computes it, the other takes it as an input. Both accept adapters of
    * the whole. Shared results, such as an encoder's states, then need only be computed once.
-   *
    * @example
    * const [encoder, decoder] = model.cutAt('/model/encoder/layer_norm/Add_1_output_0');
-   *
    * @throws OnnxLoraError `INPUT_INVALID` for a value that the graph does not compute
    */
   cutAt(value: string): readonly [before: Model, after: Model] {

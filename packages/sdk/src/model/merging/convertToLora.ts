@@ -38,11 +38,9 @@ export interface ConvertedToLora {
 /**
  * Converts an adapter of a plugin's tuner to LoRA, for programs that support nothing else. Exact if the tuner has
  * `toLora`; otherwise the best approximation of given rank, by truncated SVD, with the remainder in `errors`.
- *
  * @example
  * const { adapter, errors } = await convertToLora(await loadAdapter('loha'), model, { r: 16 });
  * console.log(Math.max(...errors.values()));
- *
  * @throws OnnxLoraError `INPUT_INVALID` for an adapter that is LoRA already, and a rank below 1; `MODEL_UNSUPPORTED` if
  *   no weight can hold the change, or biases change; `ADAPTER_MISMATCH` for another base; `CONFIG_INVALID` for an
  *   unknown option

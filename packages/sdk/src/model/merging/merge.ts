@@ -34,10 +34,8 @@ const requireKnownOfUnmerge = knownOptions<Pick<MergeOptions, 'overwrite'>>('unm
  * labels go into the file's metadata. Otherwise `place` is a folder, created if missing, that opens like the base's:
  * `model.onnx`, or a model's several files under their published names, with config.json, tokenizer.json and other
  * companions that tasks need.
- *
  * @example
  * await merge(model, [{ adapter: polite, weight: 0.7 }, { adapter: brief, weight: 0.3 }], 'both.onnx');
- *
  * @throws OnnxLoraError `ADAPTER_MISMATCH`, `MODEL_UNSUPPORTED`; `FILE_INVALID` if the file cannot be written, or
  *   exists without `overwrite`; `INPUT_INVALID` for adapters without a sum, such as two with trained heads;
  *   `RUNTIME_FAILED` if ONNX Runtime rejects the result, which then is not written; `CONFIG_INVALID` for an unknown

@@ -17,14 +17,11 @@ import { peftTensors } from '../initial/start.ts';
  * Converts to an adapter of twice the rank for the original base. In PEFT, PiSSA, OLoRA, CorDA and LoRA-GA subtract an
  * adapter's initial values from the base, so such an adapter only fits the rest. Adapters trained here are plain
  * already.
- *
  * @param from the adapter as saved before training; or the original base, to recompute the initial values of PiSSA and
  *   OLoRA as PEFT does on loading (approximately for the random `pissa_niter_N`), with module names of the model
- *
  * @example
  * const plain = await toPlainLora(await loadAdapter('pissa-adapter'), await openModel('models/vit'));
  * await plain.save('plain-adapter');
- *
  * @throws OnnxLoraError `INPUT_INVALID` for an adapter that left its base alone, or was initialised from data;
  *   `ADAPTER_MISMATCH` if the two do not belong together
  */

@@ -80,7 +80,6 @@ export interface LoraOptions {
   /**
    * A plugin's tuner in place of LoRA: its name, alone or with settings under PEFT's keys. Only options that choose
    * modules combine with it.
-   *
    * @example
    * { tuner: { name: 'ia3', feedforward_modules: ['down'] }, targetModules: ['up', 'down'] }
    */

@@ -338,7 +338,6 @@ it('notes what it was made from', async () => {
 
 /**
  * `tokens` → an embedding, a plain layer, one with an outlier, one that is no number, and one that shares the embedding's table.
- *
  * @param largest number of the table, whose others are below a half; none by default
  */
 function mixed(largest?: number, isBroken = true): string {

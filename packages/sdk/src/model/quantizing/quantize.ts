@@ -24,10 +24,8 @@ import { requireModel, requirePath } from '../loaded/givenArguments.ts';
  * Writes a model with quantised linear layers, completely or not at all. Modules keep their paths, so the same targets
  * match and adapters train on it as usual. Weights are processed one at a time. If `place` does not end in `.onnx`, it
  * is a folder, as in `merge`.
- *
  * @example
  * const { layers, bytesBefore, bytesAfter } = await quantize(model, 'models/vit-4bit', { bits: 4 });
- *
  * @throws OnnxLoraError `CONFIG_INVALID`; `TARGET_NOT_FOUND`; `MODEL_UNSUPPORTED` if no layer can be quantised;
  *   `DATA_INVALID`; `FILE_INVALID` if the file cannot be written, or exists without `overwrite`
  */

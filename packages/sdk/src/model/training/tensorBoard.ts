@@ -28,12 +28,10 @@ const START = 1;
 /**
  * Writes scalars: `train/loss`, `train/lr`, `train/grad_norm`, `train/samples_per_second`, `train/memory_bytes`, and
  * one `eval/…` for each metric.
- *
  * @example
  * const board = new TensorBoardWriter('runs/photos/tensorboard', { firstStep: run.firstStep });
  * for await (const event of run) board.add(event);
  * board.close();
- *
  * @see https://github.com/tensorflow/tensorboard/blob/master/tensorboard/compat/proto/event.proto
  */
 export class TensorBoardWriter implements Disposable {

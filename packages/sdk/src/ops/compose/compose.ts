@@ -23,7 +23,6 @@ import { rawBytes } from '../../graph/tensorData.ts';
  * Composes several models into one, with weights left on disk. Taken names of nodes, values, functions and dimensions
  * get a suffix, which keeps module paths readable; equal initializers of one name are shared. Dimensions of one name in
  * two parts are equal only where an output meets an input.
- *
  * @param parts each reads only from earlier ones
  * @param outputs names of the outputs to keep; default those that no part reads
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` if nothing connects parts, types or sizes differ, or opsets are

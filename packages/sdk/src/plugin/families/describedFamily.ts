@@ -42,7 +42,6 @@ export interface FamilySignatures {
 
 /**
  * Makes {@link ModelFamily.matches} from signatures.
- *
  * @example
  * matcher({ modelTypes: ['vit'], signatures: [['^vit.encoder.layer.{n}'], ['^vit.layers.{n}']] })
  */
@@ -110,7 +109,6 @@ export interface FamilyDefinition extends Omit<
 /**
  * Makes a family from its definition. `generations` is one table of all pairs, unless given, for families whose classes
  * differ.
- *
  * @example
  * const speaker = describedFamily({
  *   name: 'speaker', domain: 'speech', modelTypes: ['speaker'], signatures: [['^encoder.blocks.{n}']],

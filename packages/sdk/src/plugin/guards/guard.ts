@@ -14,7 +14,6 @@ export interface Guarded {
 
 /**
  * Calls a function of a plugin. An {@link OnnxLoraError}, thrown or rejected, passes unchanged.
- *
  * @throws OnnxLoraError `PLUGIN_INVALID` in place of any other error, with that as its cause
  */
 export function guard<Result>(about: Guarded, run: () => Result): Result {

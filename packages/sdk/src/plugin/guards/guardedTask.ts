@@ -19,7 +19,6 @@ const done = new WeakSet<object>();
  * Guards a task: its functions throw only `OnnxLoraError`. Any other error becomes `PLUGIN_INVALID` with the names of
  * the task and the function, and the error as its cause. Methods keep their object, missing members stay absent, and
  * datasets are not guarded.
- *
  * @example
  * const data = await guardedTask(task).prepare(model);
  * await data.collate([]); // The task "cells" fails in collate: …

@@ -84,7 +84,6 @@ export interface ModelBuilder {
   /**
    * Builds the graphs, keyed by file name without the ending: `model`, or `vision_encoder` and others. Weights should
    * stay references into their files.
-   *
    * @param request families, for the names of modules
    * @throws OnnxLoraError `MODEL_UNSUPPORTED`, `FILE_INVALID`, `FILE_NOT_FOUND`
    */

@@ -152,7 +152,6 @@ const keys: readonly string[] = ['name', 'version', 'description', 'bindings', '
 
 /**
  * Makes a plugin, the default export of a package. It is plain data and functions; nothing runs before `loadPlugins`.
- *
  * @example
  * export default definePlugin({
  *   name: 'onnx-lora-cells',
@@ -161,7 +160,6 @@ const keys: readonly string[] = ['name', 'version', 'description', 'bindings', '
  *   families: [cellNet],
  *   tasks: ({ decoder, preprocessors }) => [new CellCountingFactory(decoder, preprocessors)],
  * });
- *
  * @throws OnnxLoraError `PLUGIN_INVALID` for an unknown key
  */
 export function definePlugin<N extends Needs = Record<never, never>>(definition: PluginDefinition<N>): Plugin {

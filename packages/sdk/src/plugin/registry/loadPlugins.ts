@@ -27,11 +27,9 @@ const requireKnown = knownOptions<LoadPluginsOptions>('loadPlugins', { bindings:
 
 /**
  * Loads plugins into a registry.
- *
  * @example
  * const registry = loadPlugins([visionPlugin, cellsPlugin]);
  * const model = await openModel('models/cells', { plugins: registry });
- *
  * @throws OnnxLoraError `PLUGIN_INVALID` for a value that is not a plugin, another version of the contract, duplicate
  *   names, and unresolved needs
  */

@@ -46,7 +46,6 @@ export interface Binding {
 
 /**
  * Makes a token; `usuallyFrom` names the package that provides it.
- *
  * @example
  * export const IMAGE_DECODER = token<ImageDecoder>('image-decoder', { usuallyFrom: '@onnx-lora/vision' });
  */
@@ -62,7 +61,6 @@ export function tokenList<T>(name: string): TokenList<T> {
 /**
  * Binds an implementation to a token. `needs` are its dependencies; with `isDefault`, false by default, it yields to
  * another plugin's binding.
- *
  * @example
  * binding(AUDIO_READER, ({ formats }) => new AudioFileReader(formats), { needs: { formats: AUDIO_FORMAT }, isDefault: true })
  */

@@ -42,7 +42,6 @@ export interface HeadChoice {
 
 /**
  * Chooses the head for these labels; `own` is the model's own head.
- *
  * @throws OnnxLoraError `DATA_INVALID` if the model's own head must answer but lacks labels, or has most of them but
  *   not all, and for labels that look the same; `MODEL_UNSUPPORTED` without a head or features
  */

@@ -65,7 +65,6 @@ const MOST_SLOPE = 10;
  * scaling; a report of mistakes and classes. If the model does not know the classes it gets a new head, trained in full
  * and saved with the adapter. Targets are `{ labels: int64 [batch] }`, or float32 `[batch, classes]` for blended
  * examples.
- *
  * @param examples the domain's data
  * @throws OnnxLoraError, by `prepare`: `CONFIG_INVALID` for invalid class weights or label smoothing; `DATA_INVALID`
  *   for examples without exactly one class, and for `calibrate` without held-out data; as {@link Examples.open} and

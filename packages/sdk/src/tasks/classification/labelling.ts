@@ -56,7 +56,6 @@ const settings = settingsOf<LabellingOptions>(labellingSettings);
  * Multi-label classification: binary cross-entropy per label; mean average precision and F1; optionally tuned
  * thresholds. If the model does not know the labels it gets a new head, trained in full and saved with the adapter.
  * Targets are `{ labels: float32 [batch, labels] }` of zeros and ones.
- *
  * @param examples the domain's data
  * @throws OnnxLoraError, by `prepare`: `CONFIG_INVALID` for an invalid threshold or weighting; `DATA_INVALID` for
  *   unknown labels, and for tuned thresholds without held-out data; as {@link Examples.open} and {@link chooseHead}

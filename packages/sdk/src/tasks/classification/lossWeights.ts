@@ -11,7 +11,6 @@ export type ClassBalance = 'balanced' | 'effective' | { readonly beta: number };
  * Weights of classes from their counts, scaled so that the total weight of all examples is unchanged; 1 for empty
  * classes. See scikit-learn's `class_weight="balanced"`; Cui et al., "Class-Balanced Loss Based on Effective Number of
  * Samples" (2019).
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for a beta that is not at least 0 and below 1
  */
 export function classWeights(counts: readonly number[], balance: ClassBalance = 'balanced'): number[] {

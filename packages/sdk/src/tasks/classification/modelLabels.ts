@@ -59,7 +59,6 @@ export function checkLabels(model: TaskModel, names: readonly string[], labels: 
 
 /**
  * As {@link knownLabels}, for tasks without new heads. The index of a label in the result is its number in the loss.
- *
  * @param names the classes of the data, as {@link differentLabels} returns them
  * @param classes number of outputs of the model's head
  * @param root name of the data in messages

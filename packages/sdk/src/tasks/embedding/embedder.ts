@@ -15,7 +15,6 @@ const LOOK_AHEAD = 16;
 export interface Embedder<Item> extends AsyncDisposable {
   /**
    * Embeddings float32 `[items, width]`, in order.
-   *
    * @param adapter name of an adapter that the embedder was opened with; null, the default, is the base
    * @param onEmbedding called after each embedding with the number done
    * @throws OnnxLoraError `INPUT_INVALID` without items; as the processor, naming an item that cannot be read

@@ -27,7 +27,6 @@ export interface Nearest {
 
 /**
  * Finds the nearest neighbours of each query by Euclidean distance.
- *
  * @param k number of neighbours, at most all of the gallery
  * @param use called with the neighbours of each query, in order
  * @param own row of each query in the gallery, to be excluded

@@ -59,7 +59,6 @@ export interface RetrievalRequest extends RetrievalLossOptions {
 /**
  * A task that learns which examples are of one kind: it trains on groups of `perGroup` examples with the chosen loss,
  * and measures how held-out examples, or queries among them, find others. The report plots embeddings before and after.
- *
  * @param open reads the data, once the options are known to be valid
  * @throws OnnxLoraError, by `prepare`: `CONFIG_INVALID` as {@link retrievalLoss}, `DATA_INVALID` if no held-out example
  *   can find another

@@ -28,7 +28,6 @@ const penalties: readonly number[] = [1e-2, 1e-1, 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e
  * the error of a left-out example is its residual over 1 − hᵢᵢ. Equals scikit-learn's `RidgeCV(alphas)`, except for the
  * one-standard-error rule. See Hastie, Tibshirani, Friedman: The Elements of Statistical Learning, 2009, equation 7.52
  * and section 7.10.
- *
  * @param features `[examples, features]`
  * @param targets `[examples, outputs]`
  */

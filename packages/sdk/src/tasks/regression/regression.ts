@@ -18,7 +18,6 @@ import { paritySection, residualSection } from './numberSections.ts';
  * "regression"`). Missing numbers are masked in loss and metrics. The loss is on standardised targets, and the finished
  * head answers in the data's units. Targets are `{ values: float32 [batch, numbers] }`, and the mask `known` if some
  * are missing.
- *
  * @param examples the domain's data
  * @throws OnnxLoraError, by `prepare`: `DATA_INVALID` for data without numbers or of differing counts; `CONFIG_INVALID`
  *   for an unknown loss; as {@link Examples.open} and {@link regressionHead}

@@ -7,7 +7,6 @@ import { highestOf } from '../../statistics/classMeasure.ts';
 
 /**
  * The best id of each frame, per row, for `CtcTokenizer.decodeFrames`.
- *
  * @param logits scores or probabilities, float32 `[batch, frames, labels]`
  * @param lengths frames of each row without padding; all by default
  * @throws OnnxLoraError `DATA_INVALID` for other shapes or types
@@ -20,7 +19,6 @@ export function bestPaths(logits: Tensor, lengths?: readonly number[]): number[]
  * The most likely ids by prefix beam search, per row, without blanks and repetitions, for `CtcTokenizer.decode`. Labels
  * below a probability of 1e-6 are not followed. Algorithm 1, without its language model, of Hannun et al., "First-Pass
  * Large Vocabulary Continuous Speech Recognition using Bi-Directional Recurrent DNNs" (2014), arXiv:1408.2873.
- *
  * @param logits float32 `[batch, frames, labels]`
  * @param lengths frames of each row without padding; all by default
  * @param beams number of prefixes kept per frame

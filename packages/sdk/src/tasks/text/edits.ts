@@ -52,7 +52,6 @@ export function countEdits(reference: readonly string[], hypothesis: readonly st
 
 /**
  * Aligns two sequences with the fewest edits.
- *
  * @param mostBytes memory limit, at a byte per pair of pieces. Longer sequences are divided where the optimal alignment
  *   crosses the middle of the reference (Hirschberg 1975), which takes twice the time
  */

@@ -88,7 +88,6 @@ export class ErrorCounter {
 /**
  * Error rates of transcripts: WER, MER, WIL and CER with their counts, as in jiwer. See Morris et al., "From WER and
  * RIL to MER and WIL" (2004).
- *
  * @param hypotheses transcripts in the order of the references
  * @param normalise makes equivalent texts equal, such as `englishNormaliser` of `@onnx-lora/speech`; without it, case
  *   and punctuation count

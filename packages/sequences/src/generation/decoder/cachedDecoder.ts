@@ -30,7 +30,6 @@ export class CachedDecoder implements TokenDecoder {
 
   /**
    * Loads it.
-   *
    * @param next the same model as `first` where that holds both passes
    */
   static async open(first: RunnableModel, next: RunnableModel, options: RunnableOptions): Promise<CachedDecoder> {

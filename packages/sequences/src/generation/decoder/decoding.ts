@@ -42,7 +42,6 @@ export interface Past {
 export interface Decoding {
   /**
    * Appends tokens, the prompt at first and one token per row from then on.
-   *
    * @param tokens `[rows][appended]`
    * @param places which of the appended tokens' logits are wanted; those behind the last by default
    * @returns logits `[rows][places][vocabulary]`, the caller's to change

@@ -25,7 +25,6 @@ export class PlainDecoder implements TokenDecoder {
 
   /**
    * Loads it.
-   *
    * @param ids the input of the tokens
    */
   static async open(model: RunnableModel, ids: string, options: RunnableOptions): Promise<PlainDecoder> {

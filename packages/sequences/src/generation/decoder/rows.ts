@@ -59,7 +59,6 @@ export function joinRows(tensors: readonly Tensor[]): Tensor {
 
 /**
  * Logits of a tensor `[rows, positions, vocabulary]` as `[rows][places][vocabulary]`, views of it where it is float32.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a tensor of another shape or type
  */
 export function logitsAt(logits: Tensor | undefined, places: readonly number[]): Float32Array[][] {
@@ -92,7 +91,6 @@ export function adaptersOf(choice: AdapterChoice, rows: readonly number[]): Adap
 
 /**
  * Where there is one for each row, there are as many as rows.
- *
  * @param what the rows are of, for the message: `clips`
  * @throws OnnxLoraError `INPUT_INVALID`
  */

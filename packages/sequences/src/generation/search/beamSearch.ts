@@ -53,7 +53,6 @@ interface Search {
  * At each step the best continuations are taken, two for each beam. Those that end and are among the first `beams` are
  * finished, the best others go on. A row is done when it has `beams` finished texts and the best open one is worse than the
  * worst of them, as `earlyStopping` tells, or when there is no more room: then open texts count as finished.
- *
  * @throws OnnxLoraError `RUNTIME_FAILED` for logits that are no numbers; others as the passes
  * @see transformers, generation/utils.py, _beam_search
  */

@@ -2,7 +2,6 @@
 
 /**
  * Changes logits, or log-probabilities, `[vocabulary]` in place: what must not come is −∞.
- *
  * @param written the tokens behind the prompt
  */
 export type LogitRule = (logits: Float32Array, written: readonly number[], prompt: readonly number[]) => void;
@@ -27,7 +26,6 @@ export interface LogitRuleOptions {
 
 /**
  * The rules that are asked for, in the order of transformers' `generate`.
- *
  * @see transformers, generation/utils.py, _get_logits_processor
  */
 export function logitRules(options: LogitRuleOptions): LogitRule[] {
@@ -67,7 +65,6 @@ function suppressed(tokens: readonly number[]): LogitRule {
 
 /**
  * Makes tokens that are there already less likely: a positive score is divided by the penalty, a negative one multiplied.
- *
  * @see https://arxiv.org/abs/1909.05858, section 4.1
  */
 function repetitionRule(penalty: number): LogitRule {

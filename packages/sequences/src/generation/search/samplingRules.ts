@@ -24,7 +24,6 @@ export interface SamplingOptions {
 
 /**
  * The rules that are asked for, in the order of transformers' `generate`. One token is always left.
- *
  * @see transformers, generation/utils.py, _get_logits_processor
  */
 export function samplingRules(options: SamplingOptions): LogitRule[] {
@@ -57,7 +56,6 @@ function foremost(count: number): LogitRule {
 
 /**
  * The most probable ones, until they have the share.
- *
  * @see Holtzman et al., "The Curious Case of Neural Text Degeneration" (2020), https://arxiv.org/abs/1904.09751
  */
 function nucleus(share: number): LogitRule {

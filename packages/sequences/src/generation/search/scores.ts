@@ -49,7 +49,6 @@ export function bestOf(scores: Float32Array, count: number): number[] {
 
 /**
  * A token that was chosen.
- *
  * @throws OnnxLoraError `RUNTIME_FAILED` for −1: the scores are no numbers
  */
 export function chosen(token: number): number {

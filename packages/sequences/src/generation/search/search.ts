@@ -71,7 +71,6 @@ interface Text {
 /**
  * Takes a token for each row, pass by pass. Rows that are over are left out of further passes, once they are half of them: to
  * copy what is kept of the others takes as long as some passes.
- *
  * @throws OnnxLoraError `RUNTIME_FAILED` for logits that are no numbers; others as the passes
  */
 export async function* takeTokens(request: StepwiseRequest): AsyncGenerator<TakenToken, void> {
@@ -104,7 +103,6 @@ export async function* takeTokens(request: StepwiseRequest): AsyncGenerator<Take
 
 /**
  * One text per row: what {@link takeTokens} has written in the end.
- *
  * @throws OnnxLoraError as {@link takeTokens}
  */
 export async function stepwiseSearch(request: StepwiseRequest): Promise<WrittenText[]> {

@@ -19,7 +19,6 @@ import { headPredictor, type SequencePredictorOptions } from '../records/headPre
  * Loads a model that answers `{ id, label, score }` about each sequence of a file, where `score` is the probability. Where several
  * adapters answer together, it is the mean, and `deviation` says how far they differ. An adapter with a head of its own goes into
  * the model first: `modelFor(model, adapter)`.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no classifier; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
  */
 export function openClassifier<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
@@ -42,7 +41,6 @@ export function openClassifier<R extends SequenceRecord, Source, Options extends
 
 /**
  * The same for models with any number of labels: `{ id, labels }`, and the probability of each label under its name.
- *
  * @throws OnnxLoraError as {@link openClassifier}
  */
 export function openLabeller<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
@@ -67,7 +65,6 @@ export function openLabeller<R extends SequenceRecord, Source, Options extends D
  * Loads a model that answers `{ id, value }` about each sequence of a file, or `{ id, … }` with several numbers by their names.
  * Where several adapters answer together, it is the mean, and `deviation` says how far they differ. An adapter with a head of its
  * own goes into the model first: `modelFor(model, adapter)`.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that gives no numbers; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
  */
 export function openRegressor<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(

@@ -41,7 +41,6 @@ export interface SequenceEmbedder extends Embedder<string | SequenceRecord> {
   /**
    * Embeddings of the tokens of one sequence, special ones left out: float32 `[tokens, width]`. For a model whose tokens are single
    * residues that is one per residue.
-   *
    * @throws OnnxLoraError `CONFIG_INVALID` where the feature has one vector for the whole sequence
    */
   embedTokens(sequence: string | SequenceRecord, adapter?: string | null): Promise<Tensor>;
@@ -55,7 +54,6 @@ interface Asked {
 
 /**
  * Loads a model as one that makes embeddings.
- *
  * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer; `MODEL_UNSUPPORTED` for a model that reads no tokens or
  *   gives no features; others as `model.session`
  */
@@ -105,7 +103,6 @@ export interface SequenceEmbeddingOptions extends TokenOptions {
 /**
  * Answers `{ id, embedding }`; with the pool `residues` one answer per residue, `{ id, position, residue, embedding }`.
  * They are written to .npz and .safetensors files too.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for residues of a model whose tokens are several letters; as `openVectors`,
  *   `openSequenceInput`, `model.session`
  */

@@ -131,7 +131,6 @@ const apart: ReadonlySet<string> = new Set(['0', 'false', 'no', 'negative']);
 /**
  * The kinds of records: the label, or where there are no labels the group. Of pairs, each is a kind of two sequences; where pairs
  * have labels of 1 and 0, those of 1. A hard negative of a pair is a kind of its own.
- *
  * @throws OnnxLoraError `DATA_INVALID` for a record of which nothing says what it is like
  */
 export function kindsOf<R extends SequenceRecord>(records: readonly R[], one: string): Kinds<R> {

@@ -51,7 +51,6 @@ export type StateRow = Pick<AnsweredRow<TokenRow, Outputs>, 'row' | 'found'>;
 
 /**
  * The states of a sequence's own tokens, without special ones; those that several windows hold are averaged.
- *
  * @throws OnnxLoraError as `featureTensor`
  */
 export function tokenStates(rows: readonly StateRow[], { output }: Feature): Float32Array[] {
@@ -70,7 +69,6 @@ export function tokenStates(rows: readonly StateRow[], { output }: Feature): Flo
 /**
  * One vector of a sequence: the mean of {@link tokenStates}, the mean or the largest numbers of all tokens of its windows, or the
  * state of its first token, of the first window. A feature that has one vector per row is averaged over windows.
- *
  * @throws OnnxLoraError as {@link tokenStates}; `CONFIG_INVALID` where no special token comes first
  */
 export function pooledStates(rows: readonly StateRow[], feature: Feature, pool: TokenPooling): Float32Array {
@@ -109,7 +107,6 @@ const [FROM, TO] = ['from', 'to'];
 /**
  * Which tokens of each row count: of the mean those of the sequence, and no special ones unless there are no others; of `all` and
  * `max` all but padding.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` where no special token comes first, whose state could stand for the sequence
  */
 export function pooledTokens(rows: readonly TokenRow[], pool: TokenPooling): Feeds {

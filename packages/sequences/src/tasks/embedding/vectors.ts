@@ -34,7 +34,6 @@ const pools = { mean: 'all', max: 'max', cls: 'first' } as const;
 
 /**
  * The output that is named; else the last hidden states; else, of a model that answers with scores, what its head reads.
- *
  * @throws OnnxLoraError as `featureOf`
  */
 export function sequenceFeature(model: TaskModel, noun: string, named?: string): Feature {
@@ -50,7 +49,6 @@ export function sequenceFeature(model: TaskModel, noun: string, named?: string):
  * How the vector of a sequence is made. An output or a pool that is named counts alone. Where neither is, the vector is that of
  * sentence-transformers: the graph's `sentence_embedding`, or the states pooled as `modules.json` says. Of other models it is the
  * domain's mean of {@link sequenceFeature}.
- *
  * @throws OnnxLoraError as `featureOf` and `readSentencePooling`; `CONFIG_INVALID` where no normalisation is asked for and the
  *   graph normalises
  */

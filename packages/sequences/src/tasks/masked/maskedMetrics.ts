@@ -24,7 +24,6 @@ interface MaskedPort {
 
 /**
  * The output with scores of the vocabulary for each token: `logits`, or the only one of that shape.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without it, as an encoder alone or a classifier
  */
 export function maskedPort(model: TaskModel, tokenizer: SequenceTokenizer): MaskedPort {
@@ -60,7 +59,6 @@ export class MaskedSums {
 
   /**
    * One guess.
-   *
    * @param loss −log of the probability of the token that is right
    * @param isRight whether no other token is as likely
    */

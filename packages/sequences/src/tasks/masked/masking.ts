@@ -8,7 +8,6 @@ import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 /**
  * A seed of a sequence, or of the window of it that begins with token `from`: wherever it is in the data, it gets the same.
  * The letters are hashed by FNV-1a.
- *
  * @see Fowler, Noll, Vo; RFC 9923
  */
 export function fixedSeed(seed: number, sequence: string, from = 0): number {
@@ -65,7 +64,6 @@ export const NOT_ASKED = -100;
  * chance chooses none of a row, one of its tokens is.
  *
  * With spans, as many tokens are chosen as the rate says, and what becomes of them is decided span by span, as in SpanBERT.
- *
  * @see Devlin et al., "BERT" (2018), arXiv:1810.04805, A.1; transformers, `DataCollatorForLanguageModeling`;
  *   Joshi et al., "SpanBERT" (2019), arXiv:1907.10529, 3.1
  */
@@ -166,7 +164,6 @@ const source = {
 /**
  * Targets of a batch: `labels` int64 `[batch, tokens]`, the true ids of tokens to be guessed and −100 elsewhere; `records` int64
  * `[batch]`, the number of each row's record.
- *
  * @param length tokens of each row of the batch, padding included
  */
 export function maskedTargets(rows: readonly MaskedRow[], records: readonly number[], length: number): Feeds {

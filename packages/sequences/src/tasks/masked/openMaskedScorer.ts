@@ -27,7 +27,6 @@ export type MaskedScorerOptions<Options = object> = Omit<SequencePredictorOption
 /**
  * Loads a model that answers `{ id, perplexity, accuracy, masked }` about each sequence of a file: how it guesses `masked` tokens
  * of it, the same each time. Low perplexities are of sequences like those that it was trained on.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not guess masked tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND` of
  *   its tokenizer
  */

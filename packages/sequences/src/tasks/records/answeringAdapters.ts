@@ -24,7 +24,6 @@ export const ensembleSettings: SettingRows<EnsembleSources> = {
 
 /**
  * The adapter, and those of the ensemble: all of one base, and with heads of one size.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for an ensemble without an adapter, or one whose heads answer something else; as
  *   `loadAdapter`
  */

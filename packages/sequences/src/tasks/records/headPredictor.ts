@@ -43,7 +43,6 @@ export interface OpenedHead {
 
 /**
  * Answers `{ id, … }` about sequences, with the head that the model has or its adapter brings.
- *
  * @param asked what it answers with, for errors (`classes`), and where it answers about each token what looks whether it can
  * @param made asked with the head
  * @throws OnnxLoraError `CONFIG_INVALID` for adapters that answer something else; `MODEL_UNSUPPORTED` for a model without a head; as
@@ -82,7 +81,6 @@ const answersOf: Readonly<Record<string, string>> = {
 
 /**
  * A number looks like the score of a single class, and would be answered as one that is certain.
- *
  * @param noun what the task answers with, in the plural: `classes`
  * @throws OnnxLoraError `CONFIG_INVALID` for an adapter of a task that is known to answer with something else
  */
@@ -138,7 +136,6 @@ export interface AveragedAnswer {
 
 /**
  * Means, and deviations with the divisor n − 1.
- *
  * @param answerOf what a row of scores says: numbers or probabilities
  */
 function averagedAnswer(

@@ -53,7 +53,6 @@ export interface SequencePredictorRequest<R extends SequenceRecord, Options, Row
 
 /**
  * A model that answers about the sequences of its sources.
- *
  * @throws OnnxLoraError as `recordPredictor`
  */
 export async function sequencePredictor<
@@ -118,7 +117,6 @@ export interface AskingOptions extends Omit<RunnableOptions, 'adapters'> {
 
 /**
  * Loads a model that is asked about items of one row each.
- *
  * @param found what is found of an item in the outputs of its row, `[1, …]`
  * @throws OnnxLoraError `CONFIG_INVALID` for a batch of no rows; as `recordPredictor`
  */

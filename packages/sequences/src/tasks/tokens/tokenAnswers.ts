@@ -114,7 +114,6 @@ export function bestOf(scores: ArrayLike<number>): number {
 
 /**
  * The mean answer about each token of a sequence, over its windows and over adapters.
- *
  * @param valuesOf what the scores of a token say: probabilities, or numbers
  */
 export function answersByToken(

@@ -63,7 +63,6 @@ export interface PartClasses<R extends SequenceRecord> {
 /**
  * Prepares a task of classes of parts whose data were opened. Targets are `{ labels: int64 [batch, tokens] }`, −100 for what does not
  * count.
- *
  * @param root what the data is called
  * @throws OnnxLoraError `DATA_INVALID` for data without two classes, and of a class that is not trained on, naming the part
  */

@@ -66,7 +66,6 @@ export function placesOf(targets: Feeds): RowPlace[] {
 
 /**
  * What is known of each token of a record, NaN where nothing is.
- *
  * @param numberOf the number of a label
  * @throws OnnxLoraError `DATA_INVALID`, naming the record, where it has no labels, or not one for each part
  */
@@ -107,7 +106,6 @@ export interface BoundParts<R extends SequenceRecord> {
 
 /**
  * Binds sequences to what is known of their parts. Records of which nothing is known are left out, since they would teach nothing.
- *
  * @param numberOf the number of a label
  * @param targetsOf targets of a batch, given what is known of each token, NaN where nothing is, and their dims `[batch, tokens]`
  * @throws OnnxLoraError `DATA_INVALID`, naming a record that has no labels, or not one for each part

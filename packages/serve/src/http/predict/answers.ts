@@ -23,7 +23,6 @@ export interface Answers {
 
 /**
  * Predicts for each file, or each record in them.
- *
  * @throws HttpError 415 for unsupported files, 413 for too many records; as the predictor
  */
 export async function answersAbout(

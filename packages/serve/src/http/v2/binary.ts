@@ -19,7 +19,6 @@ export function twoParts(body: Buffer, length: string | undefined): Readonly<Rec
 
 /**
  * Reads a request's tensors from JSON or from consecutive bytes behind it.
- *
  * @throws OnnxLoraError `INPUT_INVALID` for duplicate names, missing or extra bytes, and invalid values
  */
 export function tensorsOf({ inputs }: InferRequest, bytes: Buffer): Record<string, Tensor> {

@@ -65,7 +65,6 @@ export interface Inferred {
 
 /**
  * Runs a model.
- *
  * @param feedsOf reads the tensors, after the adapter is resolved
  * @throws OnnxLoraError `INPUT_INVALID`, `OVERLOADED`, `CANCELLED`; as `resolved` and the session
  */

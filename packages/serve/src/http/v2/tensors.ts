@@ -51,7 +51,6 @@ export interface TensorHeader {
 
 /**
  * Converts a list of values, flat or nested, to a tensor.
- *
  * @throws OnnxLoraError `INPUT_INVALID` for values of another type, or not as many as the shape says
  */
 export function fromValues({ name, shape, datatype }: TensorHeader, data: unknown): Tensor {

@@ -68,7 +68,6 @@ export interface OpenAudio {
   /**
    * Decodes samples `start` to `end` (exclusive) in pieces of about a second: one array in [-1, 1] per channel, all
    * equally long. Called once.
-   *
    * @throws OnnxLoraError `DATA_INVALID` where the sound is broken
    */
   pieces(start: number, end: number): AsyncIterable<readonly Float32Array[]>;
@@ -84,7 +83,6 @@ export interface AudioFormat {
   recognises(head: Uint8Array): boolean;
   /**
    * Reads the header at `bytes`.
-   *
    * @throws OnnxLoraError `DATA_INVALID`, naming `bytes.name` and the remedy
    */
   open(bytes: ByteCursor): Promise<OpenAudio>;

@@ -110,7 +110,6 @@ const HEADER = 44;
 
 /**
  * A mono WAV file of 16 bits. Samples beyond [-1, 1] are clipped.
- *
  * @param samples one channel, `[samples]`
  */
 export function toWave(samples: Float32Array, sampleRate: number): Uint8Array {
@@ -197,7 +196,6 @@ function frameBytes({ channels, bits }: WaveFormat): number {
 /**
  * Reads a RIFF or RF64 header up to the first sample. Other chunks are skipped at no cost; a truncated last frame is
  * dropped.
- *
  * @throws OnnxLoraError `DATA_INVALID` for a file that is no WAV, is truncated or empty, or has an unsupported encoding
  */
 async function readWaveHeader(bytes: ByteCursor): Promise<WaveHeader> {

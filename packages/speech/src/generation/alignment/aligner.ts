@@ -54,7 +54,6 @@ const FILTER_WIDTH = 7;
 /**
  * Encoder positions at which tokens end, one per row of attention weights `[tokens, positions]`. Weights are
  * standardised over tokens, median-filtered over time and averaged over heads; a token's place is on the cheapest path.
- *
  * @param heads at least one, all of the same size
  * @see transformers, WhisperGenerationMixin._extract_token_timestamps; openai-whisper, whisper/timing.py,
  *   find_alignment

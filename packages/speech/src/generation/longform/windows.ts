@@ -70,7 +70,6 @@ interface CutWindow {
  * Cuts a text at pairs of adjacent times: a segment's end and the next one's start. Text after the last pair was cut
  * off by the window and is decoded again, unless it ends with a single time, after which nothing is said. A text
  * without pairs is one segment.
- *
  * @param firstTime the token of 0.00 s
  * @param steps length of the sound in the window, in steps of 0.02 s
  * @see openai-whisper, whisper/transcribe.py; transformers, WhisperGenerationMixin._retrieve_segment

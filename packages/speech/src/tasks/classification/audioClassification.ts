@@ -56,7 +56,6 @@ const classSettings = settingsOf<AudioClassificationOptions>({
 /**
  * Classification: one class per recording. `source` is a folder with a folder of recordings per class, or other data of
  * `readSpeechData` with a column of labels. Heads, targets, metrics and errors are those of `classification`.
- *
  * @example
  * ```ts
  * const task = audioClassification('commands', { validation: 0.2 });
@@ -115,7 +114,6 @@ const numberSettings = settingsOf<AudioRegressionOptions>({ ...regressionSetting
 /**
  * Regression of one or several numbers per recording, such as speech quality or arousal. `source` is a manifest with
  * columns of values. Heads, units, gaps, targets and errors are those of `regression`.
- *
  * @example
  * ```ts
  * const task = audioRegression('ratings.csv', { columns: { values: 'mos' }, validation: 0.2 });
@@ -143,14 +141,12 @@ export const audioRegressionTask: AudioTask = audioTask({
 /**
  * A processor from recordings to feeds and from scores to labels. Needs the feature extractor's file in the model's
  * folder. Put an adapter with its own labels or head into the model first: `modelFor(model, adapter)`.
- *
  * @example
  * ```ts
  * const classifier = await audioClassifier(model);
  * const outputs = await session.run(await classifier.feeds(['yes.wav', 'no.wav']), { adapter: 'commands' });
  * console.log(classifier.decode(outputs).map(({ label }) => label));
  * ```
- *
  * @param kind the model's answers: classes, `labels` or `numbers`
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` for another model; `feeds` throws `DATA_INVALID` naming
  *   an unreadable file

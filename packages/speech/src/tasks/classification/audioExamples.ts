@@ -73,7 +73,6 @@ export function requiredHead(model: TaskModel): HeadPort {
 
 /**
  * The new head of an encoder, pooled as transformers' classifiers: the mean over frames, or AST's pooled output.
- *
  * @see transformers, `Wav2Vec2ForSequenceClassification`, `WhisperForAudioClassification`, `ASTForAudioClassification`
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`
  */

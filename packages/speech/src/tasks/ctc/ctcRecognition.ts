@@ -38,7 +38,6 @@ export interface CtcRecognitionOptions extends AudioTrainingOptions, CtcWordsOpt
  * Speech recognition with a CTC model. The vocabulary is the model's; if it lacks letters of the transcripts, as in a
  * new language, the model gets a new vocabulary and head, which is trained in full and saved with the adapter. Targets
  * are those of `ctcTargets`.
- *
  * @example
  * ```ts
  * const task = ctcRecognition('clips/manifest.csv', { validation: 0.1 });

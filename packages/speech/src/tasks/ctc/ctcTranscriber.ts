@@ -76,7 +76,6 @@ const CONTEXT_SECONDS = WINDOW_SECONDS / 6;
  * Loads a CTC model with any number of adapters, each with its own vocabulary. Longer recordings are decoded in windows
  * of 30 s with 5 s of context at either end. `language` selects the vocabulary of a multilingual model such as MMS;
  * `beams`, `task` and `maxTokens` have no effect.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for another model; `CONFIG_INVALID` without a feature extractor, and on
  *   requests without a vocabulary; others as `model.session`
  */

@@ -32,7 +32,6 @@ export interface CtcWordsOptions {
 
 /**
  * The vocabulary for transcripts.
- *
  * @param texts the training transcripts
  * @throws OnnxLoraError `CONFIG_INVALID` if there is no vocabulary to keep; `DATA_INVALID` for transcripts without a
  *   character
@@ -191,7 +190,6 @@ export const newVocabularyTokens: Required<Pick<CtcTokenizerOptions, 'blank' | '
 /**
  * The characters of transcripts in code point order, with `|` for a space, then the unknown token and the blank: the
  * labels of a new head, by id.
- *
  * @param normalise prepares a transcript, such as by removing punctuation; unchanged by default
  * @throws OnnxLoraError `DATA_INVALID` if no transcript has a character
  * @see https://huggingface.co/blog/fine-tune-xlsr-wav2vec2 for this construction

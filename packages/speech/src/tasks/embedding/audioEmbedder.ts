@@ -63,14 +63,12 @@ export type AudioEmbedder = Embedder<AudioSource>;
 
 /**
  * Opens a speech encoder, such as wav2vec2, Whisper or AST, as an embedder.
- *
  * @example
  * ```ts
  * const embedder = await openAudioEmbedder(model);
  * await saveEmbeddings('voices.safetensors', files, await embedder.embed(files));
  * await embedder.release();
  * ```
- *
  * @throws OnnxLoraError `CONFIG_INVALID`; `MODEL_UNSUPPORTED` for a model without audio input or features; others as
  *   `model.session`
  */

@@ -39,7 +39,6 @@ const settings = settingsOf<AudioRetrievalOptions>({
  * Metric learning on recordings: embeddings of one kind move together, others apart. The kind is the label, or else the
  * speaker, so that unseen voices can be told apart. An example is a group of `perGroup` recordings of one kind.
  * Held-out recordings, also of unseen kinds, search each other.
- *
  * @example
  * ```ts
  * const run = await train(model, { task: audioRetrieval('voices', { validation: 0.2 }), lora: { r: 8 } });

@@ -39,7 +39,6 @@ export const IGNORED = -100;
 /**
  * Decoder tokens and labels, int64 `[batch, length]`: tokens are the labels shifted right after `start`. Shorter rows
  * are padded with `pad`, with ignored labels.
- *
  * @param start the token that begins a transcript
  * @param length labels of each row
  */

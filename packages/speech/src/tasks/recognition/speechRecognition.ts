@@ -107,7 +107,6 @@ const settings = settingsOf<SpeechRecognitionTaskOptions>({
  * Encoder-decoder models such as Whisper are trained on the cross-entropy of transcript tokens. `evaluate` generates
  * text and gives the word and character error rates (`wer`, `cer`; 0.25 is 25 %); during training, loss and token
  * accuracy are measured, which takes one pass. CTC models such as wav2vec2 are trained by {@link ctcRecognition}.
- *
  * @example
  * ```ts
  * const task = speechRecognition('calls', { validation: 0.1, language: 'es' });

@@ -87,7 +87,6 @@ export interface UsableRecords {
 /**
  * Drops records without a transcript, with too many tokens for the model's positions, or with a known duration beyond
  * the model's window, whose text exceeds the sound.
- *
  * @param seconds the model's window
  * @throws OnnxLoraError `DATA_INVALID` if nothing is left; as `labelsOf`
  */

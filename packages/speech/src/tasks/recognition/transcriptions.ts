@@ -44,7 +44,6 @@ export class Transcriptions {
 
   /**
    * Texts of the first `limit` records, or of the indices in `examples`; undefined for unreadable or other records.
-   *
    * @throws OnnxLoraError as `openTranscriber`; `DATA_INVALID` for an unreadable recording, unless `onBadSample`
    *   handles it
    */

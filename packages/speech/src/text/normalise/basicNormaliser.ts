@@ -75,7 +75,6 @@ const characters = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 /**
  * Whisper's `BasicTextNormalizer`: lower case without punctuation, symbols and bracketed text. Outer white space stays,
  * which error rates ignore.
- *
  * @see Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision" (2022), arXiv:2212.04356, appendix C
  */
 export function basicNormaliser({

@@ -81,7 +81,6 @@ const spacedApostrophe = new RegExp(`[${space}]+'`, 'gu');
 /**
  * Whisper's `EnglishTextNormalizer`: lower case without punctuation and hesitations, contractions expanded, numbers as
  * digits, American spelling. Outer white space stays, which error rates ignore.
- *
  * @see Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision" (2022), arXiv:2212.04356, appendix C
  */
 export const englishNormaliser: TextNormaliser = (text) => {

@@ -54,13 +54,11 @@ interface Waiting extends Pick<Answer, 'source' | 'read' | 'total'> {
  * Loads a language model that answers `{ id, text, finish }` to what files ask: conversations, prompts, texts to go on with, or
  * lines, each a question where the model has a chat template. The last answer that a conversation has is left out and given anew.
  * With `parts` each is written alone, and its pieces are there as soon as they are written.
- *
  * @example
  * ```ts
  * await using answerer = await openAnswerer(model, { adapter, generate: { maxNewTokens: 40 } });
  * for await (const { prediction } of answerer.predict(['questions.jsonl'])) console.log(prediction['text']);
  * ```
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not write; as `openGenerator`
  */
 export async function openAnswerer(

@@ -26,7 +26,6 @@ export interface AskingRules {
 /**
  * What the last answer of a record was given to: the conversation before it, or the prompt; all of a conversation that ends without
  * an answer. Undefined where nothing is asked, as in a text without a prompt.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for a conversation where there is no template; `DATA_INVALID` as the template
  */
 export function askedPrompt(record: ConversationRecord, { tokenizer, template }: AskingRules): AskedPrompt | undefined {

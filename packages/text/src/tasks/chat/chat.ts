@@ -43,7 +43,6 @@ export interface ChatOptions extends ConversationDataOptions {
   /**
    * NEFTune: in training, noise is added to the embeddings of tokens, evenly distributed up to `neftune / √(tokens · width)` either
    * way. 5 to 15 are usual; none by default.
-   *
    * @see Jain et al., "NEFTune: Noisy Embeddings Improve Instruction Finetuning" (2023)
    */
   readonly neftune?: number | undefined;
@@ -58,7 +57,6 @@ export interface ChatOptions extends ConversationDataOptions {
    * LongLoRA: in training, tokens read those of groups of so many tokens, an even number, and half of the heads those of groups that
    * begin half a group later. The paper has a quarter of the length. Where the model is measured and answers, all tokens are read; none
    * by default. Long conversations are cropped to a multiple of it.
-   *
    * @see Chen et al., "LongLoRA: Efficient Fine-tuning of Long-Context Large Language Models" (2023), arXiv:2309.12307
    */
   readonly attentionGroups?: number | undefined;
@@ -118,7 +116,6 @@ const settings = settingsOf<ChatOptions>(chatRows);
  * ShareGPT writes them, prompts with completions, or texts, see {@link readConversations}. The model's folder needs its tokenizer,
  * and for conversations its chat template. Targets are `labels` int64 `[batch, tokens]`, the next tokens and −100 where nothing is
  * learned, `records` and `bytes` int64 `[batch]`.
- *
  * @example
  * ```ts
  * const task = chat('answers.jsonl', { validation: 0.1 });

@@ -19,7 +19,6 @@ export interface EmbeddingNoise {
 /**
  * Noise that is drawn for each row by its draw, so that it is the same whatever else is in the batch, and where a run goes on: evenly
  * distributed from −a to a, a = `alpha` / √(tokens · width). Padding gets none.
- *
  * @param ids the input with the ids of tokens
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model whose embeddings are not found
  */

@@ -52,7 +52,6 @@ const TOGETHER = 16;
 /**
  * The mean scores of answers to prompts all over the examples that are asked for, those without room for an answer left out. Nothing
  * where no answers are asked for.
- *
  * @throws OnnxLoraError as `openGenerator`
  */
 export async function measureAnswers(

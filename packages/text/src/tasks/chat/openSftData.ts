@@ -44,7 +44,6 @@ export interface SftData {
 
 /**
  * Opens what the model's folder has for it.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not write; `CONFIG_INVALID` for files that cannot be read
  */
 export async function openSftData(model: TaskModel, { learn, maxLength, tokenizer }: SftOptions): Promise<SftData> {

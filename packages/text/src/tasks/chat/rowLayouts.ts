@@ -8,7 +8,6 @@ import type { SftDataset, SftExample, SftRow, SftRules } from './sftRows.ts';
 /**
  * Which of these lengths share a row of at most `most`: best fit, the longest first, as TRL's strategy `bfd` does. Each goes into the
  * row with the least room in which it fits, or into a new one; of equal ones the first comes first.
- *
  * @returns the places of the lengths in each row
  */
 export function packedRows(lengths: readonly number[], most: number): readonly (readonly number[])[] {
@@ -103,7 +102,6 @@ export function apartFed(
 
 /**
  * Rules for rows that have whole groups where they have several.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for groups that do not fit, and for packed rows
  */
 export function groupedRules(rules: SftRules, group: number, packing: boolean): SftRules {

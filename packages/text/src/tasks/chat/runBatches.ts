@@ -106,7 +106,6 @@ export async function* runBatches({
 
 /**
  * What is run to measure a batch during training: as many examples at once as have so many scores, with the tokens that are learned.
- *
  * @param rows that an example has
  */
 export const narrowed = (size: number, rows: number = 1): Narrowed => ({

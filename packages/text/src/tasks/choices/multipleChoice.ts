@@ -48,7 +48,6 @@ const settings = settingsOf<MultipleChoiceOptions>({
 /**
  * Teaches a language model the right answers of questions with some to choose from, as the task {@link chat} teaches answers, and measures
  * how often it finds them the likeliest, see {@link chooseAnswers}. During a run the metrics are those of `chat`.
- *
  * @example
  * ```ts
  * const task = multipleChoice('questions.jsonl', { validation: 0.2 });
@@ -160,7 +159,6 @@ const ADAPTER = 'adapter';
 /**
  * A language model that chooses: `{ answer, choice, score, probabilities }` for each question of a file, the likeliest answer, its number
  * from 0, its probability, and those of all. The questions of a file are read at once, and the model is loaded for each file.
- *
  * @throws OnnxLoraError as {@link chooseAnswers}
  */
 export async function openChooser(model: RunnableModel, options: ChooserOptions = {}): Promise<Predictor> {

@@ -19,7 +19,6 @@ export interface MaskedTextModellingOptions extends TextTaskOptions, MaskedModel
 /**
  * Masked-language modelling: an encoder with its head for masked tokens goes on learning on texts of your own, such as mails or
  * manuals, before or in place of another task. A line of a `.txt` file is a text, and so is a row of a table; no labels are needed.
- *
  * @example
  * ```ts
  * const task = maskedTextModelling('manuals.txt', { validation: 0.1 });
@@ -36,7 +35,6 @@ export function maskedTextModelling(
 /**
  * Loads a model that answers `{ id, perplexity, accuracy, masked }` about each text of a file: how it guesses `masked` tokens of it, the
  * same each time.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not guess masked tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its
  *   tokenizer
  */

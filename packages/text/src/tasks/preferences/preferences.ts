@@ -81,7 +81,6 @@ const settings = settingsOf<PreferenceOptions>(rows);
  * with the model as it was; ORPO does so without such a reference, and teaches the chosen answer; KTO learns from answers that are
  * good or bad by themselves. Data are as TRL has them, see {@link readPreferences}. Targets are `labels` int64
  * `[2 · examples, tokens]`, `tokens` and `reference` float32 `[2 · examples]`, `isGood` float32 `[examples]`.
- *
  * @example
  * ```ts
  * const task = preferences('preferences.jsonl', { loss: 'dpo', beta: 0.1, validation: 0.1 });

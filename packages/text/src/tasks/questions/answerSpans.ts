@@ -34,7 +34,6 @@ const BEST = 20;
 /**
  * The answer with the highest sum of the scores of its first and its last token. Where texts may lack it, it is none if that of no
  * answer is higher, which is the least over all windows: a text has the answer if one window of it has.
- *
  * @see transformers, examples/pytorch/question-answering/utils_qa.py, postprocess_qa_predictions, which it equals
  */
 export function bestSpan(windows: readonly SpanWindow[], { most, mayLack }: SpanRules): Span {

@@ -83,7 +83,6 @@ type Example = SequenceExample<Target, QuestionRecord>;
  * are read in windows that overlap. Where texts may lack the answer (SQuAD v2), none is found where the first token scores higher.
  * Measured are the words shared with the right answer (F1) and exact matches, as SQuAD's scripts do. Targets are `{ starts, ends }`, int64
  * `[batch]`: places in the row, 0 where the window does not hold the answer.
- *
  * @example
  * ```ts
  * const task = questionAnswering('handbook.json', { validation: 0.2 });
@@ -226,7 +225,6 @@ export type QuestionAnswererOptions = SequencePredictorOptions<QuestionDataOptio
  * Loads a model that answers each question of a file about its text: `{ id, answer, start, end, score }`. `start` and `end` are the answer's
  * places in the text as strings are indexed, `score` its probability among the best answers. Where the text does not say, the answer is
  * empty, and has no place.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without scores of beginnings and ends; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its
  *   tokenizer
  */

@@ -155,7 +155,6 @@ interface AnswerMatch {
 
 /**
  * Compares an answer with the closest of several right ones; with no answer where there are none.
- *
  * @see the evaluation scripts of SQuAD v1.1 and v2.0, https://rajpurkar.github.io/SQuAD-explorer/
  */
 export function matchOf(answer: string, right: readonly string[]): AnswerMatch {

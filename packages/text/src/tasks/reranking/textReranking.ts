@@ -60,7 +60,6 @@ type Example = Labelled<SequenceItem, number>;
  * and 1, or grades, which are divided by the highest of the training data. The loss is the binary cross-entropy of the one score, as
  * sentence-transformers trains its CrossEncoder. The held-out documents of each query are put in order: NDCG@10, MRR@10 and recall@10.
  * Targets are `{ relevance: float32 [batch, 1] }`.
- *
  * @example
  * ```ts
  * const task = textReranking('clicks.csv', { validation: 0.2 });
@@ -244,7 +243,6 @@ function comparison(
 
 /**
  * Loads a model that answers `{ id, score }` about each pair of a query and a document of a file: how well they fit, from 0 to 1.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without such a score; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
  */
 export function openTextReranker(model: RunnableModel, options: TextPredictorOptions = {}): Promise<Predictor> {

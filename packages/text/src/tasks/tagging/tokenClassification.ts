@@ -65,7 +65,6 @@ const taggedDomain: SequenceDomain<TaggedText, TaggedSource, TaggedOptions> = {
  * name. The first token of a word answers for it. Words whose class is null, and those of `unknown`, do not count. Heads, weights and
  * errors are those of classification; a text that is longer than the model is read in windows. Where classes mark entities, their F1,
  * precision and recall are measured as seqeval does. Targets are `{ labels: int64 [batch, tokens] }`, −100 for what does not count.
- *
  * @example
  * ```ts
  * const task = tokenClassification('names.conll', { validation: 0.2 });
@@ -99,7 +98,6 @@ async function prepare(
  * Loads a model that answers about each word of the texts of a file: `{ id, words, tags, score }`, where `score` is the mean probability of
  * the classes that are named; and where classes mark entities `{ id, entities, score }`, each `{ label, text, start, end, score }` with its
  * place in the text.
- *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a head for tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
  */
 export function openTokenClassifier(model: RunnableModel, options: TextPredictorOptions = {}): Promise<Predictor> {

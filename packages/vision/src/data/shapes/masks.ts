@@ -9,7 +9,6 @@ import { maskOfPolygons, decodeRle } from './outlines.ts';
 
 /**
  * Reads class numbers: gray values, or palette indices. 16-bit white becomes 255, usually the ignored class.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for colours, lossy formats, and numbers above 255
  */
 export async function readClassMask(file: string): Promise<Mask> {
@@ -43,7 +42,6 @@ export async function readClassMask(file: string): Promise<Mask> {
 /**
  * Reads an object in white on black, or in any palette colour but the first, as ones. Gray edges count from the middle
  * up; zeros and ones are kept.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for an unreadable file
  */
 export async function readObjectMask(file: string): Promise<Mask> {
@@ -58,7 +56,6 @@ export async function readObjectMask(file: string): Promise<Mask> {
 
 /**
  * The object's mask in zeros and ones, from polygons or run lengths; undefined without either.
- *
  * @param size of the image
  * @throws OnnxLoraError `DATA_INVALID` for run lengths of another size
  */
@@ -71,7 +68,6 @@ export function maskOfObject({ shape }: ImageObject, { width, height }: Size, pl
 
 /**
  * A record's mask in zeros and ones, from its file, or all its objects together; undefined without either.
- *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for an unreadable mask, or one of another size than the image
  */
 export async function maskOf(record: ImageRecord, size: Size): Promise<Mask | undefined> {
@@ -103,7 +99,6 @@ export interface ClassNumbers {
 /**
  * A record's class map, from its mask file, or its objects painted by category, large ones first; undefined without
  * either.
- *
  * @throws OnnxLoraError as {@link maskOf}
  */
 export async function classMaskOf(

@@ -134,7 +134,6 @@ export function encodeRle({ width, height, data }: Mask): Rle {
 
 /**
  * Parses COCO's text form.
- *
  * @throws OnnxLoraError `DATA_INVALID` for an invalid text, naming `place`
  */
 export function parseCocoCounts(text: string, place: string): number[] {

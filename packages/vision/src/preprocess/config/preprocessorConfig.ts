@@ -20,7 +20,6 @@ const rescaleFactor = 1 / 255;
 /**
  * Parses `preprocessor_config.json`. Known classes (`processorTypes`) have defaults for older files; an unknown class
  * must state everything in supported fields.
- *
  * @throws OnnxLoraError `CONFIG_INVALID`, naming `path` and the field, for wrong types and unsupported values
  */
 export function readImagePlan(config: Readonly<Record<string, unknown>>, path: string): ImagePlan {

@@ -64,7 +64,6 @@ export interface ModelPreprocessor {
 /**
  * Opens a model's preprocessor from `preprocessor_config.json`, `image_processor` in `processor_config.json`, or
  * `pretrained_cfg` in timm's `config.json`. The first factory that recognises the file makes it.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` for a missing or invalid file, or one that no factory recognises
  */
 export async function preprocessorOf(

@@ -50,7 +50,6 @@ export function readTimmPlan(settings: Readonly<Record<string, unknown>>, path: 
 /**
  * The plan of a torchvision preset, `torchvision.transforms._presets.ImageClassification`, with its arguments in
  * `preprocessor_config.json`: `resize_size`, `crop_size`, and optionally `interpolation`, `mean` and `std`.
- *
  * @throws OnnxLoraError `CONFIG_INVALID`, naming `path` and the field
  */
 export function readPresetPlan(config: Readonly<Record<string, unknown>>, path: string): ImagePlan {

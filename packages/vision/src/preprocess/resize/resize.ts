@@ -13,7 +13,6 @@ import { resampleColumns, resampleRows, type Span } from './resamplePasses.ts';
  *
  * The horizontal pass comes first, unless the height shrinks by more than twice as many pixels as the width: new in
  * Pillow 13 (python-pillow/Pillow#9549), with a difference of a level or two.
- *
  * @param window the wanted part of the result; only it is computed
  */
 export function resize(

@@ -54,7 +54,6 @@ const classSettings = settingsOf<ImageClassificationOptions>({
  * Classification: one class per image. `source` is a folder with a folder of images per class, or other data of
  * `readImageData`. Needs `preprocessor_config.json` in the model's folder. With MixUp or CutMix, training targets are
  * float32 `[batch, classes]`. Heads, metrics and errors are those of `classification`.
- *
  * @example
  * ```ts
  * const task = imageClassification('flowers', { validation: 0.2 });
@@ -86,7 +85,6 @@ const labelSettings = settingsOf<MultiLabelOptions>({ ...imageSettings, ...label
 /**
  * Multi-label classification. `source` is a manifest with a column `labels`, or a column of zeros and ones per label.
  * Needs `preprocessor_config.json` in the model's folder. Heads, metrics and errors are those of `labelling`.
- *
  * @example
  * ```ts
  * const task = multiLabelClassification('scenes/labels.csv', { validation: 0.2, threshold: 'tuned' });
@@ -118,7 +116,6 @@ const numberSettings = settingsOf<ImageRegressionOptions>({ ...imageSettings, ..
 /**
  * Regression of one or several numbers per image. `source` is a manifest with columns of values. Needs
  * `preprocessor_config.json` in the model's folder. Heads, units, metrics and errors are those of `regression`.
- *
  * @example
  * ```ts
  * const task = imageRegression('faces/ages.csv', { validation: 0.2 });
@@ -145,14 +142,12 @@ export const imageRegressionTask: ImageTask = imageTask({
 /**
  * A processor from image files to feeds and from outputs to labels. Needs `preprocessor_config.json` in the model's
  * folder. Put an adapter with its own labels or head into the model first: `modelFor(model, adapter)`.
- *
  * @example
  * ```ts
  * const classifier = await imageClassifier(model);
  * const outputs = await session.run(await classifier.feeds(['a.png', 'b.png']), { adapter: 'rotated' });
  * console.log(classifier.decode(outputs).map(({ label }) => label));
  * ```
- *
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` for a model that is no image classifier; `feeds` throws
  *   `DATA_INVALID` naming an unreadable image
  */

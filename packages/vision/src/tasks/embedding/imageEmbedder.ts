@@ -34,7 +34,6 @@ export interface ImageEmbeddingsOptions
 /**
  * A processor from image files to feeds, and from outputs to embeddings of length 1: `{ width, embedding }`, a
  * `Float32Array`. If `outputs` names a value, take a session of `model.withOutputs(embedder.outputs)`.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED`: see {@link FeatureOptions}; `feeds` throws
  *   `DATA_INVALID` naming an unreadable image
  */
@@ -53,7 +52,6 @@ export async function imageEmbedder(
 /**
  * Embeddings of images, float32 `[files, width]`, in the order of the files; the next batch is read while one is
  * computed.
- *
  * @example
  * const photos = await imageEmbeddings(model, ['a.jpg', 'b.jpg']);
  * await saveEmbeddings('photos.safetensors', ['a.jpg', 'b.jpg'], photos);

@@ -45,7 +45,6 @@ const settings = settingsOf<ImageRetrievalOptions>({
  * Metric learning on labelled images: embeddings of one label move together, others apart. An example is a group of
  * `perGroup` images of one label, so a batch of 32 examples has 64 images. Held-out images, also of unseen labels,
  * search each other.
- *
  * @example
  * const run = await train(model, { task: imageRetrieval('products', { validation: 0.2 }), lora: { r: 8 } });
  * @param data a path, records or what {@link readImageData} gave; every image needs a label

@@ -16,7 +16,6 @@ export interface MaskLogits extends Size {
  * resized to the image, both bilinear without antialias. Without padding, as for SAM 2, resized at once.
  *
  * Both steps are linear along each axis and are combined: each pixel is a sum of a few of the decoder's.
- *
  * @see https://pytorch.org/docs/stable/generated/torch.nn.functional.interpolate.html, align_corners=False
  */
 export function logitsOfImage(

@@ -33,7 +33,6 @@ const NO_POINT = -10;
 
 /**
  * Scales a prompt to the model's input, in double precision as `SamProcessor`.
- *
  * @param name of the image, for messages
  * @throws OnnxLoraError `INPUT_INVALID` for an empty prompt, labels that do not match the points, and NaN
  */
@@ -85,7 +84,6 @@ function invalid(message: string, name: string): OnnxLoraError {
 
 /**
  * The decoder's feeds, with as many prompts for each image.
- *
  * @param images prompts of each image
  * @param name of the model, for messages
  * @throws OnnxLoraError `INPUT_INVALID` for a prompt without an input in the graph

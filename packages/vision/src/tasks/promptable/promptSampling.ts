@@ -11,7 +11,6 @@ import type { SamPorts } from './samPorts.ts';
 
 /**
  * Exact squared Euclidean distances to a set of pixels, in linear time; Infinity for an empty set.
- *
  * @param isIn 1 for pixels of the set, `[height, width]`
  * @see Felzenszwalb and Huttenlocher, "Distance Transforms of Sampled Functions", Theory of Computing 8 (2012)
  */
@@ -100,7 +99,6 @@ export function promptOptions(wanted: PromptOptions, ports: SamPorts, name: stri
  * A prompt for the object in `mask`. Given points are kept. Others are random in training: uniform on and off the
  * object, with box edges off by a deviation of a tenth of the sides, at most 20 pixels. Without a random source, points
  * are farthest from the outline, and the box is exact.
- *
  * @param mask in zeros and ones, not empty
  * @see Kirillov et al., "Segment Anything" (2023), arXiv:2304.02643, appendix A for training, §7.1 for evaluation
  */

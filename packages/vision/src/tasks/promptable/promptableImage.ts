@@ -46,7 +46,6 @@ export class PromptableImage {
 
   /**
    * Masks of one object.
-   *
    * @throws OnnxLoraError `INPUT_INVALID` for an empty prompt, or one without an input in the model
    */
   async predict(prompt: Prompt): Promise<PromptAnswer> {
@@ -56,7 +55,6 @@ export class PromptableImage {
 
   /**
    * Masks of many objects, decoded in batches.
-   *
    * @throws OnnxLoraError as {@link PromptableImage.predict}
    */
   async predictAll(prompts: readonly Prompt[]): Promise<PromptAnswer[]> {
@@ -73,7 +71,6 @@ export class PromptableImage {
   /**
    * Masks of everything: prompts with a grid of points, and keeps confident, stable and distinct masks, as
    * transformers' pipeline `mask-generation`. Best first.
-   *
    * @throws OnnxLoraError `CONFIG_INVALID`, naming the option; `INPUT_INVALID` for a model without point prompts
    */
   generateMasks(options: GenerateMasksOptions = {}): Promise<FoundMask[]> {

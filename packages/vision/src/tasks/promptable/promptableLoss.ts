@@ -42,7 +42,6 @@ export const OUTSIDE = -1;
  * SAM's loss: 20 parts focal loss, one part Dice, one part squared error of the estimated IoU. Of several masks for a
  * prompt, the one with the largest true IoU is trained, since a prompt is ambiguous; all estimates are. Padding is
  * ignored.
- *
  * @param outputs logits `masks` `[batch, prompts, masks, height, width]` and estimated IoU `scores` `[batch, prompts,
  *   masks]`; `isSingle` for the first mask only
  * @param targets at the size of the model's input: `truth` float32 `[batch, prompts, input height, input width]` with

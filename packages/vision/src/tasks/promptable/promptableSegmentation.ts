@@ -109,7 +109,6 @@ function numbersIn<Numbers extends Point | Box>(text: string, count: Numbers['le
  * Promptable segmentation: from an image and a prompt to the object's mask. The data have a mask per image (optionally
  * with points: columns x and y of a manifest), or outlines of many objects as in COCO. Other prompts are sampled from
  * the masks.
- *
  * @example
  * ```ts
  * const model = await openModel('models/sam', { families: visionFamilies });

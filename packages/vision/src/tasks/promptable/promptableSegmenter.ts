@@ -21,7 +21,6 @@ export interface PromptableSegmenterOptions extends Pick<ImageReading, 'decoder'
 /**
  * Predicts the best mask at image size: `score`, `area` in pixels, `mask` as a black and white PNG, and `rle` in COCO's
  * form. Outputs are decoded with their own feeds.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` for a model that is no SAM
  */
 export async function promptableSegmenter(

@@ -78,7 +78,6 @@ export interface SamPredictorOptions
 
 /**
  * A SAM with any number of adapters. The encoder, which dominates, runs once per image and adapter and is cached.
- *
  * @example
  * ```ts
  * const predictor = await SamPredictor.create(model, { adapters: { cells } });
@@ -115,7 +114,6 @@ export class SamPredictor implements AsyncDisposable {
 
   /**
    * Loads both parts of the model.
-   *
    * @throws OnnxLoraError `MODEL_UNSUPPORTED` for another model, or one in a single file; others as `model.session`
    */
   static async create(model: Model, options: SamPredictorOptions = {}): Promise<SamPredictor> {
@@ -145,7 +143,6 @@ export class SamPredictor implements AsyncDisposable {
 
   /**
    * Encodes an image, unless cached for this adapter.
-   *
    * @param source the path of a file, its bytes, or pixels
    * @throws OnnxLoraError `FILE_NOT_FOUND` or `DATA_INVALID`, naming the file; `INPUT_INVALID` for an unknown adapter
    */
@@ -171,7 +168,6 @@ export class SamPredictor implements AsyncDisposable {
 
   /**
    * Adds an adapter under a new name, in the slots of the adapters that the predictor was created with.
-   *
    * @throws OnnxLoraError as `AdapterSession.add`
    */
   async add(name: string, adapter: Adapter): Promise<void> {

@@ -32,7 +32,6 @@ const SCANNED = 100;
 /**
  * The classes: the user's; else the categories of outlined objects after `background`; else the model's, as numbered in
  * masks. Black and white masks mean `background` and `object`.
- *
  * @throws OnnxLoraError `DATA_INVALID` for a record without mask and objects, and for numbers or categories beyond the
  *   classes
  */

@@ -38,7 +38,6 @@ export interface SegmentationLossOptions {
 
 /**
  * Mean cross-entropy over labelled pixels, plus the Dice loss.
- *
  * @param logits `[batch, classes, rows, columns]`, float32
  * @param labels `[batch, height, width]`, int64; {@link IGNORED} for ignored pixels
  */

@@ -76,7 +76,6 @@ const settings = settingsOf<SemanticSegmentationOptions>({
  * Semantic segmentation: a class per pixel. `data` have masks of class numbers, with 255 ignored (folders `images` and
  * `masks`, or a manifest with a column `mask`), or outlined objects (COCO). Needs `preprocessor_config.json` in the
  * model's folder. Targets are `{ labels: int64 [batch, height, width] }`.
- *
  * @example
  * ```ts
  * const task = semanticSegmentation('streets', { validation: 0.2, augment: standardAugmentations({ scale: [0.5, 1] }) });
@@ -202,7 +201,6 @@ export type SemanticSegmenterOptions = Pick<ImageReading, 'decoder' | 'preproces
 /**
  * A processor from image files to feeds, and from outputs to class maps at image size: a PNG of class numbers with a
  * palette (`mask`), and the share of each class (`classes`). Outputs are decoded with their own feeds.
- *
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` for another model; `feeds` throws `DATA_INVALID` naming
  *   an unreadable image
  */

@@ -43,7 +43,6 @@ export interface TrainingRunOptions<During extends Metrics = Metrics> extends Pi
    * An adapter to start from, in place of `lora`: an adapter, or what `loadAdapter` takes. Keeps its values, modules,
    * ranks, alphas and head, with a fresh optimizer; zero steps return it unchanged. If the data have other labels, its
    * head starts afresh, with a warning.
-   *
    * @example
    * const run = await train(model, { task, from: 'runs/photos', lr: 1e-4, epochs: 1 });
    */

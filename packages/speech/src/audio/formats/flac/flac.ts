@@ -141,7 +141,6 @@ const MOST_BYTES = 2 ** 22;
 
 /**
  * The frames from `bytes`, after the metadata, to the end.
- *
  * @throws OnnxLoraError `DATA_INVALID` where a checksum is wrong, a frame is missing or cut short
  * @see https://www.rfc-editor.org/rfc/rfc9639.html section 9
  */

@@ -141,7 +141,6 @@ const TAG_HEAD = 32;
 
 /**
  * The frames to the end, without tags (ID3, APE) and zeros.
- *
  * @throws OnnxLoraError `DATA_INVALID` for other data between frames, a truncated last frame, or a change of rate or
  *   channels
  */

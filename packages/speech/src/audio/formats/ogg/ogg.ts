@@ -11,7 +11,6 @@ const MAX_CHANNELS = 8;
 
 /**
  * Opens Ogg Vorbis, given the first packet `head`; `bytes` is at the first page.
- *
  * @throws OnnxLoraError `DATA_INVALID` for an invalid header, or if the decoder is not installed
  * @see https://xiph.org/vorbis/doc/Vorbis_I_spec.html section 4.2.2
  */

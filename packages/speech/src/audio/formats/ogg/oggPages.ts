@@ -38,7 +38,6 @@ const MOST_SEGMENTS = 255;
 
 /**
  * The pages from `bytes` to the stream's last one.
- *
  * @throws OnnxLoraError `DATA_INVALID` for a wrong checksum, a missing or truncated page, or a second stream
  * @see https://www.rfc-editor.org/rfc/rfc3533.html section 6
  */

@@ -22,7 +22,6 @@ interface OpusHead {
 
 /**
  * Opens Ogg Opus, given the first packet `head`; `bytes` is at the first page.
- *
  * @throws OnnxLoraError `DATA_INVALID` for an invalid header, or if the decoder is not installed
  * @see https://www.rfc-editor.org/rfc/rfc7845.html
  */

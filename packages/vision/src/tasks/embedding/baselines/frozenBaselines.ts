@@ -97,7 +97,6 @@ const folds = 5;
 /**
  * Baselines for an adapter: k nearest neighbours and a linear probe on frozen features. The validation images choose
  * nothing.
- *
  * @throws OnnxLoraError `INPUT_INVALID` for mismatched embeddings and labels; `DATA_INVALID` for fewer than two classes
  */
 export function frozenBaselines({ train, validation, seed = 0 }: FrozenBaselinesRequest): FrozenBaselines {

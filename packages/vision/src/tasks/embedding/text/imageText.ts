@@ -66,7 +66,6 @@ const settings = settingsOf<ImageTextOptions & ZeroShotOptions>({
 /**
  * Contrastive training on images with captions, like CLIP and SigLIP: within a batch, captions and images must find
  * each other. Captions should differ, since equal ones in a batch penalise a right answer.
- *
  * @example
  * const run = await train(model, { task: imageText('captions.csv', { validation: 0.1 }), batchSize: 64, lora: { r: 8 } });
  * @param data a path, records or what {@link readImageData} gave; every image needs a `text`

@@ -17,11 +17,9 @@ export interface ZeroShotOptions extends ImageReading {
 /**
  * A classifier without training: each label becomes a sentence, and the most similar one gives an image's label.
  * Predicts `{ label, score, top }`; CLIP's scores sum to 1, SigLIP's are independent.
- *
  * @example
  * const classifier = await zeroShotClassifier(model, { labels: ['cat', 'dog'] });
  * const answers = classifier.decode(await session.run(await classifier.feeds(['a.jpg'])));
- *
  * @throws OnnxLoraError `CONFIG_INVALID` without labels, for a template without `{}`, or without the preprocessor's or
  *   tokenizer's files; `MODEL_UNSUPPORTED` for another kind of model
  */
