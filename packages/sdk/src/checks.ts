@@ -28,7 +28,7 @@ export function positive(name: string, value: number): number {
 /** Requires an integer from `least` to `most`. @throws OnnxLoraError `CONFIG_INVALID` naming the option */
 export function whole(name: string, value: number, least: 0 | 1 = 1, most: number = 1_000_000_000): number {
   const range = value > most ? `from ${least} to ${most}` : `of at least ${least}`;
-  return checked(name, value, Number.isSafeInteger(value) && value >= least && value <= most, `whole number ${range}`);
+  return checked(name, value, Number.isInteger(value) && value >= least && value <= most, `whole number ${range}`);
 }
 
 /** Requires one of `words`. @throws OnnxLoraError `CONFIG_INVALID` naming the option */
