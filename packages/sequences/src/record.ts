@@ -46,8 +46,8 @@ export interface StreamedRecord<R extends SequenceRecord = SequenceRecord> {
 }
 
 /**
- * Letters that are made tokens at once. A tokenizer takes seconds for a few million, and nothing else goes on meanwhile; one with a
- * token for each letter is faster by far.
+ * Letters tokenized at once. A tokenizer takes seconds for a few million and blocks meanwhile; single-letter ones are
+ * far faster.
  */
 const [MOST_LETTERS, MOST_SINGLE_LETTERS] = [2 ** 18, 2 ** 22];
 

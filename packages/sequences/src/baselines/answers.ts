@@ -67,8 +67,9 @@ export function neighboursOn({ train, validation }: FeatureRows, targets: Matrix
 }
 
 /**
- * Ridge, on features that are brought to one scale unless they have one, as zeros and ones do. Classes and labels, 1 or 0, count as 1 and −1, as scikit-learn's `RidgeClassifier` has them. Of more
- * than 1,500 training sequences with more than 1,500 features, that many are chosen at random.
+ * Ridge on standardised features; zeros and ones stay as they are. Classes and labels, 1 or 0, count as 1 and −1, like
+ * scikit-learn's `RidgeClassifier`. Of more than 1,500 training sequences with more than 1,500 features, 1,500 are
+ * sampled.
  */
 export function ridgeOn(
   { train, validation }: FeatureRows,

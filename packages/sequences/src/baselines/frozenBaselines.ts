@@ -205,8 +205,8 @@ function check({ kind, outputs = 1, train, validation, adapted }: BaselinesReque
 }
 
 /**
- * A feature per letter at each place where the training sequences differ: 1 where a sequence has it. What only held-out
- * sequences have is no feature. Undefined where sequences are of several lengths, or all alike.
+ * One-hot features of the letters at each place where training sequences differ; letters of held-out sequences alone
+ * are no feature. Undefined for sequences of several lengths, or all alike.
  */
 export function oneHot(train: readonly string[], validation: readonly string[]): FeatureRows | undefined {
   const length = train[0]?.length;

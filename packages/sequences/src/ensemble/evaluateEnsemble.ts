@@ -33,8 +33,8 @@ export interface EnsembleCalibration {
   /** The share of measured numbers inside mean ± z · deviation, where a normal distribution would have `level` of them. */
   readonly coverage: readonly { readonly level: number; readonly found: number }[];
   /**
-   * What deviations must be multiplied by so that errors are as large as they say: above 1 where the ensemble is too sure of
-   * itself, as ensembles of adapters on one base mostly are. NaN where all deviations are 0.
+   * The factor that calibrates deviations to errors: above 1 for an overconfident ensemble, as ensembles of adapters on
+   * one base mostly are. NaN where all deviations are 0.
    */
   readonly factor: number;
   /** Spearman's correlation of deviations and errors: above 0 where uncertain answers are wrong more often. */

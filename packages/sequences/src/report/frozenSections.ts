@@ -48,7 +48,8 @@ export interface FrozenRequest<Target, R extends SequenceRecord = SequenceRecord
 }
 
 /**
- * One row per record, `[records, width]`: the mean over its residues, special tokens and padding left out, and over its windows.
+ * Mean embeddings `[records, width]` over residues and windows, without special tokens and padding.
+ *
  * @throws OnnxLoraError `INPUT_INVALID` where `hidden` is not float32 `[batch, tokens, width]` or `[batch, width]`
  */
 export async function frozenEmbeddings<Target, R extends SequenceRecord>(

@@ -64,7 +64,8 @@ function suppressed(tokens: readonly number[]): LogitRule {
 }
 
 /**
- * Makes tokens that are there already less likely: a positive score is divided by the penalty, a negative one multiplied.
+ * Makes repeated tokens less likely: a positive score is divided by the penalty, a negative one multiplied.
+ *
  * @see https://arxiv.org/abs/1909.05858, section 4.1
  */
 function repetitionRule(penalty: number): LogitRule {

@@ -102,7 +102,8 @@ export async function* takeTokens(request: StepwiseRequest): AsyncGenerator<Take
 }
 
 /**
- * One text per row: what {@link takeTokens} has written in the end.
+ * The final text of each row of {@link takeTokens}.
+ *
  * @throws OnnxLoraError as {@link takeTokens}
  */
 export async function stepwiseSearch(request: StepwiseRequest): Promise<WrittenText[]> {
