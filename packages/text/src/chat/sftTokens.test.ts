@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { ChatTemplate, type Conversation, openChatTemplate } from './chatTemplate.ts';
 import { chatTokens, type Learned, plainTokens, type SftTokens } from './sftTokens.ts';
 
-const folder = fileURLToPath(new URL('../fixtures/chat', import.meta.url));
+const folder = fileURLToPath(new URL('../fixtures/chat/', import.meta.url));
 const read = (name: string): string => readFileSync(`${folder}${name}`, 'utf8');
 
 const goldens = JSON.parse(read('masks.json')) as {
