@@ -20,7 +20,7 @@ export class Config {
   readonly #taken = new Set<string>();
   readonly #inner = new Map<string, Config>();
 
-  /** @param file path for messages @param path prefix of field names */
+  /** Wraps parsed JSON. @param file path for messages @param path prefix of field names */
   constructor(values: JsonObject, file: string, path = '') {
     this.#values = values;
     this.#file = file;

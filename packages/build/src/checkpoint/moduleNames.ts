@@ -8,7 +8,7 @@ export class ModuleNames {
   readonly generation: Generation;
   readonly #table: NameTable;
 
-  /** @param family translates between versions; without it modules keep the names of transformers 4 */
+  /** Names for one architecture. @param family translates between versions; without it modules keep the names of transformers 4 */
   constructor(architecture: string, family: ModelFamily | undefined, generation: Generation) {
     const tables = family?.generations ?? [];
     const own = tables.filter(({ architectures }) => architectures?.includes(architecture) ?? true);

@@ -14,7 +14,7 @@ export class MaskDrawer {
   /** Number of runs of graphs with masks. */
   runs = 0;
 
-  /** @param draw replaces random numbers */
+  /** Draws masks from a seed. @param draw replaces random numbers */
   constructor(seed: number, draw?: DrawMask) {
     this.#seed = seed;
     this.#draw = draw;

@@ -14,6 +14,7 @@ export class ColumnContents {
   readonly #table: Table;
   readonly #texts = new Map<string, readonly string[]>();
 
+  /** Reads columns of a table. */
   constructor(table: Table) {
     this.#table = table;
   }

@@ -23,6 +23,7 @@ export class WholeParameter implements ModuleAdapter {
   readonly parameter: TrainedParameter;
   readonly noUnmerge = 'is trained in full and has replaced what was there';
 
+  /** Wraps a parameter of the base that is trained in full. */
   constructor(parameter: TrainedParameter) {
     this.parameter = parameter;
   }

@@ -8,6 +8,7 @@ import type { AdapterPlan } from '../../lora/methods/moduleAdapter.ts';
 import type { Model } from '../loaded/model.ts';
 import type { ModuleInfo } from '../graph/namedModules.ts';
 
+/** PEFT's default for `r`. */
 export const DEFAULT_RANK = 8;
 
 /** A tuner by name, with settings. */

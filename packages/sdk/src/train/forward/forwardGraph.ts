@@ -62,6 +62,7 @@ export function constantNumber({ constants, types }: ForwardGraph, name: string)
 
 /** Size of a value of known shape. */
 export interface SizedValue {
+  /** Shape. */
   readonly dims: readonly number[];
   /** Bytes per element. */
   readonly bytes: number;

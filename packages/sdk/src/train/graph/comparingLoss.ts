@@ -28,6 +28,7 @@ export interface Comparison {
 
 /** A loss with known halves. */
 export interface ComparingLoss extends LossFragment {
+  /** Computes features per row and the loss between rows. */
   readonly comparison: Comparison;
 }
 
