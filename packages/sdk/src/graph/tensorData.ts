@@ -1,7 +1,7 @@
 /** @file Contents of `TensorProto`s: locating, reading and creating them. */
 
 import { OnnxLoraError } from '../errors.ts';
-import { arrayOf, bytesPerElement, float32, int64, sizeOf, type Tensor, type TensorData } from '../runtime/tensor.ts';
+import { arrayOf, bytesPerElement, float32, sizeOf, type Tensor, type TensorData } from '../runtime/tensor.ts';
 import { type Bytes, readBytes } from './bytes.ts';
 import { byteCount, dataTypeName, dataTypeNumber } from './dataType.ts';
 import { fromBfloat16s, fromHalves, toBfloat16, toHalf } from '../runtime/halfFloat.ts';
@@ -117,12 +117,12 @@ export function floats(tensor: Tensor): Float32Array {
   return readFloats({ dims: [...dims], dataType: dataTypeNumber(type), rawData });
 }
 
-/** A one-element tensor; types other than floats and int64 become float32. */
+/** A one-element tensor; float32 for bool, as beside a condition, and for an unknown type. */
 export function numberTensor(value: number, type: ValueType['type'], dims: readonly number[]): Tensor {
-  if (type === 'int64') return int64([value], dims);
-  if (type === 'uint8') return { type, dims, data: Uint8Array.of(value) };
-  if (type === 'float64') return { type, dims, data: Float64Array.of(value) };
-  if (type === 'float16') return { type, dims, data: Uint16Array.of(toHalf(value)) };
-  if (type === 'bfloat16') return { type, dims, data: Uint16Array.of(toBfloat16(value)) };
-  return float32([value], dims);
+  if (type === undefined || type === 'bool') return float32([value], dims);
+  const data = new (arrayOf(type))(1);
+  if (type === 'float16') data[0] = toHalf(value);
+  else if (type === 'bfloat16') data[0] = toBfloat16(value);
+  else data[0] = data instanceof BigInt64Array || data instanceof BigUint64Array ? BigInt(value) : value;
+  return { type, dims, data };
 }

@@ -12,7 +12,7 @@ import {
   sliceColumns,
   transpose,
 } from './matrix.ts';
-import { qr } from './qr.ts';
+import { orthogonalTo, qr } from './qr.ts';
 
 /** For smaller matrices, or a large fraction of the components, compute all at once. */
 const SMALL = 128;
@@ -65,14 +65,6 @@ function residual(a: Matrix, { U, S, V }: SingularValues): number {
   const squares = new Float64Array(columns);
   for (let i = 0; i < rows * columns; i++) squares[i % columns]! += data[i]! * data[i]!;
   return Math.sqrt(Math.max(...squares));
-}
-
-/** The block orthogonalized against Q; twice, to remove rounding errors. */
-function orthogonalTo(Q: Matrix, block: Matrix): Matrix {
-  let result = block;
-  for (let pass = 0; pass < 2; pass++)
-    result = addScaled(result, matmul(Q, matmul(Q, result, { transposeA: true })), -1);
-  return result;
 }
 
 function first({ U, S, V }: SingularValues, rank: number): SingularValues {

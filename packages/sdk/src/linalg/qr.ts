@@ -1,6 +1,6 @@
 /** @file Householder QR decomposition. */
 
-import { type Matrix, sliceRows, transpose } from './matrix.ts';
+import { addScaled, matmul, type Matrix, sliceRows, transpose } from './matrix.ts';
 
 /** Thin QR decomposition: A = Q · R. */
 export interface Orthogonal {
@@ -54,4 +54,12 @@ function sumOfSquares(x: Float64Array): number {
   let sum = 0;
   for (const value of x) sum += value * value;
   return sum;
+}
+
+/** The block orthogonalized against Q; twice, to remove rounding errors. */
+export function orthogonalTo(Q: Matrix, block: Matrix): Matrix {
+  let result = block;
+  for (let pass = 0; pass < 2; pass++)
+    result = addScaled(result, matmul(Q, matmul(Q, result, { transposeA: true })), -1);
+  return result;
 }

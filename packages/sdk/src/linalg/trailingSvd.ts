@@ -3,7 +3,7 @@
 import type { Random } from '../runtime/random.ts';
 import { type SingularValues, svd, symmetricEigen } from './decompositions.ts';
 import { joinColumns, type Matrix, matmul, matrix, scaleColumns, sliceColumns } from './matrix.ts';
-import { qr } from './qr.ts';
+import { orthogonalTo, qr } from './qr.ts';
 
 /** For smaller matrices, or a large fraction of the components, compute all at once. */
 const SMALL = 128;
@@ -58,7 +58,7 @@ function smallest(a: Matrix, isWide: boolean, rank: number, random: Random): Mat
   for (let i = 0; i < start.data.length; i++) start.data[i] = random.normal();
   let [Q, C, block] = [matrix(n, 0), matrix(n, 0), solved(factor, start)];
   for (let next = 4 * rank + 8 * BLOCK; Q.columns + BLOCK <= n / 2;) {
-    const own = qr(apart(Q, block)).Q;
+    const own = qr(orthogonalTo(Q, block)).Q;
     block = solved(factor, own);
     [Q, C] = [joinColumns(Q, own), joinColumns(C, block)];
     if (Q.columns < next) continue;
@@ -105,16 +105,6 @@ function solved({ rows: n, data: L }: Matrix, b: Matrix): Matrix {
     for (let k = 0; k < i; k++) less(k, i, L[i * n + k]!);
   }
   return matrix(n, width, x);
-}
-
-/** The block orthogonalized against Q; twice, to remove rounding errors. */
-function apart(Q: Matrix, block: Matrix): Matrix {
-  let result = block;
-  for (let pass = 0; pass < 2; pass++) {
-    const inside = matmul(Q, matmul(Q, result, { transposeA: true }));
-    result = matrix(block.rows, block.columns, result.data.map((each, i) => each - inside.data[i]!)); // prettier-ignore
-  }
-  return result;
 }
 
 function columnNorms({ rows, columns, data }: Matrix): number[] {

@@ -283,6 +283,6 @@ function numberSchema(
   if (min !== undefined) schema = schema.min(min, { error });
   if (below !== undefined) schema = schema.lt(below, { error });
   if (max === undefined) return schema;
-  const most = whole ? `must be ${noun} from ${min} to ${max}` : `must be ${noun}${least} and not above ${max}`;
+  const most = `must be ${noun}${whole && min !== undefined ? ` from ${min} to ${max}` : `${least} and not above ${max}`}`;
   return schema.max(max, { error: told ?? most });
 }

@@ -21,7 +21,7 @@ import { capital, commonShape, type LayerShape, readSources, type Source } from 
  * @example
  * const both = combineAdapters([{ adapter: cats, weight: 0.7 }, { adapter: birds, weight: 0.3 }], { method: 'linear' });
  * const without = combineAdapters([{ adapter: base }, { adapter: rude, weight: -1 }], { method: 'svd', rank: 16 });
- * @throws OnnxLoraError `INPUT_INVALID` for invalid options and for adapters without a sum, such as DoRA;
+ * @throws OnnxLoraError `CONFIG_INVALID` for invalid options; `INPUT_INVALID` for adapters without a sum, such as DoRA;
  *   `ADAPTER_MISMATCH` for different bases, or naming of different transformers versions; `ADAPTER_INVALID` for a
  *   broken adapter
  */
@@ -127,7 +127,7 @@ function peftPlan(sources: readonly Source[], { method: asked, rank }: CombineOp
   if (wrong) {
     throw new OnnxLoraError(
       'INPUT_INVALID',
-      `PEFT combines neither a bias of lora_B nor grouped convolutions, of which ${wrong.name} has some. Leave compat out.`,
+      `PEFT combines neither a bias of lora_B nor grouped convolutions, but ${wrong.name} has them. Leave compat out.`,
     );
   }
   const ranks = sources.map(({ config: { r, rankPattern } }) => Math.max(r, ...Object.values(rankPattern)));

@@ -107,7 +107,7 @@ export function ruleOf(method: CombineMethod): Rule {
   return rules[method];
 }
 
-/** @throws OnnxLoraError `INPUT_INVALID` for invalid or contradictory options, `CONFIG_INVALID` for unknown ones */
+/** @throws OnnxLoraError `CONFIG_INVALID` for unknown, invalid or contradictory options, `INPUT_INVALID` without adapters */
 export function checkOptions(parts: readonly CombinePart[], options: CombineOptions): void {
   requireKnown(options);
   const { method, rank, density, majoritySign, seed, compat } = options;
@@ -116,7 +116,8 @@ export function checkOptions(parts: readonly CombinePart[], options: CombineOpti
       `There is no method "${method}".${didYouMean(String(method), combineMethods)} Methods are ${combineMethods.join(', ')}.`,
     );
   }
-  if (parts.length === 0) throw wrong('There is nothing to combine. Give at least one adapter.');
+  if (parts.length === 0)
+    throw new OnnxLoraError('INPUT_INVALID', 'There is nothing to combine. Give at least one adapter.');
   parts.forEach(({ weight = 1, name }, i) => {
     if (!Number.isFinite(weight))
       throw wrong(`The weight of ${partName(name, i, parts.length)} is ${weight}. Give a finite number.`);
@@ -153,7 +154,7 @@ function checkRank(rank: number | 'full', method: CombineMethod, exact: boolean)
 function checkSlerp(parts: readonly CombinePart[], compat: string | undefined): void {
   if (compat !== undefined) throw wrong('PEFT has no slerp. Leave compat out, or choose another method.');
   if (parts.length !== 2)
-    throw wrong(`slerp is the way between two adapters, but ${parts.length} are given. Combine them two by two.`);
+    throw wrong(`slerp interpolates between two adapters, but ${parts.length} are given. Combine them two by two.`);
   const [a = 1, b = 1] = parts.map(({ weight }) => weight);
   if (a < 0 || b < 0 || a + b === 0) {
     throw wrong(
@@ -168,5 +169,5 @@ export function partName(name: string | undefined, index: number, count: number)
 }
 
 function wrong(message: string): OnnxLoraError {
-  return new OnnxLoraError('INPUT_INVALID', message);
+  return new OnnxLoraError('CONFIG_INVALID', message);
 }

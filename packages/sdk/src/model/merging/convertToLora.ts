@@ -41,9 +41,9 @@ export interface ConvertedToLora {
  * @example
  * const { adapter, errors } = await convertToLora(await loadAdapter('loha'), model, { r: 16 });
  * console.log(Math.max(...errors.values()));
- * @throws OnnxLoraError `INPUT_INVALID` for an adapter that is LoRA already, and a rank below 1; `MODEL_UNSUPPORTED` if
- *   no weight can hold the change, or biases change; `ADAPTER_MISMATCH` for another base; `CONFIG_INVALID` for an
- *   unknown option
+ * @throws OnnxLoraError `INPUT_INVALID` for an adapter that is LoRA already; `CONFIG_INVALID` for a rank below 1 or an
+ *   unknown option; `MODEL_UNSUPPORTED` if no weight can hold the change, or biases change; `ADAPTER_MISMATCH` for
+ *   another base
  */
 export async function convertToLora(
   adapter: Adapter,
@@ -55,7 +55,7 @@ export async function convertToLora(
   if (adapter.config.peftType === LORA && variantOf(adapter.config) === undefined)
     throw new OnnxLoraError('INPUT_INVALID', 'The adapter is LoRA already. Use it as it is.');
   if (!Number.isInteger(r) || r < 1)
-    throw new OnnxLoraError('INPUT_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
+    throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
   const { adapter: named, tunings, unused } = await modelFor(model, adapter).place(adapter, { allowBaseMismatch });
   const tensors = new Map<string, Tensor>(unused.map((name) => [name, named.tensors.get(name)!]));
   const [ranks, errors] = [new Map<string, number>(), new Map<string, number>()];
