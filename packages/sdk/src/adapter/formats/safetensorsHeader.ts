@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { type DataType, bytesPerElement } from '../../runtime/tensor.ts';
-import { isObject, type JsonBudget, parseForeignJson } from './foreignJson.ts';
+import { isObject, type JsonBudget, parseForeignJson, quote } from './foreignJson.ts';
 
 /** Element types by safetensors name, in the order of the reference library's layout. */
 export const safetensorsTypes: Readonly<Record<string, DataType>> = {
@@ -204,12 +204,6 @@ function checkCover(entries: readonly TensorEntry[], dataSize: number, file: str
 
 function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((each) => Number.isSafeInteger(each) && each >= 0);
-}
-
-/** Quotes and truncates an untrusted name. */
-function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'undefined';
-  return text.length > 120 ? `${text.slice(0, 117)}..."` : text;
 }
 
 function invalid(file: string, what: string, cause?: unknown): OnnxLoraError {
