@@ -20,23 +20,23 @@ type SharedFlag = 'config' | 'mismatch' | 'overwrite' | 'adapters' | 'weights' |
 
 /** Shared flags, created per command because help groups modify them. */
 const shared: Readonly<Record<SharedFlag, () => readonly Option[]>> = {
-  config: () => [new Option('--config <file>', 'YAML file of settings, keys as the flags; flags go before it')],
-  mismatch: () => [new Option('--allow-base-mismatch', 'accept an adapter that says it was trained on other weights')],
-  overwrite: () => [new Option('--overwrite', 'replace what is there; without it, that is refused')],
+  config: () => [new Option('--config <file>', 'YAML file of settings, with the flags as keys; flags override it')],
+  mismatch: () => [new Option('--allow-base-mismatch', 'accept an adapter trained on other weights')],
+  overwrite: () => [new Option('--overwrite', 'replace an existing file or folder')],
   adapters: () => [
     new Option(
       '--adapter <path>',
-      'PEFT folder, folder of a training run, or .onnx_adapter file; may be given several times',
+      'PEFT folder, folder of a training run, or .onnx_adapter file; repeatable',
     ).argParser(collect),
   ],
   weights: () => [
     new Option(
       '--weight <x>',
-      'how much of an adapter; once per adapter, in their order, or with commas between (default: 1 each)',
+      'weights of the adapters, in their order; repeatable or comma-separated (default: 1 each)',
     ).argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), ...text.split(',')]),
   ],
   schema: () => {
-    const option = new Option('--schema <file>', 'a language model writes JSON by this JSON schema (--set schema=…)');
+    const option = new Option('--schema <file>', "JSON schema of a language model's answers (--set schema=…)");
     option.attributeName = () => 'set';
     return [
       option.argParser((file: string, before: readonly string[] | undefined) => collect(`schema=${file}`, before)),
@@ -44,7 +44,7 @@ const shared: Readonly<Record<SharedFlag, () => readonly Option[]>> = {
   },
   output: () => [
     new Option('--json', 'print the result as JSON'),
-    new Option('--quiet', 'say nothing on the way'),
+    new Option('--quiet', 'print no progress'),
     new Option('--debug', 'show the stack of an error'),
   ],
 };

@@ -47,28 +47,22 @@ export function buildCommand(context: Context): Command {
   return commandOf({
     name: 'build',
     description:
-      'Builds the graph of a checkpoint as the Hugging Face libraries save it, without Python, and writes it as published ONNX models are laid out: onnx/model.onnx, or the files of a model of several, and what lies beside the checkpoint. What config.json asks for and is not known is refused, and so are tensors that are missing or superfluous. Other commands take the checkpoint itself in the place of a model, too.',
+      "Builds an ONNX model from a Hugging Face checkpoint, without Python, in the layout of published ONNX models: onnx/model.onnx, or several files, and the checkpoint's other files. Unknown fields of config.json and missing or superfluous tensors are errors. Other commands also take a checkpoint in place of a model.",
     words: { '<checkpoint>': 'folder with config.json and model.safetensors, or its shards and their index' },
     flags: [
       ['out', 'the folder to write'],
-      new Option('--dtype <type>', `in what weights are written: ${Object.keys(types).join(', ')} (default: fp32)`),
+      new Option('--dtype <type>', `type of the weights: ${Object.keys(types).join(', ')} (default: fp32)`),
       new Option(
         '--form <form>',
-        'plain: operators of ONNX; fused: those of ONNX Runtime where it has them (default: plain)',
+        "plain: ONNX operators; fused: ONNX Runtime's fused operators where it has them (default: plain)",
       ),
-      new Option('--opset <n>', 'version of the ONNX operators (default: 17)'),
-      new Option(
-        '--class <name>',
-        'the class of transformers to build, where config.json names another, such as T5EncoderModel',
-      ),
+      new Option('--opset <n>', 'ONNX opset version (default: 17)'),
+      new Option('--class <name>', "transformers class to build instead of config.json's, such as T5EncoderModel"),
       new Option(
         '--names <version>',
-        'names of modules: 4 or 5, the version of transformers that has them (default: the version in config.json, else 4)',
+        'module names of transformers 4 or 5 (default: the version in config.json, else 4)',
       ),
-      new Option(
-        '--ignore <name>',
-        'a tensor, or a field of config.json, to build without; may be given several times',
-      ).argParser(collect),
+      new Option('--ignore <name>', 'a tensor, or a field of config.json, to ignore; repeatable').argParser(collect),
       'overwrite',
       'output',
     ],

@@ -28,13 +28,13 @@ const BASE = 'base';
 export function chatCommand(context: Context): Command {
   return commandOf({
     name: 'chat',
-    description: `A conversation with a language model that has a chat template, in the terminal: answers come as they are written. Of several adapters the first answers, until "/adapter NAME" chooses another, or "${BASE}" none; "/reset" begins anew, "/quit" ends. From a pipe, each line is a turn.`,
+    description: `Chats with a language model that has a chat template, and streams its answers to the terminal. Of several adapters, the first answers; "/adapter NAME" switches, "/adapter ${BASE}" uses none, "/reset" starts over, "/quit" ends. From a pipe, each line is a turn.`,
     words: modelWord,
     flags: [
       'model',
       'adapters',
-      new Option('--system <text>', 'what the model is told before all that is said'),
-      ['set', `how answers are written: ${generateSettings.rows.map(({ name }) => name).join(', ')}`],
+      new Option('--system <text>', 'the system message'),
+      ['set', `settings of generation: ${generateSettings.rows.map(({ name }) => name).join(', ')}`],
       'schema',
       'provider',
       'precision',

@@ -23,7 +23,7 @@ export function compareCommand(context: Context): Command {
   return commandOf({
     name: 'compare',
     description:
-      'Shows what runs came to on held-out data, with intervals where the task has them, and the settings in which they differ, and writes a page with their curves over each other. Runs of other data, or of another --seed or --validation that holds out other examples, are measured on other examples: the answer says so.',
+      'Compares runs: their scores on held-out data, with intervals if the task has them, and the settings that differ; and writes a page with their curves. It reports runs that were measured on different examples, because of other data, --seed or --validation.',
     words: { '<runs...>': 'folders of training runs, two or more' },
     flags: [['out', 'the .html file to write (default: compare.html beside the first run)'], 'overwrite', 'output'],
     examples: ['onnx-lora compare runs/r4 runs/r8 runs/r16', 'onnx-lora compare runs/* --json | jq .runs[].metrics'],

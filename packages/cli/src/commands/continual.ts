@@ -42,11 +42,11 @@ export function continualCommand(context: Context): Command {
   return commandOf({
     name: 'continual',
     description:
-      'Trains one adapter on one task after the other, and measures all of them after each. It leaves a folder: adapter/, continual.html (what each task scores after each, as a heat map), matrix.json and matrix.csv. The file has the settings of train, which all tasks have in common, and under "continual" the tasks by their names and how those before are kept. All of it is checked before the first task begins. Ctrl-C saves; after that, a crash or kill -9 the same command goes on, and ends as if it had never been interrupted.',
+      'Trains one adapter on several tasks in turn, and measures all tasks after each. It writes a folder: adapter/, continual.html (a heat map of scores by task and stage), matrix.json and matrix.csv. The file has the common settings of train, and under "continual" the named tasks and the method against forgetting. Everything is checked before the first task starts. After Ctrl-C, a crash or kill -9, the same command continues to the same result.',
     flags: [
-      new Option('--config <file>', 'YAML file: settings as train has them, and under "continual" the tasks'),
-      ['out', 'folder of the result (default: one in runs/, called as the file)'],
-      new Option('--overwrite', 'begin anew: remove what is in --out'),
+      new Option('--config <file>', 'YAML file: settings of train, and the tasks under "continual"'),
+      ['out', 'folder of the result (default: one in runs/, named after the file)'],
+      new Option('--overwrite', 'remove the result in --out and start over'),
       'output',
     ],
     examples: [

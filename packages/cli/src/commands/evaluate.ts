@@ -25,7 +25,7 @@ export function evalCommand(context: Context): Command {
   return commandOf({
     name: 'eval',
     description:
-      'Measures a model on labelled data: on what is held out of it (by --validation, or as validation, val or test beside train) where there is such, else on all of it; and with the adapter of a run never on what that was trained on, unless --split all asks for it. Without --adapter, measures the base.',
+      "Evaluates a model on labelled data: on held-out data (--validation, or folders validation, val or test beside train) if there is any, else on all. With a run's adapter, training data is left out, except with --split all. Without --adapter, evaluates the base.",
     words: modelWord,
     flags: [
       'model',
@@ -43,7 +43,7 @@ export function evalCommand(context: Context): Command {
       'threads',
       new Option(
         '--split <part>',
-        'what is measured: held-out, test (of data that have such a part), or all, trained on or not',
+        'data to measure: held-out, test (a part of the data), or all, including training data',
       )
         .choices(splits)
         .default('held-out'),

@@ -30,14 +30,14 @@ export function inspectCommand(context: Context): Command {
   return commandOf({
     name: 'inspect',
     description:
-      "Lists what a model is (family, inputs, outputs, size) and the modules that can be adapted, under the paths that --targets is matched against. With --targets, marks those that would match and counts what would be trained. With --precision, times products of the model's sizes on this machine.",
+      "Describes a model (family, inputs, outputs, size) and its adaptable modules, by the paths that --targets matches. With --targets, marks the matching modules and counts the trainable parameters. With --precision, times products of the model's sizes on this machine.",
     words: modelWord,
     flags: [
       'model',
       'fix',
       'precision',
       ...adapterSettings,
-      new Option('--why', 'also list what almost matches a pattern, and which operand of which node differs'),
+      new Option('--why', 'also list near misses of the patterns, with the node and the operand that differ'),
       'output',
     ],
     examples: [

@@ -26,7 +26,7 @@ export function predictCommand(context: Context): Command {
   return commandOf({
     name: 'predict',
     description:
-      'Says what a model makes of files, one line each: label, score, file; or what is said in a recording; or of each record of a file that holds many, such as a FASTA file. A folder stands for all files below it, "-" for standard input. Pictures in the answers, such as masks, are written into the folder of --out. Answers about records are written to the file of --out (.csv, .tsv, .jsonl), and an interrupted command goes on where it stood when it is repeated.',
+      'Predicts for files, one line each: label, score, file, or the transcript of a recording; or for each record of a file of many, such as a FASTA file. A folder stands for all files below it, "-" for standard input. Predicted images, such as masks, go to the folder of --out. Predictions for records go to the file of --out (.csv, .tsv, .jsonl); after an interruption, the same command continues.',
     usage: 'MODEL FILE… [options]',
     words: { '[words...]': 'the model and the files; with --model, only files' },
     flags: [

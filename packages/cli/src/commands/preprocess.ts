@@ -17,7 +17,7 @@ export function preprocessCommand(context: Context): Command {
   return commandOf({
     name: 'preprocess',
     description:
-      "Turns files into tensors as the model's preprocessor_config.json says, and writes them into one safetensors file: a tensor per input, named by its path as given, without the batch dimension (for an image [3, height, width], for a recording that Whisper hears [80, 3000]). MODEL may be a folder without any .onnx.",
+      "Preprocesses files as the model's preprocessor_config.json says, into one safetensors file: a tensor per file, named by the given path, without batch dimension (an image is [3, height, width], a recording for Whisper [80, 3000]). MODEL may be a folder without .onnx files.",
     usage: 'MODEL INPUT… -o FEEDS.safetensors [options]',
     words: { '[words...]': 'the model and the inputs; with --model, only inputs' },
     flags: ['model', ['out', 'the .safetensors file to write'], 'overwrite', 'output'],

@@ -17,7 +17,7 @@ export function runCommand(context: Context): Command {
   return commandOf({
     name: 'run',
     description:
-      'Runs a model once, with or without an adapter, on the tensors of a safetensors file, named as the inputs, and writes its outputs by name.',
+      'Runs a model once, with or without an adapter, on tensors from a safetensors file, named like the inputs, and writes the outputs by name.',
     words: modelWord,
     flags: [
       new Option('--feeds <file>', 'safetensors file with a tensor per input of the model'),

@@ -43,13 +43,13 @@ export function sweepCommand(context: Context): Command {
   return commandOf({
     name: 'sweep',
     description:
-      'Trains with many settings, each trial as train does it in a process of its own, and leaves a page that says what to use: scores with intervals over trained parameters, time, memory and bytes, Pareto fronts, and paired tests against plain LoRA. The file has the settings of train, which all trials have in common, and under "sweep" what is tried: methods, values, grid, random or halving, seeds, folds, and a budget of time and memory. All trials are checked before the first begins. Ctrl-C saves; after that, a crash or kill -9 the same command goes on, and what is finished is not run again.',
+      'Trains with many settings, each trial in its own process, and writes a page with a recommendation: scores with intervals over trained parameters, time, memory and bytes, Pareto fronts, and paired tests against plain LoRA. The file has the common settings of train, and the search under "sweep": methods, values, grid, random or halving, seeds, folds, and a budget of time and memory. All trials are checked before the first starts. After Ctrl-C, a crash or kill -9, the same command continues and keeps finished trials.',
     flags: [
-      new Option('--config <file>', 'YAML file: settings as train has them, and under "sweep" what is tried'),
-      ['out', 'folder of the sweep (default: one in runs/, called as the file)'],
-      new Option('--plan', 'check all trials and list them; train nothing'),
-      new Option('--retry', 'run trials again that have failed'),
-      new Option('--overwrite', 'begin anew: remove the sweep that is in --out'),
+      new Option('--config <file>', 'YAML file: settings of train, and the settings to try under "sweep"'),
+      ['out', 'folder of the sweep (default: one in runs/, named after the file)'],
+      new Option('--plan', 'check and list all trials without training'),
+      new Option('--retry', 'run failed trials again'),
+      new Option('--overwrite', 'remove the sweep in --out and start over'),
       'output',
     ],
     examples: [

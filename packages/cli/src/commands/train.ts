@@ -39,12 +39,12 @@ export function trainCommand(context: Context): Command {
   return commandOf({
     name: 'train',
     description:
-      'Trains a LoRA adapter and leaves a folder: adapter/ (as PEFT has it), report.html, metrics.jsonl, checkpoints/ and config.yaml, which repeats the run. Where data is held out (by --validation, or as validation, val or test beside train), it is measured before and after. Ctrl-C saves all that --resume needs and exits with 130; a second Ctrl-C ends at once. After a crash, --resume goes on from the last checkpoint and ends with the same adapter, bit for bit.',
+      "Trains a LoRA adapter into a folder: adapter/ (PEFT's format), report.html, metrics.jsonl, checkpoints/ and config.yaml, which repeats the run. Held-out data (--validation, or folders validation, val or test beside train) is measured before and after. Ctrl-C saves a checkpoint and exits with 130; a second Ctrl-C exits at once. After a crash, --resume continues from the last checkpoint to the same adapter, bit for bit.",
     words: modelWord,
     flags: [
       ...trainSettings,
-      new Option('--resume <folder>', 'go on with the interrupted run in this folder, as if nothing had happened'),
-      new Option('--overwrite', 'replace the run that is in --out'),
+      new Option('--resume <folder>', 'continue the interrupted run in this folder, as if it had not stopped'),
+      new Option('--overwrite', 'replace the run in --out'),
       'config',
       'output',
     ],

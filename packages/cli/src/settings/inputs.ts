@@ -42,8 +42,7 @@ export const inputTable: SettingTable<
     ),
     form: 'pairs',
     placeholder: '<input=value>',
-    description:
-      'an input of the model that keeps this value, such as sr=16000, and is not fed; may be given many times',
+    description: 'sets an input of the model to a constant, such as sr=16000; repeatable',
     group: 'Model, data and task',
   },
   precision: {
@@ -51,7 +50,7 @@ export const inputTable: SettingTable<
     of: precisionNames,
     placeholder: '<which>',
     description:
-      'in what frozen layers compute: int8 (int8-backward: only gradients) on the CPU, float16 on a GPU; int4 and nf4 save memory',
+      'precision of frozen layers: int8 (int8-backward: gradients only) on the CPU, float16 on a GPU; int4 and nf4 save memory',
     default: 'float32',
     group: 'Model, data and task',
   },
@@ -65,14 +64,13 @@ export const inputTable: SettingTable<
     kind: 'other',
     schema: folderOrFraction(),
     placeholder: '<folder|fraction>',
-    description:
-      'data held out of training, to be measured: another folder, or a fraction of --data such as 0.2; 0 holds nothing out',
+    description: 'held-out data to measure: another folder, or a fraction of --data such as 0.2; 0 for none',
     group: 'Model, data and task',
   },
   task: {
     kind: 'text',
     placeholder: '<name>',
-    description: "what is learned; default: the usual task of the model's family",
+    description: "the task to learn; default: the usual one of the model's family",
     group: 'Model, data and task',
   },
   set: {
@@ -86,7 +84,7 @@ export const inputTable: SettingTable<
     ),
     form: 'pairs',
     placeholder: '<name=value>',
-    description: "a setting of the task's own; may be given many times (see onnx-lora tasks)",
+    description: 'a setting of the task; repeatable (see onnx-lora tasks)',
     group: 'Model, data and task',
   },
   adapter: {
@@ -98,8 +96,8 @@ export const inputTable: SettingTable<
     kind: 'text',
     placeholder: '<run|adapter>',
     description:
-      'begin with this adapter: its modules, ranks and head, and its numbers; folder of a run, PEFT folder or .onnx_adapter file',
-    group: 'What is adapted',
+      'start from this adapter, with its modules, ranks and head: folder of a run, PEFT folder or .onnx_adapter file',
+    group: 'Target modules',
   },
 });
 
@@ -117,7 +115,7 @@ export const folderTable: SettingTable<
     kind: 'texts',
     form: 'each',
     placeholder: '<name>',
-    description: 'who follows the run: tensorboard, or a tracker of a plugin; may be given many times',
+    description: "a tracker of the run: tensorboard, or a plugin's; repeatable",
     group: 'The run and its folder',
   },
   plugins: {
@@ -125,13 +123,13 @@ export const folderTable: SettingTable<
     form: 'each',
     flag: 'plugin',
     placeholder: '<package>',
-    description: 'load this plugin first: an installed package, or the path of a .js file; may be given many times',
+    description: 'load a plugin first: an installed package, or the path of a .js file; repeatable',
     group: 'Model, data and task',
   },
   out: {
     kind: 'text',
     placeholder: '<path>',
-    description: 'where the result is written',
+    description: 'path of the result',
     group: 'The run and its folder',
   },
 });

@@ -32,9 +32,9 @@ export const trainingTable: SettingTable<OptionsOfFlags & { readonly eval: boole
   eval: {
     kind: 'flag',
     flag: 'no-eval',
-    description: 'do not measure before and after (in a file: eval: false)',
+    description: 'do not evaluate before and after (in a file: eval: false)',
     default: true,
-    group: 'What is measured',
+    group: 'Evaluation',
   },
 });
 

@@ -16,7 +16,7 @@ export function completionCommand(context: Context): Command {
   const command = commandOf({
     name: 'completion',
     description:
-      'Prints a script that has the shell complete commands, flags, and what follows them: names of tasks, providers, optimizers and the like, or files. The script holds all of it and needs to be printed anew after an update.',
+      'Prints a completion script for the shell, for commands, flags and their values: tasks, providers, optimizers and the like, or files. Print it again after an update.',
     examples: [
       'source <(onnx-lora completion bash)   # in ~/.bashrc',
       'source <(onnx-lora completion zsh)    # in ~/.zshrc, after compinit',

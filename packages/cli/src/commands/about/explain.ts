@@ -16,7 +16,7 @@ export function explainCommand({ terminal }: Context): Command {
   return commandOf({
     name: 'explain',
     description:
-      'Says what an error code means, what it comes from, and what to do about it; without a code, lists them all. Programs find the code of an OnnxLoraError in its property code.',
+      'Explains an error code: meaning, causes and remedies; without a code, lists all. Programs find it in the property code of an OnnxLoraError.',
     words: { '[code]': 'an error code, such as TARGET_NOT_FOUND' },
     flags: ['output'],
     examples: ['onnx-lora explain', 'onnx-lora explain TARGET_NOT_FOUND'],

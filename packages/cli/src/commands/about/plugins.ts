@@ -19,7 +19,7 @@ import { formatTable } from '../../terminal/table.ts';
 export function pluginsCommand(context: Context): Command {
   return commandOf({
     name: 'plugins',
-    description: `Lists the plugins that are loaded, those of --plugin among them, with what they bring, and the packages installed here that say they are plugins (by the keyword ${PLUGIN_KEYWORD}). A package is not loaded before you ask for it, since loading runs its code.`,
+    description: `Lists the loaded plugins, including those of --plugin, with their contributions, and installed packages with the keyword ${PLUGIN_KEYWORD}. A package is loaded only on request, since loading runs its code.`,
     flags: ['output'],
     examples: [
       'onnx-lora plugins',

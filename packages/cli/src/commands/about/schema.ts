@@ -10,7 +10,7 @@ export function schemaCommand(context: Context): Command {
   return commandOf({
     name: 'schema',
     description:
-      'Prints the JSON schema of a YAML file of settings. An editor that knows it completes keys and marks mistakes: save it, and begin the YAML file with the line "# yaml-language-server: $schema=" and its path.',
+      'Prints the JSON schema of YAML settings, for completion and checks in editors: save it, and start the YAML file with the line "# yaml-language-server: $schema=" and its path.',
     examples: ['onnx-lora schema > onnx-lora.schema.json'],
   }).action(() => context.terminal.print(JSON.stringify(settingsSchema(context.registry), null, 2)));
 }

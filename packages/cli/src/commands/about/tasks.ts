@@ -12,7 +12,7 @@ import { formatTable } from '../../terminal/table.ts';
 export function tasksCommand(context: Context): Command {
   return commandOf({
     name: 'tasks',
-    description: 'Lists what --task may be; with a name, the settings that --set gives this task.',
+    description: "Lists the tasks for --task; with a name, the task's settings for --set.",
     words: { '[task]': 'one of the tasks' },
     flags: ['output'],
     examples: ['onnx-lora tasks', 'onnx-lora tasks image-classification'],

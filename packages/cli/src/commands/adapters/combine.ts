@@ -22,23 +22,17 @@ interface CombineFlags extends Flags {
 export function combineCommand(context: Context): Command {
   return commandOf({
     name: 'combine',
-    description: `Adds adapters of one base model up, each with a weight, or merges them by another method. The result is a plain LoRA adapter with scaling 1, written as a PEFT folder, or as an ${ENDING} where the name of --out says so.`,
+    description: `Combines adapters of one base model: a weighted sum, or another method. The result is a plain LoRA adapter with scaling 1: a PEFT folder, or an ${ENDING} file if --out ends so.`,
     words: { '<adapters...>': `PEFT folders, folders of training runs, or ${ENDING} files` },
     flags: [
       'weights',
       new Option('--method <name>', `how: ${combineMethods.join(', ')}`).default('linear'),
-      new Option(
-        '--rank <n>',
-        'rank of the result, or full; not for linear and cat (default: the largest of each module)',
-      ),
+      new Option('--rank <n>', "rank of the result, or full; not for linear and cat (default: each module's largest)"),
       new Option('--density <x>', 'fraction of entries that ties, dare_* and magnitude_prune keep'),
-      new Option(
-        '--majority-sign <which>',
-        'whose sign wins with ties and dare_ties: total or frequency (default: total)',
-      ),
-      new Option('--compat <tool>', 'peft: the numbers that PEFT 0.21 gives, cross terms included'),
+      new Option('--majority-sign <which>', 'how ties and dare_ties elect signs: total or frequency (default: total)'),
+      new Option('--compat <tool>', "peft: PEFT 0.21's numbers, cross terms included"),
       ['seed', 'seed of the random methods (default: 0)'],
-      ['out', `where the result is written: a folder, or a file that ends in ${ENDING}`],
+      ['out', `the result: a folder, or a file ending in ${ENDING}`],
       'overwrite',
       'output',
     ],

@@ -22,22 +22,19 @@ interface ConvertFlags extends Flags {
 export function convertCommand(context: Context): Command {
   return commandOf({
     name: 'convert',
-    description: `Turns a PEFT folder into an ${ENDING}, which ONNX Runtime's other languages load, or back; which, the name of OUT says. An ${ENDING} holds the scaling inside its tensors and nothing about the base: a PEFT folder made from one has lora_alpha = r, and is not checked against the base's weights. What only PEFT's config says, such as trained tokens, cannot be converted.`,
+    description: `Converts a PEFT folder to an ${ENDING} file, which ONNX Runtime's other languages load, or back; the name of OUT decides. An ${ENDING} has the scaling inside its tensors and no facts about the base, so a PEFT folder made from one has lora_alpha = r and is not checked against the base's weights. Adapters that need PEFT's config, such as trained tokens, cannot be converted.`,
     words: {
       '<adapter>': `PEFT folder, folder of a training run, or ${ENDING} file`,
-      '<out>': `a file that ends in ${ENDING}, or a folder`,
+      '<out>': `a file ending in ${ENDING}, or a folder`,
     },
     flags: [
-      new Option('--names <version>', 'names of modules: 4 or 5, the version of transformers that has them'),
-      ['model', 'with --names: the base model, whose family knows both'],
+      new Option('--names <version>', 'module names of transformers 4 or 5'),
+      ['model', 'with --names: the base model, to know its family'],
       new Option(
         '--plain-from <path>',
-        "makes an adapter plain LoRA that PEFT trained with PiSSA, OLoRA, CorDA or LoRA-GA: the base model (PiSSA and OLoRA only), or the adapter as it was saved before training; and one of a plugin's tuner: the base model",
+        "convert to plain LoRA: for PEFT's PiSSA, OLoRA, CorDA or LoRA-GA, the base model (PiSSA and OLoRA only) or the adapter saved before training; for a plugin's tuner, the base model",
       ),
-      new Option(
-        '--rank <n>',
-        "with --plain-from, of a tuner's adapter: the rank of what is no product of low rank by itself (default: 8)",
-      ),
+      new Option('--rank <n>', "with --plain-from, for a tuner's adapter: rank of the approximation (default: 8)"),
       'overwrite',
       'output',
     ],

@@ -19,14 +19,14 @@ export function exportCommand(context: Context): Command {
   return commandOf({
     name: 'export',
     description:
-      "Writes an .onnx whose adapters are graph inputs with defaults that leave the base as it is, and beside it an .onnx_adapter for each adapter, named after it. C, C++, C#, Java and Python run it with one of the files as active adapter. With --triton a model repository for NVIDIA's Triton: the model, and for each adapter a model that clients ask by its name, and that shares the base.",
+      "Writes an .onnx with adapters as graph inputs, whose defaults leave the base unchanged, and an .onnx_adapter file per adapter. C, C++, C#, Java and Python run it with one of the files as active adapter. With --triton, writes a model repository for NVIDIA's Triton, with a model per adapter that shares the base.",
     words: modelWord,
     flags: [
       'model',
       'fix',
       'adapters',
       ['out', 'the .onnx file to write'],
-      new Option('--triton <folder>', 'write a model repository for Triton in place of a file').conflicts('out'),
+      new Option('--triton <folder>', 'write a model repository for Triton instead of a file').conflicts('out'),
       'overwrite',
       'mismatch',
       'output',

@@ -18,7 +18,7 @@ const both: readonly Flag[] = [
   'fix',
   'adapters',
   'weights',
-  ['out', 'a folder for the model and what lies beside the base, or the lone .onnx file to write'],
+  ['out', 'a folder for the model and its other files, or a single .onnx file'],
   'overwrite',
 ];
 
@@ -27,18 +27,18 @@ export function mergeCommand(context: Context): Command {
   return commandOf({
     name: 'merge',
     description:
-      'Writes a plain .onnx with the adapters inside its weights, which any runtime opens and which is as fast as the base. The base is left as it is. Several adapters are folded in one after the other, each by its weight. A folder gets model.onnx and what lies beside the base, such as its preprocessor or tokenizer, and is opened as the base is; a lone .onnx file has only its labels with it. Weights of 16 bits are rounded; the answer says how far that is from the exact sum. Where a quantised weight would lose more than a fiftieth of the change to rounding, it stays as it is, and what the adapter makes of the layer is computed beside it.',
+      "Merges adapters into the weights: a plain .onnx that any runtime opens, as fast as the base. The base stays unchanged. Several adapters are merged in turn, each scaled by its weight. A folder gets model.onnx and the base's other files, such as its preprocessor or tokenizer, and opens like the base; a single .onnx file keeps only its labels. 16-bit weights are rounded, and the error is reported. A quantized weight that would lose more than a fiftieth of the change to rounding stays unchanged, and the adapter is computed beside the layer.",
     words: modelWord,
     flags: [
       ...both,
       'mismatch',
       new Option(
         '--requantize',
-        'quantise weights of few bits anew, whatever the change loses by it: as small and as fast as the base',
+        'requantize quantized weights, whatever the change loses: as small and as fast as the base',
       ),
       new Option(
         '--format <name>',
-        'onnx (the default); safetensors writes a checkpoint, where the model is one: for transformers',
+        'onnx (the default), or safetensors: a checkpoint for transformers, if the model is one',
       ).choices(['onnx', 'safetensors']),
       'output',
     ],
@@ -55,7 +55,7 @@ export function unmergeCommand(context: Context): Command {
   return commandOf({
     name: 'unmerge',
     description:
-      'Writes the model that a merged one was made from, with the weights of the merge. What is computed beside layers is removed exactly, and from weights W − s·B·A is taken, to within rounding. What merging has replaced cannot come back: DoRA in weights, trained tokens, and what is trained in full.',
+      'Reverses a merge with the same adapters and weights. Adapters computed beside layers are removed exactly; weights become W − s·B·A, up to rounding. Replaced values cannot be restored: DoRA in weights, trained tokens, and fully trained modules.',
     words: { '[model]': 'the merged model: folder, .onnx file or hub id; or --model' },
     flags: [...both, 'output'],
     examples: ['onnx-lora unmerge photos.onnx --adapter runs/photos --out base.onnx'],

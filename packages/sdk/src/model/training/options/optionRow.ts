@@ -9,12 +9,12 @@ export type Heading =
   | 'Model, data and task'
   | 'The run and its folder'
   | 'Steps and batches'
-  | 'How it learns'
-  | 'What is adapted'
+  | 'Optimization'
+  | 'Target modules'
   | 'The adapter'
-  | 'What is measured'
-  | 'When something is wrong'
-  | 'Where it runs';
+  | 'Evaluation'
+  | 'Error handling'
+  | 'Hardware';
 
 /** The command-line flag of an option, named like its row. */
 export interface FlagFacts {
