@@ -3,10 +3,17 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
+/** A collection takes as long as the whole heap is large: up to a second beside other work. */
+const WORTH = 32 * 2 ** 20;
+
 let collect: (() => void) | undefined;
 
-/** Runs V8's garbage collector: it does not see the size of tensors, which are outside its heap. */
-export function collectGarbage(): void {
+/**
+ * Runs V8's garbage collector, which does not see the size of tensors outside its heap.
+ * @param bytes of tensors that may have become garbage; few are left to the collector
+ */
+export function collectGarbage(bytes: number = Infinity): void {
+  if (bytes < WORTH) return;
   collect ??= exposed();
   collect();
 }

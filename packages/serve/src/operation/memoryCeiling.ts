@@ -48,7 +48,7 @@ export class MemoryCeiling {
 
   constructor(
     limit: number,
-    { resident = rss, collect = collectGarbage, now = () => performance.now() }: MemoryOptions = {},
+    { resident = rss, collect = () => collectGarbage(), now = () => performance.now() }: MemoryOptions = {},
   ) {
     this.limit = limit;
     this.#resident = resident;

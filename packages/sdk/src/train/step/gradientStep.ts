@@ -237,7 +237,7 @@ export class GradientStep {
       { ...options, purpose: 'training', prepack, mergesEqual: !graph.recomputes },
     );
     // Frees memory left by building before the first run.
-    collectGarbage();
+    collectGarbage(graph.weightBytes);
     return session;
   }
 

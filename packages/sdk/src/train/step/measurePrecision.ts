@@ -111,7 +111,7 @@ async function measure(
   const first = isHalf
     ? await measureHalves(graph.model, precision, run)
     : await measureIntegers(graph.model, precision, request, run);
-  collectGarbage();
+  collectGarbage(graph.weightBytes + graph.forwardBytes);
   const { products, exact, lossScale, convolutions = new Set() } = first;
   const tooFar = unique(products.filter(({ error }) => error > MOST));
   const comparison = few === batch ? undefined : comparisonOf(request.loss);
