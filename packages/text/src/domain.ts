@@ -16,13 +16,13 @@ import { dataSettings, type TextDataOptions, type TextSource } from './data/text
 /** Options of every task on texts. */
 export interface TextTaskOptions extends TextDataOptions, TokenOptions {}
 
-/** Options of every task with one answer per text. */
+/** Options of tasks that predict one answer per text. */
 export interface WholeTextOptions extends TextTaskOptions, WholeOptions {}
 
-/** Options of what answers about texts. */
+/** Options of predictors on texts. */
 export type TextPredictorOptions = SequencePredictorOptions<TextDataOptions>;
 
-/** How texts are read, and what they are called. */
+/** The domain of texts: readers, defaults and baselines. */
 export const textDomain: SequenceDomain<SequenceRecord, TextSource, TextDataOptions> = {
   noun: 'texts',
   one: 'text',
@@ -30,7 +30,7 @@ export const textDomain: SequenceDomain<SequenceRecord, TextSource, TextDataOpti
   meanOf: 'all',
   remedy: 'Use an encoder of texts, such as a BERT.',
   settings: dataSettings,
-  // Two or three epochs are enough where a new head starts as a probe; texts of like length come together, so that little is padding.
+  // Two or three epochs suffice for a new head that starts as a probe. Batches of similar lengths save padding.
   defaults: { batchSize: 16, epochs: 3, lr: 1e-3, warmupSteps: 0.1, sampling: 'length' },
   input: { endings: textEndings, streams: true, records: true },
   read: readTextData,

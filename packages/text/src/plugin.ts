@@ -31,7 +31,7 @@ declare module '@onnx-lora/sdk' {
   }
 }
 
-/** Texts: the families, and the tasks. */
+/** The plugin with all families and tasks on texts. */
 export const textPlugin: Plugin = definePlugin({
   name: '@onnx-lora/text',
   description: 'Texts: classes, labels and numbers about them, and language models that are taught to answer.',

@@ -4,29 +4,29 @@ import { Model, OnnxLoraError } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { type NodeProto, type GraphIndex, indexGraph } from '@onnx-lora/sdk/plugin';
 
-/** One attention. */
+/** One attention block. */
 export interface Attention {
   /** The product of queries `[batch, heads, queries, d]` and keys `[batch, heads, d, keys]`. */
   readonly product: NodeProto;
   /** Input of the Softmax `[batch, heads, queries, keys]`: the scores, scaled and masked by the graph. */
   readonly scores: string;
-  /** The nodes between `product` and `result`, in topological order; the Softmax is one of them. */
+  /** The nodes between `product` and `result`, the Softmax included, in topological order. */
   readonly between: readonly NodeProto[];
   /** The product of the weights and the values `[batch, heads, keys, d]`. */
   readonly result: NodeProto;
 }
 
-/** Elementwise operators, which may stand between the products. */
+/** Elementwise operators that may appear between the two products. */
 const elementwise = new Set(['Add', 'Sub', 'Mul', 'Div', 'Neg', 'Tanh', 'Min', 'Max', 'Clip', 'Where', 'And', 'Or', 'Not', 'Equal', 'Greater', 'Less', 'GreaterOrEqual', 'LessOrEqual', 'IsNaN', 'Cast', 'Identity', 'Dropout']); // prettier-ignore
 
-/** Operators that mix tokens besides attention, and would do so across the borders of conversations. */
+/** Operators other than attention that mix tokens, also across conversations packed into one row. */
 const mixing = new Set(['Conv', 'ConvTranspose', 'Scan', 'Loop', 'LSTM', 'GRU', 'RNN']);
 
 /**
- * All attentions of a decoder in which tokens mix only by attention.
- * @param purpose the purpose, as an error names it: "Packing"
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for fused attention, for attention in subgraphs, and for other operators
- * that mix tokens
+ * Finds the attentions of a decoder that mixes tokens by attention alone.
+ * @param purpose names the caller in errors: "Packing"
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for fused attention, attention in subgraphs, and other operators that mix
+ * tokens
  */
 export function attentionsOf(model: TaskModel, purpose: string): readonly Attention[] {
   const nodes = model instanceof Model ? (model.onnx.model.graph.node ?? []) : [];
@@ -46,13 +46,13 @@ export function attentionsOf(model: TaskModel, purpose: string): readonly Attent
   );
 }
 
-/** Whether the graph has rotary positions, so that only distances between tokens count. */
+/** Whether the graph has rotary positions: only distances between tokens count. */
 export function isRotary(model: TaskModel): boolean {
   const nodes = model instanceof Model ? (model.onnx.model.graph.node ?? []) : [];
   return ['Cos', 'Sin'].every((wave) => nodes.some(({ opType }) => opType === wave));
 }
 
-/** The attention around a Softmax; undefined for another Softmax, such as that of a router. */
+/** The attention around a Softmax; undefined for any other Softmax, such as a router's. */
 function attentionAt(softmax: NodeProto, nodes: readonly NodeProto[], index: GraphIndex): Attention | undefined {
   const [scores] = softmax.input ?? [];
   if (softmax.opType !== 'Softmax' || scores === undefined) return undefined;

@@ -1,6 +1,5 @@
 /**
- * @file LongLoRA's shifted sparse attention: in training, tokens attend within their group; half of the heads shift the
- * groups.
+ * @file LongLoRA's shifted sparse attention: in training, tokens attend within groups, which half of the heads shift.
  */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -9,12 +8,13 @@ import type { NodeProto } from '@onnx-lora/sdk/plugin';
 import { type Attention, attentionsOf } from './attentions.ts';
 
 /**
- * Attention of a training graph in groups of `size` tokens (S²-Attn). The groups of the second half of the heads begin `size / 2`
- * tokens later, so that neighbouring groups learn of each other; the last of them has the text's last tokens and its first. What the
- * graph adds to scores, or hides, is picked for the places that remain: no token reads later ones, which the authors' code lets the
- * first tokens do. A batch of no more than `size` tokens is left as it is; others have a multiple.
+ * Shifted sparse attention (S²-Attn) of a training graph in groups of `size` tokens. The second half of the heads
+ * shifts its groups by `size / 2` tokens, which lets neighbouring groups exchange information; its last group joins the
+ * text's last tokens and its first. Unlike the authors' code it keeps the graph's masks, so no token attends to a later
+ * one. Batches of up to `size` tokens keep full attention; longer ones must be a multiple of it.
  * @see Chen et al., "LongLoRA: Efficient Fine-tuning of Long-Context Large Language Models" (2023), arXiv:2309.12307
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` as {@link attentionsOf}; when a graph is built, for attention of another form
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` as {@link attentionsOf}; when the graph is built, for attention of another
+ * form
  */
 export function groupedAttention(model: TaskModel, size: number): NonNullable<PreparedTask['inside']> {
   return Object.fromEntries(
@@ -26,10 +26,10 @@ export function groupedAttention(model: TaskModel, size: number): NonNullable<Pr
 }
 
 interface Groups {
-  /** Tokens of a group. */
+  /** Tokens per group. */
   readonly size: number;
   readonly value: (name: string) => Value;
-  /** Of the model, for errors. */
+  /** The model's name, for errors. */
   readonly name: string;
 }
 
@@ -78,7 +78,6 @@ function inGroups(g: GraphBuilder, own: Value, { product, between, result }: Att
   return made.length === 1 ? made[0]! : g.Concat(made, 1);
 }
 
-/** Attributes of a node between the products. */
 function attributesOf({ opType = '', attribute = [] }: NodeProto, name: string): Readonly<Record<string, number>> {
   const numbers = Object.fromEntries(attribute.map((each) => [each.name!, Number(each.i ?? 0)]));
   const { axis = -1, ...others } = numbers;
@@ -87,7 +86,7 @@ function attributesOf({ opType = '', attribute = [] }: NodeProto, name: string):
   throw unsupported(name, `${opType} stands between its products with attributes of its own`);
 }
 
-/** A value `[…, queries, keys]` beside scores, for those of groups `[…, groups, size, size]`; sizes of 1 stay 1. */
+/** Slices a mask or bias `[…, queries, keys]` into groups `[…, groups, size, size]`; sizes of 1 stay 1. */
 function picked(
   g: GraphBuilder,
   x: Value,
@@ -114,12 +113,12 @@ function picked(
   return g.Concat(blocks, at);
 }
 
-/** The value that begins with what was at `shift` along an axis, and ends with what was before. */
+/** Rotates a value along an axis to the left by `shift`. */
 function turned(g: GraphBuilder, x: Value, axis: number, shift: number): Value {
   return shift === 0 ? x : window(g, x, axis, shift, x.shape![axis] as number);
 }
 
-/** Part of a value along an axis, behind whose end its beginning comes again. */
+/** A slice along an axis that wraps around at the end. */
 function window(g: GraphBuilder, x: Value, axis: number, begin: number, size: number): Value {
   const length = x.shape![axis] as number;
   const end = begin + size;

@@ -5,16 +5,17 @@ import { dataTypeNumber } from '@onnx-lora/sdk/plugin';
 import type { PreparedTask, TaskModel } from '@onnx-lora/sdk/tasks';
 import { attentionsOf, isRotary } from './attentions.ts';
 
-/** The target with the segment of each token, int64 `[batch, tokens]`. */
+/** The target with each token's segment, int64 `[batch, tokens]`. */
 export const SEGMENTS = 'segments';
 
-/** Leaves no weight, in half precision as well, and stays finite when added to a mask. */
+/** Small enough for a weight of 0, also in half precision; finite when added to a mask. */
 const FAR = -1e4;
 
 /**
- * What is added to the scores of all attentions of a training graph: 0 where both tokens are of one segment, and −10⁴ elsewhere.
- * @param positions the graph's input with positions, which restart with each text; undefined where it has none
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` as {@link attentionsOf}, and for a graph that counts positions itself which are not rotary
+ * A bias on the scores of all attentions of a training graph: 0 within a segment, −10⁴ between segments.
+ * @param positions the graph's input for positions, which restart with each text; undefined without one
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` as {@link attentionsOf}, and for non-rotary positions that the graph counts
+ * itself
  */
 export function segmentBias(model: TaskModel, positions: string | undefined): NonNullable<PreparedTask['inside']> {
   const attentions = attentionsOf(model, 'Packing');

@@ -5,25 +5,24 @@ import { Random } from '@onnx-lora/sdk/data';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { fitLinear, type LinearKind, linearAnswers, type SparseRows } from './linearModel.ts';
 
-/** Words and pairs of neighbours that are kept, the most frequent; fewer where there are so many answers that their weights are too many. */
+/** Maximum numbers of terms, the most frequent first, and of weights; many outputs leave fewer terms. */
 const MOST = 50_000;
 const MOST_WEIGHTS = 1e6;
-/** Inverse penalties that are tried. */
+/** Inverse penalties to try. */
 const candidates = [1, 10, 100] as const;
-/** The part of the training texts on which they are compared. */
+/** Fraction of the training texts that compares them. */
 const COMPARED = 0.2;
 
-/** Words of two letters or more, and each two that follow one another. */
+/** Words of two letters or more, and bigrams. */
 function termsOf(text: string): string[] {
   const words = text.toLowerCase().match(/[\p{L}\p{N}_]{2,}/gu) ?? [];
   return [...words, ...words.slice(1).map((word, i) => `${words[i]!} ${word}`)];
 }
 
 /**
- * Texts as weights of words and word pairs: (1 + ln n) · (1 + ln((1 + texts) / (1 + texts with it))), rows of length 1.
- * Terms of a single training text are left out.
+ * Tf-idf rows of length 1 over words and bigrams: (1 + ln n) · (1 + ln((1 + texts) / (1 + texts with it))). Drops terms
+ * that occur in one training text only.
  * @param known training texts, which weight the terms
- * @param most maximum number of terms
  * @see scikit-learn, TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
  */
 export function tfidf(known: readonly string[], most: number = MOST): (texts: readonly string[]) => SparseRows {
@@ -48,9 +47,9 @@ export function tfidf(known: readonly string[], most: number = MOST): (texts: re
 }
 
 /**
- * The answers of logistic regression on tf-idf about held-out texts; of numbers, those of ridge. The penalty is chosen on a fifth of the
- * training texts.
- * @param targets `[texts, outputs]`: numbers, or 1 for what is right and 0 for the others
+ * Predictions of logistic regression on tf-idf for held-out texts, or of ridge for numbers. A fifth of the training
+ * texts chooses the penalty.
+ * @param targets `[texts, outputs]`: numbers, or 1 for the right class or label and 0 for the others
  */
 export function bagOfWords(
   { train, validation }: { readonly train: readonly string[]; readonly validation: readonly string[] },

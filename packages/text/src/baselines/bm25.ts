@@ -1,21 +1,21 @@
-/** @file BM25, a baseline of reranking without training. */
+/** @file BM25, a reranking baseline without training. */
 
 /** Saturation of term frequency (k1), length normalisation (b), and the floor of the idf as a share of the mean. */
 const [K, B, EPSILON] = [1.5, 0.75, 0.25] as const;
 
-/** Words of a text, in small letters. */
+/** The words of a text in lower case. */
 export function plainWords(text: string): string[] {
   return text.toLowerCase().match(/[\p{L}\p{N}_]+/gu) ?? [];
 }
 
-/** Documents that are asked with words. */
+/** BM25 scores of documents for queries. */
 export class Bm25 {
   readonly #counts: readonly ReadonlyMap<string, number>[];
   readonly #lengths: readonly number[];
   readonly #weights = new Map<string, number>();
   readonly #mean: number;
 
-  /** `documents` in words. */
+  /** @param documents the words of each document */
   constructor(documents: readonly (readonly string[])[]) {
     const within = new Map<string, number>();
     this.#lengths = documents.map(({ length }) => length);
@@ -32,15 +32,14 @@ export class Bm25 {
       sum += weight;
       this.#weights.set(word, weight);
     }
-    // Words of more than half of the documents would count against what has them.
+    // Words in more than half of the documents would otherwise count against a document.
     const least = (EPSILON * sum) / within.size;
     for (const [word, weight] of this.#weights) if (weight < 0) this.#weights.set(word, least);
   }
 
   /**
-   * A score for each document.
-   * @param query in words
-   * @see Robertson, Zaragoza: The Probabilistic Relevance Framework: BM25 and Beyond, 2009; rank_bm25's BM25Okapi, which it equals
+   * A score for each document, equal to that of rank_bm25's BM25Okapi.
+   * @see Robertson, Zaragoza: The Probabilistic Relevance Framework: BM25 and Beyond, 2009
    */
   scores(query: readonly string[]): Float64Array {
     return Float64Array.from(this.#counts, (counts, document) => {

@@ -1,19 +1,17 @@
-/** @file Linear models on rows of few numbers: logistic regression and ridge, by L-BFGS. */
+/** @file Linear models on sparse rows: logistic regression and ridge, by L-BFGS. */
 
 import { type Matrix, matrix, minimize } from '@onnx-lora/sdk/plugin';
 
-/** Rows of few numbers that are not 0. */
+/** A sparse matrix by rows. */
 export interface SparseRows {
-  /** Number of columns. */
   readonly columns: number;
-  /** Per row, its columns and their numbers. */
+  /** Per row, the columns and values that are not 0. */
   readonly rows: readonly { readonly at: Int32Array; readonly values: Float64Array }[];
 }
 
-/** What is predicted: numbers, one of several classes, or any of several labels. */
+/** The kind of target: numbers, one of several classes, or any of several labels. */
 export type LinearKind = 'numbers' | 'classes' | 'labels';
 
-/** A fitted model. */
 export interface LinearModel {
   readonly kind: LinearKind;
   readonly outputs: number;
@@ -21,13 +19,13 @@ export interface LinearModel {
   readonly weights: Float64Array;
 }
 
-/** Converged where the largest gradient, per row, is below this. */
+/** Convergence threshold for the largest gradient per row. */
 const FLAT = 1e-6;
 
 /**
- * Minimises c · Σ loss + ½ ‖weights‖², without a penalty on intercepts: scikit-learn's `LogisticRegression(C=c)` of classes, the same of
- * each label by itself, and of numbers `Ridge(alpha=1/c)`.
- * @param targets `[rows, outputs]`: numbers, or 1 for what is right and 0 for the others
+ * Minimises c · Σ loss + ½ ‖weights‖² with unpenalised intercepts: scikit-learn's `LogisticRegression(C=c)` for
+ * classes, the same per label, and `Ridge(alpha=1/c)` for numbers.
+ * @param targets `[rows, outputs]`: numbers, or 1 for the right class or label and 0 for the others
  */
 export function fitLinear(features: SparseRows, targets: Matrix, kind: LinearKind, c: number): LinearModel {
   const outputs = targets.columns;
@@ -54,7 +52,7 @@ export function fitLinear(features: SparseRows, targets: Matrix, kind: LinearKin
   return { kind, outputs, weights: minimize(at, new Float64Array((features.columns + 1) * outputs), { tolerance }) };
 }
 
-/** Numbers or probabilities `[rows, outputs]`. */
+/** Predicts numbers or probabilities `[rows, outputs]`. */
 export function linearAnswers({ kind, outputs, weights }: LinearModel, { columns, rows }: SparseRows): Matrix {
   const result = matrix(rows.length, outputs);
   rows.forEach((row, i) => result.data.set(answersFrom(scoresOf(weights, row, columns, outputs), kind), i * outputs));

@@ -4,14 +4,14 @@ import * as jinja from '@huggingface/jinja';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { formatted, pythonText, type RuntimeValue, stripped } from './pythonText.ts';
 
-/** Largest template; published ones have up to 20 kB. */
+/** Maximum length of a template; published ones have up to 20 kB. */
 const mostCharacters = 200_000;
-/** Longest text or list that a template may make. */
+/** Maximum length of a text or list that a template builds. */
 const longestValue = 20_000_000;
-/** Most steps: one for each item of a loop and for a number of characters; some seconds at most. */
+/** Maximum steps, a few seconds: a loop item is one step, and so are `charactersPerStep` characters. */
 const mostSteps = 500_000;
 const charactersPerStep = 2000;
-/** Numbers of a `range`. */
+/** Maximum length of a `range`. */
 const longestRange = 100_000;
 
 interface Statement {
@@ -30,12 +30,11 @@ interface Statement {
   readonly args?: readonly Statement[];
 }
 
-/** The variables that a part of a template knows. */
 interface Scope {
   set(name: string, value: unknown): RuntimeValue;
 }
 
-/** The parts of the library that are used here, whose own types TypeScript cannot resolve. */
+/** The library's internals, retyped because TypeScript cannot resolve its own types. */
 const { Environment, Interpreter, parse, tokenize } = jinja as unknown as {
   readonly tokenize: (source: string, options: { lstrip_blocks: boolean; trim_blocks: boolean }) => readonly unknown[];
   readonly parse: (tokens: readonly unknown[]) => Statement;
@@ -49,19 +48,19 @@ const { Environment, Interpreter, parse, tokenize } = jinja as unknown as {
 
 const text = (made: string): RuntimeValue => new Environment().set('text', made);
 
-/** Parts that write nothing, and whose value is null. */
+/** Statements that write nothing and evaluate to null. */
 const silent: ReadonlySet<string> = new Set(['Set', 'Macro', 'Comment']);
 
-/** Counts what is computed, and writes values as Jinja does, where the library has JavaScript's ways or none. */
+/** Limits the steps, and writes values as Python does where the library writes them as JavaScript or not at all. */
 class BoundedInterpreter extends Interpreter {
   #steps = 0;
-  /** Iterables of loops. */
+  /** The expressions that loops iterate over. */
   readonly #iterables = new WeakSet<Statement>();
 
   override evaluate(statement: Statement | undefined, scope: Scope): RuntimeValue | undefined {
     this.#count(1);
     const { iterable } = statement ?? {};
-    // A loop with a condition has it in front of the list.
+    // A loop with a condition wraps its list.
     if (iterable) this.#iterables.add(iterable.lhs ?? iterable);
     const made = (statement && this.#asPython(statement, scope)) ?? super.evaluate(statement, scope);
     const value = made?.value;
@@ -102,7 +101,7 @@ class BoundedInterpreter extends Interpreter {
   }
 }
 
-/** What a template raises by itself, such as that turns are in the wrong order: a fault of the conversation. */
+/** An error that the template raises itself, such as for turns in the wrong order: a fault of the conversation. */
 export class RaisedByTemplate extends Error {}
 
 /** Python's `range`. */
@@ -115,7 +114,7 @@ function range(start: number, stop?: number, step = 1): number[] {
 
 const months = 'January February March April May June July August September October November December'.split(' ');
 
-/** The current time, for templates that ask for it; in English on every machine. */
+/** The current time in English, independent of the locale. */
 function strftimeNow(format: string): string {
   const now = new Date();
   const two = (value: number): string => String(value).padStart(2, '0');
@@ -148,10 +147,11 @@ const globals = {
 };
 
 /**
- * A template, ready to be rendered with variables; blocks are trimmed as transformers trims them.
- * @param path of the file that it is from, for messages
- * @returns throws OnnxLoraError `CONFIG_INVALID` where the template fails or does too much, and {@link RaisedByTemplate}
- * @throws OnnxLoraError `CONFIG_INVALID` for a template that is too large, or none
+ * Compiles a template; blocks are trimmed as in transformers.
+ * @param path the template's file, for messages
+ * @returns renders variables; throws OnnxLoraError `CONFIG_INVALID` where the template fails or exceeds the limits, and
+ * {@link RaisedByTemplate}
+ * @throws OnnxLoraError `CONFIG_INVALID` for a template that is too large or does not parse
  */
 export function compileJinja(source: string, path: string): (variables: Readonly<Record<string, unknown>>) => string {
   const refused = (cause: unknown): unknown => {
@@ -163,7 +163,7 @@ export function compileJinja(source: string, path: string): (variables: Readonly
       { cause },
     );
   };
-  // The library takes time with the square of a run of blanks.
+  // The library takes quadratic time for a run of blanks.
   if (source.length > mostCharacters || /\s{2000}/.test(source))
     throw refused(new Error(`it has more than ${mostCharacters} characters, or 2000 blanks in a row`));
   try {

@@ -5,12 +5,12 @@ import { isObject, type JsonObject, readText, readTokenizerFile } from '@onnx-lo
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { compileJinja, RaisedByTemplate } from './boundedJinja.ts';
 
-/** Tokens by what they are for: `{ bos_token: '<s>', eos_token: '</s>' }`. */
+/** Special tokens by role: `{ bos_token: '<s>', eos_token: '</s>' }`. */
 export type NamedTokens = Readonly<Record<string, string>>;
 
 /**
  * Reads the special tokens of `tokenizer_config.json` and `special_tokens_map.json`.
- * @throws OnnxLoraError `CONFIG_INVALID` for files that cannot be read
+ * @throws OnnxLoraError `CONFIG_INVALID` for unreadable files
  */
 export async function readNamedTokens(folder: string): Promise<NamedTokens> {
   const named: Record<string, string> = {};
@@ -29,9 +29,9 @@ export interface ChatMessage extends JsonObject {
   readonly role: string;
 }
 
-/** Messages in order, with the available tools. */
+/** Messages and the available tools. */
 export interface Conversation {
-  /** In their order. */
+  /** The messages in order. */
   readonly messages: readonly ChatMessage[];
   /** JSON schemas of functions that the model may call. */
   readonly tools?: readonly unknown[] | undefined;
@@ -39,7 +39,7 @@ export interface Conversation {
   readonly variables?: JsonObject | undefined;
 }
 
-/** How a conversation ends. */
+/** Options of `ChatTemplate.render`. */
 export interface RenderOptions {
   /** Whether to append the beginning of an answer; false by default. */
   readonly addGenerationPrompt?: boolean;
@@ -47,37 +47,37 @@ export interface RenderOptions {
   readonly continueFinalMessage?: boolean;
 }
 
-/** A conversation as text. */
+/** A rendered conversation. */
 export interface RenderedChat {
-  /** What the model is fed, as tokens. */
+  /** The rendered text, ready to tokenize. */
   readonly text: string;
   /** Spans of the assistant's text, by the template's `{% generation %}`; undefined for a template without it. */
   readonly answers?: readonly (readonly [start: number, end: number])[];
 }
 
-/** What begins and ends an answer in the rendered text: characters that Unicode keeps for a program's own use. */
+/** Marks around the assistant's text in the rendered conversation: Unicode noncharacters. */
 const [BEGIN, END] = ['\uFDD0', '\uFDD1'] as const;
 const marks = /[\uFDD0\uFDD1]/;
 /** Appended to an open message to find its end. */
 const OPEN = 'CONTINUE_FINAL_MESSAGE_TAG ';
 
-/** Makes text of conversations, as transformers' `apply_chat_template` does. */
+/** Renders conversations as transformers' `apply_chat_template` does. */
 export class ChatTemplate {
-  /** The file that it is from. */
+  /** The template's file. */
   readonly path: string;
   readonly #render: (variables: Readonly<Record<string, unknown>>) => string;
   readonly #tokens: NamedTokens;
   readonly #hasAnswers: boolean;
 
   /**
-   * @param source Jinja
+   * @param source the Jinja template
    * @param tokens special tokens by the names that templates know: `{ bos_token: '<s>' }`
-   * @param path of the file that it is from, for messages
-   * @throws OnnxLoraError `CONFIG_INVALID` for what is no template
+   * @param path the template's file, for messages
+   * @throws OnnxLoraError `CONFIG_INVALID` for an invalid template
    */
   constructor(source: string, tokens: NamedTokens, path: string) {
     this.path = path;
-    // Tags of a block, so that blanks around them are trimmed as around transformers' own.
+    // A block tag has the blanks around it trimmed, as transformers' `generation` tag has.
     const marked = source.replaceAll(
       /\{%(-?)\s*(end)?generation\s*(-?)%\}/g,
       (_, left: string, end: string | undefined, right: string) =>
@@ -89,17 +89,17 @@ export class ChatTemplate {
   }
 
   /**
-   * The text of a conversation.
-   * @param where it is in the data, for messages
-   * @throws OnnxLoraError `DATA_INVALID` for a conversation that the template refuses, and a message without the content that it
-   *   reads; `CONFIG_INVALID` where the template fails
+   * Renders a conversation.
+   * @param where its place in the data, for messages
+   * @throws OnnxLoraError `DATA_INVALID` for a conversation that the template refuses, or a message without the content
+   * that it reads; `CONFIG_INVALID` where the template fails
    */
   render(conversation: Conversation, options: RenderOptions = {}, where = 'The conversation'): RenderedChat {
     const { messages, tools, variables } = conversation;
     const { addGenerationPrompt = false, continueFinalMessage = false } = options;
     if (marks.test(JSON.stringify([messages, tools, variables])))
       throw refused(where, 'it has the character U+FDD0 or U+FDD1, which stands for nothing', 'Take it out');
-    // As transformers does: templates tell what is not there, but write "None" for what is null.
+    // As in transformers: templates test for absent fields, but write null as "None".
     const said: JsonObject[] = messages.map((message) =>
       Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined)),
     );
@@ -127,7 +127,10 @@ export class ChatTemplate {
     }
   }
 
-  /** What is wrong where a template fails for want of a content, as beside calls in OpenAI's form; undefined where it fails with one too. */
+  /**
+   * The error for a missing content, such as beside OpenAI's tool calls; undefined if the template fails with content
+   * as well.
+   */
   #withoutContent(
     { messages, ...variables }: Readonly<Record<string, unknown>>,
     where: string,
@@ -151,7 +154,6 @@ export class ChatTemplate {
   }
 }
 
-/** With a content in every message. */
 function filled(messages: readonly JsonObject[]): JsonObject[] {
   return messages.map((message) => ({ content: '', ...message }));
 }
@@ -161,7 +163,7 @@ function refused(where: string, reason: string, remedy: string, cause?: unknown)
   return new OnnxLoraError('DATA_INVALID', message, cause === undefined ? {} : { cause });
 }
 
-/** The text up to the end of the message that is left open; blanks at its end are kept where the template keeps them. */
+/** Cuts the text at the end of the open message; keeps blanks there where the template does. */
 function openEnd(text: string, where: string): string {
   const at = text.lastIndexOf(OPEN.trimEnd());
   if (at < 0) throw refused(where, 'the chat template leaves its last message out', 'End it with another');
@@ -180,13 +182,13 @@ function withoutMarks(marked: string): Required<RenderedChat> {
   return { text, answers };
 }
 
-/** The template of a list that is called so: `[{ name: 'default', template: … }]`. */
+/** The name of the usual template in a list: `[{ name: 'default', template: … }]`. */
 const USUAL = 'default';
 
 /**
- * Opens the chat template of a model's folder: `chat_template.jinja`, or `chat_template` of `tokenizer_config.json` (of
- * several, `default`); undefined without one.
- * @throws OnnxLoraError `CONFIG_INVALID` for files that cannot be read, and invalid templates
+ * Opens the chat template of a model's folder: `chat_template.jinja`, or `chat_template` of `tokenizer_config.json`
+ * (`default`, if it lists several); undefined without one.
+ * @throws OnnxLoraError `CONFIG_INVALID` for unreadable files and invalid templates
  */
 export async function openChatTemplate(folder: string): Promise<ChatTemplate | undefined> {
   const config = (await readTokenizerFile(folder, 'tokenizer_config.json')) ?? {};

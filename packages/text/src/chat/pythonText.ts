@@ -1,19 +1,18 @@
-/** @file Values of a template as Python writes them, which is how Jinja does: `True`, `None`, `['a', 1.5]`. */
+/** @file Writes a template's values as Python, and so Jinja, does: `True`, `None`, `['a', 1.5]`. */
 
-/** A value of a template, as the library holds it. */
 export interface RuntimeValue {
-  /** The library's name of its class: `StringValue`. */
+  /** The library's class name: `StringValue`. */
   readonly type: string;
   readonly value: unknown;
   toString(): string;
 }
 
-/** The value as `str` has it, a text as it is. */
+/** Python's `str` of a value. */
 export function pythonText(value: RuntimeValue | undefined): string {
   return value?.type === 'StringValue' ? String(value.value) : pythonLiteral(value);
 }
 
-/** The value as `repr` has it. */
+/** Python's `repr` of a value. */
 function pythonLiteral(made: RuntimeValue | undefined): string {
   const { type, value } = made ?? {};
   if (type === 'NullValue') return 'None';
@@ -33,13 +32,12 @@ function pythonLiteral(made: RuntimeValue | undefined): string {
 
 const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
-/** In the quotes that Python chooses. */
 function quoted(text: string): string {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   return quote + text.replaceAll(/[\\\n\r\t]/g, (each) => escapes[each]!).replaceAll(quote, `\\${quote}`) + quote;
 }
 
-/** Python's `strip`, `lstrip` and `rstrip` of the signs in `characters`. */
+/** Python's `strip`, `lstrip` and `rstrip` of the given characters. */
 export function stripped(text: string, side: string, characters: string): string {
   const signs = [...text];
   const isOne = (sign: string | undefined): boolean => sign !== undefined && characters.includes(sign);
@@ -49,7 +47,7 @@ export function stripped(text: string, side: string, characters: string): string
   return signs.slice(from, to).join('');
 }
 
-/** Python's `%` on texts, as far as templates use it. */
+/** Python's `%` formatting, as far as templates use it. */
 export function formatted(text: string, values: readonly (RuntimeValue | undefined)[]): string {
   let next = 0;
   const filled = text.replaceAll(/%(.?)/gs, (_, kind: string) => {

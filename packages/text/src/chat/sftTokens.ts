@@ -7,23 +7,20 @@ import type { ChatMessage, ChatTemplate, Conversation } from './chatTemplate.ts'
 /** Learned tokens: all answers of the assistant, the last answer alone, or every token. */
 export type Learned = 'answers' | 'last' | 'all';
 
-/** Tokens with their learning mask. */
 export interface SftTokens {
   readonly ids: readonly number[];
-  /** Per token, whether it is learned. */
   readonly isLearned: readonly boolean[];
-  /** Per token, its number of UTF-8 bytes: 0 for special tokens. */
+  /** UTF-8 bytes per token; 0 for special tokens. */
   readonly bytes: readonly number[];
 }
 
-/** Part of a text: where it begins, and where what comes next begins. */
 type Span = readonly [start: number, end: number];
 
 /**
- * Tokens of a conversation as transformers' `apply_chat_template` gives them, with its `assistant_masks`: what the template's
- * `{% generation %}` encloses. Without that tag an answer is what stands behind the text that asks for it, as TRL has it: the
- * conversation before it with the beginning of an answer. An answer whose message has the `weight` 0 is not learned.
- * @param where it is in the data, for messages
+ * Tokenizes a conversation as transformers' `apply_chat_template` does, with its `assistant_masks`: the template's `{%
+ * generation %}` encloses learned text. Without that tag an answer begins, as in TRL, after the rendered earlier
+ * messages plus generation prompt. An answer whose message has `weight` 0 is not learned.
+ * @param where its place in the data, for messages
  * @throws OnnxLoraError `DATA_INVALID`, `CONFIG_INVALID` of the template
  */
 export function chatTokens(
@@ -51,7 +48,7 @@ export function chatTokens(
   return marked(tokenizer, text, placed, spans());
 }
 
-/** The conversation as templates are to see it: how much an answer counts is no part of what is said. */
+/** The conversation without the messages' `weight`, which templates must not see. */
 export function withoutWeights<C extends Conversation>(conversation: C): C {
   const messages = conversation.messages.map((message): ChatMessage => {
     const { weight: _, ...said } = message;
@@ -61,10 +58,10 @@ export function withoutWeights<C extends Conversation>(conversation: C): C {
 }
 
 /**
- * Tokens of a text that is gone on with, as the model was trained on texts: with what stands around one, and the token that ends
- * it. A token across the border is a part of what is learned.
- * @param prompt what is read, and not learned; may be empty
- * @param end the id of the token that ends a text, where there is one
+ * Tokenizes a prompt and its completion as one text, with the special tokens and end token of pretraining. A token that
+ * spans the border is learned.
+ * @param prompt not learned; may be empty
+ * @param end id of the token that ends a text
  */
 export function plainTokens(
   tokenizer: SequenceTokenizer,
@@ -86,10 +83,7 @@ export function plainTokens(
   };
 }
 
-/**
- * Marks the tokens of the spans as learned. A token includes the spaces before its word, but its offset begins after
- * them.
- */
+/** Marks the tokens of the spans as learned. A token includes the spaces before its word, its offset does not. */
 function marked(
   tokenizer: SequenceTokenizer,
   text: string,
@@ -108,19 +102,19 @@ function marked(
   return { ids, isLearned, bytes };
 }
 
-/** Whether the assistant begins to speak with this message. */
+/** Whether the assistant's turn begins with this message. */
 export function isTurn(messages: readonly ChatMessage[], i: number): boolean {
   return messages[i]!.role === 'assistant' && messages[i - 1]?.role !== 'assistant';
 }
 
-/** The assistant's text from a message on, for templates that do not mark it. */
+/** The span of an answer, for templates without a generation tag. */
 function answerByPrefix(asked: {
   readonly conversation: Conversation;
   readonly turn: number;
   readonly template: ChatTemplate;
   readonly text: string;
   readonly where: string;
-  /** Where tokens of the text end. */
+  /** End offsets of the text's tokens. */
   readonly ends: readonly number[];
 }): Span {
   const { conversation, turn, template, text, where, ends } = asked;
@@ -136,19 +130,19 @@ function answerByPrefix(asked: {
   }
   const next = messages.findIndex(({ role }, i) => i > turn && role !== 'assistant');
   const shared = next < 0 ? text.length : sharedLength(text, upTo(next, false));
-  // What two texts share by chance may end within a token.
+  // The common prefix may end within a token.
   const end = ends.findLast((each) => each <= shared) ?? 0;
   return [before.length, Math.max(before.length, end)];
 }
 
-/** How many characters two texts begin with alike. */
+/** Length of the common prefix. */
 function sharedLength(first: string, second: string): number {
   let length = 0;
   while (length < first.length && first[length] === second[length]) length++;
   return length;
 }
 
-/** The answers whose messages have not the weight 0, which OpenAI's data may have. */
+/** Drops answers whose messages have weight 0, as OpenAI's data may have. */
 function wantedAnswers(answers: readonly Span[], said: readonly boolean[], where: string): readonly Span[] {
   if (said.length === answers.length) return answers.filter((_, i) => said[i]);
   throw new OnnxLoraError(

@@ -19,52 +19,52 @@ import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import type { ChoiceQuestion } from '../metrics/chooseAnswers.ts';
 import { columnsOf, readSaid, saidIn, tableReader } from './tableReader.ts';
 
-/** A question of the data. */
+/** A multiple-choice question of a dataset. */
 export interface ChoiceRecord extends ChoiceQuestion {
-  /** The split it is meant for, where the data says so. */
+  /** Its split, if the data name one. */
   readonly split?: Split;
-  /** Where it is, for messages: `train.jsonl, line 12`. */
+  /** Its place, for messages: `train.jsonl, line 12`. */
   readonly where: string;
 }
 
-/** The data of a task, in parts. */
+/** The splits of a multiple-choice dataset. */
 export interface ChoiceData extends ReadData<ChoiceRecord> {
   /** Warnings for the user. */
   readonly warnings: readonly string[];
 }
 
-/** A record of the user's own. */
+/** A multiple-choice question as a caller writes it. */
 export interface GivenChoice extends Omit<ChoiceQuestion, 'answer'> {
   /** The right answer: its number from 0, its text, or its letter (`A` is the first). */
   readonly answer?: number | string | undefined;
-  /** The split it is meant for. */
+  /** Its split. */
   readonly split?: Split | undefined;
-  /** What it is called in messages; its number by default. */
+  /** Its name in messages; its number by default. */
   readonly where?: string | undefined;
 }
 
-/** Where questions come from: a path, what `readChoices` gave, or records of the user's own. */
+/** A path, a result of `readChoices`, or the caller's own records. */
 export type ChoiceSource = string | ChoiceData | AsyncIterable<GivenChoice> | readonly GivenChoice[];
 
-/** Columns of a file whose names do not say what they hold. */
+/** Column names that differ from the usual ones. */
 export interface ChoiceColumns {
-  /** What is asked. */
+  /** Column with questions. */
   readonly prompt?: string;
-  /** Lists of answers. */
+  /** Column with lists of answers. */
   readonly choices?: string;
-  /** The right one. */
+  /** Column with right answers. */
   readonly answer?: string;
-  /** `train`, `validation` or `test`. */
+  /** Column with `train`, `validation` or `test`. */
   readonly split?: string;
 }
 
 /** Options of `readChoices`. */
 export interface ChoiceDataOptions extends DivideOptions<ChoiceRecord> {
-  /** Columns of a file whose names do not say what they hold. */
+  /** Column names that differ from the usual ones. */
   readonly columns?: ChoiceColumns | undefined;
 }
 
-/** What the columns of files may hold, by their usual names: those of ARC, MMLU and HellaSwag among them. */
+/** Columns by role with their usual names, among them those of ARC, MMLU and HellaSwag. */
 const choiceColumns: ColumnRoles<keyof ChoiceColumns> = {
   prompt: { description: 'Column with what is asked.', usual: ['prompt', 'question', 'query', 'ctx'] }, // prettier-ignore
   choices: { description: 'Column with lists of answers to choose from.', usual: ['choices', 'options', 'endings'] }, // prettier-ignore
@@ -75,17 +75,17 @@ const choiceColumns: ColumnRoles<keyof ChoiceColumns> = {
   split: { description: 'Column with train, validation or test.', usual: ['split'] },
 };
 
-/** What the command line may say of how questions are read. */
+/** Settings of the reader, for the command line. */
 export const choiceSettings: SettingRows<ChoiceDataOptions> = {
   columns: columnSettings<ChoiceColumns>(choiceColumns),
   evalSplit: evalSplitSetting,
 };
 
 /**
- * Reads questions with answers to choose from. A path may be a file (JSONL, JSON, Parquet, CSV, TSV) whose rows have `question` (or
- * `prompt`, a text or a list of messages), `choices` (a list, in a CSV file as JSON) and `answer`; or a folder with one, or with one for
- * each split. Of a fraction that is held out, questions that ask the same stay together.
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file, the line and the remedy
+ * Reads multiple-choice questions. A path is a file (JSONL, JSON, Parquet, CSV, TSV) with the columns `question` (or
+ * `prompt`, a text or a list of messages), `choices` (a list; JSON in a CSV file) and `answer`, or a folder with such a
+ * file or one per split. A held-out fraction keeps questions with the same prompt together.
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` with file, line and remedy
  */
 export function readChoices(source: ChoiceSource, options: ChoiceDataOptions = {}): Promise<ChoiceData> {
   return readData(questions, source, options);
@@ -102,8 +102,8 @@ const questions = tableReader<ChoiceRecord, GivenChoice, ChoiceDataOptions>({
 });
 
 /**
- * The questions of a file.
- * @param isTaught whether all must have their right answer
+ * Reads the questions of a file.
+ * @param isTaught whether every question needs its right answer
  * @throws OnnxLoraError as {@link readChoices}
  */
 export async function readChoiceFile(
@@ -132,7 +132,7 @@ export async function readChoiceFile(
   });
 }
 
-/** A record of the user's own, or of a file: ARC has lists of texts and of what each is called. */
+/** Checks a caller's record or a file's row, whose `choices` may be ARC's lists of texts and labels. */
 function checkedChoice(given: GivenChoice | JsonObject, where: string, isTaught: boolean): ChoiceRecord {
   const { prompt, choices: all, answer, split } = given as JsonObject;
   const { text: texts, label: names } = isObject(all) ? all : { text: all, label: undefined };
@@ -149,7 +149,7 @@ function checkedChoice(given: GivenChoice | JsonObject, where: string, isTaught:
   throw wrong(`its answer is ${JSON.stringify(answer) ?? 'missing'}, which is none of its ${choices.length} choices: neither their number from 0, nor their text or letter`); // prettier-ignore
 }
 
-/** The number of the right one, which may be none. */
+/** Index of the right answer, out of range for an invalid one. */
 function placeOf(answer: unknown, choices: readonly string[], names: readonly unknown[] | undefined): number {
   if (typeof answer !== 'string') return Number.isInteger(answer) ? (answer as number) : -1;
   const said = answer.trim();

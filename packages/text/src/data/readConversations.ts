@@ -1,4 +1,6 @@
-/** @file Training data of a language model: conversations, prompts with completions, or texts; their types and reader. */
+/**
+ * @file Training data of a language model: conversations, prompts with completions, or texts; their types and reader.
+ */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -20,76 +22,76 @@ import type { ChatMessage, Conversation } from '../chat/chatTemplate.ts';
 import { columnsOf, readSaid, tableReader } from './tableReader.ts';
 import { textTasksOf } from './textColumns.ts';
 
-/** A text, of which what follows the prompt is learned; all of it where the prompt is empty. */
+/** A prompt and its completion, which is learned; an empty prompt has all of the text learned. */
 export interface PromptedText {
-  /** What is read. */
+  /** The text before the completion, not learned. */
   readonly prompt: string;
-  /** What follows. */
+  /** The learned text. */
   readonly completion: string;
 }
 
-/** A conversation or a text of the data. */
+/** A conversation or a text of a dataset. */
 export type ConversationRecord = (Conversation | PromptedText) & {
-  /** The split it is meant for, where the data says so. */
+  /** Its split, if the data name one. */
   readonly split?: Split;
-  /** Where it is, for messages: `train.jsonl, line 12`. */
+  /** Its place, for messages: `train.jsonl, line 12`. */
   readonly where: string;
 };
 
-/** The data of a task, in parts; `train` is empty where they are for evaluation alone. */
+/** The splits of a dataset; `train` is empty in data for evaluation alone. */
 export interface ConversationData extends ReadData<ConversationRecord> {
   /** Warnings for the user. */
   readonly warnings: readonly string[];
 }
 
 /**
- * A record of the user's own: `messages`, perhaps with `tools`; `prompt` and `completion`, two texts or two lists of messages; or
+ * A caller's record: `messages`, perhaps with `tools`; `prompt` and `completion`, both texts or both messages; or
  * `text`.
  */
 export interface GivenConversation {
-  /** In OpenAI's form or ShareGPT's. */
+  /** Messages in OpenAI's or ShareGPT's form. */
   readonly messages?: readonly ChatMessage[] | undefined;
-  /** JSON schemas of functions that may be called. */
+  /** JSON schemas of functions that the model may call. */
   readonly tools?: readonly unknown[] | undefined;
-  /** What is read, and not learned. */
+  /** The prompt, not learned. */
   readonly prompt?: string | readonly ChatMessage[] | undefined;
-  /** What follows the prompt. */
+  /** The answer to the prompt. */
   readonly completion?: string | readonly ChatMessage[] | undefined;
-  /** A text, all of which is learned. */
+  /** A text, learned as a whole. */
   readonly text?: string | undefined;
-  /** The split it is meant for. */
+  /** Its split. */
   readonly split?: Split | undefined;
-  /** What it is called in messages; its number by default. */
+  /** Its name in messages; its number by default. */
   readonly where?: string | undefined;
 }
 
-/** Where conversations come from: a path, what `readConversations` gave, or records of the user's own. */
+/** A path, a result of `readConversations`, or the caller's own records. */
 export type ConversationSource =
   string | ConversationData | AsyncIterable<GivenConversation> | readonly GivenConversation[];
 
-/** Columns of a file whose names do not say what they hold. */
+/** Column names that differ from the usual ones. */
 export interface ConversationColumns {
-  /** Lists of messages. */
+  /** Column with lists of messages. */
   readonly messages?: string;
-  /** What is read, and not learned. */
+  /** Column with prompts, not learned. */
   readonly prompt?: string;
-  /** What follows. */
+  /** Column with completions. */
   readonly completion?: string;
-  /** Texts, all of which is learned. */
+  /** Column with texts, learned as a whole. */
   readonly text?: string;
-  /** JSON schemas of functions that may be called. */
+  /** Column with JSON schemas of functions. */
   readonly tools?: string;
-  /** `train`, `validation` or `test`. */
+  /** Column with `train`, `validation` or `test`. */
   readonly split?: string;
 }
 
 /** Options of `readConversations`. */
 export interface ConversationDataOptions extends DivideOptions<ConversationRecord> {
-  /** Columns of a file whose names do not say what they hold. */
+  /** Column names that differ from the usual ones. */
   readonly columns?: ConversationColumns | undefined;
 }
 
-/** Who speaks, by the names that data have for them: OpenAI's, and those of ShareGPT. */
+/** Roles by their names in OpenAI's and ShareGPT's data. */
 const speakers: ReadonlyMap<unknown, string> = new Map([
   ...['system', 'developer', 'user', 'assistant', 'tool', 'function', 'ipython'].map((name) => [name, name] as const),
   ...['human', 'prompter'].map((name) => [name, 'user'] as const),
@@ -98,9 +100,9 @@ const speakers: ReadonlyMap<unknown, string> = new Map([
 ]);
 
 /**
- * Messages of OpenAI's form, `{ role, content }`, or of ShareGPT's, `{ from, value }`. Arguments of calls that are JSON in a text are
- * read, as templates want them.
- * @throws OnnxLoraError `DATA_INVALID` for what is no list of messages
+ * Checks messages in OpenAI's form, `{ role, content }`, or ShareGPT's, `{ from, value }`, and parses the JSON
+ * arguments of calls, as templates expect.
+ * @throws OnnxLoraError `DATA_INVALID` for invalid messages
  */
 function checkedMessages(list: unknown, where: string): readonly ChatMessage[] {
   if (!Array.isArray(list) || list.length === 0) throw notMessages(where, `it is ${shown(list)}`);
@@ -132,7 +134,7 @@ function withArguments(call: unknown): unknown {
     const parsed: unknown = typeof given['arguments'] === 'string' ? JSON.parse(given['arguments']) : undefined;
     return isObject(parsed) ? { ...call, function: { ...given, arguments: parsed } } : call;
   } catch {
-    // Some models are taught calls that are no JSON.
+    // Some models are taught calls other than JSON.
     return call;
   }
 }
@@ -147,7 +149,7 @@ function notMessages(where: string, reason: string): OnnxLoraError {
 }
 
 /**
- * The record of what a file or a program gives. Of a prompt and a completion that are messages, those of the completion are learned.
+ * Makes a record of a file's row or a caller's record. With a prompt of messages, those of the completion are learned.
  * @throws OnnxLoraError `DATA_INVALID` for none of the forms
  */
 export function checkedConversation(
@@ -177,7 +179,7 @@ function checkedTools(tools: unknown, where: string): readonly unknown[] {
   );
 }
 
-/** What the columns of files may hold, by their usual names. */
+/** Columns by role with their usual names. */
 export const conversationColumns: ColumnRoles<keyof ConversationColumns> = {
   messages: {
     description: 'Column with lists of messages.',
@@ -196,21 +198,21 @@ export const conversationColumns: ColumnRoles<keyof ConversationColumns> = {
   split: { description: 'Column with train, validation or test.', usual: ['split'] },
 };
 
-/** What the command line may say of how conversations are read. */
+/** Settings of the reader, for the command line. */
 export const conversationSettings: SettingRows<ConversationDataOptions> = {
   columns: columnSettings<ConversationColumns>(conversationColumns),
   evalSplit: evalSplitSetting,
 };
 
 /**
- * Reads data. A path may be a file (JSONL, JSON, Parquet, CSV, TSV) whose rows have `messages` as OpenAI or `conversations` as ShareGPT
- * writes them, `prompt` and `completion`, or `text`; or a folder with one, or with one for each split. Records of the user's own
- * are checked, and what this function gave is taken as it is. Of a fraction that is held out, conversations that begin with the same
- * question stay together.
+ * Reads training data of a language model. A path is a file (JSONL, JSON, Parquet, CSV, TSV) with the columns
+ * `messages` (OpenAI) or `conversations` (ShareGPT), `prompt` and `completion`, or `text`; or a folder with such a file
+ * or one per split. A caller's records are checked; a result of this function is returned as it is. A held-out fraction
+ * keeps conversations with the same first question together.
  * @example
  * const data = await readConversations('answers.jsonl', { validation: 0.1 });
  * console.log(data.train.length, data.validation?.length);
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file, the line and the remedy
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` with file, line and remedy
  */
 export function readConversations(
   source: ConversationSource,
@@ -229,19 +231,19 @@ const conversations = tableReader<ConversationRecord, GivenConversation, Convers
   whole: 'conversations that begin with the same question stay together',
 });
 
-/** Identity of a record. */
+/** A string that is equal for equal records. */
 export function conversationKey(record: ConversationRecord): string {
   return JSON.stringify('messages' in record ? [record.messages, record.tools] : [record.prompt, record.completion]);
 }
 
-/** The first question, or the whole of a text. */
+/** The first question of a conversation, or the prompt of a text, or else all of it. */
 function questionOf(record: ConversationRecord): string {
   if (!('messages' in record)) return record.prompt === '' ? record.completion : record.prompt;
   const first = record.messages.find(({ role }) => role === 'user');
   return JSON.stringify(first?.['content'] ?? record.messages);
 }
 
-/** The cells of a row by what they hold. */
+/** The cells of a row by role. */
 export function conversationCells(
   row: Row,
   columns: ConversationColumns,
@@ -250,7 +252,6 @@ export function conversationCells(
   return Object.fromEntries(cells) as { readonly [Role in keyof ConversationColumns]?: unknown };
 }
 
-/** The records of a file. */
 async function tableRecords(
   file: string,
   { columns: names, unused }: ConversationDataOptions,
@@ -263,7 +264,7 @@ async function tableRecords(
     throw finder.missing('completion', { what: 'what follows the prompt', ...shown });
   if (messages === undefined && prompt === undefined && text === undefined)
     throw finder.missing('messages', { what: 'the conversation, or a prompt and its completion, or a text', ...shown });
-  // What stands beside conversations describes them; beside texts it may be what is to be learned.
+  // Columns besides conversations describe them; besides texts they may be labels, which another task would learn.
   const isText = messages === undefined && prompt === undefined;
   unused?.add(finder.rest, isText ? textTasksOf(finder.rest) : []);
   return table.rows.map((row) => {
@@ -275,7 +276,7 @@ async function tableRecords(
   });
 }
 
-/** A cell as it is, blanks included; lists of messages and tools may be JSON in a text. */
+/** A cell with its blanks; lists of messages and tools may be JSON text. */
 function cellOf(row: Row, role: string, column: string): unknown {
   return role === 'messages' || role === 'tools' ? cellList(row, column) : (row.cells.get(column) ?? undefined);
 }

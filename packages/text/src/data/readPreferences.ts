@@ -17,91 +17,91 @@ import type { ChatMessage } from '../chat/chatTemplate.ts';
 import { checkedConversation, type ConversationRecord } from './readConversations.ts';
 import { columnsOf, readSaid, saidIn, tableReader } from './tableReader.ts';
 
-/** What is said: a text, or messages. */
+/** A text or messages. */
 export type Said = string | readonly ChatMessage[];
 
-/** Answers to a prompt, all texts or all messages. */
+/** A prompt with two answers to compare, or one labelled answer; all texts or all messages. */
 export interface PreferenceRecord {
-  /** What is answered. */
+  /** The prompt. */
   readonly prompt: Said;
-  /** The better answer and the worse, or one alone that is good or bad. */
+  /** The chosen and the rejected answer, or a single answer. */
   readonly answers: readonly [chosen: Said, rejected: Said] | readonly [answer: Said];
-  /** Of one answer alone, whether it is good. */
+  /** The label of a single answer. */
   readonly isGood?: boolean;
-  /** JSON schemas of functions that may be called. */
+  /** JSON schemas of functions that the model may call. */
   readonly tools?: readonly unknown[];
-  /** The split it is meant for, where the data says so. */
+  /** Its split, if the data name one. */
   readonly split?: Split;
-  /** Where it is, for messages: `train.jsonl, line 12`. */
+  /** Its place, for messages: `train.jsonl, line 12`. */
   readonly where: string;
 }
 
-/** The data of a task, in parts. */
+/** The splits of a preference dataset. */
 export interface PreferenceData extends ReadData<PreferenceRecord> {
   /** Warnings for the user. */
   readonly warnings: readonly string[];
 }
 
-/** A record of the user's own, in one of TRL's forms. */
+/** A caller's record, in one of TRL's forms. */
 export interface GivenPreference {
-  /** What is answered; without it, what both answers begin with. */
+  /** The prompt; by default the common prefix of both answers. */
   readonly prompt?: Said | undefined;
   /** The better answer. */
   readonly chosen?: Said | undefined;
   /** The worse answer. */
   readonly rejected?: Said | undefined;
-  /** An answer without another to compare it with. */
+  /** A single answer, not compared with another. */
   readonly completion?: Said | undefined;
-  /** Whether that is good. */
+  /** Whether the completion is good. */
   readonly label?: boolean | undefined;
-  /** JSON schemas of functions that may be called. */
+  /** JSON schemas of functions that the model may call. */
   readonly tools?: readonly unknown[] | undefined;
-  /** The split it is meant for. */
+  /** Its split. */
   readonly split?: Split | undefined;
-  /** What it is called in messages; its number by default. */
+  /** Its name in messages; its number by default. */
   readonly where?: string | undefined;
 }
 
-/** Where preferences come from: a path, what `readPreferences` gave, or records of the user's own. */
+/** A path, a result of `readPreferences`, or the caller's own records. */
 export type PreferenceSource = string | PreferenceData | AsyncIterable<GivenPreference> | readonly GivenPreference[];
 
-/** Columns of a file whose names do not say what they hold. */
+/** Column names that differ from the usual ones. */
 export interface PreferenceColumns {
-  /** What is answered. */
+  /** Column with prompts. */
   readonly prompt?: string;
-  /** The better answer. */
+  /** Column with the better answers. */
   readonly chosen?: string;
-  /** The worse answer. */
+  /** Column with the worse answers. */
   readonly rejected?: string;
-  /** An answer without another to compare it with. */
+  /** Column with single answers. */
   readonly completion?: string;
-  /** Whether that is good. */
+  /** Column with the labels of single answers. */
   readonly label?: string;
-  /** JSON schemas of functions that may be called. */
+  /** Column with JSON schemas of functions. */
   readonly tools?: string;
-  /** `train`, `validation` or `test`. */
+  /** Column with `train`, `validation` or `test`. */
   readonly split?: string;
 }
 
 /** Options of `readPreferences`. */
 export interface PreferenceDataOptions extends DivideOptions<PreferenceRecord> {
-  /** Columns of a file whose names do not say what they hold. */
+  /** Column names that differ from the usual ones. */
   readonly columns?: PreferenceColumns | undefined;
 }
 
-/** A conversation or text of which an answer to a record's prompt is learned. */
+/** The prompt with one of its answers, as a record for supervised fine-tuning. */
 export function answered({ prompt, tools, where }: PreferenceRecord, completion: Said): ConversationRecord {
   return checkedConversation({ prompt, completion, ...(tools && { tools }) }, where);
 }
 
-/** Words that a label may be, beside true and false. */
+/** Accepted labels. */
 const labels: ReadonlyMap<unknown, boolean> = new Map<unknown, boolean>([
   ...[true, 1, '1', 'true', 'True'].map((label) => [label, true] as const),
   ...[false, 0, '0', 'false', 'False'].map((label) => [label, false] as const),
 ]);
 
 /**
- * The record of what a file or a program gives. Where there is no prompt, it is what both answers begin with.
+ * Makes a record of a file's row or a caller's record. Without a prompt, the answers' common prefix is the prompt.
  * @throws OnnxLoraError `DATA_INVALID` for none of the forms
  */
 function checkedPreference(given: GivenPreference | JsonObject, where: string): PreferenceRecord {
@@ -125,7 +125,7 @@ function checkedPreference(given: GivenPreference | JsonObject, where: string): 
   return checkedForms({ ...withoutPrompt(chosen, rejected), ...facts });
 }
 
-/** @throws OnnxLoraError `DATA_INVALID` for answers that are no answers, and two that are one */
+/** @throws OnnxLoraError `DATA_INVALID` for invalid answers, an empty prompt, or two equal answers */
 function checkedForms(record: PreferenceRecord): PreferenceRecord {
   const { prompt, answers, where } = record;
   const asIs = answers.map((answer) => answered(record, answer));
@@ -137,8 +137,7 @@ function checkedForms(record: PreferenceRecord): PreferenceRecord {
 }
 
 /**
- * The common prefix of both, and the remainder of each. A space before the first different word belongs to the
- * remainder.
+ * Splits two answers at the end of their common prefix. A space before the first different word stays with the answers.
  */
 function withoutPrompt(chosen: Said, rejected: Said): Pick<PreferenceRecord, 'prompt' | 'answers'> {
   const shortest = Math.min(chosen.length, rejected.length);
@@ -149,7 +148,7 @@ function withoutPrompt(chosen: Said, rejected: Said): Pick<PreferenceRecord, 'pr
   return { prompt: chosen.slice(0, length), answers: [chosen.slice(length), rejected.slice(length)] };
 }
 
-/** What the columns of files may hold, by their usual names. */
+/** Columns by role with their usual names. */
 const preferenceColumns: ColumnRoles<keyof PreferenceColumns> = {
   prompt: { description: 'Column with what is answered.', usual: ['prompt'] },
   chosen: { description: 'Column with the better answer.', usual: ['chosen'] },
@@ -163,20 +162,20 @@ const preferenceColumns: ColumnRoles<keyof PreferenceColumns> = {
   split: { description: 'Column with train, validation or test.', usual: ['split'] },
 };
 
-/** What the command line may say of how preferences are read. */
+/** Settings of the reader, for the command line. */
 export const preferenceSettings: SettingRows<PreferenceDataOptions> = {
   columns: columnSettings<PreferenceColumns>(preferenceColumns),
   evalSplit: evalSplitSetting,
 };
 
 /**
- * Reads data in TRL's forms. A path may be a file (JSONL, JSON, Parquet, CSV, TSV) whose rows have `prompt`, `chosen` and `rejected`, or
- * `prompt`, `completion` and `label`, texts or lists of messages; or a folder with one, or with one for each split. Of a fraction
- * that is held out, answers to one prompt stay together.
+ * Reads preferences in TRL's forms. A path is a file (JSONL, JSON, Parquet, CSV, TSV) with the columns `prompt`,
+ * `chosen` and `rejected`, or `prompt`, `completion` and `label`, texts or lists of messages; or a folder with such a
+ * file or one per split. A held-out fraction keeps answers to one prompt together.
  * @example
  * const data = await readPreferences('preferences.jsonl', { validation: 0.1 });
  * console.log(data.train.length, data.validation?.length);
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file, the line and the remedy
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` with file, line and remedy
  */
 export function readPreferences(
   source: PreferenceSource,
@@ -185,12 +184,12 @@ export function readPreferences(
   return readData(preferences, source, options);
 }
 
-/** Identity of a record. */
+/** A string that is equal for equal records. */
 export function preferenceKey({ prompt, answers, isGood, tools }: PreferenceRecord): string {
   return JSON.stringify([prompt, answers, isGood, tools]);
 }
 
-/** Identity of a prompt. */
+/** A string that is equal for equal prompts. */
 export function promptKey({ prompt }: PreferenceRecord): string {
   return JSON.stringify(prompt);
 }

@@ -27,60 +27,60 @@ import { readAnyTable, type SequenceData, type SequenceRecord, type StreamedReco
 import { streamTexts } from './streamTexts.ts';
 import { columnsOf, readFileOrSplits, sequenceReader } from './tableReader.ts';
 
-/** An answer that stands in a text. */
+/** An answer with its place in a text. */
 export interface TextAnswer {
-  /** Its words. */
+  /** The answer's words. */
   readonly text: string;
-  /** Where it begins in the text, counted as strings are indexed. */
+  /** String index of its first character. */
   readonly start: number;
 }
 
-/** A question (`sequence`), and the text (`second`) that is asked. */
+/** A question (`sequence`) about a text (`second`). */
 export interface QuestionRecord extends SequenceRecord {
   readonly second: string;
-  /** Right answers; empty where the text has none; absent where unknown. */
+  /** Right answers; empty if the text has none, absent if unknown. */
   readonly answers?: readonly TextAnswer[];
 }
 
-/** A question as a user writes it. */
+/** A question as a caller writes it. */
 export interface GivenQuestion extends Pick<SequenceRecord, 'group' | 'split'> {
-  /** What is asked. */
+  /** The question. */
   readonly question: string;
-  /** The text that is asked. */
+  /** The text that has the answer. */
   readonly context: string;
-  /** Right answers, of which training takes the first; empty where the text has none. */
+  /** Right answers; training uses the first. Empty if the text has none. */
   readonly answers?: readonly TextAnswer[];
-  /** What it is called; its number by default. */
+  /** Its name; its number by default. */
   readonly id?: string;
-  /** Where it is, for messages. */
+  /** Its place, for messages. */
   readonly where?: string;
 }
 
-/** A path, questions of the user's own, or data that was read before. */
+/** A path, the caller's own questions, or a result of `readQuestions`. */
 export type QuestionSource =
   string | readonly GivenQuestion[] | AsyncIterable<GivenQuestion> | SequenceData<QuestionRecord>;
 
-/** Which columns of a table hold what; usual names are found by themselves. */
+/** Column names that differ from the usual ones. */
 export interface QuestionColumns {
-  /** What is asked. */
+  /** Column with questions. */
   readonly question?: string | undefined;
-  /** The text that is asked. */
+  /** Column with the texts. */
   readonly context?: string | undefined;
-  /** The words of the answer; empty where the text does not say. */
+  /** Column with the answers' words; empty if the text has no answer. */
   readonly answer?: string | undefined;
-  /** Where the answer begins in the text, in letters from 0. Without it the answer's first place in the text is taken. */
+  /** Column with the answers' places, in characters from 0; by default the words' first occurrence. */
   readonly start?: string | undefined;
-  /** What the question is called. */
+  /** Column with names of questions. */
   readonly id?: string | undefined;
-  /** `train`, `validation` or `test`. */
+  /** Column with `train`, `validation` or `test`. */
   readonly split?: string | undefined;
-  /** What is never divided between splits; by default the text that is asked. */
+  /** Column with groups, which splits never divide; the text by default. */
   readonly group?: string | undefined;
 }
 
-/** How questions are read and divided. */
+/** Options of `readQuestions`. */
 export interface QuestionDataOptions extends DivideOptions<QuestionRecord> {
-  /** Columns of a table whose names do not say what they hold. */
+  /** Column names that differ from the usual ones. */
   readonly columns?: QuestionColumns | undefined;
 }
 
@@ -106,17 +106,17 @@ const columns: ColumnRoles<keyof QuestionColumns> = {
   },
 };
 
-/** Settings by the options that they give. */
+/** Settings of the reader, for the command line. */
 export const questionSettings: SettingRows<QuestionDataOptions> = {
   columns: columnSettings<QuestionColumns>(columns),
   evalSplit: evalSplitSetting,
 };
 
 /**
- * Reads questions about texts. A path may be SQuAD's JSON (v1 or v2), a table (CSV, TSV, JSONL, JSON) with `question`, `context`,
- * `answer` and `start`, or with `answers: { text, answer_start }` as the data sets of the hub have it, or a folder with such a file
- * for each split. Places of answers are checked.
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file, row, column and remedy
+ * Reads questions about texts. A path is SQuAD's JSON (v1 or v2); a table (CSV, TSV, JSONL, JSON) with the columns
+ * `question`, `context`, `answer` and `start`, or with `answers: { text, answer_start }` as datasets on the hub have;
+ * or a folder with such a file per split. The places of answers are checked.
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` with file, row, column and remedy
  */
 export function readQuestions(
   source: QuestionSource,
@@ -138,13 +138,13 @@ const reader = sequenceReader<QuestionRecord, GivenQuestion, QuestionDataOptions
 
 function splitsIn({ files }: FolderEntries): (readonly [name: string, split: Split])[] {
   return files.flatMap((name) => {
-    // SQuAD's files are called train-v2.0.json and dev-v2.0.json.
+    // SQuAD's files are train-v2.0.json and dev-v2.0.json.
     const split = splitInName(name.replace(/-v\d+\.\d+(?=\.json$)/, ''));
     return manifestEndings.includes(extname(name).toLowerCase()) && split ? [[name, split] as const] : [];
   });
 }
 
-/** The questions of a file; with `hasAnswers` false their answers are not looked at. */
+/** Reads the questions of a file, with or without their answers. */
 async function readQuestionFile(
   file: string,
   { columns: names, unused }: QuestionDataOptions,
@@ -156,17 +156,17 @@ async function readQuestionFile(
   return tableRecords(table, names, hasAnswers, unused);
 }
 
-/** What {@link squadOf} found: `data` of SQuAD's files. */
+/** The `data` list of a SQuAD file. */
 type Squad = readonly unknown[];
 
-/** The articles of a file as SQuAD has them; undefined of any other. */
+/** The articles of a SQuAD file; undefined for other files. */
 async function squadOf(file: string): Promise<Squad | undefined> {
   if (extname(file).toLowerCase() !== '.json') return undefined;
   let parsed: unknown;
   try {
     parsed = JSON.parse(await readText(file));
   } catch (error) {
-    // It may have an object on each line.
+    // The file may be JSON Lines.
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
@@ -224,7 +224,7 @@ function tableRecords(
   unused?.add(finder.rest);
   return table.rows.map((row, i) => {
     const text = (column: string | undefined): string | undefined => (column === undefined ? undefined : cellText(row, column)); // prettier-ignore
-    // Places are counted in the text as it is, blanks in front included.
+    // Places count characters of the untrimmed text.
     const whole = row.cells.get(context!);
     const asked = typeof whole === 'string' ? whole : '';
     return checkedQuestion(
@@ -242,7 +242,7 @@ function tableRecords(
   });
 }
 
-/** Answers in a cell: their words, a list of answers, or lists of words and of places. */
+/** Answers in a cell: words, a list of answers, or parallel lists of words and places. */
 function answersOf(row: Row, context: string, { answer, start }: QuestionColumns): TextAnswer[] {
   const cell = row.cells.get(answer!);
   if (Array.isArray(cell) && cell.every(isObject)) {
@@ -260,8 +260,8 @@ function answersOf(row: Row, context: string, { answer, start }: QuestionColumns
 }
 
 /**
- * An answer with its place as strings are indexed. Files count in code points, of which some take two places of a string.
- * @throws OnnxLoraError `DATA_INVALID` where the text does not have it there
+ * Converts an answer's place to a string index. Files may count in code points instead of UTF-16 units.
+ * @throws OnnxLoraError `DATA_INVALID` if the text does not have the answer there
  */
 function placedAnswer(context: string, text: unknown, start: unknown, where: string): TextAnswer {
   if (typeof text === 'string' && text !== '') {
@@ -302,8 +302,8 @@ function checkedQuestion(given: Partial<GivenQuestion>, number: number): Questio
 }
 
 /**
- * The questions of a file, or of bytes such as those of standard input, in their order; of tables no more than a few are in memory at a
- * time. Answers are not read.
+ * Streams the questions of a file, or of bytes such as standard input, without answers; only a few rows of a table are
+ * in memory.
  * @throws OnnxLoraError as {@link readQuestions}
  */
 export async function* streamQuestions(
@@ -318,7 +318,7 @@ export async function* streamQuestions(
   }
   const { question = 'question', context = 'context', id } = options.columns ?? {};
   const columns = { text: question, second: context, ...(id !== undefined && { id }) };
-  // Both columns are there, or it has thrown.
+  // `streamTexts` throws if a column is missing.
   for await (const { record, ...read } of streamTexts(source, { columns }))
     yield { ...read, record: { ...record, second: record.second! } };
 }

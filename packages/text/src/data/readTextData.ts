@@ -1,4 +1,4 @@
-/** @file Reads texts with what is known of them, from any layout, and divides them into splits. */
+/** @file Reads texts and their targets from any layout, and divides them into splits. */
 
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -42,26 +42,24 @@ import {
 import { formatOf, recordOfLine } from './streamTexts.ts';
 import { besides, isFolder, sharedWarnings } from './tableReader.ts';
 
-/** What a reader knows besides: what every record must have. */
 type Options = TextDataOptions & {
   readonly wanted?: Wanted | undefined;
-  /** The default group of a record, which is never split. */
+  /** The default group of a record; splits never divide a group. */
   readonly groupOf?: ((record: SequenceRecord) => string) | undefined;
 };
 
-/** Files that are texts themselves. */
+/** Files that hold one text each. */
 const files = { noun: 'texts', endings: ['.txt', '.md'] } as const;
-/** Bytes of such a file; longer ones are books. */
+/** Maximum bytes of such a file; longer ones are books. */
 const MOST_BYTES = 4 * 2 ** 20;
 
 /**
- * Reads data. A path may be a table (CSV, TSV, JSON, JSONL) with a column of texts; a list with a text on each line; a folder of such
- * files, one for each split; or a folder of text files for each class. Texts of the user's own are checked, and what this function
- * gave is taken as it is. Texts that are in the data twice, but for capitals and blanks, come to the same side when a part is held
- * out.
- * @param wanted what every record must have
- * @param groupOf what is never divided between splits, of records that do not say
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file, row, column and remedy
+ * Reads texts. A path is a table (CSV, TSV, JSON, JSONL) with a column of texts; a list with one text per line; a
+ * folder of such files, one per split; or a folder of text files per class. A caller's texts are checked; a result of
+ * this function is returned as it is. A held-out fraction keeps texts together that differ in case and blanks alone.
+ * @param wanted the target that every record needs
+ * @param groupOf the group of records without one; splits never divide a group
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` with file, row, column and remedy
  */
 export function readTextData(
   source: TextSource,
@@ -80,7 +78,7 @@ const texts: DataReader<SequenceRecord, SequenceData, TextSource, Options> = {
     const hasGroups = groupOf !== undefined || train.some(({ group }) => group !== undefined);
     const split = splitRecords(train, fraction, seed, (record) => {
       const { labels, group = groupOf?.(record) } = record;
-      // A number to predict is no class.
+      // A regression target is no class to stratify by.
       const classes = wanted === 'values' ? {} : labels?.length === 1 ? { label: labels[0] } : { labels };
       return { key: plain(record), group, ...classes };
     });
@@ -91,12 +89,11 @@ const texts: DataReader<SequenceRecord, SequenceData, TextSource, Options> = {
   shared: (parts) => Promise.resolve(sharedWarnings(parts, plain, 'texts')),
 };
 
-/** A text by which it is known again. */
+/** The text without differences of case and blanks. */
 function plain({ sequence, second = '' }: SequenceRecord): string {
   return `${sequence}\n${second}`.toLowerCase().replaceAll(/[^\S\n]+/g, ' ');
 }
 
-/** Records with their columns. */
 interface TextPart {
   readonly records: readonly SequenceRecord[];
   readonly valueNames?: readonly string[] | undefined;
@@ -147,7 +144,6 @@ async function readPath(source: string, options: Options): Promise<TextPart> {
   };
 }
 
-/** The text files of a folder, each a text. */
 async function textsIn(folder: string, entries: FolderEntries, label?: string): Promise<SequenceRecord[]> {
   const names = entries.files.filter((name) => isExample(files, name));
   return Promise.all(
@@ -173,7 +169,7 @@ async function readTextFile(file: string, { columns: names, wanted, fold: asked,
     unused?.add(columns.unused, textTasksOf(columns.unused));
     const fold = foldOf(table, columns.split, asked);
     const all = table.rows.map((row, i) => recordOf(row, columns, i + 1, wanted, fold));
-    // In a table of several splits, rows that name none are in none.
+    // Rows without a split are left out of a table that has splits.
     const records = columns.split === undefined ? all : all.filter(({ split }) => split !== undefined);
     return {
       records,
@@ -197,7 +193,7 @@ async function given(source: AsyncIterable<GivenText> | readonly GivenText[]): P
   return { records, ...(count > 0 ? { valueNames } : {}), warnings: [] };
 }
 
-/** @throws OnnxLoraError `DATA_INVALID`, naming the record and the remedy */
+/** @throws OnnxLoraError `DATA_INVALID` with record and remedy */
 function requireWanted(records: readonly SequenceRecord[], wanted: Wanted | undefined): void {
   if (wanted === undefined) return;
   const lacking = records.find(({ labels, values }) =>

@@ -12,9 +12,9 @@ import {
 import { type BegunTable, eachRow, openTexts } from './streamTexts.ts';
 import { columnsOf, saidRow } from './tableReader.ts';
 
-/** A prompt to answer. */
+/** A prompt from a file or a stream. */
 export interface StreamedPrompt {
-  /** What it is called: the cell of a column `id`, or its number from 1. */
+  /** The cell of a column `id`, or the number from 1. */
   readonly id: string;
   readonly record: ConversationRecord;
   /** Bytes read so far, and in total. */
@@ -22,17 +22,16 @@ export interface StreamedPrompt {
   readonly total?: number;
 }
 
-/** How sources are read. */
 export interface PromptOptions {
   readonly columns?: ConversationColumns | undefined;
-  /** Whether a line of plain text is what a user says, and not a text to be gone on with. */
+  /** Whether a line of plain text is a user message instead of a text to complete. */
   readonly asks: boolean;
 }
 
 /**
- * The prompts of a file, or of bytes such as those of standard input, in their order: rows of a table as `readConversations` takes
- * them, which need no answers, or lines.
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming row and remedy
+ * Streams the prompts of a file, or of bytes such as standard input: rows of a table as for `readConversations`,
+ * answers optional, or lines.
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` with row and remedy
  */
 export async function* streamPrompts(
   source: string | AsyncIterable<Uint8Array>,
@@ -67,7 +66,6 @@ async function* promptsOf(table: BegunTable, names: ConversationColumns | undefi
   }
 }
 
-/** A row as a record, with or without an answer. */
 function promptOf(
   { messages, prompt, completion, text, tools }: ReturnType<typeof conversationCells>,
   where: string,

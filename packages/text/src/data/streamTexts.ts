@@ -22,15 +22,15 @@ const endingsOf: Readonly<Record<TableFormat | 'lines', readonly string[]>> = {
   lines: ['.txt'],
 };
 
-/** Endings of files of texts, each also with `.gz` after it. */
+/** File endings of texts, each also followed by `.gz`. */
 export const textEndings: readonly string[] = Object.values(endingsOf)
   .flat()
   .flatMap((each) => [each, `${each}.gz`])
   .concat(PARQUET);
 
 /**
- * How a file is written: as its name tells, or its first bytes.
- * @throws OnnxLoraError `DATA_INVALID` for a file that is no text
+ * The format of a file, by its name or its first bytes.
+ * @throws OnnxLoraError `DATA_INVALID` for a file that is not text
  */
 export function formatOf(name: string, head: Uint8Array): TableFormat | 'lines' {
   if (head.includes(0) && !isUtf16(head)) {
@@ -46,41 +46,40 @@ export function formatOf(name: string, head: Uint8Array): TableFormat | 'lines' 
     .trimStart()
     .split(/\r\n|\n|\r/, 1);
   if (line.startsWith('{')) return 'jsonl';
-  // A header is words; a sentence may have commas, too.
+  // A header is words; a sentence may have commas as well.
   if (line.includes('\t')) return 'tsv';
   return /^"?\w+"?([,;]"?\w+"?)+$/.test(line) ? 'csv' : 'lines';
 }
 
-/** The text of a line. */
+/** The record of a line. */
 export function recordOfLine(name: string, { text, number }: Line): SequenceRecord {
   return { id: String(number), sequence: text, where: `${name}, line ${number}` };
 }
 
-/** Rows that are looked at to find out what columns are. */
+/** Number of rows that decide the columns' roles. */
 const LOOKED_AT = 200;
 
-/** A table that is being read. */
+/** A table with its first rows read. */
 export interface BegunTable extends Table {
-  /** The rows behind the first ones. */
+  /** The rows after the first ones. */
   readonly rest: AsyncGenerator<Row, void, undefined>;
 }
 
-/** A source of texts that is being read. */
+/** An opened source of texts. */
 interface OpenTexts {
   readonly name: string;
-  /** Its lines, where it is no table; read once. */
+  /** The lines, unless it is a table; read once. */
   readonly lines?: AsyncGenerator<Line>;
-  /** Its first rows, which tell what columns are, and the rest, to be read once and returned from. */
+  /** The first rows, and the rest, which is read once and then returned. */
   readonly table?: BegunTable;
   /** Bytes read so far. */
   readonly read: () => number;
-  /** Total bytes, where known. */
   readonly total?: number | undefined;
 }
 
 /**
- * Opens a file, or bytes such as those of standard input: a table, also a Parquet file, or lines. No more than a few hundred rows are in
- * memory at a time, or a row group.
+ * Opens a file, or bytes such as standard input: a table (also Parquet) or lines. At most a few hundred rows, or a row
+ * group, are in memory.
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`
  */
 export async function openTexts(source: string | AsyncIterable<Uint8Array>): Promise<OpenTexts> {
@@ -105,7 +104,7 @@ async function begun(file: string, columns: readonly string[], rest: BegunTable[
   return { file, columns, rows, rest };
 }
 
-/** What `read` makes of each row, numbered from 1. */
+/** Maps the rows, numbered from 1. */
 export async function* eachRow<Item>(
   { rows, rest }: BegunTable,
   read: (row: Row, number: number) => Item,
@@ -116,9 +115,8 @@ export async function* eachRow<Item>(
 }
 
 /**
- * The texts of a file, or of bytes such as those of standard input, in their order: rows of a table, or lines. What is to be predicted is
- * not read.
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming row, column and remedy
+ * Streams the texts of a file, or of bytes such as standard input: rows of a table, without targets, or lines.
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` with row, column and remedy
  */
 export async function* streamTexts(
   source: string | AsyncIterable<Uint8Array>,

@@ -1,4 +1,4 @@
-/** @file Reads and splits records of a language model's data, of any kind. */
+/** @file Readers of records from tables and folders, with their splits. */
 
 import { stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
@@ -30,12 +30,12 @@ import {
 } from '@onnx-lora/sdk/data';
 import { PARQUET, readAnyTable, type SequenceData, type SequenceRecord } from '@onnx-lora/sequences';
 
-/** Endings of tables of what is said. */
+/** File endings of tables. */
 const endings: readonly string[] = [...manifestEndings, PARQUET];
 
 /**
- * A table of what is said, whose objects have no fields without a value: in a Parquet file all objects of a column have the same
- * fields, and chat templates ask whether a message has one.
+ * Reads a table of messages and drops null fields: Parquet gives all objects of a column the same fields, and chat
+ * templates test whether a message has one.
  * @throws OnnxLoraError as `readAnyTable`
  */
 export async function readSaid(file: string): Promise<Table> {
@@ -56,7 +56,7 @@ function withoutEmpty(value: unknown): unknown {
   return Object.fromEntries(given.map(([name, each]) => [name, withoutEmpty(each)]));
 }
 
-/** Finds the column of each role; the finder has the columns that are left. */
+/** Finds the column of each role; the finder knows the remaining columns. */
 export function columnsOf<Role extends string>(
   table: Table,
   roles: ColumnRoles<Role>,
@@ -67,7 +67,7 @@ export function columnsOf<Role extends string>(
   return { columns: columns as { readonly [R in Role]?: string }, finder };
 }
 
-/** A cell with a text, blanks included, or with a list of messages, which may be JSON. */
+/** A cell with a text, blanks included, or with a list of messages, possibly as JSON. */
 export function saidIn(row: Row, column: string | undefined): unknown {
   const cell = column === undefined ? undefined : row.cells.get(column);
   return typeof cell === 'string' && cell.trimStart().startsWith('[{') ? cellList(row, column!) : cell;
@@ -80,25 +80,23 @@ interface PlacedRecord {
 
 /** Describes a kind of records. */
 export interface TableKind<Item extends PlacedRecord, Given, Options> {
-  /** What records are called, in the plural: `conversations`. */
+  /** The plural of a record: `conversations`. */
   readonly noun: string;
-  /** What to do where too few differ. */
+  /** The remedy where nothing can be held out. */
   readonly remedy: string;
-  /** The records of a file. */
   readonly table: (file: string, options: Options) => Promise<Item[]>;
-  /** A record of the user's own, checked. */
+  /** Checks one of the caller's records. */
   readonly checked: (given: Given, where: string) => Item;
-  /** Identity of a record. */
+  /** Equal for equal records. */
   readonly key: (record: Item) => string;
   /** The key of records that stay in one split. */
   readonly together: (record: Item) => string;
-  /** The same in words. */
+  /** The rule of the split in words. */
   readonly whole: string;
 }
-/** Records in parts, with warnings for the user. */
 type Divided<Item> = ReadData<Item> & { readonly warnings: readonly string[] };
 
-/** Makes a reader of a kind of records: of a path, the user's own records, or data read before. */
+/** Makes a reader of records from a path, a caller's records, or an earlier result. */
 export function tableReader<
   Item extends PlacedRecord,
   Given extends { readonly where?: string | undefined },
@@ -139,17 +137,15 @@ export function tableReader<
   };
 }
 
-/** A kind of {@link sequenceReader}. */
 interface SequenceKind<R extends SequenceRecord, Given, Options> {
   /** The plural of a record: `questions`. */
   readonly noun: string;
   /** The remedy where nothing can be held out. */
   readonly remedy: string;
-  /** Reads the records of a path. */
   readonly path: (source: string, options: Options) => Promise<readonly R[]>;
-  /** Checks the `number`-th of the caller's own records. */
+  /** Checks the `number`-th of the caller's records. */
   readonly checked: (given: Partial<Given>, number: number) => R;
-  /** The same text for equal records. */
+  /** Equal for equal records. */
   readonly plain: (record: R) => string;
   /** The group that a record is held out with. */
   readonly groupOf: (record: R) => string | undefined;
@@ -157,7 +153,7 @@ interface SequenceKind<R extends SequenceRecord, Given, Options> {
   readonly whole: string;
 }
 
-/** Reads sequence records: of a path, the caller's own, or data that was read before. */
+/** Makes a reader of sequence records from a path, a caller's records, or an earlier result. */
 export function sequenceReader<R extends SequenceRecord, Given, Options extends DivideOptions<R>>({
   noun,
   remedy,
@@ -190,10 +186,10 @@ export function sequenceReader<R extends SequenceRecord, Given, Options extends 
   };
 }
 
-/** Describes a held-out part that another path gave. */
+/** Describes a validation set read from a path of its own. */
 export const besides = (file: string): { readonly splitBy: string } => ({ splitBy: `given as "${file}"` });
 
-/** Warns of records that are in several parts. */
+/** Warns of records that appear in several splits. */
 export function sharedWarnings<R extends SequenceRecord>(
   parts: readonly (readonly R[])[],
   plain: (record: R) => string,
@@ -203,14 +199,14 @@ export function sharedWarnings<R extends SequenceRecord>(
   return sharedWarning(found, `${noun} are`, ([[first], [second]]) => `"${first!.where}" and "${second!.where}"`);
 }
 
-/** Whether a path is a folder; another path is opened as a file, which then says what is wrong. */
+/** Whether a path is a folder. Other paths are opened as files, which reports their errors. */
 export async function isFolder(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 }
 
 /**
- * Reads a file, or a folder with a file for each split.
- * @param example of the names of such files, for the error
+ * Reads a file, or a folder with a file per split.
+ * @param example names of such files, for the error
  * @throws OnnxLoraError `DATA_INVALID` for a folder without such files
  */
 export async function readFileOrSplits<Item extends { readonly split?: Split }>(
@@ -229,8 +225,7 @@ export async function readFileOrSplits<Item extends { readonly split?: Split }>(
 }
 
 /**
- * The records of a file, or of a folder with one, or with one for each split.
- * @param noun what records are, for messages: `conversations`
+ * Reads a file, or a folder with one file or one per split.
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for a path without such a file
  */
 async function readTables<Item extends { readonly split?: Split }>(

@@ -1,4 +1,6 @@
-/** @file Texts whose words have classes: parts of speech, names, terms. Tables with lists, and CoNLL's columns. */
+/**
+ * @file Texts with a class per word, such as parts of speech or names: types, and a reader of tables and CoNLL files.
+ */
 
 import { extname } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -28,45 +30,45 @@ import {
 } from '@onnx-lora/sequences';
 import { columnsOf, readFileOrSplits, sequenceReader } from './tableReader.ts';
 
-/** A text in words; `sequence` has them with a blank between each two. */
+/** A text in words; `sequence` joins them with spaces. */
 export interface TaggedText extends SequenceRecord {
-  /** Where each word begins and ends in the text, counted in letters from 0. */
+  /** Start and end of each word in the text, in characters from 0. */
   readonly words: readonly (readonly [start: number, end: number])[];
-  /** The class of each word, or null where nothing is known; absent where the text has none. */
+  /** Class per word, null if unknown; absent if the text has none. */
   readonly tags?: readonly PartLabel[];
 }
 
-/** A text as a user writes it. */
+/** A text as a caller writes it. */
 export interface GivenTaggedText extends Pick<SequenceRecord, 'group' | 'split'> {
-  /** Its words. */
+  /** The words. */
   readonly tokens: readonly string[];
-  /** The class of each, or null. */
+  /** Class per word, null if unknown. */
   readonly tags?: readonly (string | null)[];
-  /** What it is called; its number by default. */
+  /** Its name; its number by default. */
   readonly id?: string;
-  /** Where it is, for messages. */
+  /** Its place, for messages. */
   readonly where?: string;
 }
 
-/** A path, texts of the user's own, or data that was read before. */
+/** A path, the caller's own texts, or a result of `readTaggedTexts`. */
 export type TaggedSource =
   string | readonly GivenTaggedText[] | AsyncIterable<GivenTaggedText> | SequenceData<TaggedText>;
 
-/** Which columns of a table hold what. */
+/** Column names that differ from the usual ones. */
 export interface TaggedColumns {
-  /** The list of words. */
+  /** Column with lists of words. */
   readonly tokens?: string | undefined;
-  /** The list of their classes. */
+  /** Column with lists of the words' classes. */
   readonly tags?: string | undefined;
-  /** `train`, `validation` or `test`. */
+  /** Column with `train`, `validation` or `test`. */
   readonly split?: string | undefined;
-  /** What is never divided between splits. */
+  /** Column with groups, which splits never divide. */
   readonly group?: string | undefined;
 }
 
-/** How they are read and divided. */
+/** Options of `readTaggedTexts`. */
 export interface TaggedOptions extends DivideOptions<TaggedText> {
-  /** Columns of a table whose names do not say what they hold. */
+  /** Column names that differ from the usual ones. */
   readonly columns?: TaggedColumns | undefined;
 }
 
@@ -83,13 +85,13 @@ const columns: ColumnRoles<keyof TaggedColumns> = {
   },
 };
 
-/** Settings by the options that they give. */
+/** Settings of the reader, for the command line. */
 export const taggedSettings: SettingRows<TaggedOptions> = {
   columns: columnSettings<TaggedColumns>(columns),
   evalSplit: evalSplitSetting,
 };
 
-/** Words as parts: the first token of each answers for it, as in transformers' examples. */
+/** Words as predicted parts: a word's first token predicts its class, as in transformers' examples. */
 export const words: Parts<TaggedText> = {
   noun: 'words',
   one: 'word',
@@ -100,7 +102,7 @@ export const words: Parts<TaggedText> = {
     const { ids, starts, ends } = tokenizer.tokens(sequence);
     let next = 0;
     return ids.map((_, token) => {
-      // A token may begin with the blank before its word.
+      // A token may include the blank before its word.
       while (next < own.length && own[next]![1] <= starts[token]!) next++;
       const word = own[next];
       return word && ends[token]! > word[0] && starts[token]! <= word[0] ? next++ : undefined;
@@ -108,7 +110,7 @@ export const words: Parts<TaggedText> = {
   },
 };
 
-/** A text of its words. */
+/** Joins words with spaces. */
 function textOfWords(tokens: readonly string[]): Pick<TaggedText, 'sequence' | 'words'> {
   let at = 0;
   const own = tokens.map((token): [number, number] => {
@@ -119,16 +121,16 @@ function textOfWords(tokens: readonly string[]): Pick<TaggedText, 'sequence' | '
   return { sequence: tokens.join(' '), words: own };
 }
 
-/** A text taken apart: runs of letters and digits, and every other sign by itself. */
+/** Splits a text into runs of letters and digits, and single other characters. */
 export function wordsOf(text: string): TaggedText['words'] {
   return [...text.matchAll(/[\p{L}\p{N}\p{M}]+(?:['’-][\p{L}\p{N}\p{M}]+)*|[^\s]/gu)].map(({ index, 0: word }) => [index, index + word.length]); // prettier-ignore
 }
 
 /**
- * Reads texts whose words have classes. A path may be a table (JSONL, JSON, CSV, TSV) with lists of words and classes; CoNLL's form
- * (`.conll`, `.conllu`, `.bio`, `.iob`), with a word on each line, its class in the last column and an empty line between texts; or a
- * folder with such a file for each split.
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file, row, column and remedy
+ * Reads texts with a class per word. A path is a table (JSONL, JSON, CSV, TSV) with lists of words and classes; a CoNLL
+ * file (`.conll`, `.conllu`, `.bio`, `.iob`), with a word per line, its class in the last column and an empty line
+ * between texts; or a folder with such a file per split.
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` with file, row, column and remedy
  */
 export function readTaggedTexts(source: TaggedSource, options: TaggedOptions = {}): Promise<SequenceData<TaggedText>> {
   return readData(reader, source, options);
@@ -185,7 +187,6 @@ function textOf(row: Row, column: string, value: unknown): string {
   throw cellError(row, column, value, 'a list of words', 'Write ["a", "list"]');
 }
 
-/** A word on each line, its class in the last column, and an empty line between texts. */
 async function readConll(file: string): Promise<readonly TaggedText[]> {
   const records: TaggedText[] = [];
   let [tokens, tags, where, last]: [string[], string[], string, number] = [[], [], '', -1];
@@ -194,7 +195,7 @@ async function readConll(file: string): Promise<readonly TaggedText[]> {
     [tokens, tags] = [[], []];
   };
   for (const { text, place } of await locatedLines(file)) {
-    // Empty lines are passed over, so that a gap in their numbers is one.
+    // The reader skips empty lines, so a gap in the numbers marks one.
     const number = Number(/line (\d+)$/.exec(place)![1]);
     if (number > last + 1) end();
     last = number;

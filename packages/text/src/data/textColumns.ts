@@ -27,54 +27,54 @@ import {
   type Wanted,
 } from '@onnx-lora/sequences';
 
-/** A text as a user writes it. */
+/** A text as a caller writes it. */
 export interface GivenText extends Omit<SequenceRecord, 'id' | 'where' | 'sequence' | 'labels'> {
   /** The text. */
   readonly text: string;
-  /** Its class. */
+  /** The class. */
   readonly label?: string;
-  /** Several labels; none is an empty list. */
+  /** The labels; an empty list for a text without any. */
   readonly labels?: readonly string[];
-  /** What it is called; its number by default. */
+  /** Its name; its number by default. */
   readonly id?: string;
-  /** Where it is, for messages. */
+  /** Its place, for messages. */
   readonly where?: string;
 }
 
-/** A path, texts of the user's own, or data that was read before. */
+/** A path, the caller's own texts, or a result of `readTextData`. */
 export type TextSource = string | readonly GivenText[] | AsyncIterable<GivenText> | SequenceData;
 
-/** Which columns of a table hold what; usual names are found by themselves. */
+/** Column names that differ from the usual ones. */
 export interface TextColumns {
-  /** The text, or the first of a pair. */
+  /** Column with texts, or the first text of each pair. */
   readonly text?: string | undefined;
-  /** The other text of a pair. */
+  /** Column with the second text of each pair. */
   readonly second?: string | undefined;
-  /** Other texts that are like the second and wrong: one column or several, each with a text or a list of them. */
+  /** Columns with hard negatives of the second text, each a text or a list of them. */
   readonly negatives?: string | readonly string[] | undefined;
-  /** What the text is called. */
+  /** Column with names of texts. */
   readonly id?: string | undefined;
-  /** One class per text. */
+  /** Column with one class per text. */
   readonly label?: string | undefined;
-  /** Several labels per text: a column that lists them, or a column of 0 and 1 for each. */
+  /** Several labels per text: a column that lists them, or a column of 0 and 1 per label. */
   readonly labels?: string | readonly string[] | undefined;
-  /** Numbers to predict. */
+  /** Columns with numbers to predict. */
   readonly values?: string | readonly string[] | undefined;
-  /** `train`, `validation` or `test`, or the number of a fold. */
+  /** Column with `train`, `validation` or `test`, or with numbers of folds. */
   readonly split?: string | undefined;
-  /** What is never divided between splits, such as an author or a conversation. */
+  /** Column with groups, which splits never divide, such as authors or conversations. */
   readonly group?: string | undefined;
 }
 
-/** How texts are read and divided. */
+/** Options of `readTextData`. */
 export interface TextDataOptions extends DivideOptions<SequenceRecord> {
-  /** Columns of a table whose names do not say what they hold. */
+  /** Column names that differ from the usual ones. */
   readonly columns?: TextColumns | undefined;
-  /** Which fold is measured on, where the split column numbers folds; 0 by default. */
+  /** The fold for validation, where the split column numbers folds; 0 by default. */
   readonly fold?: number | undefined;
 }
 
-/** Usual names are those of GLUE and of other data sets on the hub, too; the first that is there is taken. */
+/** Columns by role with their usual names, among them those of GLUE and datasets on the hub. The first match counts. */
 const textColumns: ColumnRoles<keyof TextColumns> = {
   text: {
     description: 'Column of a table with the text, or the first of each pair.',
@@ -161,7 +161,7 @@ const textColumns: ColumnRoles<keyof TextColumns> = {
   },
 };
 
-/** Settings by the options that they give. */
+/** Settings of the reader, for the command line. */
 export const dataSettings: SettingRows<TextDataOptions> = {
   columns: columnSettings<TextColumns>(textColumns),
   evalSplit: evalSplitSetting,
@@ -173,25 +173,24 @@ export const dataSettings: SettingRows<TextDataOptions> = {
   },
 };
 
-/** The tasks that would learn columns of a table of texts, by the names that these usually have. */
+/** Suggests tasks that would learn the columns, by their usual names. */
 export function textTasksOf(columns: readonly string[]): readonly TaskSuggestion[] {
   const tasks = { label: 'text-classification', labels: 'text-labelling', values: 'text-regression' };
   return tasksOfColumns(columns, textColumns, tasks);
 }
 
-/** Columns that a table of texts has, by what they hold. */
+/** The columns of a table of texts, by role. */
 export interface FoundColumns extends TargetColumns {
   readonly text: string;
   readonly second?: string | undefined;
   readonly negatives?: readonly string[] | undefined;
-  /** Columns without a role. */
   readonly unused: readonly string[];
 }
 
 /**
- * Finds the columns of a table: by what the user says, by their usual names, and by what they hold.
- * @param wanted what every row must have
- * @throws OnnxLoraError `DATA_INVALID` when the user names one that is not there, or one is missing that is needed
+ * Finds the columns of a table: by the given names, the usual names, and their content.
+ * @param wanted the target that every row needs
+ * @throws OnnxLoraError `DATA_INVALID` for a given name that the table lacks, or a missing column
  */
 export function findColumns(table: Table, names: TextColumns = {}, wanted?: Wanted): FoundColumns {
   const finder = new ColumnFinder(table, textColumns, names);
@@ -216,10 +215,10 @@ export function findColumns(table: Table, names: TextColumns = {}, wanted?: Want
 const words: Readonly<Record<Wanted, string>> = { label: 'the class', labels: 'labels', values: 'numbers to predict' };
 
 /**
- * The record of a row.
+ * Makes the record of a row.
  * @param number the row's number from 1, its name by default
- * @param wanted required targets; false reads none
- * @throws OnnxLoraError `DATA_INVALID`, naming row, column and remedy
+ * @param wanted the required target; false reads no targets
+ * @throws OnnxLoraError `DATA_INVALID` with row, column and remedy
  */
 export function recordOf(
   row: Row,

@@ -1,4 +1,4 @@
-/** @file The families Mixtral and Qwen-MoE: decoders whose feed-forward layers are experts, of which a router chooses. */
+/** @file The families Mixtral and Qwen-MoE: decoders with a mixture of experts. */
 
 import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { llamaAttention } from './llama.ts';
@@ -6,23 +6,20 @@ import { textFamily } from './textFamily.ts';
 
 const layer = 'layers.{n}';
 
-/** The attention, since the experts of a model are most of its weights, and each sees few of the tokens. */
+/** Attention alone: experts hold most of the weights, yet each sees few tokens. */
 const attentionOnly = {
   defaultTargets: ['attention.query', 'attention.key', 'attention.value', 'attention.output'],
   targetsFrom:
     'no study of this family; the attention of all layers, for every token passes it, while an expert sees those that are sent to it',
 } as const;
 
-/** transformers 5 keeps the experts of a layer as two stacked tensors, which PEFT adapts as `target_parameters`. */
+/** transformers 5 stacks a layer's experts in two tensors, which PEFT adapts as `target_parameters`. */
 const stacked = {
   'expert.gate-up': [{ 5: `${layer}.mlp.experts.gate_up_proj` }],
   'expert.down': [{ 5: `${layer}.mlp.experts.down_proj` }],
 };
 
-/**
- * Mixtral: in transformers 4 each expert has layers of its own, in 5 they are stacked. An adapter of one does not fit the
- * other's experts.
- */
+/** Mixtral. transformers 4 has layers per expert, transformers 5 stacks them; adapters of one do not fit the other. */
 export const mixtral: DescribedFamily = textFamily({
   name: 'mixtral',
   title: 'Mixtral',
@@ -42,8 +39,8 @@ export const mixtral: DescribedFamily = textFamily({
 });
 
 /**
- * Qwen2-MoE, Qwen1.5-MoE and Qwen3-MoE: the same, under other names in transformers 4; Qwen2's layers also have an expert
- * that all tokens pass. A lone .onnx file is recognised by the experts of either generation.
+ * Qwen2-MoE, Qwen1.5-MoE and Qwen3-MoE, with other names than Mixtral's in transformers 4; Qwen2's layers add a shared
+ * expert. A lone .onnx file is recognised by the experts of either version.
  */
 export const qwenMoe: DescribedFamily = textFamily({
   name: 'qwen2_moe',

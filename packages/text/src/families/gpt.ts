@@ -1,4 +1,4 @@
-/** @file The families GPT-2 and GPT-NeoX, and the decoders of their time: OPT, BLOOM, Falcon. */
+/** @file The families GPT-2, GPT-NeoX, OPT, BLOOM and Falcon. */
 
 import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { textFamily } from './textFamily.ts';
@@ -6,8 +6,8 @@ import { textFamily } from './textFamily.ts';
 const block = 'h.{n}';
 
 /**
- * GPT-2 as transformers writes it, 4 and 5 alike: queries, keys and values are one layer. Its weights are transposed (Conv1D,
- * PEFT's `fan_in_fan_out`), which the graph tells; adapters have the same shapes as those of any linear layer.
+ * GPT-2 under transformers' names, 4 and 5 alike: a joint query-key-value layer. The graph shows its transposed weights
+ * (Conv1D, PEFT's `fan_in_fan_out`); adapters have the shapes of any linear layer's.
  */
 export const gpt2: DescribedFamily = textFamily({
   name: 'gpt2',
@@ -29,7 +29,7 @@ export const gpt2: DescribedFamily = textFamily({
 
 const neoxLayer = 'layers.{n}';
 
-/** GPT-NeoX and Pythia: queries, keys and values are one layer, head by head. transformers 5 has another name for the head. */
+/** GPT-NeoX and Pythia: a joint query-key-value layer, interleaved by head. transformers 5 renames the model's head. */
 export const gptNeox: DescribedFamily = textFamily({
   name: 'gpt_neox',
   title: 'Pythia and GPT-NeoX',
@@ -48,7 +48,7 @@ export const gptNeox: DescribedFamily = textFamily({
   preprocessors: ['GPTNeoXTokenizer'],
 });
 
-/** OPT as transformers writes it, 4 and 5 alike. */
+/** OPT under transformers' names, 4 and 5 alike. */
 export const opt: DescribedFamily = textFamily({
   name: 'opt',
   title: 'OPT',
@@ -70,7 +70,7 @@ export const opt: DescribedFamily = textFamily({
   preprocessors: ['GPT2Tokenizer'],
 });
 
-/** BLOOM and Falcon as transformers writes them, 4 and 5 alike: one joint projection, positions as a bias or rotary. */
+/** BLOOM and Falcon under transformers' names, 4 and 5 alike: a joint projection, positions as a bias or rotary. */
 export const bloom: DescribedFamily = textFamily({
   name: 'bloom',
   title: 'BLOOM and Falcon',

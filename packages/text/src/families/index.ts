@@ -7,7 +7,7 @@ import { bloom, gpt2, gptNeox, opt } from './gpt.ts';
 import { gemma, llama, mistral, qwen2, qwen3, smollm3 } from './llama.ts';
 import { phi, phi3 } from './phi.ts';
 
-/** Every family of texts, for `openModel(source, { families: textFamilies })`. */
+/** All families of texts, for `openModel(source, { families: textFamilies })`. */
 export const textFamilies: readonly DescribedFamily[] = [
   llama,
   mistral,

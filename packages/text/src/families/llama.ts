@@ -1,11 +1,11 @@
-/** @file The family LLaMA, and those that took over its names: Mistral, Qwen, Gemma, SmolLM3. */
+/** @file The family LLaMA, and those that share its names: Mistral, Qwen, Gemma, SmolLM3. */
 
 import type { DescribedFamily, RoleNames } from '@onnx-lora/sdk/plugin';
 import { textFamily } from './textFamily.ts';
 
 const layer = 'layers.{n}';
 
-/** The attention of a decoder under LLaMA's names, its embedding and its head; transformers 4 and 5 use the same. */
+/** Attention, embedding and head of a decoder under LLaMA's names, the same in transformers 4 and 5. */
 export const llamaAttention: RoleNames = {
   'attention.query': [`${layer}.self_attn.q_proj`],
   'attention.key': [`${layer}.self_attn.k_proj`],
@@ -15,7 +15,6 @@ export const llamaAttention: RoleNames = {
   'embedding.output': ['^lm_head'],
 };
 
-/** With the gated feed-forward layers. */
 const llamaNames: RoleNames = {
   ...llamaAttention,
   'mlp.gate': [`${layer}.mlp.gate_proj`],
@@ -24,9 +23,9 @@ const llamaNames: RoleNames = {
 };
 
 /**
- * Decoders under LLaMA's names: attention with one key and value for several queries, rotary positions, gated feed-forward
- * layers. A lone .onnx file is recognised by these names alone, be it of LLaMA or of a family that took them over; where an
- * exporter has joined queries, keys and values, they are one layer, whose parts have these names. ESM C has them too.
+ * Decoders under LLaMA's names: grouped-query attention, rotary positions, gated feed-forward layers. A lone .onnx file
+ * is recognised by these names alone, whether of LLaMA or a family that shares them; a query-key-value layer that an
+ * exporter joined has parts with these names. ESM C shares them, too.
  */
 export const llama: DescribedFamily = textFamily({
   name: 'llama',
@@ -43,7 +42,7 @@ export const llama: DescribedFamily = textFamily({
   preprocessors: ['LlamaTokenizer', 'PreTrainedTokenizerFast'],
 });
 
-/** Mistral and Ministral as transformers writes them, 4 and 5 alike. */
+/** Mistral and Ministral under transformers' names, 4 and 5 alike. */
 export const mistral: DescribedFamily = textFamily({
   name: 'mistral',
   title: 'Mistral',
@@ -54,7 +53,7 @@ export const mistral: DescribedFamily = textFamily({
   preprocessors: ['LlamaTokenizer'],
 });
 
-/** Qwen2 and Qwen2.5 as transformers writes them, 4 and 5 alike: queries, keys and values have a bias. */
+/** Qwen2 and Qwen2.5 under transformers' names, 4 and 5 alike: queries, keys and values have a bias. */
 export const qwen2: DescribedFamily = textFamily({
   name: 'qwen2',
   title: 'Qwen2 and Qwen2.5',
@@ -65,7 +64,7 @@ export const qwen2: DescribedFamily = textFamily({
   preprocessors: ['Qwen2Tokenizer'],
 });
 
-/** Qwen3 as transformers writes it, 4 and 5 alike: queries and keys are normed by head. */
+/** Qwen3 under transformers' names, 4 and 5 alike: queries and keys are normalized per head. */
 export const qwen3: DescribedFamily = textFamily({
   name: 'qwen3',
   title: 'Qwen3',
@@ -76,7 +75,10 @@ export const qwen3: DescribedFamily = textFamily({
   preprocessors: ['Qwen2Tokenizer'],
 });
 
-/** Gemma 1, 2 and 3 as transformers writes them, 4 and 5 alike; of Gemma 3 the text model, with or without the one for images. */
+/**
+ * Gemma 1, 2 and 3 under transformers' names, 4 and 5 alike; for Gemma 3 the text model, alone or within the vision
+ * model.
+ */
 export const gemma: DescribedFamily = textFamily({
   name: 'gemma',
   title: 'Gemma 1, 2 and 3',
@@ -88,7 +90,7 @@ export const gemma: DescribedFamily = textFamily({
   preprocessors: ['GemmaTokenizer'],
 });
 
-/** SmolLM3 as transformers writes it, 4 and 5 alike: every fourth layer has no rotary positions. */
+/** SmolLM3 under transformers' names, 4 and 5 alike: every fourth layer has no rotary positions. */
 export const smollm3: DescribedFamily = textFamily({
   name: 'smollm3',
   title: 'SmolLM3',

@@ -7,8 +7,8 @@ const layer = 'layers.{n}';
 const around: RoleNames = { 'embedding.token': ['embed_tokens'], 'embedding.output': ['^lm_head'] };
 
 /**
- * Phi-3, Phi-3.5 and Phi-4 as transformers writes them, 4 and 5 alike: queries, keys and values are one layer, and so are
- * gate and up, which onnxruntime-genai takes apart.
+ * Phi-3, Phi-3.5 and Phi-4 under transformers' names, 4 and 5 alike, with joint query-key-value and gate-up layers.
+ * onnxruntime-genai splits them.
  */
 export const phi3: DescribedFamily = textFamily({
   name: 'phi3',
@@ -29,7 +29,7 @@ export const phi3: DescribedFamily = textFamily({
   preprocessors: ['LlamaTokenizer', 'GPT2Tokenizer'],
 });
 
-/** Phi-1, 1.5 and 2 as transformers writes them, 4 and 5 alike. */
+/** Phi-1, 1.5 and 2 under transformers' names, 4 and 5 alike. */
 export const phi: DescribedFamily = textFamily({
   name: 'phi',
   title: 'Phi-1, Phi-1.5 and Phi-2',

@@ -2,7 +2,7 @@
 
 import { describedFamily, type DescribedFamily, type FamilyDefinition, type FamilyFiles } from '@onnx-lora/sdk/plugin';
 
-/** Roles of all linear layers of a decoder, of which a family has some. */
+/** Roles of a decoder's linear layers; a family has some of them. */
 const allLinear: readonly string[] = [
   'attention.query',
   'attention.key',
@@ -16,9 +16,9 @@ const allLinear: readonly string[] = [
 ];
 
 /**
- * As optimum writes a decoder: one file with the keys and values of earlier positions as inputs, or a pair with and without
- * them. What is trained begins without any, so that the joined model neither asks for them nor yields them; `model.part` has
- * the file as it is, which writes text token by token.
+ * A decoder as optimum exports it: one file with past keys and values as inputs, or a pair with and without them.
+ * Training starts without a past, so the merged model drops these inputs and outputs; `model.part` keeps the file
+ * unchanged for generation.
  */
 const decoderFiles: FamilyFiles = {
   parts: [
@@ -35,10 +35,9 @@ const decoderFiles: FamilyFiles = {
   arePreferred: true,
 };
 
-/** What is said of a family here; all linear layers are adapted unless it says otherwise. */
 type FactsHere = Omit<FamilyDefinition, 'domain' | 'tasks' | 'files'>;
 
-/** A family of language models, from its facts. */
+/** Defines a family of language models; all linear layers are adapted unless `facts` say otherwise. */
 export function textFamily(facts: FactsHere): DescribedFamily {
   return describedFamily({
     defaultTargets: allLinear.filter((role) => Object.hasOwn(facts.names, role)),

@@ -10,19 +10,19 @@ import {
   type RowOptions,
 } from './generateOptions.ts';
 
-/** A text, or the ids of its tokens with all special ones. */
+/** A text, or token ids with all special tokens. */
 export type Prompt = string | readonly number[];
 
-/** A prompt of a batch, with options of its own, which go before those of the batch. */
+/** A prompt of a batch, with options that override the batch's. */
 export interface RowPrompt extends RowOptions {
-  /** What is gone on with. */
+  /** The text to continue. */
   readonly prompt: Prompt;
 }
 
-/** What {@link TextGenerator.generate} takes: one prompt, or a batch. */
+/** One prompt, or a batch. */
 export type Prompts = Prompt | readonly (Prompt | RowPrompt)[];
 
-/** A text that is to be written. */
+/** A checked prompt with its resolved options. */
 export interface WantedText {
   readonly row: number;
   readonly ids: readonly number[];
@@ -32,10 +32,10 @@ export interface WantedText {
   readonly seed: number;
 }
 
-/** Where nobody says how long a text may be. */
+/** The default of `maxNewTokens`. */
 const USUAL_LENGTH = 256;
 
-/** What prompts are checked against. */
+/** The generator's settings that prompts are checked against. */
 export interface PromptContext {
   readonly tokenizer: SequenceTokenizer;
   readonly defaults: GenerationDefaults;
@@ -43,15 +43,15 @@ export interface PromptContext {
   readonly plan: GenerationPlan;
 }
 
-/** Whether there is more than one prompt, or a list of one. */
+/** Whether these are a list of prompts instead of a single one. */
 export function isBatch(prompts: Prompts): prompts is readonly (Prompt | RowPrompt)[] {
   return typeof prompts !== 'string' && typeof prompts[0] !== 'number';
 }
 
 /**
- * The texts that are wanted, in their order.
- * @throws OnnxLoraError `INPUT_INVALID` for a prompt without tokens, with ids that are none, or that leaves no room; stop strings
- *   where there are beams; `CONFIG_INVALID` for an option that cannot be
+ * Checks prompts, in their order.
+ * @throws OnnxLoraError `INPUT_INVALID` for a prompt without tokens, with invalid ids, or too long; stop strings with
+ * beams; `CONFIG_INVALID` for an invalid option
  */
 export function checkedPrompts(prompts: Prompts, context: PromptContext): WantedText[] {
   const all = isBatch(prompts) ? prompts : [prompts];

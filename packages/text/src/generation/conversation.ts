@@ -6,7 +6,7 @@ import { type ChatMessage, type ChatTemplate, openChatTemplate } from '../chat/c
 import type { GenerateOptions } from './generateOptions.ts';
 import type { GeneratedText, TextGenerator, TextPiece } from './textGenerator.ts';
 
-/** A conversation in turns, which reads only new tokens. */
+/** A conversation in turns. Each turn reads only the new tokens. */
 export class ChatConversation {
   readonly #generator: TextGenerator;
   readonly #template: ChatTemplate;
@@ -15,7 +15,7 @@ export class ChatConversation {
 
   /**
    * Used by {@link openConversation}.
-   * @param beginning messages before the conversation, such as the system's
+   * @param beginning initial messages, such as the system's
    */
   constructor(generator: TextGenerator, template: ChatTemplate, beginning: readonly ChatMessage[]) {
     this.#generator = generator;
@@ -24,14 +24,14 @@ export class ChatConversation {
     this.#messages = beginning;
   }
 
-  /** What was said so far. */
+  /** The messages so far. */
   get messages(): readonly ChatMessage[] {
     return this.#messages;
   }
 
   /**
-   * Streams the answer to the user's message. The message is recorded once its answer is complete.
-   * @throws OnnxLoraError `DATA_INVALID` where the chat template refuses; others as `generator.generate`
+   * Streams the answer to a user message, which joins the conversation once the answer is complete.
+   * @throws OnnxLoraError `DATA_INVALID` if the chat template refuses it; others as `generator.generate`
    */
   async *answer(content: string, options: GenerateOptions = {}): AsyncGenerator<TextPiece, GeneratedText> {
     const asked = [...this.#messages, { role: 'user', content }];
@@ -41,20 +41,20 @@ export class ChatConversation {
     return text!;
   }
 
-  /** Starts again. */
+  /** Restarts the conversation from its initial messages. */
   reset(): void {
     this.#messages = this.#beginning;
   }
 }
 
 /**
- * Begins a conversation, by the chat template in the model's folder.
+ * Starts a conversation with the chat template of the model's folder.
  * @example
  * ```ts
  * const conversation = await openConversation(model, generator, [{ role: 'system', content: 'Answer in one sentence.' }]);
  * for await (const { text } of conversation.answer('What is a package?')) process.stdout.write(text);
  * ```
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a chat template; `CONFIG_INVALID` for one that cannot be read
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a chat template; `CONFIG_INVALID` for an unreadable one
  */
 export async function openConversation(
   { folder, name }: Pick<RunnableModel, 'folder' | 'name'>,

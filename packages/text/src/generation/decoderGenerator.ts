@@ -1,4 +1,4 @@
-/** @file A generator on a decoder that gives logits, token by token. */
+/** @file A text generator on a decoder of logits. */
 
 import { isDeepStrictEqual } from 'node:util';
 import type { RowAdapter } from '@onnx-lora/sdk';
@@ -18,20 +18,19 @@ import { type GenerateOptions, type GenerationDefaults, planOf } from './generat
 import type { GeneratedText, TextGenerator, TextPiece } from './textGenerator.ts';
 import { Writing } from './writing.ts';
 
-/** Parts of a generator. */
 export interface GeneratorParts {
-  /** Tells which dimension of the past is its length. */
+  /** Knows which dimension of the past is its length. */
   readonly model: RunnableModel;
   readonly decoder: TokenDecoder;
   readonly tokenizer: SequenceTokenizer;
   readonly defaults: GenerationDefaults;
-  /** Whether rows of other lengths may be filled up: the model is told where tokens stand, and which are none. */
+  /** Whether rows of different lengths may be padded: the model takes a mask and positions. */
   readonly takesPadding: boolean;
-  /** The adapter where none is named. */
+  /** The default adapter. */
   readonly usual: RowAdapter;
 }
 
-/** Tokens of the last text, and their cache. */
+/** The last text's tokens with their key-value cache. */
 interface Kept {
   readonly ids: readonly number[];
   readonly adapter: RowAdapter;
@@ -41,11 +40,11 @@ interface Kept {
 interface Begun {
   readonly decoding: Decoding;
   readonly adapters: readonly RowAdapter[];
-  /** Tokens of each row not yet read. */
+  /** Unread tokens per row. */
   readonly fed: readonly (readonly number[])[];
 }
 
-/** Writes with a {@link TokenDecoder}. */
+/** Generates texts with a {@link TokenDecoder}. */
 export class DecoderGenerator implements TextGenerator {
   readonly tokenizer: SequenceTokenizer;
   readonly #parts: GeneratorParts;
@@ -68,10 +67,10 @@ export class DecoderGenerator implements TextGenerator {
     const extra = schema ? [this.#schemaTokens(schema).rule(plan.search.ends)] : [];
     const written: GeneratedText[] = [];
     const isSearch = plan.search.beams > 1;
-    // Beams of one row must not end for the room of another.
+    // A beam search has one limit for all rows, so rows with another limit are searched apart.
     const together = groups(texts, ({ ids, maxTokens }) => [takesPadding ? 0 : ids.length, isSearch ? maxTokens : 0].join()); // prettier-ignore
     for (const rows of together) {
-      // Models have rows for more tokens than there are: those spell nothing.
+      // Models may have logits beyond the vocabulary, which spell nothing.
       const decode = (ids: readonly number[]): string =>
         tokenizer.decode!(ids.filter((id) => tokenizer.tokenOf(id) !== undefined), { skipSpecial, isExact: schema !== undefined }); // prettier-ignore
       const writing = new Writing(rows, { plan, extra, decode });
@@ -115,7 +114,7 @@ export class DecoderGenerator implements TextGenerator {
     return made;
   }
 
-  /** Begins texts, behind what is kept where that is their beginning. */
+  /** Starts decoding, from the kept cache where prefixes match. */
   #begin(rows: readonly WantedText[], { adapter = this.#parts.usual, signal }: GenerateOptions): Begun {
     const { decoder, model, tokenizer } = this.#parts;
     const adapters = rows.map(({ own }) => (own.adapter === undefined ? adapter : own.adapter));
@@ -128,19 +127,19 @@ export class DecoderGenerator implements TextGenerator {
     return { decoding, adapters, fed: fed.map((ids) => ids.slice(past?.length ?? 0)) };
   }
 
-  /** Takes the cache of a text with the same prefix. The caller owns it: two prompts may continue it at once. */
+  /** Takes the cache of a text with a common prefix. The caller owns it: two prompts may continue it at once. */
   #takeKept(ids: readonly number[], adapter: RowAdapter): (Kept & { readonly common: number }) | undefined {
     const kept = this.#kept;
     if (!kept || !isDeepStrictEqual(kept.adapter, adapter)) return undefined;
     const differs = ids.findIndex((id, i) => id !== kept.ids[i]);
-    // The logits of the last token are wanted, so it is read in any case.
+    // The last token is always read, for its logits.
     const common = Math.min(differs < 0 ? ids.length : differs, ids.length - 1);
     if (common === 0) return undefined;
     this.#kept = undefined;
     return { ...kept, common };
   }
 
-  /** @param ids of the whole text, of which the last may not be read yet */
+  /** @param ids the whole text; its last token may be unread */
   #keep({ decoding: { past }, adapters }: Begun, ids: readonly number[]): void {
     if (past && past.length > 0) this.#kept = { ids: ids.slice(0, past.length), adapter: adapters[0]!, past };
   }

@@ -6,56 +6,58 @@ import { type GenerationFile, isId, type SamplingOptions, type SearchSettings } 
 import type { JsonSchema } from '../schema/jsonShape.ts';
 import { readSchema } from '../schema/schemaFile.ts';
 
-/** What may be said of each row of a batch, and of all of them. */
+/** Generation options of a single row or a whole batch. */
 export interface RowOptions {
-  /** Name of the adapter among those of the generator, or a blend of several; null is the base. */
+  /** One of the generator's adapters by name, or a blend of several; null is the base. */
   readonly adapter?: RowAdapter;
-  /** Most tokens to write, the end included; 256 where neither this nor the model's files say. */
+  /** Maximum number of new tokens, the end included; by default that of the model's files, else 256. */
   readonly maxNewTokens?: number;
-  /** A text is over before one of these, which is not a part of it. */
+  /** Strings that end a text, not included in it. */
   readonly stopStrings?: readonly string[];
-  /** Seed of sampling; the same seed gives the same text. In a batch each row counts on from it. */
+  /** Seed of sampling; the same seed gives the same text. The rows of a batch count up from it. */
   readonly seed?: number;
 }
 
-/** How a text is written: the names are transformers'. */
+/** Generation options under transformers' names. */
 export interface GenerateOptions extends RowOptions, SamplingOptions {
-  /** Whether tokens are drawn; so by default where any of the options for it is given, or the model's files say so. */
+  /** Whether to sample; by default if a sampling option or seed is given, or the model's files say so. */
   readonly doSample?: boolean;
-  /** Texts that are written side by side, of which the best is taken; 1 takes the best token each time. */
+  /** Number of beams of a beam search; 1 turns it off. */
   readonly numBeams?: number;
-  /** How many of the texts of a beam search are given, best first: as `alternatives`. */
+  /** Number of texts that a beam search returns as `alternatives`, best first. */
   readonly numReturnSequences?: number;
-  /** The score of a text is divided by its length to this power. */
+  /** Exponent of the length that divides a beam's score. */
   readonly lengthPenalty?: number;
-  /** Whether a beam search ends as soon as it has as many texts as beams; `never` looks for better ones as long as it can. */
+  /**
+   * Whether a beam search ends once it has as many texts as beams; `never` continues until no better one is possible.
+   */
   readonly earlyStopping?: boolean | 'never';
-  /** Above 1, tokens that are there already become less likely. */
+  /** Above 1, tokens that already occur become less likely. */
   readonly repetitionPenalty?: number;
-  /** No sequence of so many tokens comes twice; 0 allows it. */
+  /** Size of n-grams that may occur only once; 0 allows all. */
   readonly noRepeatNgramSize?: number;
-  /** Sequences of tokens that are not written. */
+  /** Token sequences that are never generated. */
   readonly badWordsIds?: readonly (readonly number[])[];
-  /** Tokens that are not written. */
+  /** Tokens that are never generated. */
   readonly suppressTokens?: readonly number[];
-  /** How many tokens there must be before the end. */
+  /** Minimum number of new tokens before the end. */
   readonly minNewTokens?: number;
   /**
-   * The text is JSON by this schema, on one line, see {@link JsonSchema}. What the schema says is best told in the prompt as well. A text
-   * for which there are too few tokens, with `length` as `finish`, is the beginning of such JSON.
+   * Restricts the text to JSON by this schema, on one line, see {@link JsonSchema}. Describe the schema in the prompt
+   * as well. A text that runs out of tokens (`finish` is `length`) is a prefix of such JSON.
    */
   readonly schema?: JsonSchema;
-  /** Tokens that end a text, in place of the model's own. */
+  /** Tokens that end a text, instead of the model's own. */
   readonly eosTokenId?: number | readonly number[];
-  /** Whether the special tokens of the tokenizer are put around a prompt; false for one that a chat template has made. */
+  /** Whether to add the tokenizer's special tokens to a prompt; false for the output of a chat template. */
   readonly addSpecialTokens?: boolean;
-  /** Whether special tokens are left out of the text; true by default. */
+  /** Whether to leave special tokens out of the text; true by default. */
   readonly skipSpecialTokens?: boolean;
-  /** Cancels. */
+  /** Cancels the generation. */
   readonly signal?: AbortSignal;
 }
 
-/** These options as settings, by which they are checked and commands have their flags. */
+/** Settings for these options: their checks, and the flags of commands. */
 export const generateRows: SettingRows<GenerateOptions> = {
   maxNewTokens: { kind: 'number', whole: true, min: 1, description: 'Most tokens to write.' },
   temperature: { kind: 'number', min: 0, description: 'Above 0, tokens are drawn: the higher, the more freely.' },
@@ -77,27 +79,26 @@ export const generateRows: SettingRows<GenerateOptions> = {
   schema: { kind: 'text', to: readSchema, description: 'JSON schema by which texts are JSON, or its file.' },
 };
 
-/** The same as a table. */
+/** The table of the generation settings. */
 export const generateSettings: SettingTable<GenerateOptions> = settingsOf<GenerateOptions>(generateRows);
 
 /** Generation defaults of a model's files. */
 export interface GenerationDefaults extends SearchSettings {
   readonly sampling: SamplingOptions;
   readonly doSample: boolean;
-  /** The token that a text without a prompt begins with. */
+  /** The token that starts a text without a prompt. */
   readonly begin: number | undefined;
-  /** Most tokens to write, or most with the prompt, by the model's files. */
   readonly maxNewTokens: number | undefined;
   readonly maxLength: number | undefined;
   /** The model's context length. */
   readonly positions: number;
 }
 
-/** What transformers draws from where nothing is said. */
+/** transformers' default of `top_k`. */
 const USUAL_TOP_K = 50;
 const MANY = 1e9;
 
-/** What models call the number of their positions. */
+/** Names of the context length in config.json. */
 const positionNames = ['max_position_embeddings', 'n_positions', 'max_sequence_length', 'seq_length'];
 
 /**
@@ -143,14 +144,14 @@ export interface GenerationPlan {
 
 const samplingNames = ['temperature', 'topK', 'topP', 'minP', 'typicalP', 'epsilonCutoff', 'etaCutoff'] as const;
 
-/** The same options, but greedy unless sampling is asked for, whatever the model's files say. */
+/** Makes greedy decoding the default, whatever the model's files say. */
 export function likeliestByDefault(options: GenerateOptions): GenerateOptions {
   const draws = [...samplingNames, 'seed' as const].some((name) => options[name] !== undefined);
   return { ...(draws ? {} : { doSample: false }), numBeams: 1, ...options };
 }
 
 /**
- * Resolves the options with the defaults of the model's files.
+ * Resolves options with the defaults of the model's files.
  * @throws OnnxLoraError `CONFIG_INVALID` for an invalid option; `INPUT_INVALID` for two that exclude each other
  */
 export function planOf(options: GenerateOptions, defaults: GenerationDefaults): GenerationPlan {
@@ -165,7 +166,7 @@ export function planOf(options: GenerateOptions, defaults: GenerationDefaults): 
     ends: options.eosTokenId === undefined ? own.ends : [options.eosTokenId].flat(),
     suppress: options.suppressTokens ?? own.suppress,
     beginSuppress: own.beginSuppress,
-    // Where tokens are to be drawn, beams that the files name are not asked for.
+    // Sampling overrides the beams of the model's files.
     beams: options.numBeams ?? (sampling ? 1 : own.beams),
     lengthPenalty: options.lengthPenalty ?? own.lengthPenalty,
     earlyStopping: options.earlyStopping ?? own.earlyStopping,
@@ -188,7 +189,7 @@ export function planOf(options: GenerateOptions, defaults: GenerationDefaults): 
   };
 }
 
-/** @throws OnnxLoraError `INPUT_INVALID` for what is no id of a token */
+/** @throws OnnxLoraError `INPUT_INVALID` for an invalid token id */
 function checkIds({ badWordsIds = [], suppressTokens = [], eosTokenId = [] }: GenerateOptions): void {
   const words = badWordsIds.every((word) => word.length > 0 && word.every(isId));
   const lists = { badWordsIds: words, suppressTokens: suppressTokens.every(isId), eosTokenId: [eosTokenId].flat().every(isId) }; // prettier-ignore

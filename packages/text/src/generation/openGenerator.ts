@@ -9,23 +9,23 @@ import type { TextGenerator } from './textGenerator.ts';
 
 /** Options of {@link openGenerator}. */
 export interface GeneratorOptions extends RunnableOptions {
-  /** Writes wherever a request names none, and is called `adapter` there; of several, name them in `adapters`. */
+  /** The default adapter, also named `adapter`; give several in `adapters`. */
   readonly adapter?: Adapter;
-  /** The vocabulary; found in the model's folder by default. */
+  /** The tokenizer; that of the model's folder by default. */
   readonly tokenizer?: SequenceTokenizer;
 }
 
 /**
- * Loads a language model, with any number of adapters: one that keeps keys and values of what it has read (`past_key_values`),
- * or, more slowly, one that reads the whole text for each token.
+ * Loads a language model with any number of adapters: one with a key-value cache (`past_key_values`), or a slower one
+ * without, which reads the whole text for each token.
  * @example
  * ```ts
  * const generator = await openGenerator(model, { adapters: { answers } });
  * for await (const { text } of generator.generate('Once upon a time', { adapter: 'answers' })) process.stdout.write(text);
  * await generator.release();
  * ```
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not write; `CONFIG_INVALID` for a tokenizer or a
- *   generation_config.json that cannot be read; `INPUT_INVALID` for two adapters of one name; others as `model.session`
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no language model; `CONFIG_INVALID` for an unreadable
+ * tokenizer or generation_config.json; `INPUT_INVALID` for two adapters of one name; others as `model.session`
  */
 export async function openGenerator(
   model: RunnableModel,
@@ -51,7 +51,7 @@ export async function openGenerator(
 
 const IDS = 'input_ids';
 const LOGITS = 'logits';
-/** What `adapter` is called. */
+/** The name of the option `adapter`'s adapter. */
 const USUAL = 'adapter';
 
 function withOne(adapters: Readonly<Record<string, Adapter>>, adapter: Adapter): Record<string, Adapter> {

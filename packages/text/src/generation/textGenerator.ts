@@ -1,55 +1,55 @@
-/** @file Texts that a model writes: a generator, and what it gives. */
+/** @file The interface of text generators and their output. */
 
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { Prompt, Prompts, RowPrompt } from './checkedPrompts.ts';
 import type { GenerateOptions } from './generateOptions.ts';
 
-/** Why a text is over: the model ended it, a stop string was reached, or there may be no more tokens. */
+/** The reason for a text's end: an end token, a stop string, or the maximum length. */
 export type FinishReason = 'end' | 'stop' | 'length';
 
 /** A generated token. */
 export interface TextPiece {
   /** Row of its prompt in the batch; 0 for a single prompt. */
   readonly row: number;
-  /** Its id. */
+  /** Token id. */
   readonly token: number;
-  /** New text that is certain by now: empty within a character, or where a stop string may begin. */
+  /** The new text that is certain: empty within a character or a possible stop string. */
   readonly text: string;
-  /** With the last token of a row. */
+  /** Set with the last token of a row. */
   readonly finish?: FinishReason;
 }
 
-/** A text that was written. */
+/** A generated text. */
 export interface GeneratedText {
-  /** Without the prompt. */
+  /** The text without its prompt. */
   readonly text: string;
-  /** Ids of its tokens, with the end where the model wrote one. */
+  /** Token ids, including an end token. */
   readonly tokens: readonly number[];
-  /** Why it is over. */
+  /** The reason for its end. */
   readonly finish: FinishReason;
-  /** Of a beam search: mean log-probability, as `lengthPenalty` weighs it. */
+  /** In a beam search, the mean log-probability weighted by `lengthPenalty`. */
   readonly score?: number;
-  /** Of a beam search of which several texts are asked for: all of them, best first. */
+  /** In a beam search for several texts, all of them, best first. */
   readonly alternatives?: readonly GeneratedText[];
 }
 
-/** A language model with its adapters, ready to write. */
+/** A language model with its adapters, ready to generate. */
 export interface TextGenerator extends AsyncDisposable {
-  /** The model's vocabulary. */
+  /** The model's tokenizer. */
   readonly tokenizer: SequenceTokenizer;
   /**
-   * Goes on with a prompt, or with each of a batch, and gives every token as soon as it is written; beams only in the end. What
-   * is written for one row does not depend on the others. Leaving the loop ends it.
+   * Continues a prompt, or each of a batch, and streams the tokens; a beam search yields them at its end. Rows are
+   * independent of each other. Leaving the loop stops the generation.
    *
-   * Of the last text of a single prompt the cache is kept: where the next prompt begins as that text, as a conversation does,
-   * only what is new is read.
-   * @throws OnnxLoraError `INPUT_INVALID` for prompts and options that cannot be, before the work; `CANCELLED`; others as
-   *   `session.run`
+   * The key-value cache of the last single prompt stays, so a prompt that continues its text, as in a conversation,
+   * reads only the new tokens.
+   * @throws OnnxLoraError `INPUT_INVALID` for invalid prompts and options, in advance; `CANCELLED`; others as
+   * `session.run`
    */
   generate(prompts: Prompts, options?: GenerateOptions): AsyncGenerator<TextPiece, readonly GeneratedText[]>;
-  /** The whole text. */
+  /** Generates the whole text. */
   complete(prompt: Prompt, options?: GenerateOptions): Promise<GeneratedText>;
-  /** The whole texts of a batch, in its order. */
+  /** Generates the whole texts of a batch, in its order. */
   complete(prompts: readonly (Prompt | RowPrompt)[], options?: GenerateOptions): Promise<readonly GeneratedText[]>;
   /** Frees the session. */
   release(): Promise<void>;

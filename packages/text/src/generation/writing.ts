@@ -1,4 +1,4 @@
-/** @file From logits to texts, token by token or by beam search, and the pieces of text that are certain so far. */
+/** @file Turns logits into texts, token by token or by beam search, and streams the pieces of text that are certain. */
 
 import {
   beamSearch,
@@ -14,21 +14,21 @@ import type { WantedText } from './checkedPrompts.ts';
 import type { GenerationPlan } from './generateOptions.ts';
 import type { FinishReason, GeneratedText, TextPiece } from './textGenerator.ts';
 
-/** What stands where the bytes of a character are not all there: one or one for each of them, of which there are 3 at most. */
+/** Replacement characters of an incomplete character: one, or one for each of its up to 3 bytes. */
 const unfinished = /\uFFFD{1,3}$/;
-/** Tokens that all end within a character, before they are taken for what is none. */
+/** Number of tokens within a character after which they count as invalid. */
 const MOST_PENDING = 32;
 
-/** Makes pieces of text of tokens. */
+/** Decodes a stream of tokens into pieces of text. */
 export class TextPieces {
   readonly #decode: (ids: readonly number[]) => string;
   readonly #stops: readonly string[];
-  /** The tokens of the last piece, before which a token may be spelled otherwise, and those behind it. */
+  /** The tokens of the last piece, as context for the spelling, and those after it. */
   #ids: number[] = [];
   #given = 0;
-  /** Characters that were given of the tokens behind the last piece, which end within a character. */
+  /** Characters already returned from tokens after the last piece, which end within a character. */
   #early = 0;
-  /** Held back: may be the beginning of a stop string. */
+  /** Held back: a possible beginning of a stop string. */
   #held = '';
 
   constructor(decode: (ids: readonly number[]) => string, stops: readonly string[]) {
@@ -38,7 +38,7 @@ export class TextPieces {
 
   /**
    * Appends a token.
-   * @returns the new text that is certain by now, often empty; and whether the text is over
+   * @returns the new text that is certain, often empty; and whether the text is over
    */
   push(token: number): { readonly text: string; readonly isOver: boolean } {
     this.#ids.push(token);
@@ -46,7 +46,7 @@ export class TextPieces {
     return this.#upToStop(this.#held + text);
   }
 
-  /** The text held back, once no more tokens come. */
+  /** The text held back, after the last token. */
   rest(): string {
     const { text, isOver } = this.#upToStop(this.#held + this.#spelled(true));
     const held = isOver ? '' : this.#held;
@@ -54,7 +54,7 @@ export class TextPieces {
     return text + held;
   }
 
-  /** What the tokens behind the last piece spell, but for a character within which they end. */
+  /** The text of the tokens after the last piece, without an incomplete character at the end. */
   #spelled(isFinal: boolean): string {
     const whole = this.#decode(this.#ids);
     const certain = isFinal ? whole : whole.replace(unfinished, '');
@@ -77,14 +77,13 @@ export class TextPieces {
   }
 }
 
-/** How many characters at the end of the text may begin what it stops before. */
+/** Length of the text's end that may begin a stop string. */
 function overlap(text: string, stop: string): number {
   for (let length = Math.min(text.length, stop.length - 1); length > 0; length--)
     if (text.endsWith(stop.slice(0, length))) return length;
   return 0;
 }
 
-/** How texts are written. */
 export interface WritingRules {
   readonly plan: GenerationPlan;
   /** Rules besides those of the plan. */
@@ -92,11 +91,11 @@ export interface WritingRules {
   readonly decode: (ids: readonly number[]) => string;
 }
 
-/** Writes the texts of some rows. */
+/** Generates the texts of some rows. */
 export class Writing {
-  /** Generated texts: complete once {@link Writing.pieces} has ended. */
+  /** Generated texts, complete after {@link Writing.pieces}. */
   readonly texts: GeneratedText[] = [];
-  /** Tokens of each row by now. */
+  /** The tokens of each row so far. */
   readonly tokens: readonly number[][];
   readonly #rows: readonly WantedText[];
   readonly #plan: GenerationPlan;
@@ -111,7 +110,7 @@ export class Writing {
     this.tokens = rows.map(() => []);
   }
 
-  /** @param logits behind the prompts, which the decoding has read */
+  /** @param logits after the prompts, which the decoding has read */
   async *pieces(decoding: Decoding, logits: readonly Float32Array[]): AsyncGenerator<TextPiece, void> {
     const { search, sampling, badWords, minTokens } = this.#plan;
     const rules = [...logitRules({ ...search, badWords, minTokens }), ...this.#extra, ...(sampling ? samplingRules(sampling) : [])]; // prettier-ignore

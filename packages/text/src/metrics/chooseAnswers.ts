@@ -11,31 +11,31 @@ import { fedRow, NOT_LEARNED, oneRowOf } from '../tasks/chat/sftRows.ts';
 
 /** A question with answers to choose from. */
 export interface ChoiceQuestion {
-  /** A text that goes on with a space and the answer, or messages that the assistant answers. */
+  /** A text that a space and the answer continue, or messages that the assistant answers. */
   readonly prompt: Said;
   /** The answers. */
   readonly choices: readonly string[];
-  /** The number of the right one, from 0, where it is known. */
+  /** Index of the right answer, if known. */
   readonly answer?: number | undefined;
 }
 
-/** What a model finds likeliest. */
+/** The choice that a model finds likeliest. */
 export interface ChosenAnswer {
-  /** The log-probability of each choice as a whole. */
+  /** Log-probability of each whole choice. */
   readonly logProbabilities: readonly number[];
-  /** The number of the likeliest. */
+  /** Index of the likeliest choice. */
   readonly choice: number;
-  /** The number of the one that is likeliest for each byte of it, so that a long answer is at no disadvantage. */
+  /** Index of the choice that is likeliest per byte, which is fair to long answers. */
   readonly choiceByByte: number;
 }
 
-/** The answers to some questions. */
+/** The choices for a list of questions, with their accuracy. */
 export interface ChosenAnswers {
   /** In the order of the questions. */
   readonly answers: readonly ChosenAnswer[];
-  /** How often the likeliest is the right one: `acc` of lm-evaluation-harness. NaN where no right answer is known. */
+  /** The fraction of right choices: `acc` of lm-evaluation-harness. NaN without known answers. */
   readonly accuracy: number;
-  /** The same by bytes: `acc_norm`. */
+  /** The fraction of right choices by byte: `acc_norm`. */
   readonly accuracyByByte: number;
 }
 
@@ -45,21 +45,21 @@ export interface ChoiceOptions extends Omit<RunnableOptions, 'adapters'> {
   readonly adapter?: Adapter | undefined;
   /** Choices per run; 16 by default. */
   readonly batchSize?: number;
-  /** The tokenizer of the model's folder by default. */
+  /** The tokenizer; that of the model's folder by default. */
   readonly tokenizer?: SequenceTokenizer | undefined;
-  /** Called after each run with the number of choices done and the total. */
+  /** Called after each run with the numbers of choices done and in total. */
   readonly onBatch?: (done: number, total: number) => void;
 }
 
-/** A question answered with a choice: behind a text with a space before it, else by the assistant. */
+/** A question with one of its choices as a record: after a text and a space, or as the assistant's message. */
 export function choiceAsSaid(prompt: Said, choice: string, where: string): ConversationRecord {
   const completion = typeof prompt === 'string' ? ` ${choice}` : [{ role: 'assistant', content: choice }];
   return checkedConversation({ prompt, completion }, where);
 }
 
 /**
- * Has a language model choose of answers, by how likely it finds each: it need not write, so that also a model chooses that was
- * taught no form of answer. After messages, an answer counts with the token that ends it.
+ * Has a language model choose answers by their likelihood, without generating text, so it need not have learned a
+ * format for answers. After messages, an answer includes the token that ends it.
  * @example
  * ```ts
  * const question = { prompt: 'The capital of France is', choices: ['Paris', 'Lyon'], answer: 0 };
@@ -114,7 +114,7 @@ export async function chooseAnswers(
 
 /**
  * Accuracy over the questions with a known answer.
- * @param times how often each question counts; once by default
+ * @param times weights of a bootstrap draw; 1 by default
  */
 export function choiceScores(
   questions: readonly ChoiceQuestion[],
@@ -128,7 +128,7 @@ export function choiceScores(
   return { accuracy: share(({ choice }) => choice), accuracyByByte: share((each) => each.choiceByByte) };
 }
 
-/** The number of the largest; of equal ones the first. */
+/** Index of the largest value, the first of equal ones. */
 function largest(values: readonly number[]): number {
   return values.indexOf(Math.max(...values));
 }

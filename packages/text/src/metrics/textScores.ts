@@ -1,8 +1,8 @@
-/** @file How near a text is to what it should be: the same, by its words, by the longest part that is in both. */
+/** @file Compares a text with its reference: exact match, F1 of words, ROUGE-L. */
 
-/** Scores from 0 to 1 of a text beside another. */
+/** Scores from 0 to 1 of a text against its reference. */
 export interface TextScores {
-  /** 1 where both are the same, but for blanks around them. */
+  /** 1 if both are equal, except for blanks around them. */
   readonly exactMatch: number;
   /** F1 of words, see {@link wordF1}. */
   readonly f1: number;
@@ -16,19 +16,19 @@ export function textScores(written: string, wanted: string): TextScores {
   return { exactMatch, f1: wordF1(written, wanted), rougeL: rougeL(written, wanted) };
 }
 
-/** What ASCII has of punctuation: Python's `string.punctuation`. */
+/** Python's `string.punctuation`. */
 const punctuation = /[!-/:-@[-`{-~]/g;
 /** English articles. */
 const articles = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu;
 
-/** The words of a text as SQuAD compares them: in lower case, without punctuation and articles. */
+/** SQuAD's normalized words of a text: lower case, no punctuation, no articles. */
 export function squadWords(text: string): string[] {
   return text.toLowerCase().replace(punctuation, '').replace(articles, ' ').split(/\s+/).filter(Boolean);
 }
 
 /**
- * F1 of the words that two texts have in common, however often each, in lower case and without punctuation and English articles.
- * Of texts without words it is 1 where both have none.
+ * F1 of the words that two texts share, counting repeats, in lower case and without punctuation and English articles.
+ * Without any words, equal texts score 1.
  * @see Rajpurkar et al., "SQuAD" (2016): its `evaluate-v1.1.py`
  */
 export function wordF1(written: string, wanted: string): number {
@@ -46,8 +46,8 @@ export function wordF1(written: string, wanted: string): number {
 }
 
 /**
- * ROUGE-L: F1 of the longest sequence of words that both texts have in this order, gaps allowed. Words are letters a to z and digits,
- * in lower case, without stemming, as `rouge_score` has them.
+ * ROUGE-L: F1 of the longest common subsequence of words. Words are runs of a to z and digits, in lower case, without
+ * stemming, as in `rouge_score`.
  * @see Lin, "ROUGE" (2004)
  */
 export function rougeL(written: string, wanted: string): number {
@@ -55,7 +55,7 @@ export function rougeL(written: string, wanted: string): number {
   return f1(longestCommon(own, others), own.length, others.length);
 }
 
-/** How many words are in both in this order at most. */
+/** Length of the longest common subsequence. */
 function longestCommon(a: readonly string[], b: readonly string[]): number {
   let before = new Uint32Array(b.length + 1);
   for (const word of a) {

@@ -1,30 +1,30 @@
-/** @file Rotary frequencies for texts longer than those that a model was trained on. */
+/** @file Rotary frequencies for texts longer than those of pretraining. */
 
-/** How frequencies are changed. */
+/** Methods to extend the context: position interpolation, NTK-aware scaling, YaRN. */
 export type StretchMethod = 'linear' | 'ntk' | 'yarn';
 
-/** What {@link stretchedFrequencies} needs to know. */
+/** Options of {@link stretchedFrequencies}. */
 export interface FrequencyOptions {
   readonly method: StretchMethod;
-  /** How many times as long texts become. */
+  /** The factor by which the context grows. */
   readonly factor: number;
-  /** Up to how many positions the model was trained; for `yarn`. */
+  /** Context length of pretraining; for `yarn`. */
   readonly originalLength: number;
-  /** Frequencies with more turns within that length stay as they are (`yarn`); 32 by default. */
+  /** Frequencies with more turns within that length stay unchanged (`yarn`); 32 by default. */
   readonly betaFast?: number;
-  /** Those with fewer turns are divided by the factor (`yarn`); 1 by default. */
+  /** Frequencies with fewer turns are divided by the factor (`yarn`); 1 by default. */
   readonly betaSlow?: number;
 }
 
-/** Frequencies, and by what cosines and sines are multiplied. */
+/** New frequencies, and the factor of their cosines and sines. */
 export interface StretchedFrequencies {
   readonly frequencies: Float64Array;
   readonly scale: number;
-  /** The base of frequencies that are powers again. */
+  /** The new base θ, if the frequencies remain its powers. */
   readonly base?: number;
 }
 
-/** The base θ of frequencies θ^(−2i/d), i < d/2, of which there are at least two. */
+/** The base θ of frequencies θ^(−2i/d), i < d/2; needs at least two. */
 function baseOf(frequencies: ArrayLike<number>): number {
   const last = frequencies.length - 1;
   return frequencies[last]! ** (-frequencies.length / last);
@@ -34,10 +34,11 @@ function baseOf(frequencies: ArrayLike<number>): number {
  * New frequencies from θ^(−2i/d):
  *
  * - `linear` divides all by the factor s, as if positions lay closer together;
- * - `ntk` takes the base θ·s^(d/(d−2)), so that the slowest is divided by s and the fastest stays;
- * - `yarn` divides the slow ones by s, keeps the fast ones, blends between, and multiplies cosines and sines by
- *   0.1·ln s + 1.
- * @see Chen et al., "Extending Context Window of Large Language Models via Positional Interpolation" (2023), arXiv:2306.15595
+ * - `ntk` takes the base θ·s^(d/(d−2)), which divides the slowest by s and keeps the fastest;
+ * - `yarn` divides the slow ones by s, keeps the fast ones, blends between, and multiplies cosines and sines by 0.1·ln
+ *   s + 1.
+ * @see Chen et al., "Extending Context Window of Large Language Models via Positional Interpolation" (2023),
+ * arXiv:2306.15595
  * @see Peng et al., "YaRN: Efficient Context Window Extension of Large Language Models" (2023), arXiv:2309.00071
  */
 export function stretchedFrequencies(frequencies: ArrayLike<number>, options: FrequencyOptions): StretchedFrequencies {
@@ -50,7 +51,7 @@ export function stretchedFrequencies(frequencies: ArrayLike<number>, options: Fr
     const own = base * factor ** (half / (half - 1));
     return { frequencies: before.map((_, i) => own ** (-i / half)), scale: 1, base: own };
   }
-  // The pair that makes so many turns within the original length.
+  // The pair that makes this number of turns within the original length.
   const pairOf = (turns: number): number => (half * Math.log(originalLength / (turns * 2 * Math.PI))) / Math.log(base);
   const low = Math.max(Math.floor(pairOf(betaFast)), 0);
   const high = Math.min(Math.ceil(pairOf(betaSlow)), 2 * half - 1);

@@ -18,31 +18,31 @@ import type { StretchedFrequencies } from './frequencies.ts';
 
 type Graphed = ModelProto & { readonly graph: GraphProto };
 
-/** Operators with tables of cosines and sines `[positions, pairs]`: which of their inputs. */
+/** Inputs of operators that take tables of cosines and sines `[positions, pairs]`. */
 const tableInputs: Readonly<Record<string, readonly [cos: number, sin: number]>> = {
   'com.microsoft.GroupQueryAttention': [7, 8],
   'com.microsoft.RotaryEmbedding': [2, 3],
   '.RotaryEmbedding': [1, 2],
 };
 
-/** What stands between frequencies and their cosines. */
+/** Operators that may appear between frequencies and their cosines. */
 const between: ReadonlySet<string> = new Set(['Identity', 'Cast', 'Expand', 'Reshape', 'Unsqueeze', 'Squeeze', 'Transpose', 'Mul', 'MatMul', 'Einsum', 'Concat']); // prettier-ignore
 
-/** A graph's frequencies, and what they are kept in. */
+/** A graph's rotary frequencies, and the values that hold them. */
 export interface RotaryTables {
-  /** Radians per position, of each pair of a head. */
+  /** Radians per position, for each pair of a head. */
   readonly frequencies: readonly number[];
-  /** Names of constants that are the frequencies. */
+  /** Names of constants that hold the frequencies. */
   readonly constants: readonly string[];
-  /** The nodes that yield their cosines and sines. */
+  /** The Cos and Sin nodes. */
   readonly waves: ReadonlySet<NodeProto>;
   /** Names of tables of cosines and sines. */
   readonly tables: readonly (readonly [cos: string, sin: string])[];
 }
 
 /**
- * Finds the frequencies of a graph: constants under cosines and sines, or tables of rotary operators.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a graph without any, with several kinds, or with changed ones
+ * Finds the rotary frequencies of a graph: constants under cosines and sines, or tables of rotary operators.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a graph with no frequencies, several kinds, or changed ones
  */
 export function rotaryTables({ graph }: Graphed, file: string): RotaryTables {
   const index = indexGraph(graph);
@@ -72,7 +72,7 @@ function isNear(some: readonly number[], others: readonly number[]): boolean {
   return some.length === others.length && some.every((each, i) => Math.abs(each - others[i]!) <= 1e-3 * others[i]!);
 }
 
-/** The numbers of a constant where they are powers of one below 1, from 1 on. */
+/** The values of a constant, if they are successive powers, from 1 on, of a number below 1. */
 function powersIn(tensor: TensorProto): readonly number[] | undefined {
   const count = (tensor.dims ?? []).reduce((product, dim) => product * dim, 1);
   const isFloat = /^(?:float32|float16)$/.test(dataTypeName(tensor.dataType) ?? '');
@@ -85,7 +85,7 @@ function powers(numbers: readonly number[]): readonly number[] | undefined {
   return isDecreasing && isNear(numbers, numbers.map((_, i) => step ** i)) ? numbers : undefined; // prettier-ignore
 }
 
-/** The cosines and sines that are taken of a value; none where it is not both. */
+/** The Cos and Sin nodes of a value; none unless it has both. */
 function wavesOf(name: string, { uses }: GraphIndex): readonly NodeProto[] {
   const waves = new Set<NodeProto>();
   const seen = new Set<string>();
@@ -114,7 +114,7 @@ function tablesOf(
     if (!names || !cos || !sin || !pairs || cos.dims![0]! < 2 || found.has(names.join())) continue;
     const [a, b] = [readFloats(cos), readFloats(sin)];
     const angles = Array.from({ length: pairs }, (_, i) => Math.atan2(b[pairs + i]!, a[pairs + i]!));
-    // At position 0 nothing is turned, and a factor would show.
+    // Position 0 has no rotation, so a factor would show.
     const isPlain = a[0] === 1 && b[0] === 0 && Math.abs(angles[0]! - 1) < 1e-3;
     const frequencies = isPlain ? powers([1, ...angles.slice(1)]) : undefined;
     if (frequencies) found.set(names.join(), { names, frequencies });
@@ -122,7 +122,7 @@ function tablesOf(
   return [...found.values()];
 }
 
-/** The graph with other frequencies, whose tables have `factor` times as many positions. */
+/** The graph with other frequencies; its tables have `factor` times as many positions. */
 export function withFrequencies(
   model: Graphed,
   found: RotaryTables,

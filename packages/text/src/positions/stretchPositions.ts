@@ -1,4 +1,4 @@
-/** @file A language model for longer texts: the same weights, and other frequencies of its rotary positions. */
+/** @file Stretches a language model's context: the same weights with other rotary frequencies. */
 
 import { copyFileSync, existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -12,28 +12,29 @@ import { rotaryTables, withFrequencies } from './rotaryTables.ts';
 export interface StretchOptions {
   /** `yarn` by default, which disturbs a model least. */
   readonly method?: StretchMethod;
-  /** How many times as long texts become; above 1. */
+  /** The factor by which the context grows; above 1. */
   readonly factor: number;
-  /** Up to how many positions the model was trained; what config.json says by default. */
+  /** Context length of pretraining; by default that of config.json. */
   readonly originalLength?: number;
-  /** YaRN keeps frequencies with more turns within that length than this; 32 by default. */
+  /** YaRN keeps frequencies with more turns within that length; 32 by default. */
   readonly betaFast?: number;
-  /** YaRN divides those with fewer turns by the factor; 1 by default. */
+  /** YaRN divides frequencies with fewer turns by the factor; 1 by default. */
   readonly betaSlow?: number;
 }
 
 /**
- * Writes a model for texts that are `factor` times as long into a new folder: all its .onnx files with the rotary frequencies
- * changed, and what lies beside them, with `rope_scaling` and `max_position_embeddings` in config.json as transformers has
- * them. Its weights are the same, so adapters of either fit the other; where tables of cosines are weights of the file, the
- * digest is another, and the base must be vouched for (`allowBaseMismatch`). The model reads longer texts best after it was
- * trained on some.
+ * Writes a model for texts `factor` times as long into a new folder: all .onnx files with new rotary frequencies, and
+ * the other files, with `rope_scaling` and `max_position_embeddings` in config.json as in transformers. The weights
+ * stay the same, so adapters of either model fit the other. Tables of cosines that are weights of the file change its
+ * digest; adapters of the other model then need `allowBaseMismatch`. The model reads longer texts best after training
+ * on some.
  * @example
  * const model = await openModel('models/smollm', { families: textFamilies });
- * const longer = await openModel(stretchPositions(model, 'models/smollm-long', { factor: 4 }), { families: textFamilies });
+ * const longer = await openModel(stretchPositions(model, 'models/smollm-long', { factor: 4 }), { families: textFamilies
+ * });
  * @returns the folder
- * @throws OnnxLoraError `CONFIG_INVALID` for options, and a model without config.json; `FILE_INVALID` for a folder that is
- *   there; `MODEL_UNSUPPORTED` for a graph whose frequencies are not found
+ * @throws OnnxLoraError `CONFIG_INVALID` for options, and a model without config.json; `FILE_INVALID` for an existing
+ * folder; `MODEL_UNSUPPORTED` for a graph whose frequencies are not found
  */
 export function stretchPositions(model: Model, folder: string, options: StretchOptions): string {
   const { method = 'yarn', factor } = options;
@@ -77,7 +78,7 @@ function check(
   if (!(betaSlow > 0 && betaFast > betaSlow)) throw wrong('betaFast', `above betaSlow, ${betaSlow}`, betaFast);
 }
 
-/** What config.json says of the longer model: transformers has a base of its own for NTK, and kinds of scaling for the others. */
+/** config.json of the longer model: transformers expresses NTK as a base, the other methods as `rope_scaling`. */
 function longerConfig(
   config: JsonObject,
   { method, factor, originalLength }: { readonly method: StretchMethod; readonly factor: number; readonly originalLength: number }, // prettier-ignore

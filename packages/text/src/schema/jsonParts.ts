@@ -1,14 +1,14 @@
-/** @file Parts of a JSON text that a shape allows, each with its derivative by a byte. */
+/** @file Grammar of the JSON texts of a shape, as Brzozowski derivatives by byte. */
 
 import type { JsonShape } from './jsonShape.ts';
 
-/** A pending part of the text, followed by others. */
+/** A pending part of the text. */
 export interface Part {
-  /** The same for parts that allow the same. */
+  /** Equal for parts that allow the same text. */
   readonly key: string;
-  /** Whether it may be left out. */
+  /** Whether the part may be left out. */
   readonly isOptional: boolean;
-  /** Alternatives of the remainder after a byte; none where the byte is not allowed. */
+  /** The derivative by a byte: alternative remainders; none if the byte is not allowed. */
   after(byte: number): readonly (readonly Part[])[];
 }
 
@@ -17,7 +17,7 @@ const never: readonly (readonly Part[])[] = [];
 const encoder = new TextEncoder();
 const code = (letter: string): number => letter.charCodeAt(0);
 
-/** One byte of some. */
+/** A byte of a class. */
 function oneOf(key: string, has: (byte: number) => boolean, rest: readonly Part[] = [], isOptional = false): Part {
   const left = [rest];
   return { key, isOptional, after: (byte) => (has(byte) ? left : never) };
@@ -27,7 +27,7 @@ const within = (least: number, most: number): Part =>
 const among = (letters: string): Part => oneOf(`[${letters}]`, (byte) => letters.includes(String.fromCharCode(byte)));
 const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
 
-/** A text as it is, byte by byte. */
+/** A fixed text. */
 function literal(text: string): Part {
   const bytes = encoder.encode(text);
   const from = (at: number): Part => ({
@@ -38,14 +38,14 @@ function literal(text: string): Part {
   return from(0);
 }
 
-/** A blank may stand before a value, and behind commas and colons. */
+/** An optional blank before a value, and after commas and colons. */
 const blank: Part = oneOf('blank', (byte) => byte === 0x20, [], true);
 
 const hex: Part = among('0123456789abcdefABCDEF');
 const continued: Part = within(0x80, 0xbf);
-/** Behind `\uD8` to `\uDB`, which are half of a character: its other half. */
+/** After `\uD8` to `\uDB`, a high surrogate: the low one. */
 const otherHalf: readonly Part[] = [hex, hex, literal('\\u'), among('dD'), among('cdefCDEF'), hex, hex];
-/** Behind `\uD`: no half may stand alone. */
+/** After `\uD`: no lone surrogates. */
 const behindD: Part = {
   key: '\\uD',
   isOptional: false,
@@ -68,7 +68,7 @@ const escape: Part = {
 };
 
 /**
- * Continuation bytes of a non-ASCII character: the well-formed sequences of UTF-8.
+ * Continuation bytes of a well-formed UTF-8 character, by its first byte.
  * @see The Unicode Standard, table 3-7
  */
 function behindFirst(byte: number): readonly Part[] | undefined {
@@ -81,7 +81,7 @@ function behindFirst(byte: number): readonly Part[] | undefined {
   return byte >= 0xf1 && byte <= 0xf3 ? [continued, continued, continued] : undefined;
 }
 
-/** The characters of a string and the quote at its end: from `min` to `max` of them are to come. */
+/** The remaining `min` to `max` characters of a string, and its closing quote. */
 function characters(min: number, max: number): Part {
   return {
     key: `"${min} ${max}`,
@@ -98,17 +98,19 @@ function characters(min: number, max: number): Part {
   };
 }
 
-/** Digits of whole numbers, all of which doubles hold to 16 and JavaScript writes to 21; behind the point; of exponents. */
+/**
+ * Maximum digits: of integers, exact as doubles; before the point, as JavaScript writes them; after it; of exponents.
+ */
 const [WHOLE, BEFORE, BEHIND, EXPONENT] = [16, 21, 25, 2];
 
-/** Up to so many more digits. */
+/** Up to `most` more digits. */
 function digits(most: number): Part {
   return oneOf(`digits ${most}`, isDigit, most > 1 ? [digits(most - 1)] : [], true);
 }
 
 const digit: Part = oneOf('digit', isDigit);
 
-/** What begins no number with 0 but 0 itself. */
+/** An integer without leading zeros. */
 function wholePart(most: number): Part {
   const unsigned: Part = {
     key: `whole ${most}`,
@@ -125,7 +127,7 @@ const scalars = { integer: [wholePart(WHOLE)], number: [wholePart(BEFORE), fract
 
 /**
  * A value of a shape.
- * @param room how deep objects and lists may nest, no less than the shape's least depth
+ * @param room maximum nesting depth, at least the shape's
  */
 function value(shape: JsonShape, room: number): Part {
   let ways: readonly (readonly Part[])[] | undefined;
@@ -136,12 +138,12 @@ function value(shape: JsonShape, room: number): Part {
   };
 }
 
-/** All that may be written: a value, perhaps with a blank before it. */
+/** A whole text: a value, perhaps after a blank. */
 export function whole(shape: JsonShape, room: number): readonly Part[] {
   return [blank, value(shape, room)];
 }
 
-/** @param parts of which the first may not be left out */
+/** @param parts the first of them must not be optional */
 function afterFirst([first, ...rest]: readonly Part[], byte: number): readonly (readonly Part[])[] {
   return first!.after(byte).map((left) => [...left, ...rest]);
 }
@@ -166,14 +168,14 @@ function waysOf(shape: JsonShape, room: number): readonly (readonly Part[])[] {
   }
 }
 
-/** What alternatives of alternatives come to, each once: they may refer to one another. */
+/** Flattens unions, which may refer to each other. */
 function alternatives(shape: JsonShape, found: Set<JsonShape> = new Set()): readonly JsonShape[] {
   if (found.has(shape)) return [];
   found.add(shape);
   return shape.kind === 'union' ? shape.of.flatMap((each) => alternatives(each, found)) : [shape];
 }
 
-/** The members of an object that are to come, and its end. @param used a bit for each property that is there */
+/** The remaining members of an object, and its end; `used` has a bit for each property present. */
 function members(shape: Extract<JsonShape, { kind: 'object' }>, room: number, used: bigint): Part {
   const bitOf = (i: number): bigint => 1n << BigInt(i);
   const named: Part = {
@@ -200,7 +202,7 @@ function members(shape: Extract<JsonShape, { kind: 'object' }>, room: number, us
   };
 }
 
-/** The members of an object with any names that are to come, and its end. */
+/** The remaining members of an object with arbitrary names, and its end. */
 function entries(shape: Extract<JsonShape, { kind: 'map' }>, room: number, isFirst: boolean): Part {
   const isOpen = shape.values.depth <= room;
   const more = (): readonly Part[] => [literal('"'), characters(0, Infinity), literal(':'), blank, value(shape.values, room), entries(shape, room, false)]; // prettier-ignore
@@ -216,11 +218,11 @@ function entries(shape: Extract<JsonShape, { kind: 'map' }>, room: number, isFir
   };
 }
 
-/** The values of a list that are to come, and its end. @param count of those that are there, up to what matters of it */
+/** The remaining values of a list, and its end; `count` values are present, capped where more make no difference. */
 function elements(shape: Extract<JsonShape, { kind: 'array' }>, room: number, count: number): Part {
   const { items, min, max } = shape;
   const isOpen = count < max && items.depth <= room;
-  // Where there is no upper bound, all counts from the lower one on are alike.
+  // Without an upper bound, all counts from `min` on are equivalent.
   const next = max === Infinity ? Math.min(count + 1, Math.max(1, min)) : count + 1;
   const more = (): readonly Part[] => [value(items, room), elements(shape, room, next)];
   return {

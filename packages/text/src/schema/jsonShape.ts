@@ -4,21 +4,20 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { isObject } from '@onnx-lora/sdk/data';
 
 /**
- * A JSON schema (draft 7 to 2020-12). Kept to are `type` (one or several), `properties`, `required`, `additionalProperties: false`,
- * `items`, `minItems`, `maxItems`, `minLength`, `maxLength`, `enum`, `const`, `anyOf`, and `$ref` to a part of the same schema; any other
- * keyword that says something of a value is refused. Objects have no properties but those that are named, also where
- * `additionalProperties` is absent; where none are named, it may be a schema of all values.
+ * A JSON schema (draft 7 to 2020-12). It supports `type` (one or several), `properties`, `required`,
+ * `additionalProperties: false`, `items`, `minItems`, `maxItems`, `minLength`, `maxLength`, `enum`, `const`, `anyOf`,
+ * and `$ref` within the schema; other validation keywords are refused. Objects have only their named properties, even
+ * without `additionalProperties`, which may be a schema of all values if none are named.
  */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** What a kind of values is. */
 type ShapePart = Fixed | Scalar | Text | Members | Entries | Elements | Union;
 
 /** A kind of values. */
 export type JsonShape = ShapePart & {
-  /** Tells it from others of its schema. */
+  /** Unique within its schema. */
   readonly id: number;
-  /** How many objects and lists stand within one another at least; infinite where there is no such value. */
+  /** Minimum nesting depth of objects and lists; infinite if no such value exists. */
   depth: number;
 };
 
@@ -30,42 +29,40 @@ interface Fixed {
 interface Scalar {
   readonly kind: 'number' | 'integer';
 }
-/** A string of so many characters. */
+/** A string with a range of lengths. */
 interface Text {
   readonly kind: 'string';
   readonly min: number;
   readonly max: number;
 }
-/** An object with some of these properties, in any order, each of them once. */
+/** An object with some of these properties, in any order, each once. */
 interface Members {
   readonly kind: 'object';
   readonly properties: readonly { readonly name: string; readonly shape: JsonShape; readonly isRequired: boolean }[];
 }
-/** An object whose properties have any names. */
+/** An object with arbitrary property names. */
 interface Entries {
   readonly kind: 'map';
   readonly values: JsonShape;
 }
-/** A list of so many values of a kind. */
 interface Elements {
   readonly kind: 'array';
   readonly items: JsonShape;
   readonly min: number;
   readonly max: number;
 }
-/** A value of one of these kinds. */
 interface Union {
   readonly kind: 'union';
   readonly of: readonly JsonShape[];
 }
 
-/** Objects and lists within one another that are written; schemas and what their references lead to are read as deep. */
+/** Maximum nesting of objects and lists in a generated text. */
 export const MOST_DEPTH = 32;
-/** Parts of a schema. */
+/** Maximum number of a schema's parts, and their nesting, references included. */
 const MOST_SHAPES = 10_000;
 const MOST_NESTED = 200;
 
-/** Keywords by what they are said of; those that say nothing of a value are passed over. */
+/** Keywords by type; annotations and definitions do not constrain a value. */
 const keywords = {
   any: ['title', 'description', 'default', 'examples', 'deprecated', 'readOnly', 'writeOnly', '$comment', '$defs', 'definitions'], // prettier-ignore
   root: ['$schema', '$id'],
@@ -90,10 +87,10 @@ const known: readonly string[] = [
 ];
 
 /**
- * What a schema allows.
- * @param what it is called in messages, such as the path of its file
- * @throws OnnxLoraError `CONFIG_INVALID` for a keyword that would not be kept to, or that cannot be as it is; a schema that no value has,
- *   or only one within more than 32 objects and lists
+ * Compiles a schema.
+ * @param what its name in messages, such as the path of its file
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unsupported or invalid keyword, and for a schema without values of at
+ * most 32 nested objects and lists
  */
 export function readShape(schema: JsonSchema, what = 'The JSON schema'): JsonShape {
   const reader = new ShapeReader(schema, what);
@@ -130,7 +127,7 @@ class ShapeReader {
     return shape;
   }
 
-  /** Finds how deep each shape is at least: from nothing known, until nothing changes. */
+  /** Computes each shape's minimum depth as a fixed point. */
   setDepths(): void {
     for (let isChanged = true; isChanged;) {
       isChanged = false;
@@ -220,7 +217,7 @@ class ShapeReader {
 
   #object(schema: JsonSchema, at: string, left: number): JsonShape {
     const { properties, required = [], additionalProperties: others = false } = schema;
-    // A name that is one of the properties would not be held to what they must be.
+    // With properties as well, a value of a named one could follow this schema instead of its own.
     if (properties === undefined && isObject(others)) {
       this.#requireKnown(schema, ['type', 'additionalProperties'], at);
       return this.#made({ kind: 'map', values: this.#read(others, `${at}/additionalProperties`, left - 1) });

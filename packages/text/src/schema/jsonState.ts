@@ -3,15 +3,14 @@
 import { type JsonShape, MOST_DEPTH } from './jsonShape.ts';
 import { type Part, whole } from './jsonParts.ts';
 
-/** All that may follow what is written. States that allow the same are the same. */
+/** The allowed continuations of a text. Equivalent states are identical. */
 export interface JsonState {
   /** Whether the text so far is a complete value. */
   readonly isWhole: boolean;
-  /** The state after one more byte; undefined where it is not allowed. */
+  /** The state after one more byte; undefined if it is not allowed. */
   after(byte: number): JsonState | undefined;
 }
 
-/** A part, and what may follow it. */
 interface Branch {
   readonly part: Part;
   readonly rest: State;
@@ -47,7 +46,7 @@ class State implements JsonState {
   }
 }
 
-/** Makes each state once. */
+/** Interns states. */
 class States {
   readonly #known = new Map<string, State>();
   readonly end: State = this.#of([], true);
@@ -56,12 +55,12 @@ class States {
     return this.#known.size;
   }
 
-  /** The parts, and then what is there. */
+  /** The state that expects the parts and then `rest`. */
   before(parts: readonly Part[], rest: State): State {
     return parts.reduceRight((behind, part) => this.#of([{ part, rest: behind }], false), rest);
   }
 
-  /** All that one of the states allows. The same part comes once, so that alternatives do not multiply with depth. */
+  /** The union of states. Equal parts are merged, so alternatives do not multiply with depth. */
   union(all: readonly State[]): State {
     const states = [...new Set(all)];
     if (states.length === 1) return states[0]!;
@@ -85,17 +84,17 @@ class States {
   }
 }
 
-/** An automaton of the texts that a shape allows. Its states stay as long as it does. */
+/** An automaton of a shape's texts, which keeps its states. */
 export class JsonAutomaton {
   readonly #states = new States();
-  /** Before the first byte. */
+  /** The state before the first byte. */
   readonly start: JsonState;
 
   constructor(shape: JsonShape) {
     this.start = this.#states.before(whole(shape, MOST_DEPTH), this.#states.end);
   }
 
-  /** How many states were made. */
+  /** The number of states so far. */
   get size(): number {
     return this.#states.size;
   }

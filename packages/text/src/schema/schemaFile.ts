@@ -1,4 +1,4 @@
-/** @file Reads a JSON schema: as it is, or from its file. */
+/** @file Reads a JSON schema, inline or from its file. */
 
 import { readFileSync, statSync } from 'node:fs';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -6,13 +6,13 @@ import { decodeText, isObject } from '@onnx-lora/sdk/data';
 import { notFound } from '@onnx-lora/sdk/plugin';
 import { type JsonSchema, readShape } from './jsonShape.ts';
 
-/** Bytes of a schema. */
+/** Maximum bytes of a schema. */
 const LARGEST = 1 << 20;
 
 /**
- * A schema that can be kept to.
- * @param given the schema as JSON, which begins with a brace, or the path of a file that holds it
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `CONFIG_INVALID` for what is no JSON, and as {@link readShape}
+ * Reads a schema and checks that it is supported.
+ * @param given JSON, which begins with a brace, or the path of a file
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `CONFIG_INVALID` for invalid JSON, and as {@link readShape}
  */
 export function readSchema(given: string): JsonSchema {
   const isFile = !given.trimStart().startsWith('{');

@@ -1,17 +1,17 @@
-/** @file Logit rule that keeps a text to a JSON schema, over the spellings of the vocabulary. */
+/** @file A logit rule that restricts a text to a JSON schema, over the tokens' bytes. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { LogitRule, SequenceTokenizer } from '@onnx-lora/sequences';
 import { JsonAutomaton, type JsonState } from './jsonState.ts';
 import { type JsonSchema, readShape } from './jsonShape.ts';
 
-/** The bytes of all tokens of a vocabulary that spell any. */
+/** The bytes of a vocabulary's tokens, sorted as a prefix-compressed list. */
 export class TokenSpellings {
   readonly #size: number;
-  /** In the order of their bytes, each as a text with a character for a byte. */
+  /** Sorted by bytes; each character is a byte. */
   readonly #texts: readonly string[];
   readonly #ids: readonly number[];
-  /** How many bytes each has in common with the one before it. */
+  /** Length of the prefix shared with the one before. */
   readonly #common: readonly number[];
   readonly #byId: readonly (string | undefined)[];
 
@@ -27,13 +27,13 @@ export class TokenSpellings {
     this.#common = this.#texts.map((text, i) => commonLength(text, this.#texts[i - 1] ?? ''));
   }
 
-  /** Whether there is a token for each of the bytes alone. */
+  /** Whether each of the bytes is a token. */
   hasEach(bytes: Iterable<number>): boolean {
     const single = new Set(this.#texts.filter((text) => text.length === 1));
     return [...bytes].every((byte) => single.has(String.fromCharCode(byte)));
   }
 
-  /** The state behind tokens; undefined where they cannot be. */
+  /** The state after the tokens; undefined if they are not allowed. */
   behind(start: JsonState, tokens: readonly number[]): JsonState | undefined {
     let state: JsonState | undefined = start;
     for (const token of tokens) {
@@ -44,15 +44,15 @@ export class TokenSpellings {
     return state;
   }
 
-  /** The tokens that may follow: a bit for each id, 32 in a word. */
+  /** The allowed tokens: a bit per id, 32 in a word. */
   allowed(state: JsonState): Uint32Array {
     const found = new Uint32Array(Math.ceil(this.#size / 32));
-    // The states behind each byte of a token, up to the first that cannot be.
+    // States after each byte of a token, up to the first one that is not allowed.
     const states: JsonState[] = [state];
     let reached = 0;
     for (const [i, text] of this.#texts.entries()) {
       const common = this.#common[i]!;
-      // It begins as the last one did, with the byte that could not be.
+      // It shares the previous token's prefix, including the byte that is not allowed.
       if (common > reached) continue;
       for (reached = common; reached < text.length; reached++) {
         const next = states[reached]!.after(text.charCodeAt(reached));
@@ -72,12 +72,12 @@ function commonLength(a: string, b: string): number {
   return length;
 }
 
-/** States of a schema that are kept, and sets of tokens, each of a bit for a token. */
+/** Maximum numbers of cached states and sets of tokens. */
 const [MOST_STATES, MOST_SETS] = [100_000, 256];
 
 const spellings = new WeakMap<SequenceTokenizer, TokenSpellings>();
 
-/** Texts by a schema, written with a vocabulary. What may follow a text is found once. */
+/** Applies a schema to a vocabulary. Sets of allowed tokens are cached by state. */
 export class SchemaTokens {
   readonly #spellings: TokenSpellings;
   readonly #shape: ReturnType<typeof readShape>;
@@ -85,8 +85,8 @@ export class SchemaTokens {
   #sets = new Map<JsonState, Uint32Array>();
 
   /**
-   * @throws OnnxLoraError `CONFIG_INVALID` as {@link readShape}; `MODEL_UNSUPPORTED` for a vocabulary that does not say what its tokens
-   *   spell, or has none for each letter
+   * @throws OnnxLoraError `CONFIG_INVALID` as {@link readShape}; `MODEL_UNSUPPORTED` for a tokenizer without known
+   * bytes per token, or without a token for each letter
    */
   constructor(schema: JsonSchema, tokenizer: SequenceTokenizer) {
     this.#shape = readShape(schema);
@@ -98,12 +98,12 @@ export class SchemaTokens {
   }
 
   /**
-   * Keeps the tokens that the schema allows, and those that end a complete text.
-   * @param ends tokens that end a text
+   * Keeps the tokens that the schema allows, and end tokens after a complete text.
+   * @param ends ids of the end tokens
    */
   rule(ends: readonly number[]): LogitRule {
     return (logits, written) => {
-      // Only long texts of a schema without bounds come so far.
+      // Only long texts of an unbounded schema come this far.
       if (this.#automaton.size > MOST_STATES) {
         this.#automaton = new JsonAutomaton(this.#shape);
         this.#sets = new Map();
@@ -126,7 +126,7 @@ export class SchemaTokens {
 
   #allowed(state: JsonState): Uint32Array {
     const known = this.#sets.get(state);
-    // What was asked for last goes last.
+    // Moves the entry to the end: the first is the least recently used.
     if (known) this.#sets.delete(state);
     const allowed = known ?? this.#spellings.allowed(state);
     this.#sets.set(state, allowed);

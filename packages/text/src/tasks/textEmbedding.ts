@@ -1,4 +1,4 @@
-/** @file One vector per text, and learning which texts belong together. */
+/** @file Embeddings of texts, and metric learning on them. */
 
 import {
   type AnsweringFactory,
@@ -27,17 +27,17 @@ import type { TextDataOptions, TextSource } from '../data/textColumns.ts';
 import { textDomain, type TextTaskOptions } from '../domain.ts';
 
 /**
- * Loads a model of texts as one that makes embeddings. A model of sentence-transformers gives the vectors that it gives there:
- * pooled, and divided by their lengths, as `sentence_embedding` or `modules.json` says. Other models give the mean over the states
- * of a text's tokens, or that of the first.
+ * Loads a model that embeds texts. Models of sentence-transformers give the same vectors as there: pooled and
+ * normalized as `sentence_embedding` or `modules.json` says. Other models give the mean over a text's tokens, or the
+ * first token's state.
  * @example
  * ```ts
  * const embedder = await openTextEmbedder(model, { normalize: true });
  * const vectors = await embedder.embed(['How do I return it?', 'Returning a parcel']);
  * await embedder.release();
  * ```
- * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer; `MODEL_UNSUPPORTED` for a model that reads no tokens or
- *   gives no features; others as `model.session`
+ * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer; `MODEL_UNSUPPORTED` for a model without
+ * token inputs or features; others as `model.session`
  */
 export function openTextEmbedder(model: RunnableModel, options?: SequenceEmbedderOptions): Promise<SequenceEmbedder> {
   return openEmbedderOf(textDomain, model, options);
@@ -45,9 +45,9 @@ export function openTextEmbedder(model: RunnableModel, options?: SequenceEmbedde
 
 /** Prefixes of texts, for models trained with them, such as E5: `query: ` and `passage: `. */
 export interface PromptOptions {
-  /** In front of the first of each pair; nothing by default. */
+  /** Prefix of the first text of each pair; none by default. */
   readonly queryPrompt?: string | undefined;
-  /** In front of the second, and of texts that are no pairs. */
+  /** Prefix of the second text, and of single texts; none by default. */
   readonly passagePrompt?: string | undefined;
 }
 
@@ -76,9 +76,9 @@ function promptedDomain({ queryPrompt = '', passagePrompt = '' }: PromptOptions)
 }
 
 /**
- * Metric learning on texts: of pairs, the first looks for the second, as a question for its answer; a batch of pairs is trained on with
- * each other's seconds as what is wrong (`loss: 'info-nce'`). Held-out firsts search all held-out seconds. Without pairs, texts of one
- * label or group belong together, and search each other.
+ * Metric learning on texts. In pairs, the first text searches for the second, such as a question for its answer; the
+ * other seconds of a batch serve as negatives (`loss: 'info-nce'`). Held-out first texts search all held-out second
+ * ones. Without pairs, texts of one label or group belong together and search each other.
  * @example
  * ```ts
  * const task = textRetrieval('questions.csv', { loss: 'info-nce', temperature: 0.05, validation: 0.2 });
@@ -98,7 +98,7 @@ type EmbeddingOptions = Omit<SequenceEmbeddingOptions, 'pool'> & {
   readonly prompt?: string | undefined;
 } & TextDataOptions;
 
-/** The predictor of texts that have `prompt` in front of them. */
+/** The predictor of embeddings, with a prefix for all texts. */
 function predictorOf(
   model: RunnableModel,
   options: Parameters<typeof embeddingPredictor>[2],
@@ -132,7 +132,7 @@ const embeddingSettings: SettingRows<EmbeddingOptions> = {
   ...textDomain.settings,
 };
 
-/** The task `text-embedding`: it answers with `{ id, embedding }`, and has nothing to learn. */
+/** The task `text-embedding` for the command line: it predicts `{ id, embedding }`, without training. */
 export const textEmbeddingTask: AnsweringFactory = sequenceFactory<EmbeddingOptions>(textDomain, {
   name: 'text-embedding',
   description: 'One vector per text, written to .npz, .safetensors or .csv; to predict with, not to train.',
@@ -145,14 +145,14 @@ export const textEmbeddingTask: AnsweringFactory = sequenceFactory<EmbeddingOpti
   predictor: predictorOf,
 });
 
-/** Makes `text-retrieval` tasks, and answers with embeddings. */
+/** The task `text-retrieval` for the command line, with its predictor of embeddings. */
 export const textRetrievalTask: AnsweringFactory = sequenceFactory<TextRetrievalOptions & EmbeddingOptions>(
   textDomain,
   {
     name: 'text-retrieval',
     description:
       'Embeddings by which the first texts of pairs find the second, or in which texts of one label or group lie together; the data is a table of them.',
-    // Pairs, of which each is told from all others of its batch.
+    // Larger batches give each pair more negatives.
     defaults: { batchSize: 32, epochs: 1, lr: 1e-3, warmupSteps: 0 },
     settings: {
       ...retrievalSettings('Texts of one kind'),

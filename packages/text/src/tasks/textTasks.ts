@@ -35,8 +35,8 @@ import { textDomain, type TextPredictorOptions, type WholeTextOptions } from '..
 export interface TextClassificationOptions extends WholeTextOptions, ClassifierOptions {}
 
 /**
- * One class per text, or per pair of texts, such as the department that a mail is for, or whether one sentence follows from another.
- * Heads, targets and errors are those of `classification`.
+ * Text classification: one class per text or pair of texts, such as a mail's department, or whether one sentence
+ * follows from another. Heads, targets and errors are those of `classification`.
  * @example
  * ```ts
  * const task = textClassification('mails.csv', { validation: 0.2 });
@@ -54,8 +54,8 @@ export function textClassification(
 export interface TextLabellingOptions extends WholeTextOptions, LabellingOptions {}
 
 /**
- * Any number of labels per text, or per pair of texts, such as topics: a column that lists them, or a column of 0 and 1 for each. Heads,
- * targets and errors are those of `labelling`.
+ * Multi-label classification: any number of labels per text or pair of texts, such as topics, in one column that lists
+ * them, or in a column of 0 and 1 per label. Heads, targets and errors are those of `labelling`.
  * @example
  * ```ts
  * const task = textLabelling('articles.csv', { validation: 0.2, threshold: 'tuned' });
@@ -73,8 +73,8 @@ export function textLabelling(
 export interface TextRegressionOptions extends WholeTextOptions, RegressionOptions {}
 
 /**
- * One or several numbers per text, or per pair of texts, such as stars, or how alike two sentences are. Heads, units, gaps, targets
- * and errors are those of `regression`.
+ * Text regression: one or several numbers per text or pair of texts, such as stars, or the similarity of two sentences.
+ * Heads, units, gaps, targets and errors are those of `regression`.
  * @example
  * ```ts
  * const task = textRegression('reviews.csv', { columns: { values: 'stars' } });
@@ -89,16 +89,17 @@ export function textRegression(
 }
 
 /**
- * Loads a model that answers `{ id, label, score }` about each text of a file, where `score` is the probability. An adapter with a head
- * of its own goes into the model first: `modelFor(model, adapter)`.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no classifier; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
+ * Loads a model that predicts `{ id, label, score }` for each text of a file, `score` being the probability. An adapter
+ * with its own head joins the model first: `modelFor(model, adapter)`.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no classifier; `CONFIG_INVALID`, `FILE_NOT_FOUND` of
+ * its tokenizer
  */
 export function openTextClassifier(model: RunnableModel, options?: TextPredictorOptions): Promise<Predictor> {
   return openClassifier(textDomain, model, options);
 }
 
 /**
- * The same for models with any number of labels: `{ id, labels }`, and the probability of each label under its name.
+ * Loads a model that predicts any number of labels: `{ id, labels }`, and the probability of each label under its name.
  * @throws OnnxLoraError as {@link openTextClassifier}
  */
 export function openTextLabeller(model: RunnableModel, options?: TextPredictorOptions): Promise<Predictor> {
@@ -106,14 +107,14 @@ export function openTextLabeller(model: RunnableModel, options?: TextPredictorOp
 }
 
 /**
- * The same for models that give numbers: `{ id, value }`, or `{ id, … }` with several numbers by their names.
+ * Loads a model that predicts numbers: `{ id, value }`, or `{ id, … }` with several numbers by name.
  * @throws OnnxLoraError as {@link openTextClassifier}
  */
 export function openTextRegressor(model: RunnableModel, options?: TextPredictorOptions): Promise<Predictor> {
   return openRegressor(textDomain, model, options);
 }
 
-/** Makes `text-classification` tasks, and what answers with classes. */
+/** The task `text-classification` for the command line, with its predictor of classes. */
 export const textClassificationTask: AnsweringFactory = answeringFactory(textDomain, {
   name: 'text-classification',
   description:
@@ -123,7 +124,7 @@ export const textClassificationTask: AnsweringFactory = answeringFactory(textDom
   open: openTextClassifier,
 });
 
-/** Makes `text-labelling` tasks, and what answers with any number of labels. */
+/** The task `text-labelling` for the command line, with its predictor of labels. */
 export const textLabellingTask: AnsweringFactory = answeringFactory(textDomain, {
   name: 'text-labelling',
   description:
@@ -133,7 +134,7 @@ export const textLabellingTask: AnsweringFactory = answeringFactory(textDomain, 
   open: openTextLabeller,
 });
 
-/** Makes `text-regression` tasks, and what answers with numbers. */
+/** The task `text-regression` for the command line, with its predictor of numbers. */
 export const textRegressionTask: AnsweringFactory = answeringFactory(textDomain, {
   name: 'text-regression',
   description:

@@ -1,4 +1,4 @@
-/** @file Answers to the prompts and conversations of files of any size. */
+/** @file Answers the prompts and conversations of files, as a stream. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -24,42 +24,44 @@ import { languageModel } from './openSftData.ts';
 
 /** Options of {@link openAnswerer}. */
 export interface AnswererOptions extends Omit<PredictorOptions, 'settings'> {
-  /** How answers are written; by default as the model's `generation_config.json` says. */
+  /** Generation options; by default those of the model's `generation_config.json`. */
   readonly generate?: Omit<GenerateOptions, 'adapter' | 'signal' | 'addSpecialTokens'> | undefined;
-  /** Columns of a file whose names do not say what they hold. */
+  /** Column names that differ from the usual ones. */
   readonly columns?: ConversationColumns | undefined;
-  /** The tokenizer of the model's folder by default. */
+  /** The tokenizer; that of the model's folder by default. */
   readonly tokenizer?: SequenceTokenizer | undefined;
 }
 
-/** What it is asked about. */
+/** The input of predictors that answer. */
 export const answererInput: PredictorInput = { endings: textEndings, streams: true, records: true };
 
 /** The name of {@link PredictorOptions.adapter} in the generator. */
 const ADAPTER = 'adapter';
-/** Letters that no token has more of on average; so few letters are always read, so that it can be said how many tokens they are. */
+/**
+ * Upper bound of the mean characters per token, and a length that is always tokenized, so that errors name the tokens.
+ */
 const [LETTERS_OF_TOKEN, SHORT] = [64, 2 ** 14];
-/** Texts that are written at once. */
+/** Texts per batch. */
 const TOGETHER = 8;
 
 interface Waiting extends Pick<Answer, 'source' | 'read' | 'total'> {
   readonly id: string;
   readonly prompt: readonly number[];
   readonly adapter: string | null;
-  /** Of what is drawn; each counts on from the one before. */
+  /** Seed of sampling; counts up by prompt. */
   readonly seed?: number;
 }
 
 /**
- * Loads a language model that answers `{ id, text, finish }` to what files ask: conversations, prompts, texts to go on with, or
- * lines, each a question where the model has a chat template. The last answer that a conversation has is left out and given anew.
- * With `parts` each is written alone, and its pieces are there as soon as they are written.
+ * Loads a language model that answers `{ id, text, finish }` to conversations, prompts, texts to continue, or lines,
+ * which are questions if the model has a chat template. A conversation's last answer is replaced. With `parts` texts
+ * are generated one by one, and their pieces streamed.
  * @example
  * ```ts
  * await using answerer = await openAnswerer(model, { adapter, generate: { maxNewTokens: 40 } });
  * for await (const { prediction } of answerer.predict(['questions.jsonl'])) console.log(prediction['text']);
  * ```
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not write; as `openGenerator`
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no language model; as `openGenerator`
  */
 export async function openAnswerer(
   model: RunnableModel,
@@ -91,7 +93,7 @@ export async function openAnswerer(
     for (const [i, asked] of batch.entries()) yield answerOf(asked, texts[i]!);
   }
 
-  /** One alone, every piece as soon as it is written. */
+  /** Streams the pieces of a single answer. */
   async function* told(asked: Waiting, signal: AbortSignal | undefined): AsyncGenerator<Answer> {
     const { id, prompt: _, adapter: __, seed: ___, ...place } = asked;
     const writing = generator.generate([rowOf(asked)], { ...generate, ...(signal && { signal }) });

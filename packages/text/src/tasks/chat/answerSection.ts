@@ -1,4 +1,4 @@
-/** @file What a report shows of answers: some of the held-out conversations, with what was wanted and what the model says. */
+/** @file The report's section with example answers to held-out conversations. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { evenlySpaced, type ReportClip, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
@@ -8,22 +8,21 @@ import { openGenerator } from '../../generation/openGenerator.ts';
 import type { GeneratedText } from '../../generation/textGenerator.ts';
 import { askedPrompt, type AskingRules } from './askedPrompt.ts';
 
-/** Conversations that are shown. */
+/** Maximum number of conversations. */
 const MOST = 6;
-/** Tokens of each answer. */
+/** Maximum tokens per answer. */
 const TOKENS = 64;
-/** Characters of a question that are shown, the last ones. */
+/** Maximum characters of a question; its end is kept. */
 const SHOWN = 600;
 
-/** What is asked of which records. */
 export interface AnswerRules extends AskingRules {
-  /** Most tokens of a row. */
+  /** Maximum tokens of a row. */
   readonly most: number;
 }
 
 /**
- * Answers of the base and of the adapter, each token the likeliest: of conversations all over the held-out data, as far as there is
- * room behind their prompts. Nothing where none asks, or where the model's file does not write.
+ * Greedy answers of the base and of the adapter to prompts spread over the held-out data that leave room for them.
+ * Empty without prompts, or for a model that cannot generate.
  */
 export async function answerSection(
   records: readonly ConversationRecord[],
@@ -53,7 +52,7 @@ export async function answerSection(
   return [{ kind: 'clips', title: 'Answers', text, clips }];
 }
 
-/** The texts of the base, and then those of the adapter; undefined for a model that learns and cannot write. */
+/** The base's texts, then the adapter's; undefined for a model that can be trained but cannot generate. */
 async function answersOf(
   prompts: readonly (readonly number[])[],
   { tokenizer }: AnswerRules,
@@ -69,7 +68,7 @@ async function answersOf(
   }
 }
 
-/** A text that has no end shows it. */
+/** Marks a text that reached the maximum length. */
 function textOf({ text, finish }: GeneratedText): string {
   return finish === 'length' ? `${text.trimEnd()} …` : text;
 }

@@ -1,4 +1,4 @@
-/** @file What a model is asked by a conversation or a text: the tokens that come before an answer. */
+/** @file Prompts of conversations and texts: the tokens before an answer. */
 
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { ChatMessage, ChatTemplate } from '../../chat/chatTemplate.ts';
@@ -8,25 +8,24 @@ import { noTemplate } from './sftRows.ts';
 
 /** A prompt, and the answer in the data. */
 export interface AskedPrompt {
-  /** Its tokens, with all special ones and the beginning of an answer. */
+  /** Token ids, with special tokens and the generation prompt. */
   readonly ids: readonly number[];
-  /** What was said last. */
+  /** The last message, or the prompt's text. */
   readonly asked: string;
-  /** The answer in the data; undefined where nothing is said behind the prompt. */
+  /** The answer in the data; undefined for a conversation that ends without one. */
   readonly wanted: string | undefined;
 }
 
-/** By what prompts are made. */
 export interface AskingRules {
   readonly tokenizer: SequenceTokenizer;
-  /** Undefined where the model has none. */
+  /** The model's chat template, if it has one. */
   readonly template: ChatTemplate | undefined;
 }
 
 /**
- * What the last answer of a record was given to: the conversation before it, or the prompt; all of a conversation that ends without
- * an answer. Undefined where nothing is asked, as in a text without a prompt.
- * @throws OnnxLoraError `CONFIG_INVALID` for a conversation where there is no template; `DATA_INVALID` as the template
+ * The prompt of a record's last answer: the messages before it, a whole conversation without a last answer, or a text's
+ * prompt. Undefined without one.
+ * @throws OnnxLoraError `CONFIG_INVALID` for a conversation without a template; `DATA_INVALID` as the template
  */
 export function askedPrompt(record: ConversationRecord, { tokenizer, template }: AskingRules): AskedPrompt | undefined {
   if (!('messages' in record)) {
@@ -34,7 +33,7 @@ export function askedPrompt(record: ConversationRecord, { tokenizer, template }:
     if (prompt === '') return undefined;
     const own = tokenizer.tokens(prompt).ids;
     const { ids, firstAt } = tokenizer.framed(own);
-    // What stands behind a text would end it.
+    // Special tokens after the text would end it.
     return { ids: ids.slice(0, firstAt + own.length), asked: prompt, wanted: completion };
   }
   const { messages } = record;
@@ -51,7 +50,7 @@ export function askedPrompt(record: ConversationRecord, { tokenizer, template }:
   };
 }
 
-/** What messages say; what is no text, such as a call, as JSON. */
+/** The messages' text; other content, such as calls, as JSON. */
 function saidIn(messages: readonly ChatMessage[]): string {
   return messages
     .flatMap(({ content, tool_calls: calls }) => [content, calls])

@@ -36,38 +36,38 @@ import { NOT_LEARNED, SftDataset, type SftExample } from './sftRows.ts';
 /** Options of {@link chat}. */
 export interface ChatOptions extends ConversationDataOptions {
   /**
-   * What is learned: all that the assistant says (`answers`, the default), the `last` answer of each conversation, or `all` tokens,
-   * prompts among them. Texts without a prompt are learned as a whole.
+   * Learned tokens: everything that the assistant says (`answers`, the default), the `last` answer of each
+   * conversation, or `all` tokens, prompts included. Texts without a prompt are learned as a whole.
    */
   readonly learn?: Learned | undefined;
   /**
-   * NEFTune: in training, noise is added to the embeddings of tokens, evenly distributed up to `neftune / √(tokens · width)` either
-   * way. 5 to 15 are usual; none by default.
+   * NEFTune: in training, uniform noise up to ±`neftune / √(tokens · width)` on token embeddings. Usual values are 5 to
+   * 15; none by default.
    * @see Jain et al., "NEFTune: Noisy Embeddings Improve Instruction Finetuning" (2023)
    */
   readonly neftune?: number | undefined;
-  /** Most tokens of a conversation; 1024 by default, or fewer where the model's files say so. */
+  /** Maximum tokens of a conversation; 1024 by default, or the model's context length if shorter. */
   readonly maxLength?: number | undefined;
   /**
-   * Trains on rows of up to `maxLength` tokens with several conversations in each, which do not read each other; false by default.
-   * A batch then is of so many rows.
+   * Whether to pack several conversations into rows of up to `maxLength` tokens, without attention between them; false
+   * by default. The batch size then counts rows.
    */
   readonly packing?: boolean | undefined;
   /**
-   * LongLoRA: in training, tokens read those of groups of so many tokens, an even number, and half of the heads those of groups that
-   * begin half a group later. The paper has a quarter of the length. Where the model is measured and answers, all tokens are read; none
-   * by default. Long conversations are cropped to a multiple of it.
+   * LongLoRA: in training, tokens attend within groups of this even number of tokens, which half of the heads shift by
+   * half a group. The paper uses a quarter of the length; none by default. Measuring and generating use full attention.
+   * Long conversations are cropped to a multiple of it.
    * @see Chen et al., "LongLoRA: Efficient Fine-tuning of Long-Context Large Language Models" (2023), arXiv:2309.12307
    */
   readonly attentionGroups?: number | undefined;
   /**
-   * How many held-out prompts the model answers where it is measured before and after training and by `evaluate`: then there are
-   * `exactMatch`, `f1` and `rougeL`, see {@link textScores}. None by default, for writing takes a pass for each token.
+   * Number of held-out prompts that the model answers before and after training and in `evaluate`, for `exactMatch`,
+   * `f1` and `rougeL`, see {@link textScores}. None by default, since generation takes a pass per token.
    */
   readonly answers?: number | undefined;
-  /** How they are written, each token the likeliest by default, and no more than 64. */
+  /** Generation options of these answers; by default greedy, with at most 64 tokens. */
   readonly generate?: AnswererOptions['generate'];
-  /** The tokenizer of the model's folder by default. */
+  /** The tokenizer; that of the model's folder by default. */
   readonly tokenizer?: SequenceTokenizer | undefined;
 }
 
@@ -112,10 +112,10 @@ const chatRows: SettingRows<ChatOptions> = {
 const settings = settingsOf<ChatOptions>(chatRows);
 
 /**
- * Teaches a language model to answer: the next token is learned wherever the assistant speaks. Data are conversations as OpenAI or
- * ShareGPT writes them, prompts with completions, or texts, see {@link readConversations}. The model's folder needs its tokenizer,
- * and for conversations its chat template. Targets are `labels` int64 `[batch, tokens]`, the next tokens and −100 where nothing is
- * learned, `records` and `bytes` int64 `[batch]`.
+ * Supervised fine-tuning: teaches a language model the assistant's tokens. Data are conversations in OpenAI's or
+ * ShareGPT's form, prompts with completions, or texts, see {@link readConversations}. The model's folder needs its
+ * tokenizer, and for conversations its chat template. Targets are `labels` int64 `[batch, tokens]`, the next tokens and
+ * −100 elsewhere, and `records` and `bytes` int64 `[batch]`.
  * @example
  * ```ts
  * const task = chat('answers.jsonl', { validation: 0.1 });
@@ -187,7 +187,7 @@ async function prepare(
     collate,
     ...(packing && { notes: [`${single.length} conversations are packed into ${train.length} rows.`] }),
     inside: { ...noise?.inside, ...apart, ...grouped },
-    // Only tokens before one that is learned reach the head: it has the whole vocabulary for each.
+    // Skips the head, and so the whole vocabulary, for tokens without a label.
     loss: (g, outputs, { labels }) => crossEntropy(g, outputs[output]!, labels!, { countedOnly: true }),
     lossWeight: learnedTokens,
     metrics,
@@ -210,12 +210,12 @@ async function prepare(
   };
 }
 
-/** The task `chat` of the command line, and what answers. */
+/** The task `chat` for the command line, with its predictor. */
 export const chatTask: AnsweringFactory = {
   name: 'chat',
   description: 'Answers, as a language model shall give them; the data is conversations, or prompts with completions.',
   settings: settings,
-  // The batches of QLoRA, of conversations of about one length, so that little is padding.
+  // QLoRA's batch size. Batches of similar lengths save padding.
   defaults: { batchSize: 16, epochs: 2, warmupSteps: 0.03, sampling: 'length' },
   input: answererInput,
   create: ({ data, settings: own, validation, holdOut, seed }) =>

@@ -5,10 +5,10 @@ import { bootstrapDraws, type Draws, type MetricCollector, type MetricsNamed } f
 import { rowSums } from './runBatches.ts';
 import { NOT_LEARNED } from './sftRows.ts';
 
-/** What is measured. Where answers are written, there are `exactMatch`, `f1` and `rougeL` beside. */
+/** Scores of a language model; with generated answers also `exactMatch`, `f1` and `rougeL`. */
 export type ChatScores = MetricsNamed<'loss' | 'perplexity' | 'bytePerplexity' | 'accuracy'>;
 
-/** Sums over the learned tokens of a record. */
+/** Sums over a record's learned tokens. */
 interface Sums {
   loss: number;
   right: number;
@@ -16,7 +16,7 @@ interface Sums {
   bytes: number;
 }
 
-/** How many tokens of a batch are learned. */
+/** The number of learned tokens in a batch. */
 export function learnedTokens({ labels }: Feeds): number {
   let count = 0;
   for (const label of labels!.data) if (Number(label) !== NOT_LEARNED) count++;
@@ -24,8 +24,8 @@ export function learnedTokens({ labels }: Feeds): number {
 }
 
 /**
- * Sums up batches whose targets are `labels` int64 `[batch, tokens]`, the next tokens, `records` int64 `[batch]`, the number of each
- * row's record, and `bytes` int64 `[batch]`, how long the text is that they stand for.
+ * Collects batches with the targets `labels` int64 `[batch, tokens]`, the next tokens; `records` int64 `[batch]`, the
+ * index of each row's record; and `bytes` int64 `[batch]`, the length of the learned text.
  */
 export class ChatMetrics implements MetricCollector<ChatScores> {
   readonly #output: string;
@@ -52,22 +52,22 @@ export class ChatMetrics implements MetricCollector<ChatScores> {
   }
 
   /**
-   * `loss`, the mean cross-entropy in nats over all learned tokens; `perplexity`, its exponential; `bytePerplexity`, the same for
-   * each byte of their text, by which models of different tokens can be compared; `accuracy`, the share of tokens that are the
-   * likeliest where they stand. All are NaN before the first.
+   * `loss`: mean cross-entropy in nats of the learned tokens; `perplexity`: its exponential; `bytePerplexity`: the same
+   * per byte, which compares models with different tokenizers; `accuracy`: fraction of tokens predicted as the
+   * likeliest. All are NaN without batches.
    */
   result(): ChatScores {
     return scoresOf([...this.#records.values()]);
   }
 
-  /** On sets of records: the tokens of one answer are alike. */
+  /** Bootstrap draws over records, since tokens of one answer depend on each other. */
   draws(): Draws {
     const records = [...this.#records.values()];
     return bootstrapDraws((times) => scoresOf(records, times), records.length);
   }
 }
 
-/** @param times how often each record counts; once by default */
+/** @param times weights of a bootstrap draw; 1 by default */
 function scoresOf(records: readonly Sums[], times?: ArrayLike<number>): ChatScores {
   const total = { loss: 0, right: 0, tokens: 0, bytes: 0 };
   for (const [i, sums] of records.entries())

@@ -7,9 +7,9 @@ import type { PreparedTask, TaskModel } from '@onnx-lora/sdk/tasks';
 
 /** Noise for the batches of a run. */
 export interface EmbeddingNoise {
-  /** Adds it. */
+  /** Adds the noise to the embeddings. */
   readonly inside: NonNullable<PreparedTask['inside']>;
-  /** The noise of a batch of conversations of so many tokens per row; none of what was not drawn in training. */
+  /** The noise of a batch with `length` tokens per row; none outside of training. */
   readonly targets: (
     rows: readonly { readonly segments: readonly number[]; readonly draw?: number | undefined }[],
     length: number,
@@ -17,9 +17,9 @@ export interface EmbeddingNoise {
 }
 
 /**
- * Noise that is drawn for each row by its draw, so that it is the same whatever else is in the batch, and where a run goes on: evenly
- * distributed from −a to a, a = `alpha` / √(tokens · width). Padding gets none.
- * @param ids the input with the ids of tokens
+ * Uniform noise from −a to a, a = `alpha` / √(tokens · width), seeded by a row's draw: independent of its batch, and
+ * the same in a resumed run. Padding gets none.
+ * @param ids the input with token ids
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model whose embeddings are not found
  */
 export function embeddingNoise(model: TaskModel, ids: string, alpha: number, seed = 0): EmbeddingNoise {

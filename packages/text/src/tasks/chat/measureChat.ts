@@ -1,4 +1,4 @@
-/** @file Measures a language model: the likelihood of held-out answers, and scores of answers that it writes. */
+/** @file Measures a language model: the likelihood of held-out answers, and scores of generated ones. */
 
 import { type Batch, bootstrapDraws, evenlySpaced, type Measurement, type MeasureRequest } from '@onnx-lora/sdk/tasks';
 import { likeliestByDefault } from '../../generation/generateOptions.ts';
@@ -10,17 +10,17 @@ import type { SftDataset, SftExample } from './sftRows.ts';
 import type { AnswererOptions } from './answerPredictor.ts';
 import { askedPrompt, type AskingRules } from './askedPrompt.ts';
 
-/** What is measured, and with what. */
+/** Data and metrics of a measurement. */
 export interface ChatMeasurement {
   readonly dataset: SftDataset;
   readonly collate: (examples: readonly SftExample[]) => Promise<Batch>;
-  /** Has seen nothing. */
+  /** Metrics without batches so far. */
   readonly metrics: ChatMetrics;
-  /** Tokens of the vocabulary. */
+  /** Vocabulary size of the logits. */
   readonly size: number;
 }
 
-/** The metrics of a model, alone or with an adapter. */
+/** Measures a model, alone or with an adapter. */
 export async function measureChat(
   { dataset, collate, metrics, size }: ChatMeasurement,
   { adapter, limit, examples: some, ...request }: MeasureRequest,
@@ -34,24 +34,23 @@ export async function measureChat(
   return { metrics, examples: asked.length };
 }
 
-/** Options of measuring answers. */
 export interface AnswerMeasurement {
   readonly rules: AskingRules & { readonly most: number };
-  /** How many prompts are answered; none is 0. */
+  /** Number of prompts to answer, 0 for none. */
   readonly answers: number;
   readonly generate?: AnswererOptions['generate'];
-  /** Of the bootstrap. */
+  /** Seed of the bootstrap. */
   readonly seed?: number | undefined;
 }
 
-/** Tokens of an answer without a word of the user's. */
+/** Default of `maxNewTokens`. */
 const TOKENS = 64;
-/** Texts that are written at once: all of them wait for the longest. */
+/** Maximum texts per batch: all of them wait for the longest. */
 const TOGETHER = 16;
 
 /**
- * The mean scores of answers to prompts all over the examples that are asked for, those without room for an answer left out. Nothing
- * where no answers are asked for.
+ * Mean scores of generated answers to prompts spread over the requested examples, without those that leave no room for
+ * an answer. Empty if `answers` is 0.
  * @throws OnnxLoraError as `openGenerator`
  */
 export async function measureAnswers(
@@ -84,7 +83,7 @@ export async function measureAnswers(
   };
 }
 
-/** @param times how often each counts; once by default */
+/** @param times weights of a bootstrap draw; 1 by default */
 function meansOf(scores: readonly TextScores[], times?: ArrayLike<number>): Record<keyof TextScores, number> {
   const total = scores.reduce((sum, _, i) => sum + (times?.[i] ?? 1), 0);
   const mean = (name: keyof TextScores): number =>

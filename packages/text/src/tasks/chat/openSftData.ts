@@ -1,4 +1,4 @@
-/** @file What teaches a language model: its scores, its tokens, and how conversations become rows of them. */
+/** @file Opens a language model for supervised fine-tuning: its logits, tokenizer, and rules for rows. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
@@ -7,35 +7,31 @@ import { openChatTemplate, readNamedTokens } from '../../chat/chatTemplate.ts';
 import type { Learned } from '../../chat/sftTokens.ts';
 import type { SftRules } from './sftRows.ts';
 
-/** What a language model reads, for errors. */
+/** Names of a language model's input, for errors. */
 export const languageModel: SequenceNames = {
   noun: 'texts',
   one: 'text',
   remedy: 'Use a language model (optimum-cli export onnx --task text-generation-with-past).',
 };
 
-/** What TRL has: enough for most conversations, where models read a hundred times as much. */
+/** TRL's default: enough for most conversations, while contexts are up to a hundred times as long. */
 const USUAL_LENGTH = 1024;
 
-/** The output with scores of the vocabulary for each token. */
+/** The output with logits over the vocabulary. */
 export interface LogitsPort {
-  /** Its name. */
   readonly output: string;
-  /** Scores for each token: of models with rows to spare more than tokens. */
+  /** Logits per token, possibly more than tokens in the vocabulary. */
   readonly size: number;
 }
 
-/** How a model is taught. */
 export interface SftOptions {
-  /** What of a conversation is learned. */
   readonly learn: Learned;
-  /** Most tokens of a row. */
+  /** Maximum tokens of a row. */
   readonly maxLength?: number | undefined;
-  /** The tokenizer of the model's folder by default. */
   readonly tokenizer?: SequenceTokenizer | undefined;
 }
 
-/** Data of supervised fine-tuning. */
+/** Inputs and rules of supervised fine-tuning. */
 export interface SftData {
   readonly input: SequenceInput;
   readonly port: LogitsPort;
@@ -43,8 +39,9 @@ export interface SftData {
 }
 
 /**
- * Opens what the model's folder has for it.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not write; `CONFIG_INVALID` for files that cannot be read
+ * Opens a model's tokenizer, chat template and logits.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no language model; `CONFIG_INVALID` for unreadable
+ * files
  */
 export async function openSftData(model: TaskModel, { learn, maxLength, tokenizer }: SftOptions): Promise<SftData> {
   const input = await openSequenceInput(model, { tokenizer, maxLength }, languageModel);
@@ -61,7 +58,7 @@ export async function openSftData(model: TaskModel, { learn, maxLength, tokenize
   return { input, port, rules };
 }
 
-/** @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without such an output, as one that is published without its head */
+/** @throws OnnxLoraError `MODEL_UNSUPPORTED` without logits, such as for a model published without its head */
 function logitsPort(model: TaskModel, tokenizer: SequenceTokenizer): LogitsPort {
   const output = 'logits';
   const dims = model.outputs[output]?.dims;

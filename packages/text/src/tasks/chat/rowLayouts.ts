@@ -1,4 +1,4 @@
-/** @file Layouts of training rows: several conversations packed into one, and groups of attention. */
+/** @file Layouts of training rows: packed conversations, and attention groups. */
 
 import { type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { Dataset } from '@onnx-lora/sdk/tasks';
@@ -6,13 +6,13 @@ import type { SequenceInput, SequencePorts } from '@onnx-lora/sequences';
 import type { SftDataset, SftExample, SftRow, SftRules } from './sftRows.ts';
 
 /**
- * Which of these lengths share a row of at most `most`: best fit, the longest first, as TRL's strategy `bfd` does. Each goes into the
- * row with the least room in which it fits, or into a new one; of equal ones the first comes first.
- * @returns the places of the lengths in each row
+ * Packs lengths into rows of at most `most` by best-fit decreasing, TRL's strategy `bfd`. Each joins the row with the
+ * least sufficient room, or a new one; equal lengths keep their order.
+ * @returns the indices of the lengths in each row
  */
 export function packedRows(lengths: readonly number[], most: number): readonly (readonly number[])[] {
   const rows: number[][] = [];
-  // Rows by how much room they have.
+  // Rows by remaining room.
   const withRoom = Array.from({ length: most + 1 }, (): number[][] => []);
   const longestFirst = [...lengths.keys()].sort((a, b) => lengths[b]! - lengths[a]! || a - b);
   for (const place of longestFirst) {
@@ -26,14 +26,14 @@ export function packedRows(lengths: readonly number[], most: number): readonly (
   return rows;
 }
 
-/** Rows of rows: each is packed once, and means the same whenever it is drawn. */
+/** Packed rows, the same in every epoch. */
 export class PackedDataset implements Dataset<SftExample> {
   readonly isDeterministic = true;
   readonly lengths: readonly number[];
   readonly #single: SftDataset;
   readonly #rows: readonly (readonly number[])[];
 
-  /** Packs rows into rows of at most `most` tokens. */
+  /** @param most maximum tokens of a packed row */
   constructor(single: SftDataset, most: number) {
     this.#single = single;
     this.#rows = packedRows(single.lengths, most);
@@ -66,7 +66,7 @@ export class PackedDataset implements Dataset<SftExample> {
   }
 }
 
-/** The last token of a row learns nothing, and so neither does that of a conversation learn the next one's first. */
+/** Concatenates rows. A row's last token has no label, so no conversation learns the next one's first token. */
 function joined(rows: readonly SftRow[]): SftRow {
   const [first] = rows as [SftRow];
   const ids = rows.flatMap((row) => row.ids);
@@ -81,7 +81,7 @@ function joined(rows: readonly SftRow[]): SftRow {
   };
 }
 
-/** What a batch of such rows is fed: positions that begin anew, and beside it the number of each token's conversation. */
+/** Feeds of packed rows: positions that restart with each conversation, and each token's segment. */
 export function apartFed(
   rows: readonly SftRow[],
   inputs: Feeds,
@@ -89,7 +89,7 @@ export function apartFed(
 ): { readonly inputs: Feeds; readonly segments: Tensor } {
   const dims = inputs[ids]!.dims;
   const length = dims[1]!;
-  // Padding counts as the last conversation's: it reads something, and is read by nothing.
+  // Padding joins the last segment: its softmax needs tokens to attend to, and no other token attends to it.
   const begins = rows.map(({ segments }) => segments.map((_, i) => segments.slice(0, i).reduce((sum, each) => sum + each, 0))); // prettier-ignore
   const numbers = begins.flatMap((own) => Array.from({ length }, (_, at) => own.findLastIndex((begin) => begin <= at)));
   const segments = int64(numbers, dims);
@@ -101,7 +101,7 @@ export function apartFed(
 }
 
 /**
- * Rules for rows that have whole groups where they have several.
+ * Limits rows to whole groups.
  * @throws OnnxLoraError `CONFIG_INVALID` for groups that do not fit, and for packed rows
  */
 export function groupedRules(rules: SftRules, group: number, packing: boolean): SftRules {
@@ -116,8 +116,8 @@ export function groupedRules(rules: SftRules, group: number, packing: boolean): 
 }
 
 /**
- * Feeds of rows that are trained on, in groups where there are such. Padding stands behind, where no token reads it; it must not be
- * hidden from itself, or there would be groups in which there is nothing to read.
+ * Training feeds, in groups if requested. Padding comes last, where no token attends to it; it stays unmasked, since a
+ * group of padding alone would have no scores.
  */
 export function groupedFeeds(input: SequenceInput, rows: readonly SftRow[], most: number, group?: number): Feeds {
   const fed = input.feeds(rows, most, group);

@@ -12,19 +12,18 @@ import {
 import { PLACES, rowsOfFeeds, tokenOutput, withLogitPlaces } from '@onnx-lora/sequences';
 import { NOT_LEARNED } from './sftRows.ts';
 
-/** What the learned tokens of a row come to. */
+/** Sums over a row's learned tokens. */
 export interface RowSums {
-  /** Their cross-entropies together, in nats. */
+  /** Summed cross-entropy in nats. */
   readonly loss: number;
-  /** How many are the likeliest where they stand. */
+  /** Number of tokens predicted as the likeliest. */
   readonly right: number;
-  /** How many there are. */
+  /** Number of learned tokens. */
   readonly tokens: number;
 }
 
 /**
- * The sums of each row of a batch, given logits `[batch, tokens, size]` and the next tokens `[batch, tokens]`, −100 where nothing is
- * learned.
+ * The sums of each row, given logits `[batch, tokens, size]` and labels `[batch, tokens]`, −100 for tokens not learned.
  */
 export function rowSums(
   outputs: Readonly<Record<string, Tensor>>,
@@ -46,32 +45,30 @@ export function rowSums(
   });
 }
 
-/** Scores of a run: a quarter of a gigabyte. A vocabulary may have a hundred thousand tokens, a conversation a thousand. */
+/** Maximum logits of a run, a quarter of a gigabyte: a vocabulary may have 100,000 tokens, a conversation 1000. */
 const MOST_SCORES = 2 ** 26;
 
-/** What is run. */
 export interface RunBatches extends Pick<MeasureRequest, 'model' | 'options' | 'batchSize' | 'onBatch'> {
-  /** Tokens that each example takes in a batch. */
+  /** Tokens per example, padding of its rows included. */
   readonly lengths: readonly number[];
-  /** Makes a batch of examples by their numbers. */
+  /** Makes a batch of examples by index. */
   readonly batch: (examples: readonly number[]) => Promise<Batch>;
-  /** Tokens of the vocabulary. */
+  /** Vocabulary size of the logits. */
   readonly size: number;
-  /** With which each batch is run; undefined is the model alone. */
+  /** Adapters to run each batch with; undefined is the base. */
   readonly adapters: readonly (Adapter | undefined)[];
 }
 
-/** A batch that was run. */
 export interface RunBatch {
-  /** Numbers of its examples. */
+  /** Indices of the examples. */
   readonly examples: readonly number[];
-  /** Of the columns that were asked for. */
+  /** Targets of the computed columns. */
   readonly targets: Batch['targets'];
-  /** What the model gives with each of the adapters. */
+  /** Outputs for each of the adapters. */
   readonly outputs: readonly Readonly<Record<string, Tensor>>[];
 }
 
-/** Runs all examples, those of about one length together: the same ones always in the same batches. */
+/** Runs all examples, batched by length: always the same batches. */
 export async function* runBatches({
   model,
   options,
@@ -86,7 +83,7 @@ export async function* runBatches({
   const names = adapters.map((adapter, i) => (adapter ? `adapter ${i}` : null));
   const named = adapters.flatMap((adapter, i) => (adapter ? [[names[i]!, adapter] as const] : []));
   const session = await narrow.session({ ...options, adapters: Object.fromEntries(named) });
-  // What is padded is not read by tokens before it, whether the model is told or not.
+  // Causal attention hides padding at the end, with or without a mask.
   const limits = { rows: rowsPerRun(session, batchSize), tokens: Math.floor(MOST_SCORES / size), isPadded: true };
   let done = 0;
   try {
@@ -105,8 +102,8 @@ export async function* runBatches({
 }
 
 /**
- * What is run to measure a batch during training: as many examples at once as have so many scores, with the tokens that are learned.
- * @param rows that an example has
+ * Splits a batch measured during training into runs of at most `MOST_SCORES` logits, for learned tokens alone.
+ * @param rows rows per example
  */
 export const narrowed = (size: number, rows: number = 1): Narrowed => ({
   model: withLogitPlaces,
@@ -133,7 +130,7 @@ function numbersFrom(from: number, to: number): number[] {
   return Array.from({ length: to - from }, (_, i) => from + i);
 }
 
-/** The batch of which only those columns are asked for in which some row learns. */
+/** Restricts a batch to columns in which some row is learned. */
 function atPlaces({ inputs, targets }: Batch): Batch {
   const { data, dims } = targets['labels']!;
   const [rows, length] = dims as readonly [number, number];

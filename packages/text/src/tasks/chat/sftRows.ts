@@ -1,4 +1,4 @@
-/** @file What is taught as rows of tokens that fit the model, and a dataset of them. */
+/** @file Rows of supervised fine-tuning: tokens that fit the model, and a dataset of them. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Dataset } from '@onnx-lora/sdk/tasks';
@@ -10,29 +10,28 @@ import { conversationKey, type ConversationRecord } from '../../data/readConvers
 /** The label of tokens that are not learned: torch's `ignore_index`. */
 export const NOT_LEARNED = -100;
 
-/** A conversation, or a part of a text, as it is fed. */
+/** A conversation, or a part of a text, as the model's input. */
 export interface SftRow extends TokenRow {
-  /** Of each token, the id of the next where that is learned, and −100 elsewhere. */
+  /** Per token, the id of the next one if that is learned, else −100. */
   readonly labels: readonly number[];
   /** UTF-8 bytes of the learned text. */
   readonly bytes: number;
-  /** Tokens of each conversation in the row, one after the other. */
+  /** Tokens of each conversation in the row, in order. */
   readonly segments: readonly number[];
 }
 
-/** How rows are made. */
 export interface SftRules {
   readonly tokenizer: SequenceTokenizer;
-  /** Makes texts of conversations; undefined where the model has none. */
+  /** The model's chat template, if it has one. */
   readonly template: ChatTemplate | undefined;
   readonly learned: Learned;
-  /** The token that ends a text, where there is one. */
+  /** The token that ends a text, if any. */
   readonly end: number | undefined;
-  /** Most tokens of a row. */
+  /** Maximum tokens of a row. */
   readonly most: number;
 }
 
-/** The tokens of a record, however many. */
+/** All tokens of a record. */
 function tokensOf(record: ConversationRecord, { tokenizer, template, learned, end }: SftRules): SftTokens {
   const { where } = record;
   if (!('messages' in record)) {
@@ -45,7 +44,7 @@ function tokensOf(record: ConversationRecord, { tokenizer, template, learned, en
   throw noTemplate(where);
 }
 
-/** The error for a conversation where the model has no template. */
+/** The error for a conversation without a chat template. */
 export function noTemplate(where: string): OnnxLoraError {
   return new OnnxLoraError(
     'CONFIG_INVALID',
@@ -53,14 +52,14 @@ export function noTemplate(where: string): OnnxLoraError {
   );
 }
 
-/** A row as it is kept: of many conversations, lists of numbers would take several times the memory. */
+/** A row in memory; lists of numbers would take several times as much. */
 export interface KeptRow {
   readonly ids: Int32Array;
   readonly labels: Int32Array;
   readonly bytes: number;
 }
 
-/** Some of the tokens as a row. What stands behind a gap, or first, has not before it what it follows from, and is not learned. */
+/** Makes a row of some tokens. The first token and those after a gap lack their context, so they are not learned. */
 function rowOf({ ids, isLearned, bytes }: SftTokens, places: readonly number[]): KeptRow {
   const learned = places.map((at, i) => places[i - 1] === at - 1 && isLearned[at]!);
   return {
@@ -73,8 +72,8 @@ function rowOf({ ids, isLearned, bytes }: SftTokens, places: readonly number[]):
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
 /**
- * Which tokens of a conversation stay where it has more than `most`: the oldest go, but for the token that every text begins with,
- * as long as the last answer and something before it remain; where that alone is too long, its end goes.
+ * Crops a conversation to `most` tokens: drops the oldest, except for the first special token, but keeps the last
+ * answer and a token before it; an answer that is still too long loses its end.
  */
 function cropped({ ids, isLearned }: SftTokens, most: number, specialIds: ReadonlySet<number>): readonly number[] {
   const first = !isLearned[0] && specialIds.has(ids[0]!) ? 1 : 0;
@@ -89,7 +88,7 @@ interface RowsOfRecord {
   readonly isCropped: boolean;
 }
 
-/** A text is cut into pieces, the first token of each the last of the one before; a conversation is cropped. */
+/** Splits a text into pieces that overlap by a token; crops a conversation. */
 function rowsOf(record: ConversationRecord, rules: SftRules): RowsOfRecord {
   const tokens = tokensOf(record, rules);
   const { length } = tokens.ids;
@@ -105,15 +104,12 @@ function rowsOf(record: ConversationRecord, rules: SftRules): RowsOfRecord {
   return { rows: rows.filter(({ labels }) => labels.some((label) => label !== NOT_LEARNED)), isCropped };
 }
 
-/**
- * The row of a record whose answer is learned as a whole: of a text without a prompt its beginning. Undefined where nothing of it is
- * learned.
- */
+/** The first row of a record, which has its answer; undefined if nothing of it is learned. */
 export function oneRowOf(record: ConversationRecord, rules: SftRules): KeptRow | undefined {
   return rowsOf(record, rules).rows[0];
 }
 
-/** A row that was kept, as it is fed. */
+/** Unpacks a kept row. */
 export function fedRow({ ids: kept, labels, bytes }: KeptRow): SftRow {
   const ids = Array.from(kept);
   return {
@@ -128,17 +124,17 @@ export function fedRow({ ids: kept, labels, bytes }: KeptRow): SftRow {
   };
 }
 
-/** A row, and the number of its record. */
+/** A row with the index of its record. */
 export interface SftExample {
-  /** Its tokens, and which of them are learned. */
+  /** Tokens and labels. */
   readonly row: SftRow;
-  /** Number of the record. */
+  /** Index of the record. */
   readonly record: number;
-  /** In training, how many examples were drawn before. */
+  /** In training, the number of examples drawn before. */
   readonly draw?: number;
 }
 
-/** Rows, made once: each means the same whenever it is drawn. */
+/** Rows of conversations and texts, the same in every epoch. */
 export class SftDataset implements Dataset<SftExample> {
   readonly isDeterministic = true;
   readonly lengths: readonly number[];
@@ -146,12 +142,12 @@ export class SftDataset implements Dataset<SftExample> {
   readonly warnings: readonly string[];
   readonly #rows: readonly KeptRow[];
   readonly #records: readonly ConversationRecord[];
-  /** Of each row. */
+  /** Record index per row. */
   readonly #recordOf: readonly number[];
 
   /**
-   * @throws OnnxLoraError `DATA_INVALID` for records of which nothing is learned, all of them, and as the template; `CONFIG_INVALID`
-   *   for a conversation where there is no template
+   * @throws OnnxLoraError `DATA_INVALID` if no record has learned tokens, and as the template; `CONFIG_INVALID` for a
+   * conversation without a template
    */
   constructor(records: readonly ConversationRecord[], rules: SftRules) {
     const made = records.map((record) => rowsOf(record, rules));
@@ -182,7 +178,7 @@ export class SftDataset implements Dataset<SftExample> {
     return this.recordAt(index)?.where ?? String(index);
   }
 
-  /** The record that a row is of. */
+  /** The record of a row. */
   recordAt(index: number): ConversationRecord | undefined {
     return this.#records[this.#recordOf[index]!];
   }

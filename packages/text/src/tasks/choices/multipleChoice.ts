@@ -1,4 +1,4 @@
-/** @file Teaches language models which of some answers is right, and has them choose. */
+/** @file The task `multiple-choice`: training, measuring and predicting right answers. */
 
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -32,7 +32,7 @@ import type { SftDataset, SftExample } from '../chat/sftRows.ts';
 /** Options of {@link multipleChoice}. */
 export interface MultipleChoiceOptions extends ChoiceDataOptions, Pick<ChatOptions, 'maxLength' | 'tokenizer'> {}
 
-/** How often the likeliest answer is the right one, as a whole and by byte: `acc` and `acc_norm` of lm-evaluation-harness. */
+/** Accuracy of the likeliest answers, as a whole and by byte: `acc` and `acc_norm` of lm-evaluation-harness. */
 export type ChoiceScores = MetricsNamed<'accuracy' | 'accuracyByByte'>;
 
 const settings = settingsOf<MultipleChoiceOptions>({
@@ -46,8 +46,8 @@ const settings = settingsOf<MultipleChoiceOptions>({
 } satisfies SettingRows<MultipleChoiceOptions>);
 
 /**
- * Teaches a language model the right answers of questions with some to choose from, as the task {@link chat} teaches answers, and measures
- * how often it finds them the likeliest, see {@link chooseAnswers}. During a run the metrics are those of `chat`.
+ * Teaches a language model the right answers of multiple-choice questions, as the task {@link chat} does, and measures
+ * how often they are the likeliest, see {@link chooseAnswers}. During a run the metrics are those of `chat`.
  * @example
  * ```ts
  * const task = multipleChoice('questions.jsonl', { validation: 0.2 });
@@ -80,7 +80,7 @@ async function prepare(
   const { train, validation, warnings } = data;
   const said = { train: taught(train), ...(validation && { validation: taught(validation) }), warnings };
   const prepared = await chat(said, { maxLength, tokenizer, seed: options.seed ?? 0 }).prepare(model);
-  // What was left out has nothing to be learned.
+  // The dataset leaves out records without learned tokens.
   const measured = (prepared.validation ?? prepared.train) as SftDataset;
   const measure = async (request: MeasureRequest): Promise<Chosen> => {
     const { model: runnable, adapter, batchSize, examples, limit, onBatch } = request;
@@ -101,7 +101,7 @@ async function prepare(
   };
 }
 
-/** What was chosen of the answers to some questions. */
+/** Questions with the model's choices. */
 interface Chosen {
   readonly records: readonly ChoiceRecord[];
   readonly answers: readonly ChosenAnswer[];
@@ -109,7 +109,7 @@ interface Chosen {
   readonly draws: () => Draws;
 }
 
-/** The probability of each choice, where one of them it is. */
+/** Probabilities of the choices, given that one of them is right. */
 function probabilitiesOf({ logProbabilities }: ChosenAnswer): number[] {
   const most = Math.max(...logProbabilities);
   const weights = logProbabilities.map((each) => Math.exp(each - most));
@@ -117,10 +117,10 @@ function probabilitiesOf({ logProbabilities }: ChosenAnswer): number[] {
   return weights.map((each) => each / total);
 }
 
-/** Questions that are shown. */
+/** Maximum number of questions in the report. */
 const SHOWN = 20;
 
-/** The wrong answers that the model is surest of. */
+/** The report's table of the wrong answers with the highest probabilities. */
 async function report(
   measure: (request: MeasureRequest) => Promise<Chosen>,
   { model, adapter, options, batchSize }: ReportRequest,
@@ -149,7 +149,7 @@ async function report(
 
 /** Options of {@link openChooser}. */
 export interface ChooserOptions extends Omit<PredictorOptions, 'settings'>, Pick<ChatOptions, 'tokenizer'> {
-  /** Columns of a file whose names do not say what they hold. */
+  /** Column names that differ from the usual ones. */
   readonly columns?: ChoiceColumns | undefined;
 }
 
@@ -157,8 +157,9 @@ export interface ChooserOptions extends Omit<PredictorOptions, 'settings'>, Pick
 const ADAPTER = 'adapter';
 
 /**
- * A language model that chooses: `{ answer, choice, score, probabilities }` for each question of a file, the likeliest answer, its number
- * from 0, its probability, and those of all. The questions of a file are read at once, and the model is loaded for each file.
+ * Opens a language model that predicts `{ answer, choice, score, probabilities }` for each question of a file: the
+ * likeliest answer, its index, its probability, and all probabilities. It reads a whole file at once and loads the
+ * model for each.
  * @throws OnnxLoraError as {@link chooseAnswers}
  */
 export async function openChooser(model: RunnableModel, options: ChooserOptions = {}): Promise<Predictor> {
@@ -202,7 +203,7 @@ export async function openChooser(model: RunnableModel, options: ChooserOptions 
   return { adapters: Object.keys(all), predict, release, [Symbol.asyncDispose]: release };
 }
 
-/** The task `multiple-choice` of the command line, and what chooses. */
+/** The task `multiple-choice` for the command line, with its predictor. */
 export const multipleChoiceTask: AnsweringFactory = {
   name: 'multiple-choice',
   description: 'Which of some answers is right, as a language model finds it likeliest; the data is questions with choices.', // prettier-ignore

@@ -1,4 +1,4 @@
-/** @file Teaches encoders more about texts of a kind, without labels: they guess masked tokens. */
+/** @file The task `masked-text-modelling`: continued pretraining of encoders on texts without labels. */
 
 import type { AnsweringFactory, Predictor, RunnableModel, Task } from '@onnx-lora/sdk/tasks';
 import {
@@ -17,8 +17,9 @@ import { textDomain, type TextTaskOptions } from '../../domain.ts';
 export interface MaskedTextModellingOptions extends TextTaskOptions, MaskedModellingOptions {}
 
 /**
- * Masked-language modelling: an encoder with its head for masked tokens goes on learning on texts of your own, such as mails or
- * manuals, before or in place of another task. A line of a `.txt` file is a text, and so is a row of a table; no labels are needed.
+ * Masked-language modelling: continues the pretraining of an encoder with its masked-language head on your own texts,
+ * such as mails or manuals, before or instead of another task. Each line of a `.txt` file, or row of a table, is a
+ * text; no labels are needed.
  * @example
  * ```ts
  * const task = maskedTextModelling('manuals.txt', { validation: 0.1 });
@@ -33,10 +34,10 @@ export function maskedTextModelling(
 }
 
 /**
- * Loads a model that answers `{ id, perplexity, accuracy, masked }` about each text of a file: how it guesses `masked` tokens of it, the
- * same each time.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not guess masked tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its
- *   tokenizer
+ * Loads a model that predicts `{ id, perplexity, accuracy, masked }` for each text of a file, from the same `masked`
+ * tokens every time.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a masked-language head; `CONFIG_INVALID`,
+ * `FILE_NOT_FOUND` of its tokenizer
  */
 export function openTextPerplexity(
   model: RunnableModel,
@@ -45,7 +46,7 @@ export function openTextPerplexity(
   return openMaskedScorer(textDomain, model, options);
 }
 
-/** Makes `masked-text-modelling` tasks, and what says how well a model knows texts. */
+/** The task `masked-text-modelling` for the command line, with its predictor of perplexities. */
 export const maskedTextModellingTask: AnsweringFactory = maskedFactory(textDomain, {
   name: 'masked-text-modelling',
   description:

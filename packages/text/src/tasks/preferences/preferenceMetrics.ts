@@ -5,19 +5,18 @@ import { bootstrapDraws, type Draws, type MetricCollector, type MetricsNamed } f
 import { type RowSums, rowSums } from '../chat/runBatches.ts';
 import type { PreferenceLossOptions } from './preferenceLoss.ts';
 
-/** What is measured. There is an `accuracy` where answers are compared, and a `divergence` of KTO. */
+/** Scores of preferences; with compared answers also `accuracy`, with KTO `divergence`. */
 export type PreferenceScores = MetricsNamed<'loss' | 'margin' | 'chosen' | 'rejected'>;
 
-/** What is known of an example of two rows. */
 interface Compared {
-  /** Of each row: its log-probability, what the reference says of it, and its tokens. */
+  /** Per row: its log-probability, the reference's, and its number of tokens. */
   readonly rows: readonly { readonly said: number; readonly reference: number; readonly tokens: number }[];
   readonly isGood: boolean;
 }
 
 /**
- * Sums up batches whose targets are `labels` int64 `[2 · examples, tokens]`, `reference` float32 `[2 · examples]`, and of KTO
- * `isGood` float32 `[examples]`.
+ * Collects batches with the targets `labels` int64 `[2 · examples, tokens]`, `reference` float32 `[2 · examples]`, and
+ * for KTO `isGood` float32 `[examples]`.
  */
 export class PreferenceMetrics implements MetricCollector<PreferenceScores> {
   readonly #port: { readonly output: string; readonly size: number };
@@ -35,7 +34,7 @@ export class PreferenceMetrics implements MetricCollector<PreferenceScores> {
     this.add(rowSums(outputs, labels!, this.#port), Array.from(reference!.data, Number), isGood);
   }
 
-  /** The same, of rows that are summed up. */
+  /** Adds a batch by the sums of its rows. */
   add(sums: readonly RowSums[], reference: readonly number[], isGood: Tensor | undefined): void {
     for (let i = 0; i < sums.length; i += 2) {
       const rows = [i, i + 1].map((row) => {
@@ -47,16 +46,17 @@ export class PreferenceMetrics implements MetricCollector<PreferenceScores> {
   }
 
   /**
-   * `loss`, that of training, over all examples at once; `accuracy`, how often the chosen answer has the larger reward; `margin`,
-   * by how much on average; `chosen` and `rejected`, the mean rewards: β times how much likelier an answer is than by the reference,
-   * or of ORPO β times its mean log-probability by token. Of KTO, whose answers are good or bad by themselves, `margin` is the
-   * difference of the mean rewards, and `divergence` how far the model is from the reference. All are NaN before the first.
+   * `loss`: the training loss over all examples at once; `accuracy`: how often the chosen answer has the higher reward;
+   * `margin`: by how much on average; `chosen` and `rejected`: mean rewards, β times the log-probability ratio to the
+   * reference, or for ORPO β times the mean log-probability per token. For KTO, whose answers are labelled one by one,
+   * `margin` is the difference of the mean rewards, and `divergence` the estimated one from the reference. All are NaN
+   * without batches.
    */
   result(): PreferenceScores {
     return scoresOf(this.#examples, this.#options);
   }
 
-  /** On sets of examples. */
+  /** Bootstrap draws over examples. */
   draws(): Draws {
     const examples = this.#examples;
     return bootstrapDraws((times) => scoresOf(examples, this.#options, times), examples.length);
@@ -69,7 +69,7 @@ const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 /** `log(1 − exp(x))`. */
 const log1mexp = (x: number): number => Math.log(-Math.expm1(Math.min(x, -1e-12)));
 
-/** @param times how often each example counts; once by default */
+/** @param times weights of a bootstrap draw; 1 by default */
 function scoresOf(
   examples: readonly Compared[],
   { loss = 'dpo', beta = 0.1, labelSmoothing = 0, desirableWeight = 1, undesirableWeight = 1 }: PreferenceLossOptions,

@@ -5,40 +5,38 @@ import type { Dataset } from '@onnx-lora/sdk/tasks';
 import { answered, preferenceKey, type PreferenceRecord, promptKey, type Said } from '../../data/readPreferences.ts';
 import { fedRow, type KeptRow, oneRowOf, type SftRow, type SftRules } from '../chat/sftRows.ts';
 
-/** Two rows that are compared. */
+/** A pair of rows. */
 export interface PreferenceExample {
-  /** The chosen answer and the rejected one; of KTO the answer, and one to another prompt. */
+  /** The chosen and the rejected answer; for KTO the answer, and one to another prompt. */
   readonly rows: readonly SftRow[];
   /** The reference's log-probability of each row; NaN until computed. */
   readonly reference: readonly number[];
-  /** Whether the answer is good; true where two are compared. */
+  /** Whether the answer is good; true for a pair of answers. */
   readonly isGood: boolean;
-  /** In training, how many examples were drawn before. */
+  /** In training, the number of examples drawn before. */
   readonly draw?: number;
 }
 
-/** An example as it is kept. */
 interface KeptExample {
   readonly record: PreferenceRecord;
   readonly rows: readonly KeptRow[];
   readonly isGood: boolean;
 }
 
-/** Pairs of rows, made once: each means the same whenever it is drawn. */
+/** Pairs of rows, the same in every epoch. */
 export class PreferenceDataset implements Dataset<PreferenceExample> {
-  /** Of each example, what its rows take in a batch. */
+  /** Tokens per example, padding of its rows included. */
   readonly lengths: readonly number[];
   /** Warnings for the user. */
   readonly warnings: readonly string[];
   readonly #examples: readonly KeptExample[];
-  /** Of each row. */
+  /** By row. */
   readonly #reference: Float64Array;
 
   /**
-   * @param isPaired false for answers that are good or bad by themselves, as KTO learns; of two that are compared, each is then
-   *   an example
-   * @throws OnnxLoraError `DATA_INVALID` for records that do not fit the loss, of which nothing is learned, and without another
-   *   prompt; as the template
+   * @param isPaired whether to compare a record's two answers; KTO learns each answer by itself
+   * @throws OnnxLoraError `DATA_INVALID` for records that do not fit the loss, no record with learned tokens, and with
+   * KTO a single prompt; as the template
    */
   constructor(records: readonly PreferenceRecord[], rules: SftRules, isPaired: boolean) {
     const given = isPaired ? records.map(compared) : unpaired(records);
@@ -96,7 +94,7 @@ export class PreferenceDataset implements Dataset<PreferenceExample> {
   }
 }
 
-/** Answers that stand beside each other, each with the record whose prompt it is given to. */
+/** A pair of answers, each with the record of its prompt. */
 interface Sides {
   readonly record: PreferenceRecord;
   readonly said: readonly (readonly [to: PreferenceRecord, answer: Said])[];
@@ -112,7 +110,7 @@ function compared(record: PreferenceRecord): Sides {
   );
 }
 
-/** Each answer by itself, and beside it the answer to the next prompt that is another. */
+/** Pairs each answer with the answer to the next different prompt. */
 function unpaired(records: readonly PreferenceRecord[]): Sides[] {
   const single = records.flatMap((record) =>
     record.answers.map((answer, i) => ({ record, answer, isGood: record.isGood ?? i === 0 })),
@@ -131,11 +129,11 @@ function unpaired(records: readonly PreferenceRecord[]): Sides[] {
   });
 }
 
-/** Of each key the place of the next that is another, round and round; undefined where there is none. */
+/** For each key the index of the next different one, cyclically; undefined if all are equal. */
 function nextOther(keys: readonly string[]): readonly (number | undefined)[] {
   const { length } = keys;
   const next: (number | undefined)[] = Array.from({ length });
-  // Twice round, so that the last ones know of the first.
+  // Two rounds, so that the last keys know about the first.
   for (let i = 2 * length - 2; i >= 0; i--) {
     const [at, after] = [i % length, (i + 1) % length];
     next[at] = keys[after] === keys[at] ? next[after] : after;

@@ -36,13 +36,13 @@ import { PreferenceDataset, type PreferenceExample } from './preferenceRows.ts';
 /** Options of {@link preferences}. */
 export interface PreferenceOptions extends PreferenceDataOptions, PreferenceLossOptions {
   /**
-   * An adapter with which the model is the reference, or where it is saved; `base`, the model alone, by default. A run that begins
-   * with an adapter must say which of them it is: most stay near that adapter.
+   * The reference: the model with this adapter, also by its path, or the model alone (`base`, the default). A run that
+   * starts from an adapter must name one of them; usually that adapter.
    */
   readonly reference?: Adapter | string | undefined;
-  /** Most tokens of a prompt with an answer; 1024 by default, or fewer where the model's files say so. */
+  /** Maximum tokens of a prompt with an answer; 1024 by default, or the model's context length if shorter. */
   readonly maxLength?: number | undefined;
-  /** The tokenizer of the model's folder by default. */
+  /** The tokenizer; that of the model's folder by default. */
   readonly tokenizer?: SequenceTokenizer | undefined;
 }
 
@@ -77,10 +77,10 @@ const rows: SettingRows<PreferenceOptions> = {
 const settings = settingsOf<PreferenceOptions>(rows);
 
 /**
- * Teaches a language model what people prefer: DPO and IPO make the chosen of two answers likelier than the rejected one, compared
- * with the model as it was; ORPO does so without such a reference, and teaches the chosen answer; KTO learns from answers that are
- * good or bad by themselves. Data are as TRL has them, see {@link readPreferences}. Targets are `labels` int64
- * `[2 · examples, tokens]`, `tokens` and `reference` float32 `[2 · examples]`, `isGood` float32 `[examples]`.
+ * Preference tuning: DPO and IPO make the chosen of two answers likelier than the rejected one, relative to a reference
+ * model; ORPO also learns the chosen answer and needs no reference; KTO learns from answers labelled good or bad. Data
+ * are in TRL's forms, see {@link readPreferences}. Targets are `labels` int64 `[2 · examples, tokens]`, `tokens` and
+ * `reference` float32 `[2 · examples]`, `isGood` float32 `[examples]`.
  * @example
  * ```ts
  * const task = preferences('preferences.jsonl', { loss: 'dpo', beta: 0.1, validation: 0.1 });
@@ -121,7 +121,7 @@ async function prepare(
         [all.length, length],
       ),
       tokens: ofRows(all.map(({ labels }) => labels.filter((label) => label !== NOT_LEARNED).length)),
-      // ORPO has none.
+      // ORPO has no reference.
       reference: ofRows(examples.flatMap((example) => (options.loss === 'orpo' ? [0, 0] : example.reference))),
       isGood: ofRows(examples.map(({ isGood }) => Number(isGood))),
     };
@@ -131,7 +131,7 @@ async function prepare(
   const batchOf = async (from: PreferenceDataset, examples: readonly number[]): Promise<Batch> =>
     collate(await Promise.all(examples.map((example) => from.get(example))));
   let loaded: Promise<Adapter> | undefined;
-  /** The adapter of the reference; undefined for the base alone. */
+  /** The reference's adapter; undefined for the base alone. */
   const referenceAdapter = async (): Promise<Adapter | undefined> => {
     if (reference === undefined || reference === 'base') return undefined;
     return typeof reference === 'string' ? (loaded ??= loadAdapter(reference)) : reference;
@@ -175,7 +175,7 @@ async function prepare(
       lengths: asked.map((example) => from.lengths[example]!),
       batch: (places) => batchOf(from, places.map((place) => asked[place]!)), // prettier-ignore
       size: port.size,
-      // What has no adapter and is compared with itself, or with nothing, is run once.
+      // One run suffices if model and reference are the same, or without a reference.
       adapters: options.loss === 'orpo' || adapters[0] === adapters[1] ? [adapter] : adapters,
     });
     for await (const { targets, outputs } of batches) {
@@ -205,7 +205,7 @@ async function prepare(
     measure: measured,
     ...(data.validation && {
       report: (request) => {
-        // What is shown beside the model's answers is good.
+        // The report shows good answers besides the model's.
         const good = data.validation!.filter(({ isGood }) => isGood !== false);
         const records = good.map((record) => answered(record, record.answers[0]));
         return answerSection(records, rules, request);
@@ -214,19 +214,20 @@ async function prepare(
   };
 }
 
-/** What is learned, and how answers are written. */
+/** Settings of the task and of generation. */
 const factorySettings = settingsOf<PreferenceOptions & Pick<AnswererOptions, 'generate'>>({
   ...rows,
   generate: generateRows,
 });
 
-/** The task `preferences` of the command line, and what answers as that of `chat`. */
+/** The task `preferences` for the command line, with the predictor of `chat`. */
 export const preferencesTask: AnsweringFactory = {
   name: 'preferences',
   description:
     'Which of two answers is better, or which are good; the data is prompts with chosen and rejected answers.',
   settings: factorySettings,
-  // An example has two rows. Rates are lower than where answers are taught, for a model that answers is not to forget how.
+  // An example has two rows. The learning rate is lower than for `chat`, so a model that answers well does not forget
+  // it.
   defaults: { batchSize: 8, epochs: 1, lr: 2e-4, warmupSteps: 0.1, sampling: 'length' },
   input: answererInput,
   create: ({ data, settings: given, validation, holdOut, seed }) => {

@@ -1,40 +1,39 @@
-/** @file From scores of beginnings and ends to the answer in a text, over all windows of it. */
+/** @file Chooses the answer span of a text from start and end scores over its windows. */
 
 import type { TokenRow } from '@onnx-lora/sequences';
 
-/** A window of a text, with the scores of its tokens. */
+/** A window of a text, with its tokens' scores. */
 export interface SpanWindow {
-  /** The window: `at` is the place of its first token of the text. */
+  /** `at` is the row's first token that belongs to the text. */
   readonly row: Pick<TokenRow, 'at' | 'count' | 'from'>;
-  /** How well an answer begins with each token of the row, special ones and those of the question included. */
+  /** Start scores of the row's tokens, including special tokens and the question. */
   readonly starts: ArrayLike<number>;
-  /** How well it ends with it. */
+  /** End scores of the row's tokens. */
   readonly ends: ArrayLike<number>;
 }
 
-/** How answers are chosen. */
 export interface SpanRules {
-  /** Most tokens of an answer. */
+  /** Maximum tokens of an answer. */
   readonly most: number;
-  /** Whether a text may lack the answer, which the scores of the first token of a row stand for. */
+  /** Whether a text may lack the answer, scored by the row's first token. */
   readonly mayLack: boolean;
 }
 
-/** The best answer. */
+/** The best answer span. */
 export interface Span {
-  /** Its first and last token in the text; absent where the text does not say. */
+  /** First and last token in the text; absent without an answer. */
   readonly tokens?: readonly [first: number, last: number];
-  /** Its probability among the best answers. */
+  /** Probability among the best answers. */
   readonly score: number;
 }
 
-/** Beginnings and ends that are looked at in a window, and answers that share the probability. */
+/** Number of starts and ends to combine per window, and of answers to normalise over. */
 const BEST = 20;
 
 /**
- * The answer with the highest sum of the scores of its first and its last token. Where texts may lack it, it is none if that of no
- * answer is higher, which is the least over all windows: a text has the answer if one window of it has.
- * @see transformers, examples/pytorch/question-answering/utils_qa.py, postprocess_qa_predictions, which it equals
+ * The span with the highest sum of start and end score. With `mayLack`, no answer wins if its score, the minimum over
+ * all windows, is higher: a text has an answer if any window has one.
+ * @see transformers, examples/pytorch/question-answering/utils_qa.py, postprocess_qa_predictions, with equal results
  */
 export function bestSpan(windows: readonly SpanWindow[], { most, mayLack }: SpanRules): Span {
   const found: { readonly tokens: readonly [number, number]; readonly score: number }[] = [];
@@ -55,32 +54,31 @@ export function bestSpan(windows: readonly SpanWindow[], { most, mayLack }: Span
   const [top] = best;
   if (!top) return { score: mayLack ? 1 : 0 };
   if (!mayLack) return { tokens: top.tokens, score: share(top.score, best.map(({ score }) => score)) }; // prettier-ignore
-  // The one of no answer is one of the best, or beside them.
+  // "No answer" is one of the best answers, or an additional one.
   const rivals = best.map(({ score }) => score);
   if (rivals.length === BEST && rivals.at(-1)! < none) rivals.pop();
   const all = [...rivals, none];
   return none > top.score ? { score: share(none, all) } : { tokens: top.tokens, score: share(top.score, all) };
 }
 
-/** Softmax of one of some scores. */
+/** Softmax of one score. */
 function share(score: number, all: readonly number[]): number {
   return 1 / all.reduce((sum, each) => sum + Math.exp(each - score), 0);
 }
 
-/** The places of the highest scores; of equal ones the later first. */
+/** Indices of the highest scores, the later of equal ones first. */
 function highest(scores: ArrayLike<number>): readonly number[] {
   return Array.from(scores, (_, i) => i)
     .sort((a, b) => scores[b]! - scores[a]! || b - a)
     .slice(0, BEST);
 }
 
-/** Tokens of a text with their places in it. */
 interface Placed {
   readonly starts: readonly number[];
   readonly ends: readonly number[];
 }
 
-/** The letters of a span: from the first, to the one after the last. Blanks that a token begins with are left out. */
+/** The string indices of a span, without blanks at its ends. */
 export function lettersOf(
   text: string,
   { starts, ends }: Placed,
@@ -91,7 +89,7 @@ export function lettersOf(
   return [from + own.length - own.trimStart().length, from + own.trimEnd().length];
 }
 
-/** The tokens of an answer: the last that begins no later than it, and the first that ends no sooner. */
+/** The tokens that enclose an answer. */
 export function tokensOfAnswer(
   { starts, ends }: Placed,
   { text, start }: { readonly text: string; readonly start: number },

@@ -1,4 +1,4 @@
-/** @file Teaches and tests models that find the answer to a question in a text. */
+/** @file The task `question-answering`: finding the answer to a question in a text. */
 
 import { int64, OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -50,11 +50,11 @@ import { textDomain } from '../../domain.ts';
 import { bestSpan, lettersOf, tokensOfAnswer } from './answerSpans.ts';
 import { type AnswerScores, SpanMetrics, type SpanMetricsOptions, type SpanPort, spanScores, windowTargets } from './spanMetrics.ts'; // prettier-ignore
 
-/** How answers are looked for. */
+/** Options for choosing answers. */
 export interface AnswerOptions {
-  /** Most tokens of an answer; 30 by default. */
+  /** Maximum tokens of an answer; 30 by default. */
   readonly maxAnswer?: number | undefined;
-  /** Whether texts may lack the answer; by default whether the data have such, and of a trained adapter what its data had. */
+  /** Whether texts may lack the answer; by default as in the data, or for a trained adapter as in its training data. */
   readonly mayLack?: boolean | undefined;
 }
 
@@ -73,16 +73,16 @@ const questionDomain: SequenceDomain<QuestionRecord, QuestionSource, QuestionDat
   stream: streamQuestions,
 };
 
-/** A token's place in its text, first and last of the answer; absent where there is none. */
+/** First and last token of the answer in its text, if any. */
 type Target = readonly [first: number, last: number] | undefined;
 type Example = SequenceExample<Target, QuestionRecord>;
 
 /**
- * The answer to a question, word for word in a text: where it begins and where it ends. Models with the outputs `start_logits` and
- * `end_logits` are taken as they are; any other gets a head, called `qa_outputs` as in transformers. Texts that are longer than the model
- * are read in windows that overlap. Where texts may lack the answer (SQuAD v2), none is found where the first token scores higher.
- * Measured are the words shared with the right answer (F1) and exact matches, as SQuAD's scripts do. Targets are `{ starts, ends }`, int64
- * `[batch]`: places in the row, 0 where the window does not hold the answer.
+ * Extractive question answering: finds where the answer to a question starts and ends in a text. Models with the
+ * outputs `start_logits` and `end_logits` keep their head; others get one named `qa_outputs`, as in transformers.
+ * Longer texts are read in overlapping windows. If texts may lack the answer (SQuAD v2), the first token's score stands
+ * for no answer. Metrics are SQuAD's: F1 of shared words and exact matches. Targets are `{ starts, ends }`, int64
+ * `[batch]`: places in the row, 0 if the window does not contain the answer.
  * @example
  * ```ts
  * const task = questionAnswering('handbook.json', { validation: 0.2 });
@@ -145,10 +145,10 @@ async function prepare(
   return prepared;
 }
 
-/** Most tokens of an answer, as in transformers' examples. */
+/** Default of `maxAnswer`, as in transformers' examples. */
 const MOST_TOKENS = 30;
 
-/** Where an answer begins and ends in a row: at its first token where the window does not hold all of it. */
+/** Start and end of the answer in a row; the row's first token unless the window contains all of it. */
 function placesIn(target: Target, { at, count, from }: Example['row']): readonly [number, number] {
   if (!target || target[0] < from || target[1] >= from + count) return [0, 0];
   return [at + target[0] - from, at + target[1] - from];
@@ -156,7 +156,7 @@ function placesIn(target: Target, { at, count, from }: Example['row']): readonly
 
 const labels = ['start', 'end'] as const;
 
-/** The scores that a model gives; undefined where it gives none. */
+/** The model's own scores, if it has any. */
 function ownPort(model: TaskModel, tokenizer: SequenceTokenizer): SpanPort | undefined {
   const outputs = ['start_logits', 'end_logits'];
   const areScores = outputs.every((name) => model.outputs[name]?.type === 'float32' && model.outputs[name].dims?.length === 2); // prettier-ignore
@@ -182,11 +182,11 @@ function headOf(
   return { port: { outputs: [output], columns: [0, 1] }, head };
 }
 
-/** Questions that are shown, and letters of the text around an answer. */
+/** Maximum questions of the report, and characters around an answer. */
 const SHOWN = 20;
 const AROUND = 60;
 
-/** The answers that share the fewest words with what is right, each in its text. */
+/** The report's table of answers that share the fewest words with the right ones. */
 async function report(
   options: SpanMetricsOptions,
   source: Parameters<typeof batchesOf<Example>>[0],
@@ -222,11 +222,11 @@ async function report(
 export type QuestionAnswererOptions = SequencePredictorOptions<QuestionDataOptions> & AnswerOptions;
 
 /**
- * Loads a model that answers each question of a file about its text: `{ id, answer, start, end, score }`. `start` and `end` are the answer's
- * places in the text as strings are indexed, `score` its probability among the best answers. Where the text does not say, the answer is
- * empty, and has no place.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without scores of beginnings and ends; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its
- *   tokenizer
+ * Loads a model that predicts `{ id, answer, start, end, score }` for each question of a file. `start` and `end` are
+ * string indices in the text, `score` is the probability among the best answers. A text without an answer gives an
+ * empty one, with null places.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without start and end scores; `CONFIG_INVALID`,
+ * `FILE_NOT_FOUND` of its tokenizer
  */
 export async function openQuestionAnswerer(
   model: RunnableModel,
@@ -273,7 +273,7 @@ const settings: SettingRows<QuestionAnsweringOptions> = {
 
 const checks = settingsOf<QuestionAnsweringOptions>(settings);
 
-/** Makes `question-answering` tasks, and what answers with words of texts. */
+/** The task `question-answering` for the command line, with its predictor. */
 export const questionAnsweringTask: AnsweringFactory = sequenceFactory<QuestionAnsweringOptions>(questionDomain, {
   name: 'question-answering',
   description:

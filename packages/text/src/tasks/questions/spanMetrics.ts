@@ -1,4 +1,4 @@
-/** @file Collects answers about texts: from the scores of batches, over the windows of each text, to F1 and exact matches. */
+/** @file Metrics of question answering, collected over the windows of each text. */
 
 import { int64, type Feeds, type Tensor } from '@onnx-lora/sdk';
 import {
@@ -14,7 +14,7 @@ import type { QuestionRecord } from '../../data/readQuestions.ts';
 import { squadWords, wordF1 } from '../../metrics/textScores.ts';
 import { bestSpan, lettersOf, type Span, type SpanRules, type SpanWindow } from './answerSpans.ts';
 
-/** What is measured, as shares of 1; the last two where texts may lack the answer. */
+/** Scores from 0 to 1; the last two only if texts may lack the answer. */
 export type AnswerScores = Metrics & {
   readonly f1: number;
   readonly exactMatch: number;
@@ -23,15 +23,15 @@ export type AnswerScores = Metrics & {
   readonly noAnswerAccuracy?: number;
 };
 
-/** Where scores of beginnings and ends come from. */
+/** The outputs with start and end scores. */
 export interface SpanPort {
-  /** Their outputs: `start_logits` and `end_logits`, or one `[batch, tokens, 2]`. */
+  /** `start_logits` and `end_logits`, or one output `[batch, tokens, 2]`. */
   readonly outputs: readonly string[];
-  /** Columns of that one; absent where there are two. */
+  /** Columns of a single output. */
   readonly columns?: readonly [start: number, end: number];
 }
 
-/** Scores of row `row` of a batch: of beginnings, and of ends. */
+/** Start and end scores of a batch's row. */
 export function spanScores(
   outputs: Readonly<Record<string, Tensor>>,
   { outputs: names, columns }: SpanPort,
@@ -43,7 +43,7 @@ export function spanScores(
     return [of(columns[0]), of(columns[1])];
   }
   const [starts, ends] = names.map((name) => {
-    // As scores of one column.
+    // Reshaped as a single column.
     const { dims, ...tensor } = outputs[name]!;
     const scores = tokenOutput({ [name]: { ...tensor, dims: [...dims, 1] } as Tensor }, name, 1);
     return Float32Array.from({ length: scores.tokens }, (_, token) => scores.at(row, token)[0]!);
@@ -53,31 +53,30 @@ export function spanScores(
 
 const FIELDS = 6;
 
-/** Targets by which windows are put together: int64 `[batch, 6]`, of batches that are measured. */
+/** Targets for joining the windows of measured batches, int64 `[batch, 6]`. */
 export function windowTargets(examples: readonly SequenceExample<unknown, QuestionRecord>[]): Feeds {
   if (examples[0]?.draw !== undefined) return {};
   const fields = examples.flatMap(({ index, windows, row: { ids, at, count, from } }) => [index, windows, ids.length, at, count, from]); // prettier-ignore
   return { windows: int64(fields, [examples.length, FIELDS]) };
 }
 
-/** An answer to a question of the data. */
+/** A predicted answer. */
 export interface FoundAnswer {
-  /** Number of the record. */
+  /** Index of the record. */
   readonly record: number;
-  /** Its words; empty where there is none. */
+  /** Empty without an answer. */
   readonly text: string;
   readonly span: Span;
   readonly match: AnswerMatch;
 }
 
-/** Options of {@link SpanMetrics}. */
 export interface SpanMetricsOptions extends SpanRules {
   readonly port: SpanPort;
   readonly records: readonly QuestionRecord[];
   readonly tokenizer: SequenceTokenizer;
 }
 
-/** Puts windows together, and compares answers with those that are right. */
+/** Joins windows, and compares the answers with the right ones. */
 export class SpanMetrics implements MetricCollector<AnswerScores> {
   /** The answers so far. */
   readonly found: FoundAnswer[] = [];
@@ -105,10 +104,10 @@ export class SpanMetrics implements MetricCollector<AnswerScores> {
   }
 
   result(): AnswerScores {
-    // Of some only a part was measured.
+    // Some texts may be measured in part.
     for (const record of this.#open.keys()) this.#close(record);
     const loss = this.#losses.reduce((sum, each) => sum + each, 0) / this.#losses.length;
-    // Of no question of a kind there is no mean.
+    // A kind without questions has no mean.
     const known = Object.entries(this.#measure()).filter(([, value]) => !Number.isNaN(value));
     return { ...Object.fromEntries(known), loss } as AnswerScores;
   }
@@ -146,15 +145,14 @@ export class SpanMetrics implements MetricCollector<AnswerScores> {
   }
 }
 
-/** How an answer compares with the right one. */
 interface AnswerMatch {
-  /** 1 where both have the same words. */
+  /** 1 if the words are the same. */
   readonly exact: number;
   readonly f1: number;
 }
 
 /**
- * Compares an answer with the closest of several right ones; with no answer where there are none.
+ * Compares an answer with the closest right one, or with an empty answer if there is no right one.
  * @see the evaluation scripts of SQuAD v1.1 and v2.0, https://rajpurkar.github.io/SQuAD-explorer/
  */
 export function matchOf(answer: string, right: readonly string[]): AnswerMatch {
@@ -164,7 +162,7 @@ export function matchOf(answer: string, right: readonly string[]): AnswerMatch {
   return { exact: Number(exact), f1: Math.max(...all.map((each) => wordF1(answer, each))) };
 }
 
-/** −log softmax of one of some scores. */
+/** −log softmax of one score. */
 function costOf(scores: Float32Array, target: number): number {
   return logSumExp(Float64Array.from(scores)) - scores[target]!;
 }

@@ -1,30 +1,30 @@
-/** @file How well lists of documents are ordered, one list for each query: MRR@10, NDCG@10 and recall@10. */
+/** @file Ranking metrics of document lists, one list per query: MRR@10, NDCG@10 and recall@10. */
 
-/** A document of a list. */
+/** A document of a query's list. */
 export interface RankedDocument {
-  /** How well it fits, by the model. */
+  /** The model's score. */
   readonly score: number;
-  /** How well it does; 0 where it does not. */
+  /** The true relevance; 0 if irrelevant. */
   readonly relevance: number;
 }
 
-/** What is measured of a list. */
+/** Metrics of one list. */
 export interface ListMeasures {
   readonly ndcg: number;
   readonly reciprocalRank: number;
   readonly recall: number;
 }
 
-/** Documents that count. */
+/** Number of documents that count. */
 const FIRST = 10;
 
 /**
- * Measures of a list; undefined where nothing in it is relevant. Of equal scores the less relevant documents come first, so that a model
- * that says nothing is not taken for a good one.
+ * Metrics of a list; undefined without relevant documents. Of equal scores the less relevant documents come first, so
+ * constant scores do not rank well.
  *
- * - NDCG@10: relevance over log2(rank + 1), summed over the first ten, over the best that there can be.
+ * - NDCG@10: relevance over log2(rank + 1), summed over the first ten, divided by the best possible sum.
  * - MRR@10: 1 over the rank of the first relevant document, 0 beyond ten.
- * - Recall@10: the share of the relevant documents among the first ten; of ten, where there are more.
+ * - Recall@10: the fraction of the relevant documents among the first ten; if there are more than ten, of ten.
  */
 export function listMeasures(documents: readonly RankedDocument[]): ListMeasures | undefined {
   const relevant = documents.filter(({ relevance }) => relevance > 0).length;

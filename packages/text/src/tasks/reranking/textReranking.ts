@@ -1,4 +1,4 @@
-/** @file Teaches and tests models that read a query and a document at once, and say how well they fit: cross-encoders. */
+/** @file The task `text-reranking`: cross-encoders, which score a query and a document together. */
 
 import { type Feeds, float32, OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -44,10 +44,10 @@ import { type ListMeasures, listMeasures } from './rankedLists.ts';
 /** Options of {@link textReranking}. */
 export interface TextRerankingOptions extends WholeTextOptions {}
 
-/** What is measured, over the queries that have a relevant document. */
+/** Ranking metrics over the queries with a relevant document. */
 export type RerankingScores = Metrics & Readonly<Record<'ndcg@10' | 'mrr@10' | 'recall@10' | 'loss', number>>;
 
-/** Documents of one query are held out together. */
+/** Keeps the documents of a query together when a part is held out. */
 const rerankedDomain: SequenceDomain<SequenceRecord, TextSource, TextDataOptions> = {
   ...textDomain,
   read: (source, options, wanted) => readTextData(source, options, wanted, ({ sequence }) => sequence),
@@ -56,10 +56,10 @@ const rerankedDomain: SequenceDomain<SequenceRecord, TextSource, TextDataOptions
 type Example = Labelled<SequenceItem, number>;
 
 /**
- * How well a document fits a query, of pairs: a number from 0 to 1. The data have a query, a document and its relevance on each row: 0
- * and 1, or grades, which are divided by the highest of the training data. The loss is the binary cross-entropy of the one score, as
- * sentence-transformers trains its CrossEncoder. The held-out documents of each query are put in order: NDCG@10, MRR@10 and recall@10.
- * Targets are `{ relevance: float32 [batch, 1] }`.
+ * Reranking: a score from 0 to 1 of how well a document fits a query. Each row of the data has a query, a document and
+ * its relevance: 0 and 1, or grades, divided by the highest one of the training data. The loss is the binary
+ * cross-entropy of a single score, as in sentence-transformers' CrossEncoder. Metrics rank each query's held-out
+ * documents: NDCG@10, MRR@10 and recall@10. Targets are `{ relevance: float32 [batch, 1] }`.
  * @example
  * ```ts
  * const task = textReranking('clicks.csv', { validation: 0.2 });
@@ -128,7 +128,7 @@ function checkPair(where: string, second: string | undefined, values: readonly n
 
 type Opened = Awaited<ReturnType<ReturnType<typeof sequenceExamples<SequenceRecord, TextSource, TextDataOptions>>['open']>>; // prettier-ignore
 
-/** The one score that the model gives, or a new head for it. */
+/** The model's own head for a single score, or a new one. */
 function headOf(
   model: TaskModel,
   { own, attach }: Opened,
@@ -142,7 +142,7 @@ function headOf(
   return own ? { output: own.output, head: { output: own.output, labels } } : attach!(model, labels);
 }
 
-/** The lists of held-out queries. */
+/** Collects scores into a list per query. */
 class ListTally implements Tally<number, RerankingScores> {
   readonly scored: { readonly record: number; readonly score: number; readonly relevance: number }[] = [];
   readonly #records: readonly SequenceRecord[];
@@ -178,7 +178,7 @@ function rankingMetrics(
   return new AnswerMetrics(wholeAnswers({ output, width: 1, truthsOf }), new ListTally(records));
 }
 
-/** The measures of each query that has a relevant document. */
+/** Metrics of each query with a relevant document. */
 function listsOf(
   scored: readonly { readonly record: number; readonly score: number; readonly relevance: number }[],
   records: readonly SequenceRecord[],
@@ -199,14 +199,14 @@ function meansOf(lists: readonly ListMeasures[], times?: ArrayLike<number>): Met
   return { 'ndcg@10': mean('ndcg'), 'mrr@10': mean('reciprocalRank'), 'recall@10': mean('recall') };
 }
 
-/** The model beside BM25, which counts words, and the order that nobody has made. */
+/** Compares the model with BM25 and with a random order. */
 function comparison(
   metrics: AnswerMetrics<number, RerankingScores>,
   records: readonly SequenceRecord[],
   targets: readonly number[],
   trained: readonly SequenceRecord[],
 ): ReportSection {
-  // Which words are rare is known from all documents.
+  // Word frequencies count over all documents.
   const documents = [...new Set([...records, ...trained].map(({ second }) => second!))];
   const places = new Map(documents.map((document, i) => [document, i]));
   const index = new Bm25(documents.map(plainWords));
@@ -242,8 +242,10 @@ function comparison(
 }
 
 /**
- * Loads a model that answers `{ id, score }` about each pair of a query and a document of a file: how well they fit, from 0 to 1.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without such a score; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
+ * Loads a model that predicts `{ id, score }` for each pair of a query and a document in a file: how well they fit,
+ * from 0 to 1.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without such a score; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its
+ * tokenizer
  */
 export function openTextReranker(model: RunnableModel, options: TextPredictorOptions = {}): Promise<Predictor> {
   return headPredictor(rerankedDomain, model, options, 'scores', () => ({
@@ -254,7 +256,7 @@ export function openTextReranker(model: RunnableModel, options: TextPredictorOpt
 
 const { head, pool } = headSettings;
 
-/** Makes `text-reranking` tasks, and what answers with scores of pairs. */
+/** The task `text-reranking` for the command line, with its predictor of scores. */
 export const textRerankingTask: AnsweringFactory = answeringFactory(rerankedDomain, {
   name: 'text-reranking',
   description:

@@ -1,4 +1,4 @@
-/** @file Entities in words with classes, and how many of them are found: as seqeval counts. */
+/** @file Entities of tagged words and their metrics, as in seqeval. */
 
 import {
   bootstrapDraws,
@@ -9,23 +9,23 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import { bestOf, tokenClassMetrics, type TokenClassScores, type TokenMetricsOptions } from '@onnx-lora/sequences';
 
-/** Some words that are one thing. */
+/** An entity: a run of words with one label. */
 export interface Entity {
-  /** What it is: `LOC`, of B-LOC and I-LOC. */
+  /** The label without its mark: `LOC` of B-LOC and I-LOC. */
   readonly label: string;
-  /** Its first word, and its last. */
+  /** Indices of the first and the last word. */
   readonly from: number;
   readonly to: number;
 }
 
-/** Whether classes mark beginnings and insides of entities: O, and B-LOC, I-LOC and their kin. */
+/** Whether the classes mark entities: O, and B-LOC, I-LOC and the like. */
 export function areEntities(labels: readonly string[]): boolean {
   return labels.includes('O') && labels.every((label) => label === 'O' || /^[BIES]-./.test(label));
 }
 
 /**
- * The entities that tags mark, also where an I begins one.
- * @param tags the class of each word; undefined, as O, is in no entity
+ * The entities that tags mark, including those that start with an I.
+ * @param tags class per word; undefined, as O, is outside of entities
  * @see seqeval, sequence_labeling.py, get_entities, which follows CoNLL's conlleval
  */
 export function entitiesOf(tags: readonly (string | undefined)[]): Entity[] {
@@ -47,17 +47,17 @@ export function entitiesOf(tags: readonly (string | undefined)[]): Entity[] {
   return found;
 }
 
-/** What is measured of entities. */
+/** Metrics of word classes and entities. */
 export type EntityScores = TokenClassScores & MetricsNamed<'loss' | 'entityF1' | 'entityPrecision' | 'entityRecall'>;
 
-/** Counts of a text. */
+/** Counts of one text. */
 interface Counts {
   readonly right: number;
   readonly named: number;
   readonly true: number;
 }
 
-/** Measures classes of words, and entities where classes mark some: F1, precision and recall over all, exact in words and label. */
+/** Metrics of word classes, and of entities: F1, precision and recall of exact matches, over all texts. */
 export function entityMetrics(options: TokenMetricsOptions): MetricCollector<EntityScores> {
   const metrics = tokenClassMetrics(options);
   const counts: Counts[] = [];
@@ -90,17 +90,17 @@ function keyOf({ label, from, to }: Entity): string {
   return `${label} ${from} ${to}`;
 }
 
-/** The entities of a text: those of its data, and those that were found. */
+/** The entities of a text: true and predicted ones. */
 export interface EntityAnswers {
-  /** Tokens of the words that are known, in their order; entities count these. */
+  /** Tokens of the words with known classes, in order; entities index these. */
   readonly parts: readonly number[];
   readonly truths: readonly Entity[];
   readonly named: readonly Entity[];
 }
 
 /**
- * The entities of the answers about a text.
- * @param isMarked false where classes mark no entities, and each word is a thing by itself
+ * The true and predicted entities of a text.
+ * @param isMarked false if classes mark no entities: each word then counts as one
  */
 export function entityAnswers(
   answers: readonly PartAnswer<number>[],
@@ -109,7 +109,7 @@ export function entityAnswers(
 ): EntityAnswers {
   const places = new Map(answers.map((answer) => [answer.part, answer]));
   const parts = [...places.keys()].sort((a, b) => a - b);
-  // Words of which nothing is known are passed over.
+  // Skips words without a known class.
   const entities = (of: (answer: PartAnswer<number>) => number): Entity[] => {
     const tags = parts.map((part) => labels[of(places.get(part)!)]!);
     return isMarked ? entitiesOf(tags) : tags.map((label, i) => ({ label, from: i, to: i }));

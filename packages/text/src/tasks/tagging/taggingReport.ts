@@ -1,4 +1,4 @@
-/** @file What a report shows of words with classes: them against guessing, class by class, and the texts with the most mistakes. */
+/** @file The report of token classification: baselines, class by class, and the texts with the most mistakes. */
 
 import {
   batchesOf,
@@ -13,22 +13,22 @@ import { classComparison, type PartReportOptions, tokenClassMetrics } from '@onn
 import { type TaggedText, words } from '../../data/taggedText.ts';
 import { areEntities, type Entity, entityAnswers, type EntityAnswers } from './entities.ts';
 
-/** Texts with the most mistakes that are shown. */
+/** Maximum number of texts. */
 const SHOWN = 20;
-/** Letters that are shown of what lies between two entities. */
+/** Maximum characters between two entities. */
 const LETTERS = 160;
 
-/** How an entity compares with those of the other side. */
+/** An entity with its mistake, if any. */
 type Compared = Entity & { readonly mark?: ReportMark };
 
-/** What the marks say. */
+/** The marks' descriptions. */
 const marks: Readonly<Record<ReportMark, string>> = {
   missing: 'in the data, not found',
   extra: 'found, not in the data',
   wrong: 'of another class, or with other borders',
 };
 
-/** Tables beside majorities, of the classes and of entities, and the texts with the most mistakes. */
+/** Tables of classes and entities besides majority baselines, and the texts with the most mistakes. */
 export async function taggingReport(
   options: PartReportOptions<TaggedText>,
   request: ReportRequest,
@@ -48,7 +48,7 @@ export async function taggingReport(
     const record = validation.records[number]!;
     const parts = words.ofTokens(record, tokenizer);
     const places = answered.parts.map((part) => record.words[parts[part]!]!);
-    // Where each word has a class, those with another are shown.
+    // If each word has a class, only mistakes are shown.
     const isShown = (_: Compared, i: number): boolean => hasEntities || named[i]!.mark !== undefined;
     const clip = {
       title: `${record.id}: ${wrong} mistake${wrong === 1 ? '' : 's'}`,
@@ -79,7 +79,10 @@ export async function taggingReport(
   ];
 }
 
-/** Entities of the data that nothing was found in the place of, and found ones that are others, or where there are none. */
+/**
+ * Marks true entities that overlap with no predicted one, and predicted entities that are wrong or overlap with no true
+ * one.
+ */
 function compared({ truths, named }: Pick<EntityAnswers, 'truths' | 'named'>): {
   readonly truths: readonly Compared[];
   readonly named: readonly Compared[];
@@ -95,7 +98,7 @@ function compared({ truths, named }: Pick<EntityAnswers, 'truths' | 'named'>): {
   };
 }
 
-/** A text in pieces, of which entities have their label; what lies far from them is left out. */
+/** A text as pieces with labelled entities; long gaps between them are shortened. */
 function pieces(
   { sequence }: TaggedText,
   places: readonly (readonly [start: number, end: number])[],
@@ -118,7 +121,7 @@ function pieces(
   return all;
 }
 
-/** A row per label of entities: how many there are, how many of them are found, and what is wrong with the rest. */
+/** A row per entity label: its counts, metrics and kinds of mistakes. */
 function entityTable(found: readonly EntityAnswers[]): ReportSection {
   const all = found.map(compared);
   const names = new Set(all.flatMap(({ truths, named }) => [...truths, ...named].map(({ label }) => label)));

@@ -1,4 +1,4 @@
-/** @file Teaches and tests models that answer about every word: with its part of speech, or whether it is a part of a name. */
+/** @file The task `token-classification`: a class per word, such as its part of speech or its place in a name. */
 
 import type { MetricsNamed } from '@onnx-lora/sdk/tasks';
 import {
@@ -61,10 +61,11 @@ const taggedDomain: SequenceDomain<TaggedText, TaggedSource, TaggedOptions> = {
 };
 
 /**
- * A class for each word of a text: its part of speech, or whether it is the beginning (B-LOC), the inside (I-LOC) or outside (O) of a
- * name. The first token of a word answers for it. Words whose class is null, and those of `unknown`, do not count. Heads, weights and
- * errors are those of classification; a text that is longer than the model is read in windows. Where classes mark entities, their F1,
- * precision and recall are measured as seqeval does. Targets are `{ labels: int64 [batch, tokens] }`, −100 for what does not count.
+ * Token classification: a class for each word of a text, such as its part of speech, or beginning (B-LOC), inside
+ * (I-LOC) or outside (O) of a name. A word's first token predicts its class. Words whose class is null or among
+ * `unknown` do not count. Heads, weights and errors are those of classification; longer texts are read in windows. If
+ * classes mark entities, their F1, precision and recall are measured as in seqeval. Targets are `{ labels: int64
+ * [batch, tokens] }`, −100 for words that do not count.
  * @example
  * ```ts
  * const task = tokenClassification('names.conll', { validation: 0.2 });
@@ -86,7 +87,7 @@ async function prepare(
   const tooLong = options.tooLong ?? 'windows';
   const task = await openSequenceTask(taggedDomain, model, source, { ...options, tooLong });
   const metrics = (own: Parameters<typeof tokenClassMetrics>[0]): ReturnType<typeof entityMetrics> =>
-    // What has no entities has no more than the rest, which its type does not say.
+    // Without entities there are fewer metrics, which the type does not express.
     areEntities(own.labels)
       ? entityMetrics(own)
       : (tokenClassMetrics(own) as unknown as ReturnType<typeof entityMetrics>);
@@ -95,10 +96,11 @@ async function prepare(
 }
 
 /**
- * Loads a model that answers about each word of the texts of a file: `{ id, words, tags, score }`, where `score` is the mean probability of
- * the classes that are named; and where classes mark entities `{ id, entities, score }`, each `{ label, text, start, end, score }` with its
- * place in the text.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a head for tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
+ * Loads a model that predicts a class for each word of a file's texts: `{ id, words, tags, score }`, where `score` is
+ * the mean probability of the predicted classes; or, if classes mark entities, `{ id, entities, score }`, each `{
+ * label, text, start, end, score }`.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a head for tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND`
+ * of its tokenizer
  */
 export function openTokenClassifier(model: RunnableModel, options: TextPredictorOptions = {}): Promise<Predictor> {
   return openHead(
@@ -153,7 +155,7 @@ const settings: SettingRows<TokenClassificationOptions> = {
   ...taggedSettings,
 };
 
-/** Makes `token-classification` tasks, and what answers with classes of words, or entities. */
+/** The task `token-classification` for the command line, with its predictor of classes or entities. */
 export const tokenClassificationTask: AnsweringFactory = sequenceFactory<TokenClassificationOptions>(taggedDomain, {
   name: 'token-classification',
   description:
