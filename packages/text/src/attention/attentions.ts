@@ -23,8 +23,7 @@ const elementwise = new Set(['Add', 'Sub', 'Mul', 'Div', 'Neg', 'Tanh', 'Min', '
 const mixing = new Set(['Conv', 'ConvTranspose', 'Scan', 'Loop', 'LSTM', 'GRU', 'RNN']);
 
 /**
- * Finds the attentions of a decoder that mixes tokens by attention alone.
- * @param purpose names the caller in errors: "Packing"
+ * Finds the attentions of a decoder that mixes tokens by attention alone; errors name the `purpose`, such as "Packing".
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for fused attention, attention in subgraphs, and other operators that mix
  * tokens
  */

@@ -1,6 +1,4 @@
-/**
- * @file LongLoRA's shifted sparse attention: in training, tokens attend within groups, which half of the heads shift.
- */
+/** @file LongLoRA's shifted sparse attention: training within groups of tokens, which half of the heads shift. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { GraphBuilder, PreparedTask, TaskModel, Value } from '@onnx-lora/sdk/tasks';
@@ -26,10 +24,8 @@ export function groupedAttention(model: TaskModel, size: number): NonNullable<Pr
 }
 
 interface Groups {
-  /** Tokens per group. */
   readonly size: number;
   readonly value: (name: string) => Value;
-  /** The model's name, for errors. */
   readonly name: string;
 }
 

@@ -8,9 +8,8 @@ import { fitLinear, type LinearKind, linearAnswers, type SparseRows } from './li
 /** Maximum numbers of terms, the most frequent first, and of weights; many outputs leave fewer terms. */
 const MOST = 50_000;
 const MOST_WEIGHTS = 1e6;
-/** Inverse penalties to try. */
+/** Inverse penalties to try, and the fraction of the training texts that compares them. */
 const candidates = [1, 10, 100] as const;
-/** Fraction of the training texts that compares them. */
 const COMPARED = 0.2;
 
 /** Words of two letters or more, and bigrams. */

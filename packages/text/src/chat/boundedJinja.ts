@@ -11,7 +11,6 @@ const longestValue = 20_000_000;
 /** Maximum steps, a few seconds: a loop item is one step, and so are `charactersPerStep` characters. */
 const mostSteps = 500_000;
 const charactersPerStep = 2000;
-/** Maximum length of a `range`. */
 const longestRange = 100_000;
 
 interface Statement {
@@ -54,7 +53,6 @@ const silent: ReadonlySet<string> = new Set(['Set', 'Macro', 'Comment']);
 /** Limits the steps, and writes values as Python does where the library writes them as JavaScript or not at all. */
 class BoundedInterpreter extends Interpreter {
   #steps = 0;
-  /** The expressions that loops iterate over. */
   readonly #iterables = new WeakSet<Statement>();
 
   override evaluate(statement: Statement | undefined, scope: Scope): RuntimeValue | undefined {
@@ -104,7 +102,6 @@ class BoundedInterpreter extends Interpreter {
 /** An error that the template raises itself, such as for turns in the wrong order: a fault of the conversation. */
 export class RaisedByTemplate extends Error {}
 
-/** Python's `range`. */
 function range(start: number, stop?: number, step = 1): number[] {
   const [from, to] = stop === undefined ? [0, start] : [start, stop];
   const length = Math.max(0, Math.ceil((to - from) / step));
@@ -148,7 +145,6 @@ const globals = {
 
 /**
  * Compiles a template; blocks are trimmed as in transformers.
- * @param path the template's file, for messages
  * @returns renders variables; throws OnnxLoraError `CONFIG_INVALID` where the template fails or exceeds the limits, and
  * {@link RaisedByTemplate}
  * @throws OnnxLoraError `CONFIG_INVALID` for a template that is too large or does not parse

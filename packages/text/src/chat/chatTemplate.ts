@@ -127,10 +127,7 @@ export class ChatTemplate {
     }
   }
 
-  /**
-   * The error for a missing content, such as beside OpenAI's tool calls; undefined if the template fails with content
-   * as well.
-   */
+  /** The error for missing content, such as beside OpenAI's tool calls; undefined if filling it in does not help. */
   #withoutContent(
     { messages, ...variables }: Readonly<Record<string, unknown>>,
     where: string,

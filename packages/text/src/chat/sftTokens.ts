@@ -114,7 +114,6 @@ function answerByPrefix(asked: {
   readonly template: ChatTemplate;
   readonly text: string;
   readonly where: string;
-  /** End offsets of the text's tokens. */
   readonly ends: readonly number[];
 }): Span {
   const { conversation, turn, template, text, where, ends } = asked;
@@ -135,7 +134,6 @@ function answerByPrefix(asked: {
   return [before.length, Math.max(before.length, end)];
 }
 
-/** Length of the common prefix. */
 function sharedLength(first: string, second: string): number {
   let length = 0;
   while (length < first.length && first[length] === second[length]) length++;

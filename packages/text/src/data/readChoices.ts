@@ -102,8 +102,7 @@ const questions = tableReader<ChoiceRecord, GivenChoice, ChoiceDataOptions>({
 });
 
 /**
- * Reads the questions of a file.
- * @param isTaught whether every question needs its right answer
+ * Reads the questions of a file; with `isTaught` all need their right answer.
  * @throws OnnxLoraError as {@link readChoices}
  */
 export async function readChoiceFile(

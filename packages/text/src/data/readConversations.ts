@@ -1,6 +1,4 @@
-/**
- * @file Training data of a language model: conversations, prompts with completions, or texts; their types and reader.
- */
+/** @file Training data of language models (conversations, prompts with completions, or texts): types and reader. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -44,10 +42,7 @@ export interface ConversationData extends ReadData<ConversationRecord> {
   readonly warnings: readonly string[];
 }
 
-/**
- * A caller's record: `messages`, perhaps with `tools`; `prompt` and `completion`, both texts or both messages; or
- * `text`.
- */
+/** A caller's record: `messages`, perhaps with `tools`; `prompt` and `completion`, texts or messages; or `text`. */
 export interface GivenConversation {
   /** Messages in OpenAI's or ShareGPT's form. */
   readonly messages?: readonly ChatMessage[] | undefined;

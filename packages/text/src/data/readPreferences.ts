@@ -94,7 +94,6 @@ export function answered({ prompt, tools, where }: PreferenceRecord, completion:
   return checkedConversation({ prompt, completion, ...(tools && { tools }) }, where);
 }
 
-/** Accepted labels. */
 const labels: ReadonlyMap<unknown, boolean> = new Map<unknown, boolean>([
   ...[true, 1, '1', 'true', 'True'].map((label) => [label, true] as const),
   ...[false, 0, '0', 'false', 'False'].map((label) => [label, false] as const),
@@ -136,9 +135,7 @@ function checkedForms(record: PreferenceRecord): PreferenceRecord {
   return record;
 }
 
-/**
- * Splits two answers at the end of their common prefix. A space before the first different word stays with the answers.
- */
+/** Splits answers at the end of their common prefix; a space before the first different word stays with them. */
 function withoutPrompt(chosen: Said, rejected: Said): Pick<PreferenceRecord, 'prompt' | 'answers'> {
   const shortest = Math.min(chosen.length, rejected.length);
   const isSame = (i: number): boolean => JSON.stringify(chosen[i]) === JSON.stringify(rejected[i]);
@@ -148,7 +145,6 @@ function withoutPrompt(chosen: Said, rejected: Said): Pick<PreferenceRecord, 'pr
   return { prompt: chosen.slice(0, length), answers: [chosen.slice(length), rejected.slice(length)] };
 }
 
-/** Columns by role with their usual names. */
 const preferenceColumns: ColumnRoles<keyof PreferenceColumns> = {
   prompt: { description: 'Column with what is answered.', usual: ['prompt'] },
   chosen: { description: 'Column with the better answer.', usual: ['chosen'] },

@@ -144,7 +144,6 @@ function splitsIn({ files }: FolderEntries): (readonly [name: string, split: Spl
   });
 }
 
-/** Reads the questions of a file, with or without their answers. */
 async function readQuestionFile(
   file: string,
   { columns: names, unused }: QuestionDataOptions,
@@ -156,7 +155,6 @@ async function readQuestionFile(
   return tableRecords(table, names, hasAnswers, unused);
 }
 
-/** The `data` list of a SQuAD file. */
 type Squad = readonly unknown[];
 
 /** The articles of a SQuAD file; undefined for other files. */

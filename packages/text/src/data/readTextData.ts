@@ -48,9 +48,8 @@ type Options = TextDataOptions & {
   readonly groupOf?: ((record: SequenceRecord) => string) | undefined;
 };
 
-/** Files that hold one text each. */
+/** Files that hold one text each, and their maximum bytes; longer ones are books. */
 const files = { noun: 'texts', endings: ['.txt', '.md'] } as const;
-/** Maximum bytes of such a file; longer ones are books. */
 const MOST_BYTES = 4 * 2 ** 20;
 
 /**
@@ -193,7 +192,6 @@ async function given(source: AsyncIterable<GivenText> | readonly GivenText[]): P
   return { records, ...(count > 0 ? { valueNames } : {}), warnings: [] };
 }
 
-/** @throws OnnxLoraError `DATA_INVALID` with record and remedy */
 function requireWanted(records: readonly SequenceRecord[], wanted: Wanted | undefined): void {
   if (wanted === undefined) return;
   const lacking = records.find(({ labels, values }) =>

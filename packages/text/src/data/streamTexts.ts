@@ -61,11 +61,9 @@ const LOOKED_AT = 200;
 
 /** A table with its first rows read. */
 export interface BegunTable extends Table {
-  /** The rows after the first ones. */
   readonly rest: AsyncGenerator<Row, void, undefined>;
 }
 
-/** An opened source of texts. */
 interface OpenTexts {
   readonly name: string;
   /** The lines, unless it is a table; read once. */

@@ -30,7 +30,6 @@ import {
 } from '@onnx-lora/sdk/data';
 import { PARQUET, readAnyTable, type SequenceData, type SequenceRecord } from '@onnx-lora/sequences';
 
-/** File endings of tables. */
 const endings: readonly string[] = [...manifestEndings, PARQUET];
 
 /**
@@ -85,7 +84,6 @@ export interface TableKind<Item extends PlacedRecord, Given, Options> {
   /** The remedy where nothing can be held out. */
   readonly remedy: string;
   readonly table: (file: string, options: Options) => Promise<Item[]>;
-  /** Checks one of the caller's records. */
   readonly checked: (given: Given, where: string) => Item;
   /** Equal for equal records. */
   readonly key: (record: Item) => string;
@@ -138,18 +136,13 @@ export function tableReader<
 }
 
 interface SequenceKind<R extends SequenceRecord, Given, Options> {
-  /** The plural of a record: `questions`. */
   readonly noun: string;
-  /** The remedy where nothing can be held out. */
   readonly remedy: string;
   readonly path: (source: string, options: Options) => Promise<readonly R[]>;
-  /** Checks the `number`-th of the caller's records. */
   readonly checked: (given: Partial<Given>, number: number) => R;
   /** Equal for equal records. */
   readonly plain: (record: R) => string;
-  /** The group that a record is held out with. */
   readonly groupOf: (record: R) => string | undefined;
-  /** The rule of the split in words. */
   readonly whole: string;
 }
 
@@ -205,8 +198,7 @@ export async function isFolder(path: string): Promise<boolean> {
 }
 
 /**
- * Reads a file, or a folder with a file per split.
- * @param example names of such files, for the error
+ * Reads a file, or a folder with a file per split, named as in `example`.
  * @throws OnnxLoraError `DATA_INVALID` for a folder without such files
  */
 export async function readFileOrSplits<Item extends { readonly split?: Split }>(

@@ -1,6 +1,4 @@
-/**
- * @file Texts with a class per word, such as parts of speech or names: types, and a reader of tables and CoNLL files.
- */
+/** @file Texts with a class per word, such as names or parts of speech: types, and a reader of tables and CoNLL. */
 
 import { extname } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';

@@ -75,10 +75,7 @@ export const qwen3: DescribedFamily = textFamily({
   preprocessors: ['Qwen2Tokenizer'],
 });
 
-/**
- * Gemma 1, 2 and 3 under transformers' names, 4 and 5 alike; for Gemma 3 the text model, alone or within the vision
- * model.
- */
+/** Gemma 1 to 3 under transformers' names, 4 and 5 alike; Gemma 3's text model, alone or in the vision model. */
 export const gemma: DescribedFamily = textFamily({
   name: 'gemma',
   title: 'Gemma 1, 2 and 3',

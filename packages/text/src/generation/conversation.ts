@@ -13,10 +13,7 @@ export class ChatConversation {
   readonly #beginning: readonly ChatMessage[];
   #messages: readonly ChatMessage[];
 
-  /**
-   * Used by {@link openConversation}.
-   * @param beginning initial messages, such as the system's
-   */
+  /** Used by {@link openConversation}; `beginning` are the initial messages, such as the system's. */
   constructor(generator: TextGenerator, template: ChatTemplate, beginning: readonly ChatMessage[]) {
     this.#generator = generator;
     this.#template = template;

@@ -62,7 +62,6 @@ function withOne(adapters: Readonly<Record<string, Adapter>>, adapter: Adapter):
   );
 }
 
-/** @throws OnnxLoraError `MODEL_UNSUPPORTED` */
 function requireWriting({ name, inputs, outputs }: RunnableModel): void {
   const refuse = (why: string): never => {
     throw new OnnxLoraError(

@@ -36,10 +36,7 @@ export class TextPieces {
     this.#stops = stops.filter((stop) => stop !== '');
   }
 
-  /**
-   * Appends a token.
-   * @returns the new text that is certain, often empty; and whether the text is over
-   */
+  /** Appends a token; returns the new certain text, often empty, and whether the text is over. */
   push(token: number): { readonly text: string; readonly isOver: boolean } {
     this.#ids.push(token);
     const text = this.#spelled(this.#ids.length - this.#given >= MOST_PENDING);
@@ -95,7 +92,6 @@ export interface WritingRules {
 export class Writing {
   /** Generated texts, complete after {@link Writing.pieces}. */
   readonly texts: GeneratedText[] = [];
-  /** The tokens of each row so far. */
   readonly tokens: readonly number[][];
   readonly #rows: readonly WantedText[];
   readonly #plan: GenerationPlan;

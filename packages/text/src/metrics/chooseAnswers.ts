@@ -112,10 +112,7 @@ export async function chooseAnswers(
   return { answers, ...choiceScores(questions, answers) };
 }
 
-/**
- * Accuracy over the questions with a known answer.
- * @param times weights of a bootstrap draw; 1 by default
- */
+/** Accuracy over the questions with a known answer; `times` weights them in a bootstrap draw. */
 export function choiceScores(
   questions: readonly ChoiceQuestion[],
   answers: readonly ChosenAnswer[],

@@ -18,7 +18,6 @@ export function textScores(written: string, wanted: string): TextScores {
 
 /** Python's `string.punctuation`. */
 const punctuation = /[!-/:-@[-`{-~]/g;
-/** English articles. */
 const articles = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu;
 
 /** SQuAD's normalized words of a text: lower case, no punctuation, no articles. */
@@ -27,8 +26,8 @@ export function squadWords(text: string): string[] {
 }
 
 /**
- * F1 of the words that two texts share, counting repeats, in lower case and without punctuation and English articles.
- * Without any words, equal texts score 1.
+ * F1 of the words that two texts share, counting repeats, in lower case and without punctuation and English articles; 1
+ * if neither text has words.
  * @see Rajpurkar et al., "SQuAD" (2016): its `evaluate-v1.1.py`
  */
 export function wordF1(written: string, wanted: string): number {

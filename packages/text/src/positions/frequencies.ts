@@ -3,16 +3,12 @@
 /** Methods to extend the context: position interpolation, NTK-aware scaling, YaRN. */
 export type StretchMethod = 'linear' | 'ntk' | 'yarn';
 
-/** Options of {@link stretchedFrequencies}. */
+/** Options of {@link stretchedFrequencies}, as in `StretchOptions`. */
 export interface FrequencyOptions {
   readonly method: StretchMethod;
-  /** The factor by which the context grows. */
   readonly factor: number;
-  /** Context length of pretraining; for `yarn`. */
   readonly originalLength: number;
-  /** Frequencies with more turns within that length stay unchanged (`yarn`); 32 by default. */
   readonly betaFast?: number;
-  /** Frequencies with fewer turns are divided by the factor (`yarn`); 1 by default. */
   readonly betaSlow?: number;
 }
 

@@ -32,11 +32,8 @@ const between: ReadonlySet<string> = new Set(['Identity', 'Cast', 'Expand', 'Res
 export interface RotaryTables {
   /** Radians per position, for each pair of a head. */
   readonly frequencies: readonly number[];
-  /** Names of constants that hold the frequencies. */
   readonly constants: readonly string[];
-  /** The Cos and Sin nodes. */
   readonly waves: ReadonlySet<NodeProto>;
-  /** Names of tables of cosines and sines. */
   readonly tables: readonly (readonly [cos: string, sin: string])[];
 }
 

@@ -29,9 +29,10 @@ export interface StretchOptions {
  * digest; adapters of the other model then need `allowBaseMismatch`. The model reads longer texts best after training
  * on some.
  * @example
- * const model = await openModel('models/smollm', { families: textFamilies });
- * const longer = await openModel(stretchPositions(model, 'models/smollm-long', { factor: 4 }), { families: textFamilies
- * });
+ * ```ts
+ * const folder = stretchPositions(model, 'models/smollm-long', { factor: 4 });
+ * const longer = await openModel(folder, { families: textFamilies });
+ * ```
  * @returns the folder
  * @throws OnnxLoraError `CONFIG_INVALID` for options, and a model without config.json; `FILE_INVALID` for an existing
  * folder; `MODEL_UNSUPPORTED` for a graph whose frequencies are not found

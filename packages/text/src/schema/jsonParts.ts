@@ -6,7 +6,6 @@ import type { JsonShape } from './jsonShape.ts';
 export interface Part {
   /** Equal for parts that allow the same text. */
   readonly key: string;
-  /** Whether the part may be left out. */
   readonly isOptional: boolean;
   /** The derivative by a byte: alternative remainders; none if the byte is not allowed. */
   after(byte: number): readonly (readonly Part[])[];
@@ -17,7 +16,6 @@ const never: readonly (readonly Part[])[] = [];
 const encoder = new TextEncoder();
 const code = (letter: string): number => letter.charCodeAt(0);
 
-/** A byte of a class. */
 function oneOf(key: string, has: (byte: number) => boolean, rest: readonly Part[] = [], isOptional = false): Part {
   const left = [rest];
   return { key, isOptional, after: (byte) => (has(byte) ? left : never) };
@@ -27,7 +25,6 @@ const within = (least: number, most: number): Part =>
 const among = (letters: string): Part => oneOf(`[${letters}]`, (byte) => letters.includes(String.fromCharCode(byte)));
 const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
 
-/** A fixed text. */
 function literal(text: string): Part {
   const bytes = encoder.encode(text);
   const from = (at: number): Part => ({
@@ -67,10 +64,7 @@ const escape: Part = {
     byte === code('u') ? [[behindU]] : '"\\/bfnrt'.includes(String.fromCharCode(byte)) ? nothing : never,
 };
 
-/**
- * Continuation bytes of a well-formed UTF-8 character, by its first byte.
- * @see The Unicode Standard, table 3-7
- */
+/** Continuation bytes of a well-formed UTF-8 character (Unicode Standard, table 3-7), by its first byte. */
 function behindFirst(byte: number): readonly Part[] | undefined {
   if (byte >= 0xc2 && byte <= 0xdf) return [continued];
   if (byte === 0xe0) return [within(0xa0, 0xbf), continued];
@@ -98,12 +92,9 @@ function characters(min: number, max: number): Part {
   };
 }
 
-/**
- * Maximum digits: of integers, exact as doubles; before the point, as JavaScript writes them; after it; of exponents.
- */
+/** Maximum digits: of integers (exact doubles); before the point (as JavaScript writes); after it; of exponents. */
 const [WHOLE, BEFORE, BEHIND, EXPONENT] = [16, 21, 25, 2];
 
-/** Up to `most` more digits. */
 function digits(most: number): Part {
   return oneOf(`digits ${most}`, isDigit, most > 1 ? [digits(most - 1)] : [], true);
 }
@@ -125,10 +116,7 @@ const sign: Part = oneOf('sign', (byte) => byte === code('-') || byte === code('
 const exponent: Part = oneOf('exponent', (byte) => byte === code('e') || byte === code('E'), [sign, digit, digits(EXPONENT - 1)], true); // prettier-ignore
 const scalars = { integer: [wholePart(WHOLE)], number: [wholePart(BEFORE), fraction, exponent] } as const;
 
-/**
- * A value of a shape.
- * @param room maximum nesting depth, at least the shape's
- */
+/** A value of a shape; `room` is the maximum nesting depth, at least the shape's. */
 function value(shape: JsonShape, room: number): Part {
   let ways: readonly (readonly Part[])[] | undefined;
   return {

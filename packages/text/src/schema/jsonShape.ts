@@ -15,7 +15,6 @@ type ShapePart = Fixed | Scalar | Text | Members | Entries | Elements | Union;
 
 /** A kind of values. */
 export type JsonShape = ShapePart & {
-  /** Unique within its schema. */
   readonly id: number;
   /** Minimum nesting depth of objects and lists; infinite if no such value exists. */
   depth: number;
@@ -29,7 +28,6 @@ interface Fixed {
 interface Scalar {
   readonly kind: 'number' | 'integer';
 }
-/** A string with a range of lengths. */
 interface Text {
   readonly kind: 'string';
   readonly min: number;

@@ -94,7 +94,6 @@ export class JsonAutomaton {
     this.start = this.#states.before(whole(shape, MOST_DEPTH), this.#states.end);
   }
 
-  /** The number of states so far. */
   get size(): number {
     return this.#states.size;
   }

@@ -97,10 +97,7 @@ export class SchemaTokens {
     throw unsupported('has no token for some of the letters that JSON by this schema is made of');
   }
 
-  /**
-   * Keeps the tokens that the schema allows, and end tokens after a complete text.
-   * @param ends ids of the end tokens
-   */
+  /** Keeps the tokens that the schema allows, and the end tokens `ends` after a complete text. */
   rule(ends: readonly number[]): LogitRule {
     return (logits, written) => {
       // Only long texts of an unbounded schema come this far.

@@ -37,9 +37,7 @@ export const answererInput: PredictorInput = { endings: textEndings, streams: tr
 
 /** The name of {@link PredictorOptions.adapter} in the generator. */
 const ADAPTER = 'adapter';
-/**
- * Upper bound of the mean characters per token, and a length that is always tokenized, so that errors name the tokens.
- */
+/** Upper bound of the mean characters per token, and a length that is tokenized anyway, for exact errors. */
 const [LETTERS_OF_TOKEN, SHORT] = [64, 2 ** 14];
 /** Texts per batch. */
 const TOGETHER = 8;

@@ -8,7 +8,6 @@ import { NOT_LEARNED } from './sftRows.ts';
 /** Scores of a language model; with generated answers also `exactMatch`, `f1` and `rougeL`. */
 export type ChatScores = MetricsNamed<'loss' | 'perplexity' | 'bytePerplexity' | 'accuracy'>;
 
-/** Sums over a record's learned tokens. */
 interface Sums {
   loss: number;
   right: number;

@@ -7,7 +7,6 @@ import type { PreparedTask, TaskModel } from '@onnx-lora/sdk/tasks';
 
 /** Noise for the batches of a run. */
 export interface EmbeddingNoise {
-  /** Adds the noise to the embeddings. */
   readonly inside: NonNullable<PreparedTask['inside']>;
   /** The noise of a batch with `length` tokens per row; none outside of training. */
   readonly targets: (

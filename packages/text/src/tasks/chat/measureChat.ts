@@ -16,7 +16,6 @@ export interface ChatMeasurement {
   readonly collate: (examples: readonly SftExample[]) => Promise<Batch>;
   /** Metrics without batches so far. */
   readonly metrics: ChatMetrics;
-  /** Vocabulary size of the logits. */
   readonly size: number;
 }
 

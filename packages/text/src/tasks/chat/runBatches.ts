@@ -18,13 +18,10 @@ export interface RowSums {
   readonly loss: number;
   /** Number of tokens predicted as the likeliest. */
   readonly right: number;
-  /** Number of learned tokens. */
   readonly tokens: number;
 }
 
-/**
- * The sums of each row, given logits `[batch, tokens, size]` and labels `[batch, tokens]`, −100 for tokens not learned.
- */
+/** The sums of each row, given logits `[batch, tokens, size]` and labels `[batch, tokens]`, −100 if not learned. */
 export function rowSums(
   outputs: Readonly<Record<string, Tensor>>,
   { data }: Tensor,
@@ -51,7 +48,6 @@ const MOST_SCORES = 2 ** 26;
 export interface RunBatches extends Pick<MeasureRequest, 'model' | 'options' | 'batchSize' | 'onBatch'> {
   /** Tokens per example, padding of its rows included. */
   readonly lengths: readonly number[];
-  /** Makes a batch of examples by index. */
   readonly batch: (examples: readonly number[]) => Promise<Batch>;
   /** Vocabulary size of the logits. */
   readonly size: number;
@@ -60,7 +56,6 @@ export interface RunBatches extends Pick<MeasureRequest, 'model' | 'options' | '
 }
 
 export interface RunBatch {
-  /** Indices of the examples. */
   readonly examples: readonly number[];
   /** Targets of the computed columns. */
   readonly targets: Batch['targets'];
@@ -101,10 +96,7 @@ export async function* runBatches({
   }
 }
 
-/**
- * Splits a batch measured during training into runs of at most `MOST_SCORES` logits, for learned tokens alone.
- * @param rows rows per example
- */
+/** Splits a batch with `rows` rows per example into runs of at most `MOST_SCORES` logits of learned tokens. */
 export const narrowed = (size: number, rows: number = 1): Narrowed => ({
   model: withLogitPlaces,
   batches: ({ inputs, targets }, model) => {
@@ -130,7 +122,7 @@ function numbersFrom(from: number, to: number): number[] {
   return Array.from({ length: to - from }, (_, i) => from + i);
 }
 
-/** Restricts a batch to columns in which some row is learned. */
+/** Restricts a batch to columns with a learned token. */
 function atPlaces({ inputs, targets }: Batch): Batch {
   const { data, dims } = targets['labels']!;
   const [rows, length] = dims as readonly [number, number];

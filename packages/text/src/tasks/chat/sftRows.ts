@@ -31,7 +31,6 @@ export interface SftRules {
   readonly most: number;
 }
 
-/** All tokens of a record. */
 function tokensOf(record: ConversationRecord, { tokenizer, template, learned, end }: SftRules): SftTokens {
   const { where } = record;
   if (!('messages' in record)) {
@@ -138,11 +137,9 @@ export interface SftExample {
 export class SftDataset implements Dataset<SftExample> {
   readonly isDeterministic = true;
   readonly lengths: readonly number[];
-  /** Warnings for the user. */
   readonly warnings: readonly string[];
   readonly #rows: readonly KeptRow[];
   readonly #records: readonly ConversationRecord[];
-  /** Record index per row. */
   readonly #recordOf: readonly number[];
 
   /**
@@ -178,7 +175,6 @@ export class SftDataset implements Dataset<SftExample> {
     return this.recordAt(index)?.where ?? String(index);
   }
 
-  /** The record of a row. */
   recordAt(index: number): ConversationRecord | undefined {
     return this.#records[this.#recordOf[index]!];
   }

@@ -101,7 +101,6 @@ async function prepare(
   };
 }
 
-/** Questions with the model's choices. */
 interface Chosen {
   readonly records: readonly ChoiceRecord[];
   readonly answers: readonly ChosenAnswer[];

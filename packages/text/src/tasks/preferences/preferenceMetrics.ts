@@ -63,10 +63,8 @@ export class PreferenceMetrics implements MetricCollector<PreferenceScores> {
   }
 }
 
-/** `log(1 + exp(x))`. */
 const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
-/** `log(1 − exp(x))`. */
 const log1mexp = (x: number): number => Math.log(-Math.expm1(Math.min(x, -1e-12)));
 
 /** @param times weights of a bootstrap draw; 1 by default */

@@ -27,10 +27,8 @@ interface KeptExample {
 export class PreferenceDataset implements Dataset<PreferenceExample> {
   /** Tokens per example, padding of its rows included. */
   readonly lengths: readonly number[];
-  /** Warnings for the user. */
   readonly warnings: readonly string[];
   readonly #examples: readonly KeptExample[];
-  /** By row. */
   readonly #reference: Float64Array;
 
   /**
@@ -68,7 +66,6 @@ export class PreferenceDataset implements Dataset<PreferenceExample> {
     return this.#examples.length;
   }
 
-  /** Sets the reference's log-probabilities of an example's rows. */
   setReference(index: number, said: readonly number[]): void {
     this.#reference.set(said, 2 * index);
   }

@@ -214,7 +214,6 @@ async function prepare(
   };
 }
 
-/** Settings of the task and of generation. */
 const factorySettings = settingsOf<PreferenceOptions & Pick<AnswererOptions, 'generate'>>({
   ...rows,
   generate: generateRows,
@@ -226,8 +225,7 @@ export const preferencesTask: AnsweringFactory = {
   description:
     'Which of two answers is better, or which are good; the data is prompts with chosen and rejected answers.',
   settings: factorySettings,
-  // An example has two rows. The learning rate is lower than for `chat`, so a model that answers well does not forget
-  // it.
+  // An example has two rows. The lower learning rate preserves what the model can already answer.
   defaults: { batchSize: 8, epochs: 1, lr: 2e-4, warmupSteps: 0.1, sampling: 'length' },
   input: answererInput,
   create: ({ data, settings: given, validation, holdOut, seed }) => {

@@ -78,7 +78,6 @@ export interface SpanMetricsOptions extends SpanRules {
 
 /** Joins windows, and compares the answers with the right ones. */
 export class SpanMetrics implements MetricCollector<AnswerScores> {
-  /** The answers so far. */
   readonly found: FoundAnswer[] = [];
   readonly #open = new Map<number, SpanWindow[]>();
   readonly #options: SpanMetricsOptions;

@@ -2,7 +2,6 @@
 
 /** A document of a query's list. */
 export interface RankedDocument {
-  /** The model's score. */
   readonly score: number;
   /** The true relevance; 0 if irrelevant. */
   readonly relevance: number;
@@ -19,8 +18,8 @@ export interface ListMeasures {
 const FIRST = 10;
 
 /**
- * Metrics of a list; undefined without relevant documents. Of equal scores the less relevant documents come first, so
- * constant scores do not rank well.
+ * Metrics of a list; undefined without relevant documents. Equal scores rank less relevant documents first, so constant
+ * scores do not rank well.
  *
  * - NDCG@10: relevance over log2(rank + 1), summed over the first ten, divided by the best possible sum.
  * - MRR@10: 1 over the rank of the first relevant document, 0 beyond ten.

@@ -199,7 +199,7 @@ function meansOf(lists: readonly ListMeasures[], times?: ArrayLike<number>): Met
   return { 'ndcg@10': mean('ndcg'), 'mrr@10': mean('reciprocalRank'), 'recall@10': mean('recall') };
 }
 
-/** Compares the model with BM25 and with a random order. */
+/** Compares the model with BM25, and with equal scores for all documents. */
 function comparison(
   metrics: AnswerMetrics<number, RerankingScores>,
   records: readonly SequenceRecord[],

@@ -50,7 +50,6 @@ export function entitiesOf(tags: readonly (string | undefined)[]): Entity[] {
 /** Metrics of word classes and entities. */
 export type EntityScores = TokenClassScores & MetricsNamed<'loss' | 'entityF1' | 'entityPrecision' | 'entityRecall'>;
 
-/** Counts of one text. */
 interface Counts {
   readonly right: number;
   readonly named: number;
@@ -98,10 +97,7 @@ export interface EntityAnswers {
   readonly named: readonly Entity[];
 }
 
-/**
- * The true and predicted entities of a text.
- * @param isMarked false if classes mark no entities: each word then counts as one
- */
+/** The true and predicted entities of a text; with `isMarked` false each word counts as one. */
 export function entityAnswers(
   answers: readonly PartAnswer<number>[],
   labels: readonly string[],

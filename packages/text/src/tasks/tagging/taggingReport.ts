@@ -21,7 +21,6 @@ const LETTERS = 160;
 /** An entity with its mistake, if any. */
 type Compared = Entity & { readonly mark?: ReportMark };
 
-/** The marks' descriptions. */
 const marks: Readonly<Record<ReportMark, string>> = {
   missing: 'in the data, not found',
   extra: 'found, not in the data',
@@ -48,7 +47,7 @@ export async function taggingReport(
     const record = validation.records[number]!;
     const parts = words.ofTokens(record, tokenizer);
     const places = answered.parts.map((part) => record.words[parts[part]!]!);
-    // If each word has a class, only mistakes are shown.
+    // Without entities only mistakes are shown.
     const isShown = (_: Compared, i: number): boolean => hasEntities || named[i]!.mark !== undefined;
     const clip = {
       title: `${record.id}: ${wrong} mistake${wrong === 1 ? '' : 's'}`,
@@ -79,10 +78,7 @@ export async function taggingReport(
   ];
 }
 
-/**
- * Marks true entities that overlap with no predicted one, and predicted entities that are wrong or overlap with no true
- * one.
- */
+/** Marks true entities without an overlapping predicted one, and predicted ones that differ or overlap with none. */
 function compared({ truths, named }: Pick<EntityAnswers, 'truths' | 'named'>): {
   readonly truths: readonly Compared[];
   readonly named: readonly Compared[];
