@@ -1,4 +1,4 @@
-/** @file What words tell of texts, beside scikit-learn's answers. */
+/** @file The bag-of-words baseline, compared with scikit-learn. */
 
 import { readFileSync } from 'node:fs';
 import { matrix } from '@onnx-lora/sdk/plugin';

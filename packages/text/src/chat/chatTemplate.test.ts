@@ -98,7 +98,7 @@ describe('a call without a content, as OpenAI writes it', () => {
   });
   const forms = { absent: {}, null: { content: null } };
 
-  // What transformers 5.24 makes of both forms.
+  // The output of transformers 5.24, the same for both forms.
   it.each([
     ['chatml', '<|im_start|>system\nBe brief and correct.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<|im_end|>\n<|im_start|>tool\n3<|im_end|>\n'], // prettier-ignore
     ['llama3', '<s><|start_header_id|>system<|end_header_id|>\n\nToday: 26 Jul 2024\n\n<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n{"name": "f", "parameters": {"a": 1}}<|eot_id|><|start_header_id|>ipython<|end_header_id|>\n\n3<|eot_id|>'], // prettier-ignore

@@ -1,4 +1,4 @@
-/** @file What is learned of conversations and texts, beside the masks of transformers and TRL. */
+/** @file Learned tokens of conversations and texts, compared with the masks of transformers and TRL. */
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -66,7 +66,7 @@ export interface ChoiceDataOptions extends DivideOptions<ChoiceRecord> {
 
 /** Columns by role with their usual names, among them those of ARC, MMLU and HellaSwag. */
 const choiceColumns: ColumnRoles<keyof ChoiceColumns> = {
-  prompt: { description: 'Column with what is asked.', usual: ['prompt', 'question', 'query', 'ctx'] }, // prettier-ignore
+  prompt: { description: 'Column with the questions.', usual: ['prompt', 'question', 'query', 'ctx'] }, // prettier-ignore
   choices: { description: 'Column with lists of answers to choose from.', usual: ['choices', 'options', 'endings'] }, // prettier-ignore
   answer: {
     description: 'Column with the right answer: its number from 0, its text or its letter.',
@@ -145,7 +145,7 @@ function checkedChoice(given: GivenChoice | JsonObject, where: string, isTaught:
   if (answer == null && !isTaught) return facts;
   const right = placeOf(answer, choices, Array.isArray(names) ? names : undefined);
   if (right in choices) return { ...facts, answer: right };
-  throw wrong(`its answer is ${JSON.stringify(answer) ?? 'missing'}, which is none of its ${choices.length} choices: neither their number from 0, nor their text or letter`); // prettier-ignore
+  throw wrong(`its answer is ${JSON.stringify(answer) ?? 'missing'}, but its ${choices.length} choices have neither this number (from 0), nor this text or letter`); // prettier-ignore
 }
 
 /** Index of the right answer, out of range for an invalid one. */

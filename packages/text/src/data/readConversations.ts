@@ -180,12 +180,12 @@ export const conversationColumns: ColumnRoles<keyof ConversationColumns> = {
     description: 'Column with lists of messages.',
     usual: ['messages', 'conversations', 'conversation'],
   },
-  prompt: { description: 'Column with what is read, and not learned.', usual: ['prompt'] },
+  prompt: { description: 'Column with prompts, not learned.', usual: ['prompt'] },
   completion: {
-    description: 'Column with what follows the prompt.',
+    description: 'Column with the answers to the prompts.',
     usual: ['completion', 'response'],
   },
-  text: { description: 'Column with texts, all of which is learned.', usual: ['text'] },
+  text: { description: 'Column with texts, learned as a whole.', usual: ['text'] },
   tools: {
     description: 'Column with JSON schemas of functions that may be called.',
     usual: ['tools'],

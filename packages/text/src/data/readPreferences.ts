@@ -146,14 +146,14 @@ function withoutPrompt(chosen: Said, rejected: Said): Pick<PreferenceRecord, 'pr
 }
 
 const preferenceColumns: ColumnRoles<keyof PreferenceColumns> = {
-  prompt: { description: 'Column with what is answered.', usual: ['prompt'] },
+  prompt: { description: 'Column with the prompts.', usual: ['prompt'] },
   chosen: { description: 'Column with the better answer.', usual: ['chosen'] },
   rejected: { description: 'Column with the worse answer.', usual: ['rejected'] },
   completion: {
     description: 'Column with answers that are good or bad by themselves.',
     usual: ['completion', 'response'],
   },
-  label: { description: 'Column that says whether they are good.', usual: ['label'] },
+  label: { description: 'Column with the labels of these answers, true or false.', usual: ['label'] },
   tools: { description: 'Column with JSON schemas of functions that may be called.', usual: ['tools'] }, // prettier-ignore
   split: { description: 'Column with train, validation or test.', usual: ['split'] },
 };

@@ -98,10 +98,10 @@ const columns: ColumnRoles<keyof QuestionColumns> = {
     description: 'Column with the place where the answer begins in the text, in letters from 0.',
     usual: ['start', 'answer_start'],
   },
-  id: { description: 'Column with what questions are called.', usual: ['id', 'qid', 'question_id'] }, // prettier-ignore
+  id: { description: 'Column with names of questions.', usual: ['id', 'qid', 'question_id'] }, // prettier-ignore
   split: { description: 'Column with train, validation or test.', usual: ['split', 'set'] },
   group: {
-    description: 'Column of what is never divided between splits; the text that is asked by default.',
+    description: 'Column with groups, which splits never divide; the text by default.',
     usual: ['group', 'title'],
   },
 };

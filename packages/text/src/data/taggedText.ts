@@ -78,7 +78,7 @@ const columns: ColumnRoles<keyof TaggedColumns> = {
   },
   split: { description: 'Column with train, validation or test.', usual: ['split', 'set'] },
   group: {
-    description: 'Column of what is never divided between splits, such as a document.',
+    description: 'Column with groups, which splits never divide, such as documents.',
     usual: ['group', 'document', 'doc_id', 'lemma'],
   },
 };
@@ -202,7 +202,7 @@ async function readConll(file: string): Promise<readonly TaggedText[]> {
     if (cells.length < 2) {
       throw new OnnxLoraError(
         'DATA_INVALID',
-        `${place}: a line has a word and its class, and this one is "${text.slice(0, 60)}". Add the class, O where there is none.`,
+        `${place}: a line has a word and its class, and this one is "${text.slice(0, 60)}". Add the class, O for none.`,
       );
     }
     if (tokens.length === 0) where = place;

@@ -123,7 +123,7 @@ const textColumns: ColumnRoles<keyof TextColumns> = {
     usual: ['negative', 'negatives', 'hard_negative', 'hard_negatives'],
     isMany: true,
   },
-  id: { description: 'Column with what texts are called.', usual: ['id', 'idx', 'identifier', 'uuid', 'key'] }, // prettier-ignore
+  id: { description: 'Column with names of texts.', usual: ['id', 'idx', 'identifier', 'uuid', 'key'] }, // prettier-ignore
   label: {
     description: 'Column with the class.',
     usual: [
@@ -156,7 +156,7 @@ const textColumns: ColumnRoles<keyof TextColumns> = {
     usual: ['split', 'set', 'subset', 'partition'],
   },
   group: {
-    description: 'Column of what is never divided between splits, such as an author.',
+    description: 'Column with groups, which splits never divide, such as authors.',
     usual: ['group', 'group_id', 'author', 'user_id', 'thread_id'],
   },
 };

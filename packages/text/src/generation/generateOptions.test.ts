@@ -1,4 +1,4 @@
-/** @file What a model's files say of how it writes, and what is asked beside. */
+/** @file Generation options, and their defaults in a model's files. */
 
 import { GenerationFile } from '@onnx-lora/sequences';
 import { expect, it } from 'vitest';

@@ -66,7 +66,7 @@ export const generateRows: SettingRows<GenerateOptions> = {
   epsilonCutoff: { kind: 'number', min: 0, below: 1, description: 'Draws from tokens of this probability at least.' },
   etaCutoff: { kind: 'number', min: 0, below: 1, description: 'As epsilonCutoff, but less where the model is unsure.' },
   doSample: { kind: 'flag', description: 'Whether tokens are drawn.' },
-  seed: { kind: 'number', whole: true, min: 0, description: 'Of what is drawn.' },
+  seed: { kind: 'number', whole: true, min: 0, description: 'Seed of sampling.' },
   numBeams: { kind: 'number', whole: true, min: 1, max: 64, description: 'Texts that are written side by side.' },
   numReturnSequences: { kind: 'number', whole: true, min: 1, max: 64, description: 'How many texts of a beam search are given.' }, // prettier-ignore
   lengthPenalty: { kind: 'number', min: -100, max: 100, description: 'Scores of beams are divided by their length to this power.' }, // prettier-ignore

@@ -151,7 +151,7 @@ it('gives pieces of whole characters, and holds back what may be a stop', async 
   const spell = (given: readonly number[]): string => Buffer.from(given.map((id) => crossing[id]).join(''), 'hex').toString(); // prettier-ignore
   const crossed = new TextPieces(spell, []);
   expect(crossing.map((_, id) => crossed.push(id).text)).toEqual(['', 'é', 'é', '日', '', '日', '🙂', 'é', 'x']);
-  // What never becomes a character is given in the end, as the decoder spells it.
+  // Bytes that never become a character are returned at the end, as the decoder spells them.
   const broken = new TextPieces(decode, []);
   const bytes = tokenizer.tokens('日').ids.slice(0, 2);
   expect(bytes.map((id) => broken.push(id).text).join('') + broken.rest()).toBe('\uFFFD');
@@ -185,7 +185,7 @@ it('reads only what is new of a conversation that goes on', async () => {
   };
   // Its last token was not read yet.
   expect(await passes(turn)).toEqual([3, 1, 1]);
-  // What was changed is read again, and what another adapter has read.
+  // Changed tokens are read again, and those that another adapter has read.
   expect(await passes([...turn.slice(0, 12), 5, 6])).toEqual([2, 1, 1]);
   expect(await passes(turn.slice(0, 14), 'tuned')).toEqual([14, 1, 1]);
   expect(await passes(turn.slice(0, 14), 'tuned')).toEqual([1, 1, 1]);

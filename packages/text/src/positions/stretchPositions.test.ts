@@ -46,7 +46,7 @@ function computed(): ReturnType<ModelBuilder['model']> {
   return builder.model([positions], [named(builder, g.Cos(both), 'cos'), named(builder, g.Sin(both), 'sin')]);
 }
 
-/** What RotaryEmbedding makes of ones and zeros, which are cosines and sines, with tables as onnxruntime-genai has them. */
+/** RotaryEmbedding of ones and zeros, which yields cosines and sines, with tables as in onnxruntime-genai. */
 function tabled(): ReturnType<ModelBuilder['model']> {
   const builder = new ModelBuilder();
   const { g } = builder;

@@ -116,7 +116,7 @@ export class SchemaTokens {
       if (!logits.every((score) => score === -Infinity)) return;
       throw new OnnxLoraError(
         'INPUT_INVALID',
-        'What the schema allows next is forbidden by another option. Leave out noRepeatNgramSize, badWordsIds, suppressTokens and minNewTokens, or set noRepeatNgramSize to 0 where generation_config.json has one.',
+        'Another option forbids every token that the schema allows next. Leave out noRepeatNgramSize, badWordsIds, suppressTokens and minNewTokens, or set noRepeatNgramSize to 0 where generation_config.json has one.',
       );
     };
   }

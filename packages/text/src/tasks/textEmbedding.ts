@@ -116,7 +116,7 @@ const embeddingSettings: SettingRows<EmbeddingOptions> = {
     kind: 'choice',
     of: ['mean', 'first'],
     description:
-      'What stands for a text: mean (of all tokens), or first (the state of [CLS]). What modules.json says by default, else mean.',
+      'Pooling: mean (of all tokens), or first (the state of [CLS]). By default that of modules.json, else mean.',
   },
   output: {
     kind: 'text',

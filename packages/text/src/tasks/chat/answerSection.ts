@@ -48,7 +48,7 @@ export async function answerSection(
     const lines = [line('asked', question), line('wanted', wanted!), line('before', before!), line('after', after!)];
     return { title: where, lines };
   });
-  const text = `What the model says to held-out conversations without the adapter and with it, of each the likeliest token and ${TOKENS} at most.`;
+  const text = `Answers of the model to held-out conversations, without and with the adapter: greedy, and at most ${TOKENS} tokens long.`;
   return [{ kind: 'clips', title: 'Answers', text, clips }];
 }
 

@@ -45,7 +45,7 @@ async function all(given: AsyncIterable<Answer>): Promise<Answer[]> {
   return found;
 }
 
-/** What is said to a file. */
+/** Answers to the prompts of a file. */
 async function answers(given: string, on: Model = model, own?: Adapter): Promise<Answer[]> {
   const file = join(folder, 'asked.jsonl');
   writeFileSync(file, given);

@@ -71,7 +71,7 @@ describe('chat', () => {
     expect(whole.result()['loss']).toBeCloseTo(metrics.loss, 4);
     expect(whole.result()['bytePerplexity']).toBeCloseTo(metrics.bytePerplexity, 3);
     await session.release();
-    // Of a vocabulary so large there is room for one row.
+    // With so large a vocabulary a run has one row.
     for (const [size, rows] of [
       [TOKENS, all.length],
       [2 ** 26, 1],

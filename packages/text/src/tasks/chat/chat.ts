@@ -75,7 +75,7 @@ const chatRows: SettingRows<ChatOptions> = {
   learn: {
     kind: 'choice',
     of: ['answers', 'last', 'all'],
-    description: 'What is learned: answers (all that the assistant says; default), last (the last answer) or all.',
+    description: 'Learned tokens: answers (all that the assistant says; default), last (the last answer) or all.',
   },
   maxLength: {
     kind: 'number',
@@ -85,7 +85,7 @@ const chatRows: SettingRows<ChatOptions> = {
   },
   packing: {
     kind: 'flag',
-    description: 'Train on rows of up to maxLength tokens with several conversations in each, which do not read each other.', // prettier-ignore
+    description: 'Packs several conversations into rows of up to maxLength tokens, without attention between them.', // prettier-ignore
   },
   attentionGroups: {
     kind: 'number',

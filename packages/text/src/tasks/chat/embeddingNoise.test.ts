@@ -14,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-noise-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 let model: Model;
-/** What the layers behind the embeddings make of one number of them: `[WIDTH, TOKENS]`. */
+/** The matrix from embeddings to logits: `[WIDTH, TOKENS]`. */
 let behind: number[][];
 let table: ArrayLike<number>;
 beforeAll(async () => {
@@ -43,7 +43,7 @@ test('is added to the embeddings of tokens that are trained on', async () => {
     const most = 8 / Math.sqrt(count * WIDTH);
     const given = own.subarray(0, count * WIDTH);
     expect(Math.max(...given.map(Math.abs))).toBeLessThanOrEqual(most);
-    // Of an even distribution over 2a the standard deviation is a / √3.
+    // The uniform distribution from −a to a has the standard deviation a / √3.
     const deviation = Math.sqrt(given.reduce((sum, each) => sum + each ** 2, 0) / given.length);
     expect(Math.abs(deviation / most - 1 / Math.sqrt(3))).toBeLessThan(0.1);
     expect(own.subarray(count * WIDTH).every((each) => each === 0)).toBe(true);

@@ -19,7 +19,7 @@ describe('rows of several', () => {
     expect(rows.flat().sort((a, b) => a - b)).toEqual([...lengths.keys()]);
     const filled = rows.map((row) => row.reduce((sum, place) => sum + lengths[place]!, 0));
     expect(Math.max(...filled)).toBeLessThanOrEqual(128);
-    // Of all but the last two rows, no two would fit into one.
+    // No two rows fit into one, so at most one is half empty.
     expect(filled.filter((each) => each <= 64).length).toBeLessThanOrEqual(1);
   });
 

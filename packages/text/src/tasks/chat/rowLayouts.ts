@@ -111,7 +111,7 @@ export function groupedRules(rules: SftRules, group: number, packing: boolean): 
     'CONFIG_INVALID',
     packing
       ? 'Packed rows are not trained in groups, which would cut conversations anywhere. Leave out packing or attentionGroups.'
-      : `attentionGroups must be an even number of tokens of which several fit into maxLength, ${rules.most}, but it is ${group}. Take a quarter of it.`,
+      : `attentionGroups must be an even number of tokens, at most half of maxLength, ${rules.most}, but it is ${group}. Take a quarter of it.`,
   );
 }
 

@@ -44,9 +44,13 @@ describe('data', () => {
     [
       'an answer that is none',
       { choices: ['a', 'b'], answer: 2 },
-      /line 1: its answer is 2, which is none of its 2 choices/,
+      /line 1: its answer is 2, but its 2 choices have neither this number/,
     ],
-    ['a text that is none', { choices: ['a', 'b'], answer: 'cc' }, /its answer is "cc", which is none/],
+    [
+      'a text that is none',
+      { choices: ['a', 'b'], answer: 'cc' },
+      /its answer is "cc", but its 2 choices have neither/,
+    ],
     ['no answer', { choices: ['a', 'b'] }, /has no column .*answer|right answer/],
     ['one choice', { choices: ['a'], answer: 0 }, /its choices are \["a"\], and should be a list of two texts or more/],
     ['no list', { choices: 'a', answer: 0 }, /its choices are "a"/],

@@ -53,13 +53,13 @@ export class PreferenceDataset implements Dataset<PreferenceExample> {
     if (records.length > 0 && this.#examples.length === 0) {
       throw new OnnxLoraError(
         'DATA_INVALID',
-        `There is nothing to compare: none of the ${records.length} preferences has two answers of which something is learned, such as ${records[0]!.where}. Give answers of the assistant.`,
+        `There is nothing to compare: none of the ${records.length} preferences has two answers with learned tokens, such as ${records[0]!.where}. Give answers of the assistant.`,
       );
     }
     this.warnings =
       lost.length === 0
         ? []
-        : [`${lost.length} of ${made.length} preferences have an answer of which nothing is learned, and are left out, such as ${lost[0]!.record.where}.`]; // prettier-ignore
+        : [`${lost.length} of ${made.length} preferences have an answer without learned tokens, and are left out, such as ${lost[0]!.record.where}.`]; // prettier-ignore
   }
 
   get length(): number {

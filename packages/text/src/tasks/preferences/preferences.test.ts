@@ -35,7 +35,7 @@ describe('preferences', () => {
     const asked: TrainOptions = { task, steps: 20, batchSize: 4, lr: 0.05, lora, threads: 1, evaluateEvery: 20 };
     const { adapter, metrics: during } = await (await train(model, asked)).done;
     const { metrics: after, intervals } = await evaluate(model, { task, adapter, threads: 1 });
-    // What is measured during the run is compared with the same reference.
+    // Metrics during the run have the same reference.
     for (const [name, value] of Object.entries(during!)) expect(after[name], name).toBeCloseTo(value, 4);
     expect(after.loss).toBeLessThan(before.metrics.loss);
     expect(after.margin).toBeGreaterThan(before.metrics.margin + 0.05);

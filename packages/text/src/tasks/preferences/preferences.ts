@@ -57,10 +57,10 @@ const rows: SettingRows<PreferenceOptions> = {
     kind: 'number',
     min: 0,
     below: 0.5,
-    description: 'Of dpo: the share of preferences that are the wrong way round; 0 by default.',
+    description: 'dpo: the assumed share of preferences with swapped answers; 0 by default.',
   },
-  desirableWeight: { kind: 'number', min: 0, description: 'Of kto: how much good answers count; 1 by default.' },
-  undesirableWeight: { kind: 'number', min: 0, description: 'Of kto: how much bad answers count; 1 by default.' },
+  desirableWeight: { kind: 'number', min: 0, description: 'kto: weight of good answers; 1 by default.' },
+  undesirableWeight: { kind: 'number', min: 0, description: 'kto: weight of bad answers; 1 by default.' },
   reference: {
     kind: 'text',
     description: 'The adapter with which the model is the reference, or base (the model alone; the default).',

@@ -267,7 +267,7 @@ const settings: SettingRows<QuestionAnsweringOptions> = {
   mayLack: { kind: 'flag', description: 'Texts may lack the answer; by default as the data have it.' },
   head: headSetting,
   ...lengthSettings,
-  tooLong: { kind: 'choice', of: ['crop', 'windows', 'error'], description: 'Of longer texts: windows (all of it, in pieces; default), crop or error.' }, // prettier-ignore
+  tooLong: { kind: 'choice', of: ['crop', 'windows', 'error'], description: 'Longer texts: windows (all of it, in pieces; default), crop or error.' }, // prettier-ignore
   ...questionSettings,
 };
 

@@ -50,7 +50,7 @@ test("answers are compared as SQuAD's script does", () => {
     expect([answer, right, found.exact]).toEqual([answer, right, exact]);
     expect(found.f1).toBeCloseTo(f1, 12);
   }
-  // The best of several, and none where there is none.
+  // The best of several answers, and no answer.
   expect(matchOf('tower', ['the Eiffel tower', 'a tower'])).toEqual({ exact: 1, f1: 1 });
   expect([matchOf('', []), matchOf('tower', [])]).toEqual([{ exact: 1, f1: 1 }, { exact: 0, f1: 0 }]); // prettier-ignore
 });
@@ -69,7 +69,7 @@ describe('data', () => {
               {
                 context,
                 qas: [
-                  // Places of SQuAD count code points, of which the first takes two places of a string.
+                  // SQuAD's places count code points; the first one takes two UTF-16 units.
                   { id: 'q1', question: 'Who read it?', answers: [{ text: 'Grace', answer_start: 14 }] },
                   { id: 'q2', question: 'Who sold it?', answers: [], is_impossible: impossible },
                 ],
@@ -110,7 +110,7 @@ describe('data', () => {
     ['Who?,Ada wrote it.,wrote,0', /the answer "wrote" at 0\. It is at 4: correct the place, or leave it out/],
     ['Who?,,Ada,0', /line 2: it has no text that is asked/],
     [',Ada wrote it.,Ada,0', /line 2: it has no question/],
-  ])('of which one does not fit are told: %s', async (row, message) => {
+  ])('with a wrong row are refused: %s', async (row, message) => {
     const folder = dataFolder({ 'd.csv': `question,context,answer,start\n${row}\n` });
     await expect(readQuestions(join(folder, 'd.csv'))).rejects.toThrow(message);
   });
@@ -182,7 +182,7 @@ describe('a model that brings scores of beginnings and ends', () => {
 const things = ['phone', 'laptop', 'bike', 'sofa', 'car', 'jacket', 'rug', 'cup', 'letter', 'gift'];
 const verbs = ['fix', 'buy', 'send', 'clean', 'sell', 'hide', 'lift', 'find'];
 
-/** Which thing is to be fixed, bought, …: texts of some sentences, of which one says it. */
+/** Questions for the thing to fix, buy, …, which one sentence of the text names. */
 function questions(count: number, lacking = 0): object[] {
   const random = new Random(5);
   const one = <T>(list: readonly T[]): T => list[random.index(list.length)]!;

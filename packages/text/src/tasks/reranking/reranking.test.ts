@@ -30,7 +30,7 @@ test('lists are measured as by scikit-learn', () => {
     for (const name of ['ndcg', 'reciprocalRank', 'recall'] as const) expect(found[name]).toBeCloseTo(wanted[name], 12);
   }
   expect(listMeasures([{ score: 1, relevance: 0 }])).toBeUndefined();
-  // What says nothing puts the relevant last.
+  // Equal scores rank the relevant document last.
   const same = [1, 0, 0].map((relevance) => ({ score: 0, relevance }));
   expect(listMeasures(same)).toMatchObject({ reciprocalRank: 1 / 3, ndcg: 1 / Math.log2(4) });
 });
@@ -48,7 +48,7 @@ test('BM25 scores as rank_bm25 does', () => {
 const verbs = ['repair', 'purchase', 'ship', 'wash', 'offer', 'conceal', 'raise', 'locate'];
 const things = ['phone', 'laptop', 'bike', 'sofa', 'car', 'jacket', 'rug', 'cup', 'letter', 'gift'];
 
-/** Queries with five documents each, of which the one fits that repairs. */
+/** Queries with five documents each; the one with the verb repair fits. */
 function pairs(queries: number): { query: string; document: string; relevance: number }[] {
   const random = new Random(3);
   return Array.from({ length: queries }, (_, q) => {

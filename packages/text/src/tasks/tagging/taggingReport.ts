@@ -128,7 +128,7 @@ function entityTable(found: readonly EntityAnswers[]): ReportSection {
   return {
     kind: 'table',
     title: 'Entities',
-    text: 'An entity is right where its class and its words are. Missed: in the data, with nothing found in its place. Invented: found where there is none. Wrong: of another class, or with other borders.',
+    text: 'An entity is right where its class and its words are. Missed: in the data, with nothing found in its place. Invented: found, with nothing in the data in its place. Wrong: of another class, or with other borders.',
     columns: ['entity', 'in the data', 'precision', 'recall', 'F1', 'missed', 'invented', 'wrong'],
     rows: [...names].sort().map((label) => {
       const [own, named] = [count(label, 'truths', 'any'), count(label, 'named', 'any')];

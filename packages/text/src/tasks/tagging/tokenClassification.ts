@@ -142,7 +142,7 @@ export function openTokenClassifier(model: RunnableModel, options: TextPredictor
 }
 
 const settings: SettingRows<TokenClassificationOptions> = {
-  unknown: { kind: 'texts', description: 'Classes of words of which nothing is known.' },
+  unknown: { kind: 'texts', description: 'Classes that stand for unknown ones; their words do not count.' },
   classWeights: classifierSettings('').classWeights,
   labelSmoothing: classifierSettings('').labelSmoothing,
   head: headSetting,
@@ -150,7 +150,7 @@ const settings: SettingRows<TokenClassificationOptions> = {
   tooLong: {
     kind: 'choice',
     of: ['crop', 'windows', 'error'],
-    description: 'Of longer texts: windows (all of it, in pieces; default), crop or error.',
+    description: 'Longer texts: windows (all of it, in pieces; default), crop or error.',
   },
   ...taggedSettings,
 };
