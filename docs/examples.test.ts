@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { isNightly } from '../test/support/nightly.ts';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -44,7 +45,6 @@ test('there is a quickstart', () => {
   expect(examples).toContain('quickstart');
 });
 
-const isNightly = process.env['NIGHTLY'] !== undefined;
 test.each(examples.filter((name) => isNightly || (everyChange.has(name) && !told(name))))(
   'docs/examples/%s.ts',
   { timeout: 600_000 },

@@ -7,12 +7,12 @@ import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { walksOf } from './fences/diffs.ts';
 import { root } from './fences/fences.ts';
+import { isNightly } from '../test/support/nightly.ts';
 
-const isNight = process.env['NIGHTLY'] !== undefined;
 let copy = '';
 
 beforeAll(() => {
-  if (!isNight) return;
+  if (!isNightly) return;
   copy = mkdtempSync(join(tmpdir(), 'onnx-lora-walks-'));
   const isSource = (file: string): boolean => !['node_modules', '.git', 'dist', 'site'].includes(basename(file));
   cpSync(root, copy, { recursive: true, filter: isSource });
@@ -21,10 +21,10 @@ beforeAll(() => {
       symlinkSync(join(root, folder, 'node_modules'), join(copy, folder, 'node_modules'));
 }, 120_000);
 afterAll(() => {
-  if (isNight) rmSync(copy, { recursive: true, force: true });
+  if (isNightly) rmSync(copy, { recursive: true, force: true });
 });
 
-test.runIf(isNight).each(walksOf('CONTRIBUTING.md').map((walk) => [walk.title, walk] as const))(
+test.runIf(isNightly).each(walksOf('CONTRIBUTING.md').map((walk) => [walk.title, walk] as const))(
   '%s',
   { timeout: 900_000 },
   (_, { files, checks }) => {

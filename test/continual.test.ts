@@ -8,8 +8,8 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { writeDigits } from './fixtures/digits.ts';
+import { isNightly } from './support/nightly.ts';
 
-const isNightly = process.env['NIGHTLY'] !== undefined;
 const root = fileURLToPath(new URL('..', import.meta.url));
 const command = path.join(root, 'packages/cli/bin/onnx-lora.js');
 const model = path.join(root, 'docs/examples/models/vit-mnist');
@@ -54,7 +54,7 @@ const resultOf = (out: string): string[] =>
     readFileSync(path.join(folder, out, name), 'latin1'),
   );
 
-it.each(isNightly ? ['sequential', 'replay', 'o-lora', 'inf-lora', 'sd-lora', 'ewc', 'merge'] : ['ewc'])(
+it.runIf(isNightly).each(['sequential', 'replay', 'o-lora', 'inf-lora', 'sd-lora', 'ewc', 'merge'])(
   'SIGKILL at any moment changes nothing: %s',
   { timeout: 3_600_000 },
   async (method) => {
@@ -63,7 +63,7 @@ it.each(isNightly ? ['sequential', 'replay', 'o-lora', 'inf-lora', 'sd-lora', 'e
     const time = performance.now() - since;
     let kills = 0;
     // Behind a step of each task, then at any moment.
-    for (const sign of ['task 1 of 2', 'task 2 of 2', ...(isNightly ? ['', '', ''] : [])]) {
+    for (const sign of ['task 1 of 2', 'task 2 of 2', '', '', '']) {
       const { child, ended } = learn(method, `${method}-killed`);
       let isOver = false;
       void ended.then(() => (isOver = true));

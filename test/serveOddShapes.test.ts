@@ -9,9 +9,10 @@ import { textPlugin } from '@onnx-lora/text';
 import { visionPlugin } from '@onnx-lora/vision';
 import { expect, it, onTestFinished } from 'vitest';
 import { type Call, grpcClient } from '../packages/serve/fixtures/grpcClient.ts';
+import { isNightly } from './support/nightly.ts';
 
 const models = fileURLToPath(new URL('../docs/examples/models', import.meta.url));
-const RUNS = process.env['NIGHTLY'] ? 1000 : 40;
+const RUNS = isNightly ? 1000 : 40;
 
 /** A server of an example's model, which must not fail. */
 async function server(name: string): Promise<Server & { readonly call: Call }> {

@@ -8,6 +8,7 @@ import { readSafetensors } from '@onnx-lora/sdk/data';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
 import { type AudioReader, resamplePoly, AudioFileReader, speechFamilies, speechRecognition } from '@onnx-lora/speech';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { isNightly } from './support/nightly.ts';
 
 // Too large for the repository, and recordings under a licence of their own; kept beside a checkout instead of in it.
 const shared = path.join(import.meta.dirname, '../../shared');
@@ -37,98 +38,95 @@ const reader: AudioReader = {
 };
 
 // Every change holds smaller Whispers against PEFT.
-describe.skipIf(!process.env['NIGHTLY'] || !existsSync(oracle))(
-  'whisper-tiny.en (needs ../shared beside the checkout)',
-  () => {
-    /** The five steps, each as the task makes its batch. */
-    let steps: readonly { readonly wanted: Step; readonly batch: Batch }[];
-    /** Joined from the published files of encoder and decoder, and the export of both in one file. */
-    let published: Model;
-    let exported: Model;
+describe.skipIf(!isNightly || !existsSync(oracle))('whisper-tiny.en (needs ../shared beside the checkout)', () => {
+  /** The five steps, each as the task makes its batch. */
+  let steps: readonly { readonly wanted: Step; readonly batch: Batch }[];
+  /** Joined from the published files of encoder and decoder, and the export of both in one file. */
+  let published: Model;
+  let exported: Model;
 
-    beforeAll(async () => {
-      published = await openModel(whole, { families: speechFamilies });
-      exported = await openModel(path.join(whole, 'onnx/model.onnx'), { families: speechFamilies });
-      const data = await speechRecognition(recordings, { reader, contextSeconds: 'full' }).prepare(published);
-      const names = Array.from({ length: data.train.length }, (_, i) => data.train.nameOf!(i));
-      const wanted = (JSON.parse(readFileSync(path.join(oracle, 'steps.json'), 'utf8')) as { steps: Step[] }).steps;
-      const batches = wanted.map(async (step) => {
-        const indices = step.batch.map((name) => names.findIndex((each) => each.includes(name)));
-        return data.collate(await Promise.all(indices.map((index) => data.train.get(index))));
-      });
-      steps = (await Promise.all(batches)).map((batch, i) => ({ wanted: wanted[i]!, batch }));
-    }, 120_000);
-
-    test('encoder and decoder are joined, although there is a file of both', () => {
-      expect(published.parts.length).toBeGreaterThan(0);
-      expect(exported.parts).toEqual([]);
+  beforeAll(async () => {
+    published = await openModel(whole, { families: speechFamilies });
+    exported = await openModel(path.join(whole, 'onnx/model.onnx'), { families: speechFamilies });
+    const data = await speechRecognition(recordings, { reader, contextSeconds: 'full' }).prepare(published);
+    const names = Array.from({ length: data.train.length }, (_, i) => data.train.nameOf!(i));
+    const wanted = (JSON.parse(readFileSync(path.join(oracle, 'steps.json'), 'utf8')) as { steps: Step[] }).steps;
+    const batches = wanted.map(async (step) => {
+      const indices = step.batch.map((name) => names.findIndex((each) => each.includes(name)));
+      return data.collate(await Promise.all(indices.map((index) => data.train.get(index))));
     });
+    steps = (await Promise.all(batches)).map((batch, i) => ({ wanted: wanted[i]!, batch }));
+  }, 120_000);
 
-    test('features are those of transformers', async () => {
-      const { tensors } = await readSafetensors(path.join(oracle, 'batch1.safetensors'));
-      const stored = tensors.get('input_features')!;
-      const [rows, mels, frames] = stored.dims as [number, number, number];
-      const found = steps[0]!.batch.inputs['input_features']!;
-      expect(found.dims).toEqual([rows, mels, 3000]);
-      let worst = 0;
-      for (let i = 0; i < rows * mels * 3000; i++) {
-        const frame = Math.min(i % 3000, frames - 1);
-        const wanted = Number(stored.data[Math.floor(i / 3000) * frames + frame]);
-        worst = Math.max(worst, Math.abs(Number(found.data[i]) - wanted));
-      }
-      expect(worst).toBeLessThan(1e-4);
-      for (const { wanted, batch } of steps) {
-        const { data } = batch.inputs['input_features']!;
-        for (const [row, sum] of wanted.featureSum.entries()) {
-          const own = (data as Float32Array).subarray(row * mels * 3000, (row + 1) * mels * 3000);
-          expect(Math.abs(own.reduce((total, value) => total + value, 0) / sum - 1)).toBeLessThan(1e-6);
-        }
-      }
-    });
+  test('encoder and decoder are joined, although there is a file of both', () => {
+    expect(published.parts.length).toBeGreaterThan(0);
+    expect(exported.parts).toEqual([]);
+  });
 
-    test('labels and tokens are those of transformers', () => {
-      for (const { wanted, batch } of steps) {
-        const length = wanted.labels[0]!.length;
-        const rowsOf = ({ dims, data }: Tensor): number[][] =>
+  test('features are those of transformers', async () => {
+    const { tensors } = await readSafetensors(path.join(oracle, 'batch1.safetensors'));
+    const stored = tensors.get('input_features')!;
+    const [rows, mels, frames] = stored.dims as [number, number, number];
+    const found = steps[0]!.batch.inputs['input_features']!;
+    expect(found.dims).toEqual([rows, mels, 3000]);
+    let worst = 0;
+    for (let i = 0; i < rows * mels * 3000; i++) {
+      const frame = Math.min(i % 3000, frames - 1);
+      const wanted = Number(stored.data[Math.floor(i / 3000) * frames + frame]);
+      worst = Math.max(worst, Math.abs(Number(found.data[i]) - wanted));
+    }
+    expect(worst).toBeLessThan(1e-4);
+    for (const { wanted, batch } of steps) {
+      const { data } = batch.inputs['input_features']!;
+      for (const [row, sum] of wanted.featureSum.entries()) {
+        const own = (data as Float32Array).subarray(row * mels * 3000, (row + 1) * mels * 3000);
+        expect(Math.abs(own.reduce((total, value) => total + value, 0) / sum - 1)).toBeLessThan(1e-6);
+      }
+    }
+  });
+
+  test('labels and tokens are those of transformers', () => {
+    for (const { wanted, batch } of steps) {
+      const length = wanted.labels[0]!.length;
+      const rowsOf = ({ dims, data }: Tensor): number[][] =>
         Array.from({ length: dims[0]! }, (_, row) => Array.from(data.slice(row * dims[1]!, (row + 1) * dims[1]!), Number)); // prettier-ignore
-        const labels = rowsOf(batch.targets['labels']!);
-        expect(labels.map((row) => row.slice(0, length))).toEqual(wanted.labels);
-        expect(labels.flatMap((row) => row.slice(length)).every((label) => label === -100)).toBe(true);
-        const tokens = rowsOf(batch.inputs['decoder_input_ids']!);
-        expect(tokens.map((row) => row.slice(0, length))).toEqual(wanted.decoder_input_ids);
-      }
-    });
+      const labels = rowsOf(batch.targets['labels']!);
+      expect(labels.map((row) => row.slice(0, length))).toEqual(wanted.labels);
+      expect(labels.flatMap((row) => row.slice(length)).every((label) => label === -100)).toBe(true);
+      const tokens = rowsOf(batch.inputs['decoder_input_ids']!);
+      expect(tokens.map((row) => row.slice(0, length))).toEqual(wanted.decoder_input_ids);
+    }
+  });
 
-    test('gradients of a trained adapter are those of torch, from one file', { timeout: 600_000 }, async () => {
-      const trainer = await trainerOf(exported, 'adapter-trained');
-      const expected = (await readSafetensors(path.join(oracle, 'gradients-trained.safetensors'))).tensors;
-      const { inputs, targets } = steps[0]!.batch;
-      const { loss, gradients } = await trainer.lossAndGradients(inputs, targets);
-      expect(relative(loss, Number(expected.get('loss')!.data[0]))).toBeLessThan(1e-4);
-      expect(worstGradient(trainer.parameters!, gradients, expected)).toBeLessThan(1e-3);
-      await trainer.release();
-    });
+  test('gradients of a trained adapter are those of torch, from one file', { timeout: 600_000 }, async () => {
+    const trainer = await trainerOf(exported, 'adapter-trained');
+    const expected = (await readSafetensors(path.join(oracle, 'gradients-trained.safetensors'))).tensors;
+    const { inputs, targets } = steps[0]!.batch;
+    const { loss, gradients } = await trainer.lossAndGradients(inputs, targets);
+    expect(relative(loss, Number(expected.get('loss')!.data[0]))).toBeLessThan(1e-4);
+    expect(worstGradient(trainer.parameters!, gradients, expected)).toBeLessThan(1e-3);
+    await trainer.release();
+  });
 
-    test('five steps go where PEFT goes, from two files', { timeout: 600_000 }, async () => {
-      const trainer = await trainerOf(published, 'adapter-init');
-      const expected = (await readSafetensors(path.join(oracle, 'gradients-init.safetensors'))).tensors;
-      for (const [i, { wanted, batch }] of steps.entries()) {
-        const found = await trainer.lossAndGradients(batch.inputs, batch.targets);
-        if (i === 0) expect(worstGradient(trainer.parameters!, found.gradients, expected)).toBeLessThan(1e-3);
-        const { loss, gradNorm } = await trainer.apply(found, wanted.lr);
-        expect(relative(loss, wanted.loss)).toBeLessThan(1e-3);
-        expect(relative(gradNorm, wanted.gradNorm)).toBeLessThan(1e-3);
-      }
-      const [before, after] = await Promise.all(
-        ['adapter-init', 'adapter-step5'].map((name) => loadAdapter(path.join(oracle, name))),
-      );
-      const found = trainer.parameters!.tensors();
-      // Adam moves a number whose gradient is next to nothing as far as any other, whichever way rounding points.
-      expect(distance(found, after!.tensors) / distance(before!.tensors, after!.tensors)).toBeLessThan(0.005);
-      await trainer.release();
-    });
-  },
-);
+  test('five steps go where PEFT goes, from two files', { timeout: 600_000 }, async () => {
+    const trainer = await trainerOf(published, 'adapter-init');
+    const expected = (await readSafetensors(path.join(oracle, 'gradients-init.safetensors'))).tensors;
+    for (const [i, { wanted, batch }] of steps.entries()) {
+      const found = await trainer.lossAndGradients(batch.inputs, batch.targets);
+      if (i === 0) expect(worstGradient(trainer.parameters!, found.gradients, expected)).toBeLessThan(1e-3);
+      const { loss, gradNorm } = await trainer.apply(found, wanted.lr);
+      expect(relative(loss, wanted.loss)).toBeLessThan(1e-3);
+      expect(relative(gradNorm, wanted.gradNorm)).toBeLessThan(1e-3);
+    }
+    const [before, after] = await Promise.all(
+      ['adapter-init', 'adapter-step5'].map((name) => loadAdapter(path.join(oracle, name))),
+    );
+    const found = trainer.parameters!.tensors();
+    // Adam moves a number whose gradient is next to nothing as far as any other, whichever way rounding points.
+    expect(distance(found, after!.tensors) / distance(before!.tensors, after!.tensors)).toBeLessThan(0.005);
+    await trainer.release();
+  });
+});
 
 /** A trainer as the oracle's optimizer, starting from one of its adapters. */
 async function trainerOf(model: Model, adapter: string): Promise<Trainer> {

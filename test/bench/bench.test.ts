@@ -19,6 +19,7 @@ import { sources } from '../support/sources.ts';
 import { runChild } from './spawn.ts';
 import { median, pairedRatio } from './statistics.ts';
 import { windowLines, type WindowResult } from './windows.ts';
+import { isNightly } from '../support/nightly.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -57,7 +58,7 @@ const figures = {
 };
 
 describe('the command', () => {
-  it('sends a load to a server, and draws what comes of it', async () => {
+  it.runIf(isNightly)('sends a load to a server, and draws the answers', async () => {
     const pictures = path.join(folder, 'pictures');
     const { code, stdout } = await bench('--serve', '--quick', '--pictures', pictures);
     expect(code).toBe(0);
@@ -141,7 +142,7 @@ describe('the command', () => {
   });
 
   // A software driver takes minutes to compile the programs of a step.
-  it.skipIf(process.env['NIGHTLY'] === undefined || process.platform === 'win32')(
+  it.skipIf(!isNightly || process.platform === 'win32')(
     'times steps on a GPU in both precisions, and says that torch sees none',
     async (context) => {
       const { graph, ...model } = vitModel({ hidden: 192, layers: 2, heads: 3, image: 32, patch: 8, classes: 100 });

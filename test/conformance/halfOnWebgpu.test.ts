@@ -4,6 +4,7 @@ import { OnnxLoraError, openModel, type Runtime } from '@onnx-lora/sdk';
 import { conformance } from '@onnx-lora/testing';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { isNightly } from '../support/nightly.ts';
 
 const cases = path.join(import.meta.dirname, '../fixtures/cases');
 const vit = path.join(cases, 'vit-v4/model.onnx');
@@ -34,7 +35,7 @@ const nightly = [
 ]; // prettier-ignore
 
 describe.skipIf(whyNot !== undefined)(`in float16 on WebGPU, gradients point where PEFT's do${why}`, () => {
-  test.each([...everyChange, ...(process.env['NIGHTLY'] === undefined ? [] : nightly)])('in %s', async (name) => {
+  test.each([...everyChange, ...(!isNightly ? [] : nightly)])('in %s', async (name) => {
     const { checks } = await conformance(path.join(cases, name), { precision: 'float16', runtime: webgpu });
     expect(checks.map(({ check, status }) => [check, status])).toEqual([['gradients', 'passed']]);
     expect(checks[0]!.detail).toMatch(/^least cosine (0\.99[5-9]\d|1\.0000), loss off by [01]\.\d\d%, (\d+) of \2 products$/); // prettier-ignore

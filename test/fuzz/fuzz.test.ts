@@ -9,6 +9,7 @@ import { build, type Plugin } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sources } from '../support/sources.ts';
 import { targets } from './targets.ts';
+import { isNightly } from '../support/nightly.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 // Among the other build output: there the program finds its packages, and git does not.
@@ -42,7 +43,7 @@ async function fuzz(...args: string[]): Promise<{ readonly code: number; readonl
   }
 }
 
-const count = process.env['NIGHTLY'] === undefined ? 400 : 1000;
+const count = isNightly ? 1000 : 150;
 
 describe('the parsers of foreign bytes', () => {
   beforeAll(() => bundle(), 60_000);

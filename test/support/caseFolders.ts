@@ -17,10 +17,11 @@ export function caseFolders(): [name: string, folder: string][] {
 
 /** Folders of checkpoints with a `case.json`, from the root on. */
 export function checkpointFolders(): string[] {
-  return ['packages/build/fixtures', '../shared/oracle/checkpoints', '../shared/oracle/checkpoints-real']
+  const found = ['../shared/oracle/checkpoints', '../shared/oracle/checkpoints-real', 'packages/build/fixtures']
     .map((place) => join(root, place))
     .filter((place) => existsSync(place))
-    .flatMap((place) => readdirSync(place).map((name) => join(place, name)))
-    .filter((folder) => existsSync(join(folder, 'case.json')))
-    .map((folder) => relative(root, folder));
+    .flatMap((place) => readdirSync(place).map((name) => [name, join(place, name)] as const))
+    .filter(([, folder]) => existsSync(join(folder, 'case.json')));
+  // Copies in this repository have adapters, too.
+  return [...new Map(found).values()].map((folder) => relative(root, folder));
 }

@@ -13,6 +13,7 @@ import { type DrawnCheckpoint, drawnCheckpoints, writeCheckpoint } from '../../.
 import { architectures } from './architectures/index.ts';
 import { buildGraphs } from './buildGraphs.ts';
 import { buildPlugin, buildPluginWith } from './plugin.ts';
+import { isNightly } from '../../../test/support/nightly.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-drawn-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -20,7 +21,6 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 const all = drawnCheckpoints(path.join(import.meta.dirname, '../fixtures/drawn'));
 /** Of each type in the run of every change; all of them at night. */
 const FEW = 3;
-const isNight = process.env['NIGHTLY'] !== undefined;
 const plugins = { plain: buildPlugin, fused: buildPluginWith([], { form: 'fused' }) };
 
 /** Fields of which some values cannot be built, by model type. */
@@ -70,10 +70,10 @@ describe.each([...all.keys()].sort())('%s', (type) => {
   const { cases, fields } = all.get(type)!;
   const known = refusable[type] ?? [];
 
-  test.each(isNight ? (['plain', 'fused'] as const) : (['plain'] as const))(
+  test.each(isNightly ? (['plain', 'fused'] as const) : (['plain'] as const))(
     'gives what transformers gives, %s',
     async (form) => {
-      const drawn = isNight ? cases : cases.slice(0, FEW);
+      const drawn = isNightly ? cases : cases.slice(0, FEW);
       const outcomes = new Map<DrawnCheckpoint, string | undefined>();
       for (const each of drawn) outcomes.set(each, await outcome(each, form));
       const wrong = [...outcomes].filter(([{ config }, found]) => {
@@ -81,7 +81,7 @@ describe.each([...all.keys()].sort())('%s', (type) => {
         return !weighted.includes(String(valueAt(config, found)));
       });
       expect(wrong.map(([{ id }, found]) => `${id}: ${found}`)).toEqual([]);
-      if (!isNight) return;
+      if (!isNightly) return;
       // No field is assumed: each was another than usual in a checkpoint that gives what transformers gives, or can be refused.
       const built = drawn.filter((each) => outcomes.get(each) === undefined);
       const assumed = Object.keys(fields).filter((field) => {

@@ -6,12 +6,13 @@ import { checkTuner, conformance } from '@onnx-lora/testing';
 import { describe, expect, it } from 'vitest';
 import { checkedTuners } from '../fixtures/checkedTuners.ts';
 import { methodsPlugin } from './plugin.ts';
+import { isNightly } from '../../../test/support/nightly.ts';
 
 const own = path.join(import.meta.dirname, '../../../test/fixtures/cases');
 const all = path.join(import.meta.dirname, '../../../../shared/oracle/cases');
 
 /** Every night there are more cases of methods that have one here. */
-const folders = [own, ...(process.env['NIGHTLY'] && existsSync(all) ? [all] : [])].flatMap((folder) =>
+const folders = [own, ...(isNightly && existsSync(all) ? [all] : [])].flatMap((folder) =>
   readdirSync(folder).map((name) => [name, path.join(folder, name)] as const),
 );
 

@@ -8,16 +8,16 @@ import { linearNet, publishModel, randomAdapter, randomFeeds } from '@onnx-lora/
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkedTuners } from '../fixtures/checkedTuners.ts';
 import { methodsPlugin } from './plugin.ts';
+import { isNightly } from '../../../test/support/nightly.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'few-bits-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const plugins = [methodsPlugin];
 
-const isNight = process.env['NIGHTLY'] !== undefined;
 const first = checkedTuners.filter(([, tuner], i) => tuner !== checkedTuners[i - 1]?.[1]);
 /** Each tuner in one of the forms; every night all settings of all tuners in each. */
 const checkedIn = (form: number): typeof checkedTuners =>
-  isNight ? checkedTuners : first.filter((_, i) => i % 3 === form);
+  isNightly ? checkedTuners : first.filter((_, i) => i % 3 === form);
 
 /** What they compute is no weight. */
 const noWeight = /^(?:hydralora|lily|mixlora|mola)$/;

@@ -10,6 +10,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, it, onTestFinished } from 'vitest';
 import { rowsOf, smallServer } from '../fixtures/smallServer.ts';
+import { isNightly } from '../../../test/support/nightly.ts';
 
 /** A connection that says this, and what it is told until it is closed. */
 function saying(url: string, words: string): { readonly socket: Socket; readonly told: Promise<string> } {
@@ -54,7 +55,7 @@ next();`;
 
 it('thousands of idle connections take nothing from others', async () => {
   const { server, infer: ask } = await smallServer();
-  const count = process.env['NIGHTLY'] ? 10_000 : 500;
+  const count = isNightly ? 10_000 : 500;
   expect(await ask('net:a1', rows)).toMatchObject({ status: 200 });
   const before = process.memoryUsage.rss();
   const child = spawn(process.execPath, ['-e', idle, new URL(server.url).port, String(count)]);

@@ -20,8 +20,9 @@ import { inNameOf } from './inference/request.ts';
 import { Sessions } from './inference/sessions.ts';
 import { Variants } from './inference/variants.ts';
 import { createScheduler } from './scheduler/scheduler.ts';
+import { isNightly } from '../../../test/support/nightly.ts';
 
-const REQUESTS = Number(process.env['ONNX_LORA_FIRE'] ?? (process.env['NIGHTLY'] ? 100_000 : 2000));
+const REQUESTS = Number(process.env['ONNX_LORA_FIRE'] ?? (isNightly ? 100_000 : 2000));
 const CLIENTS = 48;
 const ADAPTERS = 12;
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'f'];

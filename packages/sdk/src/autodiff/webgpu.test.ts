@@ -16,6 +16,7 @@ import { OrtRuntime } from '../runtime/ort.ts';
 import type { Session } from '../runtime/session.ts';
 import { float32 } from '../runtime/tensor.ts';
 import type { DifferentiableOp } from './rules.ts';
+import { isNightly } from '../../../../test/support/nightly.ts';
 
 const runtime = new OrtRuntime();
 
@@ -73,7 +74,7 @@ const everyChange: ReadonlySet<string> = new Set<DifferentiableOp>([
   'MatMul', 'Gemm', 'Conv', 'Add', 'Mul', 'Softmax', 'LayerNormalization', 'Gelu', 'Gather', 'Transpose', 'ReduceMean',
 ]); // prettier-ignore
 const checked = (Object.entries(cases) as [DifferentiableOp, Cases][]).filter(
-  ([op]) => process.env['NIGHTLY'] !== undefined || everyChange.has(op),
+  ([op]) => isNightly || everyChange.has(op),
 );
 
 describe.skipIf(whyNoWebgpu !== undefined)(`gradients on WebGPU are those of the CPU${why}`, () => {

@@ -8,6 +8,7 @@ import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { build } from 'vite';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { AdapterStore } from './store.ts';
+import { isNightly } from '../../../../test/support/nightly.ts';
 
 const packages = path.join(import.meta.dirname, '../../..');
 let scratch = '';
@@ -39,7 +40,7 @@ async function run(root: string, at: number): Promise<{ said: string[]; wasKille
 }
 
 it('SIGKILL at any call leaves what was acknowledged', { timeout: 600_000 }, async () => {
-  const step = process.env['NIGHTLY'] ? 1 : 9;
+  const step = isNightly ? 1 : 9;
   let kills = 0;
   let isWhole = false;
   for (let at = 2; !isWhole; at += step) {

@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { openModel } from '@onnx-lora/sdk';
 import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { expect, it, onTestFinished } from 'vitest';
+import { isNightly } from '../../../../test/support/nightly.ts';
 
 const MEGABYTE = 2 ** 20;
 
@@ -43,7 +44,7 @@ async function served(
 
 const [INPUTS, ADAPTERS] = [1024, 150];
 
-it.skipIf(process.platform !== 'linux')(
+it.runIf(isNightly && process.platform === 'linux')(
   'stays below it with adapters of several times its size',
   { timeout: 300_000 },
   async () => {

@@ -11,14 +11,13 @@ import searched from '../fixtures/whisperReal.json' with { type: 'json' };
 import { openSpeechTokenizer } from '../text/openSpeechTokenizer.ts';
 import { readGenerationConfig, promptOf } from './generationConfig.ts';
 import { SpeechEngine } from './speechEngine.ts';
+import { isNightly } from '../../../../test/support/nightly.ts';
 
 // 150 MB of weights, and recordings under a licence that does not suit the repository; kept beside a checkout.
 const shared = fileURLToPath(new URL('../../../../../shared/', import.meta.url));
 const folder = path.join(shared, 'models/whisper-tiny.en');
 const oracle = path.join(shared, 'oracle/whisper-real');
 
-/** Each clip takes a second or more of the CPU, twice; a nightly run takes all twenty, every layout and beams. */
-const hasAll = process.env['NIGHTLY'] !== undefined;
 const SOME = 5;
 
 interface Clip {
@@ -71,7 +70,7 @@ describe.skipIf(!existsSync(oracle))('whisper-tiny.en (needs ../shared beside th
       try {
         expect(clips).toHaveLength(20);
         const prompt = promptOf(engine.config, { timestamps: false });
-        for (let start = 0; start < (hasAll ? clips.length : SOME); start += SOME) {
+        for (let start = 0; start < (isNightly ? clips.length : SOME); start += SOME) {
           const own = clips.slice(start, start + SOME);
           const states = await engine.encode({ input_features: whole(own) }, { adapter });
           const found = await engine.decode(states, own.map(() => prompt), { adapter, maxTokens: 64 }); // prettier-ignore
@@ -93,7 +92,7 @@ describe.skipIf(!existsSync(oracle))('whisper-tiny.en (needs ../shared beside th
     ['one file', ['model']],
   ] as const;
 
-  it.each(hasAll ? layouts : layouts.slice(0, 1))('%s', { timeout: 300_000 }, async (_, names) => {
+  it.each(isNightly ? layouts : layouts.slice(0, 1))('%s', { timeout: 300_000 }, async (_, names) => {
     const engine = await open(names.map((name) => path.join(folder, 'onnx', `${name}.onnx`)));
     try {
       const prompt = promptOf(engine.config, { timestamps: false });
@@ -107,7 +106,7 @@ describe.skipIf(!existsSync(oracle))('whisper-tiny.en (needs ../shared beside th
     }
   });
 
-  it.runIf(hasAll)("finds transformers' texts with four beams, and its times", { timeout: 300_000 }, async () => {
+  it.runIf(isNightly)("finds transformers' texts with four beams, and its times", { timeout: 300_000 }, async () => {
     const engine = await open(folder);
     try {
       const states = await engine.encode({ input_features: whole(searched) });

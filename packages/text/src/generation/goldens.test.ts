@@ -10,6 +10,7 @@ import { describe, expect, it } from 'vitest';
 import { openGenerator } from './openGenerator.ts';
 import type { GenerateOptions } from './generateOptions.ts';
 import type { TextGenerator } from './textGenerator.ts';
+import { isNightly } from '../../../../test/support/nightly.ts';
 
 const shared = fileURLToPath(new URL('../../../../../shared/', import.meta.url));
 const oracle = path.join(shared, 'oracle/generate/text');
@@ -35,7 +36,7 @@ interface Golden {
 const goldenOf = (name: string): Golden =>
   JSON.parse(readFileSync(path.join(oracle, name, 'golden.json'), 'utf8')) as Golden;
 /** All of them take minutes on a busy machine. */
-const isSome = (i: number): boolean => process.env['NIGHTLY'] !== undefined || i % 7 === 0;
+const isSome = (i: number): boolean => isNightly || i % 7 === 0;
 const load = { provider: 'cpu', threads: 1 } as const;
 
 async function generatorOf(name: string, file?: string): Promise<TextGenerator> {

@@ -11,12 +11,13 @@ import { openGenerator } from '../generation/openGenerator.ts';
 import type { TextGenerator } from '../generation/textGenerator.ts';
 import type { JsonSchema } from './jsonShape.ts';
 import { SchemaTokens } from './schemaRule.ts';
+import { isNightly } from '../../../../test/support/nightly.ts';
 
 const ajv = new Ajv2020({ strict: false });
 const tiny = fileURLToPath(new URL('../fixtures/tinyDecoder/', import.meta.url));
 const models = fileURLToPath(new URL('../../../../../shared/models/', import.meta.url));
 const load = { provider: 'cpu', threads: 1, worker: false } as const;
-const seeds = process.env['NIGHTLY'] === undefined ? 3 : 20;
+const seeds = isNightly ? 20 : 3;
 
 const word = { type: 'string', maxLength: 12 };
 const schemas: Readonly<Record<string, JsonSchema>> = {

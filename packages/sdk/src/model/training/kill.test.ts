@@ -9,9 +9,10 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { golden, mlp } from '../../../fixtures/inits/mlp.ts';
 import { writeOnnx } from '../../graph/file/onnxFile.ts';
 import { Random } from '../../runtime/random.ts';
+import { isNightly } from '../../../../../test/support/nightly.ts';
 
 /** How often the run is killed: in the middle of an operation on files, and at any time. */
-const KILLS = process.env['NIGHTLY'] === undefined ? { inFiles: 8, anyTime: 6 } : { inFiles: 16, anyTime: 16 };
+const KILLS = isNightly ? { inFiles: 16, anyTime: 16 } : { inFiles: 8, anyTime: 6 };
 
 let program = '';
 let folder = '';

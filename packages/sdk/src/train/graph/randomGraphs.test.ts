@@ -16,8 +16,9 @@ import {
   savings,
 } from '../../../../../test/support/randomTraining.ts';
 import { type TrainingRewrite, trainingRewrites } from './rewrites.ts';
+import { isNightly } from '../../../../../test/support/nightly.ts';
 
-const RUNS = process.env['NIGHTLY'] === undefined ? 20 : 2000;
+const RUNS = isNightly ? 2000 : 20;
 
 type Own = Partial<DrawnModel> & Partial<Omit<DrawnTraining, 'model'>>;
 

@@ -14,6 +14,7 @@ import { crossAttentions } from '../encoderAndDecoder.ts';
 import { openTranscriber } from '../openTranscriber.ts';
 import { Aligner, type Grid, medianFilter, timeWarp, tokenTimes } from './aligner.ts';
 import { segmentWords, spokenWords } from './spokenWords.ts';
+import { isNightly } from '../../../../../test/support/nightly.ts';
 
 function gridOf(rows: readonly (readonly number[])[]): Grid {
   return { rows: rows.length, columns: rows[0]!.length, data: Float64Array.from(rows.flat()) };
@@ -125,7 +126,7 @@ describe.skipIf(!existsSync(shared))('whisper-tiny.en on a minute (needs ../shar
     }
   });
 
-  it.runIf(process.env['NIGHTLY'])(
+  it.runIf(isNightly)(
     'says them with a short window when it says them with the whole',
     { timeout: 120_000 },
     async () => {

@@ -19,6 +19,7 @@ import type { DecodeOptions, SpeechEngine } from '../speechEngine.ts';
 import { cutSegments, joinTexts, SlidingAudio } from './windows.ts';
 import { compressionRatio, decodeWithFallback, usualFallback } from './fallback.ts';
 import { quietPlace, segmentsOf, transcriptOf } from './segmentsOf.ts';
+import { isNightly } from '../../../../../test/support/nightly.ts';
 
 test.each(golden.cuts.texts)('cuts $tokens as transformers does', ({ tokens, steps, segments, next }) => {
   const cut = cutSegments(tokens, golden.cuts.firstTime, steps);
@@ -294,7 +295,7 @@ describe('a small Whisper of two languages, whose windows have 1 s', () => {
 });
 
 describe.skipIf(!existsSync(shared))('whisper-tiny.en on a minute (needs ../shared)', () => {
-  it.each(process.env['NIGHTLY'] ? (['alone', 'conditioned'] as const) : (['conditioned'] as const))(
+  it.each(isNightly ? (['alone', 'conditioned'] as const) : (['conditioned'] as const))(
     "%s, transformers' segments and tokens",
     { timeout: 120_000 },
     async (how) => {

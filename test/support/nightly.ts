@@ -1,0 +1,3 @@
+/** @file Whether tests of minutes run: `.ci/nightly` sets the environment variable. */
+
+export const isNightly: boolean = process.env['NIGHTLY'] !== undefined;
