@@ -2,7 +2,7 @@
 
 import { byteLetters } from './tokenBytes.ts';
 
-/** The parts of a tokenizer of `@huggingface/tokenizers` that are used here, whose own types TypeScript cannot resolve. */
+/** The parts of a `@huggingface/tokenizers` tokenizer in use here; TypeScript cannot resolve the library's types. */
 export interface HfTokenizer {
   readonly normalizer: ((text: string) => string) | null;
   readonly pre_tokenizer: ((text: string, options: { readonly section_index: number }) => readonly string[]) | null;
@@ -21,7 +21,6 @@ export interface HfTokenizer {
   get_added_tokens_decoder(): ReadonlyMap<number, HfAddedToken>;
 }
 
-/** The model step of a tokenizer. */
 interface HfModel {
   (pieces: readonly string[]): readonly string[];
   readonly config: { readonly continuing_subword_prefix?: string | null };
@@ -51,9 +50,8 @@ interface Spelling {
 const farthest = 16;
 
 /**
- * A text after a normaliser. Each character belongs to the letter that it was made of when letters are normalised one by one; one
- * that comes from none, such as a blank that is put around Chinese characters, to the letter that follows.
- * @param whole what `normalise` made of the text
+ * Aligns a normalised text with its letters: a character maps to the letter that yields it when normalised alone, an
+ * inserted one (such as a blank around Chinese characters) to the next letter.
  */
 function normalisedSpelling(text: string, whole: string, normalise: (text: string) => string): Spelling {
   const letters = { text: '', starts: [] as number[], ends: [] as number[] };
@@ -85,7 +83,7 @@ function normalisedSpelling(text: string, whole: string, normalise: (text: strin
 
 const encoder = new TextEncoder();
 
-/** The spelling with a character per byte, as in byte-level tokens. */
+/** Converts characters to byte-level ones, as in byte-level tokens. */
 function inBytes({ text, starts, ends }: Spelling): Spelling {
   const result = { text: '', starts: [] as number[], ends: [] as number[] };
   const known = new Map<string, string>();
@@ -110,10 +108,9 @@ interface PlacedTokens {
 }
 
 /**
- * Cuts a text as `tokenizer.encode` does without special tokens. The library tells no places, so they are found here, piece by
- * piece: a token is looked for where the one before it ended. They are exact for text that is normalised letter by letter, which
- * is so for ASCII.
- * @param isByteLevel whether tokens have a character for each byte
+ * Tokenizes a text like `tokenizer.encode` without special tokens, and finds each token's place, which the library does
+ * not give: each is searched from the end of the previous one. Places are exact for text that is normalised letter by
+ * letter, such as ASCII.
  */
 export function tokensIn(tokenizer: HfTokenizer, text: string, isByteLevel: boolean): PlacedTokens {
   const result = { tokens: [] as string[], starts: [] as number[], ends: [] as number[] };
@@ -177,7 +174,6 @@ function sectionsOf(tokenizer: HfTokenizer, text: string): { from: number; to: n
   return sections;
 }
 
-/** Span of a token between `at` and `to`. */
 function placeOf(
   token: string,
   next: string | undefined,
@@ -197,12 +193,12 @@ function placeOf(
   return found >= 0 && found + surface.length <= to ? [found, found + surface.length] : [at, at];
 }
 
-/** Whether unknown letters are unknown one by one: BPE and unigram, unlike WordPiece and word lists. */
+/** Whether each unknown letter is one token (BPE and unigram), unlike WordPiece and word lists. */
 function isInPieces(model: HfModel): boolean {
   return 'merges' in model || 'trie' in model;
 }
 
-/** Surface text of a token, without continuation marks and leading blank. */
+/** Text of a token, without continuation marks and leading blank. */
 function surfaceOf(token: string, { config, end_of_word_suffix: suffix }: HfModel): string {
   const prefix = config.continuing_subword_prefix;
   const begun =

@@ -1,4 +1,4 @@
-/** @file ESM's tokenizer: one token per residue, or the longest that fits where the vocabulary has longer ones. */
+/** @file ESM's tokenizer: one token per residue, or the longest match in vocabularies with longer tokens. */
 
 import { join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -8,37 +8,36 @@ import { plainFrame, type SequenceTokens, VocabularyTokenizer } from './sequence
 const VOCABULARY = 'vocab.txt';
 const MAX_TOKENS = 65_536;
 
-/** What a model's tokenizer_config.json may say beside the vocabulary. */
+/** Options from a model's tokenizer_config.json. */
 export interface EsmTokenizerOptions {
-  /** The token behind a sequence; null for models such as the first Nucleotide Transformers, which have none. */
+  /** The token after a sequence; null for models without one, such as the first Nucleotide Transformers. */
   readonly eos?: string | null | undefined;
   /** Most tokens, `<cls>` and `<eos>` included. */
   readonly maxLength?: number | undefined;
 }
 
 /**
- * Turns sequences into token ids exactly as transformers' `EsmTokenizer` does: from the left, the longest token that fits. That is
- * one per residue with ESM's own vocabulary, and six bases at a time with Nucleotide Transformer's, whose vocabulary has single
- * bases for what is left over and for the surroundings of an N.
+ * Tokenizes exactly like transformers' `EsmTokenizer`: the longest match from the left. That is a token per residue for
+ * ESM, and per six bases for Nucleotide Transformer, with single bases for the rest and around an N.
  */
 export class EsmTokenizer extends VocabularyTokenizer {
-  /** True where every token is one letter, as in ESM; false for tokens of several bases. */
+  /** True if every token is one letter, as in ESM; false for tokens of several bases. */
   readonly isPerLetter: boolean;
-  /** The id of `<cls>`, which begins a sequence. */
+  /** Id of `<cls>`, which begins a sequence. */
   readonly clsId: number;
-  /** Absent for a model that has no end of sequence. */
+  /** Id of `<eos>`; absent for a model without it. */
   readonly eosId: number | undefined;
-  /** The id of `<unk>`, for what the vocabulary does not have. */
+  /** Id of `<unk>`, for text outside the vocabulary. */
   readonly unkId: number;
-  /** The id of `<mask>`. */
+  /** Id of `<mask>`. */
   declare readonly maskId: number;
   /** Token lengths, descending. */
   readonly #lengths: readonly number[];
 
   /**
-   * @param vocabulary the tokens in the order of their ids
-   * @param name what the vocabulary is called in errors: the path of `vocab.txt`
-   * @throws OnnxLoraError `CONFIG_INVALID` when a token is empty or occurs twice, or a special token is missing
+   * @param vocabulary tokens in the order of their ids
+   * @param name of the vocabulary in errors: the path of `vocab.txt`
+   * @throws OnnxLoraError `CONFIG_INVALID` for an empty or repeated token, or without a special token
    */
   constructor(
     vocabulary: readonly string[],
@@ -98,10 +97,7 @@ export class EsmTokenizer extends VocabularyTokenizer {
     );
   }
 
-  /**
-   * Blanks separate and vanish. What is not in the vocabulary (lower case, J, * and the like) becomes `<unk>`, one for an unbroken
-   * run of it.
-   */
+  /** Skips blanks. A run of text outside the vocabulary (lower case, J, * and so on) becomes one `<unk>`. */
   tokens(text: string): SequenceTokens {
     const [ids, starts, ends]: [number[], number[], number[]] = [[], [], []];
     let isUnknown = false;
@@ -132,8 +128,8 @@ export class EsmTokenizer extends VocabularyTokenizer {
 
   /**
    * Ids of `text` between `<cls>` and `<eos>`; see {@link tokens}.
-   * @param maxLength cuts the residues so that no more ids than this come back, `<cls>` and `<eos>` included
-   * @throws OnnxLoraError `INPUT_INVALID` when `maxLength` leaves no room for `<cls>` and `<eos>`
+   * @param maxLength most ids, `<cls>` and `<eos>` included; more residues are cropped
+   * @throws OnnxLoraError `INPUT_INVALID` without room for `<cls>` and `<eos>`
    */
   encode(text: string, maxLength: number = Infinity): number[] {
     const { single } = this.added;

@@ -18,10 +18,7 @@ import { specialIds, type SpecialTokens } from './vocabularyFiles.ts';
 /** Placeholders of the sequences, in no vocabulary. */
 const marks = ['\u0001 first', '\u0001 second'] as const;
 
-/**
- * The frame that the file's post-processor makes of one sequence and of two, whichever of the kinds of post-processors it is.
- * @throws OnnxLoraError `CONFIG_INVALID` where it names a token that is not in the vocabulary; TypeError where it cannot be used
- */
+/** The post-processor's special tokens around one and two sequences; throws if it is unusable. */
 function jsonFrame(json: JsonObject, tokenizer: HfTokenizer, path: string): Frame {
   const bare: FrameItem[] = [
     { sequence: 0, type: 0 },
@@ -51,31 +48,30 @@ function jsonFrame(json: JsonObject, tokenizer: HfTokenizer, path: string): Fram
   return { single, pair: pair.length > 0 ? pair : [...single, bare[1]!] };
 }
 
-/** What else is said of a tokenizer. */
+/** Facts about a tokenizer from files besides tokenizer.json. */
 export interface TokenizerFacts {
   readonly special: SpecialTokens;
-  /** tokenizer_config.json. */
+  /** Content of tokenizer_config.json. */
   readonly config: JsonObject;
   /** Padding id of config.json. */
   readonly padId: number | undefined;
   readonly maxLength: number | undefined;
-  /** File path, for messages. */
   readonly path: string;
 }
 
-/** What a tokenizer.json describes. */
+/** A parsed tokenizer.json. */
 export interface OpenedJson {
   readonly tokenizer: HfTokenizer;
   readonly vocabulary: Vocabulary;
   /** Whether tokens have a character per byte. */
   readonly isByteLevel: boolean;
-  /** Bytes of a token, where they do not depend on its neighbours. */
+  /** Bytes of a token, if they do not depend on its neighbours. */
   readonly bytes: ((token: string) => Uint8Array) | undefined;
 }
 
 /**
  * Reads a tokenizer.json.
- * @throws OnnxLoraError `CONFIG_INVALID` when it is no tokenizer
+ * @throws OnnxLoraError `CONFIG_INVALID` for an invalid file
  */
 export function openJson(json: JsonObject, { special, config, padId, maxLength, path }: TokenizerFacts): OpenedJson {
   const tokenizer = checkedTokenizer(
@@ -109,7 +105,7 @@ export function openJson(json: JsonObject, { special, config, padId, maxLength, 
   };
 }
 
-/** A tokenizer of the pieces that its tokenizer.json describes. */
+/** A tokenizer of the pieces in its tokenizer.json. */
 export class JsonTokenizer extends VocabularyTokenizer {
   readonly isPerLetter: boolean;
   readonly bytesOf?: (id: number) => Uint8Array | undefined;
@@ -128,7 +124,7 @@ export class JsonTokenizer extends VocabularyTokenizer {
     };
   }
 
-  /** @throws OnnxLoraError `DATA_INVALID` for text that the vocabulary has no token for, not even one for what is unknown */
+  /** @throws OnnxLoraError `DATA_INVALID` for text outside a vocabulary without an unknown token */
   tokens(text: string): SequenceTokens {
     const { tokenizer, isByteLevel, vocabulary } = this.#opened;
     const { tokens, starts, ends } = withTokenizerErrors(vocabulary.path, () => tokensIn(tokenizer, text, isByteLevel));

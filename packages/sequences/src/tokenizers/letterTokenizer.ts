@@ -5,21 +5,19 @@ import { type SequenceTokens, type Vocabulary, VocabularyTokenizer } from './seq
 /** Rare amino acids, unknown to ProtBERT and ProtT5. */
 const rare: ReadonlySet<string> = new Set('UZOB');
 const aminoAcids = 'ACDEFGHIKLMNPQRSTVWY';
-/** Cache limit of letters. */
+/** Most letters in the cache. */
 const MOST_KNOWN = 4096;
 
-/** How letters are written in the vocabulary. */
+/** Spelling of letters in the vocabulary. */
 export interface LetterSpelling {
   /** Prefix of each letter: SentencePiece's `▁`. */
   readonly prefix?: string;
-  /** Whether letters are lower-cased. */
   readonly isLowerCase?: boolean;
 }
 
 /**
- * One token per letter, for vocabularies that transformers reads as words: ProtBERT's and ProtT5's, whose texts are written
- * `M K T A`. Texts are given as they are in the data, `MKTA`. The rare U, Z, O and B become X, as both models were trained and
- * their descriptions prescribe, where the vocabulary has an X.
+ * One token per letter, for vocabularies that transformers reads as words: ProtBERT's and ProtT5's, which write `M K T
+ * A`. Input has no blanks: `MKTA`. The rare U, Z, O and B become X if it exists, as in the training of both models.
  * @see Elnaggar et al., "ProtTrans" (2021), section 2.2, https://doi.org/10.1109/TPAMI.2021.3095381
  */
 export class LetterTokenizer extends VocabularyTokenizer {

@@ -24,13 +24,13 @@ import { JsonTokenizer, type OpenedJson, openJson, type TokenizerFacts } from '.
 import { LetterTokenizer } from './letterTokenizer.ts';
 
 /**
- * Atoms, in brackets or without, bonds, branches, rings. No atom takes more than a few dozen signs; looked for without end, brackets
- * that are never closed would take time with the square of their number.
+ * Atoms with or without brackets, bonds, branches and rings. The length in brackets is bounded, since unclosed brackets
+ * would otherwise take quadratic time; atoms have at most a few dozen characters.
  * @see Schwaller et al., "Molecular Transformer" (2019), https://doi.org/10.1021/acscentsci.9b00576
  */
 const smilesPart: RegExp = /\[[^\]]{1,99}\]|Br|Cl|[BCNOSPFIbcnosp]|[().=#+\\/:~@?*$-]|>>?|%\d\d|\d/g;
 
-/** Regex tokenizer of SMILES, as MoLFormer and DeepChem's SmilesTokenizer; other characters are unknown. */
+/** Regex tokenizer of SMILES, like MoLFormer's and DeepChem's SmilesTokenizer; other characters are unknown. */
 class SmilesTokenizer extends VocabularyTokenizer {
   readonly isPerLetter = false;
 
@@ -80,8 +80,7 @@ function vocabularyKind(tokens: readonly (string | undefined)[]): VocabularyKind
 }
 
 /**
- * Every k bases in a row are a token, and the next token begins one base later, as DNABERT reads DNA. A k-mer with other letters
- * than A, C, G and T is unknown, as is a sequence that is shorter than k.
+ * Overlapping k-mers as in DNABERT. Unknown are letters other than A, C, G and T, and sequences shorter than k.
  * @see Ji et al., "DNABERT" (2021), https://doi.org/10.1093/bioinformatics/btab083
  */
 class KmerTokenizer extends VocabularyTokenizer {
@@ -110,11 +109,10 @@ class KmerTokenizer extends VocabularyTokenizer {
 }
 
 /**
- * The tokenizer in a model's folder: ESM's and Nucleotide Transformer's `vocab.txt`; `tokenizer.json`; a BERT's `vocab.txt`, also
- * one of single residues (ProtBERT), of overlapping k-mers (DNABERT) or of parts of SMILES; `vocab.json` with or without
- * `merges.txt` (ChemBERTa, MoLFormer); `spiece.model` of single residues (ProtT5).
- * @throws OnnxLoraError `FILE_NOT_FOUND` when there is none of these; `CONFIG_INVALID` when it cannot be read, or has more tokens
- *   than the model knows
+ * Opens the tokenizer in a model's folder: `vocab.txt` of ESM and Nucleotide Transformer; `tokenizer.json`; BERT's
+ * `vocab.txt`, also of residues (ProtBERT), k-mers (DNABERT) or SMILES; `vocab.json` with or without `merges.txt`
+ * (ChemBERTa, MoLFormer); `spiece.model` of residues (ProtT5).
+ * @throws OnnxLoraError `FILE_NOT_FOUND` without such files; `CONFIG_INVALID` for unreadable ones or too many tokens
  */
 export async function openTokenizer(model: TaskModel): Promise<SequenceTokenizer> {
   const { folder } = model;
@@ -228,7 +226,6 @@ function smiles(vocabulary: JsonObject, facts: TokenizerFacts): SmilesTokenizer 
   );
 }
 
-/** A vocabulary with its special tokens. */
 function plainVocabulary(tokens: readonly (string | undefined)[], facts: TokenizerFacts): Vocabulary {
   const known = new Map(tokens.map((token, id) => [token, id]));
   const { ids, around } = specialIds((token) => known.get(token), facts.special, facts.padId, facts.path);

@@ -4,69 +4,69 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 
 /** Tokens of a sequence, without special ones. */
 export interface SequenceTokens {
-  /** One id per token. */
+  /** Token ids. */
   readonly ids: readonly number[];
-  /** Where each token begins in the text, counted in letters from 0. */
+  /** Start of each token in the text, in letters from 0. */
   readonly starts: readonly number[];
-  /** Where each token ends, the letter after its last. */
+  /** End of each token in the text, exclusive. */
   readonly ends: readonly number[];
 }
 
-/** Ids as a model is fed them, special tokens included. */
+/** Token ids with special tokens, as the model's input. */
 export interface FramedTokens {
-  /** One id per token, special ones included. */
+  /** Token ids, special ones included. */
   readonly ids: readonly number[];
   /** 0 for the first sequence and its special tokens, 1 for the second: BERT's `token_type_ids`. */
   readonly types: readonly number[];
-  /** Place of the first token of the sequence, and of the second one where there are two. */
+  /** Index of the first sequence's first token. */
   readonly firstAt: number;
-  /** Place of the first token of the second sequence; absent where there is one alone. */
+  /** Index of the second sequence's first token, if there are two. */
   readonly secondAt?: number;
 }
 
-/** How ids become text. */
+/** Options of decoding. */
 export interface DecodeOptions {
-  /** Whether special tokens, such as `</s>`, are left out; false by default. */
+  /** Leaves out special tokens, such as `</s>`; false by default. */
   readonly skipSpecial?: boolean;
-  /** Whether blanks before punctuation stay, which the configuration of many tokenizers has taken out; false by default. */
+  /** Keeps blanks before punctuation, which many tokenizers' configurations remove; false by default. */
   readonly isExact?: boolean;
 }
 
 /** A tokenizer of texts, or of protein, nucleotide or molecule sequences. */
 export interface SequenceTokenizer {
-  /** Ids are below it. */
+  /** Size of the vocabulary: ids are below it. */
   readonly size: number;
-  /** The id that fills up shorter rows of a batch. */
+  /** Id of the padding token. */
   readonly padId: number;
-  /** The id for what the vocabulary does not have; absent where that is an error. */
+  /** Id for text outside the vocabulary; absent if such text is an error. */
   readonly unknownId?: number;
-  /** Absent where the model was not trained with masked tokens. */
+  /** Id of the mask token; absent for a model without masked training. */
   readonly maskId?: number;
-  /** Padding, `<cls>`, `<mask>` and their kin, and the unknown token: what transformers calls special. */
+  /** Ids that transformers calls special: padding, `<cls>`, `<mask>` and the like, and the unknown token. */
   readonly specialIds: ReadonlySet<number>;
-  /** Special tokens around one sequence, and around two. */
+  /** Number of special tokens around one sequence, and around two. */
   readonly added: { readonly single: number; readonly pair: number };
-  /** Most tokens that the tokenizer's configuration allows, special ones included; absent where it does not say. */
+  /** Most tokens in the tokenizer's configuration, special ones included, if it says so. */
   readonly maxLength?: number;
-  /** True where every letter is one token, so that there can be an answer for each residue. */
+  /** True if every letter is one token, which predictions per residue need. */
   readonly isPerLetter: boolean;
-  /** Tokens of a text as it is in the data, such as `MKTAYIAK`; blanks that a vocabulary wants in between are its own affair. */
+  /** Tokenizes a text as in the data, such as `MKTAYIAK`, without blanks that a vocabulary may need in between. */
   tokens(text: string): SequenceTokens;
-  /** With the special tokens of one sequence, or of two. */
+  /** Adds the special tokens of one sequence, or of two. */
   framed(ids: readonly number[], second?: readonly number[]): FramedTokens;
   /**
-   * The text of ids, as models write them; absent where no tokenizer.json or its kin says how tokens become text.
-   * @throws OnnxLoraError `DATA_INVALID` for an id that is no token
+   * Decodes ids to text; absent unless files such as tokenizer.json define a decoder.
+   * @throws OnnxLoraError `DATA_INVALID` for an id outside the vocabulary
    */
   decode?(ids: readonly number[], options?: DecodeOptions): string;
   /**
-   * The bytes of UTF-8 that a token adds to a text, which may be a part of a character; undefined for special tokens. Absent where
-   * no tokenizer.json says so, or a token's text depends on those around it.
+   * UTF-8 bytes of a token, possibly a part of a character; undefined for special tokens. Absent if no tokenizer.json
+   * defines them, or they depend on neighbouring tokens.
    */
   readonly bytesOf?: (id: number) => Uint8Array | undefined;
-  /** The token of an id, as the vocabulary has it. */
+  /** The token of an id, as in the vocabulary. */
   tokenOf(id: number): string | undefined;
-  /** The id of a token; undefined where the vocabulary does not have it. */
+  /** The id of a token; undefined outside the vocabulary. */
   idOf(token: string): number | undefined;
 }
 
@@ -74,13 +74,13 @@ export interface SequenceTokenizer {
 export type FrameItem =
   { readonly id: number; readonly type: number } | { readonly sequence: 0 | 1; readonly type: number };
 
-/** What stands around sequences, in order. */
+/** Templates of special tokens around one sequence and around two. */
 export interface Frame {
   readonly single: readonly FrameItem[];
   readonly pair: readonly FrameItem[];
 }
 
-/** BERT's frame: the ids `begin` in front and `end` behind each sequence. */
+/** Special tokens of a BERT-like frame: `begin` before the first sequence, `end` after each. */
 interface PlainFrame {
   readonly begin: readonly number[];
   readonly end: readonly number[];
@@ -90,7 +90,7 @@ interface PlainFrame {
   readonly secondType?: 0 | 1;
 }
 
-/** The frame of BERT's kind: `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`. */
+/** A BERT-like frame: `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`. */
 export function plainFrame({ begin, end, between = [], secondType = 1 }: PlainFrame): Frame {
   const special = (ids: readonly number[], type: number): FrameItem[] => ids.map((id) => ({ id, type }));
   const single: FrameItem[] = [...special(begin, 0), { sequence: 0, type: 0 }, ...special(end, 0)];
@@ -98,13 +98,11 @@ export function plainFrame({ begin, end, between = [], secondType = 1 }: PlainFr
   return { single, pair: [...single, ...special(between, secondType), ...second] };
 }
 
-/** Number of special tokens of a frame. */
 function addedBy({ single, pair }: Frame): { readonly single: number; readonly pair: number } {
   const count = (items: readonly FrameItem[]): number => items.filter((item) => 'id' in item).length;
   return { single: count(single), pair: count(pair) };
 }
 
-/** Puts the frame around one or two sequences. */
 function framedBy(frame: Frame, first: readonly number[], second?: readonly number[]): FramedTokens {
   const ids: number[] = [];
   const types: number[] = [];
@@ -120,22 +118,21 @@ function framedBy(frame: Frame, first: readonly number[], second?: readonly numb
   return { ids, types, firstAt: at[0], ...(second ? { secondAt: at[1] } : {}) };
 }
 
-/** A vocabulary and the part that its special tokens play. */
+/** A vocabulary with its special tokens. */
 export interface Vocabulary {
   /** Tokens by id, with gaps. */
   readonly tokens: readonly (string | undefined)[];
   readonly padId: number;
   readonly unknownId?: number | undefined;
   readonly maskId?: number | undefined;
-  /** Besides those above. */
+  /** Special ids besides those above. */
   readonly specialIds: Iterable<number>;
   readonly frame: Frame;
   readonly maxLength?: number | undefined;
-  /** File path, for messages. */
   readonly path: string;
 }
 
-/** A tokenizer but for how it cuts texts. */
+/** Base class of tokenizers, which differ in how they split text. */
 export abstract class VocabularyTokenizer implements SequenceTokenizer {
   readonly size: number;
   readonly padId: number;
@@ -171,8 +168,8 @@ export abstract class VocabularyTokenizer implements SequenceTokenizer {
   abstract tokens(text: string): SequenceTokens;
 
   /**
-   * The id of a piece of text, or that of what is unknown.
-   * @throws OnnxLoraError `DATA_INVALID` where the vocabulary has neither
+   * The id of a piece of text, or the unknown id.
+   * @throws OnnxLoraError `DATA_INVALID` if the vocabulary has neither
    */
   protected idOrUnknown(piece: string): number {
     const id = this.#ids.get(piece) ?? this.unknownId;

@@ -2,7 +2,7 @@
 
 import { isObject, type JsonObject } from '@onnx-lora/sdk/data';
 
-/** The character for each byte in GPT-2's vocabulary and its kin: the byte's own where it can be seen, else one from 256 on. */
+/** Byte-level vocabularies' character per byte, such as GPT-2's: the byte itself if visible, else one from 256 on. */
 export const byteLetters: readonly string[] = (() => {
   let next = 256;
   return Array.from({ length: 256 }, (_, byte) => {
@@ -13,7 +13,7 @@ export const byteLetters: readonly string[] = (() => {
 const encoder = new TextEncoder();
 const bytesOfLetters: ReadonlyMap<string, number> = new Map(byteLetters.map((letter, byte) => [letter, byte]));
 
-/** The types of a step of a tokenizer.json, and of those that a `Sequence` of them has. */
+/** The types of a tokenizer.json step, and of the steps within a `Sequence`. */
 export function typesOf(step: unknown): readonly unknown[] {
   return stepsIn(step).map(({ type }) => type);
 }
@@ -35,10 +35,8 @@ const plainDecoders: ReadonlySet<unknown> = new Set([
 ]);
 
 /**
- * What gives the bytes of a token, by the decoder of its tokenizer.json: a character for each byte, as GPT-2 has them, or sentence
- * pieces, with `▁` for a blank and `<0x0A>` for a byte. Undefined where a token's text depends on those around it, as WordPiece's
- * does.
- * @param added tokens that are written as they are
+ * A function to a token's bytes, by the decoder in tokenizer.json: a character per byte as in GPT-2, or sentence pieces
+ * with `▁` for a blank and `<0x0A>` for a byte; `added` tokens are literal. Undefined if text depends on neighbours.
  */
 export function tokenBytes(decoder: unknown, added: ReadonlySet<string>): ((token: string) => Uint8Array) | undefined {
   const steps = stepsIn(decoder);

@@ -4,7 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { addedTokens, byteLevelJson, isObject, type JsonObject } from '@onnx-lora/sdk/data';
 
-/** RoBERTa's vocab.json and merges.txt, which is ChemBERTa's: byte-level BPE between `<s>` and `</s>`. */
+/** RoBERTa's (and ChemBERTa's) vocab.json and merges.txt: byte-level BPE between `<s>` and `</s>`. */
 export function robertaJson(vocabulary: JsonObject, merges: readonly string[], config: JsonObject): JsonObject {
   const has = (token: string): boolean => typeof vocabulary[token] === 'number';
   const special = ['<s>', '<pad>', '</s>', '<unk>', '<mask>'].filter(has);
@@ -24,7 +24,7 @@ export function robertaJson(vocabulary: JsonObject, merges: readonly string[], c
   });
 }
 
-/** A BERT's vocab.txt: WordPiece between `[CLS]` and `[SEP]`, small letters unless the configuration says otherwise. */
+/** BERT's vocab.txt: WordPiece between `[CLS]` and `[SEP]`, lower-cased unless the configuration says otherwise. */
 export function wordPieceJson(tokens: readonly string[], config: JsonObject): JsonObject {
   const vocabulary = Object.fromEntries(tokens.map((token, id) => [token, id]));
   const special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'].filter((token) => Object.hasOwn(vocabulary, token));
@@ -51,14 +51,13 @@ export function wordPieceJson(tokens: readonly string[], config: JsonObject): Js
   };
 }
 
-/** 250,000 pieces have 5 MB. */
+/** A bound far above real files: 250,000 pieces take 5 MB. */
 const MOST_BYTES = 64 * 2 ** 20;
 
 /**
- * The pieces in the order of their ids; undefined where there is no file.
- * @see https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto: field 1 of a ModelProto is a piece,
- *   field 1 of which is its text
- * @throws OnnxLoraError `CONFIG_INVALID` for a file that is no such model
+ * Pieces by id (field 1 of a ModelProto is a piece, whose field 1 is the text); undefined without the file.
+ * @see https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto
+ * @throws OnnxLoraError `CONFIG_INVALID` for an invalid file
  */
 export async function readSentencePieces(file: string): Promise<readonly string[] | undefined> {
   let bytes: Uint8Array;
@@ -119,7 +118,7 @@ function broken(file: string, why: string): OnnxLoraError {
 /** Roles of special tokens in transformers. */
 const parts = ['pad', 'unk', 'mask', 'cls', 'sep', 'bos', 'eos'] as const;
 
-/** Special tokens by the part they play; null where the files say that there is none, absent where they say nothing. */
+/** Special tokens by role; null if the files say that the model lacks one, absent if they say nothing. */
 export type SpecialTokens = Readonly<Partial<Record<(typeof parts)[number], string | null>>>;
 
 /** Default tokens by role. */
@@ -144,22 +143,19 @@ export function readSpecialTokens(config: JsonObject, map: JsonObject): SpecialT
   return Object.fromEntries(found);
 }
 
-/** Special ids of a vocabulary. */
 interface SpecialIds {
   readonly ids: {
     readonly padId: number;
     readonly unknownId: number | undefined;
     readonly maskId: number | undefined;
   };
-  /** In front of and behind a sequence. */
+  /** Special tokens before and after a sequence. */
   readonly around: { readonly begin: readonly number[]; readonly end: readonly number[] };
 }
 
 /**
- * Finds special tokens in a vocabulary, by the names that the files give, or else by the usual ones.
- * @param pad the id of padding by config.json, where neither says it
- * @param path of the vocabulary, for messages
- * @throws OnnxLoraError `CONFIG_INVALID` where nothing can fill up a row, or the files name a token that the vocabulary has not
+ * Special ids by the names in the files, or else the usual ones; `pad` is the padding id of config.json, a fallback.
+ * @throws OnnxLoraError `CONFIG_INVALID` without a padding token
  */
 export function specialIds(
   idOf: (token: string) => number | undefined,
@@ -173,7 +169,7 @@ export function specialIds(
     if (named !== undefined) return idOf(named);
     return usual[part].map(idOf).find((each) => each !== undefined);
   };
-  // Generative models often lack a padding token; their end fills up, as in transformers.
+  // Generative models often lack a padding token; the end token pads, as in transformers.
   const padId = id('pad') ?? pad ?? (tokens.eos ? id('eos') : undefined);
   if (padId === undefined) {
     throw new OnnxLoraError(
