@@ -5,33 +5,33 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type JsonObject, readJsonObject } from '@onnx-lora/sdk/data';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 
-/** How a text is searched for, by what a model's files say. */
+/** Search settings of a model's files. */
 export interface SearchSettings {
-  /** Tokens that end a text; none where the files name none. */
+  /** End-of-sequence tokens; may be empty. */
   readonly ends: readonly number[];
-  /** Tokens that are never written. */
+  /** Tokens that are never generated. */
   readonly suppress: readonly number[];
-  /** Tokens that are not written first. */
+  /** Tokens that are not generated first. */
   readonly beginSuppress: readonly number[];
-  /** Texts that are written side by side; 1 takes the best token each time. */
+  /** Number of beams; 1 is greedy search. */
   readonly beams: number;
-  /** As transformers: the score of a text is divided by its length to this power. */
+  /** As in transformers: a sequence's score is divided by its length to this power. */
   readonly lengthPenalty: number;
-  /** Whether a beam search ends as soon as it has as many texts as beams; `never` looks for better ones as long as it can. */
+  /** Whether beam search stops at as many results as beams; `never` goes on while better ones are possible. */
   readonly earlyStopping: boolean | 'never';
-  /** Above 1, tokens that were written become less likely; 1 changes nothing. */
+  /** Above 1, repeated tokens become less likely; 1 turns it off. */
   readonly repetitionPenalty: number;
-  /** No sequence of so many tokens is written twice; 0 allows it. */
+  /** Length of token n-grams that may not repeat; 0 turns it off. */
   readonly noRepeatNgram: number;
 }
 
-/** The parsed files, and what they are called in messages. */
+/** The parsed files and their name in messages. */
 export interface GenerationFiles {
-  /** `generation_config.json`. */
+  /** Content of `generation_config.json`. */
   readonly own: JsonObject;
-  /** `config.json`. */
+  /** Content of `config.json`. */
   readonly config: JsonObject;
-  /** What they are called. */
+  /** Name in messages. */
   readonly where: string;
 }
 
@@ -39,15 +39,15 @@ export interface GenerationFiles {
 const LARGEST = 1_000_000;
 const MAX_ID = 2 ** 31 - 1;
 
-/** The fields of `generation_config.json`; where it is silent, those of `config.json`. Each getter throws `CONFIG_INVALID`. */
+/** Fields of `generation_config.json`, falling back to `config.json`. Each getter throws `CONFIG_INVALID`. */
 export class GenerationFile {
-  /** `generation_config.json`; empty where there is none. */
+  /** Content of `generation_config.json`; empty without the file. */
   readonly own: JsonObject;
-  /** `config.json`. */
+  /** Content of `config.json`. */
   readonly config: JsonObject;
   readonly #where: string;
 
-  /** Takes files that were read already. */
+  /** Takes the parsed files. */
   constructor({ own, config, where }: GenerationFiles) {
     this.own = own;
     this.config = config;
@@ -55,8 +55,8 @@ export class GenerationFile {
   }
 
   /**
-   * Reads the files in the model's folder.
-   * @throws OnnxLoraError `CONFIG_INVALID` for a file that cannot be read
+   * Reads the files of the model's folder.
+   * @throws OnnxLoraError `CONFIG_INVALID` for an unreadable file
    */
   static async read({ folder, config = {}, name }: TaskModel): Promise<GenerationFile> {
     const file = path.join(folder ?? '.', 'generation_config.json');
@@ -64,7 +64,7 @@ export class GenerationFile {
     return new GenerationFile({ own: own ?? {}, config, where: own ? file : `config.json of "${name}"` });
   }
 
-  /** The error for a field that is not what is wanted. */
+  /** The error for an invalid field. */
   invalid(key: string, wanted: string): OnnxLoraError {
     return new OnnxLoraError(
       'CONFIG_INVALID',
@@ -72,19 +72,19 @@ export class GenerationFile {
     );
   }
 
-  /** Whatever a field holds; undefined for null. */
+  /** Value of a field; undefined for null. */
   raw(key: string): unknown {
     return this.own[key] ?? this.config[key] ?? undefined;
   }
 
-  /** The id of a token. */
+  /** Token id. */
   id(key: string): number | undefined {
     const value = this.raw(key);
     if (value === undefined || isId(value)) return value;
     throw this.invalid(key, 'the id of a token');
   }
 
-  /** A list of ids of tokens, or one alone. */
+  /** Token ids, from a list or a single id. */
   ids(key: string): number[] {
     const value = this.raw(key);
     const list = value === undefined ? [] : Array.isArray(value) ? (value as unknown[]) : [value];
@@ -92,21 +92,21 @@ export class GenerationFile {
     throw this.invalid(key, 'a list of ids of tokens');
   }
 
-  /** A number within bounds. */
+  /** Number within bounds. */
   number(key: string, usual: number, least: number, most: number): number {
     const value = this.raw(key) ?? usual;
     if (typeof value === 'number' && value >= least && value <= most) return value;
     throw this.invalid(key, `a number from ${least} to ${most}`);
   }
 
-  /** A whole number from 0. */
+  /** Whole number from 0. */
   integer(key: string, usual: number, most: number): number {
     const value = this.number(key, usual, 0, most);
     if (Number.isInteger(value)) return value;
     throw this.invalid(key, 'a whole number');
   }
 
-  /** What is said of the search, with transformers' defaults. */
+  /** Settings of the search, with transformers' defaults. */
   search(): SearchSettings {
     const early = this.raw('early_stopping') ?? false;
     if (typeof early !== 'boolean' && early !== 'never') throw this.invalid('early_stopping', 'true, false or "never"');
@@ -123,7 +123,7 @@ export class GenerationFile {
   }
 }
 
-/** Whether a value is the id of a token. */
+/** Whether a value is a token id. */
 export function isId(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MAX_ID;
 }

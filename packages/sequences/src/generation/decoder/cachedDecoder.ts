@@ -1,4 +1,4 @@
-/** @file Decoders with a cache of keys and values: each pass computes one token. */
+/** @file A decoder with a key/value cache: each pass computes one token. */
 
 import type { AdapterChoice, Feeds, Tensor } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions, RunnableSession } from '@onnx-lora/sdk/tasks';
@@ -8,7 +8,6 @@ import { placesFed } from './logitPlaces.ts';
 import { emptyPast, outputFor, pastIn } from './past.ts';
 import { adaptersOf, logitsAt, selectRows } from './rows.ts';
 
-/** Sessions of the first pass, with the prompt, and of later ones, with the past. */
 interface Passes {
   readonly first: RunnableSession;
   readonly next: RunnableSession;
@@ -16,22 +15,19 @@ interface Passes {
 }
 
 /**
- * A decoder with a past, as optimum exports it: one file that takes a past, of length 0 at first; or, of an encoder and a
- * decoder, `decoder_model.onnx` for the first pass and `decoder_with_past_model.onnx` for the others, or both as the branches
- * of one If, in `decoder_model_merged.onnx`.
+ * A decoder with a past, as optimum exports it: one file, whose past is empty at first; or with an encoder
+ * `decoder_model.onnx` for the first pass and `decoder_with_past_model.onnx` for later ones, or both as branches of an
+ * If in `decoder_model_merged.onnx`.
  */
 export class CachedDecoder implements TokenDecoder {
   readonly #passes: Passes;
 
-  /** Used by {@link CachedDecoder.open}. */
+  /** Internal: use {@link CachedDecoder.open}. */
   private constructor(passes: Passes) {
     this.#passes = passes;
   }
 
-  /**
-   * Loads it.
-   * @param next the same model as `first` where that holds both passes
-   */
+  /** Loads the decoder; `next` is `first` itself if that has both passes. */
   static async open(first: RunnableModel, next: RunnableModel, options: RunnableOptions): Promise<CachedDecoder> {
     const session = await first.session(options);
     try {
@@ -64,9 +60,9 @@ class CachedDecoding implements Decoding {
   #adapter: AdapterChoice;
   #padding: readonly number[] | undefined;
   #length: number;
-  /** The decoder's own keys and values, by input name. */
+  /** The decoder's self-attention cache, by input name. */
   #own: Feeds;
-  /** Encoder states and their keys and values. */
+  /** Encoder states and the cross-attention cache. */
   readonly #fixed: FixedFeeds;
 
   constructor(passes: Passes, { rows, fixed = {}, padding, past, adapter = null, signal }: DecodingStart) {
@@ -136,7 +132,6 @@ class CachedDecoding implements Decoding {
   }
 }
 
-/** Whether a past belongs to cross-attention. */
 function isOfEncoder(name: string): boolean {
   return name.includes('.encoder.');
 }

@@ -1,13 +1,13 @@
-/** @file Feeds of a decoder: those of its tokens, and those fixed over all passes. */
+/** @file Decoder feeds: those of the tokens, and those fixed over all passes. */
 
 import { type BoundFeeds, type Feeds, int64, tensor } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableSession } from '@onnx-lora/sdk/tasks';
 import { selectRows } from './rows.ts';
 
-/** Feeds that stay as they are, but for which rows there are. */
+/** Feeds that stay the same over all passes, except for the selection of rows. */
 export class FixedFeeds {
   #feeds: Feeds;
-  /** The original row that each row reads. */
+  /** Original row of each row. */
   #rows: readonly number[];
   #bound: BoundFeeds | undefined;
 
@@ -20,7 +20,6 @@ export class FixedFeeds {
     return this.#feeds;
   }
 
-  /** Replaces the feeds, for the same rows. */
   replace(feeds: Feeds): void {
     this.release();
     this.#feeds = feeds;
@@ -40,37 +39,33 @@ export class FixedFeeds {
     return this.#bound ? { feeds: {}, bound: [this.#bound] } : { feeds: this.#feeds };
   }
 
-  /** Frees the handle. */
   release(): void {
     this.#bound?.release();
     this.#bound = undefined;
   }
 }
 
-/** Feeds of which each tensor is changed. */
+/** Maps each tensor. */
 export function mapFeeds(feeds: Feeds, change: (tensor: Feeds[string]) => Feeds[string]): Feeds {
   return Object.fromEntries(Object.entries(feeds).map(([name, each]) => [name, change(each)]));
 }
 
-/** False in the first pass and true later, in merged decoders. */
+/** Input of merged decoders: false in the first pass, true later. */
 const BRANCH = 'use_cache_branch';
 
-/** The inputs that `tokenFeeds` knows, beside the ids. */
+/** Inputs besides the ids that `tokenFeeds` fills. */
 export const tokenInputs: readonly string[] = ['attention_mask', 'position_ids', 'cache_position', BRANCH];
 
-/** Tokens that are appended to texts. */
+/** Tokens to append to each row. */
 export interface AppendedTokens {
-  /** Name of the ids' input. */
   readonly ids: string;
-  /** `[rows][appended]`. */
   readonly tokens: readonly (readonly number[])[];
-  /** Tokens read before. */
   readonly before: number;
   /** Left padding per row. */
   readonly padding: readonly number[] | undefined;
 }
 
-/** Ids, and of the others those that the model reads: the mask covers what was read before, too. */
+/** Feeds of the ids and of the other inputs that the model has; the attention mask covers the past, too. */
 export function tokenFeeds({ inputs }: RunnableModel, { ids, tokens, before, padding }: AppendedTokens): Feeds {
   const [rows, count] = [tokens.length, tokens[0]!.length];
   const all = before + count;

@@ -1,56 +1,56 @@
-/** @file The interface of token-by-token decoders, and the texts in progress. */
+/** @file The interface of token-by-token decoders, and of sequences in progress. */
 
 import type { AdapterChoice, Feeds } from '@onnx-lora/sdk';
 
 /** A loaded decoder. */
 export interface TokenDecoder {
-  /** Begins a text for each row. */
+  /** Starts a sequence per row. */
   begin(start: DecodingStart): Decoding;
   /** Frees the sessions. */
   release(): Promise<void>;
 }
 
-/** How texts are written. */
+/** Options of decoding. */
 export interface DecodingOptions {
-  /** One adapter for all rows, or one per row; the base by default. It must stay the same for a whole text. */
+  /** One adapter for all rows, or one per row; the base by default. It stays the same for the whole sequence. */
   readonly adapter?: AdapterChoice;
-  /** Cancels. */
+  /** Cancels decoding. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What texts begin with. */
+/** Start of decoding. */
 export interface DecodingStart extends DecodingOptions {
-  /** How many texts. */
+  /** Number of sequences. */
   readonly rows: number;
-  /** What all passes read alike, `[rows, …]` each, such as what an encoder made of sound. */
+  /** Feeds `[rows, …]` that are the same in all passes, such as encoder states of audio. */
   readonly fixed?: Feeds;
-  /** How many tokens at the beginning of each row only fill it up; none by default. */
+  /** Left padding per row, in tokens; 0 by default. */
   readonly padding?: readonly number[];
-  /** What was kept of an earlier text ({@link Decoding.past}), which is gone on with. */
+  /** Cache of earlier tokens ({@link Decoding.past}) to continue from. */
   readonly past?: Past | undefined;
 }
 
-/** What a decoder has kept of the tokens that it has read. */
+/** Key/value cache of the tokens read so far. */
 export interface Past {
-  /** How many tokens. */
+  /** Number of tokens. */
   readonly length: number;
-  /** Keys and values by the names of the inputs. */
+  /** Keys and values by input name. */
   readonly tensors: Feeds;
 }
 
-/** Texts that are being written, all of the same length. */
+/** Sequences in progress, all of one length. */
 export interface Decoding {
   /**
-   * Appends tokens, the prompt at first and one token per row from then on.
+   * Appends tokens: first the prompt, later one token per row.
    * @param tokens `[rows][appended]`
-   * @param places which of the appended tokens' logits are wanted; those behind the last by default
-   * @returns logits `[rows][places][vocabulary]`, the caller's to change
+   * @param places appended tokens whose logits to return; the last by default
+   * @returns logits `[rows][places][vocabulary]`, which the caller may change
    */
   next(tokens: readonly (readonly number[])[], places?: readonly number[]): Promise<Float32Array[][]>;
-  /** Goes on with these rows, in this order: some may be left out, others written in several ways. */
+  /** Continues with these rows, in this order; rows may be dropped or repeated. */
   select(rows: readonly number[]): void;
-  /** What was kept so far; absent where each pass computes the whole text again. */
+  /** The cache; absent if each pass computes the whole sequence. */
   readonly past?: Past;
-  /** Frees what is kept for the texts. */
+  /** Frees the cache. */
   release(): void;
 }

@@ -4,15 +4,12 @@ import { int64, Model, type Tensor } from '@onnx-lora/sdk';
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';
 import type { NodeProto, GraphProto, ValueInfoProto } from '@onnx-lora/sdk/plugin';
 
-/** The input that says which tokens' logits are wanted, int64 `[places]`. */
+/** Input with the places whose logits to compute, int64 `[places]`. */
 export const PLACES = 'logit_places';
 const LOGITS = 'logits';
 const INT64 = 7;
 
-/**
- * The decoder with the input {@link PLACES}: the product with the vocabulary, the largest of all, is computed for these tokens
- * alone. The same model where its logits are no such product, or it is not a model of the SDK's.
- */
+/** Adds the input {@link PLACES}: other tokens skip the vocabulary product. Unsuitable models stay as they are. */
 export function withLogitPlaces(model: RunnableModel): RunnableModel {
   if (!(model instanceof Model)) return model;
   const { model: onnx } = model.onnx;
@@ -23,7 +20,7 @@ export function withLogitPlaces(model: RunnableModel): RunnableModel {
   return model.derived({ model: { ...onnx, graph: { ...graph, input, output } } });
 }
 
-/** What a decoder with the input is fed, and where its logits then are. */
+/** Feeds of the input, and the places in the resulting logits. */
 export function placesFed(
   { inputs }: RunnableModel,
   places: readonly number[],
@@ -32,7 +29,6 @@ export function placesFed(
   return { feeds: { [PLACES]: int64(places, [places.length]) }, at: places.map((_, i) => i) };
 }
 
-/** Inserts a Gather before the product that yields `output`, in both branches of an If. */
 function narrowed(graph: GraphProto, output: string): GraphProto | undefined {
   const nodes = graph.node ?? [];
   const maker = nodes.find((node) => node.output?.includes(output));
@@ -66,7 +62,6 @@ function replaced(graph: GraphProto, node: NodeProto, by: readonly NodeProto[]):
   return { ...graph, node: (graph.node ?? []).flatMap((each) => (each === node ? by : [each])) };
 }
 
-/** Drops the number of tokens from `[batch, tokens, vocabulary]`. */
 function ofAnyLength(info: ValueInfoProto): ValueInfoProto {
   const tensorType = info.type?.tensorType;
   if (!tensorType?.shape?.dim) return info;

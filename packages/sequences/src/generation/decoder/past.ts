@@ -4,20 +4,19 @@ import { type Feeds, type Tensor, tensor, type TensorData } from '@onnx-lora/sdk
 import { type GraphPort, type RunnableModel, arrayOf } from '@onnx-lora/sdk/tasks';
 import type { Past } from './decoding.ts';
 
-/** Prefix of past inputs. */
 const PAST = 'past_key_values.';
 
-/** Whether a decoder takes keys and values of what it has read before. */
+/** Whether a decoder reads a key/value cache. */
 export function takesPast({ inputs }: Pick<RunnableModel, 'inputs'>): boolean {
   return Object.keys(inputs).some(isPast);
 }
 
-/** Whether an input is for keys or values. */
+/** Whether an input holds keys or values. */
 export function isPast(name: string): boolean {
   return name.startsWith(PAST);
 }
 
-/** What is fed where nothing was read yet: tensors of length 0, of all that the model takes. */
+/** Feeds of the first pass: an empty tensor for each key and value input. */
 export function emptyPast({ inputs }: RunnableModel, rows: number): Feeds {
   return Object.fromEntries(
     Object.entries(inputs).flatMap(([name, { type, dims }]) => {
@@ -29,21 +28,18 @@ export function emptyPast({ inputs }: RunnableModel, rows: number): Feeds {
   );
 }
 
-/** The output that gives what an input is fed by the next pass. */
+/** Output that becomes the given input of the next pass. */
 export function outputFor(input: string): string {
   return input.replace(/^past_key_values/, 'present');
 }
 
-/** What a pass gives for the inputs of the next, by their names. */
+/** A pass's outputs as the next pass's key and value inputs, by name. */
 export function pastIn(outputs: Readonly<Record<string, Tensor>>, { inputs }: RunnableModel): Feeds {
   const names = Object.keys(inputs).filter((name) => isPast(name) && outputFor(name) in outputs);
   return Object.fromEntries(names.map((name) => [name, outputs[outputFor(name)]!]));
 }
 
-/**
- * The past of the first `length` tokens alone; itself where it has no more. Tokens are along the dimension that the file leaves
- * open; where there is none, nothing of it is left.
- */
+/** The past of the first `length` tokens, along the symbolic dimension; empty without such a dimension. */
 export function pastUpTo({ inputs }: RunnableModel, past: Past, length: number): Past {
   if (length >= past.length) return past;
   const isKnown = Object.entries(past.tensors).every(([name, { dims }]) => dims[axisOf(inputs[name])] === past.length);

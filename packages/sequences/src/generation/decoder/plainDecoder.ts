@@ -9,7 +9,6 @@ import { adaptersOf, logitsAt } from './rows.ts';
 
 interface Loaded {
   readonly model: RunnableModel;
-  /** Name of the ids' input. */
   readonly ids: string;
   readonly session: RunnableSession;
 }
@@ -18,15 +17,12 @@ interface Loaded {
 export class PlainDecoder implements TokenDecoder {
   readonly #loaded: Loaded;
 
-  /** Used by {@link PlainDecoder.open}. */
+  /** Internal: use {@link PlainDecoder.open}. */
   private constructor(loaded: Loaded) {
     this.#loaded = loaded;
   }
 
-  /**
-   * Loads it.
-   * @param ids the input of the tokens
-   */
+  /** Loads the decoder; `ids` is the input of the tokens. */
   static async open(model: RunnableModel, ids: string, options: RunnableOptions): Promise<PlainDecoder> {
     return new PlainDecoder({ model, ids, session: await model.session(options) });
   }

@@ -1,4 +1,4 @@
-/** @file Batch rows: of tensors, of logits by place, and of adapters. */
+/** @file Helpers for batch rows: of tensors, logits and adapters. */
 
 import {
   type AdapterChoice,
@@ -10,12 +10,12 @@ import {
 } from '@onnx-lora/sdk';
 import { type GraphPort, fromHalves, toHalf } from '@onnx-lora/sdk/tasks';
 
-/** A mask of ones, int64. */
+/** An int64 mask of ones. */
 export function ones(dims: readonly number[]): Tensor {
   return int64(Array<number>(dims.reduce((product, dim) => product * dim, 1)).fill(1), dims);
 }
 
-/** The tensor as the type of a port, where both are floats: files in half precision may stand beside others. */
+/** Converts between float16 and float32 to the port's type, as encoder and decoder files may differ in precision. */
 export function asPort(tensor: Tensor, port: GraphPort | undefined): Tensor {
   const { type, dims, data } = tensor;
   if (!port || port.type === type) return tensor;
@@ -26,24 +26,24 @@ export function asPort(tensor: Tensor, port: GraphPort | undefined): Tensor {
   return tensor;
 }
 
-/** Half floats as ONNX Runtime gives them: bits, or numbers where Node has Float16Array. */
+/** Decodes float16 data, which ONNX Runtime gives as bits, or as numbers if Node has Float16Array. */
 function floatsOf(data: TensorData): Float32Array {
   return data instanceof Uint16Array ? fromHalves(data) : Float32Array.from(data as ArrayLike<number>);
 }
 
-/** The tensor with these rows of its first dimension, in this order; itself where they are all there in order. */
+/** Selects rows of the first dimension, in order; returns the tensor itself if that changes nothing. */
 export function selectRows(tensor: Tensor, rows: readonly number[]): Tensor {
   const [count = 0, ...rest] = tensor.dims;
   if (rows.length === count && rows.every((row, i) => row === i)) return tensor;
   const size = count === 0 ? 0 : tensor.data.length / count;
-  // Same kind of array, which the union cannot express.
+  // The union cannot express that both arrays have one type.
   const data = tensor.data as Float32Array;
   const selected = new (data.constructor as Float32ArrayConstructor)(rows.length * size);
   rows.forEach((row, i) => selected.set(data.subarray(row * size, (row + 1) * size), i * size));
   return { type: tensor.type, dims: [rows.length, ...rest], data: selected as TensorData };
 }
 
-/** Rows of tensors that are alike but for their number, behind each other; the tensor itself where it is the only one. */
+/** Concatenates tensors along the first dimension; returns a single one itself. */
 export function joinRows(tensors: readonly Tensor[]): Tensor {
   const [first] = tensors as [Tensor];
   if (tensors.length === 1) return first;
@@ -58,7 +58,7 @@ export function joinRows(tensors: readonly Tensor[]): Tensor {
 }
 
 /**
- * Logits of a tensor `[rows, positions, vocabulary]` as `[rows][places][vocabulary]`, views of it where it is float32.
+ * Picks places of logits `[rows, positions, vocabulary]` as `[rows][places][vocabulary]`; views if they are float32.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a tensor of another shape or type
  */
 export function logitsAt(logits: Tensor | undefined, places: readonly number[]): Float32Array[][] {
@@ -79,19 +79,18 @@ export function logitsAt(logits: Tensor | undefined, places: readonly number[]):
   );
 }
 
-/** The choice for one row. */
+/** The adapter of one row. */
 export function adapterOf(choice: AdapterChoice, row: number): RowAdapter {
   return isEach(choice) ? choice[row]! : choice;
 }
 
-/** The choice for these rows: one for all of them stays what it is. */
+/** The adapters of these rows; a single choice for all rows stays. */
 export function adaptersOf(choice: AdapterChoice, rows: readonly number[]): AdapterChoice {
   return isEach(choice) ? rows.map((row) => choice[row]!) : choice;
 }
 
 /**
- * Where there is one for each row, there are as many as rows.
- * @param what the rows are of, for the message: `clips`
+ * Checks that a choice per row has as many adapters as rows; `what` names the rows: `clips`.
  * @throws OnnxLoraError `INPUT_INVALID`
  */
 export function requireEach(choice: AdapterChoice, rows: number, what: string): void {

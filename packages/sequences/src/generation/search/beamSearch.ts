@@ -1,40 +1,37 @@
-/** @file Beam search, as transformers does it. */
+/** @file Beam search, as in transformers. */
 
 import { logSumExp } from '@onnx-lora/sdk/tasks';
 import { bestOf, chosen } from './scores.ts';
 import type { SearchRequest, WrittenText } from './search.ts';
 
-/** A search that writes several texts side by side for each row. */
+/** Input of {@link beamSearch}. */
 export interface BeamRequest extends SearchRequest {
-  /** How many. */
+  /** Number of beams. */
   readonly beams: number;
-  /** A text's score is divided by its length to this power. */
+  /** A sequence's score is divided by its length to this power. */
   readonly lengthPenalty: number;
-  /** Whether a row is done as soon as it has as many texts as beams; `never` looks for better ones as long as it can. */
+  /** Whether a row is done at as many results as beams; `never` goes on while better ones are possible. */
   readonly earlyStopping: boolean | 'never';
 }
 
-/** A text that such a search has found. */
+/** A sequence that beam search found. */
 export interface FoundText extends WrittenText {
-  /** By which texts are compared. */
+  /** Score that ranks the sequences. */
   readonly score: number;
 }
 
-/** An open hypothesis. */
 interface Beam {
   readonly tokens: readonly number[];
-  /** Sum of the model's log-probabilities, by which texts are ranked. */
+  /** Sum of the model's log-probabilities, which ranks the beams. */
   readonly sumLogProb: number;
-  /** Sum over the allowed tokens. */
+  /** Sum of the log-probabilities among the allowed tokens. */
   readonly sumAllowed: number;
-  /** Row of the last pass. */
   readonly row: number;
 }
 
-/** A finished hypothesis. */
 interface Finished extends Beam {
   readonly score: number;
-  /** Undefined where the length limit ended it. */
+  /** Undefined if the length limit ended it. */
   readonly end: number | undefined;
 }
 
@@ -47,13 +44,12 @@ interface Search {
 }
 
 /**
- * The texts of each row, best first, as many as beams where so many were finished: the best among several that are written side by side. A text's score is the sum of its log-probabilities
- * divided by its length, the end included, to the power `lengthPenalty`.
- *
- * At each step the best continuations are taken, two for each beam. Those that end and are among the first `beams` are
- * finished, the best others go on. A row is done when it has `beams` finished texts and the best open one is worse than the
- * worst of them, as `earlyStopping` tells, or when there is no more room: then open texts count as finished.
- * @throws OnnxLoraError `RUNTIME_FAILED` for logits that are no numbers; others as the passes
+ * Beam search: the finished sequences of each row, best first, at most as many as beams. A score is the sum of
+ * log-probabilities divided by the length, the end included, to the power `lengthPenalty`. Each step takes the best
+ * continuations, two per beam. Those that end and are among the first `beams` are finished; the best others go on. A
+ * row is done when it has `beams` finished sequences and the best open one is worse than the worst of them (see
+ * `earlyStopping`), or at the length limit, where open sequences count as finished.
+ * @throws OnnxLoraError `RUNTIME_FAILED` for NaN logits; others like the passes
  * @see transformers, generation/utils.py, _beam_search
  */
 export async function beamSearch(request: BeamRequest): Promise<FoundText[][]> {
@@ -109,7 +105,6 @@ function advance(request: BeamRequest, search: Search, logits: readonly Float32A
   search.isDone = isLast || leader === undefined || (isFull && (earlyStopping === true || !canImprove));
 }
 
-/** The best continuations of a beam. */
 function continuations(
   { rules, scores }: SearchRequest,
   prompt: readonly number[],

@@ -1,31 +1,31 @@
-/** @file Logit rules, like transformers' processors. */
+/** @file Logit rules, like transformers' logits processors. */
 
 /**
- * Changes logits, or log-probabilities, `[vocabulary]` in place: what must not come is −∞.
- * @param written the tokens behind the prompt
+ * Changes logits or log-probabilities `[vocabulary]` in place; forbidden tokens become −∞.
+ * @param written tokens after the prompt
  */
 export type LogitRule = (logits: Float32Array, written: readonly number[], prompt: readonly number[]) => void;
 
-/** What {@link logitRules} are made of. */
+/** Options of {@link logitRules}. */
 export interface LogitRuleOptions {
-  /** Above 1, tokens that are there already become less likely; 1 changes nothing. */
+  /** Above 1, repeated tokens become less likely; 1 turns it off. */
   readonly repetitionPenalty: number;
-  /** No sequence of so many tokens comes twice; 0 allows it. */
+  /** Length of token n-grams that may not repeat; 0 turns it off. */
   readonly noRepeatNgram: number;
-  /** Sequences of tokens that are not written. */
+  /** Token sequences that are not generated. */
   readonly badWords?: readonly (readonly number[])[];
-  /** Tokens that end a text. */
+  /** End-of-sequence tokens. */
   readonly ends?: readonly number[];
-  /** How many others must come before an end. */
+  /** Least number of tokens before the end. */
   readonly minTokens?: number;
-  /** Tokens that are never written. */
+  /** Tokens that are never generated. */
   readonly suppress: readonly number[];
-  /** Tokens that are not written first. */
+  /** Tokens that are not generated first. */
   readonly beginSuppress: readonly number[];
 }
 
 /**
- * The rules that are asked for, in the order of transformers' `generate`.
+ * The enabled rules, in the order of transformers' `generate`.
  * @see transformers, generation/utils.py, _get_logits_processor
  */
 export function logitRules(options: LogitRuleOptions): LogitRule[] {
@@ -63,11 +63,7 @@ function suppressed(tokens: readonly number[]): LogitRule {
   };
 }
 
-/**
- * Makes repeated tokens less likely: a positive score is divided by the penalty, a negative one multiplied.
- *
- * @see https://arxiv.org/abs/1909.05858, section 4.1
- */
+/** Divides positive scores of repeated tokens by the penalty, multiplies negative ones (arXiv:1909.05858, 4.1). */
 function repetitionRule(penalty: number): LogitRule {
   return (logits, written, prompt) => {
     for (const token of new Set([...prompt, ...written])) {
@@ -88,7 +84,7 @@ function ngramRule(size: number): LogitRule {
   };
 }
 
-/** Forbids the last token of a bad word behind the others. */
+/** Forbids the last token of a bad word after its other tokens. */
 function badWordRule(word: readonly number[]): LogitRule {
   const [before, last] = [word.slice(0, -1), word.at(-1)!];
   return (logits, written, prompt) => {

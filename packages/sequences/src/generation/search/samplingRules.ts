@@ -1,29 +1,29 @@
-/** @file Sampling rules, like transformers' warpers. */
+/** @file Sampling rules, like transformers' logits warpers. */
 
 import { logSumExp } from '@onnx-lora/sdk/tasks';
 import type { LogitRule } from './logitRules.ts';
 import { bestOf } from './scores.ts';
 
-/** What {@link samplingRules} are made of, by transformers' names. */
+/** Options of {@link samplingRules}, by transformers' names. */
 export interface SamplingOptions {
-  /** Logits are divided by it: below 1, what is probable becomes more so. */
+  /** Divides the logits: below 1, probable tokens become more probable. */
   readonly temperature?: number;
-  /** As many tokens as are drawn from; 0 is all of them. */
+  /** Number of most probable tokens to draw from; 0 for all. */
   readonly topK?: number;
-  /** The most probable tokens that have this probability together. */
+  /** Draws from the most probable tokens with this total probability. */
   readonly topP?: number;
-  /** Tokens that have this part of the probability of the best one. */
+  /** Least probability of a token, as a share of the best token's. */
   readonly minP?: number;
-  /** Tokens whose surprise is nearest to what is expected, that have this probability together. */
+  /** Draws from the tokens with the surprisal nearest to the entropy, up to this total probability. */
   readonly typicalP?: number;
-  /** Tokens of this probability at least. */
+  /** Least probability of a token. */
   readonly epsilonCutoff?: number;
-  /** The same, but less where the model is unsure. */
+  /** Like `epsilonCutoff`, but lower where the model is unsure. */
   readonly etaCutoff?: number;
 }
 
 /**
- * The rules that are asked for, in the order of transformers' `generate`. One token is always left.
+ * The enabled rules, in the order of transformers' `generate`. One token always stays possible.
  * @see transformers, generation/utils.py, _get_logits_processor
  */
 export function samplingRules(options: SamplingOptions): LogitRule[] {
@@ -54,10 +54,7 @@ function foremost(count: number): LogitRule {
   };
 }
 
-/**
- * The most probable ones, until they have the share.
- * @see Holtzman et al., "The Curious Case of Neural Text Degeneration" (2020), https://arxiv.org/abs/1904.09751
- */
+/** @see Holtzman et al., "The Curious Case of Neural Text Degeneration" (2020), https://arxiv.org/abs/1904.09751 */
 function nucleus(share: number): LogitRule {
   return (logits) => {
     const chances = probabilities(logits);
@@ -110,12 +107,10 @@ function probabilities(logits: Float32Array): Float64Array {
   return Float64Array.from(logits, (score) => Math.exp(score - total));
 }
 
-/** Entropy; impossible tokens add nothing. */
 function entropyOf(chances: Float64Array): number {
   return chances.reduce((sum, chance) => (chance > 0 ? sum - chance * Math.log(chance) : sum), 0);
 }
 
-/** Indices of possible tokens. */
 function possible(chances: Float64Array): number[] {
   return Array.from(chances, (_, i) => i).filter((i) => chances[i]! > 0);
 }

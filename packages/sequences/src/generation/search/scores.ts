@@ -1,9 +1,9 @@
-/** @file Selects tokens by score: the best, their log-probabilities, and a sample. */
+/** @file Selects tokens by score: the best, or a sample. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/data';
 
-/** Place of the greatest; the first of equal ones, and −1 where all are −∞ or no number. */
+/** Argmax; the first of equal ones, and −1 if all are −∞ or NaN. */
 export function best(scores: Float32Array): number {
   let at = -1;
   let greatest = -Infinity;
@@ -16,7 +16,7 @@ export function best(scores: Float32Array): number {
   return at;
 }
 
-/** A token by chance, each with the probability that softmax(scores ÷ temperature) gives it; −1 where all are −∞. */
+/** Samples a token from softmax(scores ÷ temperature); −1 if all are −∞. */
 export function drawn(scores: Float32Array, temperature: number, random: Random): number {
   const at = best(scores);
   if (at < 0) return -1;
@@ -28,11 +28,11 @@ export function drawn(scores: Float32Array, temperature: number, random: Random)
     left -= Math.exp((scores[i]! - greatest) / temperature);
     if (left < 0) return i;
   }
-  // Rounding leaves the rest to the most probable.
+  // Rounding errors go to the most probable.
   return at;
 }
 
-/** Places of the `count` greatest, best first; the first of equal ones comes first. Those that are −∞ are left out. */
+/** Places of the `count` greatest scores, best first, ties in order; places with −∞ are left out. */
 export function bestOf(scores: Float32Array, count: number): number[] {
   const found: number[] = [];
   for (let i = 0; i < scores.length; i++) {
@@ -48,8 +48,8 @@ export function bestOf(scores: Float32Array, count: number): number[] {
 }
 
 /**
- * A token that was chosen.
- * @throws OnnxLoraError `RUNTIME_FAILED` for −1: the scores are no numbers
+ * Checks that a token was found.
+ * @throws OnnxLoraError `RUNTIME_FAILED` for −1, the result of NaN scores
  */
 export function chosen(token: number): number {
   if (token >= 0) return token;

@@ -1,4 +1,4 @@
-/** @file The interface of text search, and the stepwise search. */
+/** @file The interface of text search, and stepwise search (greedy or sampled). */
 
 import { Random } from '@onnx-lora/sdk/data';
 import { logSumExp } from '@onnx-lora/sdk/tasks';
@@ -6,55 +6,55 @@ import type { Decoding } from '../decoder/decoding.ts';
 import type { LogitRule } from './logitRules.ts';
 import { best, chosen, drawn } from './scores.ts';
 
-/** What every search for the text of each row is told. */
+/** Input of every search. */
 export interface SearchRequest {
-  /** Has read the prompts. */
+  /** Decoding that has read the prompts. */
   readonly decoding: Decoding;
-  /** What the model gives behind the prompts, `[rows][vocabulary]`; it is changed. */
+  /** Logits after the prompts, `[rows][vocabulary]`; the search changes them. */
   readonly logits: readonly Float32Array[];
   /** Tokens before the text, `[rows][length]`. */
   readonly prompts: readonly (readonly number[])[];
-  /** What may be written, in their order. */
+  /** Rules on the logits, in order. */
   readonly rules: readonly LogitRule[];
-  /** Tokens that end a text. */
+  /** End-of-sequence tokens. */
   readonly ends: readonly number[];
-  /** Most tokens to write, the end included. */
+  /** Most tokens to generate, the end included. */
   readonly maxTokens: number;
-  /** Whether probabilities are wanted, which takes time. */
+  /** Whether to compute log-probabilities, which takes time. */
   readonly scores: boolean;
 }
 
-/** A search that takes one token for each row, and keeps to it. */
+/** Input of a search that takes one token per row and step. */
 export interface StepwiseRequest extends SearchRequest {
-  /** 0 takes the most probable token; above, tokens are drawn. */
+  /** 0 takes the most probable token; above 0, tokens are sampled. */
   readonly temperature: number;
-  /** Each row draws with a generator of its own from this seed, so that it does not depend on the others; or a seed for each. */
+  /** A seed for all rows, or one per row. Each row has its own generator and does not depend on the others. */
   readonly seed: number | readonly number[];
-  /** Whether a row's text is over, which has no end among its tokens yet. */
+  /** Stopping criterion for a row without an end token. */
   readonly isOver?: (row: number, tokens: readonly number[]) => boolean;
 }
 
-/** What was written for one row. */
+/** Generated text of one row. */
 export interface WrittenText {
-  /** Without prompt and end. */
+  /** Tokens without prompt and end. */
   readonly tokens: readonly number[];
-  /** Whether it ended by itself, before there were too many tokens. */
+  /** Whether it ended before the length limit. */
   readonly hasEnded: boolean;
-  /** The token that ended it, where one did. */
+  /** The token that ended it, if any. */
   readonly end?: number;
-  /** Sum of the log-probabilities of the tokens and the end, of all that the rules allow. Where scores are asked for. */
+  /** Sum of the log-probabilities of the tokens and the end among the allowed tokens, if scores are requested. */
   readonly sumLogProb?: number;
 }
 
-/** A token that was taken. */
+/** A generated token. */
 export interface TakenToken {
-  /** Which prompt it follows. */
+  /** Index of the prompt. */
   readonly row: number;
-  /** Its id. */
+  /** Id of the token. */
   readonly token: number;
-  /** What is written of the row, this token included but for an end. */
+  /** Text of the row so far, this token included unless it is an end. */
   readonly text: WrittenText;
-  /** Whether the row goes on. */
+  /** Whether the row is complete. */
   readonly isLast: boolean;
 }
 
@@ -69,9 +69,9 @@ interface Text {
 }
 
 /**
- * Takes a token for each row, pass by pass. Rows that are over are left out of further passes, once they are half of them: to
- * copy what is kept of the others takes as long as some passes.
- * @throws OnnxLoraError `RUNTIME_FAILED` for logits that are no numbers; others as the passes
+ * Generates a token per row and pass. Once half of the rows are done, they leave the batch: copying the cache of the
+ * others costs as much as some passes.
+ * @throws OnnxLoraError `RUNTIME_FAILED` for NaN logits; others like the passes
  */
 export async function* takeTokens(request: StepwiseRequest): AsyncGenerator<TakenToken, void> {
   const { decoding, prompts, maxTokens, ends, isOver, scores, seed } = request;
@@ -101,11 +101,7 @@ export async function* takeTokens(request: StepwiseRequest): AsyncGenerator<Take
   }
 }
 
-/**
- * The final text of each row of {@link takeTokens}.
- *
- * @throws OnnxLoraError as {@link takeTokens}
- */
+/** The final text of each row of {@link takeTokens}; throws the same errors. */
 export async function stepwiseSearch(request: StepwiseRequest): Promise<WrittenText[]> {
   const texts: WrittenText[] = [];
   for await (const { row, text } of takeTokens(request)) texts[row] = text;
