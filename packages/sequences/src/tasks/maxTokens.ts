@@ -6,7 +6,7 @@ import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import type { SequencePorts } from './sequenceTask.ts';
 
-/** Models whose position ids start behind the padding id. */
+/** Models whose position ids start after the padding id. */
 const offsetTypes: ReadonlySet<unknown> = new Set([
   'roberta',
   'xlm-roberta',
@@ -17,10 +17,9 @@ const offsetTypes: ReadonlySet<unknown> = new Set([
 ]);
 
 /**
- * Most tokens of a row, special ones included: the least of what the graph, `config.json` and the tokenizer say; infinite
- * where none does.
- * @param given what the user wants
- * @throws OnnxLoraError `CONFIG_INVALID` for a length that leaves no room for letters, or has no positions
+ * Most tokens of a row, special ones included: `given` or the least limit of the graph, `config.json` and the
+ * tokenizer.
+ * @throws OnnxLoraError `CONFIG_INVALID` for a length without room for letters, or beyond the positions
  */
 export function maxTokens(
   model: TaskModel,
@@ -44,9 +43,8 @@ export function maxTokens(
 }
 
 /**
- * Most tokens of a text that sentence-transformers reads, special ones included; infinite where its files do not say.
- * @throws OnnxLoraError `CONFIG_INVALID` where texts are to become lower case first, and the tokenizer does not do that; as
- *   `readSentenceLimits`
+ * Most tokens that sentence-transformers reads, special ones included; infinite without its files.
+ * @throws OnnxLoraError `CONFIG_INVALID` for lower-casing that the tokenizer lacks; like `readSentenceLimits`
  */
 export async function sentenceTokens({ folder, name }: TaskModel, tokenizer: SequenceTokenizer): Promise<number> {
   if (folder === undefined) return Infinity;
@@ -61,7 +59,7 @@ export async function sentenceTokens({ folder, name }: TaskModel, tokenizer: Seq
   return Math.max(maxLength, tokenizer.added.single + 1);
 }
 
-/** The number of the first token's position: what RoBERTa's and ESM's learned positions begin with; else 0. */
+/** Position id of the first token: RoBERTa's and ESM's learned positions start after the padding id; otherwise 0. */
 export function positionOffset({ config }: TaskModel): number {
   if (!offsetTypes.has(config?.['model_type'])) return 0;
   const pad = config?.['pad_token_id'];

@@ -1,4 +1,4 @@
-/** @file Opens the data of a task on sequences. */
+/** @file Opens the data of a sequence task. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
@@ -10,8 +10,7 @@ import type { SequencePorts, SequenceTask, TokenOptions } from './sequenceTask.t
 import { TokenDataset } from './tokenDataset.ts';
 
 /**
- * Reads the data, and makes what turns its sequences into feeds.
- * @param wanted what every record must have
+ * Reads the data, and opens the tokenizer and inputs; every record must have the target `wanted`.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`, `CONFIG_INVALID`, `DATA_INVALID`, `FILE_NOT_FOUND`
  */
 export async function openSequenceTask<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
@@ -28,7 +27,7 @@ export async function openSequenceTask<R extends SequenceRecord, Source, Options
   if (data.train.length === 0 && !data.validation?.length)
     throw new OnnxLoraError('DATA_INVALID', `The data have no ${domain.noun}. Name a file that has some.`);
   const { seed = 0 } = options;
-  // Longest training row, which caps the padding.
+  // Longest training row, the limit of padding.
   let most = 0;
   return {
     model,
@@ -45,7 +44,7 @@ export async function openSequenceTask<R extends SequenceRecord, Source, Options
   };
 }
 
-/** Warns of models without an attention mask, which may read padding; prediction runs without any. */
+/** Warns of models without an attention mask, which may read padding; predictors avoid padding for them. */
 function unmasked({ name }: TaskModel, { mask, length }: SequencePorts, data: SequenceData): string[] {
   if (mask !== undefined || length !== undefined) return [];
   const records = [...data.train, ...(data.validation ?? [])];

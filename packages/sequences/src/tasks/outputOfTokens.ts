@@ -2,21 +2,21 @@
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 
-/** Scores, or other numbers, `[batch, tokens, width]`. */
+/** Scores or other numbers per token, `[batch, tokens, width]`. */
 export interface TokenOutput {
   /** Rows of the batch. */
   readonly rows: number;
-  /** Tokens of each row, padding included. */
+  /** Tokens per row, padding included. */
   readonly tokens: number;
-  /** Numbers of each token. */
+  /** Numbers per token. */
   readonly width: number;
-  /** Those of one token: a view. */
+  /** A view of one token's numbers. */
   at(row: number, token: number): Float32Array;
 }
 
 /**
- * The output called `name`.
- * @throws OnnxLoraError `INPUT_INVALID` where it is not float32 `[batch, tokens, width]`
+ * Reads the output `name`.
+ * @throws OnnxLoraError `INPUT_INVALID` unless it is float32 `[batch, tokens, width]`
  */
 export function tokenOutput(outputs: Readonly<Record<string, Tensor>>, name: string, width: number): TokenOutput {
   const tensor = outputs[name];

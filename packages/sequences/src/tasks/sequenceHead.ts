@@ -14,19 +14,15 @@ import {
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import type { SequencePorts } from './sequenceTask.ts';
 
-/** How a model answers about whole sequences. */
+/** Options of the head of whole sequences. */
 export interface SequenceHeadOptions extends HeadOption {
-  /**
-   * What a new head reads, where the model has none: the `mean` over the states of all tokens (the default), or that of the
-   * `first`, such as `<cls>`.
-   */
+  /** Input of a new head: the `mean` of all token states (default), or the state of the `first`, such as `<cls>`. */
   readonly pool?: 'mean' | 'first' | undefined;
 }
 
 /**
- * The output `logits` of a model with a head: `[batch, outputs]` for whole sequences, or with `each` `[batch, tokens, outputs]` for
- * each token. One of these with as many outputs as there are tokens, or more, guesses masked tokens, and is no such head.
- * @param each the tokenizer, for a head that answers about each token
+ * The output `logits` of a model with a head: `[batch, outputs]`, or with the tokenizer `each` `[batch, tokens,
+ * outputs]`. An output as wide as the vocabulary is a masked-language head, and does not count.
  */
 export function ownHead({ outputs, config }: TaskModel, each?: SequenceTokenizer): HeadPort | undefined {
   const { logits } = outputs;
@@ -39,9 +35,7 @@ export function ownHead({ outputs, config }: TaskModel, each?: SequenceTokenizer
 }
 
 /**
- * The same of a model that must have one.
- * @param answers what it is to answer with, for the error: `classes`
- * @param noun what it is to answer about: `sequences`
+ * {@link ownHead} of a model that must have one; `answers` (`classes`) and `noun` (`sequences`) are for the error.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`
  */
 export function requireHead(model: TaskModel, answers: string, noun: string, each?: SequenceTokenizer): HeadPort {
@@ -54,9 +48,8 @@ export function requireHead(model: TaskModel, answers: string, noun: string, eac
 }
 
 /**
- * Makes the head of a model that has none: a linear layer on the mean of `last_hidden_state` over all tokens but padding, or on
- * what the head for masked tokens reads.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the model gives no states of tokens
+ * Makes a new head: linear on the mean `last_hidden_state` without padding, or on the masked-language head's input.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without token states
  */
 export function headOnTokens(
   { mask }: SequencePorts,
@@ -67,8 +60,8 @@ export function headOnTokens(
 }
 
 /**
- * The same for an answer about each token, called `classifier` as that of transformers' token classifiers.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the model gives no states of tokens
+ * Makes a new head on each token, called `classifier` like transformers' token classifiers.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without token states
  */
 export function headOnEachToken(model: TaskModel, labels: readonly string[]): TaskHead {
   const { last_hidden_state: states, logits } = model.outputs;

@@ -11,11 +11,9 @@ import type { SequencePorts, TokenOptions, TokenRow } from './sequenceTask.ts';
 import { type RowRules, tokenRows, tokensOf } from './tokenRows.ts';
 
 /**
- * Feeds of a batch: ids, and where the graph takes them the mask (1 for tokens, 0 for padding), the types and the positions, all
- * whole numbers `[batch, length]`. Positions are numbered as transformers does: from 0, or where the padding has a position of
- * its own (RoBERTa, ESM) from the one after it.
- * @param length tokens of each row, the longest at least
- * @throws OnnxLoraError `INPUT_INVALID` for a number of rows that the graph does not take
+ * Feeds of a batch, integers `[batch, length]`: ids and, if the graph has them, mask, types and positions. Position ids
+ * are transformers': from 0, or for RoBERTa and ESM from the one after the padding's.
+ * @throws OnnxLoraError `INPUT_INVALID` for a number of rows other than the graph's
  */
 function sequenceFeeds(
   model: TaskModel,
@@ -50,7 +48,7 @@ function sequenceFeeds(
   return feeds;
 }
 
-/** What sequences are called, for errors. */
+/** Domain properties that feeding needs: nouns for errors, and how pairs and embeddings are read. */
 export type SequenceNames = Pick<
   SequenceDomain<never, never, never>,
   'noun' | 'one' | 'remedy' | 'meanOf' | 'readsSecond' | 'embeds'
@@ -60,8 +58,8 @@ export type SequenceNames = Pick<
 const others = { mask: 'attention_mask', types: 'token_type_ids', positions: 'position_ids' } as const;
 
 /**
- * The inputs of a model that reads token ids: `input_ids`, or its only other input of whole numbers `[batch, tokens]`.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph takes
+ * The inputs of a model that reads token ids: `input_ids`, or its only other integer input `[batch, tokens]`.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with the graph's inputs
  */
 export function sequencePorts(model: TaskModel, { noun, remedy }: SequenceNames): SequencePorts {
   const known = new Set<string>(Object.values(others));
@@ -83,31 +81,31 @@ export function sequencePorts(model: TaskModel, { noun, remedy }: SequenceNames)
   };
 }
 
-/** Tokens that lengths of rows that are trained on are counted in. */
+/** Smallest step of the padded lengths in training, in tokens. */
 export const UNIT = 2;
 
 /** A model's tokenizer and inputs. */
 export interface SequenceInput {
-  /** Makes tokens. */
+  /** Tokenizer of the model. */
   readonly tokenizer: SequenceTokenizer;
-  /** Where they go. */
+  /** Inputs of the graph. */
   readonly ports: SequencePorts;
-  /** How records become rows. */
+  /** Rules that cut records into rows. */
   readonly rules: RowRules;
   /** The rows of a record: one, or its windows. */
   readonly rows: (record: SequenceRecord) => readonly TokenRow[];
   /**
-   * Feeds of rows, padded to the longest, or to the graph's length.
-   * @param most of rows that are trained on, which are padded to lengths that return: the longest that there will be
-   * @param group of which lengths above it are multiples; 1 by default
+   * Feeds of rows, padded to the longest, or to the graph's fixed length.
+   * @param most longest training row; then lengths are rounded up to few different ones
+   * @param group lengths above it become multiples of it; 1 by default
    */
   readonly feeds: (rows: readonly TokenRow[], most?: number, group?: number) => Feeds;
 }
 
 /**
- * What feeds a model of sequences, by its tokenizer's files.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not read tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND` of the
- *   tokenizer
+ * Opens the tokenizer and inputs of a model.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without token ids; `CONFIG_INVALID`, `FILE_NOT_FOUND` of the
+ * tokenizer
  */
 export async function openSequenceInput(
   model: TaskModel,
@@ -132,7 +130,7 @@ export async function openSequenceInput(
     rows: (record) => tokenRows(tokensOf(tokenizer, record), record, rules),
     feeds: (rows, most, group = 1) => {
       const longest = rows.reduce((max, { ids }) => Math.max(max, ids.length), 0);
-      // Without a mask, rows get as little padding as possible.
+      // Models without a mask get as little padding as possible.
       const padded =
         most === undefined || ports.mask === undefined
           ? longest

@@ -1,70 +1,70 @@
-/** @file Common part of sequence tasks: data, tokens, batches. */
+/** @file Types of sequence tasks: data, tokens, batches. */
 
 import type { Feeds } from '@onnx-lora/sdk';
 import type { TaskModel, Labelled, LabelledDataset } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import type { SequenceData, SequenceRecord } from '../record.ts';
 
-/** What becomes of sequences that are longer than the model, or than {@link LengthOptions.maxLength}. */
+/** Treatment of sequences longer than the model or {@link LengthOptions.maxLength}. */
 export interface LengthOptions {
-  /** Most tokens, special ones included; by default what the model's files say. */
+  /** Most tokens, special ones included; by default the limit of the model's files. */
   readonly maxLength?: number | undefined;
   /**
-   * `crop` (the default) takes the beginning, and in training of masked tokens a part at random; `windows` takes all of it in
-   * pieces that overlap, whose answers are put together; `error` refuses, naming the record.
+   * `crop` (the default) keeps the beginning, or in masked-language training a random part; `windows` reads overlapping
+   * pieces and joins their answers; `error` refuses, naming the record.
    */
   readonly tooLong?: 'crop' | 'windows' | 'error' | undefined;
   /** Tokens that neighbouring windows share; a quarter of the window by default. */
   readonly overlap?: number | undefined;
 }
 
-/** How sequences become tokens. */
+/** Options of tokenizing. */
 export interface TokenOptions extends LengthOptions {
-  /** The tokenizer of the model's folder by default. */
+  /** By default the tokenizer in the model's folder. */
   readonly tokenizer?: SequenceTokenizer | undefined;
 }
 
-/** Inputs of a model of sequences. */
+/** Graph inputs of a sequence model. */
 export interface SequencePorts {
-  /** The input of token ids, int64 `[batch, tokens]`. */
+  /** Input of token ids, int64 `[batch, tokens]`. */
   readonly ids: string;
-  /** The input that is 1 for tokens and 0 for padding. */
+  /** Input that is 1 for tokens and 0 for padding. */
   readonly mask?: string;
-  /** The input that tells the two sequences of a pair apart. */
+  /** Input that tells the two sequences of a pair apart. */
   readonly types?: string;
-  /** The input of the tokens' positions. */
+  /** Input of position ids. */
   readonly positions?: string;
-  /** The number of tokens that the graph is written for, where it is fixed. */
+  /** The graph's number of tokens, if it is fixed. */
   readonly length?: number;
 }
 
-/** A sequence, or a window of it, as it is fed. */
+/** A sequence, or a window of it, as the model's input. */
 export interface TokenRow {
-  /** Special tokens included. */
+  /** Token ids with special tokens. */
   readonly ids: readonly number[];
   /** 0 for the first sequence and its special tokens, 1 for the second; as long as `ids`. */
   readonly types: readonly number[];
-  /** Place of the first token of the sequence in `ids`; of the second of a pair where answers stand in that. */
+  /** Index in `ids` of the sequence's first token; for pairs with answers in the second, of that one. */
   readonly at: number;
-  /** How many tokens of the sequence are in the row, from `at` on. */
+  /** Number of the sequence's tokens in the row, from `at` on. */
   readonly count: number;
-  /** Number of that token in the whole sequence, from 0: where the window begins. */
+  /** Index of the row's first token within the whole sequence: the start of the window. */
   readonly from: number;
 }
 
 /** A sequence, or a window of it, as an example. */
 export interface SequenceItem<R extends SequenceRecord = SequenceRecord> {
-  /** The sequence and what is known of it. */
+  /** The sequence and its targets. */
   readonly record: R;
-  /** Number of the record in its dataset: windows of one record share it. */
+  /** Index of the record in its dataset, shared by its windows. */
   readonly index: number;
-  /** Of how many windows of the record this is one; 1 by default. */
+  /** Number of windows of the record; 1 by default. */
   readonly windows: number;
-  /** Its tokens. */
+  /** Tokens of the example. */
   readonly row: TokenRow;
 }
 
-/** One example, with what is to be predicted. */
+/** An example with its target. */
 export type SequenceExample<Target, R extends SequenceRecord = SequenceRecord> = Labelled<SequenceItem<R>, Target>;
 
 /** A dataset of sequences: an example per record, or per window. */
@@ -75,36 +75,29 @@ export interface SequenceDataset<Target, R extends SequenceRecord = SequenceReco
 > {
   /** Tokens of each example, special ones included. */
   readonly lengths: readonly number[];
-  /** Number of each example's record. */
+  /** Record index of each example. */
   readonly recordOf: readonly number[];
   keyOf(index: number): Promise<string>;
 }
 
 /** The data of a task, and how its sequences become feeds. */
 export interface SequenceTask<R extends SequenceRecord = SequenceRecord> {
-  /** The model that is adapted. */
+  /** The model to adapt. */
   readonly model: TaskModel;
-  /** Records to train on and to measure on. */
+  /** Training, validation and test records. */
   readonly data: SequenceData<R>;
   /** The model's tokenizer. */
   readonly tokenizer: SequenceTokenizer;
   /** The model's inputs. */
   readonly ports: SequencePorts;
-  /** How sequences become tokens, as the user wants it. */
+  /** The user's options of tokenizing. */
   readonly options: TokenOptions;
-  /**
-   * A dataset of records to be trained on or measured on; `target` is what is known of each.
-   * @param options with `isCroppedAtRandom` a too long sequence is cropped at a place that each draw chooses anew
-   */
+  /** Makes a dataset; `isCroppedAtRandom` crops long sequences at a random place per draw. */
   dataset<Target>(
     records: readonly R[],
     targets: readonly Target[],
     options?: { readonly isTrained?: boolean; readonly isCroppedAtRandom?: boolean },
   ): SequenceDataset<Target, R>;
-  /**
-   * Feeds of rows, padded to the longest of them: `input_ids`, `attention_mask` and `token_type_ids` where the graph takes
-   * them, int64 `[batch, tokens]`. Rows that are trained on are padded to lengths that return, since each takes a graph of its
-   * own.
-   */
+  /** Feeds int64 `[batch, tokens]`, padded to the longest row; in training to few lengths, as each takes a graph. */
   feeds(rows: readonly TokenRow[], isTrained: boolean): Feeds;
 }

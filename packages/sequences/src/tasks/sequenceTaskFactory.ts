@@ -24,7 +24,7 @@ import { sequenceOptionsOf, type SequencePredictorOptions } from './records/head
 import type { SequenceHeadOptions } from './sequenceHead.ts';
 import type { LengthOptions, TokenOptions } from './sequenceTask.ts';
 
-/** How long rows are. */
+/** Settings of {@link LengthOptions}. */
 export const lengthSettings: SettingRows<LengthOptions> = {
   maxLength: {
     kind: 'number',
@@ -45,7 +45,7 @@ export const lengthSettings: SettingRows<LengthOptions> = {
   },
 };
 
-/** Of tasks that answer about whole sequences. */
+/** Settings of tasks on whole sequences. */
 export const headSettings: SettingRows<SequenceHeadOptions & BaselineOptions> = {
   head: headSetting,
   pool: {
@@ -59,13 +59,13 @@ export const headSettings: SettingRows<SequenceHeadOptions & BaselineOptions> = 
   },
 };
 
-/** What the command line knows of a task on sequences. */
+/** Definition of a sequence task for the command line. */
 export interface SequenceFactory<Options> extends Pick<TaskFactory, 'name' | 'description' | 'defaults'> {
-  /** Settings of the task and of its predictor, by the options that they give. */
+  /** Settings of the task and of its predictor, by option. */
   readonly settings: SettingRows<Options>;
-  /** Makes the task of data, with the options that the settings gave. */
+  /** Makes the task from data and options. */
   readonly task: (data: string, options: GivenOptions<Options> & DivideOptions<never>) => Task;
-  /** Makes what answers. */
+  /** Makes the predictor. */
   readonly predictor: (
     model: RunnableModel,
     options: Omit<PredictorOptions, 'settings'>,
@@ -73,7 +73,7 @@ export interface SequenceFactory<Options> extends Pick<TaskFactory, 'name' | 'de
   ) => Predictor | Promise<Predictor>;
 }
 
-/** A factory of tasks on sequences, whose predictors are asked about files of them. */
+/** Makes the factory of a sequence task, whose predictors read the domain's files. */
 export function sequenceFactory<Options>(
   { input }: Pick<SequenceDomain<never, never, never>, 'input'>,
   { settings: rows, task, predictor, ...factory }: SequenceFactory<Options>,
@@ -89,7 +89,7 @@ export function sequenceFactory<Options>(
   };
 }
 
-/** What several adapters may answer together, how long rows are, and how data are read. */
+/** Options of predictors: ensemble, row lengths, and the domain's reading options. */
 export type AnsweringOptions<Options = object> = EnsembleSources & TokenOptions & Options;
 
 /** The settings of {@link AnsweringOptions}. */
@@ -99,10 +99,7 @@ export function answeringSettings<R extends SequenceRecord, Options extends Divi
   return { ...ensembleSettings, ...lengthSettings, ...settings };
 }
 
-/**
- * A factory of tasks on labelled sequences, about which several adapters may answer together; `open` makes what answers. Its
- * settings are its own and {@link answeringSettings}.
- */
+/** Makes the factory of a task with ensembles; `open` makes the predictor. Adds {@link answeringSettings}. */
 export function answeringFactory<R extends SequenceRecord, Options extends DivideOptions<R>, Own>(
   domain: Pick<SequenceDomain<R, never, Options>, 'input' | 'settings' | 'defaults'>,
   {

@@ -8,14 +8,13 @@ import { type RecordTokens, type RowRules, tokenRows, tokensOf } from './tokenRo
 
 /** Cache limit in bytes; other tokens are computed again. */
 const CACHE_BYTES = 256e6;
-/** Bytes of a token id in a number array. */
 const BYTES_PER_TOKEN = 8;
 
-/** How a dataset is made. */
+/** Options of a {@link TokenDataset}. */
 export interface TokenDatasetOptions {
   readonly rules: RowRules;
   readonly seed: number;
-  /** Whether a long sequence is cropped at a random position per draw. */
+  /** Whether long sequences are cropped at a random place per draw. */
   readonly isCroppedAtRandom: boolean;
 }
 
@@ -35,8 +34,8 @@ export class TokenDataset<Target, R extends SequenceRecord = SequenceRecord> imp
   );
 
   /**
-   * `targets` has one for each record.
-   * @throws OnnxLoraError `DATA_INVALID`, naming a record that is too long, where such are refused
+   * `targets` has one per record.
+   * @throws OnnxLoraError `DATA_INVALID`, naming a record that is too long, with `tooLong: error`
    */
   constructor(records: readonly R[], targets: readonly Target[], options: TokenDatasetOptions) {
     this.records = records;

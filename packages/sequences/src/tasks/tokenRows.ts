@@ -11,27 +11,23 @@ export interface RecordTokens {
   readonly second?: readonly number[];
 }
 
-/** How long rows are, and what becomes of longer ones. */
+/** Length limit of rows, and the treatment of longer ones. */
 export interface RowRules extends Pick<LengthOptions, 'tooLong' | 'overlap'> {
-  /** Makes tokens. */
+  /** Tokenizer of the model. */
   readonly tokenizer: SequenceTokenizer;
   /** Most tokens of a row, special ones included. */
   readonly most: number;
-  /** Of pairs, whether the second is read for the answer, as the domain says. */
+  /** Whether answers lie in the second of a pair, as the domain says. */
   readonly readsSecond?: boolean | undefined;
 }
 
-/** The tokens of a record. */
+/** Tokenizes a record. */
 export function tokensOf(tokenizer: SequenceTokenizer, { sequence, second }: SequenceRecord): RecordTokens {
   const first = tokenizer.tokens(sequence).ids;
   return second === undefined ? { first } : { first, second: tokenizer.tokens(second).ids };
 }
 
-/**
- * Where the windows over a sequence begin: one where it fits. Neighbours share `overlap` tokens, and the last one ends with the
- * sequence, so that none is short.
- * @param room tokens of a window, without special ones
- */
+/** Starts of windows of `room` tokens, with `overlap` between neighbours; the last ends where the sequence ends. */
 export function windowStarts(tokens: number, room: number, overlap: number): number[] {
   if (tokens <= room) return [0];
   const step = room - overlap;
@@ -41,11 +37,10 @@ export function windowStarts(tokens: number, room: number, overlap: number): num
 }
 
 /**
- * The rows that a record is fed as: one, or where it is too long and `tooLong` says so, several windows. Of a pair that is too
- * long the ends are cropped, of the longer sequence first, as transformers' `longest_first` does.
- * @param start where the part of a sequence that is cropped begins, of the places 0 to `last`; the first by default
- * @throws OnnxLoraError `DATA_INVALID`, naming the record, where it is too long and is to be refused; `CONFIG_INVALID` for an
- *   overlap that is as long as a window
+ * The rows of a record: one, or several windows if it is too long and `tooLong` says so. Long pairs are cropped at
+ * their ends, the longer sequence first, like transformers' `longest_first`. `start` places a crop, from 0 to `last`.
+ * @throws OnnxLoraError `DATA_INVALID`, naming the record, if it is too long with `tooLong: error`; `CONFIG_INVALID`
+ * for an overlap as long as a window
  */
 export function tokenRows(
   tokens: RecordTokens,
@@ -77,7 +72,6 @@ export function tokenRows(
   return [singleRow(tokenizer, first.slice(from, from + room), from)];
 }
 
-/** Overlap of neighbouring windows, a quarter by default. */
 function overlapOf({ overlap }: RowRules, room: number): number {
   if (overlap === undefined) return Math.floor(room / 4);
   if (Number.isInteger(overlap) && overlap >= 0 && overlap < room) return overlap;
@@ -92,7 +86,7 @@ function singleRow(tokenizer: SequenceTokenizer, ids: readonly number[], from: n
   return { ids: framed.ids, types: framed.types, at: framed.firstAt, count: ids.length, from };
 }
 
-/** Windows over the second sequence, each behind the first, which is cropped to half of the room. */
+/** Windows over the second sequence, each after the first, which is cropped to half of the room. */
 function secondRows({ first, second = [] }: RecordTokens, room: number, rules: RowRules): readonly TokenRow[] {
   const asked = first.slice(0, Math.floor(room / 2));
   const left = room - asked.length;
@@ -111,7 +105,7 @@ function pairRow(
   room: number,
 ): TokenRow {
   const isWhole = first.length + second.length <= room;
-  // The first sequence keeps the larger half where both are long.
+  // If both are long, the first sequence keeps the larger half.
   const ofSecond = isWhole
     ? second.length
     : Math.min(second.length, Math.max(Math.floor(room / 2), room - first.length));

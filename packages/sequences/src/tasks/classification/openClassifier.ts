@@ -16,10 +16,11 @@ import type { SequenceRecord } from '../../record.ts';
 import { headPredictor, type SequencePredictorOptions } from '../records/headPredictor.ts';
 
 /**
- * Loads a model that answers `{ id, label, score }` about each sequence of a file, where `score` is the probability. Where several
- * adapters answer together, it is the mean, and `deviation` says how far they differ. An adapter with a head of its own goes into
- * the model first: `modelFor(model, adapter)`.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no classifier; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
+ * Loads a classifier of sequence files: `{ id, label, score }`, where `score` is the probability. With several adapters
+ * it is their mean, and `deviation` their standard deviation. Apply an adapter's head first: `modelFor(model,
+ * adapter)`.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` without a classification head; `CONFIG_INVALID`, `FILE_NOT_FOUND` of the
+ * tokenizer
  */
 export function openClassifier<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
   domain: SequenceDomain<R, Source, Options>,
@@ -39,10 +40,7 @@ export function openClassifier<R extends SequenceRecord, Source, Options extends
   });
 }
 
-/**
- * The same for models with any number of labels: `{ id, labels }`, and the probability of each label under its name.
- * @throws OnnxLoraError as {@link openClassifier}
- */
+/** Like {@link openClassifier} with any number of labels: `{ id, labels }` and each label's probability by name. */
 export function openLabeller<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
   domain: SequenceDomain<R, Source, Options>,
   model: RunnableModel,
@@ -62,10 +60,10 @@ export function openLabeller<R extends SequenceRecord, Source, Options extends D
 }
 
 /**
- * Loads a model that answers `{ id, value }` about each sequence of a file, or `{ id, … }` with several numbers by their names.
- * Where several adapters answer together, it is the mean, and `deviation` says how far they differ. An adapter with a head of its
- * own goes into the model first: `modelFor(model, adapter)`.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that gives no numbers; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
+ * Loads a regressor of sequence files: `{ id, value }`, or several numbers by name. With several adapters they are
+ * means, and `deviation` is the standard deviation. Apply an adapter's head first: `modelFor(model, adapter)`.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` without a regression head; `CONFIG_INVALID`, `FILE_NOT_FOUND` of the
+ * tokenizer
  */
 export function openRegressor<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
   domain: SequenceDomain<R, Source, Options>,

@@ -1,4 +1,4 @@
-/** @file Datasets of sequences with classes, labels or numbers: read, fed and shown. */
+/** @file Datasets of sequences with classes, labels or numbers, and their report sections. */
 
 import {
   type ClassAnswer,
@@ -22,18 +22,17 @@ import { openSequenceTask } from '../openSequenceTask.ts';
 import { headOnTokens, ownHead, type SequenceHeadOptions } from '../sequenceHead.ts';
 import type { SequenceDataset, SequenceItem, TokenOptions } from '../sequenceTask.ts';
 
-/** Options of every task with one answer per sequence. */
+/** Options of tasks with one prediction per sequence. */
 export interface WholeOptions extends TokenOptions, SequenceHeadOptions, BaselineOptions {}
 
-/** Rows of the table of mistakes, and letters shown of a sequence or of a text, whose lines can wrap. */
+/** Rows of the table of mistakes, and letters shown of a sequence, or of a text, which wraps. */
 const MISTAKES = 20;
 const LETTERS = 40;
 const LETTERS_OF_TEXT = 120;
 
-/** Required target by kind of task. */
 const wanted = { classes: 'label', labels: 'labels', numbers: 'values' } as const;
 
-/** The sequences, or pairs of them, that a domain reads. */
+/** Examples of a domain's sequences or pairs for a task with one prediction each. */
 export function sequenceExamples<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
   domain: SequenceDomain<R, Source, Options>,
   source: Source,
@@ -86,7 +85,7 @@ export function sequenceExamples<R extends SequenceRecord, Source, Options exten
   };
 }
 
-/** The answers of one output. */
+/** Predictions of one output. */
 export function answersOf(
   { answers, labels }: Pick<FoundAnswers<never, never, never>, 'answers' | 'labels'>,
   i: number,
@@ -94,7 +93,7 @@ export function answersOf(
   return Array.from({ length: answers.length / labels.length }, (_, row) => answers[row * labels.length + i]!);
 }
 
-/** Baseline questions; one per number in a regression of several. */
+/** Targets to compare with baselines: one per predicted number, otherwise one in total. */
 function questionsOf<Target>(
   found: Pick<FoundAnswers<never, never, Target>, 'kind' | 'labels' | 'answers' | 'thresholds' | 'numbersOf'>,
 ): FrozenQuestion<Target>[] {

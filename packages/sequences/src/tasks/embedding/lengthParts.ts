@@ -5,9 +5,7 @@ import { type BatchPart, bucketLength } from '@onnx-lora/sdk/tasks';
 import { UNIT } from '../sequenceInput.ts';
 import type { SequencePorts } from '../sequenceTask.ts';
 
-/**
- * Parts of so many rows each, those of about one length together; undefined for graphs that say nothing of padding or take one length.
- */
+/** Splits a batch into parts of `rows` rows of similar length; undefined without a mask or with a fixed length. */
 export function lengthParts(
   { mask, length: fixed }: SequencePorts,
   inputs: Feeds,
@@ -34,7 +32,7 @@ function lengthOf(data: TensorData, from: number, longest: number): number {
   return length;
 }
 
-/** Some rows of feeds `[rows, …]`, and of each so many of the first columns. */
+/** Selects rows of feeds `[rows, …]`, cropped to the first `length` columns. */
 export function rowsOfFeeds(feeds: Feeds, places: readonly number[], length?: number): Feeds {
   return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, takenOf(tensor, places, length)]));
 }

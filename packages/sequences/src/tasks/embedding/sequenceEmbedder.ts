@@ -30,32 +30,30 @@ import {
 } from './tokenStates.ts';
 import { openVectors, type Vectors } from './vectors.ts';
 
-/** Options of what makes embeddings. */
+/** Options of an embedder. */
 export interface SequenceEmbedderOptions extends RunnableOptions, FeatureOptions, TokenOptions {
-  /** Divides every embedding by its length; by default where `modules.json` of sentence-transformers says so and counts. */
+  /** Scales embeddings to length 1; by default as in `modules.json`, unless an output or pool is given. */
   readonly normalize?: boolean | undefined;
 }
 
-/** A model with its adapters, ready to embed. */
+/** A loaded model that embeds sequences and tokens. */
 export interface SequenceEmbedder extends Embedder<string | SequenceRecord> {
   /**
-   * Embeddings of the tokens of one sequence, special ones left out: float32 `[tokens, width]`. For a model whose tokens are single
-   * residues that is one per residue.
-   * @throws OnnxLoraError `CONFIG_INVALID` where the feature has one vector for the whole sequence
+   * Embeds the tokens of one sequence, without special ones: float32 `[tokens, width]`.
+   * @throws OnnxLoraError `CONFIG_INVALID` if the feature is one vector per sequence
    */
   embedTokens(sequence: string | SequenceRecord, adapter?: string | null): Promise<Tensor>;
 }
 
-/** A request: one vector, or one per token. */
 interface Asked {
   readonly record: SequenceRecord;
   readonly isEach: boolean;
 }
 
 /**
- * Loads a model as one that makes embeddings.
- * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer; `MODEL_UNSUPPORTED` for a model that reads no tokens or
- *   gives no features; others as `model.session`
+ * Loads a model as an embedder.
+ * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND` for the tokenizer; `MODEL_UNSUPPORTED` for a model that
+ * reads no tokens or gives no features; others like `model.session`
  */
 export async function openEmbedderOf(
   names: SequenceNames,
@@ -90,21 +88,21 @@ export async function openEmbedderOf(
   };
 }
 
-/** What files are answered about with. */
+/** Options of {@link embeddingPredictor}. */
 export interface SequenceEmbeddingOptions extends TokenOptions {
-  /** The graph output that is the feature; that of `openVectors` by default. */
+  /** Graph output of the feature; the default is that of `openVectors`. */
   readonly output?: string | undefined;
-  /** As {@link FeatureOptions} has it; `residues` answers with one vector for each. */
+  /** Pooling as in {@link FeatureOptions}; `residues` gives one vector per residue. */
   readonly pool?: SequencePooling | 'residues' | undefined;
-  /** Divides every embedding by its length; by default where `modules.json` of sentence-transformers says so and counts. */
+  /** Scales embeddings to length 1; by default as in `modules.json`, unless an output or pool is given. */
   readonly normalize?: boolean | undefined;
 }
 
 /**
- * Answers `{ id, embedding }`; with the pool `residues` one answer per residue, `{ id, position, residue, embedding }`.
- * They are written to .npz and .safetensors files too.
- * @throws OnnxLoraError `CONFIG_INVALID` for residues of a model whose tokens are several letters; as `openVectors`,
- *   `openSequenceInput`, `model.session`
+ * Predicts `{ id, embedding }`; with the pool `residues`, one `{ id, position, residue, embedding }` per residue. Also
+ * writes .npz and .safetensors files.
+ * @throws OnnxLoraError `CONFIG_INVALID` for residues of a model with tokens of several letters; like `openVectors`,
+ * `openSequenceInput`, `model.session`
  */
 export async function embeddingPredictor<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
   domain: SequenceDomain<R, Source, Options>,
@@ -167,7 +165,6 @@ function eachOf(rows: readonly StateRow[], { states }: Vectors, normalize = fals
   return normalize ? vectors.map(unitVector) : vectors;
 }
 
-/** Number of tokens in a sequence's windows. */
 function ownTokens(rows: readonly StateRow['row'][]): number {
   return Math.max(...rows.map(({ from, count }) => from + count)) - Math.min(...rows.map(({ from }) => from));
 }

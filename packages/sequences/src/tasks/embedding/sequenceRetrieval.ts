@@ -24,14 +24,13 @@ import { openVectors } from './vectors.ts';
 /** Options of {@link retrieval}. */
 export interface RetrievalOptions extends TokenOptions, RetrievalLossOptions, FeatureOptions {}
 
-/** Sequences of one kind. */
+/** A group of sequences of one kind. */
 export type SequenceGroup<R extends SequenceRecord = SequenceRecord> = KindGroup<SequenceExample<string, R>>;
 
 /**
- * Metric learning on sequences: those of one kind are drawn together, others apart. The kind is the label, or the group where there
- * are no labels; of pairs, the two of each belong together. An example is a group of `perGroup` sequences of one kind. Held-out
- * sequences search each other, or where the first of a pair asks (`domain.asks`) the firsts search the seconds; they may be of other
- * kinds than those that are trained on.
+ * Metric learning: sequences of one kind are pulled together, others pushed apart. The kind is the label, or the group
+ * in data without labels, or the pair. An example is a group of `perGroup` sequences. Held-out sequences, also of new
+ * kinds, search each other; with asymmetric pairs (`domain.asks`) the first ones search the second ones.
  */
 export function retrieval<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
   domain: SequenceDomain<R, Source, Options>,
@@ -100,7 +99,6 @@ export function retrieval<R extends SequenceRecord, Source, Options extends Divi
 /** Most documents of the lexical search. */
 const MOST_SEARCHED = 20_000;
 
-/** Lexical search over the held-out pairs. */
 function rivalOf<R extends SequenceRecord>(
   { name, index }: NonNullable<SequenceDomain<R, never, never>['search']>,
   { records, asks }: Kinds<R>,
@@ -112,15 +110,15 @@ function rivalOf<R extends SequenceRecord>(
   return { name, scoresOf: (query) => (fits ??= index(documents))(queries[query]!) };
 }
 
-/** Sequences one by one, and the kind of each. */
+/** Single sequences with their kinds. */
 export interface Kinds<R> {
-  /** The sequences. */
+  /** The sequences, those of pairs apart. */
   readonly records: readonly R[];
-  /** The kind of each. */
+  /** Kind of each sequence. */
   readonly kinds: readonly string[];
-  /** Which are the first of a pair. */
+  /** Whether each is the first of a pair. */
   readonly asks: readonly boolean[];
-  /** Of each, the numbers of its hard negatives, of which every pair has some; absent where there are none. */
+  /** Indices of each sequence's hard negatives; absent if no pair has any, otherwise every pair has some. */
   readonly negatives?: readonly (readonly number[])[];
 }
 
@@ -129,9 +127,9 @@ const together: ReadonlySet<string> = new Set(['1', 'true', 'yes', 'positive']);
 const apart: ReadonlySet<string> = new Set(['0', 'false', 'no', 'negative']);
 
 /**
- * The kinds of records: the label, or where there are no labels the group. Of pairs, each is a kind of two sequences; where pairs
- * have labels of 1 and 0, those of 1. A hard negative of a pair is a kind of its own.
- * @throws OnnxLoraError `DATA_INVALID` for a record of which nothing says what it is like
+ * Assigns kinds: the label, or the group in data without labels. A pair is a kind of two sequences; in labelled pairs
+ * only those with the label 1. A hard negative is its own kind.
+ * @throws OnnxLoraError `DATA_INVALID` for a record without label, group or partner
  */
 export function kindsOf<R extends SequenceRecord>(records: readonly R[], one: string): Kinds<R> {
   const all = records.flatMap((record, i): (readonly [R, string, boolean])[] => {

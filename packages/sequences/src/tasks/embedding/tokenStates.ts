@@ -1,4 +1,4 @@
-/** @file Token states of a model, pooled to one vector: in predictors, batches and graphs. */
+/** @file Pooling of token states to one vector, in predictors, batches and graphs. */
 
 import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import {
@@ -15,29 +15,29 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import type { TokenRow } from '../sequenceTask.ts';
 
-/** How one vector is made of the states of tokens: their mean without special tokens, or the state of the first, `<cls>`. */
+/** Pooling of token states: `mean` without special tokens, or the state of the `first` token, `<cls>`. */
 export type SequencePooling = 'mean' | 'first';
 
-/** The same, where the mean may also be over `all` tokens, special ones too, or each number be the largest (`max`) of them. */
+/** Pooling that may also be the mean of `all` tokens with special ones, or their element-wise maximum, `max`. */
 export type TokenPooling = SequencePooling | 'all' | 'max';
 
-/** Where embeddings come from. */
+/** Options of the embedded feature. */
 export interface FeatureOptions {
   /**
-   * The graph output that is the feature; `before-head` is what the head reads. By default `sentence_embedding` where there is
-   * no `pool` either, `last_hidden_state`, or else `before-head`.
+   * Graph output of the feature, or `before-head` for the head's input. By default `sentence_embedding` (unless `pool`
+   * is given), `last_hidden_state` or `before-head`, the first that exists.
    */
   readonly output?: string | undefined;
-  /** By default what `modules.json` of sentence-transformers says where there is no `output` either; else `mean`. */
+  /** Pooling; without `output` by default that of sentence-transformers' `modules.json`, otherwise `mean`. */
   readonly pool?: SequencePooling | undefined;
 }
 
-/** Whether a feature has a vector for each token. */
+/** Whether a feature has a vector per token. */
 export function isPerToken({ port }: Feature): boolean {
   return port.dims?.length !== 2;
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` where the feature has one vector for the whole sequence */
+/** @throws OnnxLoraError `CONFIG_INVALID` if the feature is one vector per sequence */
 export function requirePerToken(feature: Feature): void {
   if (isPerToken(feature)) return;
   throw new OnnxLoraError(
@@ -46,13 +46,10 @@ export function requirePerToken(feature: Feature): void {
   );
 }
 
-/** What the model gave for a row: outputs `[1, …]`. */
+/** Outputs `[1, …]` of a row. */
 export type StateRow = Pick<AnsweredRow<TokenRow, Outputs>, 'row' | 'found'>;
 
-/**
- * The states of a sequence's own tokens, without special ones; those that several windows hold are averaged.
- * @throws OnnxLoraError as `featureTensor`
- */
+/** States of a sequence's tokens without special ones, averaged over overlapping windows. */
 export function tokenStates(rows: readonly StateRow[], { output }: Feature): Float32Array[] {
   const first = Math.min(...rows.map(({ row }) => row.from));
   const count = Math.max(...rows.map(({ row }) => row.from + row.count)) - first;
@@ -67,9 +64,9 @@ export function tokenStates(rows: readonly StateRow[], { output }: Feature): Flo
 }
 
 /**
- * One vector of a sequence: the mean of {@link tokenStates}, the mean or the largest numbers of all tokens of its windows, or the
- * state of its first token, of the first window. A feature that has one vector per row is averaged over windows.
- * @throws OnnxLoraError as {@link tokenStates}; `CONFIG_INVALID` where no special token comes first
+ * Pools a sequence to one vector: the mean of {@link tokenStates}, the mean or maximum of all tokens of its windows, or
+ * the first token of the first window. A feature with one vector per row is averaged over windows.
+ * @throws OnnxLoraError like {@link tokenStates}; `CONFIG_INVALID` for `first` without a special token in front
  */
 export function pooledStates(rows: readonly StateRow[], feature: Feature, pool: TokenPooling): Float32Array {
   const { output } = feature;
@@ -84,7 +81,6 @@ export function pooledStates(rows: readonly StateRow[], feature: Feature, pool: 
   return data.slice(0, dims[2]);
 }
 
-/** States of all tokens without padding. */
 function allStates({ row, found }: StateRow, { output }: Feature): Float32Array[] {
   const { data, dims } = featureTensor(found, output, [3]);
   const width = dims[2]!;
@@ -105,9 +101,9 @@ function maxOf(rows: readonly Float32Array[]): Float32Array {
 const [FROM, TO] = ['from', 'to'];
 
 /**
- * Which tokens of each row count: of the mean those of the sequence, and no special ones unless there are no others; of `all` and
- * `max` all but padding.
- * @throws OnnxLoraError `CONFIG_INVALID` where no special token comes first, whose state could stand for the sequence
+ * The span of tokens to pool per row: for `mean` the sequence without special tokens (unless it is empty); for `all`
+ * and `max` all but padding.
+ * @throws OnnxLoraError `CONFIG_INVALID` for `first` without a special token in front
  */
 export function pooledTokens(rows: readonly TokenRow[], pool: TokenPooling): Feeds {
   if (pool === 'first') rows.forEach(requireFirst);
@@ -117,7 +113,7 @@ export function pooledTokens(rows: readonly TokenRow[], pool: TokenPooling): Fee
   return Object.fromEntries([FROM, TO].map((name, i) => [name, int64(places.map((place) => place[i]!), [rows.length])])); // prettier-ignore
 }
 
-/** Embeddings `[batch, width]` of a batch whose targets are {@link pooledTokens}. */
+/** Embeddings `[batch, width]` of a batch with targets from {@link pooledTokens}. */
 export function embeddingsBy({ output }: Feature, pool: TokenPooling): EmbeddingsOf {
   return (outputs, targets) =>
     pooledRows(outputs, output, {
@@ -126,7 +122,7 @@ export function embeddingsBy({ output }: Feature, pool: TokenPooling): Embedding
     });
 }
 
-/** The same as a graph fragment. */
+/** {@link embeddingsBy} as a graph fragment. */
 export function embeddingValue(
   g: GraphBuilder,
   outputs: Readonly<Record<string, Value>>,
@@ -138,7 +134,7 @@ export function embeddingValue(
   return pooled(g, outputs[output]!, () => ({ from: targets[FROM!], to: targets[TO!]! }));
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` where no special token comes first, whose state could stand for the sequence */
+/** @throws OnnxLoraError `CONFIG_INVALID` without a special token in front that represents the sequence */
 function requireFirst({ at }: TokenRow): void {
   if (at > 0) return;
   throw new OnnxLoraError(

@@ -6,35 +6,34 @@ import { type Feature, featureOf, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { SequenceNames } from '../sequenceInput.ts';
 import type { FeatureOptions, SequencePooling, TokenPooling } from './tokenStates.ts';
 
-/** How the vector of a sequence is made. */
+/** Feature and pooling of sequence vectors. */
 export interface Vectors {
-  /** The value that it is made of. */
+  /** The feature to pool. */
   readonly feature: Feature;
-  /** How it is made of the feature, where that has a vector for each token. */
+  /** Pooling, for a feature with a vector per token. */
   readonly pool: TokenPooling;
-  /** Whether it is divided by its length. */
+  /** Whether vectors are scaled to length 1. */
   readonly isNormalized: boolean;
-  /** What the vectors of single tokens are: states of tokens, or the feature where the model gives no states. */
+  /** Source of token vectors: token states, or the feature of a model without them. */
   readonly states: Feature;
 }
 
-/** What is asked for. */
+/** Options of {@link openVectors}. */
 export interface VectorOptions extends Pick<FeatureOptions, 'output'> {
-  /** As {@link FeatureOptions} has it; `residues` takes the states of tokens as they are. */
+  /** Pooling as in {@link FeatureOptions}; `residues` keeps the token states. */
   readonly pool?: SequencePooling | 'residues' | undefined;
-  /** Whether vectors are divided by their lengths. */
+  /** Scales vectors to length 1. */
   readonly normalize?: boolean | undefined;
 }
 
-/** The pooled output of sentence-transformers' graphs. */
 const SENTENCE = 'sentence_embedding';
 /** Outputs with token states, best first. */
 const STATES = ['last_hidden_state', 'token_embeddings', 'hidden_states'] as const;
 const pools = { mean: 'all', max: 'max', cls: 'first' } as const;
 
 /**
- * The output that is named; else the last hidden states; else, of a model that answers with scores, what its head reads.
- * @throws OnnxLoraError as `featureOf`
+ * The named output; by default the last hidden states, or the head's input of a model with scores.
+ * @throws OnnxLoraError like `featureOf`
  */
 export function sequenceFeature(model: TaskModel, noun: string, named?: string): Feature {
   return featureOf(model, named, {
@@ -46,11 +45,11 @@ export function sequenceFeature(model: TaskModel, noun: string, named?: string):
 }
 
 /**
- * How the vector of a sequence is made. An output or a pool that is named counts alone. Where neither is, the vector is that of
- * sentence-transformers: the graph's `sentence_embedding`, or the states pooled as `modules.json` says. Of other models it is the
+ * Chooses feature and pooling. A given output or pool overrides the model's files. Without either, vectors are those of
+ * sentence-transformers: the graph's `sentence_embedding`, or states pooled as in `modules.json`. Other models get the
  * domain's mean of {@link sequenceFeature}.
- * @throws OnnxLoraError as `featureOf` and `readSentencePooling`; `CONFIG_INVALID` where no normalisation is asked for and the
- *   graph normalises
+ * @throws OnnxLoraError like `featureOf`, `readSentencePooling`; `CONFIG_INVALID` for `normalize: false` of a
+ * normalised output
  */
 export async function openVectors(
   model: TaskModel,

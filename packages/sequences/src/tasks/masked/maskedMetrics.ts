@@ -14,17 +14,15 @@ import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import { tokenOutput } from '../outputOfTokens.ts';
 import { eachAsked } from './masking.ts';
 
-/** Output with vocabulary scores per token. */
 interface MaskedPort {
-  /** Float32 `[batch, tokens, size]`. */
   readonly output: string;
   /** May exceed the vocabulary: published models pad theirs. */
   readonly size: number;
 }
 
 /**
- * The output with scores of the vocabulary for each token: `logits`, or the only one of that shape.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without it, as an encoder alone or a classifier
+ * The output with vocabulary scores per token: `logits`, or the only one of that shape.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without it, such as a bare encoder or a classifier
  */
 export function maskedPort(model: TaskModel, tokenizer: SequenceTokenizer): MaskedPort {
   const fitting = Object.entries(model.outputs).flatMap(([output, { dims }]) => {
@@ -41,7 +39,7 @@ export function maskedPort(model: TaskModel, tokenizer: SequenceTokenizer): Mask
   );
 }
 
-/** How guesses are. */
+/** Metrics of masked-language modelling. */
 export type MaskedScores = Readonly<Record<'loss' | 'perplexity' | 'accuracy', number>>;
 
 interface Sums {
@@ -52,16 +50,12 @@ interface Sums {
 
 const NONE: Sums = { loss: 0, right: 0, count: 0 };
 
-/** Guesses by record and by token. */
+/** Sums of the loss and of correct predictions, by record and by token. */
 export class MaskedSums {
   readonly #records = new Map<number, Sums>();
   readonly #tokens = new Map<number, Sums>();
 
-  /**
-   * One guess.
-   * @param loss −log of the probability of the token that is right
-   * @param isRight whether no other token is as likely
-   */
+  /** Adds a prediction: `loss` is −log of the true token's probability, `isRight` whether it alone scores highest. */
   add(record: number, token: number, loss: number, isRight: boolean): void {
     for (const [sums, key] of [
       [this.#records, record],
@@ -73,38 +67,35 @@ export class MaskedSums {
     }
   }
 
-  /** Adds one guess from the scores of all tokens. */
+  /** Adds one prediction from the scores of all tokens. */
   addScores(record: number, token: number, scores: Float32Array): void {
     const isRight = scores.every((score, id) => id === token || score < scores[token]!);
     this.add(record, token, logSumExp(scores) - scores[token]!, isRight);
   }
 
-  /** Numbers of guesses and of records. */
+  /** Number of predictions and of records. */
   get size(): { readonly guesses: number; readonly records: number } {
     return { guesses: total([...this.#records.values()]).count, records: this.#records.size };
   }
 
-  /** Over all guesses; NaN without any. */
+  /** Metrics over all predictions; NaN without any. */
   scores(): MaskedScores {
     return scoresOf(total([...this.#records.values()]));
   }
 
-  /** Of one token; NaN without guesses. */
+  /** Metrics of one token; NaN without predictions. */
   ofToken(token: number): MaskedScores & { readonly count: number } {
     const sums = this.#tokens.get(token) ?? NONE;
     return { ...scoresOf(sums), count: sums.count };
   }
 
-  /** Bootstrap over records: tokens of one protein correlate. */
+  /** Bootstrap over records, as tokens of one protein correlate. */
   draws(): Draws {
     const records = [...this.#records.values()];
     return bootstrapDraws((times) => scoresOf(total(records, times)), records.length);
   }
 
-  /**
-   * The loss less that of `other`, which is of the same tokens, and its interval: the change is known better than either is.
-   * Undefined for fewer than two records.
-   */
+  /** Change of the loss from `other` on the same tokens, with a paired interval (undefined below two records). */
   change(other: MaskedSums): { readonly loss: number; readonly interval: readonly [number, number] | undefined } {
     const records = [...this.#records].map(([key, own]) => ({
       ...own,
@@ -121,7 +112,7 @@ export class MaskedSums {
   }
 }
 
-/** @param times how often each counts; once by default */
+/** @param times weight of each sum; 1 by default */
 function total(all: readonly Sums[], times?: ArrayLike<number>): Sums {
   let [loss, right, count] = [0, 0, 0];
   all.forEach((sums, i) => {
@@ -137,7 +128,7 @@ function scoresOf({ loss, right, count }: Sums): MaskedScores {
   return { loss: loss / count, perplexity: Math.exp(loss / count), accuracy: right / count };
 }
 
-/** Sums up batches. Targets are those of `maskedTargets`. */
+/** Collects metrics of batches with targets from `maskedTargets`. */
 export class MaskedMetrics implements MetricCollector<MaskedScores> {
   readonly guesses: MaskedSums = new MaskedSums();
   readonly #port: MaskedPort;
@@ -153,8 +144,8 @@ export class MaskedMetrics implements MetricCollector<MaskedScores> {
   }
 
   /**
-   * `loss`, the mean cross-entropy in nats over all masked tokens; `perplexity`, its exponential: among so many tokens, all as
-   * likely, the model chooses; and `accuracy`, the share of tokens whose best guess is right. All are NaN before the first.
+   * `loss` is the mean cross-entropy in nats over masked tokens, `perplexity` its exponential (the number of equally
+   * likely tokens to choose from), `accuracy` the share of correct predictions. All are NaN before the first batch.
    */
   result(): MaskedScores {
     return this.guesses.scores();

@@ -13,14 +13,14 @@ import { askedTokens, fixedSeed, maskedTargets, Masking, type MaskingOptions } f
 
 /** Options of {@link maskedModelling}. */
 export interface MaskedModellingOptions extends TokenOptions, MaskingOptions {
-  /** Whether a sequence is masked anew each time it is trained on, as is the default. Where not, it has the same masks each time. */
+  /** Draws new masks each time a sequence is trained on (the default), or keeps its masks. */
   readonly dynamic?: boolean | undefined;
 }
 
 /**
- * Masked-language modelling on the sequences of a domain: what is measured on has the same masks each time, so that figures before and
- * after can be compared. A sequence that is too long is cropped, in training at a place that each draw chooses anew. Targets are `labels`
- * int64 `[batch, tokens]`, the true ids of tokens to be guessed and −100 elsewhere, and `records` int64 `[batch]`.
+ * Masked-language modelling on the sequences of a domain. Validation sequences keep their masks, so that results before
+ * and after are comparable. Sequences that are too long are cropped, in training at a random place per draw. Targets
+ * are `labels` int64 `[batch, tokens]`, the ids of masked tokens and −100 elsewhere, and `records` int64 `[batch]`.
  */
 export function maskedModelling<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
   name: string,
@@ -40,7 +40,7 @@ async function prepare<R extends SequenceRecord, Source, Options extends DivideO
   source: Source,
   { dynamic = true, rate, masked, random, spanLength, ...own }: Options & MaskedModellingOptions,
 ): Promise<PreparedTask<SequenceExample<undefined, R>, MaskedScores>> {
-  // The rest belongs to the domain, which the type cannot express.
+  // TypeScript cannot express that the rest belongs to the domain.
   const options = own as unknown as Options & TokenOptions;
   const task = await openSequenceTask<R, Source, Options>(domain, model, source, options);
   const { tokenizer, data, ports } = task;
@@ -102,7 +102,7 @@ function maskable<R extends SequenceRecord>(
   );
 }
 
-/** The same dataset without determinism. */
+/** The dataset marked as random, as its masks change. */
 function neverTheSame<R extends SequenceRecord>(
   dataset: SequenceDataset<undefined, R>,
 ): PreparedTask<SequenceExample<undefined, R>>['train'] {

@@ -7,17 +7,12 @@ import type { SequenceDataset, SequenceExample } from '../sequenceTask.ts';
 import { MaskedSums, type MaskedMetrics } from './maskedMetrics.ts';
 import { eachAsked, type Masking } from './masking.ts';
 
-/** Token frequencies of the training data. */
 class TokenFrequencies {
   readonly #counts = new Map<number, number>();
   readonly #total: number;
   readonly #best: number;
 
-  /**
-   * @param rows token ids
-   * @param possible the ids that may be asked about; one that never occurs counts as one occurrence (Laplace), so that none
-   *   is impossible
-   */
+  /** Counts `rows`; each `possible` id starts at 1 (Laplace), so that none is impossible. */
   constructor(rows: Iterable<readonly number[]>, possible: readonly number[]) {
     for (const id of possible) this.#counts.set(id, 1);
     for (const row of rows) for (const id of row) this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
@@ -25,7 +20,6 @@ class TokenFrequencies {
     this.#best = [...this.#counts].reduce((best, entry) => (entry[1] > best[1] ? entry : best))[0];
   }
 
-  /** Relative frequency. */
   share(id: number): number {
     return (this.#counts.get(id) ?? 0) / this.#total;
   }
@@ -35,9 +29,8 @@ class TokenFrequencies {
   }
 }
 
-/** What a report is made from. */
+/** Input of {@link maskedReport}. */
 export interface MaskedReportOptions<R extends SequenceRecord = SequenceRecord> {
-  /** Plural and singular of the sequences. */
   readonly names: { readonly noun: string; readonly one: string };
   readonly tokenizer: SequenceTokenizer;
   readonly train: SequenceDataset<undefined, R>;
@@ -47,12 +40,10 @@ export interface MaskedReportOptions<R extends SequenceRecord = SequenceRecord> 
   readonly metrics: () => MaskedMetrics;
 }
 
-/** Histogram bins. */
 const BINS = 20;
-/** Rows of the token table, the most frequent first. */
 const MOST_TOKENS = 30;
 
-/** Perplexities of guessing by frequencies, of the base and of the adapter; the change by sequence; and by token. */
+/** Perplexity of token frequencies, base and adapter; the change per sequence; and a table by token. */
 export async function maskedReport<R extends SequenceRecord>(
   { names, tokenizer, train, validation, collate, masking, metrics }: MaskedReportOptions<R>,
   request: ReportRequest,

@@ -5,33 +5,26 @@ import { drawSeed, type Random } from '@onnx-lora/sdk/data';
 import { type SettingRows, settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 
-/**
- * A seed of a sequence, or of the window of it that begins with token `from`: wherever it is in the data, it gets the same.
- * The letters are hashed by FNV-1a.
- * @see Fowler, Noll, Vo; RFC 9923
- */
+/** Seed from the sequence (FNV-1a, RFC 9923) and the window's first token `from`, not from its place in the data. */
 export function fixedSeed(seed: number, sequence: string, from = 0): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < sequence.length; i++) hash = Math.imul(hash ^ sequence.charCodeAt(i), 0x01000193);
   return drawSeed(seed ^ hash, from);
 }
 
-/** How tokens are masked. */
+/** Options of masking. */
 export interface MaskingOptions {
-  /** Share of the tokens that are to be guessed; 0.15 by default. */
+  /** Share of tokens to predict; 0.15 by default. */
   readonly rate?: number | undefined;
-  /** Of those to be guessed, the share in whose place is the mask token; 0.8 by default. */
+  /** Share of these that becomes the mask token; 0.8 by default. */
   readonly masked?: number | undefined;
-  /** The share in whose place is a token of the vocabulary, drawn evenly; 0.1 by default. The others are seen as they are. */
+  /** Share of these that becomes a random token of the vocabulary; 0.1 by default. The others stay. */
   readonly random?: number | undefined;
-  /**
-   * Masks whole spans of neighbours, whose lengths follow a geometric distribution of about this mean, cut off at twice it: 5
-   * gives SpanBERT's. Without it each token is chosen by itself.
-   */
+  /** Mean length of masked spans (geometric, at most twice the mean; SpanBERT: 5); by default single tokens. */
   readonly spanLength?: number | undefined;
 }
 
-/** The same on the command line. */
+/** Masking options as command-line settings. */
 export const maskingSettings: SettingRows<MaskingOptions> = {
   rate: { kind: 'number', above: 0, below: 1, description: 'Share of tokens that are to be guessed; 0.15 by default.' },
   masked: { kind: 'number', min: 0, max: 1, description: 'Of these, the share that is masked; 0.8 by default.' },
@@ -46,26 +39,23 @@ export const maskingSettings: SettingRows<MaskingOptions> = {
 
 const table: SettingTable<MaskingOptions> = settingsOf(maskingSettings);
 
-/** What masking must know of a tokenizer. */
+/** Vocabulary properties that masking needs. */
 export type MaskedVocabulary = Pick<SequenceTokenizer, 'size' | 'maskId' | 'specialIds' | 'unknownId'>;
 
 interface MaskedRow {
   readonly ids: readonly number[];
-  /** True ids of masked tokens, {@link NOT_ASKED} elsewhere. */
   readonly labels: readonly number[];
 }
 
-/** The label of tokens that are not to be guessed: torch's `ignore_index`. */
+/** Label of tokens that are not predicted: torch's `ignore_index`. */
 export const NOT_ASKED = -100;
 
 /**
- * Masks rows as BERT was trained: each token is chosen with the probability `rate`; of the chosen, 80% become the mask token,
- * 10% a token drawn evenly from the whole vocabulary, and 10% stay. Special tokens and unknown letters are never chosen. Where
- * chance chooses none of a row, one of its tokens is.
- *
- * With spans, as many tokens are chosen as the rate says, and what becomes of them is decided span by span, as in SpanBERT.
- * @see Devlin et al., "BERT" (2018), arXiv:1810.04805, A.1; transformers, `DataCollatorForLanguageModeling`;
- *   Joshi et al., "SpanBERT" (2019), arXiv:1907.10529, 3.1
+ * Masks tokens as in BERT: each is selected with the probability `rate`; by default 80% of these become the mask token,
+ * 10% a uniformly random token, and 10% stay. Special and unknown tokens are never selected; every row with others gets
+ * at least one. Spans select `rate` of the tokens, and all tokens of a span are replaced alike, as in SpanBERT.
+ * @see Devlin et al., "BERT" (2018), arXiv:1810.04805, A.1; transformers, `DataCollatorForLanguageModeling`; Joshi et
+ * al., "SpanBERT" (2019), arXiv:1907.10529, 3.1
  */
 export class Masking {
   readonly #vocabulary: MaskedVocabulary;
@@ -75,7 +65,7 @@ export class Masking {
   readonly #random: number;
   readonly #spanLength: number | undefined;
 
-  /** @throws OnnxLoraError `CONFIG_INVALID` for shares that are none; `MODEL_UNSUPPORTED` for a vocabulary without a mask */
+  /** @throws OnnxLoraError `CONFIG_INVALID` for invalid shares; `MODEL_UNSUPPORTED` without a mask token */
   constructor(vocabulary: MaskedVocabulary, options: MaskingOptions = {}) {
     const { rate = 0.15, masked = 0.8, random = 0.1, spanLength } = options;
     table.check({ rate, masked, random, ...(spanLength !== undefined && { spanLength }) }, source);
@@ -104,7 +94,7 @@ export class Masking {
     return !this.#vocabulary.specialIds.has(id) && id !== this.#vocabulary.unknownId;
   }
 
-  /** Masks some tokens of a row; none where all are special or unknown. */
+  /** Masks some tokens of a row; none if all are special or unknown. */
   mask(row: readonly number[], random: Random): MaskedRow {
     const candidates = [...row.keys()].filter((at) => this.canBeAsked(row[at]!));
     const spans = this.#spanLength === undefined ? this.#single(candidates, random) : this.#spans(candidates, random);
@@ -161,25 +151,20 @@ const source = {
   remedy: () => '0.15 of the tokens to be guessed, of which 0.8 masked and 0.1 random, is usual.',
 };
 
-/**
- * Targets of a batch: `labels` int64 `[batch, tokens]`, the true ids of tokens to be guessed and −100 elsewhere; `records` int64
- * `[batch]`, the number of each row's record.
- * @param length tokens of each row of the batch, padding included
- */
+/** Batch targets: `labels` int64 `[batch, tokens]`, −100 for tokens that stay; `records` int64 `[batch]`, indices. */
 export function maskedTargets(rows: readonly MaskedRow[], records: readonly number[], length: number): Feeds {
   const labels = rows.flatMap((row) => Array.from({ length }, (_, at) => row.labels[at] ?? NOT_ASKED));
   return { labels: int64(labels, [rows.length, length]), records: int64([...records], [rows.length]) };
 }
 
 interface Asked {
-  /** Position in the batch. */
   readonly row: number;
   readonly at: number;
   readonly record: number;
   readonly token: number;
 }
 
-/** The tokens of a batch that are to be guessed. */
+/** Iterates over the tokens of a batch to predict. */
 export function* eachAsked({ labels, records }: Feeds): Generator<Asked> {
   const [rows, length] = labels!.dims as readonly [number, number];
   for (let row = 0; row < rows; row++) {
@@ -191,7 +176,7 @@ export function* eachAsked({ labels, records }: Feeds): Generator<Asked> {
   }
 }
 
-/** How many tokens of a batch are to be guessed. */
+/** Number of tokens of a batch to predict. */
 export function askedTokens({ labels }: Feeds): number {
   let count = 0;
   for (const label of labels!.data) if (Number(label) !== NOT_ASKED) count++;

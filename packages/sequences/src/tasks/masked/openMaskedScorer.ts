@@ -15,7 +15,6 @@ import { fixedSeed, Masking, type MaskingOptions, maskingSettings, NOT_ASKED } f
 import { MaskedSums, maskedPort } from './maskedMetrics.ts';
 import type { MaskedModellingOptions } from './maskedModelling.ts';
 
-/** A masked row. */
 interface MaskedTokenRow extends TokenRow {
   readonly labels: readonly number[];
 }
@@ -25,10 +24,10 @@ export type MaskedScorerOptions<Options = object> = Omit<SequencePredictorOption
   MaskingOptions;
 
 /**
- * Loads a model that answers `{ id, perplexity, accuracy, masked }` about each sequence of a file: how it guesses `masked` tokens
- * of it, the same each time. Low perplexities are of sequences like those that it was trained on.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not guess masked tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND` of
- *   its tokenizer
+ * Loads a scorer of sequence files: `{ id, perplexity, accuracy, masked }` over `masked` tokens of the sequence, the
+ * same ones each time. Perplexity is low for sequences like the training data.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` without a masked-language head; `CONFIG_INVALID`, `FILE_NOT_FOUND` of the
+ * tokenizer
  */
 export async function openMaskedScorer<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
   domain: SequenceDomain<R, Source, Options>,
@@ -61,7 +60,7 @@ export async function openMaskedScorer<R extends SequenceRecord, Source, Options
   });
 }
 
-/** Makes tasks of masked-language modelling on sequences of a domain, and what says how well a model knows them. */
+/** Factory of masked-language modelling tasks of a domain, with the scorer as predictor. */
 export function maskedFactory<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
   domain: SequenceDomain<R, Source, Options>,
   factory: Pick<SequenceFactory<Options & MaskedModellingOptions>, 'name' | 'description' | 'task'>,
@@ -78,7 +77,7 @@ export function maskedFactory<R extends SequenceRecord, Source, Options extends 
   };
   return sequenceFactory<Options & MaskedModellingOptions>(domain, {
     ...factory,
-    // Each sequence teaches little at a time: larger batches, fewer epochs.
+    // A pass over a sequence teaches little: larger batches, fewer epochs.
     defaults: { batchSize: 16, epochs: 3, lr: 1e-3, warmupSteps: 0.05 },
     settings: { ...settings, ...domain.settings } as SettingRows<Options & MaskedModellingOptions>,
     predictor: (model, options, given) => {

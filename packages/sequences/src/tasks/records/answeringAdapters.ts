@@ -7,13 +7,13 @@ import type { SettingRows } from '@onnx-lora/sdk/plugin';
 
 const CONFIG = 'adapter_config.json';
 
-/** Which adapters answer together. */
+/** Option of an ensemble. */
 export interface EnsembleSources {
-  /** Folders of other adapters, or of runs, whose answers are averaged with those of the adapter. */
+  /** Folders of other adapters, or of runs, to average with the adapter. */
   readonly ensemble?: readonly string[] | undefined;
 }
 
-/** The same on the command line. */
+/** The ensemble as a command-line setting. */
 export const ensembleSettings: SettingRows<EnsembleSources> = {
   ensemble: {
     kind: 'texts',
@@ -23,9 +23,8 @@ export const ensembleSettings: SettingRows<EnsembleSources> = {
 };
 
 /**
- * The adapter, and those of the ensemble: all of one base, and with heads of one size.
- * @throws OnnxLoraError `CONFIG_INVALID` for an ensemble without an adapter, or one whose heads answer something else; as
- *   `loadAdapter`
+ * Loads the ensemble, the given adapter first; all need one base and the same labels.
+ * @throws OnnxLoraError `CONFIG_INVALID` for a missing adapter or different labels; like `loadAdapter`
  */
 export async function answeringAdapters(
   adapter: Adapter | undefined,

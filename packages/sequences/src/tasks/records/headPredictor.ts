@@ -19,34 +19,31 @@ import type { TokenOptions } from '../sequenceTask.ts';
 import { answeringAdapters, type EnsembleSources } from './answeringAdapters.ts';
 import { sequencePredictor, type SequenceRow } from './sequencePredictor.ts';
 
-/**
- * Options of what answers about sequences. Where there is an ensemble, its adapters answer together with the one that is chosen,
- * with the mean of what each says.
- */
+/** Options of predictors of sequences. An ensemble predicts the mean of the chosen adapter and its other adapters. */
 export interface SequencePredictorOptions<Options = object> extends TokenOptions, RecordPredictorOptions {
-  /** How files are read. */
+  /** Options of the domain's reader. */
   readonly data?: Partial<Options> | undefined;
 }
 
-/** What is said of a record, given what each of its rows was answered with. */
+/** Makes the prediction of a record from the answers of its rows. */
 export type SaidOf<R> = (record: R, rows: readonly Pick<SequenceRow, 'row' | 'members'>[]) => Prediction;
 
-/** A head that answers, and what feeds the model. */
+/** An opened head with its model's inputs. */
 export interface OpenedHead {
-  /** What feeds the model. */
+  /** Tokenizer and inputs of the model. */
   readonly input: SequenceInput;
-  /** Name of the output. */
+  /** Output name. */
   readonly output: string;
-  /** Number of its columns. */
+  /** Number of columns. */
   readonly outputs: number;
 }
 
 /**
- * Answers `{ id, … }` about sequences, with the head that the model has or its adapter brings.
- * @param asked what it answers with, for errors (`classes`), and where it answers about each token what looks whether it can
- * @param made asked with the head
- * @throws OnnxLoraError `CONFIG_INVALID` for adapters that answer something else; `MODEL_UNSUPPORTED` for a model without a head; as
- *   `openSequenceInput`, `model.session`
+ * Opens a predictor `{ id, … }` on the head of the model or its adapter.
+ * @param asked noun of the predictions for errors (`classes`), and for predictions per token a check of the tokenizer
+ * @param made makes the predictions of an opened head
+ * @throws OnnxLoraError `CONFIG_INVALID` for adapters of other tasks; `MODEL_UNSUPPORTED` without a head; like
+ * `openSequenceInput`
  */
 export async function openHead<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
   domain: SequenceDomain<R, Source, Options>,
@@ -72,18 +69,14 @@ export async function openHead<R extends SequenceRecord, Source, Options extends
   });
 }
 
-/** Kind of answers by the suffix of the training task. */
+/** Noun of the predictions by the training task's suffix. */
 const answersOf: Readonly<Record<string, string>> = {
   classification: 'classes',
   labelling: 'labels',
   regression: 'numbers',
 };
 
-/**
- * A number looks like the score of a single class, and would be answered as one that is certain.
- * @param noun what the task answers with, in the plural: `classes`
- * @throws OnnxLoraError `CONFIG_INVALID` for an adapter of a task that is known to answer with something else
- */
+/** Rejects adapters of other tasks, as one number would look like a single class with full certainty. */
 function requireAnswers(adapters: readonly Adapter[], noun: string): void {
   for (const { notes } of adapters) {
     const own = answersOf[notes.task?.split('-').at(-1) ?? ''];
@@ -95,15 +88,15 @@ function requireAnswers(adapters: readonly Adapter[], noun: string): void {
   }
 }
 
-/** What a task makes of scores. */
+/** Predictions from the scores of whole sequences. */
 export interface WholeAnswers {
-  /** What a row of scores says: numbers or probabilities. Those of windows and adapters are averaged. */
+  /** Turns a row of scores into numbers or probabilities, which are then averaged over windows and adapters. */
   readonly answerOf: (scores: Float32Array) => ArrayLike<number>;
-  /** The prediction, without what the record is called. */
+  /** Makes the prediction, without the `id`. */
   readonly shown: (answer: AveragedAnswer) => Prediction;
 }
 
-/** As {@link openHead}, of whole sequences; `made` is asked with the number of outputs. */
+/** {@link openHead} for whole sequences; `made` gets the number of outputs. */
 export function headPredictor<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
   domain: SequenceDomain<R, Source, Options>,
   model: RunnableModel,
@@ -117,7 +110,7 @@ export function headPredictor<R extends SequenceRecord, Source, Options extends 
   });
 }
 
-/** The options of a predictor, with what its settings gave. */
+/** Adds the task's settings to a predictor's options, and loads the ensemble. */
 export async function sequenceOptionsOf<Options extends EnsembleSources & TokenOptions>(
   options: Omit<PredictorOptions, 'settings'>,
   { ensemble: sources, maxLength, tooLong, overlap, tokenizer, ...data }: Options,
@@ -126,18 +119,15 @@ export async function sequenceOptionsOf<Options extends EnsembleSources & TokenO
   return { ...options, ensemble, data: data as Partial<Options>, maxLength, tooLong, overlap, tokenizer };
 }
 
-/** Numbers, and how far adapters that answer together differ. */
+/** Averaged predictions. */
 export interface AveragedAnswer {
-  /** Means, over windows and adapters. */
+  /** Means over windows and adapters. */
   readonly mean: readonly number[];
-  /** Of each number; absent where one adapter answers. */
+  /** Standard deviation of each number over the adapters; absent with one adapter. */
   readonly deviation?: readonly number[];
 }
 
-/**
- * Means, and deviations with the divisor n − 1.
- * @param answerOf what a row of scores says: numbers or probabilities
- */
+/** Means over windows and adapters, with standard deviations (divisor n − 1). */
 function averagedAnswer(
   rows: readonly Pick<SequenceRow, 'members'>[],
   output: string,

@@ -19,41 +19,41 @@ import { requireShort, type SequenceRecord } from '../../record.ts';
 import type { SequenceInput } from '../sequenceInput.ts';
 import type { TokenRow } from '../sequenceTask.ts';
 
-/** A row that a sequence was fed as: `found` is what the model gave, outputs `[1, …]`, padding included. */
+/** A fed row of a sequence and its outputs `[1, …]` in `found`, padding included. */
 export type SequenceRow<Row extends TokenRow = TokenRow> = AnsweredRow<Row, Outputs>;
 
-/** What answers about sequences are made of. */
+/** Definition of a predictor's rows and answers. */
 export interface SequenceAnswers<Item, Row extends TokenRow> {
-  /** What feeds the model. */
+  /** Tokenizer and inputs of the model. */
   readonly input: SequenceInput;
-  /** Names of the outputs that answers are made of; values inside the graph are made outputs. */
+  /** Names of the outputs to compute; inner values of the graph become outputs. */
   readonly outputs: readonly string[];
-  /** Batches that are read ahead; 16 by default. Fewer where answers are large. */
+  /** Batches read ahead; 16 by default. Fewer for large outputs. */
   readonly lookAhead?: number | undefined;
-  /** Rows that an item is fed as. */
+  /** Rows of an item. */
   readonly rows: (item: Item) => readonly Row[];
-  /** Answers that an item gets, where that is not one. */
+  /** Number of answers per item; 1 by default. */
   readonly count?: ((item: Item) => number) | undefined;
-  /** The answers about an item, given its rows in their order. */
+  /** Answers of an item from its rows, in order. */
   readonly answers: (item: Item, rows: readonly SequenceRow<Row>[]) => readonly Prediction[];
 }
 
-/** What {@link sequencePredictor} is made from. */
+/** Input of {@link sequencePredictor}. */
 export interface SequencePredictorRequest<R extends SequenceRecord, Options, Row extends TokenRow>
   extends RecordPredictorOptions, SequenceAnswers<R, Row> {
-  /** The model as its adapter answers with it. */
+  /** The model with the adapter's head. */
   readonly model: RunnableModel;
-  /** Writes answers into files of its own kinds. */
+  /** Writes predictions to other file formats. */
   readonly writer?: Predictor['writer'];
-  /** Endings of these files. */
+  /** Extensions of these formats. */
   readonly writerEndings?: Predictor['writerEndings'];
-  /** How files are read. */
+  /** Options of the domain's reader. */
   readonly data?: Partial<Options> | undefined;
 }
 
 /**
- * A model that answers about the sequences of its sources.
- * @throws OnnxLoraError as `recordPredictor`
+ * Opens a predictor on the sequences of its sources.
+ * @throws OnnxLoraError like `recordPredictor`
  */
 export async function sequencePredictor<
   R extends SequenceRecord,
@@ -75,7 +75,7 @@ export async function sequencePredictor<
   return { ...predictor, ...(writer && { writer }), ...(writerEndings && { writerEndings }) };
 }
 
-/** What is made of sequences and of what the model gives for them; an item is a record, or knows of one. */
+/** Turns items into rows and outputs into answers; an item is a record or refers to one. */
 export function sequenceProcessor<Item, Row extends TokenRow = TokenRow>({
   input,
   outputs,
@@ -99,26 +99,25 @@ export function sequenceProcessor<Item, Row extends TokenRow = TokenRow>({
   };
 }
 
-/** A model that is asked about items of any kind, such as places of a sequence. */
+/** A model that evaluates items of any kind, such as positions of a sequence. */
 export interface SequenceAsker<Item, Found> extends AsyncDisposable {
-  /** What is found of each item, in their order. Items are taken as they are needed, a few batches at a time. */
+  /** Evaluates items in order; they are taken lazily, a few batches ahead. */
   ask(items: Iterable<Item>): AsyncGenerator<Found>;
   /** Frees the session. */
   release(): Promise<void>;
 }
 
-/** How a model is asked. */
+/** Options of {@link openAsker}. */
 export interface AskingOptions extends Omit<RunnableOptions, 'adapters'> {
-  /** The base alone without one. */
+  /** The adapter; without one the base alone. */
   readonly adapter?: Adapter | undefined;
   /** Rows per run; 32 by default. */
   readonly batchSize?: number | undefined;
 }
 
 /**
- * Loads a model that is asked about items of one row each.
- * @param found what is found of an item in the outputs of its row, `[1, …]`
- * @throws OnnxLoraError `CONFIG_INVALID` for a batch of no rows; as `recordPredictor`
+ * Loads a model to evaluate items of one row each; `found` reads the row's outputs `[1, …]`.
+ * @throws OnnxLoraError `CONFIG_INVALID` for a batch size below 1; like `recordPredictor`
  */
 export async function openAsker<Item extends object, Found>(
   model: RunnableModel,
@@ -155,7 +154,7 @@ export async function openAsker<Item extends object, Found>(
   };
 }
 
-/** For what a model says that has diverged. */
+/** The error for NaN scores, mostly of a diverged adapter. */
 export function notNumbers(name: string, hasAdapter: boolean): OnnxLoraError {
   return new OnnxLoraError(
     'LOSS_NOT_FINITE',

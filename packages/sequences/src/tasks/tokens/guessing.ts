@@ -7,7 +7,7 @@ import type { PartReportOptions } from './tokenClasses.ts';
 
 type Counted = ReturnType<typeof tokenTally>;
 
-/** Counts of classes by token. */
+/** Class counts by token. */
 export class TokenGuess {
   readonly #classes: number;
   readonly #all: number[];
@@ -35,7 +35,7 @@ export class TokenGuess {
     return most(this.#all);
   }
 
-  /** The majority class of a token, by default of all. */
+  /** The majority class of a token; for unseen tokens that of all. */
   of(id: number): number {
     return most(this.#byToken.get(id) ?? this.#all);
   }
@@ -45,7 +45,7 @@ function most(counts: readonly number[]): number {
   return counts.indexOf(Math.max(...counts));
 }
 
-/** What the sequence around a residue is worth: the adapter beside guesses that know nothing of it. */
+/** Compares the adapter with baselines that ignore the sequence around a residue. */
 export function classComparison<R extends SequenceRecord>(
   { tokenizer, train, validation, labels }: PartReportOptions<R>,
   { noun, each }: { readonly noun: string; readonly each: string },

@@ -1,4 +1,4 @@
-/** @file Answers about parts of sequences, such as residues or words, joined over windows and measured. */
+/** @file Predictions on parts of sequences, such as residues or words, joined over windows and measured. */
 
 import type { Feeds } from '@onnx-lora/sdk';
 import {
@@ -18,26 +18,25 @@ import { tokenOutput } from '../outputOfTokens.ts';
 import type { SequenceRow } from '../records/sequencePredictor.ts';
 import { placesOf } from './tokenTargets.ts';
 
-/** What is measured of classes of parts. */
+/** Metrics of classes per part. */
 export type TokenClassScores = Readonly<Record<'accuracy' | 'macroF1' | 'balancedAccuracy' | 'mcc', number>>;
 
-/** What a collector must know of the task. */
+/** Options of a metric collector. */
 export interface TokenMetricsOptions {
   /** The output `[batch, tokens, width]`. */
   readonly output: string;
-  /** What its numbers are called. */
+  /** Names of the output's columns. */
   readonly labels: readonly string[];
-  /** Of the bootstrap. */
 }
 
-/** Counts classes of parts: accuracy, macro F1, balanced accuracy and Matthews' correlation. */
+/** Tallies classes of parts: accuracy, macro F1, balanced accuracy and Matthews' correlation. */
 export function tokenTally({
   labels,
 }: Pick<TokenMetricsOptions, 'labels'>): ClassTally<TokenClassScores & MetricsNamed<'loss'>> {
   return new ClassTally({ labels, metrics: ['accuracy', 'macroF1', 'balancedAccuracy', 'mcc', 'loss'] });
 }
 
-/** Collects classes. Targets are `labels`, int64 `[batch, tokens]`, −100 where nothing is known, and those of `placeTargets`. */
+/** Collects classes. Targets: `labels`, int64 `[batch, tokens]`, −100 for unknown, and those of `placeTargets`. */
 export function tokenClassMetrics(
   options: TokenMetricsOptions,
 ): AnswerMetrics<number, TokenClassScores & MetricsNamed<'loss'>, ReturnType<typeof tokenTally>> {
@@ -46,7 +45,7 @@ export function tokenClassMetrics(
   return new AnswerMetrics(tokenAnswers(options, truthsOf, meanClasses), tokenTally(options), meanClasses);
 }
 
-/** Collects numbers. Targets are `values` and `known`, float32 `[batch, tokens, 1]`, and those of `placeTargets`. */
+/** Collects numbers. Targets: `values` and `known`, float32 `[batch, tokens, 1]`, and those of `placeTargets`. */
 export function tokenNumberMetrics(
   options: TokenMetricsOptions,
 ): AnswerMetrics<readonly number[], NumberScores, NumberTally<NumberScores>> {
@@ -56,10 +55,10 @@ export function tokenNumberMetrics(
   return new AnswerMetrics(tokenAnswers(options, truthsOf, meanNumbers), tally);
 }
 
-/** Label of tokens whose class is not known: torch's `ignore_index`. */
+/** Label of tokens with an unknown class: torch's `ignore_index`. */
 export const UNKNOWN = -100;
 
-/** Reads answers of tokens with a known target. */
+/** Reads predictions of tokens with a known target. */
 function tokenAnswers<Truth>(
   { output, labels }: TokenMetricsOptions,
   truthsOf: (targets: Feeds) => readonly (Truth | undefined)[],
@@ -81,13 +80,13 @@ function tokenAnswers<Truth>(
   };
 }
 
-/** What is shown of a sequence: how good its answers are, and what they are. */
+/** A sequence for the report, with its score and predictions. */
 export interface ShownRecord<Truth> {
-  /** Its number. */
+  /** Index of the record. */
   readonly record: number;
-  /** Higher is better. */
+  /** Quality of the predictions, higher is better. */
   readonly score: number;
-  /** The answers about its parts. */
+  /** Predictions of its parts. */
   readonly answers: readonly PartAnswer<Truth>[];
 }
 
@@ -105,17 +104,14 @@ export function worstAndUsual<Truth>(
   ];
 }
 
-/** The most probable class; of equal ones the first. */
+/** The most probable class; ties go to the first. */
 export function bestOf(scores: ArrayLike<number>): number {
   let best = 0;
   for (let c = 1; c < scores.length; c++) if (scores[c]! > scores[best]!) best = c;
   return best;
 }
 
-/**
- * The mean answer about each token of a sequence, over its windows and over adapters.
- * @param valuesOf what the scores of a token say: probabilities, or numbers
- */
+/** The mean prediction per token over windows and adapters; `valuesOf` reads probabilities or numbers from scores. */
 export function answersByToken(
   rows: readonly Pick<SequenceRow, 'row' | 'members'>[],
   {

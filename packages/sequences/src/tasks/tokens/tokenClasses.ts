@@ -24,47 +24,47 @@ import type { SequenceDataset, SequenceTask, TokenOptions } from '../sequenceTas
 import { tokenClassMetrics, type TokenClassScores, type TokenMetricsOptions, UNKNOWN } from './tokenAnswers.ts';
 import { boundParts, type Parts, type TokenExample } from './tokenTargets.ts';
 
-/** Options of tasks with a class for each part. */
+/** Options of tasks with a class per part. */
 export interface PartClassOptions extends TokenOptions, Pick<SequenceHeadOptions, 'head'> {
-  /** Labels that stand for parts of which nothing is known, such as X: they count neither in the loss nor in the metrics. */
+  /** Labels that mean an unknown class, such as X: they count neither in the loss nor in the metrics. */
   readonly unknown?: readonly string[] | undefined;
-  /** How much each class counts in the loss; all the same by default. */
+  /** Weight of each class in the loss; 1 by default. */
   readonly classWeights?: ClassWeighting | undefined;
-  /** How much of a label is spread over all classes, from 0 (the default) to 1. */
+  /** Label smoothing: the share of a label spread over all classes, from 0 (the default) to 1. */
   readonly labelSmoothing?: number | undefined;
 }
 
-/** What a report of classes of parts is made from. */
+/** Input of a report on classes of parts. */
 export interface PartReportOptions<R extends SequenceRecord> extends TokenMetricsOptions {
   /** The model's tokenizer. */
   readonly tokenizer: SequenceTokenizer;
-  /** What was trained on. */
+  /** Training sequences. */
   readonly train: SequenceDataset<readonly number[], R>;
-  /** What is held out. */
+  /** Held-out sequences. */
   readonly validation: SequenceDataset<readonly number[], R>;
-  /** Makes batches of them. */
+  /** Makes batches of the sequences. */
   readonly collate: (examples: readonly TokenExample<R>[]) => Promise<Batch>;
-  /** Whether the base can answer too. */
+  /** Whether the base has a head, too. */
   readonly hasOwnHead: boolean;
 }
 
-/** What is a domain's own. */
+/** The domain's part of such a task. */
 export interface PartClasses<R extends SequenceRecord> {
-  /** What is answered about. */
+  /** Parts to predict. */
   readonly parts: Parts<R>;
   /** Warnings about classes. */
   readonly warningsOf?: (classes: readonly string[]) => readonly string[];
-  /** What is measured; {@link tokenClassMetrics} by default. */
+  /** Metric collector; {@link tokenClassMetrics} by default. */
   readonly metrics?: (options: TokenMetricsOptions) => MetricCollector<TokenClassScores & MetricsNamed<'loss'>>;
-  /** What the report shows. */
+  /** Report sections. */
   readonly report: (options: PartReportOptions<R>, request: ReportRequest) => Promise<readonly ReportSection[]>;
 }
 
 /**
- * Prepares a task of classes of parts whose data were opened. Targets are `{ labels: int64 [batch, tokens] }`, −100 for what does not
- * count.
- * @param root what the data is called
- * @throws OnnxLoraError `DATA_INVALID` for data without two classes, and of a class that is not trained on, naming the part
+ * Prepares a task with a class per part from opened data. Targets are `{ labels: int64 [batch, tokens] }`, −100 for
+ * tokens that do not count.
+ * @param root name of the data
+ * @throws OnnxLoraError `DATA_INVALID` for data with fewer than two classes, or for an untrained class, naming the part
  */
 export function preparePartClasses<R extends SequenceRecord, Source, Options extends DivideOptions<R>>(
   { one, noun }: Pick<SequenceDomain<R, Source, Options>, 'one' | 'noun'>,
@@ -113,7 +113,7 @@ export function preparePartClasses<R extends SequenceRecord, Source, Options ext
   };
 }
 
-/** The classes, sorted by code units. */
+/** Class names, sorted by code units. */
 function classesOf<R extends SequenceRecord>(
   records: readonly R[],
   { one, noun, remedy, labelsOf }: Parts<R>,
@@ -145,7 +145,7 @@ function unknownClass(
   );
 }
 
-/** The number of counted tokens, or their summed weight. */
+/** Number of counted tokens, or their summed weight. */
 function weightOf(classes: ArrayLike<number | bigint>, weights: readonly number[] | undefined): number {
   let sum = 0;
   for (let i = 0; i < classes.length; i++) {

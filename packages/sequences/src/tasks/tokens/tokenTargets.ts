@@ -6,34 +6,32 @@ import type { SequenceRecord } from '../../record.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import type { SequenceDataset, SequenceExample, SequenceTask } from '../sequenceTask.ts';
 
-/** What is known of a part: a class, a number, or null where nothing is. */
+/** Label of a part: a class, a number, or null if unknown. */
 export type PartLabel = string | number | null;
 
-/** The parts of sequences that are answered about. */
+/** The parts of sequences to predict. */
 export interface Parts<R extends SequenceRecord> {
-  /** What they are called, in the plural: `residues`. */
+  /** Plural noun: `residues`. */
   readonly noun: string;
-  /** One of them: `residue`. */
+  /** Singular noun: `residue`. */
   readonly one: string;
-  /** What to do where no part of the data has a label. */
+  /** Remedy for data without any labels. */
   readonly remedy: string;
-  /** What is known of each; undefined where the record has no labels. */
+  /** Label of each part; undefined for a record without labels. */
   readonly labelsOf: (record: R) => readonly PartLabel[] | undefined;
-  /** How many there are. */
+  /** Number of parts. */
   readonly countOf: (record: R) => number;
-  /** Of each token, the part that it answers about; undefined where there is none. */
+  /** Part of each token; undefined for tokens without one. */
   readonly ofTokens: (record: R, tokenizer: SequenceTokenizer) => readonly (number | undefined)[];
 }
 
-/** What is known of the tokens of each record; NaN where nothing is. */
+/** An example with a target per token; NaN if unknown. */
 export type TokenExample<R extends SequenceRecord = SequenceRecord> = SequenceExample<readonly number[], R>;
 
-/** A row of a batch. */
+/** Origin of a batch's row. */
 export interface RowPlace {
-  /** Record number and its number of windows. */
   readonly record: number;
   readonly windows: number;
-  /** Position of the first token in the row, and in the sequence. */
   readonly at: number;
   readonly from: number;
 }
@@ -41,7 +39,7 @@ export interface RowPlace {
 const PLACES = 'places';
 const FIELDS = 4;
 
-/** Targets of a batch's tokens, NaN for special ones and padding. */
+/** Targets of a batch's tokens; NaN for special tokens and padding. */
 function knownTokens(examples: readonly TokenExample[], length: number): number[] {
   return examples.flatMap(({ row: { at, count, from }, target }) =>
     Array.from({ length }, (_, i) => (i >= at && i < at + count ? target[from + i - at]! : Number.NaN)),
@@ -55,7 +53,7 @@ function placeTargets(examples: readonly TokenExample[]): Feeds {
   return { [PLACES]: int64(fields, [examples.length, FIELDS]) };
 }
 
-/** Where the rows of a batch are from. */
+/** Reads the target `places`: record, windows and position of each row. */
 export function placesOf(targets: Feeds): RowPlace[] {
   const places = targets[PLACES]!;
   return Array.from({ length: places.dims[0]! }, (_, row) => {
@@ -64,11 +62,7 @@ export function placesOf(targets: Feeds): RowPlace[] {
   });
 }
 
-/**
- * What is known of each token of a record, NaN where nothing is.
- * @param numberOf the number of a label
- * @throws OnnxLoraError `DATA_INVALID`, naming the record, where it has no labels, or not one for each part
- */
+/** Targets of a record's tokens, NaN if unknown; `numberOf` encodes a label. */
 function tokenValues<R extends SequenceRecord>(
   record: R,
   tokenizer: SequenceTokenizer,
@@ -92,23 +86,23 @@ function tokenValues<R extends SequenceRecord>(
   });
 }
 
-/** Records with what is known of their parts, and how they become batches. */
+/** Datasets with targets per token, and their batches. */
 export interface BoundParts<R extends SequenceRecord> {
-  /** What is trained on. */
+  /** Training sequences. */
   readonly train: SequenceDataset<readonly number[], R>;
-  /** What is held out. */
+  /** Held-out sequences, if any. */
   readonly validation: SequenceDataset<readonly number[], R> | undefined;
-  /** Says what was left out. */
+  /** Warnings about records left out. */
   readonly warnings: readonly string[];
-  /** Makes batches of them. */
+  /** Makes batches of the sequences. */
   readonly collate: PreparedTask<TokenExample<R>>['collate'];
 }
 
 /**
- * Binds sequences to what is known of their parts. Records of which nothing is known are left out, since they would teach nothing.
- * @param numberOf the number of a label
- * @param targetsOf targets of a batch, given what is known of each token, NaN where nothing is, and their dims `[batch, tokens]`
- * @throws OnnxLoraError `DATA_INVALID`, naming a record that has no labels, or not one for each part
+ * Aligns labels with tokens. Records without any known label are left out, since they would teach nothing.
+ * @param numberOf encodes a label
+ * @param targetsOf makes a batch's targets from those of its tokens, NaN if unknown, with dims `[batch, tokens]`
+ * @throws OnnxLoraError `DATA_INVALID`, naming a record that has no labels, or not one per part
  */
 export function boundParts<R extends SequenceRecord>(
   task: SequenceTask<R>,
