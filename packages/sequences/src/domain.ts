@@ -8,60 +8,53 @@ import type { SequenceData, SequenceRecord, StreamedRecord } from './record.ts';
 import type { SequenceItem, SequenceTask } from './tasks/sequenceTask.ts';
 import type { SequenceTokenizer } from './tokenizers/sequenceTokenizer.ts';
 
-/** What a task is to learn of each record. */
+/** Target that a task needs of each record. */
 export type Wanted = 'label' | 'labels' | 'values';
 
-/**
- * Proteins and molecules are a domain of sequences, texts are another. `Source` is what a task is given (a path, or records of the
- * user's own), `Options` how it is read.
- */
+/** A domain of sequences, such as texts. `Source` is a task's data (path or records), `Options` how to read it. */
 export interface SequenceDomain<R extends SequenceRecord, Source, Options extends DivideOptions<R>> {
-  /** What they are called, in the plural: `sequences`. */
+  /** Plural noun: `sequences`. */
   readonly noun: string;
-  /** One of them, which names of tasks begin with: `sequence`, of `sequence-classification`. */
+  /** Singular noun, the prefix of the task names: `sequence` in `sequence-classification`. */
   readonly one: string;
-  /** Of pairs, whether the first looks for the second, as a question for its answer, and not the other way round; no by default. */
+  /** Pairs are asymmetric: the first is a query, the second its answer; false by default. */
   readonly asks?: boolean;
-  /** Whether answers stand in the second of a pair, whose rows are then windows of that behind the first; no by default. */
+  /** Answers lie in the second of a pair, which is cut into windows, each behind the first; false by default. */
   readonly readsSecond?: boolean;
-  /**
-   * Whether a vector is made of each, so that what sentence-transformers wrote beside the model says how long one may be; no by
-   * default.
-   */
+  /** The domain embeds sequences, so that sentence-transformers' files bound their length; false by default. */
   readonly embeds?: boolean;
-  /** Which tokens embeddings are the mean of: `own`, without special ones (the default), or `all`, as sentence-transformers' models are trained. */
+  /** Tokens in mean pooling: `own` without special ones (default), or `all` as in sentence-transformers' training. */
   readonly meanOf?: 'own' | 'all';
-  /** What to read where a model does not read tokens, at the end of an error: `Use the encoder of a model of proteins.` */
+  /** Ends the error for a model that reads no tokens: `Use the encoder of a model of proteins.` */
   readonly remedy: string;
-  /** Settings of how data are read. */
+  /** Settings of the reader. */
   readonly settings: SettingRows<Options>;
-  /** How tasks that answer about them are trained where nothing else is said. */
+  /** Training defaults of the domain's tasks. */
   readonly defaults: NonNullable<TaskFactory['defaults']>;
-  /** What predictors are asked about. */
+  /** Input of predictors. */
   readonly input: PredictorInput;
   /**
-   * Reads data, and divides them.
-   * @param wanted what every record must have
+   * Reads and splits data; every record must have the target `wanted`.
    * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file, row, column and remedy
    */
   read(source: Source, options: Options, wanted?: Wanted): Promise<SequenceData<R>>;
   /**
-   * The records of a file of any size, or of bytes such as those of standard input, in their order.
-   * @throws OnnxLoraError as {@link SequenceDomain.read}
+   * Streams the records of a file of any size, or of bytes such as standard input, in order.
+   * @throws OnnxLoraError like {@link SequenceDomain.read}
    */
   stream(source: string | AsyncIterable<Uint8Array>, options: Partial<Options>): AsyncIterable<StreamedRecord<R>>;
-  /** What LoRA is compared with that looks at the sequences and no model; by default ridge on letters, for variants of one length. */
+  /** Baselines on raw sequences; by default ridge on letters, for variants of one length. */
   readonly baselines?: SequenceBaselines;
-  /** A search by the letters or words alone, which the report of retrieval has beside the adapter: how well each document fits a query. */
+  /** Lexical search, which the retrieval report compares with the adapter. */
   readonly search?: {
-    /** What it is called: `BM25`. */
+    /** Name: `BM25`. */
     readonly name: string;
-    /** Takes in what is searched. */
+    /** Indexes documents; the result scores each document for a query. */
     readonly index: (documents: readonly string[]) => (query: string) => Float64Array;
   };
-  /** Warnings about records of which a model can make little. */
+  /** Warnings about records that a model can hardly represent. */
   unfit?(tokenizer: SequenceTokenizer, records: readonly R[]): readonly string[];
-  /** What the report shows beside what it shows of all sequences. */
+  /** Report sections besides those of all sequences. */
   sections?<Target>(
     found: FoundAnswers<SequenceItem<R>, R, Target>,
     request: ReportRequest,

@@ -1,4 +1,4 @@
-/** @file What models of texts, proteins, DNA and molecules share: they read tokens, and some write them. */
+/** @file Shared code for models of texts, proteins, DNA and molecules: data, tokenizers, tasks and generation. */
 
 export type { BaselineAnswers } from './baselines/answers.ts';
 export {

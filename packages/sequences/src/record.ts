@@ -3,60 +3,54 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { ReadData, Split } from '@onnx-lora/sdk/data';
 
-/** One sequence of letters, or of words, and what is known of it. */
+/** A sequence of letters or words with its targets. */
 export interface SequenceRecord {
-  /** What it is called; its number where the data has no names. */
+  /** Name; a running number for data without names. */
   readonly id: string;
-  /** What the tokenizer is given: a protein, a molecule, a text. */
+  /** Input of the tokenizer: a protein, a molecule, a text. */
   readonly sequence: string;
-  /** The other of a pair. */
+  /** The second sequence of a pair. */
   readonly second?: string;
-  /** Of a pair, other sequences that are like the second and wrong, for who learns to find it. */
+  /** Hard negatives of a pair, for retrieval: sequences that resemble the second but are wrong. */
   readonly negatives?: readonly string[];
-  /** Its class, or several labels; none is an empty list where the data have labels. */
+  /** Its class or labels; an empty list for a record without labels in labelled data. */
   readonly labels?: readonly string[];
-  /** Numbers to predict, in the order of {@link SequenceData.valueNames}; NaN where one was not measured. */
+  /** Numbers to predict, in the order of {@link SequenceData.valueNames}; NaN if not measured. */
   readonly values?: readonly number[];
-  /** Records of one group are never divided. */
+  /** Group that splitting keeps together. */
   readonly group?: string;
-  /** The split it is meant for, where the data says so. */
+  /** Split that the data assign, if any. */
   readonly split?: Split;
-  /** Where it is, for messages: `gb1.csv, line 12`. */
+  /** Location for messages: `gb1.csv, line 12`. */
   readonly where: string;
 }
 
-/** The data of a task, in parts; `train` is empty where they are for evaluation alone. */
+/** Split data of a task; `train` is empty for evaluation alone. */
 export interface SequenceData<R extends SequenceRecord = SequenceRecord> extends ReadData<R> {
-  /** What the values are called. */
+  /** Names of the numbers. */
   readonly valueNames?: readonly string[];
-  /** How the held-out part was chosen, in words, for the report: `clusters of at least 30% identity stay whole`. */
+  /** How the held-out part was chosen, for the report: `clusters of at least 30% identity stay whole`. */
   readonly splitBy?: string;
-  /** What the user should know of the data. */
+  /** Warnings for the user. */
   readonly warnings: readonly string[];
 }
 
-/** A record, and how far its file is read. */
+/** A record and the progress in its source. */
 export interface StreamedRecord<R extends SequenceRecord = SequenceRecord> {
-  /** The sequence and what the file says of it. */
+  /** The sequence and its targets. */
   readonly record: R;
-  /** Bytes of the source that were read, compressed as they are. */
+  /** Bytes of the source read so far, before decompression. */
   readonly read: number;
-  /** Bytes of the source; absent where that is not known. */
+  /** Bytes of the source, if known. */
   readonly total?: number;
 }
 
-/**
- * Letters tokenized at once. A tokenizer takes seconds for a few million and blocks meanwhile; single-letter ones are
- * far faster.
- */
+/** Most letters per call: a tokenizer blocks for seconds on a few million; single-letter ones are far faster. */
 const [MOST_LETTERS, MOST_SINGLE_LETTERS] = [2 ** 18, 2 ** 22];
 
 /**
- * Refuses what would take long to be made tokens, before it is.
- * @param letters how many there are
+ * Refuses long sequences, which block: above 262,144 letters, 4,194,304 with a token per letter, or the lower `most`.
  * @param where file and place, for the message
- * @param isPerLetter whether the tokenizer has a token for each letter
- * @param most how many there may be, where that is fewer than are ever read at once: 262,144, or 4,194,304 of single letters
  * @throws OnnxLoraError `DATA_INVALID`
  */
 export function requireShort(letters: number, where: string, isPerLetter: boolean, most: number = Infinity): void {
@@ -68,7 +62,7 @@ export function requireShort(letters: number, where: string, isPerLetter: boolea
   );
 }
 
-/** How many records are for what, and how that was chosen. */
+/** Summarises the split: number of records per part, and how it was chosen. */
 export function heldOutNote({ train, validation, test, splitBy }: SequenceData, one: string): string {
   const parts = [
     `${train.length} ${one}${train.length === 1 ? '' : 's'} to train on`,

@@ -1,4 +1,4 @@
-/** @file Baselines without training the model: the mean of the training data, and models on features. */
+/** @file Baselines for the comparison with LoRA: the training mean, k nearest neighbours and ridge regression. */
 
 import {
   bestNeighbourCount as bestCount,
@@ -14,13 +14,13 @@ import { Random } from '@onnx-lora/sdk/data';
 
 /** A baseline's answers. */
 export interface BaselineAnswers {
-  /** What it is called in the report's table. */
+  /** Name in the report's table. */
   readonly method: string;
   /** `[sequences, outputs]` */
   readonly answers: Matrix;
-  /** The answer at which a class or label is as likely as not. */
+  /** Decision threshold of a class or label. */
   readonly threshold: number;
-  /** What was chosen on the training data: `α = 100`. */
+  /** Hyperparameters chosen on the training data: `α = 100`. */
   readonly chosen: string;
 }
 
@@ -30,22 +30,20 @@ export interface FeatureRows {
   readonly validation: Matrix;
 }
 
-/** What a ridge is made for. */
+/** Options of {@link ridgeOn}. */
 export interface RidgeOptions {
-  /** The features in words. */
+  /** Name of the features. */
   readonly on: string;
-  /** Whether targets are 0 and 1. */
   readonly areClasses: boolean;
-  /** Whether features share one scale already. */
+  /** Skips standardisation. */
   readonly isScaled: boolean;
-  /** Seed of the subsample. */
   readonly seed: number;
 }
 
-/** Most examples or features, whichever are fewer, of a ridge that fits in seconds. */
+/** Above this many examples and features, ridge is fitted on a sample, to take seconds. */
 const MOST = 1500;
 
-/** The mean of the training targets, whatever the sequence. */
+/** Predicts the mean of the training targets. */
 export function meanAnswers(targets: Matrix, rows: number, method: string): BaselineAnswers {
   const { columns, data } = targets;
   const answers = matrix(rows, columns);
@@ -57,7 +55,7 @@ export function meanAnswers(targets: Matrix, rows: number, method: string): Base
   return { method, answers, threshold: 0.5, chosen: '' };
 }
 
-/** k nearest neighbours on scaled features. */
+/** k nearest neighbours on standardised features. */
 export function neighboursOn({ train, validation }: FeatureRows, targets: Matrix, on: string): BaselineAnswers {
   const scaling = standardisationOf(train);
   const known = { features: standardise(train, scaling), targets };
@@ -67,9 +65,8 @@ export function neighboursOn({ train, validation }: FeatureRows, targets: Matrix
 }
 
 /**
- * Ridge on standardised features; zeros and ones stay as they are. Classes and labels, 1 or 0, count as 1 and −1, like
- * scikit-learn's `RidgeClassifier`. Of more than 1,500 training sequences with more than 1,500 features, 1,500 are
- * sampled.
+ * Ridge on standardised features (one-hot features stay as they are). Binary targets 1 and 0 become 1 and −1, like
+ * scikit-learn's `RidgeClassifier`. Above 1,500 training sequences and 1,500 features, 1,500 sequences are sampled.
  */
 export function ridgeOn(
   { train, validation }: FeatureRows,
@@ -92,12 +89,11 @@ export function ridgeOn(
   };
 }
 
-/** Candidates of k. */
 const candidates = [1, 2, 3, 5, 10, 20, 50];
-/** Examples of leave-one-out. */
+/** Most examples for leave-one-out. */
 const most = 1000;
 
-/** What is known. */
+/** Training examples of the neighbours. */
 export interface Known {
   /** `[examples, features]` */
   readonly features: Matrix;
@@ -106,9 +102,8 @@ export interface Known {
 }
 
 /**
- * The mean of the targets of the `k` training examples that are nearest to each query by Euclid's distance, of equally near
- * ones the first: scikit-learn's `KNeighborsRegressor(k)`, and of targets of 0 and 1 the probabilities of
- * `KNeighborsClassifier(k)`.
+ * Predicts the mean target of the `k` nearest training examples (Euclidean; ties go to the first): scikit-learn's
+ * `KNeighborsRegressor(k)`, and for one-hot targets the probabilities of `KNeighborsClassifier(k)`.
  */
 export function neighbourAnswers({ features, targets }: Known, queries: Matrix, k: number): Matrix {
   const result = matrix(queries.rows, targets.columns);
@@ -118,7 +113,7 @@ export function neighbourAnswers({ features, targets }: Known, queries: Matrix, 
   return result;
 }
 
-/** The number of neighbours with the least squared error when training examples are answered by the others, each left out in turn. */
+/** The k with the least squared error in leave-one-out cross-validation on the training examples. */
 export function bestNeighbourCount({ features, targets }: Known): number {
   const { columns, data } = targets;
   return bestCount(

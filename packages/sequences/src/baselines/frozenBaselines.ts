@@ -17,39 +17,39 @@ import {
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { type BaselineAnswers, type FeatureRows, meanAnswers, neighboursOn, ridgeOn } from './answers.ts';
 
-/** Sequences as a baseline sees them. */
+/** Training or validation data of the baselines. */
 export interface BaselineExamples {
-  /** Frozen embeddings, `[sequences, width]`: means over the base's hidden states. */
+  /** Frozen embeddings `[sequences, width]`: the mean of the base's hidden states. */
   readonly embeddings: Matrix;
-  /** A number each; or the number of its class; or 0 or 1 for each label, sequence by sequence. */
+  /** A number or a class index per sequence, or 0 or 1 per label, `[sequences, labels]` row by row. */
   readonly targets: ArrayLike<number>;
-  /** The sequences themselves, for {@link BaselinesRequest.onSequences}. */
+  /** Raw sequences, for {@link BaselinesRequest.onSequences}. */
   readonly sequences?: readonly string[] | undefined;
 }
 
-/** What {@link frozenBaselines} is asked. */
+/** Input of {@link frozenBaselines}. */
 export interface BaselinesRequest {
-  /** What is predicted: a number, one of several classes, or any of several labels. */
+  /** A number, one of several classes, or any of several labels. */
   readonly kind: 'numbers' | 'classes' | 'labels';
   /** The number of classes or labels. */
   readonly outputs?: number | undefined;
-  /** The probability from which the adapter gives each label; 0.5 by default. */
+  /** The adapter's probability threshold per label; 0.5 by default. */
   readonly thresholds?: readonly number[] | undefined;
-  /** What the baselines learn from. */
+  /** Data to fit the baselines on. */
   readonly train: BaselineExamples;
-  /** What all are measured on. */
+  /** Data to measure all methods on. */
   readonly validation: BaselineExamples;
-  /** The adapter's answers for the validation sequences: numbers, or probabilities `[sequences, classes or labels]`. */
+  /** The adapter's predictions for validation: numbers, or probabilities `[sequences, classes or labels]`. */
   readonly adapted: ArrayLike<number>;
-  /** Baselines on the sequences themselves, where both sides give them; ridge on letters by default, for variants of one length. */
+  /** Baselines on raw sequences, if both sides have them; by default ridge on letters, for variants of one length. */
   readonly onSequences?: SequenceBaselines | undefined;
   /** Seeds the bootstrap; 0 by default. */
   readonly seed?: number | undefined;
 }
 
 /**
- * Baselines that look at sequences and no model.
- * @param targets `[sequences, outputs]`: numbers, or 1 for the right class or label and 0 for the others
+ * Baselines on raw sequences, without a model.
+ * @param targets `[sequences, outputs]`: numbers, or one-hot classes or labels
  */
 export type SequenceBaselines = (
   sequences: { readonly train: readonly string[]; readonly validation: readonly string[] },
@@ -57,34 +57,33 @@ export type SequenceBaselines = (
   asked: { readonly kind: BaselinesRequest['kind']; readonly seed: number },
 ) => readonly BaselineAnswers[];
 
-/** Ridge on one-hot letters, for variants of one length. */
 const onLetters: SequenceBaselines = ({ train, validation }, targets, { kind, seed }) => {
   const letters = oneHot(train, validation);
   if (!letters) return [];
   return [ridgeOn(letters, targets, { on: 'letters by place', areClasses: kind !== 'numbers', isScaled: true, seed })];
 };
 
-/** How good one method is. */
+/** Metrics of one method. */
 export interface MethodResult {
-  /** `ridge on frozen embeddings`; the adapter is `LoRA`. */
+  /** Name: `ridge on frozen embeddings`, or `LoRA` for the adapter. */
   readonly method: string;
-  /** Its metrics on the validation sequences, by name. */
+  /** Metrics on the validation sequences, by name. */
   readonly metrics: Metrics;
   /** 95% intervals, by metric. */
   readonly intervals: Readonly<Record<string, readonly [low: number, high: number]>>;
-  /** The metrics on sets of the validation sequences, the same sets for each method. */
+  /** Metrics on bootstrap samples, the same samples for each method. */
   readonly draws: Draws;
-  /** What was chosen on the training data, such as `k = 5`. */
+  /** Hyperparameters chosen on the training data, such as `k = 5`. */
   readonly chosen: string;
 }
 
-/** LoRA beside its baselines. */
+/** LoRA and its baselines. */
 export interface Comparison {
-  /** Number of sequences that all were measured on. */
+  /** Number of validation sequences. */
   readonly sequences: number;
   /** The baselines, then LoRA. */
   readonly methods: readonly MethodResult[];
-  /** LoRA against the best of them; absent where the metric is not defined for any. */
+  /** LoRA against the best baseline; absent if the metric is undefined for any method. */
   readonly verdict?: Verdict | undefined;
 }
 
@@ -95,16 +94,14 @@ const shown = {
   labels: ['mAP', 'auroc', 'macroF1'],
 } as const;
 
-/** The constant baseline. */
 const simplest = { numbers: 'mean', classes: 'most frequent class', labels: 'frequencies' } as const;
 
 /**
- * Measures, on the same validation sequences, the training data's mean (of classes the most frequent one), ridge and k nearest
- * neighbours on embeddings of a model that nobody has trained on these data, ridge on the letters where sequences are variants
- * of one length, and the adapter. Each has bootstrap intervals; the verdict compares LoRA with the best
- * baseline on the same draws, which tells more than whether intervals overlap. Penalties and neighbours are chosen on the training data alone.
- * @throws OnnxLoraError `INPUT_INVALID` where embeddings, targets and answers are not as many; `DATA_INVALID` for fewer than two
- *   sequences on either side; `LOSS_NOT_FINITE` for embeddings that are no numbers
+ * Compares the adapter on the validation sequences with the training mean (or most frequent class), ridge and k nearest
+ * neighbours on frozen embeddings, and ridge on letters for variants of one length. Paired bootstrap samples make the
+ * verdict more sensitive than whether intervals overlap. Hyperparameters are chosen on the training data alone.
+ * @throws OnnxLoraError `INPUT_INVALID` if embeddings, targets and predictions differ in number; `DATA_INVALID` for
+ * fewer than two training or validation sequences; `LOSS_NOT_FINITE` for embeddings with NaN or infinity
  */
 export function frozenBaselines(request: BaselinesRequest): Comparison {
   check(request);
@@ -138,12 +135,11 @@ export function frozenBaselines(request: BaselinesRequest): Comparison {
   return { sequences: rows, methods, verdict };
 }
 
-/** The methods before the last, which is LoRA, by their names. */
+/** All methods but LoRA, the last, by name. */
 export function baselinesIn(methods: readonly MethodResult[]): Readonly<Record<string, MethodResult>> {
   return Object.fromEntries(methods.slice(0, -1).map((each) => [each.method, each]));
 }
 
-/** Targets as numbers, classes one-hot. */
 function targetsOf({ kind, outputs = 1, train: { embeddings, targets } }: BaselinesRequest): Matrix {
   if (kind !== 'classes') return matrix(embeddings.rows, outputs, targets);
   const result = matrix(embeddings.rows, outputs);
@@ -151,7 +147,7 @@ function targetsOf({ kind, outputs = 1, train: { embeddings, targets } }: Baseli
   return result;
 }
 
-/** Applies `threshold` to all labels, by default the adapter's own thresholds. */
+/** `threshold` applies to all labels; by default the adapter's own thresholds. */
 function measureOf(
   { kind, outputs = 1, thresholds, validation: { targets: truths } }: BaselinesRequest,
   answers: ArrayLike<number>,
@@ -204,10 +200,7 @@ function check({ kind, outputs = 1, train, validation, adapted }: BaselinesReque
   }
 }
 
-/**
- * One-hot features of the letters at each place where training sequences differ; letters of held-out sequences alone
- * are no feature. Undefined for sequences of several lengths, or all alike.
- */
+/** One-hot training letters at the places where they vary; undefined if lengths differ or no place varies. */
 export function oneHot(train: readonly string[], validation: readonly string[]): FeatureRows | undefined {
   const length = train[0]?.length;
   if (length === undefined || [...train, ...validation].some((sequence) => sequence.length !== length))

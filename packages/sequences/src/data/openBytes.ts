@@ -8,17 +8,16 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { peeked } from '@onnx-lora/sdk/data';
 import { notFound } from '@onnx-lora/sdk/plugin';
 
-/** An open file or stream. */
 export interface OpenBytes {
-  /** What it is called in messages. */
+  /** Name in messages. */
   readonly name: string;
-  /** The text's bytes, decompressed. To be read once, or returned from. */
+  /** The decompressed bytes. Iterate once, or call `return`. */
   readonly bytes: AsyncIterable<Uint8Array>;
-  /** The first of the bytes. */
+  /** The first decompressed bytes. */
   readonly head: Uint8Array;
-  /** How many bytes the source has, compressed as it is; undefined of a stream. */
+  /** Bytes of the source, before decompression; undefined for a stream. */
   readonly total?: number;
-  /** How many of these were read so far. */
+  /** Bytes of the source read so far. */
   readonly read: () => number;
 }
 
@@ -27,8 +26,8 @@ const GZIP = [0x1f, 0x8b] as const;
 const HEAD_BYTES = 1 << 12;
 
 /**
- * Opens a path, or bytes that come from elsewhere, such as standard input. What is compressed by gzip (or bgzip) shows in its
- * first bytes; it is decompressed as it is read, so that no more than a piece of it is in memory.
+ * Opens a file, or a stream such as standard input. Detects gzip (and bgzip) by its first bytes and decompresses while
+ * reading, with one chunk in memory.
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID`; also while the bytes are read
  */
 export async function openBytes(source: string | AsyncIterable<Uint8Array>): Promise<OpenBytes> {

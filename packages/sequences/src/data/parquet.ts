@@ -7,37 +7,35 @@ import { readTable, type Row, type Table } from '@onnx-lora/sdk/data';
 import { notFound } from '@onnx-lora/sdk/plugin';
 import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet';
 
-/** The ending of such files. */
+/** Extension of Parquet files. */
 export const PARQUET = '.parquet';
 
-/** Bytes of metadata, of a page and of a row group, decompressed; far above real files. */
+/** Most decompressed bytes of the metadata, of a page and of a row group; far above real files. */
 const [MOST_METADATA, MOST_PAGE, MOST_GROUP] = [2 ** 26, 2 ** 28, 2 ** 31];
-/** Rows of a group, and values of one column. */
+/** Most rows of a group, and values of a column. */
 const MOST_ROWS = 50_000_000;
-/** Nesting of columns. */
+/** Most nesting of columns. */
 const MOST_DEPTH = 64;
-/** Magic at both ends. */
 const MAGIC = 'PAR1';
-/** Bytes of length and magic at the end. */
+/** Bytes of the footer: length and magic. */
 const TAIL = 8;
 
-/** A Parquet file that is being read. */
+/** An open Parquet file. */
 export interface ParquetFile {
-  /** Its columns, those within others not counted. */
+  /** Top-level columns. */
   readonly columns: readonly string[];
-  /** To be read once, or returned from; a row group is in memory at a time. */
+  /** Iterate once, or call `return`; one row group is in memory at a time. */
   readonly rows: AsyncGenerator<Row, void, undefined>;
-  /** Bytes of the file that were read so far, about. */
+  /** Approximate bytes of the file read so far. */
   readonly read: () => number;
-  /** Bytes of the file. */
+  /** Size of the file in bytes. */
   readonly total: number;
 }
 
 /**
- * Opens a Parquet file, compressed by snappy, zstd, gzip, brotli, lz4 or not at all. Whole numbers are numbers where these hold them, and texts
- * else; times are texts; lists and objects are what they are in JSON.
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for what is no such file, is damaged or compressed otherwise, or claims more than
- *   can be read
+ * Opens a Parquet file: uncompressed or with snappy, zstd, gzip, brotli or lz4. Integers become numbers if a number
+ * holds them exactly, otherwise text; times become text; lists and structs become JSON's.
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` for a file that is damaged, too large or not supported Parquet
  */
 export async function openParquet(path: string): Promise<ParquetFile> {
   let handle: FileHandle;
@@ -78,8 +76,8 @@ export async function openParquet(path: string): Promise<ParquetFile> {
 }
 
 /**
- * The rows of a table, which may be a Parquet file.
- * @throws OnnxLoraError as {@link openParquet} and `readTable`
+ * Reads a table, which may be a Parquet file.
+ * @throws OnnxLoraError like {@link openParquet} and `readTable`
  */
 export async function readAnyTable(file: string): Promise<Table> {
   if (!file.toLowerCase().endsWith(PARQUET)) return readTable(file);
@@ -106,13 +104,9 @@ async function metadataOf(path: string, file: AsyncBuffer): Promise<FileMetaData
   });
 }
 
-/**
- * The paths of the columns that hold values, in the order of the schema, which is a tree written depth first.
- * @throws Error for a tree that is not whole
- */
+/** Paths of the leaf columns in schema order, a depth-first tree. Throws for an incomplete tree. */
 function leavesOf({ schema: [root, ...elements] }: FileMetaData): string[][] {
   const leaves: string[][] = [];
-  /** Open groups, each with the number of children to come. */
   const open = [{ name: '', left: root?.num_children ?? 0 }];
   for (const { name, num_children: children = 0 } of elements) {
     if (open.length > MOST_DEPTH) throw new Error('its columns are nested too deeply');
@@ -126,10 +120,8 @@ function leavesOf({ schema: [root, ...elements] }: FileMetaData): string[][] {
 }
 
 /**
- * Checks that each row group has the columns of the schema in their order, as the format demands. The parser begins to read all
- * columns of a group, and would leave those alone that it finds no place for: when one of them is damaged, nobody catches its error.
+ * Rejects row groups with other columns: the parser starts reading them but never awaits them or their errors.
  * @see https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift: `RowGroup.columns`
- * @throws Error for any others
  */
 function requireColumns(metadata: FileMetaData): void {
   const keyOf = (path: readonly string[] = []): string => JSON.stringify(path);
@@ -198,7 +190,6 @@ function bounded(size: number): number {
   throw new Error(`a page claims ${size} bytes`);
 }
 
-/** Converts a value to JSON's types. */
 function plain(value: unknown): unknown {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
   if (value instanceof Date) return value.toISOString();
@@ -207,7 +198,7 @@ function plain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, plain(each)]));
 }
 
-/** Runs a parser, whose errors lack the file. */
+/** Adds the file to the parser's errors. */
 async function parsed<T>(path: string, parse: () => Promise<T>): Promise<T> {
   try {
     return await parse();

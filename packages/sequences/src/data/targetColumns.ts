@@ -17,32 +17,32 @@ import { listed } from '@onnx-lora/sdk/tasks';
 import type { SequenceRecord } from '../record.ts';
 import { type ColumnContents, isMissing, numberOf } from './columnContents.ts';
 
-/** Columns that a table has, by what they hold. */
+/** Columns of a table by role. */
 export interface TargetColumns {
-  /** What rows are called. */
+  /** Name of the row. */
   readonly id?: string | undefined;
-  /** What is never divided between splits. */
+  /** Group that splitting keeps together. */
   readonly group?: string | undefined;
-  /** One class. */
+  /** One class per row. */
   readonly label?: string | undefined;
-  /** One column that lists labels. */
+  /** One column with a list of labels. */
   readonly labels?: string | undefined;
-  /** Columns of 0 and 1, named after labels. */
+  /** A column of 0 and 1 per label. */
   readonly oneHot?: readonly string[] | undefined;
   /** Numbers to predict. */
   readonly values?: readonly string[] | undefined;
   /** `train`, `validation` or `test`, or the number of a fold. */
   readonly split?: string | undefined;
-  /** Other columns that divide the data in another way, where the user did not choose. */
+  /** Other split columns, if the user chose none. */
   readonly otherSplits: readonly string[];
-  /** FLIP's mark of what is for validation within what is for training. */
+  /** FLIP's mark of validation rows within the training set. */
   readonly isValidation?: string | undefined;
 }
 
-/** Hands out the columns of a table, which may have other roles, too. */
+/** Assigns a table's columns to roles, also to other ones than these. */
 export type TargetFinder = ColumnFinder<'id' | 'group' | 'label' | 'labels' | 'values' | 'split'>;
 
-/** Columns that say which part of the data a row is in. */
+/** Finds the columns that assign rows to splits. */
 export function splitColumns(
   finder: TargetFinder,
   contents: ColumnContents,
@@ -59,7 +59,7 @@ export function splitColumns(
   return { split, isValidation, otherSplits: chosen === undefined ? others.filter((column) => column !== split) : [] };
 }
 
-/** Columns of names, groups, and what is to be predicted. One of numbers may hold classes, or be what is measured: the task takes it as it needs it. */
+/** Finds the columns of ids, groups and targets. The task decides whether numbers are classes or values. */
 export function targetColumns(
   finder: TargetFinder,
   contents: ColumnContents,
@@ -70,7 +70,7 @@ export function targetColumns(
   const oneHot = chosenLabels.length > 1 ? chosenLabels : undefined;
   const labels = oneHot ? undefined : finder.one('labels');
   const named = finder.one('label');
-  // A cell that is not a number is reported where numbers are needed.
+  // Tasks that need numbers report cells without one.
   const numbers = needs.includes('values') ? contents.hasNumbers : contents.hasOnlyNumbers;
   const measured = finder.usual('values', (column) => needs.includes('values') || contents.hasNumbers(column));
   const numbered = [named, labels].find((column) => column !== undefined && numbers(column));
@@ -89,9 +89,8 @@ export function targetColumns(
 }
 
 /**
- * The fold that is measured on, where the split column numbers folds.
- * @param fold that is asked for
- * @throws OnnxLoraError `DATA_INVALID` where there is no such fold
+ * The validation fold, if the split column has fold numbers; `fold` is the requested one.
+ * @throws OnnxLoraError `DATA_INVALID` if the column lacks the fold
  */
 export function foldOf({ rows, file }: Table, split: string | undefined, fold = 0): number | undefined {
   if (split === undefined) return undefined;
@@ -104,11 +103,7 @@ export function foldOf({ rows, file }: Table, split: string | undefined, fold = 
   );
 }
 
-/**
- * What its owner should know of how a table is divided.
- * @param fold that is measured on
- * @param leftOut rows that name no split
- */
+/** Warnings about a table's split; `fold` is the validation fold, `leftOut` the number of rows without a split. */
 export function splitWarnings(
   { file }: Table,
   { split, otherSplits }: TargetColumns,
@@ -132,8 +127,7 @@ export function splitWarnings(
 }
 
 /**
- * The labels and numbers of a row.
- * @param needs what every row must have
+ * Labels and numbers of a row, which must have the targets in `needs`.
  * @throws OnnxLoraError `DATA_INVALID`, naming row, column and remedy
  */
 export function targetsOf(
@@ -168,9 +162,8 @@ function valueOf(row: Row, column: string, isNeeded: boolean): number {
 }
 
 /**
- * The split that a row is in.
- * @param fold that is measured on, where the column numbers folds
- * @throws OnnxLoraError `DATA_INVALID` for another word than train, validation, test and what is usual for these
+ * The split of a row; `fold` is the validation fold of a column with fold numbers.
+ * @throws OnnxLoraError `DATA_INVALID` for a word other than train, validation, test and their usual synonyms
  */
 export function splitOf(
   row: Row,
@@ -185,7 +178,7 @@ export function splitOf(
   return split === undefined ? {} : { split };
 }
 
-/** Text of a cell; a list of one counts as its item, as TAPE writes numbers. */
+/** Unwraps a list of one item: TAPE writes numbers this way. */
 function oneText(row: Row, column: string): string {
   const cell = row.cells.get(column);
   const inner: unknown = Array.isArray(cell) && cell.length === 1 ? cell[0] : cell;

@@ -18,30 +18,27 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import { answeringAdapters } from '../tasks/records/answeringAdapters.ts';
 
-/** Answers of an ensemble, and what was measured. */
+/** Predictions of an ensemble and the true values. */
 export interface UncertainAnswers {
-  /** The true number of each record, in the order of `mean`. */
+  /** The true value of each record, in the order of `mean`. */
   readonly measured: readonly number[];
-  /** The mean over the adapters. */
+  /** The mean prediction over the adapters. */
   readonly mean: readonly number[];
-  /** How far the adapters differ, as a standard deviation. */
+  /** Standard deviation over the adapters. */
   readonly deviation: readonly number[];
 }
 
-/** How far deviations can be trusted. */
+/** Calibration of an ensemble's deviations. */
 export interface EnsembleCalibration {
-  /** The share of measured numbers inside mean ± z · deviation, where a normal distribution would have `level` of them. */
+  /** Share of true values inside mean ± z · deviation, next to the nominal `level` of a normal distribution. */
   readonly coverage: readonly { readonly level: number; readonly found: number }[];
-  /**
-   * The factor that calibrates deviations to errors: above 1 for an overconfident ensemble, as ensembles of adapters on
-   * one base mostly are. NaN where all deviations are 0.
-   */
+  /** Factor from deviations to errors: above 1 if overconfident, as is usual on one base; NaN if all are 0. */
   readonly factor: number;
-  /** Spearman's correlation of deviations and errors: above 0 where uncertain answers are wrong more often. */
+  /** Spearman's correlation of deviations and errors: above 0 if uncertain predictions err more. */
   readonly ranking: number;
 }
 
-/** Levels with the z of a normal distribution. */
+/** Nominal levels with their z of a normal distribution. */
 const levels = [
   [0.5, 0.6744897501960817],
   [0.8, 1.2815515655446004],
@@ -49,7 +46,7 @@ const levels = [
   [0.95, 1.959963984540054],
 ] as const;
 
-/** Checks deviations against measured numbers that no adapter of the ensemble was trained on. */
+/** Measures calibration on true values that no adapter of the ensemble was trained on. */
 export function ensembleCalibration({ measured, mean, deviation }: UncertainAnswers): EnsembleCalibration {
   const errors = measured.map((value, i) => Math.abs(value - mean[i]!));
   const inside = (z: number): number => errors.filter((error, i) => error <= z * deviation[i]!).length / errors.length;
@@ -62,7 +59,6 @@ export function ensembleCalibration({ measured, mean, deviation }: UncertainAnsw
 }
 
 interface EnsembleRequest {
-  /** The model with the adapters' head. */
   readonly model: RunnableModel;
   readonly data: PreparedTask;
   readonly task: string;
@@ -73,23 +69,19 @@ interface EnsembleRequest {
   readonly onBatch?: ((done: number, total: number) => void) | undefined;
 }
 
-/** What an ensemble's measurement found. */
+/** Result of measuring an ensemble. */
 export interface EnsembleEvaluation {
-  /** Metrics of the answers' mean over the adapters. */
+  /** Metrics of the mean prediction. */
   readonly metrics: Metrics;
-  /** 95% intervals of these. */
+  /** 95% intervals of the metrics. */
   readonly intervals: Readonly<Record<string, readonly [low: number, high: number]>>;
   /** Metrics of each adapter alone. */
   readonly members: Readonly<Record<string, Metrics>>;
-  /** Of regression, for each number: whether deviations can be trusted. */
+  /** Calibration per predicted number; regression only. */
   readonly calibration?: readonly EnsembleCalibration[];
 }
 
-/**
- * Measures the mean of the answers of all adapters, and each alone, on held-out data, or on all where none are held out.
- * @throws OnnxLoraError `CONFIG_INVALID` for a task of another kind; `DATA_INVALID` for data with other labels; as
- *   `model.session`
- */
+/** Measures the mean prediction and each adapter alone, on held-out data or otherwise on all. */
 async function measureEnsemble(request: EnsembleRequest): Promise<EnsembleEvaluation> {
   const { model, data, task, adapters, load, batchSize, limit, onBatch } = request;
   const names = Object.keys(adapters);
@@ -136,7 +128,7 @@ async function measureEnsemble(request: EnsembleRequest): Promise<EnsembleEvalua
   };
 }
 
-/** Calibration per number, without unmeasured records. */
+/** Calibration per predicted number, without records that lack a true value. */
 function calibrationOf(
   members: readonly NumberTally<Metrics>[],
   { columns }: NumberTally<Metrics>,
@@ -154,9 +146,9 @@ function calibrationOf(
 }
 
 /**
- * The task as it is, unless there is an ensemble, folders of other adapters: then `evaluate` measures the mean of the answers of all its adapters.
- * Of one predicted number it tells too how many measured ones lie within 1.96 deviations (`inside95`, which is 0.95 where
- * deviations can be trusted), and what deviations must be multiplied by (`deviationFactor`). It is not to be trained.
+ * Makes `evaluate` measure the mean of the adapter and the `ensemble`, folders of other adapters, if given. Regression
+ * of one number adds the metrics `inside95`, the share of true values within 1.96 deviations (0.95 if calibrated), and
+ * `deviationFactor`, which calibrates deviations. The task cannot be trained.
  */
 export function withEnsemble(task: Task, ensemble: readonly string[] | undefined): Task {
   if (ensemble === undefined) return task;
@@ -186,24 +178,23 @@ export function withEnsemble(task: Task, ensemble: readonly string[] | undefined
 
 /** Options of {@link evaluateEnsemble}. */
 export interface EnsembleOptions extends Omit<RunnableOptions, 'adapters'> {
-  /** A task on sequences or residues with classes, labels or numbers, such as a regression, on labelled data. */
+  /** A task with classes, labels or numbers per sequence or residue, such as regression, on labelled data. */
   readonly task: Task;
-  /** Two or more adapters that were trained for this task, such as with several seeds, by any name. */
+  /** Two or more adapters of this task, such as with several seeds, by any name. */
   readonly adapters: Readonly<Record<string, Adapter>>;
   /** Examples per run; 32 by default. */
   readonly batchSize?: number;
 }
 
 /**
- * Measures an ensemble on the task's held-out data, or on all of its data where none are held out. The base is loaded once for
- * all adapters; each batch runs once with each of them.
+ * Measures an ensemble on the task's held-out data, or otherwise on all. Each batch runs once per adapter on one base.
  * @example
  * ```ts
  * const adapters = { a: await loadAdapter('runs/a/adapter'), b: await loadAdapter('runs/b/adapter') };
  * const { metrics, calibration } = await evaluateEnsemble(model, { task: sequenceRegression('gb1.csv'), adapters });
  * ```
- * @throws OnnxLoraError `CONFIG_INVALID` for fewer than two adapters or a task of another kind; `DATA_INVALID` for data with
- *   other labels; `ADAPTER_MISMATCH`; as `task.prepare` and `model.session` do
+ * @throws OnnxLoraError `CONFIG_INVALID` for fewer than two adapters or an unsupported task; `DATA_INVALID` for data
+ * with other labels; `ADAPTER_MISMATCH`; like `task.prepare` and `model.session`
  */
 export async function evaluateEnsemble(
   model: Model,

@@ -1,25 +1,24 @@
-/** @file The family BERT, and those that share its encoder or do its work: models of texts, proteins, DNA and molecules. */
+/** @file BERT and related encoders of texts, proteins, DNA and molecules, by the names in transformers 4 and 5. */
 
 import type { DescribedFamily, RoleNames } from '@onnx-lora/sdk/plugin';
 import { encoderFamily } from './encoderFamily.ts';
 
 const layer = 'encoder.layer.{n}';
 
-/** Modules behind the attention. */
+/** Feed-forward modules and the attention's output. */
 const feedForward: RoleNames = {
   'attention.output': [`${layer}.attention.output.dense`],
   'mlp.up': [`${layer}.intermediate.dense`],
   'mlp.down': [`${layer}.output.dense`],
 };
 
-/** Embeddings of tokens, positions and segments. */
 const embeddingModules: RoleNames = {
   'embedding.token': ['embeddings.word_embeddings'],
   'embedding.position': ['embeddings.position_embeddings'],
   'embedding.type': ['embeddings.token_type_embeddings'],
 };
 
-/** The modules of the encoder and its embeddings; transformers 4 and 5 use the same names. */
+/** Modules of the encoder and its embeddings. */
 export const encoderModules: RoleNames = {
   'attention.query': [`${layer}.attention.self.query`],
   'attention.key': [`${layer}.attention.self.key`],
@@ -28,7 +27,6 @@ export const encoderModules: RoleNames = {
   ...embeddingModules,
 };
 
-/** DeBERTa's encoder. */
 const debertaModules: RoleNames = {
   'attention.query': [`${layer}.attention.self.query_proj`],
   'attention.key': [`${layer}.attention.self.key_proj`],
@@ -39,13 +37,10 @@ const debertaModules: RoleNames = {
   ...embeddingModules,
 };
 
-/** Classifiers of transformers, of sequences and of tokens. */
+/** Modules of transformers' sequence and token classifiers. */
 export const classifierNames: readonly string[] = ['^classifier', '^classifier.dense', '^classifier.out_proj'];
 
-/**
- * BERT as transformers writes it, 4 and 5 alike, and MosaicBERT, which DNABERT-2 is: one joint projection and a gated
- * feed-forward layer. A lone .onnx file is recognised by the prefix `bert.`, since without it the names are ESM's.
- */
+/** BERT, and MosaicBERT (DNABERT-2). A lone .onnx file needs the prefix `bert.`: without it the names are ESM's. */
 export const bert: DescribedFamily = encoderFamily({
   name: 'bert',
   title: 'BERT, MiniLM, ProtBERT and DNABERT',
@@ -65,10 +60,7 @@ export const bert: DescribedFamily = encoderFamily({
   preprocessors: ['BertTokenizer', 'DNATokenizer', 'PreTrainedTokenizerFast'],
 });
 
-/**
- * RoBERTa as transformers writes it, 4 and 5 alike: XLM-R for a hundred languages, ChemBERTa for molecules, AbLang's port and its like for antibodies. A
- * lone .onnx file is recognised by the prefix `roberta.`.
- */
+/** RoBERTa, XLM-R, ChemBERTa and AbLang's port. A lone .onnx file needs the prefix `roberta.` to be recognised. */
 export const roberta: DescribedFamily = encoderFamily({
   name: 'roberta',
   title: 'RoBERTa, XLM-R and ChemBERTa',
@@ -87,7 +79,7 @@ export const roberta: DescribedFamily = encoderFamily({
   preprocessors: ['RobertaTokenizer', 'XLMRobertaTokenizer', 'CamembertTokenizer'],
 });
 
-/** ELECTRA as transformers writes it, 4 and 5 alike; ProtElectra is one. */
+/** ELECTRA, and ProtElectra. */
 export const electra: DescribedFamily = encoderFamily({
   name: 'electra',
   title: 'ELECTRA',
@@ -109,10 +101,7 @@ export const electra: DescribedFamily = encoderFamily({
   preprocessors: ['ElectraTokenizer'],
 });
 
-/**
- * DeBERTa as transformers writes it, 4 and 5 alike; version 1 has one joint projection. Where the table of positions has no
- * norm, as in version 1, its projections read a constant, and are not found in the graph.
- */
+/** DeBERTa. Version 1 has a joint projection; its position projections read a constant and cannot be found. */
 export const deberta: DescribedFamily = encoderFamily({
   name: 'deberta-v2',
   title: 'DeBERTa',
@@ -130,7 +119,7 @@ export const deberta: DescribedFamily = encoderFamily({
   preprocessors: ['DebertaV2Tokenizer', 'DebertaTokenizer'],
 });
 
-/** MPNet as transformers writes it, 4 and 5 alike: attention that all layers see one table of distances of. */
+/** MPNet: all layers share one table of relative positions. */
 export const mpnet: DescribedFamily = encoderFamily({
   name: 'mpnet',
   title: 'MPNet',
@@ -156,7 +145,7 @@ export const mpnet: DescribedFamily = encoderFamily({
 
 const distillayer = 'transformer.layer.{n}';
 
-/** DistilBERT as transformers writes it, 4 and 5 alike. */
+/** DistilBERT. */
 export const distilbert: DescribedFamily = encoderFamily({
   name: 'distilbert',
   title: 'DistilBERT',
@@ -180,7 +169,7 @@ export const distilbert: DescribedFamily = encoderFamily({
 
 const allayer = 'albert_layer_groups.{n}.albert_layers.{n}';
 
-/** ALBERT as transformers writes it, 4 and 5 alike; ProtAlbert is one. All layers are the same one, and so is its adapter. */
+/** ALBERT, and ProtAlbert: all layers share their weights, and so one adapter. */
 export const albert: DescribedFamily = encoderFamily({
   name: 'albert',
   title: 'ALBERT',
@@ -206,7 +195,7 @@ export const albert: DescribedFamily = encoderFamily({
 
 const modernlayer = 'layers.{n}';
 
-/** ModernBERT as transformers writes it, 4 and 5 alike: a joint projection, a gated feed-forward layer, local attention. */
+/** ModernBERT: joint projection, gated feed-forward layer, local attention. */
 export const modernbert: DescribedFamily = encoderFamily({
   name: 'modernbert',
   title: 'ModernBERT',

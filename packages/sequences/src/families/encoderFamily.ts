@@ -2,15 +2,14 @@
 
 import { describedFamily, type DescribedFamily, type FamilyDefinition } from '@onnx-lora/sdk/plugin';
 
-/** Facts of a family; tasks default to {@link maskedTasks}. */
 type FactsHere = Omit<FamilyDefinition, 'domain' | 'tasks'> & Partial<Pick<FamilyDefinition, 'tasks'>>;
 
-/** A family of encoders, from its facts. */
+/** Defines an encoder family. */
 export function encoderFamily(facts: FactsHere): DescribedFamily {
   return describedFamily({ tasks: maskedTasks, ...facts, domain: 'text' });
 }
 
-/** What an encoder of proteins, DNA or molecules is trained and used for, the usual first. */
+/** Tasks of encoders of proteins, DNA or molecules, the default first. */
 export const sequenceTasks: readonly string[] = [
   'sequence-classification',
   'sequence-regression',
@@ -22,7 +21,7 @@ export const sequenceTasks: readonly string[] = [
   'mutation-scan',
 ];
 
-/** What an encoder of any sequences is: which letters or words it reads is not told by its family. */
+/** Tasks of every encoder: its family does not tell whether it reads texts, proteins, DNA or molecules. */
 export const encoderTasks: readonly string[] = [
   'text-classification',
   'text-regression',
@@ -33,5 +32,5 @@ export const encoderTasks: readonly string[] = [
   ...sequenceTasks,
 ];
 
-/** Tasks of encoders that also guess masked letters. */
+/** Tasks of encoders with a masked-language head. */
 const maskedTasks: readonly string[] = [...encoderTasks, 'masked-language-modelling', 'variant-effect'];

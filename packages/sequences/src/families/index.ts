@@ -4,7 +4,7 @@ import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { albert, bert, deberta, distilbert, electra, modernbert, mpnet, roberta } from './bert.ts';
 import { t5 } from './t5.ts';
 
-/** Encoders of texts, some of which were trained on proteins, DNA or molecules. */
+/** Encoder families of texts; some models of them read proteins, DNA or molecules. */
 export const encoderFamilies: readonly DescribedFamily[] = [
   bert,
   roberta,

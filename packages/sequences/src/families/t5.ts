@@ -1,14 +1,11 @@
-/** @file The family T5, by its encoder: texts, ProtT5, ProstT5 and Ankh. */
+/** @file The encoder of the T5 family: texts, ProtT5, ProstT5 and Ankh. */
 
 import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { encoderFamily, encoderTasks } from './encoderFamily.ts';
 
 const layer = 'block.{n}.layer.{n}';
 
-/**
- * T5 as transformers writes it, 4 and 5 alike; used by its encoder alone. Positions are a table of
- * biases in the first layer that all layers read, and nothing is divided by the root of the width.
- */
+/** T5's encoder, as in transformers 4 and 5. One table of position biases serves all layers; scores are unscaled. */
 export const t5: DescribedFamily = encoderFamily({
   name: 't5',
   title: 'T5, ProtT5, ProstT5 and Ankh',

@@ -2,22 +2,20 @@
 
 import { precisionRecallCurve, rankingMeasure, type ReportSection, rocCurve } from '@onnx-lora/sdk/tasks';
 
-/** Scores of held-out sequences. */
+/** Predictions on held-out sequences. */
 export interface ScoredClasses {
-  /** Names of the classes or labels, in the order of the columns of `scores`. */
+  /** Names of the classes or labels, in the column order of `scores`. */
   readonly names: readonly string[];
   /** `[sequences, classes]`, row by row. */
   readonly scores: ArrayLike<number>;
-  /** 1 where the class or label is right, as `scores`. */
+  /** 1 if the class or label is right; shape as `scores`. */
   readonly truths: ArrayLike<number | boolean>;
 }
 
-/** Number of colours; the largest classes are drawn. */
 const MOST_CLASSES = 12;
-/** Points per drawn curve. */
 const MOST_POINTS = 200;
 
-/** Both curves with the area under each; none where no class can be told from the others. */
+/** Both curves with their areas; empty if no class can be told from the others. */
 export function curveSections(classes: ScoredClasses): readonly ReportSection[] {
   const { names, scores, truths } = classes;
   const count = names.length;

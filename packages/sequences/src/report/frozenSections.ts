@@ -21,36 +21,32 @@ import {
   type SequenceBaselines,
 } from '../baselines/frozenBaselines.ts';
 
-/** The name of the value that embeddings are made of: hidden states of tokens, or what the head reads; undefined without one. */
+/** Name of the value that gives embeddings: hidden states of tokens, or the head's input; undefined without one. */
 export function hiddenOutput(model: TaskModel): string | undefined {
   return model.outputs['last_hidden_state'] ? 'last_hidden_state' : model.featuresOf?.('logits')?.name;
 }
 
-/** Whether the report compares. */
+/** Option of the report's comparison with baselines. */
 export interface BaselineOptions {
-  /**
-   * Whether the report of a run compares LoRA with baselines on frozen embeddings, for which the base reads all sequences once,
-   * 5,000 of the training sequences at most; true by default.
-   */
+  /** Compares LoRA with baselines in reports, for a base pass (at most 5,000 training sequences); true by default. */
   readonly baselines?: boolean | undefined;
 }
 
-/** What embeddings are made of. */
+/** Input of {@link frozenEmbeddings}. */
 export interface FrozenRequest<Target, R extends SequenceRecord = SequenceRecord> {
-  /** The sequences. */
+  /** Dataset of the sequences. */
   readonly dataset: SequenceDataset<Target, R>;
-  /** Makes batches of them. */
+  /** Makes batches of the dataset. */
   readonly collate: (examples: readonly SequenceExample<Target, R>[]) => Promise<Batch>;
-  /** Name of the hidden states, among the task's outputs. */
+  /** Name of the hidden states among the task's outputs. */
   readonly hidden: string;
-  /** Numbers of the records; all by default. */
+  /** Record indices; all by default. */
   readonly records?: readonly number[] | undefined;
 }
 
 /**
- * Mean embeddings `[records, width]` over residues and windows, without special tokens and padding.
- *
- * @throws OnnxLoraError `INPUT_INVALID` where `hidden` is not float32 `[batch, tokens, width]` or `[batch, width]`
+ * Mean embeddings `[records, width]` over tokens and windows, without special tokens and padding.
+ * @throws OnnxLoraError `INPUT_INVALID` unless `hidden` is float32 `[batch, tokens, width]` or `[batch, width]`
  */
 export async function frozenEmbeddings<Target, R extends SequenceRecord>(
   { dataset, collate, hidden, records }: FrozenRequest<Target, R>,
@@ -85,36 +81,33 @@ export async function frozenEmbeddings<Target, R extends SequenceRecord>(
   return { ...found, data: found.data.map((sum, i) => sum / (counts[Math.floor(i / found.columns)]! || 1)) };
 }
 
-/** Sorts by length, for little padding. */
+/** Sorts by length, to save padding. */
 function byLength(examples: readonly number[], { lengths }: SequenceDataset<unknown>): readonly number[] {
   return examples.toSorted((a, b) => lengths[a]! - lengths[b]!);
 }
 
-/** What is compared. */
+/** Input of {@link frozenSections}. */
 export interface FrozenSectionsRequest<Target, R extends SequenceRecord = SequenceRecord> {
-  /** Output name of the base's hidden states. */
   readonly hidden: string;
   readonly train: SequenceDataset<Target, R>;
   readonly validation: SequenceDataset<Target, R>;
   readonly collate: (examples: readonly SequenceExample<Target, R>[]) => Promise<Batch>;
   readonly seed: number;
-  /** Baselines on the raw sequences. */
   readonly onSequences?: SequenceBaselines | undefined;
-  /** A table per predicted thing. */
+  /** One comparison table each. */
   readonly questions: readonly FrozenQuestion<Target>[];
 }
 
-/** One thing that is predicted of every record. */
+/** A predicted target of every record. */
 export interface FrozenQuestion<Target> extends Pick<BaselinesRequest, 'kind' | 'outputs' | 'thresholds'> {
-  /** Name, where there are several. */
   readonly name?: string | undefined;
-  /** Target of a record; NaN or undefined where unknown. */
+  /** Target of a record; NaN or undefined if unknown. */
   readonly targetOf: (target: Target) => number | readonly number[] | undefined;
-  /** The adapter's answers `[records, outputs]`. */
+  /** The adapter's predictions `[records, outputs]`. */
   readonly adapted: ArrayLike<number>;
 }
 
-/** Sample size of training embeddings. */
+/** Most training embeddings; above, a sample. */
 const MOST_TRAINED = 5000;
 
 /** A table per question; none with fewer than two training or validation sequences. */
@@ -162,7 +155,7 @@ export async function frozenSections<Target, R extends SequenceRecord>(
   });
 }
 
-/** A row per method, each metric with its interval, and what that says. */
+/** Table of the metrics per method with their intervals, and the verdict. */
 export function comparisonSection({ sequences, methods, verdict }: Comparison, name?: string): ReportSection {
   const metrics = Object.keys(methods[0]!.metrics);
   return {
