@@ -6,7 +6,7 @@ import type { ReportSection, Task } from '@onnx-lora/sdk/tasks';
 /** A table of the report. */
 export type ReportTable = ReportSection & { readonly kind: 'table' };
 
-/** The tables "What LoRA buys" of a task, measured on its held-out sequences. */
+/** The tables "LoRA against baselines" of a task, measured on its held-out sequences. */
 export async function compared(
   model: Model,
   task: Task,
@@ -25,7 +25,7 @@ export async function compared(
       adapter,
       options: {},
     });
-    return sections.filter((section) => section.kind === 'table' && section.title.startsWith('What LoRA buys')) as ReportTable[]; // prettier-ignore
+    return sections.filter((section) => section.kind === 'table' && section.title.startsWith('LoRA against baselines')) as ReportTable[]; // prettier-ignore
   } finally {
     await session.release();
   }

@@ -39,7 +39,7 @@ it('learns a number with no other flag, says what that buys, and answers for fil
   expect(intervals['spearman']![0]).toBeLessThan(after['spearman']!);
   expect(intervals['spearman']![1]).toBeGreaterThan(after['spearman']!);
   const report = readFileSync(path.join(out, 'report.html'), 'utf8');
-  for (const title of ['What LoRA buys', 'ridge on frozen embeddings', 'probability of 95%'])
+  for (const title of ['LoRA against baselines', 'ridge on frozen embeddings', 'probability of 95%'])
     expect(report).toContain(title);
 
   const measured = (...more: string[]): Promise<Record<string, number>> =>

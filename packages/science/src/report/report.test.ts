@@ -235,7 +235,7 @@ describe('of a small run', () => {
   test('numbers', async () => {
     const sections = await sectionsOf(sequenceRegression(records));
     expect(titles(sections)).toEqual([
-      'table: What LoRA buys',
+      'table: LoRA against baselines',
       'scatter: Predicted and measured: value',
       'histogram: Errors: value',
       'logo: Predicted highest: value',
@@ -263,7 +263,7 @@ describe('of a small run', () => {
 
   test('classes', async () => {
     const found = titles(await sectionsOf(sequenceClassification(records)));
-    expect(found).toContain('table: What LoRA buys');
+    expect(found).toContain('table: LoRA against baselines');
     expect(found).toContain('lines: ROC curves');
     expect(found).toContain('lines: Precision and recall');
   });
@@ -271,7 +271,7 @@ describe('of a small run', () => {
   test('labels', async () => {
     const sections = await sectionsOf(sequenceLabelling(records));
     expect(titles(sections)).toEqual([
-      'table: What LoRA buys',
+      'table: LoRA against baselines',
       'table: Labels',
       'lines: ROC curves',
       'lines: Precision and recall',

@@ -52,7 +52,7 @@ describe('what cannot be read is told:', () => {
     // The codec of each column, behind its path and before the number of its values: 3 is LZO.
     const lzo = Buffer.from(whole);
     for (let at = 0; (at = lzo.indexOf(Buffer.from([0x15, 0x02, 0x16]), at + 1)) >= 0;) lzo[at + 1] = 0x06;
-    expect(await told(lzo)).toMatch(/is compressed by LZO, which is not read here\. Write it with snappy/);
+    expect(await told(lzo)).toMatch(/has the unsupported compression LZO\. Write it with snappy/);
   });
 
   it('no such file, a text, one that was cut off, and lengths that cannot be', async () => {

@@ -206,7 +206,7 @@ async function parsed<T>(path: string, parse: () => Promise<T>): Promise<T> {
     const message = cause instanceof Error ? cause.message : String(cause);
     const codec = /unsupported compression codec: (\w+)/.exec(message)?.[1];
     if (codec !== undefined)
-      throw refused(path, `is compressed by ${codec}, which is not read here. Write it with snappy (pandas: to_parquet(…, compression="snappy")), or as JSONL`, cause); // prettier-ignore
+      throw refused(path, `has the unsupported compression ${codec}. Write it with snappy (pandas: to_parquet(…, compression="snappy")), or as JSONL`, cause); // prettier-ignore
     throw refused(path, `cannot be read: ${message}. It may be damaged: copy it again, or write it as JSONL`, cause);
   }
 }

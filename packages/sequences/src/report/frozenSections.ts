@@ -160,7 +160,7 @@ export function comparisonSection({ sequences, methods, verdict }: Comparison, n
   const metrics = Object.keys(methods[0]!.metrics);
   return {
     kind: 'table',
-    title: name === undefined ? 'What LoRA buys' : `What LoRA buys: ${name}`,
+    title: name === undefined ? 'LoRA against baselines' : `LoRA against baselines: ${name}`,
     baselines: baselinesIn(methods),
     text: `${verdict ? `${verdict.text} ` : ''}In brackets: intervals that hold the metric with a probability of 95% (bootstrap over ${sequences} held-out examples); they do not tell how it varies from one training to the next. All were tuned on the training data alone.`,
     columns: ['method', ...metrics, 'chosen'],

@@ -35,7 +35,7 @@ export const lengthSettings: SettingRows<LengthOptions> = {
   tooLong: {
     kind: 'choice',
     of: ['crop', 'windows', 'error'],
-    description: 'Of what is longer: crop (the beginning; default), windows (all of it, in pieces) or error.',
+    description: 'Longer inputs: crop (to the beginning; default), windows (overlapping pieces) or error.',
   },
   overlap: {
     kind: 'number',
@@ -51,7 +51,7 @@ export const headSettings: SettingRows<SequenceHeadOptions & BaselineOptions> = 
   pool: {
     kind: 'choice',
     of: ['mean', 'first'],
-    description: 'What a new head reads: mean (of all tokens; the default) or first.',
+    description: 'Input of a new head: mean (of all tokens; the default) or first.',
   },
   baselines: {
     kind: 'flag',

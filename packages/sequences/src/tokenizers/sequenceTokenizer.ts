@@ -176,7 +176,7 @@ export abstract class VocabularyTokenizer implements SequenceTokenizer {
     if (id !== undefined) return id;
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `"${piece}" is no token of "${this.#path}", which has none for what is unknown either. Check that the letters are those that the model was made for.`,
+      `"${piece}" is no token of "${this.#path}", and that vocabulary lacks an unknown token. Check that the letters are those that the model was made for.`,
     );
   }
 

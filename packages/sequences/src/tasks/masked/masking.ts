@@ -26,9 +26,14 @@ export interface MaskingOptions {
 
 /** Masking options as command-line settings. */
 export const maskingSettings: SettingRows<MaskingOptions> = {
-  rate: { kind: 'number', above: 0, below: 1, description: 'Share of tokens that are to be guessed; 0.15 by default.' },
-  masked: { kind: 'number', min: 0, max: 1, description: 'Of these, the share that is masked; 0.8 by default.' },
-  random: { kind: 'number', min: 0, max: 1, description: 'And the share that becomes a random token; 0.1 by default.' },
+  rate: { kind: 'number', above: 0, below: 1, description: 'Share of tokens to predict; 0.15 by default.' },
+  masked: { kind: 'number', min: 0, max: 1, description: 'Share of these that is masked; 0.8 by default.' },
+  random: {
+    kind: 'number',
+    min: 0,
+    max: 1,
+    description: 'Share of these that becomes a random token; 0.1 by default.',
+  },
   spanLength: {
     kind: 'number',
     min: 1,
@@ -148,7 +153,7 @@ export class Masking {
 
 const source = {
   where: (name: string) => `The setting ${name} of masking`,
-  remedy: () => '0.15 of the tokens to be guessed, of which 0.8 masked and 0.1 random, is usual.',
+  remedy: () => 'Usual values are rate 0.15, masked 0.8 and random 0.1.',
 };
 
 /** Batch targets: `labels` int64 `[batch, tokens]`, −100 for tokens that stay; `records` int64 `[batch]`, indices. */

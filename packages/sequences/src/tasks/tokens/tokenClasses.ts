@@ -141,7 +141,7 @@ function unknownClass(
 ): OnnxLoraError {
   return new OnnxLoraError(
     'DATA_INVALID',
-    `${where}: ${one} ${part + 1} of "${id}" has the class "${label}", which is none of those that are trained on: ${listed(labels, 30)}. Correct it; or name it as one that stands for ${one}s of which nothing is known (unknown: ['${label}'], --set unknown=${label}).`,
+    `${where}: ${one} ${part + 1} of "${id}" has the class "${label}", but the classes of the training data are ${listed(labels, 30)}. Correct it, or declare it as an unknown class (unknown: ['${label}'], --set unknown=${label}).`,
   );
 }
 
