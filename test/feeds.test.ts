@@ -75,7 +75,7 @@ describe('a session with adapters', () => {
 it.each<[string, unknown, RegExp]>([
   ['turned sizes', { inputs: turned, targets: { labels } }, new RegExp(`^Task author: collate gives the input "x" as float32 \\[2, ${side}, ${side}, ${channels}\\], but ".*conv\\.onnx" takes it as float32 \\[\\w+, ${channels}, ${side}, ${side}\\]\\.$`)],
   ['no tensor', { inputs: { x: [1] }, targets: { labels } }, /^Task author: collate gives the input "x" as an array and no tensor/],
-  ['another input', { inputs: { ...right, mask: labels }, targets: { labels } }, /^Task author: collate gives the input "mask", which ".*" does not have\. It takes x\. What only the loss reads is a target\.$/],
+  ['another input', { inputs: { ...right, mask: labels }, targets: { labels } }, /^Task author: collate gives the input "mask", which ".*" does not have\. It takes x\. A tensor for the loss alone is a target\.$/],
   ['no input', { inputs: {}, targets: { labels } }, /^Task author: collate gives no input "x"\. ".*" takes x; given were none\.$/],
   ['a target that is no tensor', { inputs: right, targets: { labels: [0, 1] } }, /^Task author: collate gives the target "labels" as an array and no tensor/],
   ['no targets', { inputs: right }, /^Task author: collate gives no targets\./],

@@ -181,9 +181,9 @@ describe('what cannot be', () => {
     const { model } = nets.conv;
     const preview = (lora: LoraOptions) => () => previewLora(model, { targetModules: ['grouped'], ...lora });
     expect(preview({ rankPattern: { grouped: 3 } })).toThrow(
-      /"grouped".*2 groups, of which the rank must be a multiple, but it is 3/,
+      /"grouped".*2 groups, and its rank must be a multiple of that, but it is 3/,
     );
-    expect(preview({ r: 1 })).toThrow(/"grouped".*2 groups, of which the rank must be a multiple, but it is 1/);
+    expect(preview({ r: 1 })).toThrow(/"grouped".*2 groups, and its rank must be a multiple of that, but it is 1/);
     expect(preview({ r: 4, useDora: true })).toThrow(/"grouped".*DoRA is defined for one group only/);
   });
 
@@ -260,7 +260,7 @@ describe('grouped convolutions that a pattern reaches', () => {
       expect(scalings).toEqual([[4, expect.closeTo(scaling, 10)], [3, scaling]]); // prettier-ignore
       expect(config.rankPattern).toEqual({ '^grouped': 4 });
       const { warnings } = previewLora(model, { r: 3, targetModules: '.*', useRslora });
-      expect(warnings).toEqual(['Of grouped convolutions the rank must be a multiple of the groups, so it is for "grouped" 4.']); // prettier-ignore
+      expect(warnings).toEqual(['The rank of a grouped convolution must be a multiple of its groups, so it is for "grouped" 4.']); // prettier-ignore
       const told: string[] = [];
       for await (const event of run) if (event.type === 'warning') told.push(event.message);
       expect(told).toEqual(warnings);
@@ -271,7 +271,7 @@ describe('grouped convolutions that a pattern reaches', () => {
     const { targets, warnings } = previewLora(model, { r: 1, targetModules: () => true });
     expect(targets).toEqual(paths.filter((path) => path !== 'grouped'));
     expect(warnings).toEqual([
-      'Left out: "grouped", a convolution in 2 groups, of which a rank must be a multiple; r is 1. To adapt one all the same, give it a rank: rankPattern (--rank-pattern) grouped=2.',
+      'Left out: "grouped", a convolution in 2 groups, and a rank must be a multiple of its groups; r is 1. To adapt one all the same, give it a rank: rankPattern (--rank-pattern) grouped=2.',
     ]);
     const asked = previewLora(model, { r: 1, targetModules: '.*', rankPattern: { grouped: 2 } });
     expect(asked).toMatchObject({ targets: paths, warnings: [] });

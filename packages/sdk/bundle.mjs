@@ -44,7 +44,7 @@ const { output } = await bundle.generate({
 });
 await bundle.close();
 
-// What has not changed is not written, so that a build beside running programs does not pull files from under them.
+// Unchanged files are not written: a build must not replace files under running programs.
 const written = new Set();
 for (const { fileName, code: full, moduleIds } of output) {
   const isLibrary = moduleIds.length > 0 && moduleIds.every((id) => libraryOf(id) !== undefined);

@@ -61,7 +61,7 @@ it('asks for a new head with the labels of the data, and holds out of each class
 
 it.each([
   ['a row without a label', '0.txt,\n', 'line 2, column "label": a class is expected, but it is empty. Name one, or remove the line.'], // prettier-ignore
-  ['one class alone that the model does not know', '0.txt,rice\n1.txt,rice\n', 'has one class only, "rice", which is none of several that the model knows. A classifier needs at least two: add another class.'], // prettier-ignore
+  ['one class alone that the model does not know', '0.txt,rice\n1.txt,rice\n', 'has one class only, "rice", and the model does not know it among several. A classifier needs at least two: add another class.'], // prettier-ignore
   ['labels of which the model knows most', '0.txt,dust\n1.txt,husk\n2.txt,stones\n', 'Not among them: "stones". Did you mean "stone"? Rename them after the model\'s classes; or'], // prettier-ignore
   ['a file outside of the folder', '../model/config.json,rye\n', 'lies outside of'],
 ])('refuses %s', async (_, lines, message) => {

@@ -264,7 +264,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     summary: 'A plugin, task, loss or gradient rule breaks its contract, or plugins do not go together.',
     causes: [
       'A plugin was made for another version of the contract, or does not have what `definePlugin` asks for.',
-      'Two plugins have the same name, or bring something of one name of which only one can be meant.',
+      'Two plugins have the same name, or register two things under one name.',
       'A plugin needs what no plugin that is loaded provides, or needs go round in a circle.',
       'A function of a task fails with an error that says no remedy; the message names the task and the function.',
       'A loss is no float scalar, or combines shapes that do not fit.',

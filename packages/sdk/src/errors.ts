@@ -10,13 +10,13 @@ export class OnnxLoraError extends Error {
   /** The kind of error, for programs. */
   readonly code: ErrorCode;
 
-  /** `message` says what failed and where, what was expected and found, and one remedy. */
+  /** `message` states the failure, its place, the expected and the found value, and one remedy. */
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
     super(printable(message), options);
     this.code = code;
   }
 
-  /** Accepts errors of another copy of the SDK, with which a plugin may have been installed. */
+  /** Accepts errors of another copy of the SDK, such as a plugin's own. */
   static override [Symbol.hasInstance](value: unknown): value is OnnxLoraError {
     return value instanceof Error && value.name === 'OnnxLoraError' && 'code' in value;
   }

@@ -81,7 +81,7 @@ it.each([
     /as "pytorch_model\.bin" alone.*python -c 'import .*refused-pickle\/pytorch_model\*\.bin".*weights_only=True.*refused-pickle\/model\.safetensors"/,
   ],
   ['refused-missing-tensor', /lacks 1 tensor that its config\.json asks for: vit\./],
-  ['refused-missing-shard', /names the file "model-00002-of-00005\.safetensors", which is not there/],
+  ['refused-missing-shard', /names the missing file "model-00002-of-00005\.safetensors"/],
   [
     'refused-shape',
     /"esm\.encoder\.layer\.0\.intermediate\.dense\.weight" is \[47, 32\], where config\.json asks for \[48, 32\]/,

@@ -42,7 +42,7 @@ export class Adapter {
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** sha256 of the base's weights, if known. */
   readonly baseDigest: string | undefined;
-  /** Labels, attached head, and what the task has learned, if any. */
+  /** Labels, attached head, and values learned by the task, if any. */
   readonly notes: AdapterNotes;
 
   /** Creates an adapter from tensors in PEFT's naming and layout, without copying. */

@@ -35,7 +35,7 @@ export class ActiveValues {
   visit(node: NodeProto): boolean {
     if (isIf(node)) return this.#visitBranches(node);
     if (!this.#isReached(node)) return false;
-    // Integers have a gradient only if they stand for floats: quantized values and what is computed from them.
+    // Integers have a gradient only if they stand for floats: quantized values and their results.
     const holdsIntegers = isQuantizer(node) || this.#readsIntegers(node);
     const outputs = node.opType === 'DynamicQuantizeLinear' ? (node.output ?? []).slice(0, 1) : (node.output ?? []);
     for (const name of outputs) {

@@ -1,6 +1,6 @@
 /**
- * @file What finite differences cannot show: gradients where a function bends, where inputs tie, where a norm is 0. The
- * numbers are those of torch 2.13.0 (CPU, float32), of the function that the name of the test says.
+ * @file Gradients out of reach of finite differences: at kinks, at ties of inputs, at a norm of 0. The numbers are those
+ * of torch 2.13.0 (CPU, float32), for the function in the test's name.
  */
 
 import { expect, test } from 'vitest';

@@ -46,7 +46,7 @@ function expectClose(actual: readonly number[], expected: readonly number[]): vo
   actual.forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(1e-5 * largest));
 }
 
-/** What a graph computes of constants. */
+/** The value of a graph without inputs. */
 async function valueOf(build: (g: GraphBuilder) => Value): Promise<number[]> {
   const g = new GraphBuilder({ opset: 18, infer: inferNode, prefix: 'c/' });
   const y = build(g);
@@ -277,7 +277,7 @@ const checks: Readonly<Record<StraightThroughOp, Readonly<Record<string, () => P
   },
 };
 
-/** Of x and of the first states, as LSTM's with the weights that the integers stand for. */
+/** Gradients for x and the initial states, against an LSTM with the dequantized weights. */
 const quantizedLstm = (directions: 1 | 2, scales: 'one' | 'columns') =>
   async function check(): Promise<void> {
     const [features, hidden, batch, length] = [3, 2, 2, 4];

@@ -166,7 +166,7 @@ export function where(g: GraphBuilder, condition: Value, value: Value): Value {
   return g.Mul(value, g.Cast(condition, dataTypeNumber(value.type ?? 'float32')));
 }
 
-/** Caches what the rules of several inputs of a node share. */
+/** Caches values shared by the rules of several inputs of a node. */
 export function oncePerNode<T>(emit: (site: VjpSite) => T): (site: VjpSite) => T {
   const emitted = new WeakMap<VjpSite, { readonly values: T }>();
   return (site) => {

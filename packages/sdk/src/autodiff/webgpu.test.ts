@@ -40,7 +40,7 @@ const whyNoWebgpu = await (async (): Promise<string | undefined> => {
 // The report of the tests then says why.
 const why = whyNoWebgpu === undefined ? '' : `: skipped. ${whyNoWebgpu}`;
 
-/** What docs/concepts/autodiff.md says runs on the CPU, by the operator that is differentiated. */
+/** Operators on the CPU by the differentiated operator, from docs/concepts/autodiff.md. */
 const documented = new Map(
   readFileSync(new URL('../../../../docs/concepts/autodiff.md', import.meta.url), 'utf8')
     .split('## On WebGPU')[1]!
@@ -50,7 +50,7 @@ const documented = new Map(
     .map(([, op, nodes]) => [op!.slice(1, -1), nodes!]),
 );
 
-/** What ran on the CPU in one check, in the words of the table. */
+/** Operators that ran on the CPU in one check, in the words of the table. */
 interface Placement {
   readonly opset: number;
   readonly fallenBack: ReadonlySet<string>;
@@ -69,7 +69,7 @@ function cellOf(placements: readonly Placement[]): string {
     .join(', ');
 }
 
-/** What transformers and convolutional networks are made of: a software driver takes minutes for the whole table. */
+/** Operators of transformers and convolutional networks: a software driver takes minutes for the whole table. */
 const everyChange: ReadonlySet<string> = new Set<DifferentiableOp>([
   'MatMul', 'Gemm', 'Conv', 'Add', 'Mul', 'Softmax', 'LayerNormalization', 'Gelu', 'Gather', 'Transpose', 'ReduceMean',
 ]); // prettier-ignore

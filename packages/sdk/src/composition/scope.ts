@@ -1,4 +1,4 @@
-/** @file Scopes of a program's services, such as a call or a request, which release what they made. */
+/** @file Scopes of a program's services, such as a call or a request. A scope releases its services at its end. */
 
 import { Container, type ServiceIdentifier } from 'inversify';
 
@@ -10,7 +10,7 @@ export type Keys<Needed extends readonly unknown[]> = { readonly [Index in keyof
 
 /**
  * Registers a service, made once per scope on first use. A later module of the scope overrides it.
- * @param make makes the service from what `needs` resolve to: `(a, b) => new Service(a, b)`
+ * @param make makes the service from the resolved `needs`: `(a, b) => new Service(a, b)`
  * @param release releases the service when the scope ends; by default its `Symbol.asyncDispose`, if any
  */
 export type Provide = <T, Needed extends readonly unknown[] = []>(

@@ -1,4 +1,4 @@
-/** @file What a run was trained on is known again by content alone, and a damaged note of it is refused. */
+/** @file Training data are recognised by their content alone, and damaged notes of them are refused. */
 
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

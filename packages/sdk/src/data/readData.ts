@@ -56,13 +56,13 @@ export interface DataReader<Item, Data extends ReadData<Item>, Source, Options> 
   ) => HeldOut<Item, Data> | Promise<HeldOut<Item, Data>>;
   /** Properties of data whose validation data come from `path`. */
   readonly besides?: (path: string) => Partial<Data>;
-  /** Warnings about examples in more than one of the splits, of which there are at least two. */
+  /** Warnings about examples in more than one split. It is called with two splits or more. */
   readonly shared: (parts: readonly (readonly Item[])[], data: Data, options: Options) => Promise<readonly string[]>;
 }
 
 /**
  * Reads and splits data: by their own splits, by a fraction, or with separate validation data. @throws OnnxLoraError
- * `FILE_NOT_FOUND`; `DATA_INVALID`, also if nothing can be held out; what the reader throws
+ * `FILE_NOT_FOUND`; `DATA_INVALID`, also if nothing can be held out; errors of the reader
  */
 export async function readData<Item, Data extends ReadData<Item>, Source, Options extends DivideOptions<Item>>(
   reader: DataReader<Item, Data, Source | string, Options>,

@@ -62,7 +62,7 @@ export function stateOf(owner: Owner): OwnerState {
   return isThisThread && !underWay.has(owner) ? 'dead' : 'alive';
 }
 
-/** Start of a process in the system's ticks; `0` if unknown; undefined if there is no such process. */
+/** Start of a process in the system's ticks; `0` if unknown; undefined if the process does not exist. */
 function startOf(pid: number): string | undefined {
   if (existsSync('/proc/self/stat')) {
     // The command in parentheses may hold anything.

@@ -62,7 +62,7 @@ export class Replacement {
     }
   }
 
-  /** Where to write a new file, which must not exist yet; `name` is its path within the folder. */
+  /** Path for writing a new file, which must not exist yet; `name` is its path within the folder. */
   pathOf(name: string): string {
     return this.#stagedAt(this.#names.push(name) - 1);
   }

@@ -34,7 +34,7 @@ export const NEW = 'new';
 const OLD = 'old';
 /** Age in milliseconds after which an exchange of another machine counts as abandoned. */
 const STALE = 5 * 60_000;
-/** Milliseconds for which readers wait for files missing in an exchange without links. */
+/** Milliseconds that readers wait for files missing in an exchange without links. */
 const MOMENT = 1000;
 
 /** Owner and files of an exchange: paths by number, null for unchanged files. */
@@ -133,7 +133,7 @@ export class SwapFolder {
 }
 
 /**
- * Completes what a killed process left in a folder, so that all files are new, or all old. Does nothing without an
+ * Completes an exchange that a killed process left in a folder, so that all files are new, or all old. Does nothing without an
  * exchange, or with one in progress under which readers find whole files. Call it before opening files that may have
  * been written together.
  * @throws OnnxLoraError `FILE_INVALID` where files stay missing until someone with write permission does this

@@ -57,7 +57,7 @@ test.each(Object.entries(models))('%s', async (_, model) => {
     const [before, after] = [await runOnce(model, own), await runOnce({ ...model, graph }, own)];
     expect(difference(after['y'], before['y'])).toBe(0);
   }
-  // What the outermost graph calls its values stays, and so do names of nodes.
+  // Value names of the outermost graph stay, and so do names of nodes.
   const outer = ({ input = [], output = [], initializer = [], node = [] }: GraphProto): unknown =>
     [input, output, initializer].map((each) => each.map(({ name }) => name)).concat([node.map(({ name }) => name)]);
   expect(outer(graph)).toEqual(outer(model.graph!));

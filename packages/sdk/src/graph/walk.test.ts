@@ -1,4 +1,4 @@
-/** @file Who makes and who reads each value, subgraphs included. */
+/** @file Producers and readers of values, subgraphs included. */
 
 import { describe, expect, test } from 'vitest';
 import { ifModel } from '../../../../test/support/subgraphs.ts';

@@ -72,7 +72,7 @@ describe('branches of an If', () => {
             [1, 0],
           ),
       ),
-    'one of which has no layer': (then) => ifModel(byWeight(then), (g, value) => g.Tanh(value)),
+    'without a layer in one branch': (then) => ifModel(byWeight(then), (g, value) => g.Tanh(value)),
     'within a branch': (then, otherwise) => {
       const inner = ifModel(byWeight(then), byWeight(otherwise)).graph!.node!.at(-1)!;
       const nested: Body = (g) => {

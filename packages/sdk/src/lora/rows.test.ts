@@ -119,7 +119,7 @@ describe('one value for all rows', () => {
       return g.Mul(value, fc(g.Gather(table, places, 0)));
     });
     await expectRows(base, x(6, 5, 4));
-    // Its size can be divided among the rows, which does not make it theirs.
+    // Its size is a multiple of the rows, and still it is not theirs.
     await expectRows(base, x(4, 8, 4));
   });
   test('in a graph for so many rows and no others', async () => {

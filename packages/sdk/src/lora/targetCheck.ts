@@ -1,4 +1,4 @@
-/** @file Finds config entries without effect and suggests what was meant. */
+/** @file Finds config entries without effect and suggests corrections. */
 
 import { quote } from '../adapter/formats/foreignJson.ts';
 import { OnnxLoraError, didYouMean } from '../errors.ts';
@@ -146,7 +146,7 @@ export class TargetCheck {
     const other = this.#modules.find(({ path }) => pattern.endMatch(path));
     if (!other) return this.#failOn(field, idle);
     this.#fail(
-      `The ${field} ${quote(idle[0]!)} has no effect${this.#where}: it matches "${other.path}", which is not adapted.`,
+      `The ${field} ${quote(idle[0]!)} has no effect${this.#where}: it matches "${other.path}", and that module is not adapted.`,
     );
   }
 

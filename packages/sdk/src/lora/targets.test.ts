@@ -129,7 +129,7 @@ describe('targets', () => {
       [],
     );
     expect(select({ targetModules: ['q'], layersToTransform: [3] }, {}, linear('model.layers.3.q'))).toHaveLength(1);
-    // Of two numbers the first counts, unless a pattern names the list.
+    // The first of two numbers counts, unless a pattern names the list.
     const nested = linear('m.stages.0.blocks.1.q', 'm.stages.1.blocks.0.q');
     expect(select({ targetModules: ['q'], layersToTransform: 1 }, {}, nested)).toEqual(['m.stages.1.blocks.0.q']);
     expect(select({ targetModules: ['q'], layersToTransform: 1, layersPattern: ['blocks'] }, {}, nested)).toEqual(['m.stages.0.blocks.1.q']); // prettier-ignore
@@ -170,7 +170,7 @@ describe('an entry without effect is an error', () => {
     ['an excluding pattern', { targetModules: ['query'], excludeModules: 'x.*' }, /the excludeModules pattern/],
     ['a saved module', { targetModules: ['query'], modulesToSave: ['head'] }, /"head" \(modulesToSave\)/],
     ['a rank', { targetModules: ['query'], rankPattern: { quer: 4 } }, /"quer" \(rankPattern\)\. Did you mean "query"/],
-    ['an alpha of another module', { targetModules: ['query'], alphaPattern: { value: 4 } }, /alphaPattern "value" has no effect: it matches "vit\.encoder\.layer\.0\.attention\.value", which is not adapted/], // prettier-ignore
+    ['an alpha of another module', { targetModules: ['query'], alphaPattern: { value: 4 } }, /alphaPattern "value" has no effect: it matches "vit\.encoder\.layer\.0\.attention\.value", and that module is not adapted/], // prettier-ignore
     ['a layer', { targetModules: ['query'], layersToTransform: [1, 7] }, /names layer 7, but the layers are 0, 1\./],
     ['a list of layers', { targetModules: ['query'], layersToTransform: [1], layersPattern: 'h' }, /layersPattern "h"/],
     ['everything excluded', { targetModules: ['query'], excludeModules: ['query'] }, /Nothing is left to adapt/],
@@ -268,7 +268,7 @@ describe('the rules agree with', () => {
       if (json.peft_type !== 'LORA' || json.target_parameters || json.trainable_token_indices) continue;
       const modules = Object.entries(truth.modules).map(([path, [, type]]) => ({ path, kind: kinds[type] ?? type }));
       const { targets } = selectModules(modules, parseAdapterConfig(json, name), { strict: false });
-      // With ensure_weight_tying PEFT adapts the tied layer too, which is no target by any rule.
+      // With ensure_weight_tying PEFT adapts the tied layer too, and no rule targets that.
       if (json.ensure_weight_tying) continue;
       // MultiheadAttention is no module of the list.
       const adapted = truth.adapted.filter((path) => path in truth.modules);

@@ -52,7 +52,7 @@ export interface TensorSpec {
     | 'adapter'
     | { readonly group: string; readonly inEach?: true }
     | { readonly group?: undefined; readonly inEach: true };
-  /** Indices, which are not trained: type in files, and exclusive upper bound, optionally per slice. */
+  /** Untrained indices: type in files, and exclusive upper bound, optionally per slice. */
   readonly integers?: { readonly type: 'int32' | 'int64'; readonly below: number | readonly number[] };
   /** Whether files include it; by default only `trained` and `frozen` tensors. */
   readonly saved?: boolean;
@@ -120,9 +120,7 @@ export type AdapterLayer = AdapterLayerBase & (ChangeByFactors | ChangeOfWeight 
 export interface AdapterLayerBase {
   /** Tensors by the last part of their name in PEFT's file: `ia3_l`. */
   readonly tensors: ByTensor<TensorSpec>;
-  /**
-   * Tensors in which, jointly, the output is linear, from their idle values: adapters that share the rest can blend.
-   */
+  /** The output is jointly linear in these tensors, from their idle values: adapters that share the rest can blend. */
   readonly linearIn?: readonly string[];
   /** Dropout on the input of the change; 0 by default. */
   readonly dropout?: number;

@@ -63,7 +63,7 @@ const orders: Record<string, (g: GraphBuilder, v: Value, c: Value) => Value> = {
   'c·(½·x)': (g, v, c) => g.Mul(c, g.Mul(half(g), v)),
 };
 
-/** What is built is made that operator, and computes the same. */
+/** Expects the built nodes to become that operator, with the same results. */
 async function expectFused(operator: string, build: (g: GraphBuilder, v: Value) => Value): Promise<void> {
   const before = built((g, v) => g.Neg(build(g, v)));
   const after = fused(before);

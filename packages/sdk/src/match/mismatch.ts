@@ -1,4 +1,4 @@
-/** @file Explains near misses: which operand of which node differs from a pattern. */
+/** @file Explains near misses: the operand and node that differ from a pattern. */
 
 import type { NodeProto } from '../graph/proto.ts';
 import type { GraphIndex } from '../graph/walk.ts';

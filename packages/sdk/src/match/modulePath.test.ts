@@ -29,7 +29,7 @@ describe('node names of the TorchScript exporter', () => {
     // A node of the model itself, a name that was numbered, names of other exporters.
     ['/MatMul', undefined],
     ['/fc1/MatMul_1', 'fc1'],
-    // What optimizers and quantizers append, and names without the first slash.
+    // Suffixes of optimizers and quantizers, and names without the first slash.
     ['/fc1/MatMul_quant', 'fc1'],
     ['/fc1/MatMul/MatMulAddFusion', 'fc1'],
     ['fc1/MatMul_Q4', 'fc1'],

@@ -39,7 +39,7 @@ describe('is named with its reason', () => {
       (g, w) => g.MatMul(x, g.Mul(w(4, 5), g.Tanh(w(1, 5)))),
       { weight: '/fc/Mul_1', reason: 'reads a weight that other nodes compute from constants (Tanh, Mul)' },
     ],
-    'another equation': [(g, w) => g.emit('Einsum', [x, w(4, 5)], { equation: 'bsi,io->bo' }), { reason: "has the equation bsi,io->bo, which is no linear layer's: the label s of the input is summed, but the weight does not have it" }],
+    'another equation': [(g, w) => g.emit('Einsum', [x, w(4, 5)], { equation: 'bsi,io->bo' }), { reason: "has the equation bsi,io->bo, but a linear layer has another: the label s of the input is summed, but the weight does not have it" }],
     'integers that are scaled otherwise': [
       (g) => {
         const [quantized, scale, zero] = g.emitMany('DynamicQuantizeLinear', [rows], 3);

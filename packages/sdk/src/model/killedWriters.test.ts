@@ -70,7 +70,7 @@ const both = combineAdapters(
   { method: 'cat' },
 );
 
-/** What is written, first over nothing and then over what another adapter left, and who reads it. */
+/** A writer and its reader; it writes into a new folder, then over files of another adapter. */
 interface Case {
   readonly write: (folder: string, adapter: Adapter) => Promise<unknown>;
   readonly open: (folder: string) => Promise<unknown>;
@@ -104,7 +104,7 @@ const cases: Record<string, Case> = {
     open: (folder) => openModel(path.join(folder, 'm.onnx')),
   },
   'merge into a folder': {
-    // What lies beside the base goes along, and is as it was: only where the folder is new it is written too.
+    // Files beside the base are copied unchanged, so only a new folder gets them.
     write: (folder, adapter) => merge(model, adapter, path.join(folder, 'm'), overwrite),
     open: (folder) => openModel(path.join(folder, 'm')),
   },

@@ -22,7 +22,7 @@ import { train } from './train.ts';
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-parts-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** `fc2(tanh(fc1(x)))`: one file, and the same as two, of which the second calls what it reads `states`. */
+/** `fc2(tanh(fc1(x)))`: one file, and the same as two; the second calls its input `states`. */
 const { model: whole } = mlp((layer) => golden(`base.${layer}.weight`));
 const [first, tanh, second] = whole.graph!.node as [NodeProto, NodeProto, NodeProto];
 const inner = (name: string): NonNullable<GraphProto['input']>[number] => ({
@@ -137,7 +137,7 @@ async function trained(
 const furthest = (a: Tensor, b: Tensor): number =>
   Math.max(...Array.from(a.data as Float32Array, (value, i) => Math.abs(value - Number(b.data[i]))));
 
-/** What the process warns of meanwhile. */
+/** Warnings of the process meanwhile. */
 async function warningsOf(work: () => Promise<unknown>): Promise<string[]> {
   const warnings: string[] = [];
   const listen = (warning: Error): unknown => warnings.push(warning.message);
@@ -369,7 +369,7 @@ describe('adapters', () => {
       for (const each of [...model.parts, model]) await each.place(strange);
     });
     expect(warnings).toEqual([
-      `The adapter changes modules that "${model.name}" does not hold, which has no effect here: "net.fc9".`,
+      `The adapter changes modules that "${model.name}" does not hold. They have no effect here: "net.fc9".`,
     ]);
     // PEFT's copies of what a trained module replaced are no loss.
     const copy = ['base_model.model.net.fc2.original_module.bias', float32(new Float32Array(1), [1])] as const;

@@ -1,4 +1,4 @@
-/** @file What is computed on weights alone, against ONNX Runtime. */
+/** @file Computations on weights alone, against ONNX Runtime. */
 
 import { expect, it } from 'vitest';
 import { GraphBuilder, type Value } from '../graph/builder.ts';

@@ -23,7 +23,7 @@ async function allValues(model: ModelProto, feeds: Feeds): Promise<Record<string
   return runOnce({ ...model, graph: { ...model.graph, output: names.map((name) => ({ name })) } }, feeds);
 }
 
-/** What was inferred wrongly: empty when all that is claimed is true. `known` counts the claims. */
+/** Wrong inferences; empty if all claims are true. `known` counts the claims. */
 function compare(
   types: ReadonlyMap<string, ValueType>,
   real: Readonly<Record<string, Tensor>>,
@@ -157,7 +157,7 @@ describe('operators', () => {
 
 describe('an axis whose size has a name', () => {
   const x: Value = { name: 'x', type: 'float32', shape: ['n', 3] };
-  /** What is claimed of the first axis, checked on inputs of several lengths. */
+  /** The inferred first axis, checked on inputs of several lengths. */
   const claimed = async (build: (g: GraphBuilder) => Value): Promise<Dim> => {
     const g = new GraphBuilder({ opset: 18, infer: inferNode, prefix: '' });
     const y = build(g);

@@ -12,7 +12,7 @@ export interface Evaluation<Scores extends Metrics = Metrics> {
   readonly confusion?: ReturnType<NonNullable<MetricCollector['confusion']>>;
   /** 95% confidence intervals of metrics, where the task gives them. */
   readonly intervals?: Readonly<Record<string, Interval>>;
-  /** Metrics of bootstrap resamples, by which `verdictOf` compares two evaluations. */
+  /** Metrics of bootstrap resamples; `verdictOf` compares two evaluations by them. */
   readonly draws?: Draws;
   /** Number of examples evaluated. */
   readonly examples: number;
@@ -71,7 +71,7 @@ export interface EvaluationEvent<Scores extends Metrics = Metrics> extends Pick<
   readonly step: number;
   /** 95% confidence intervals: after the last evaluation, and with `loadBest` after the best. */
   readonly intervals?: Evaluation['intervals'];
-  /** Metrics of bootstrap resamples, from which `intervals` come. */
+  /** Metrics of bootstrap resamples, the source of `intervals`. */
   readonly draws?: Evaluation['draws'];
   /** True when no evaluation of this run was better. */
   readonly best: boolean;

@@ -66,7 +66,7 @@ describe('settings', () => {
       weights: [1, 2],
     };
     expect(table.read(words)).toEqual(options);
-    // What was checked is taken again: a command checks before the task does.
+    // Checked settings pass again: a command checks before the task does.
     const checked = table.check(words);
     expect(checked).toMatchObject({ threshold: 0.3, fixed: true, weights: ['1', '2'] });
     expect([table.check(checked), table.read(checked)]).toEqual([checked, options]);

@@ -23,7 +23,7 @@ export interface TaskModel {
   headInput?(output: string): HeadInput | undefined;
   /**
    * Input of the whole head that produces an output, such as of `lm_head.dense` and `lm_head.decoder` in a masked
-   * language model. `module` is its first layer, `name` the value; undefined if there is none.
+   * language model. `module` is its first layer, `name` the value; undefined without a head.
    */
   featuresOf?(output: string): HeadInput | undefined;
   /** Rows that an input's ids look up in its one embedding table, such as of `input_ids`, if there is one. */

@@ -1,4 +1,4 @@
-/** @file Tests of which rows are computed together. */
+/** @file Rows that are computed together. */
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

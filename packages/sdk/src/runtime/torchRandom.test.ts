@@ -40,7 +40,7 @@ describe('permutations', () => {
 
   it('of more than torch draws by 32 bits are refused', () => {
     expect(() => new TorchRandom(1).permuted(5, 2 ** 28)).toThrow(
-      /Of 268435456 places none can be drawn .* of less than 214748364\./,
+      /A permutation of 268435456 numbers cannot be drawn .* of less than 214748364\./,
     );
   });
 });

@@ -94,7 +94,7 @@ export class TorchRandom {
 
   /** The first `count` of `torch.randperm(of)`. @throws OnnxLoraError `MODEL_UNSUPPORTED` beyond 32-bit draws */
   permuted(count: number, of: number): number[] {
-    if (of >= MOST_PLACES) throw new OnnxLoraError('MODEL_UNSUPPORTED', `Of ${of} places none can be drawn as torch draws them, only of less than ${MOST_PLACES}. Leave out so large a layer (excludeModules).`); // prettier-ignore
+    if (of >= MOST_PLACES) throw new OnnxLoraError('MODEL_UNSUPPORTED', `A permutation of ${of} numbers cannot be drawn as torch draws it, only one of less than ${MOST_PLACES}. Leave out so large a layer (excludeModules).`); // prettier-ignore
     // Sparse swaps: a permutation of millions is not materialized for its first thousand.
     const moved = new Map<number, number>();
     return Array.from({ length: Math.min(count, of) }, (_, i) => {

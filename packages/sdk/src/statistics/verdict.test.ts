@@ -46,7 +46,7 @@ test('what is shown, by binomial quantiles', () => {
     'accuracy 0.7 with LoRA, 0.6 with base; difference +0.1 (95%: +0.05 to +0.16): LoRA is shown to help.',
   );
   expect(verdictOf(measured(some(60, 100)), { base: measured(some(70, 100)) })).toMatchObject({ outcome: 'harms' });
-  // Of three in favour none is drawn with a probability of 0.97¹⁰⁰ = 0.048, which is more than 0.025.
+  // None of three in favour is drawn with a probability of 0.97¹⁰⁰ = 0.048, which is more than 0.025.
   const chance = verdictOf(measured(some(63, 100)), { base: measured(some(60, 100)) })!;
   expect(chance).toMatchObject({ outcome: 'undecided', interval: [0, expect.any(Number)] });
   // As many right, but others: nothing is shown, though each is as good as the other.

@@ -1,4 +1,4 @@
-/** @file The contract by which a domain supplies examples for classification, labelling and regression. */
+/** @file The contract for a domain that supplies examples for classification, labelling and regression. */
 
 import type { TaskSuggestion, NewHead, PreparedTask, ReportRequest } from '../plugin/preparedTask.ts';
 import type { Batch, Dataset } from '../plugin/dataset.ts';
@@ -224,7 +224,7 @@ export function probedHead(
   return head ? { head: { ...head, probe } } : {};
 }
 
-/** Training and held-out examples with targets, and what all kinds of tasks share. */
+/** Training and held-out examples with targets, and the common parts of all kinds of tasks. */
 export interface BoundExamples<Item extends object, Record, Target> {
   readonly train: LabelledDataset<Item, Target, Record>;
   readonly validation: LabelledDataset<Item, Target, Record> | undefined;

@@ -10,7 +10,7 @@ import type { RunnableModel, TaskModel } from '../plugin/taskModel.ts';
 /** How data are split, as on the command line. */
 export type DividedAs = Pick<TaskOptions, 'validation' | 'holdOut' | 'seed'>;
 
-/** Description of a task. `Reading` is what its domain reads files with, such as a decoder. */
+/** Description of a task. `Reading` is its domain's means of reading files, such as a decoder. */
 export interface TaskDefinition<Options, Reading> extends Pick<
   TaskFactory,
   'name' | 'description' | 'defaults' | 'input'

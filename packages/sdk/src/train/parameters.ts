@@ -30,7 +30,7 @@ export class ParameterSet {
   /** Pairs of tied parameters, one the transpose of the other. */
   readonly #twins: ReadonlyMap<Parameter, Parameter>;
 
-  /** Of given parameters; see {@link ParameterSet.initial} and {@link ParameterSet.of}. */
+  /** Holds given parameters; see {@link ParameterSet.initial} and {@link ParameterSet.of}. */
   constructor(parameters: readonly Parameter[]) {
     const all = parameters.filter(({ input }) => input.tensor.use === undefined);
     this.all = all;

@@ -138,7 +138,7 @@ describe('a step', () => {
         const expected = 0.25 * start.get(name)![i]! + 0.25 * first.get(name)![i]! + 0.5 * second.get(name)![i]!;
         expect(each).toBeCloseTo(expected, 6);
       });
-    // What is saved of the average has PEFT's names, as what is saved of the parameters.
+    // Saved averages have PEFT's names, like saved parameters.
     expect([...trainer.averaged!.tensors().keys()]).toEqual([...trainer.parameters!.tensors().keys()]);
   });
 

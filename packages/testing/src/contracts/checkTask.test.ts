@@ -125,7 +125,7 @@ describe('losses, metrics and answers', () => {
     [
       'a loss of no target',
       { loss: (g, o, t) => g.Mul(o['logits']!, t['mask']!) },
-      /^the loss: .*the target "mask", which is not there. Outputs: logits; targets: y/,
+      /^the loss: .*the target "mask", but that does not exist. Outputs: logits; targets: y/,
     ],
     [
       'a loss that is no scalar',

@@ -140,7 +140,7 @@ it('weighs tokens of the sequence alike, and no others', () => {
 it('says what is wrong with data and options', async () => {
   const prepare = (records: readonly SequenceRecord[], options = {}) =>
     sequenceRetrieval({ train: records, warnings: [] }, options).prepare(model);
-  await expect(prepare([families[0]!, families[6]!])).rejects.toThrow('2 kinds, of which 0');
+  await expect(prepare([families[0]!, families[6]!])).rejects.toThrow('2 kinds, and 0 of them');
   await expect(prepare(families, { tooLong: 'windows' })).rejects.toThrow('reads no windows');
   const alone = { train: families, validation: [families[0]!, families[6]!], warnings: [] };
   await expect(sequenceRetrieval(alone).prepare(model)).rejects.toThrow('none can find another');

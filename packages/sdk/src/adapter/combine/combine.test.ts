@@ -64,7 +64,7 @@ function sumOf({ adapters, weights }: Case, module: string): Float64Array {
   return deltas[0]!.map((_, i) => deltas.reduce((sum, delta, k) => sum + weights[k]! * delta[i]!, 0));
 }
 
-/** torch's generator after `manual_seed`, as `bernoulli` draws from it: MT19937, of which a float takes 24 bits. */
+/** torch's generator after `manual_seed`, as `bernoulli` draws from it: MT19937, with 24 bits per float. */
 class TorchRandom {
   readonly #state = new Uint32Array(624);
   #at = 624;

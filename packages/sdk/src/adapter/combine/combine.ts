@@ -44,7 +44,7 @@ export function combineWith(
   return new Adapter(config, tensors, digest, commonNotes(parts));
 }
 
-/** Labels and head if those that exist agree; other notes if all agree; never what a task has learned. */
+/** Labels and head if all present ones agree; other notes if all agree; never values learned by a task. */
 function commonNotes(parts: readonly CombinePart[]): AdapterNotes {
   const common = <K extends 'labels' | 'head'>(key: K): Pick<AdapterNotes, K> | undefined => {
     const own = parts.map(({ adapter }) => adapter.notes[key]).filter((each) => each !== undefined);
@@ -127,7 +127,7 @@ function peftPlan(sources: readonly Source[], { method: asked, rank }: CombineOp
   if (wrong) {
     throw new OnnxLoraError(
       'INPUT_INVALID',
-      `PEFT combines neither a bias of lora_B nor grouped convolutions, but ${wrong.name} has them. Leave compat out.`,
+      `PEFT combines neither a bias of lora_B nor grouped convolutions, and ${wrong.name} has one of them. Leave compat out.`,
     );
   }
   const ranks = sources.map(({ config: { r, rankPattern } }) => Math.max(r, ...Object.values(rankPattern)));

@@ -1,4 +1,4 @@
-/** @file What must hold of combined adapters whatever their numbers. */
+/** @file Properties of combined adapters for any numbers. */
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-/** @file What cannot be combined is refused by name, with the reason and a remedy; what can be kept is kept. */
+/** @file Refusals of adapters that do not combine, with a reason and a remedy; other values are kept. */
 
 import { describe, expect, it } from 'vitest';
 import { float32, type Tensor } from '../../runtime/tensor.ts';

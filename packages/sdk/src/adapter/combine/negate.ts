@@ -33,5 +33,8 @@ function opposite({ type, dims, data }: Tensor): Tensor {
   if (data instanceof Uint16Array) return { type, dims, data: data.map((bits) => bits ^ 0x8000) };
   if (data instanceof Float32Array) return { type, dims, data: data.map((value) => -value) };
   if (data instanceof Float64Array) return { type, dims, data: data.map((value) => -value) };
-  throw new OnnxLoraError('ADAPTER_INVALID', `The adapter holds ${type} values, which are no weights. Save it again.`);
+  throw new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `The adapter holds ${type} values, but weights are floats. Save it again.`,
+  );
 }

@@ -67,7 +67,7 @@ const requireKnown = knownOptions<CombineOptions>('combineAdapters', {
   method: true, rank: true, density: true, majoritySign: true, seed: true, compat: true,
 });
 
-/** What a method does. */
+/** Steps of a method. */
 export interface Rule {
   readonly prune: 'none' | 'largest' | 'random';
   /** True if entries vote on their sign. */

@@ -166,7 +166,7 @@ function modulePart(
   if (!fits || inner.length === 0 || sizeOf(inner) === 0 || sizeOf(ones) !== 1) {
     throw invalid(
       name,
-      `has ${naming.A} [${A.dims.join(', ')}] and ${naming.B} [${B.dims.join(', ')}] of module "${path}", which do not fit each other`,
+      `has ${naming.A} [${A.dims.join(', ')}] and ${naming.B} [${B.dims.join(', ')}] of module "${path}", whose shapes do not fit`,
     );
   }
   const bias = tensors.get('lora_B.bias');

@@ -60,7 +60,7 @@ function parameterTensor(buffer: FlatBuffer, table: FlatTable, key: string): Ten
   const shown = quote(key);
   const number = table.int32(2);
   const type = dataTypeName(number);
-  if (!type) return buffer.fail(`${shown} has the element type ${number}, which is not supported`);
+  if (!type) return buffer.fail(`${shown} has the element type ${number}, and that is not supported`);
   const shape = table.vector(1, 8) ?? { start: 0, length: 0 };
   const raw = table.vector(3, 1);
   if (!raw) return buffer.fail(`${shown} has no data`);

@@ -163,7 +163,7 @@ describe('a config from elsewhere', () => {
         try {
           const config = parse({ ...json, peft_type: 'LORA' });
           const back = parse(JSON.parse(formatAdapterConfig(config)));
-          // What was missing has PEFT's defaults afterwards.
+          // Missing fields have PEFT's defaults afterwards.
           expect({ ...back, extra: { ...back.extra, ...config.extra } }).toEqual({ ...config, extra: back.extra });
         } catch (error) {
           expect(error).toBeInstanceOf(OnnxLoraError);

@@ -198,7 +198,7 @@ export function parseAdapterConfig(json: unknown, file: string): AdapterConfig {
   return adapterConfig({ ...fields, extra: { ...version, ...fields.extra } });
 }
 
-/** Keys of any PEFT version, and of this SDK, that do not affect what an adapter computes. */
+/** Keys of any PEFT version, and of this SDK, that do not affect an adapter's output. */
 const harmless: ReadonlySet<string> = new Set([
   ...Object.keys(otherDefaults),
   'exclude_modules',

@@ -11,7 +11,7 @@ export function baseChangingInit({ initLoraWeights }: Pick<AdapterConfig, 'initL
   return typeof initLoraWeights === 'string' && BASE_CHANGING.test(initLoraWeights) ? initLoraWeights : undefined;
 }
 
-/** Options for which PEFT (for MoRA its authors' fork) does not compute s·B·A, or changes the layers. */
+/** Options that make PEFT (for MoRA its authors' fork) compute something else than s·B·A, or change the layers. */
 const variants = [
   'alora_invocation_tokens',
   'arrow_config',

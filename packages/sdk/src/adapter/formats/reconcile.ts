@@ -147,7 +147,7 @@ function warningsOf({ config, tensors }: AdapterParts, tunerKeys: Iterable<strin
   const unknown = unknownKeys(config, new Set(tunerKeys)).map((key) => `${quote(key)}: ${JSON.stringify(config.extra[key]).slice(0, 100)}`); // prettier-ignore
   const saved = [...tensors.keys()].map((name) => parseTensorName(name)).filter(({ role }) => role === 'parameter');
   const names = config.modulesToSave ?? [];
-  // PEFT's config of a sequence classifier names two heads, of which a model has one.
+  // PEFT's config of a sequence classifier names two heads; a model has one of them.
   const hasAny = names.some((name) => saved.some(({ module }) => around(module).some((path) => path.endsWith(name))));
   return [
     ...(unknown.length === 0

@@ -46,7 +46,7 @@ test("ids by the end of a module's name, or for the one embedding there is", () 
 describe('is refused', () => {
   test.each([
     ['a layer that is none', linear, [5, 1], /"fc" is a linear, not an embedding/],
-    ['ids that the config does not name', site, null, /does not say of which tokens/],
+    ['ids that the config does not name', site, null, /does not name their tokens/],
     ['as many rows as there are not ids', site, [5], /has trained rows of shape \[2, 4\] for 1 tokens of 4 numbers/],
     ['an id that the table does not have', site, [5, 7], /trained row for token 7, but "model" knows 7 tokens/],
   ] as const)('%s', (_, of, ids, message) => {

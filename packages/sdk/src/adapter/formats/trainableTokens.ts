@@ -27,7 +27,7 @@ export function tokenTensors(
     site.kind !== 'embedding'
       ? `is a ${site.kind}, not an embedding`
       : !ids
-        ? 'has trained rows, but the config does not say of which tokens'
+        ? 'has trained rows, but the config does not name their tokens'
         : rows.dims.join() !== [ids.length, dim].join()
           ? `has trained rows of shape [${rows.dims.join(', ')}] for ${ids.length} tokens of ${dim} numbers`
           : ids.some((id) => id >= vocabulary)

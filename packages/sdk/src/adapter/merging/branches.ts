@@ -28,7 +28,7 @@ export interface Branched {
 }
 
 /**
- * Adds what a session would compute for these adapters, with tensors as constants, in one branch per layer.
+ * Adds the computation of a session with these adapters: one branch per layer, with tensors as constants.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for adapters that one graph cannot hold together
  */
 export function withBranches(model: ModelProto, adapters: readonly BranchesOfAdapter[]): Branched {

@@ -177,7 +177,7 @@ describe('withNames', () => {
       expect(first(withNames(tower, 5, { family: clip, config }))).toBe('encoder.layers.0.q_proj');
       const noted = { extra: { auto_mapping: { base_model_class: 'CLIPVisionModel' } } };
       expect(first(withNames(adapterOf([first(tower)], noted), 5, { family: clip }))).toBe('encoder.layers.0.q_proj');
-      // What PEFT has noted is the very class; config.json may be that of a larger model.
+      // The class in PEFT's notes is exact; config.json may be that of a larger model.
       const larger = { architectures: ['CLIPModel'] };
       expect(first(withNames(adapterOf([first(tower)], noted), 5, { family: clip, config: larger }))).toBe(
         'encoder.layers.0.q_proj',
@@ -245,7 +245,7 @@ describe('the config', () => {
       rankPattern: { q_proj: 2, 'mlp\\.fc1': 6 },
       alphaPattern: { '^vit\\.layers\\.1\\.mlp\\.fc2': 3 },
     });
-    // What is more than a name is written out, module by module.
+    // Patterns beyond a name are written out, module by module.
     const { rankPattern } = renamed(ending(4, 'query'), { rankPattern: { [String.raw`layer\.[01]\..*query`]: 2 } });
     expect(rankPattern).toEqual({
       'vit\\.layers\\.10\\.attention\\.q_proj': 4,
@@ -324,7 +324,7 @@ describe('the version that wrote a config.json', () => {
     expect(namesWarning(paths(4), base())).toMatch(/names of transformers 4, .*"photos" does not say .*transformers_version.*--names 5/); // prettier-ignore
     expect(namesWarning(paths(4), base('5.24.0'))).toMatch(/was written by transformers 5\. PEFT with transformers 5/);
     expect(namesWarning(paths(5), base())).toMatch(/names of transformers 5, .*--names 4/);
-    // What both versions call the same needs none, nor what no family knows.
+    // Names that both versions share need no warning, nor do those of unknown families.
     expect(namesWarning(['vit.pooler.dense', 'classifier'], base())).toBeUndefined();
     expect(namesWarning(paths(4), { name: 'photos' })).toBeUndefined();
   });

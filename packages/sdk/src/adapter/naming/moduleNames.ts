@@ -37,8 +37,8 @@ export class SiteNames {
   }
 
   /**
-   * The site of a module name. PEFT wraps `out_proj` inside a MultiheadAttention again: `attn.base_layer.out_proj`. Of
-   * a module's several target parameters, the first registered is innermost: `experts.base_layer` is `experts.up` if
+   * The site of a module name. PEFT wraps `out_proj` inside a MultiheadAttention again: `attn.base_layer.out_proj`. If a
+   * module has several target parameters, the first registered is innermost: `experts.base_layer` is `experts.up` if
    * `experts` is `experts.down`.
    */
   find(module: string): Site | undefined {

@@ -51,7 +51,7 @@ export interface HeldAdapter extends HeldFeeds {
   readonly tensors: AdapterFeeds;
 }
 
-/** What a bank needs. */
+/** Dependencies of a bank. */
 export interface BankRequest {
   readonly session: Session;
   readonly inputs: readonly AdapterInput[];

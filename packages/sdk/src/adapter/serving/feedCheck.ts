@@ -35,7 +35,7 @@ export class FeedCheck {
   }
 
   /**
-   * The first fault, missing inputs first; undefined (without allocating) if there is none.
+   * The first fault, missing inputs first; undefined (without allocating) if the feeds fit.
    * @param bound tensors in place of some feeds, checked when bound
    * @param isWhole whether every input is required; true by default
    */

@@ -35,7 +35,7 @@ import { type Apart, runApart } from './rowsApart.ts';
 
 export type { AdapterBlend, AdapterChoice, RowAdapter } from './activeFeeds.ts';
 
-/** What a session needs. */
+/** Arguments of a session. */
 export interface AdapterSessionRequest {
   readonly base: ModelProto;
   readonly types: ReadonlyMap<string, ValueType>;
@@ -191,7 +191,7 @@ export class AdapterSession implements AsyncDisposable {
     return this.#bank.replace(name, adapter, options);
   }
 
-  /** Removes an adapter, and frees it after the runs that use it; false if there is none. */
+  /** Removes an adapter, and frees it after the runs that use it; false if the name is unknown. */
   remove(name: string): boolean {
     return this.#bank.remove(name);
   }

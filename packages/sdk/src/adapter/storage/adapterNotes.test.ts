@@ -1,4 +1,4 @@
-/** @file What adapters note of the sizes with which they were trained: saved, combined, and refused where it cannot be. */
+/** @file An adapter's notes of its input sizes in training: saved, combined, and refused where invalid. */
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

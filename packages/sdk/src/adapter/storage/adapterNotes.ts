@@ -37,7 +37,7 @@ export interface AdapterNotes {
   readonly labels?: readonly string[];
   /** How its head is attached, if the base has none. */
   readonly head?: AttachedHead;
-  /** What the task has learned besides weights, such as a temperature, in the task's format. */
+  /** Values that the task learned besides weights, such as a temperature, in the task's format. */
   readonly learned?: Readonly<Record<string, unknown>>;
   /**
    * Input sizes in training, if smaller than the base's: `{ input_features: { 2: { first: 550, spread: 600, last: 50 }

@@ -58,7 +58,7 @@ const anyAdapter = fc
       }),
       { minLength: 1, maxLength: 5 },
     ),
-    // Of all modules, as PEFT's switches are.
+    // One choice for all modules, like PEFT's switches.
     magnitude: fc.boolean(),
     bias: fc.boolean(),
     alpha: fc.float({ min: Math.fround(0.1), max: 64, noNaN: true }),
@@ -95,12 +95,12 @@ const anyAdapter = fc
     return new Adapter(config({ r: 2, lora_alpha: alpha, use_rslora: rslora }), new Map(tensors));
   });
 
-/** What the config alone says cannot be converted, and neither can other methods than LoRA. */
+/** Cases that convert: LoRA without settings that only the config holds. */
 const convertible = caseFolders().filter(
   ([name]) => !/^peft-|^methods-|target-parameters|trainable-tokens|bdlora|kasa|monteclora/.test(name),
 );
 
-/** What the model of a case is fed for an adapter. */
+/** Feeds of an adapter for the model of a case. */
 function feedsFor(folder: string, adapter: Adapter): ReadonlyMap<string, Tensor> {
   const model = viewOf(openOnnx(path.join(folder, 'model.onnx')).model);
   const types = inferGraph(model);
@@ -279,7 +279,7 @@ describe('fromOrtAdapter', () => {
       ['q.lora_B.weight', float32([1, 2, 3], [3, 1])],
     ]);
     expect(() => fromOrtAdapter(tensors)).toThrow(
-      '[2, 1] and its lora_B [1, 3] as PEFT lays them out, which are no factors of one rank',
+      '[2, 1] and its lora_B [1, 3] as PEFT lays them out, and their ranks differ',
     );
     expect(() => fromOrtAdapter(new Map())).toThrow('holds no tensors');
   });

@@ -32,7 +32,7 @@ const INPUT_NAME =
  * `<path>.lora_B.weight` `[r, out]`, for embeddings `<path>.lora_embedding_A` `[vocabulary, r]` and
  * `<path>.lora_embedding_B` `[r, dim]`; convolutions' factors, B's bias and DoRA's magnitude keep PEFT's layout. Fully
  * trained parameters keep PEFT's names and layout. Copies of the base's weights are omitted.
- * @throws OnnxLoraError `INPUT_INVALID` for what the format cannot hold: trained tokens, adapted parameters, adapters
+ * @throws OnnxLoraError `INPUT_INVALID` for contents that the format cannot hold: trained tokens, adapted parameters, adapters
  *   of a modified base, variants of LoRA, scalars; `ADAPTER_INVALID` for half of a pair
  */
 export function toOrtAdapter(adapter: Adapter): Map<string, Tensor> {
@@ -72,7 +72,7 @@ export function fromOrtAdapter(tensors: ReadonlyMap<string, Tensor>, name = 'the
   }
   const ranks = lowRanks(
     peft,
-    'Of a bare parameter (a weight of LSTM or GRU, stacked experts) such a file is only for the model that it was exported with: load the PEFT folder that it was made from. Of other layers: save it again.',
+    'If the module is a bare parameter (a weight of LSTM or GRU, stacked experts), only the model that was exported with this file can read it: load the original PEFT folder. Otherwise, save the adapter again.',
   );
   return new Adapter(configOf(ranks, [...peft.keys()].map(parseTensorName)), peft);
 }
@@ -82,7 +82,7 @@ const requireKnown = knownOptions<Pick<SaveOptions, 'overwrite'>>('saveOnnxAdapt
 /**
  * Writes an `.onnx_adapter` atomically, for models with the adapter's tensors as inputs in ONNX Runtime's other
  * languages.
- * @throws OnnxLoraError `INPUT_INVALID` for what the format cannot hold, such as trained tokens; `FILE_INVALID` if the
+ * @throws OnnxLoraError `INPUT_INVALID` for contents that the format cannot hold, such as trained tokens; `FILE_INVALID` if the
  *   file is not writable, or exists without `overwrite`
  */
 export async function saveOnnxAdapter(
@@ -148,7 +148,7 @@ function lowRanks(tensors: ReadonlyMap<string, Tensor>, remedy = 'Save it again.
       if (fits) return [module, r];
       throw new OnnxLoraError(
         'ADAPTER_INVALID',
-        `The adapter's ${nameA} of module "${module}" has shape [${A.join(', ')}] and its ${nameB} [${B.join(', ')}] as PEFT lays them out, which are no factors of one rank. ${remedy}`,
+        `The adapter's ${nameA} of module "${module}" has shape [${A.join(', ')}] and its ${nameB} [${B.join(', ')}] as PEFT lays them out, and their ranks differ. ${remedy}`,
       );
     }),
   );

@@ -171,7 +171,7 @@ describe('tensors in several files', () => {
     };
     expect(await refusal(rename('../x.safetensors'))).toContain('only .safetensors files beside it are read');
     expect(await refusal(rename('x.bin'))).toContain('only .safetensors files beside it are read');
-    expect(await refusal(rename('x.safetensors'))).toContain('names the file "x.safetensors", which is not there');
+    expect(await refusal(rename('x.safetensors'))).toContain('names the missing file "x.safetensors"');
     expect(await refusal(rename(3))).toContain('its weight_map names no file for "base_model');
     expect(await refusal(({ weight_map: map }) => delete map[Object.keys(map)[0]!])).toContain(
       'which the index does not place there',

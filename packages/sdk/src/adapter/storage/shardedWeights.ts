@@ -153,7 +153,7 @@ function parseIndex(json: unknown, file: string, { code, noun }: Sharded): Shard
       throw invalid(`it names the file ${quote(shard)}, and only .safetensors files beside it are read`);
     }
     if (!existsSync(found)) {
-      const message = `"${file}" names the file ${quote(shard)}, which is not there. Copy all files of the ${noun}.`;
+      const message = `"${file}" names the missing file ${quote(shard)}. Copy all files of the ${noun}.`;
       throw new OnnxLoraError('FILE_NOT_FOUND', message);
     }
     if (leadsInside(found, folder)) return found;

@@ -33,7 +33,7 @@ function inverseDeviation(site: VjpSite): Value {
   if (attributeOf(node, 'training_mode') === 1) {
     throw new OnnxLoraError(
       'NO_GRADIENT',
-      `BatchNormalization "${node.name}" is in training mode, which has no gradient rule. Export the model in evaluation mode (model.eval()).`,
+      `BatchNormalization "${node.name}" is in training mode, and only evaluation mode has a gradient rule. Export the model in evaluation mode (model.eval()).`,
     );
   }
   return g.Reciprocal(g.Sqrt(g.Add(input(site, 4), attributeOf(node, 'epsilon'))));

@@ -13,7 +13,7 @@ const shapes = { x: [3, 2, 2], w: [1, 8, 2], r: [1, 8, 2] } as const;
 test.each([
   ['LSTM', 3, 8],
   ['GRU', 2, 6],
-])('%s of which only the last state is an output', async (op, outputs, rows) => {
+])('%s with the last state as its only output', async (op, outputs, rows) => {
   const build: Composite = (g, [x, w, r]) => {
     const all = g.emitMany(op, [x!, w!, r!], outputs, { hidden_size: 2 });
     g.nodes.at(-1)!.output![0] = '';

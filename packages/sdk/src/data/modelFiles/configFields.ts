@@ -20,7 +20,7 @@ export function damagedFile(path: string, problem: string, cause?: unknown): Onn
 }
 
 /**
- * Reads a text file of a model; undefined if there is none.
+ * Reads a text file of a model; undefined if it is missing.
  * @param most largest size in bytes
  * @param what the content, for messages: `a tokenizer`
  * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger, is not text, or cannot be read

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { backtrackingReason } from './regexCost.ts';
 import { checkTokenizerSteps } from './tokenizerFiles.ts';
 
-/** Of tokenizers that people use, as their tokenizer.json has them. */
+/** Patterns of popular tokenizers, from their tokenizer.json. */
 const used: Readonly<Record<string, string>> = {
   'GPT-2': String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`,
   CLIP: String.raw`<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`,

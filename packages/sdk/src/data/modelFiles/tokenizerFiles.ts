@@ -40,7 +40,7 @@ export function checkTokenIds({ model, added_tokens: added }: JsonObject, path: 
 /** Tokenizers of several hundred thousand tokens have 35 MB. */
 const largestFile = 200_000_000;
 
-/** Reads a tokenizer's JSON file; undefined if there is none. @throws OnnxLoraError `CONFIG_INVALID` */
+/** Reads a tokenizer's JSON file; undefined if it is missing. @throws OnnxLoraError `CONFIG_INVALID` */
 export function readTokenizerFile(folder: string, name: string): Promise<JsonObject | undefined> {
   return readJsonObject(join(folder, name), largestFile, 'a tokenizer');
 }
@@ -48,7 +48,7 @@ export function readTokenizerFile(folder: string, name: string): Promise<JsonObj
 /** The vocabulary of multilingual BERT has 1 MB. */
 const mostLineBytes = 16 * 2 ** 20;
 
-/** Lines of a text file, such as a vocabulary; undefined if there is none. @throws OnnxLoraError `CONFIG_INVALID` */
+/** Lines of a text file, such as a vocabulary; undefined if it is missing. @throws OnnxLoraError `CONFIG_INVALID` */
 export async function readTokenLines(file: string): Promise<readonly string[] | undefined> {
   const text = await readModelFile(file, mostLineBytes, 'a vocabulary');
   return text

@@ -83,6 +83,6 @@ export function sharedWarning<Item>(
   if (found.length === 0) return [];
   const counted = found.length === 1 ? what.replace(/s are$/, ' is') : what;
   return [
-    `${found.length} ${counted} in more than one split, such as ${example(found[0]!)}. What is trained on must not be measured with; keep each in one split.`,
+    `${found.length} ${counted} in more than one split, such as ${example(found[0]!)}. Evaluation needs examples that training has not seen: keep each in one split.`,
   ];
 }

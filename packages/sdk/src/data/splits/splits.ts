@@ -55,7 +55,7 @@ export const evalSplitSetting: SettingRow<EvalSplit> = {
 /**
  * The data with the chosen split as validation data; a test split used for it is not a test split any more.
  * @param noun the examples in the plural, such as `images`
- * @throws OnnxLoraError `DATA_INVALID` where there is no such split
+ * @throws OnnxLoraError `DATA_INVALID` if that split is missing
  */
 export function withEvalSplit<Data extends SplitData<unknown>>(
   data: Data,

@@ -14,7 +14,7 @@ export interface Row {
 
 /** Cells by the name of their column. */
 export interface Cells {
-  /** Undefined if there is no such column. */
+  /** The cell; undefined for an unknown column. */
   get(column: string): unknown;
 }
 

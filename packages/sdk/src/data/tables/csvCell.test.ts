@@ -11,7 +11,7 @@ it.each([
   ['-2+3', "'-2+3"],
   ['@SUM(A1)', "'@SUM(A1)"],
   ['\t=1', "'\t=1"],
-  // What would be read as defused is defused once more.
+  // A value that looks escaped already is escaped again.
   ["'=1", "''=1"],
   // Numbers and other texts stay as they are.
   ['-2.5e-3', '-2.5e-3'],
@@ -26,7 +26,7 @@ it.each([
 it('are read as they were written, in headers too', async () => {
   const text = fc.string({ unit: fc.constantFrom(...`=+-@'"\t1.e,;a`), minLength: 1, maxLength: 6 });
   const trimmed = text.map((each) => each.trim()).filter((each) => each !== '');
-  // What separates cells is told by the header.
+  // The header decides the separator.
   const name = trimmed.filter((each) => !/[;\t]/.test(each));
   await fc.assert(
     fc.asyncProperty(fc.array(trimmed, { minLength: 1, maxLength: 5 }), name, async (cells, column) => {

@@ -170,12 +170,12 @@ describe('external data', () => {
   test('that is missing, truncated, a folder, or not where it should be', () => {
     const { model, data } = external(vit(), 'w.data');
     const file = save('model.onnx', model);
-    expect(refusal(file)).toContain('which does not exist. Download it too');
+    expect(refusal(file)).toContain('but that file is missing. Download it too');
     writeFileSync(join(folder, 'w.data'), data.subarray(0, data.length - 1));
     expect(refusal(file)).toMatch(/up to byte \d+, but the file has \d+. It is truncated/);
     rmSync(join(folder, 'w.data'));
     mkdirSync(join(folder, 'w.data'));
-    expect(refusal(file)).toContain('which is not a file');
+    expect(refusal(file)).toContain('but that is not a file');
     for (const [key, value] of [
       ['offset', '-1'],
       ['offset', '1e400'],

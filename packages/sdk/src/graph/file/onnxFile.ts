@@ -56,7 +56,7 @@ export function openOnnx(file: string): OnnxFile {
 export function openStaged(staged: StagedFiles, file: string): OnnxFile {
   const source = new FileSource(staged.placeOf(file)!.path);
   const locate: Locate = (location, refuse) =>
-    staged.placeOf(path.join(path.dirname(file), location)) ?? refuse('which does not exist.');
+    staged.placeOf(path.join(path.dirname(file), location)) ?? refuse('but that file is missing.');
   try {
     return { path: file, model: parseOnnx(source, file, locate) };
   } finally {
@@ -162,13 +162,13 @@ function lookUp(folder: string, location: string, refuse: Parameters<Locate>[1])
   if (location === '' || path.isAbsolute(location) || !isInside(target, folder)) {
     return refuse("which is outside the model's folder. Such a path is refused: it could read any file.");
   }
-  if (!existsSync(target)) return refuse('which does not exist. Download it too and put it beside the .onnx file.');
+  if (!existsSync(target)) return refuse('but that file is missing. Download it too and put it beside the .onnx file.');
   if (!leadsInside(target, folder)) {
     return refuse("a link that leads outside the model's folder. Such a link is refused: it could read any file.");
   }
   const real = realpathSync(target);
   const stat = statSync(real, { bigint: true });
-  if (!stat.isFile()) return refuse('which is not a file.');
+  if (!stat.isFile()) return refuse('but that is not a file.');
   return { path: real, size: Number(stat.size), identity: fileIdentity(stat) };
 }
 

@@ -1,4 +1,4 @@
-/** @file What is decoded is encoded again without loss, known or unknown. */
+/** @file Decoding and encoding lose nothing, of known and unknown fields. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -17,7 +17,7 @@ import type {
 export interface EvaOptions {
   /** A layer's rank may grow to rho · r; 1 keeps all ranks. 2 by default. */
   readonly rho?: number;
-  /** Cosine similarity between batches from which a direction counts as settled; 0.99 by default. */
+  /** Least cosine similarity between batches of a settled direction; 0.99 by default. */
   readonly tau?: number;
   /** Divide each direction by the root of its singular value; false by default. */
   readonly whiten?: boolean;

@@ -11,7 +11,7 @@ export interface IncrementalPcaOptions {
   readonly width: number;
   /** Number of components, at most `width`. */
   readonly components: number;
-  /** Cosine between a component before and after a batch from which it counts as settled. */
+  /** Least cosine between a settled component before and after a batch. */
   readonly tau: number;
   readonly random: Random;
 }

@@ -31,7 +31,7 @@ export const conv: LayerKind = {
   refuses: (site, adapter) => {
     const groups = groupsOf(site);
     if (adapter.r % groups !== 0)
-      return `has ${groups} groups, of which the rank must be a multiple, but it is ${adapter.r}`;
+      return `has ${groups} groups, and its rank must be a multiple of that, but it is ${adapter.r}`;
     if (adapter.dora && groups > 1) return `has ${groups} groups, and DoRA is defined for one group only`;
     return twoVariants(adapter);
   },
@@ -97,7 +97,7 @@ export const convTranspose: LayerKind = {
     if (adapter.dora) return 'is a transposed convolution, for which there is no DoRA';
     const { groups } = convTranspose.matrix(site);
     if (adapter.r % groups !== 0)
-      return `has ${groups} groups, of which the rank must be a multiple, but it is ${adapter.r}`;
+      return `has ${groups} groups, and its rank must be a multiple of that, but it is ${adapter.r}`;
     return twoVariants(adapter);
   },
   product: (g, site, x, A, B) => {

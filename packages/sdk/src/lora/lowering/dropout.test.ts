@@ -37,7 +37,7 @@ function net(
   return modelOf({ opset: 17, inputs: [x], outputs: [y.name], nodes: g.nodes, initializers: g.initializers });
 }
 
-/** What PEFT 0.21.2 computes in float64: the mean of y³, and its gradients, where every third number is left out (p = 1/4). */
+/** PEFT 0.21.2 in float64: the mean of y³, and its gradients, with every third number left out (p = 1/4). */
 const expected = {
   linear: {
     x: { name: 'x', type: 'float32', shape: [2, 4] },

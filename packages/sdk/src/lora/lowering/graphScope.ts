@@ -139,7 +139,7 @@ export class GraphScope {
     const prefix = `${this.inputs.prefix}/given/${this.#calls++}/`;
     const names = new Map([...others].map(([own, value]) => [own, value.name]));
     const refused = (why: string): OnnxLoraError =>
-      new OnnxLoraError('MODEL_UNSUPPORTED', `What lies between ${[...others.keys()].map((each) => `"${each}"`).join(', ')} and "${name}" cannot be computed once more: ${why}. Leave the layers out (excludeModules), or take another method.`); // prettier-ignore
+      new OnnxLoraError('MODEL_UNSUPPORTED', `The nodes between ${[...others.keys()].map((each) => `"${each}"`).join(', ')} and "${name}" cannot be computed a second time: ${why}. Leave the layers out (excludeModules), or take another method.`); // prettier-ignore
     for (const node of this.#before(name, (value) => others.has(value))) {
       if (!(node.input ?? []).some((each) => names.has(each))) continue;
       const isAdapted = this.#lowerings.some((each) => each.replaced.has(node) || each.dropped.has(node));

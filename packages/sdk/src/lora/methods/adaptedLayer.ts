@@ -29,9 +29,9 @@ export interface AdaptedSite {
   readonly site: Site;
   /** PEFT's name of it. */
   readonly module: string;
-  /** Of a loaded adapter: the layer's tensor shapes. */
+  /** The layer's tensor shapes in a loaded adapter. */
   readonly saved?: ByTensor<readonly number[]>;
-  /** Of a loaded adapter: reads a tensor by name, of this layer or another path. */
+  /** Reads a tensor of a loaded adapter by name, of this layer or another path. */
   readonly read?: (name: string, path?: string) => Tensor | undefined;
 }
 

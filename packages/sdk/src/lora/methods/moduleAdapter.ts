@@ -84,9 +84,9 @@ export interface AdapterTensor {
 
 /** Changes made by merging: weights first, biases after all weights and whole parameters. */
 export interface Edits {
-  /** Of weights and whole parameters. */
+  /** Changes to weights and whole parameters. */
   readonly weights: readonly WeightEdit[];
-  /** Of biases that whole parameters may have replaced. */
+  /** Changes to biases, which whole parameters may have replaced. */
   readonly biases: readonly WeightEdit[];
 }
 

@@ -1,4 +1,4 @@
-/** @file What is a layer and what is none. Layers of every form: `test/support/layerForms.ts`, in `lora/kinds`. */
+/** @file Nodes that are layers, and nodes that are not. Layers of every form: `test/support/layerForms.ts`, in `lora/kinds`. */
 
 import { describe, expect, test } from 'vitest';
 import { randomFloats, WeightBuilder } from '../../../../../test/support/storedWeights.ts';

@@ -197,7 +197,7 @@ export const einsum: LayerFinder = (node, index) => {
   const differsBy = (how: string): undefined =>
     differs(
       index,
-      () => `has the equation ${stringAttribute(node, 'equation', '')}, which is no linear layer's: ${how}`,
+      () => `has the equation ${stringAttribute(node, 'equation', '')}, but a linear layer has another: ${how}`,
     );
   const labels = einsumLabels(node, at);
   if (labels?.weight.length !== 2) return differsBy('it has an ellipsis, or a label twice in one operand');

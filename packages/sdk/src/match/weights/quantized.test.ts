@@ -1,4 +1,4 @@
-/** @file What must hold of requantisation, whatever the codes, scales and zero points. */
+/** @file Properties of requantisation for any codes, scales and zero points. */
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

@@ -13,7 +13,7 @@ export function cutGraph<M extends Whole>(model: M, value: string, { type, shape
   return [part(model, [info], []), part(model, model.graph.output ?? [], [info])];
 }
 
-/** Reduces a graph to what these outputs, and the values `kept`, need. */
+/** Reduces a graph to the nodes that these outputs, and the values `kept`, need. */
 export function withOutputsOnly<M extends Whole>(
   model: M,
   outputs: NonNullable<GraphProto['output']>,

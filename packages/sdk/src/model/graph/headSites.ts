@@ -50,7 +50,7 @@ export function headSites(graph: GraphProto, sites: readonly Site[], output: str
 
 /**
  * The first layer of the head that computes `output`, by the first name of the layers' paths (`lm_head.dense`,
- * `lm_head.decoder`). Undefined if there is none, if no other layers precede the head, or it reads several values.
+ * `lm_head.decoder`). Undefined without a head, if no other layers precede it, or if it reads several values.
  */
 export function firstOfHead(graph: GraphProto, sites: readonly Site[], output: string): Site | undefined {
   const { producer, constants } = indexWhole(graph);

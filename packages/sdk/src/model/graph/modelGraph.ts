@@ -72,7 +72,7 @@ export interface ModelGraphParts extends Omit<ModelChanges, 'model'> {
   readonly sessionRuntime?: Runtime;
 }
 
-/** Key in a merged model's `config.json` for what the task has learned. */
+/** Key in a merged model's `config.json` for values learned by the task. */
 export const LEARNED_KEY = 'onnx_lora';
 /** Key in a merged model's `config.json` for the input sizes in training. */
 export const INPUT_SIZES_KEY = 'onnx_lora_input_sizes';
@@ -228,7 +228,7 @@ export abstract class ModelGraph implements TaskModel {
 
   /**
    * Places that begin like a pattern and then differ: activations written as several nodes that are not fused in training, and
-   * layers that join queries, keys and values but have no module for each. Each says which operand of which node differs.
+   * layers that join queries, keys and values but have no module for each. Each names the differing operand and its node.
    * @example
    * for (const { pattern, at, reason } of model.nonMatches()) console.log(`${at} is almost ${pattern}, but ${reason}`);
    */

@@ -10,7 +10,7 @@ import type { ModuleInfo } from './namedModules.ts';
 import type { TargetConfig } from '../../lora/targetRules.ts';
 import { type NamedModule, type SelectedModules, selectModules } from '../../lora/targets.ts';
 
-/** What {@link selectNamed} needs of the model. */
+/** The model as {@link selectNamed} sees it. */
 export interface NamedModel {
   readonly name: string;
   readonly family?: Partial<Pick<ModelFamily, 'roles' | 'generations'>>;

@@ -1,4 +1,4 @@
-/** @file What is counted as a weight, however the file keeps it. */
+/** @file Counts of weights in every kind of storage. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -28,7 +28,7 @@ import type { PlannedAdapter } from '../planning/loraOptions.ts';
 import type { Model } from '../loaded/model.ts';
 import { fixedTensors, isResidual, peftTensors, type Start, startedLayer } from './start.ts';
 
-/** What {@link initialise} needs. */
+/** Arguments of {@link initialise}. */
 export interface InitialiseRequest {
   readonly model: Model;
   readonly planned: PlannedAdapter;

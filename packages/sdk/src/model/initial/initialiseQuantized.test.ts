@@ -73,7 +73,7 @@ it('lora_ga takes gradients of weights that become floats, and refuses others', 
   await expect(
     losses(await caseOf('nBits'), { initLoraWeights: 'lora_ga' }),
   ).rejects.toThrowErrorMatchingInlineSnapshot(
-    `[OnnxLoraError: "fc1" cannot start with "lora_ga": the layer reads its weight as uint4, blocks of 16, of which there is no gradient. Leave it out (excludeModules), change the rank, or take another initialisation.]`,
+    `[OnnxLoraError: "fc1" cannot start with "lora_ga": the layer reads its weight as uint4, blocks of 16, which cannot have a gradient. Leave it out (excludeModules), change the rank, or take another initialisation.]`,
   );
 });
 

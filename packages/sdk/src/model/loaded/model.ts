@@ -100,7 +100,7 @@ export class Model extends ModelGraph {
    * One of {@link Model.parts}, by name.
    * @example
    * const encoder = await model.part('vision_encoder').session({ adapters: { cells } });
-   * @throws OnnxLoraError `INPUT_INVALID` if there is none of that name
+   * @throws OnnxLoraError `INPUT_INVALID` for an unknown name
    */
   part(name: string): Model {
     const found = this.parts.find((part) => part.name === name);

@@ -190,7 +190,7 @@ export class AdapterPlaces {
     if (modules.length === 0 || this.#warned.has(adapter)) return;
     this.#warned.add(adapter);
     process.emitWarning(
-      `The adapter changes modules that "${this.#model.name}" does not hold, which has no effect here: ${listed(modules, 3)}.`,
+      `The adapter changes modules that "${this.#model.name}" does not hold. They have no effect here: ${listed(modules, 3)}.`,
       'OnnxLoraWarning',
     );
   }

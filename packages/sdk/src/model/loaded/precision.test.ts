@@ -189,7 +189,7 @@ describe.each(everyHere)('a product that $precision.name changes too much', ({ p
     expect(adapter.notes.precision).toEqual({ ...precision, inFloat32: ['forward fc1'] });
     expect(warnings.join()).toMatch(
       new RegExp(
-        `^Of \\d products in precision "${precision.name}", 1 stay in float32. Rounding changes 1 too much on the first batch: fc1(\\.weight)? ${error}\\.$`,
+        `^1 of \\d products in precision "${precision.name}" stay in float32. Rounding changes 1 too much on the first batch: fc1(\\.weight)? ${error}\\.$`,
       ),
     );
     const exact = await trained(await openModel(spoilt), { task: own });
@@ -224,7 +224,7 @@ describe('a loss that rounding changes too much', () => {
     expect(Math.abs(found.losses[0]! / wanted.losses[0]! - 1)).toBeLessThan(0.02);
     expect(found.adapter.notes.precision?.inFloat32).toContain('forward fc1');
     expect(found.warnings.join()).toMatch(
-      /^Of \d products in precision "int8", \d stay in float32. They are needed for the loss to be within 2% of that in float32, and for every gradient to have a cosine of 0.995 with it \(now (0\.99[5-9]|1\.0)\d+\)\./,
+      /^\d of \d products in precision "int8" stay in float32. They are needed for the loss to be within 2% of that in float32, and for every gradient to have a cosine of 0.995 with it \(now (0\.99[5-9]|1\.0)\d+\)\./,
     );
   });
 });
@@ -264,7 +264,7 @@ describe('a convolution over time', () => {
         const session = await model.session({ provider: 'cpu', threads: 1 });
         const [all, one] = [await session.run({ samples }), await session.run({ samples: { ...samples, dims: [1, 4, 40], data: samples.data.slice(0, 160) } as Tensor })]; // prettier-ignore
         await session.release();
-        // What an example becomes depends on no other.
+        // The outputs of an example depend on no other.
         expect(one[y.name]!.data).toEqual(all[y.name]!.data.slice(0, 8));
         return all[y.name]!;
       }),
@@ -281,7 +281,7 @@ describe('a convolution over time', () => {
     const { adapter, warnings } = await trained(await openModel(place, { precision: int8 }), { task: taskWith(near(1.2)), ...options }); // prettier-ignore
     expect(adapter.notes.precision?.inFloat32).toEqual(['forward encoder.conv']);
     expect(warnings.join()).toMatch(
-      /^Of 2 products in precision "int8", 1 stay in float32. They are needed for the loss/,
+      /^1 of 2 products in precision "int8" stay in float32. They are needed for the loss/,
     );
   });
 });

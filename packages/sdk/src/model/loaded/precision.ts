@@ -173,7 +173,7 @@ function keptInFloat32({ precision, products, forGradients, cosine }: MeasuredPr
   const more = tooFar.length > SHOWN ? ` and ${tooFar.length - SHOWN} more` : '';
   const rest = kept.length - tooFar.length;
   const sentences = [
-    `Of ${products.length} products in precision "${precision.name}", ${kept.length} stay in float32.`,
+    `${kept.length} of ${products.length} products in precision "${precision.name}" stay in float32.`,
     tooFar.length > 0 && `Rounding changes ${tooFar.length} too much on the first batch: ${shown.join(', ')}${more}.`,
     rest > 0 && `${tooFar.length === 0 ? 'They' : rest} are needed for the loss to be within 2% of that in float32, and for every gradient to have a cosine of 0.995 with it (now ${cosine.toFixed(4)}).`,
     kept.length === products.length && 'So it changes nothing for this model: leave it out.',

@@ -1,4 +1,4 @@
-/** @file What is exported for Triton, run by the plain runtime as Triton's ensembles do, beside merged models; its configs by their proto. */
+/** @file Exports for Triton, run by the plain runtime as Triton's ensembles do, against merged models; configs by their proto. */
 
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,7 +30,7 @@ function temporaryFolder(): string {
   return folder;
 }
 
-/** Runs a file with the runtime alone; also says of which shapes it takes its outputs to be. */
+/** Runs a file with the runtime alone; also returns its declared shapes of outputs. */
 async function run(file: string, feeds: Feeds): Promise<{ outputs: Record<string, OrtTensor>; shapes: Shapes }> {
   // It warns of weights that inputs may replace, which is what they are for.
   const session = await InferenceSession.create(file, { logSeverityLevel: 3 });
@@ -245,7 +245,7 @@ async function net(targetModules = 'all-linear'): Promise<{ folder: string; mode
 const python = process.env['ONNX_LORA_PYTHON'] ?? 'python3';
 const has = (module: string): boolean => spawnSync(python, ['-c', `import ${module}`]).status === 0;
 
-/** What a program in Python says of a repository. */
+/** JSON that a Python program prints about a repository. */
 function told<T>(script: string, words: readonly string[], rows: readonly (readonly number[])[]): T {
   const file = fileURLToPath(new URL(script, import.meta.url));
   const { stdout, stderr } = spawnSync(python, [file, ...words], {

@@ -1,4 +1,4 @@
-/** @file What is exported for ONNX Runtime's other languages, run by the plain runtime, against PEFT's numbers. */
+/** @file Exports for ONNX Runtime's other languages, run by the plain runtime, against PEFT's numbers. */
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -99,7 +99,7 @@ async function runWith(
   return run(required, { ...feeds, ...Object.fromEntries(defaults), ...Object.fromEntries(active) });
 }
 
-/** What an adapter's file holds. */
+/** Tensors of an adapter's file. */
 function read(adapterFile: string): Map<string, Tensor> {
   return parseOrtAdapter(readFileSync(adapterFile), adapterFile);
 }

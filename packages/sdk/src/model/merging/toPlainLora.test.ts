@@ -20,7 +20,7 @@ const caseOf = (name: string, weightOf: (layer: string) => Tensor): Promise<Case
   mlpCase(path.join(folder, `${name}.onnx`), mlp(weightOf));
 const base = await caseOf('base', (layer) => golden(`base.${layer}.weight`));
 
-/** What PEFT began with, each number times `factor`, as an adapter that names its initialisation. */
+/** PEFT's initial values times `factor`, as an adapter that names its initialisation. */
 function peft(init: string, factor: number, config: Partial<Parameters<typeof adapterConfig>[0]> = {}): Adapter {
   const tensors = layers.flatMap((layer) =>
     ['lora_A', 'lora_B'].map((role) => {
@@ -112,7 +112,7 @@ describe('is refused', () => {
       `[OnnxLoraError: The adapter's initialisation ("eva") left its base alone, so the adapter is plain LoRA already. Use it as it is.]`,
     );
     await expect(toPlainLora(peft('lora-ga', 1), base.model)).rejects.toThrowErrorMatchingInlineSnapshot(
-      `[OnnxLoraError: What "lora_ga" began with cannot be computed from the base alone. Give the adapter that was saved before training (--plain-from), or save it in PEFT with path_initial_model_for_weight_conversion.]`,
+      `[OnnxLoraError: The initial values of "lora_ga" cannot be computed from the base alone. Give the adapter that was saved before training (--plain-from), or save it in PEFT with path_initial_model_for_weight_conversion.]`,
     );
   });
 

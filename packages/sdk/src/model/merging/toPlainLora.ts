@@ -39,7 +39,7 @@ export async function toPlainLora(adapter: Adapter, from: Adapter | Model): Prom
   if (initializer?.needs !== 'weight') {
     throw new OnnxLoraError(
       'INPUT_INVALID',
-      `What "${name}" began with cannot be computed from the base alone. Give the adapter that was saved before training (--plain-from), or save it in PEFT with path_initial_model_for_weight_conversion.`,
+      `The initial values of "${name}" cannot be computed from the base alone. Give the adapter that was saved before training (--plain-from), or save it in PEFT with path_initial_model_for_weight_conversion.`,
     );
   }
   const headed = modelFor(from, adapter);

@@ -7,7 +7,7 @@ import type { FilesToJoin } from '../graph/joinFiles.ts';
 import { TO_ONNX } from './hub.ts';
 import { type ModelFiles, onnxFilesIn, places } from './modelFiles.ts';
 
-/** Where to look, and for what. */
+/** Search for files in a folder. */
 export interface WantedFiles {
   readonly folder: string;
   readonly has: ModelFiles['has'];

@@ -66,7 +66,7 @@ export function fittingRanks(
     return true;
   });
   const warnings = [
-    ...(fitted.length > 0 ? [`Of grouped convolutions the rank must be a multiple of the groups, so it is for ${few(fitted)}.`] : []),
+    ...(fitted.length > 0 ? [`The rank of a grouped convolution must be a multiple of its groups, so it is for ${few(fitted)}.`] : []),
     ...(leftOut.length > 0 ? [leftOutText(leftOut, ranks)] : []),
   ]; // prettier-ignore
   if (kept.length === 0 && leftOut.length > 0)
@@ -82,7 +82,7 @@ function leftOutText(sites: readonly Site[], { r, useDora }: Ranks): string {
   if (useDora)
     return `Left out: ${which}, ${sites.length === 1 ? 'a convolution' : 'convolutions'} in ${count} groups, for which there is no DoRA. Without useDora (--dora) they can be adapted.`;
   const [{ path }] = sites as [Site];
-  return `Left out: ${which}, ${sites.length === 1 ? 'a convolution' : 'convolutions'} in ${count} groups, of which a rank must be a multiple; r is ${r}. To adapt one all the same, give it a rank: rankPattern (--rank-pattern) ${path}=${groups[0]}.`;
+  return `Left out: ${which}, ${sites.length === 1 ? 'a convolution' : 'convolutions'} in ${count} groups, and a rank must be a multiple of its groups; r is ${r}. To adapt one all the same, give it a rank: rankPattern (--rank-pattern) ${path}=${groups[0]}.`;
 }
 
 /** Allowed for any layer: adapters have one rank for all layers. */

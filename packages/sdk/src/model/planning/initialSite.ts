@@ -52,6 +52,6 @@ function initialisationRefused(
   // DequantizeLinear returns floats; other nodes read the integers themselves.
   const { stored } = site.weight;
   if (initializer.needs === 'gradient' && stored.chain.length === 0 && !stored.storage.includes('float'))
-    return `reads its weight as ${stored.storage}, of which there is no gradient`;
+    return `reads its weight as ${stored.storage}, which cannot have a gradient`;
   return initializer.refuses?.(initSite(lowRank, config));
 }

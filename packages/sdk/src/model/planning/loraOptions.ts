@@ -71,7 +71,7 @@ export interface LoraOptions {
   /** Name of the layer list that `layersToTransform` indexes, such as `layers`. */
   readonly layersPattern?: string | readonly string[];
   /**
-   * Initialisation by PEFT's names, none of which changes the base: `true` (A random, B zero), `gaussian`, `orthogonal`,
+   * Initialisation by PEFT's names; here none changes the base: `true` (A random, B zero), `gaussian`, `orthogonal`,
    * `pissa`, `pissa_niter_N`, `olora`, `mica`, `corda`, `corda_kpm`, `eva`, `lora_ga`, `loftq`; `zeros` (A zero, B random);
    * or an initialiser.
    */

@@ -1,4 +1,4 @@
-/** @file `previewLora`: shows what an adapter with given options would train. */
+/** @file `previewLora`: shows the layers and parameters that an adapter with given options would train. */
 
 import type { Generation } from '../../adapter/naming/nameTable.ts';
 import type { LoraOptions } from './loraOptions.ts';

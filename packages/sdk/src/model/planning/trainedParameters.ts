@@ -9,7 +9,7 @@ import { isAttention } from './chosenModules.ts';
 import { wholeModule } from '../loaded/reservedSlots.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';
 
-/** What determines the parameters. */
+/** Selection of the parameters. */
 export interface TrainedRequest {
   readonly lowRank?: readonly LowRankSite[];
   readonly modulesToSave: readonly string[];

@@ -94,7 +94,7 @@ function refusal(site: Site, model: Model, form: QuantizedForm, { smallest }: La
   const size = weightSize(stored);
   if (size < smallest) return `has a weight of ${size} numbers only`;
   if (site.kind === 'linear' && form.bits === 'nf4' && size % form.blockSize !== 0)
-    return `has a weight of ${size} numbers, which are no blocks of ${form.blockSize}`;
+    return `has a weight of ${size} numbers, not a multiple of ${form.blockSize}`;
   return undefined;
 }
 
@@ -106,7 +106,7 @@ function isProduct({ kind, node, nodes, weight, arrange }: Site): boolean {
   return !arrange && isStandard(domain) && (opType === 'MatMul' || opType === 'Gemm') && input[1] === weight.name;
 }
 
-/** What else reads a tensor besides the products: a node, or a graph output. */
+/** Another reader of a tensor besides the products: a node, or a graph output. */
 function otherReader(
   name: string,
   index: GraphIndex,

@@ -61,7 +61,7 @@ describe.each(['fc1', 'fc2'])('of %s', (layer) => {
 });
 
 it('finds components of large weights that are as good as the first', () => {
-  // Of normal numbers the first r of n components hold little more than their share, whoever finds them.
+  // The first r of n components of normal numbers hold little more than their share, by any method.
   const random = new Random(7);
   const rows: Rows = { values: Float32Array.from({ length: 160 * 200 }, () => random.normal()), out: 160, width: 200 };
   const { restored } = quantizeMatrix(rows, nf4);

@@ -73,7 +73,7 @@ export function loftqMatrix(
  * The initial adapter of a quantised model.
  * @param model in float32
  * @param components by module path
- * @param options.graphs the quantised graphs, to which the adapter belongs
+ * @param options.graphs the quantised graphs, the base of the adapter
  */
 export async function loftqAdapter(
   model: Model,

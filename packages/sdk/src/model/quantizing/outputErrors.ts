@@ -19,7 +19,7 @@ import { type MatrixTensors, productOf, tensorsOf, withNames } from './quantized
 /** Data to measure on: a task, sampled evenly, or batches of feeds. */
 export type CalibrationData = Task | Iterable<Feeds> | AsyncIterable<Feeds>;
 
-/** What {@link outputErrors} needs. */
+/** Arguments of {@link outputErrors}. */
 export interface OutputErrorRequest {
   readonly layers: ReadonlyMap<string, MatrixTensors>;
   readonly form: QuantizedForm;
@@ -102,7 +102,7 @@ function measuringGraph(
     if (site?.kind !== 'linear' || !main.has(site.node)) return [];
     const named = withNames(tensors, `${prefix}/${i}`);
     const [exact, rounded] = ['exact', 'rounded'].map((name): Value => ({ name: `${prefix}/${i}/${name}`, type: 'float32' })) as [Value, Value]; // prettier-ignore
-    // Without the bias, which is not quantised.
+    // Without the bias: it is not quantised.
     const alone = { ...site.node, name: exact.name, input: site.node.input!.slice(0, 2), output: [exact.name] };
     const product = { name: rounded.name, opType: 'MatMul', output: [rounded.name] };
     nodes.push(alone, ...products.nodes({ ...productOf(site, named), node: product }));

@@ -74,7 +74,7 @@ function weightsOf(model: Model): Map<string, Float32Array> {
   );
 }
 
-/** Of each matrix of int8 `[in, out]` the most that two neighbours along `in` are together: above 128, some processors cut sums off. */
+/** Largest sum of two neighbours along `in`, per int8 matrix `[in, out]`: above 128, some processors saturate. */
 function largestPairs(model: Model): number[] {
   return (model.onnx.model.graph.initializer ?? []).flatMap(({ dims = [], dataType, rawData }) => {
     if (dataType !== 3 || dims.length !== 2) return [];
@@ -134,7 +134,7 @@ describe.each(forms)('a file of %s bits', (bits, operator, mostOfWeights, mostOf
     const rows = Array.from({ length: 24 }, (_, i) => Array.from((x['x']!.data as Float32Array).slice(i * INPUTS, (i + 1) * INPUTS))); // prettier-ignore
     const hidden = layer(layer(rows, 'encoder.0', Math.tanh), 'encoder.1', Math.tanh);
     const wanted = layer(hidden, 'head', (value) => value).flat();
-    // What is multiplied is rounded to 8 bits too, but not with nf4.
+    // The inputs are rounded to 8 bits too, but not with nf4.
     expect(off((await answers(model)).data as Float32Array, wanted)).toBeLessThan(bits === 'nf4' ? 1e-5 : 0.012);
   });
 

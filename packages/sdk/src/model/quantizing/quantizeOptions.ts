@@ -30,7 +30,7 @@ export interface QuantizeOptions extends Pick<LoraOptions, 'targetModules' | 'ex
   readonly data?: CalibrationData;
   /** Number of a task's examples; 64 by default. */
   readonly examples?: number;
-  /** LoftQ: also creates an initial adapter, with which the quantised weights approximate the originals best. */
+  /** LoftQ: also creates an initial adapter that best corrects the quantised weights. */
   readonly loftq?: LoftqOptions;
   /** Seed of LoftQ; 0 by default. */
   readonly seed?: number;

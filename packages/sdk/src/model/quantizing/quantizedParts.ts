@@ -90,7 +90,7 @@ export async function quantizeParts(
   if (opset < FIRST_OPSET) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `"${model.name}" has opset ${opset}, which has no quantised products. Export it with opset ${FIRST_OPSET} or later.`,
+      `"${model.name}" has opset ${opset}, and that has no quantised products. Export it with opset ${FIRST_OPSET} or later.`,
     );
   }
   const { sites, kept } = chooseLayers(model, form, request);

@@ -21,7 +21,7 @@ export interface LoadedBatch extends Batch {
   beginning(count: number): Promise<Batch>;
 }
 
-/** What a queue needs. */
+/** Arguments of a queue. */
 export interface BatchQueueRequest {
   readonly data: PreparedTask;
   readonly sampler: ShuffledBatches;

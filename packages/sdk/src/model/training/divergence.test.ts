@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { divergedMessage, DivergenceWatch } from './divergence.ts';
 
-/** The steps at which a divergence is told, and what there is at the end. */
+/** Steps that report a divergence, and the state at the end. */
 function watched(losses: readonly number[], steps = losses.length, watch = new DivergenceWatch(steps)) {
   const told = losses.flatMap((loss, i) => watch.step(i + 1, loss)?.step ?? []);
   return { told, found: watch.state.found };

@@ -10,7 +10,7 @@ import type { Model } from '../loaded/model.ts';
 import type { BadSamplePolicy } from './batchQueue.ts';
 import { measure, type MeasuredOnce } from './measure.ts';
 
-/** What an evaluator needs. */
+/** Arguments of an evaluator. */
 export interface EvaluatorRequest {
   readonly model: Model;
   readonly data: PreparedTask;

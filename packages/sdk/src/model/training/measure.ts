@@ -7,7 +7,7 @@ import { type BadExample, loadExamples } from '../../tasks/batches.ts';
 import { intervalsOf } from '../../statistics/bootstrap.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 
-/** What to measure, and how. */
+/** A task, its examples, and how to run them. */
 export interface MeasureRequest {
   readonly data: PreparedTask;
   readonly examples: Dataset<unknown>;

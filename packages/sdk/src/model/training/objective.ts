@@ -31,7 +31,7 @@ export interface WorseMetric {
 }
 
 /**
- * The metric by which models are compared, if training made it worse or NaN; undefined otherwise, or if unmeasured.
+ * The metric that compares models, if training made it worse or NaN; undefined otherwise, or if unmeasured.
  * @param choice the metric; by default the first
  */
 export function worseMetric(before: Metrics, after: Metrics, choice?: MetricChoice): WorseMetric | undefined {

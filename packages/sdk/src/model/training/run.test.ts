@@ -249,7 +249,7 @@ describe('holding and stopping', () => {
     await expect(iteration).rejects.toMatchObject({ code: 'CANCELLED', cause: reason });
     await expect(aborted.done).rejects.toMatchObject({ code: 'CANCELLED', cause: reason });
     expect(last).toBeLessThan(20);
-    // What was trained is still there.
+    // The trained values are still there.
     expect(bytesOf(aborted.adapter)).not.toBe('');
     await expect(train(model, { ...settings, task: tinyTask(), signal: AbortSignal.abort() })).rejects.toMatchObject({
       code: 'CANCELLED',
@@ -643,7 +643,7 @@ describe('checkpoints', () => {
     await run({}, every(elsewhere));
     await expect(run({}, { resume, ...every(elsewhere) })).rejects.toThrow(others);
     await expect(run({}, { resume: newFolder() })).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
-    await expect(run({}, { resume: true })).rejects.toThrow('checkpoints.folder, which is not given');
+    await expect(run({}, { resume: true })).rejects.toThrow('checkpoints.folder, but that is missing');
     // Nothing there yet is no reason to fail.
     expect((await run({}, { resume: true, ...every(newFolder()) })).losses).toHaveLength(10);
     // Replaced on request.

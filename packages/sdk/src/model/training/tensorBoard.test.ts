@@ -9,7 +9,7 @@ import { crc32c, TensorBoardWriter } from './tensorBoard.ts';
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-board-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** What TensorBoard 2.21 read from the file of {@link written}, by tag: steps and values. */
+/** Steps and values by tag, as TensorBoard 2.21 read them from the file of {@link written}. */
 const readByTensorBoard = {
   'train/loss': [
     [1, 0.5],

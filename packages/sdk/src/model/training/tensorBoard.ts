@@ -42,8 +42,7 @@ export class TensorBoardWriter implements Disposable {
 
   /**
    * Creates the folder, and a new file in it.
-   * @param options.firstStep the step that a run resumes from: TensorBoard drops what an interrupted run logged beyond
-   *   it
+   * @param options.firstStep the step that a run resumes from: TensorBoard drops later entries of the interrupted run
    * @param options.now milliseconds since 1970
    * @throws OnnxLoraError `FILE_INVALID` if the file cannot be created
    */

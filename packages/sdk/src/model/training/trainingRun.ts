@@ -45,7 +45,7 @@ export interface TrainingRun<Scores extends Metrics = Metrics>
   readonly provider: ConcreteProvider;
   /** Number of trained values. */
   readonly trainableParameters: number;
-  /** The cache of frozen layers, or why there is none. */
+  /** The cache of frozen layers, or the reason for its absence. */
   readonly prefix: PrefixReport;
   /** The adapter so far. Read it on an event or while paused: within a step, its tensors may be inconsistent. */
   readonly adapter: Adapter;

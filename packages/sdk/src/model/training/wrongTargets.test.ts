@@ -1,4 +1,4 @@
-/** @file Labels that are no classes end a run before anything is computed of them, with the example's name; so do batches of which nothing counts. */
+/** @file A label outside the classes ends a run before its batch is computed, with the example's name; so does a batch without counted labels. */
 
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -111,7 +111,7 @@ describe('a batch of which nothing counts', () => {
   it('is left out where it is only a part of what is accumulated', async () => {
     const lossWeight = ({ labels }: { labels?: Tensor }): number =>
       [...(labels!.data as BigInt64Array)].filter((label) => label !== -100n).length;
-    // Of two batches of four, in any order, one has no label that counts.
+    // One of two batches of four, in any order, has no counted label.
     const labels = [...none, 1, -100, -100, -100];
     const options = { accumulationSteps: 2, steps: 1 };
     await expect(run(task(labels, labelled['crossEntropy']!, { lossWeight }), options)).resolves.toBe(0);

@@ -157,7 +157,7 @@ test('generated parts, all of whose names collide', async () => {
         const inputs = Object.entries(part.reads ?? {}).map(([input, output]) => [input, known[output]!] as const);
         const outputs = await runOnce(part.model, { ...Object.fromEntries(inputs), x: own });
         const names = (part.model.graph.output ?? []).map(({ name }) => name!);
-        // Of outputs of one name the latest is read.
+        // The latest of several outputs with one name is read.
         known = { ...known, ...Object.fromEntries(names.map((name) => [name, outputs[name]!])) };
         expected.push(...names.map((name) => outputs[name]!));
         parts.push(part);
@@ -171,7 +171,7 @@ test('generated parts, all of whose names collide', async () => {
   );
 });
 
-/** What outputs of all parts are called in the whole: one whose name is taken begins with its part's. */
+/** Names of all parts' outputs in the whole; a name already taken gets its part's as a prefix. */
 function outputNames(parts: readonly GraphPart[]): string[] {
   const taken = new Set<string>(['x', ...parts.map((_, i) => `part${i}.x`)]);
   return parts.flatMap(({ name: part, model }) =>

@@ -1,4 +1,4 @@
-/** @file Expansions in half floats, of which ONNX Runtime has few kernels on the CPU, against the same in single floats. */
+/** @file Expansions in half floats against single floats; ONNX Runtime has few half-float kernels on the CPU. */
 
 import { expect, test } from 'vitest';
 import { bytes, type Fused, integers, type Operand, runExpanded, w, x } from '../../../../../test/support/expansion.ts';

@@ -1,4 +1,4 @@
-/** @file GatedRelativePositionBias and BiasSoftmax, of which ONNX Runtime has no kernel on the CPU, by their formulas. */
+/** @file GatedRelativePositionBias and BiasSoftmax by their formulas; ONNX Runtime has no kernels for them on the CPU. */
 
 import { expect, test } from 'vitest';
 import { runExpanded, w, x } from '../../../../../test/support/expansion.ts';

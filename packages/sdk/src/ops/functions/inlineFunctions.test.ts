@@ -308,7 +308,7 @@ test('functions are read and written', () => {
   expect(decodeModel(memorySource(bytes), 'test').functions).toEqual(original.functions);
 });
 
-/** Functions each of which may call those before it, over values a and b, with an attribute `slope`. */
+/** Functions of values a and b with an attribute `slope`; each may call earlier ones. */
 const programs = fc
   .array(fc.array(fc.tuple(fc.nat(5), fc.nat(20), fc.nat(20), fc.boolean()), { minLength: 1, maxLength: 4 }), {
     minLength: 1,

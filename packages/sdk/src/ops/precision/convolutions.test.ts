@@ -104,7 +104,7 @@ describe('convolutions in integers', () => {
     expect(found!.dims).toEqual([BATCH, OUT, wanted.length / BATCH / OUT]);
     // A half may be rounded the other way: one step of one number.
     wanted.forEach((value, i) => expect(Math.abs((found!.data[i] as number) - value)).toBeLessThan(2e-3));
-    // What the second example has beside the bias is a thousandth: its own step is that much finer.
+    // Apart from the bias, the second example is a thousandth: its own step is that much finer.
     const small = wanted.map((__, i) => i).slice(wanted.length / 2);
     const own = (i: number): number => bias[Math.floor(i / found!.dims[2]!) % OUT]!;
     for (const i of small) expect(Math.abs((found!.data[i] as number) - wanted[i]!)).toBeLessThan(1e-5 + 1e-6 * Math.abs(own(i))); // prettier-ignore

@@ -37,7 +37,7 @@ async function run(model: ModelProto, given: Feeds, y: string): Promise<number[]
   return Array.from((await runOnce(model, given))[y]!.data, Number);
 }
 
-/** What the weights of a graph are stored as. */
+/** Storage types of the weights of a graph. */
 function stored({ graph }: ModelProto): string[] {
   return graph!.initializer!.map(({ dataType }) => dataTypeName(dataType)!);
 }

@@ -17,7 +17,7 @@ const normal = (...dims: number[]): Tensor =>
   );
 const feeds = { x: normal(2, 3, 8), rows: int64([4, 0, 4], [3]) };
 
-/** What is made of x and rows, before and after, and the operators afterwards. */
+/** Results for x and rows before and after the rewrite, and the operators afterwards. */
 async function bothWays(
   build: (g: GraphBuilder, x: Value) => Value,
   fed = feeds,

@@ -27,7 +27,7 @@ function narrowed(model: ModelProto, outputs: readonly string[]): { model: Model
 describe('computeOnlyPicked', () => {
   test('a classifier on the first token computes only that token in its last layer, with the same scores', async () => {
     const { model, slices } = narrowed(base, ['logits']);
-    // What the query reads and the residual stream are the last values of which other tokens matter.
+    // The query's input and the residual stream are the last values that need other tokens.
     expect(slices.map(({ opType }) => opType)).toEqual(['Slice', 'Slice']);
     const types = inferGraph(model, { shapes: { pixel_values: pixels.dims } });
     const lastGelu = model.graph!.node!.filter(({ opType }) => opType === 'Erf').at(-1)!;

@@ -155,7 +155,7 @@ describe('what cannot follow', () => {
     const held = resizeInputs(model, { image: { 2: 20, 3: 20 } }, 'my model');
     const [output] = Object.values(await runOnce(held, { image: normal(3, 1, 1, 20, 20) }));
     expect(output!.dims).toEqual([1, 2, 10, 10]);
-    // What the runtime would say.
+    // ONNX Runtime's answer.
     const fed = { ...model, graph: { ...model.graph, input: held.graph.input!.map((info) => ({ ...info, type: { tensorType: { elemType: 1, shape: { dim: [1, 1, 22, 22].map((dimValue) => ({ dimValue })) } } } })), output: [{ ...model.graph.output![0]!, type: { tensorType: { elemType: 1 } } }], valueInfo: [] } }; // prettier-ignore
     await expect(runOnce(fed, { image: normal(3, 1, 1, 22, 22) })).rejects.toThrow(/Concat/);
   });

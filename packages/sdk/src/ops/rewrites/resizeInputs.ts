@@ -105,7 +105,7 @@ function spreadOf(sizes: InputSizes, types: ReadonlyMap<string, ValueType>, name
   if (spread && all.length > 1)
     throw new OnnxLoraError(
       'INPUT_INVALID',
-      `Of the inputs of "${name}" more sizes are changed than that of the axis that is spread. Change that alone.`,
+      `The inputs of "${name}" change more sizes than that of the spread axis. Change that alone.`,
     );
   return spread && new Spread(spread.of, spread.size as SpreadSize);
 }

@@ -69,7 +69,7 @@ it.each([
 });
 
 it('takes as many numbers as the data has', () => {
-  // Axes in groups, of which the target joins some, and the size that changes is an axis of its own or joined.
+  // Axes in groups; the target joins some groups. The changed axis may stand alone or be joined.
   const size = fc.integer({ min: 1, max: 7 });
   fc.assert(
     fc.property(fc.array(size, { maxLength: 3 }), size, fc.integer({ min: 1, max: 6 }), fc.array(size, { maxLength: 3 }), fc.boolean(), (before, most, less, after, joins) => {

@@ -1,4 +1,4 @@
-/** @file What few positions of an axis stand for: where those that are left out are alike, a graph gives what it gives for all. */
+/** @file Few positions in place of a whole axis: if the omitted ones are alike, the graph gives the same result. */
 
 import { describe, expect, it } from 'vitest';
 import { difference, modelFrom, runOnce } from '../../../../../test/support/graphs.ts';

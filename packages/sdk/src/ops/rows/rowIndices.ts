@@ -13,7 +13,7 @@ interface Part {
   readonly max: number;
 }
 
-/** What is known of an integer value. */
+/** Known facts of an integer value. */
 interface Facts {
   /** One part for all numbers, or one per position of the last axis; undefined for irregular rows. */
   readonly parts: readonly Part[] | undefined;

@@ -1,4 +1,4 @@
-/** @file What is said to keep rows apart does: ONNX Runtime computes rows in another order, and with one of them changed. */
+/** @file Values that are said to keep rows apart do: ONNX Runtime computes permuted rows, and rows with one changed. */
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -286,7 +286,7 @@ describe('rows are mixed by', () => {
       rows: ROWS,
       rowInputs: new Map([['x', 0]]),
     });
-    expect(states.of('sizes')).toEqual({ mixedBy: 'the input "sizes", which has no row for each example' });
+    expect(states.of('sizes')).toEqual({ mixedBy: 'the input "sizes", without a row for each example' });
   });
 });
 

@@ -82,7 +82,7 @@ export class RowStates {
 
   /** State of a visited value, graph input or initializer. */
   of(name: string): RowState {
-    return this.#states.get(name) ?? { mixedBy: `the input "${name}", which has no row for each example` };
+    return this.#states.get(name) ?? { mixedBy: `the input "${name}", without a row for each example` };
   }
 
   /** Visits a node, after those that it reads from. */

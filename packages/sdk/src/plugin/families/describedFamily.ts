@@ -85,7 +85,7 @@ export interface DescribedFamily extends ModelFamily, FamilySignatures {
   readonly names: RoleNames;
   /** The paper that describes it. */
   readonly paper?: string;
-  /** Source of the default targets: a study, or that there is none. */
+  /** Source of the default targets: a study, or a note that no study exists. */
   readonly targetsFrom?: string;
   /** Image processors or feature extractors of transformers that its models use. */
   readonly preprocessors: readonly string[];

@@ -112,7 +112,7 @@ describe('a failure', () => {
     const g = new GraphBuilder({ opset: 18, infer: inferNode, prefix: '' });
     const value = { name: 'logits', type: 'float32', shape: [2] } as const;
     expect((await failure(() => data.loss(g, { logits: value }, {}))).message).toBe(
-      `The task "cells" fails in loss: Cannot read properties of undefined (reading 'name'). It reads the output "logit", which is not there. Outputs: logits; targets, which are what collate gives: none. ${AUTHOR}`,
+      `The task "cells" fails in loss: Cannot read properties of undefined (reading 'name'). It reads the output "logit", but that does not exist. Outputs: logits; targets, which are what collate gives: none. ${AUTHOR}`,
     );
   });
 });
@@ -124,8 +124,8 @@ describe('metrics', () => {
   };
 
   it.each([
-    [{ accuracy: '0.5' }, 'the metric "accuracy" is "0.5", which is no number'],
-    [{ loss: 1, accuracy: undefined }, 'the metric "accuracy" is undefined, which is no number'],
+    [{ accuracy: '0.5' }, 'the metric "accuracy" is "0.5", not a number'],
+    [{ loss: 1, accuracy: undefined }, 'the metric "accuracy" is undefined, not a number'],
     [undefined, 'it gives undefined in place of metrics by their names'],
   ])('%j is refused', async (result, said) => {
     const error = await failure(() => resultOf(result));
@@ -139,7 +139,7 @@ describe('metrics', () => {
   it('that the task measures itself are looked at too', async () => {
     const data = await broken({ measure: () => Promise.resolve({ metrics: { accuracy: null as never } }) });
     expect((await failure(() => data.measure!({} as MeasureRequest))).message).toContain(
-      'fails in measure: the metric "accuracy" is null, which is no number.',
+      'fails in measure: the metric "accuracy" is null, not a number.',
     );
   });
 });
@@ -211,7 +211,7 @@ describe('train and evaluate', () => {
     await expect(collate).rejects.toThrow('The task "cells" fails in collate: boom.');
     const loss: PreparedTask['loss'] = (g, { z }) => g.Neg({ ...z!, name: z!.name });
     await expect(train(model, { task: changed({ loss }), lora, steps: 1 })).rejects.toThrow(
-      /^The task "cells" fails in loss: .*It reads the output "z", which is not there\. Outputs: .*; targets, .*: y\. /,
+      /^The task "cells" fails in loss: .*It reads the output "z", but that does not exist\. Outputs: .*; targets, .*: y\. /,
     );
     await expect(evaluate(model, { task: changed({ metrics: boom }) })).rejects.toThrow('fails in metrics: boom.');
   });

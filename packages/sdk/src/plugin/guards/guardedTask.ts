@@ -42,7 +42,7 @@ export function guardedTask<Example, Scores extends Metrics, During extends Metr
   };
 }
 
-/** Guards a factory and what it makes, as {@link guardedTask}. It receives settings that its table has checked. */
+/** Guards a factory and its tasks, as {@link guardedTask}. It receives settings that its table has checked. */
 export function guardedFactory(factory: TaskFactory): TaskFactory {
   const at = atTask(factory.name);
   const table = factory.settings ?? settingsOf<unknown>({});
@@ -125,7 +125,7 @@ function membersOf<Example, Scores extends Metrics, During extends Metrics>(
     loss: (loss) => {
       const watched: typeof loss = (g, outputs, targets) => {
         const missed: string[] = [];
-        const read = (): string => (missed.length === 0 ? '' : `It reads ${missed.at(-1)}, which is not there. `);
+        const read = (): string => (missed.length === 0 ? '' : `It reads ${missed.at(-1)}, but that does not exist. `);
         return guard(
           at('loss', () => read() + namesOf(outputs, targets)),
           () => loss(g, watchedNames('output', outputs, missed), watchedNames('target', targets, missed)),
@@ -165,7 +165,7 @@ function numbers<Found extends Metrics>(about: Guarded, metrics: Found): Found {
     throw badPart(about, `it gives ${shown(metrics)} in place of metrics by their names`);
   const bad = Object.entries(metrics).find(([, value]) => typeof value !== 'number');
   if (!bad) return metrics;
-  throw badPart(about, `the metric "${bad[0]}" is ${shown(bad[1])}, which is no number`);
+  throw badPart(about, `the metric "${bad[0]}" is ${shown(bad[1])}, not a number`);
 }
 
 function shown(value: unknown): string {

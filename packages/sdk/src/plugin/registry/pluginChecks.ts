@@ -109,7 +109,7 @@ function checkTask(task: TaskFactory, plugin: string): void {
   const former = (Object.keys(formerPredictors) as (keyof typeof formerPredictors)[]).find((name) => name in task);
   if (former === undefined) return;
   throw invalid(
-    `The task "${task.name}" of the plugin "${plugin}" has ${former}(), which is no longer called. Its author must name it predictor(), and return ${formerPredictors[former]}.`,
+    `The task "${task.name}" of the plugin "${plugin}" has ${former}(), and nothing calls that any more. Its author must name it predictor(), and return ${formerPredictors[former]}.`,
   );
 }
 

@@ -9,7 +9,7 @@ import { openSession } from './providerSession.ts';
 import type { Session, SessionOptions } from '../session.ts';
 import { float32, type Tensor } from '../tensor.ts';
 
-/** What providers do in these tests, by name; y = 2·x where nothing else is said. */
+/** Behaviour of providers by name; by default y = 2·x. */
 interface Behaviour {
   /** They cannot start. */
   readonly absent?: readonly string[];
@@ -154,7 +154,7 @@ describe('auto', () => {
     expect(await run()).toEqual(twice);
     expect(session.provider).toBe('dml');
     expect(warnings).toEqual([
-      'ONNX Runtime cannot load "net.onnx": Could not find an implementation for Frob. What dml computes is not verified.',
+      'ONNX Runtime cannot load "net.onnx": Could not find an implementation for Frob. Results of dml are not verified.',
     ]);
   });
 

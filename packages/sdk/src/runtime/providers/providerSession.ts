@@ -221,7 +221,7 @@ class ProviderSession implements Session {
       cpu = await loadFirst(this.#request, ['cpu']);
     } catch (error) {
       if (this.#request.options.strict || !(error instanceof OnnxLoraError)) throw error;
-      warn(this.#request.options, `${error.message} What ${this.provider} computes is not verified.`);
+      warn(this.#request.options, `${error.message} Results of ${this.provider} are not verified.`);
       return undefined;
     }
     try {

@@ -1,4 +1,4 @@
-/** @file Execution providers available on this machine, and what others lack. */
+/** @file Execution providers available on this machine, and the missing requirements of others. */
 
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -114,7 +114,7 @@ describe('kept tensors', () => {
     const x = float32([1, 2], [2]);
     for (let i = 0; i < 2; i++)
       expect([...first(await session.run({ x }, undefined, { bound: [kept] })).data]).toEqual([11, 22]);
-    // What was asked for before still has it.
+    // Runs requested before the release still read the tensor.
     const [run, queued] = [
       session.run({ x }, undefined, { bound: [kept] }),
       session.run({ x }, undefined, { bound: [kept] }),

@@ -17,7 +17,7 @@ function windowsOf(record: number, count: number): { record: number; windows: nu
   }));
 }
 
-/** What the windows of a record give, one by one. */
+/** Results of the windows of a record, one by one. */
 function expected(record: number, count: number): { part: number; truth: number; values: number[] }[] {
   return Array.from({ length: 2 * count + 2 }, (_, part) => {
     const windows = Array.from({ length: count }, (__, window) => window).filter((window) => part >= 2 * window && part < 2 * window + 4); // prettier-ignore

@@ -24,7 +24,7 @@ test.each([
 ])('%s makes no two classes', (_, one, other, message) => {
   for (const mode of ['auto', 'new'] as const)
     expect(() => choose([one, other, 'tea'], mode)).toThrow(expect.objectContaining({ code: 'DATA_INVALID', message: expect.stringMatching(message) })); // prettier-ignore
-  // What the model knows in one form is not learned anew in the other.
+  // A label that the model knows in one form is not learned again in the other.
   expect(() => choose([other, 'x', 'y'], 'auto', [one, 'tea'])).toThrow(message);
   expect(unknownLabel('d.csv, line 2', other, [one, 'tea']).message).toMatch(message);
 });

@@ -191,7 +191,7 @@ export function labelledHead<Item extends object, Record>(
   if (names.length > 1 || (!head.head && head.labels.length > 1)) return head;
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `"${root}" has one class only, "${names[0]}", which is none of several that the model knows. A classifier needs at least two: add another class.`,
+    `"${root}" has one class only, "${names[0]}", and the model does not know it among several. A classifier needs at least two: add another class.`,
   );
 }
 
@@ -234,6 +234,6 @@ export function classProbe({ weight, bias }: HeadValues, count: number): HeadVal
 export function unknownLabel(place: string, label: string, labels: readonly string[]): OnnxLoraError {
   return new OnnxLoraError(
     'DATA_INVALID',
-    `${place} has the class "${label}", which is none of those that are learned: ${listed(labels, 20)}.${alikeHint(label, labels)} Rename it, or remove it.`,
+    `${place} has the class "${label}", but the learned ones are ${listed(labels, 20)}.${alikeHint(label, labels)} Rename it, or remove it.`,
   );
 }

@@ -148,7 +148,7 @@ export function labelVector(own: Iterable<string>, labels: readonly string[], pl
   if (unknown === undefined) return labels.map((label) => (given.has(label) ? 1 : 0));
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `${place} has the label "${unknown}", which is none of those that are learned: ${listed(labels, 20)}.${alikeHint(unknown, labels)} Rename it, or remove it.`,
+    `${place} has the label "${unknown}", but the learned ones are ${listed(labels, 20)}.${alikeHint(unknown, labels)} Rename it, or remove it.`,
   );
 }
 

@@ -112,7 +112,7 @@ function shown(label: string): string {
   });
 }
 
-/** A hint if `label`, which is not among `labels`, looks like one of them; otherwise an empty string. */
+/** A hint if a `label` outside of `labels` looks like one of them; otherwise an empty string. */
 export function alikeHint(label: string, labels: Iterable<string>): string {
   const look = lookOf(label);
   for (const other of labels)

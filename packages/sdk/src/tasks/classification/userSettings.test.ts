@@ -35,8 +35,8 @@ it.each<[string, () => Promise<unknown>, string]>([
   ['threshold best', () => tags({ threshold: 'best' }), 'threshold must be a number, or tuned, but it is "best". Probability between 0 and 1 from which a label is given (0.5), or tuned.'],
   ['posWeights even', () => tags({ posWeights: 'even' }), 'posWeights must be one of balanced, but it is "even". balanced: rare labels count as much as frequent ones.'],
   ['loss mae', async () => regressionParts({ head: { output: 'y', labels: ['y'] }, targets: [[1]], loss: 'mae' as 'mse' }), 'loss must be one of mse, huber, but it is "mae". Did you mean "mse"? mse (default), or huber, which minds outliers less.'],
-  ['temperature 0', async () => retrievalLoss({ temperature: 0 }), 'temperature must be a number above 0, but it is 0. What cosines are divided by; 0.1 by default.'],
-  ['margin -1', async () => retrievalLoss({ loss: 'triplet', margin: -1 }), 'margin must be a number of at least 0, but it is -1. Of triplets; 0.2 by default.'],
+  ['temperature 0', async () => retrievalLoss({ temperature: 0 }), 'temperature must be a number above 0, but it is 0. Divisor of cosines; 0.1 by default.'],
+  ['margin -1', async () => retrievalLoss({ loss: 'triplet', margin: -1 }), 'margin must be a number of at least 0, but it is -1. Margin of triplets; 0.2 by default.'],
 ])('%s', async (_, make, message) => {
   await expect(make()).rejects.toThrowError(expect.objectContaining({ code: 'CONFIG_INVALID', message }));
 }); // prettier-ignore
@@ -48,9 +48,9 @@ test('what is in range is taken', async () => {
 
 test('the error for an unknown class fits examples of all splits', () => {
   expect(unknownLabel('a.csv, line 7', 'c', ['a', 'b']).message).toBe(
-    'a.csv, line 7 has the class "c", which is none of those that are learned: "a", "b". Rename it, or remove it.',
+    'a.csv, line 7 has the class "c", but the learned ones are "a", "b". Rename it, or remove it.',
   );
   expect(() => labelVector(['c'], ['a', 'b'], 'a.csv, line 7')).toThrow(
-    'a.csv, line 7 has the label "c", which is none of those that are learned: "a", "b". Rename it, or remove it.',
+    'a.csv, line 7 has the label "c", but the learned ones are "a", "b". Rename it, or remove it.',
   );
 });

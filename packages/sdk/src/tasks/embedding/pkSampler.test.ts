@@ -54,7 +54,7 @@ describe('PkSampler', () => {
   });
 
   test('need two kinds with two images', () => {
-    expect(() => groupsOf([0, 0, 1], 2)).toThrow(/3 training images show 2 kinds, of which 1 have two images/);
+    expect(() => groupsOf([0, 0, 1], 2)).toThrow(/3 training images show 2 kinds, and 1 of them have two images/);
   });
 });
 

@@ -64,7 +64,7 @@ export class PkSampler<Item> implements Dataset<KindGroup<Item>> {
     if (kinds.length < 2) {
       throw new OnnxLoraError(
         'DATA_INVALID',
-        `The ${labels.length} training ${noun} show ${byLabel.size} kinds, of which ${kinds.length} have two ${noun} or more. Learning what is alike needs at least two such kinds: add ${noun}, or augmentations.`,
+        `The ${labels.length} training ${noun} show ${byLabel.size} kinds, and ${kinds.length} of them have two ${noun} or more. Learning what is alike needs at least two such kinds: add ${noun}, or augmentations.`,
       );
     }
     this.#items = items;

@@ -161,8 +161,8 @@ export function retrievalSettings(noun: string): SettingRows<RetrievalLossOption
       of: ['contrastive', 'triplet', 'info-nce'],
       description: 'contrastive (default), triplet or info-nce.',
     },
-    temperature: { kind: 'number', above: 0, description: 'What cosines are divided by; 0.1 by default.' },
-    margin: { kind: 'number', min: 0, description: 'Of triplets; 0.2 by default.' },
+    temperature: { kind: 'number', above: 0, description: 'Divisor of cosines; 0.1 by default.' },
+    margin: { kind: 'number', min: 0, description: 'Margin of triplets; 0.2 by default.' },
     perGroup: {
       kind: 'number',
       whole: true,

@@ -57,7 +57,7 @@ export async function searchSection<Example>(
   };
 }
 
-/** Results of the baseline. Of equal scores, wrong ones come first. */
+/** Results of the baseline. Among equal scores, wrong ones come first. */
 function rivalScores(
   { scoresOf }: BaselineSearch,
   queries: readonly number[],

@@ -53,7 +53,7 @@ test('classes and labels are scored on their side', () => {
     const score = scoreOf(classes, example, 1) - scoreOf(classes, example, 0);
     if (score > 0 === (isHigh(example) === 1)) right++;
     if (scoreOf(labels, example, 0) > 0 === (isHigh(example) === 1)) given++;
-    // Of two classes both are the same.
+    // With two classes, both are the same.
     expect(score).toBeCloseTo(scoreOf(labels, example, 0), 2);
   }
   expect(right).toBeGreaterThan(0.9 * COUNT);

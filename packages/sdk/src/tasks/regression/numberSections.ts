@@ -15,7 +15,7 @@ export interface NumberPairs {
   readonly predicted: readonly number[];
 }
 
-/** Of more points, an even choice is drawn: the file would be large and the plot no clearer. */
+/** More points are thinned out evenly: the file would be large and the plot no clearer. */
 const MOST_POINTS = 3000;
 const BINS = 25;
 
@@ -45,7 +45,7 @@ export function residualSection({ name, measured, predicted }: NumberPairs): Rep
   return {
     kind: 'histogram',
     title: `Errors: ${name}`,
-    text: `Predicted less measured; on the mean ${shown(mean)}. What is far from 0 on one side is wrong in one direction.`,
+    text: `Predicted less measured; mean ${shown(mean)}. A mean far from 0 is a bias in one direction.`,
     x: `predicted − measured ${name}`,
     ...binned(errors, low, high, BINS),
   };

@@ -1,4 +1,4 @@
-/** @file The loss of numbers, of which some were not measured, beside one counted by hand. */
+/** @file The regression loss with some unmeasured numbers, against one computed by hand. */
 
 import { expect, test } from 'vitest';
 import { differentiated, gradientValues } from '../../../../../test/support/differentiated.ts';
@@ -9,7 +9,7 @@ import { regressionParts, valueTargets } from './regressionParts.ts';
 const targets = [[10, 1], [14, Number.NaN], [12, 3]]; // prettier-ignore
 const labels = ['melting', 'yield'];
 const answers = [0.5, -0.5, 2, 3, -0.25, 0.75];
-// Of 10, 14, 12 and of 1, 3.
+// For 10, 14, 12 and for 1, 3.
 const [means, deviations] = [[12, 2], [Math.sqrt(8 / 3), 1]]; // prettier-ignore
 
 /** The loss of all examples, and its gradient by the answers. */

@@ -14,9 +14,9 @@ export interface ErrorRates {
   readonly wil: number;
   /** Character error rate: edits / characters of the references, spaces included. */
   readonly cer: number;
-  /** Word edits, from which `wer`, `mer` and `wil` are computed. */
+  /** Word edits, the source of `wer`, `mer` and `wil`. */
   readonly words: EditCounts;
-  /** Character edits, from which `cer` is computed. */
+  /** Character edits, the source of `cer`. */
   readonly characters: EditCounts;
   /** Number of utterances counted. */
   readonly utterances: number;

@@ -59,7 +59,7 @@ function expectClose(actual: Tensor, expected: Tensor): void {
   expect(worst).toBeLessThan(2e-6);
 }
 
-/** Of two examples, the second has nothing that may be attended to. */
+/** The second of two examples is masked entirely. */
 const keyMask = int64([1, 1, 0, 1, 1, 0, 0, 0, 0, 0], [2, 5]);
 
 describe('attention with a mask', () => {

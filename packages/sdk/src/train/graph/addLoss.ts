@@ -28,7 +28,7 @@ export interface AddedLoss {
   readonly g: GraphBuilder;
   /** The loss, a scalar. */
   readonly value: Value;
-  /** The loss times `scale`, from which gradients are taken. */
+  /** The loss times `scale`, the start of the gradients. */
   readonly scaled: Value;
   /** Input that scales the loss; absent without loss scaling. */
   readonly scale?: Value;
@@ -157,7 +157,7 @@ function withNames(loss: LossFragment, g: GraphBuilder, outputs: Named, targets:
     if (missed.length === 0 || !(cause instanceof TypeError)) throw cause;
     throw new OnnxLoraError(
       'PLUGIN_INVALID',
-      `Task author: the loss reads ${missed.at(-1)}, which is not there. Outputs: ${namesIn(outputs)}; targets: ${namesIn(targets)}. Values inside the graph are listed in the task's outputs, targets are what collate gives.`,
+      `Task author: the loss reads ${missed.at(-1)}, but that does not exist. Outputs: ${namesIn(outputs)}; targets: ${namesIn(targets)}. Values inside the graph are listed in the task's outputs, targets are what collate gives.`,
       { cause },
     );
   }

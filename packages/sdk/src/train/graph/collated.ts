@@ -25,7 +25,7 @@ function inputFault(fault: FeedFault, names: readonly string[], inputs: Feeds, m
   if (kind === 'unlike') return `the input "${input}" as ${fault.is}, but "${model}" takes it as ${fault.takes}`;
   if (kind === 'missing')
     return `no input "${input}". "${model}" takes ${taken}; given were ${Object.keys(inputs ?? {}).join(', ') || 'none'}`;
-  return `the input "${input}", which "${model}" does not have.${didYouMean(input, names)} It takes ${taken}. What only the loss reads is a target`;
+  return `the input "${input}", which "${model}" does not have.${didYouMean(input, names)} It takes ${taken}. A tensor for the loss alone is a target`;
 }
 
 function wrong(what: string): OnnxLoraError {

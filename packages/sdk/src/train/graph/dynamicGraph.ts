@@ -77,7 +77,7 @@ export function dynamicGraph(
   return { graph: { ...largest, model: { ...first.model, graph } }, at: sizes };
 }
 
-/** Prefix of constants of which graphs read a prefix. */
+/** Name prefix of constants that each graph slices to its sizes. */
 const TABLE = 'open/table/';
 
 /** Nodes shared by all graphs, and the constants they read: one per graph. */

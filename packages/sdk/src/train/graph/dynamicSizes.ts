@@ -57,7 +57,7 @@ export class DynamicSizes {
   }
 }
 
-/** Sizes for which graphs are built, all primes to avoid coincidences. */
+/** Sizes of the graphs to build, all primes to avoid coincidences. */
 export interface Probes {
   /** All combinations of two sizes per kind: bit i of the index selects kind i's second. */
   readonly corners: readonly (readonly number[])[];
@@ -67,7 +67,7 @@ export interface Probes {
 
 /**
  * Sizes to probe.
- * @param most sizes up to which the result must hold
+ * @param most largest sizes of a valid result
  * @param byRows whether the first is the batch size, which needs no small check
  * @param top sizes of the batch with the most to compute, if large sizes do not coincide
  */

@@ -13,7 +13,7 @@ export function targetInput(target: string): string {
   return `target/${target}`;
 }
 
-/** What an {@link InnerFragment} may read. */
+/** Values that an {@link InnerFragment} may read. */
 export interface InnerSite {
   /** The batch's targets by name. */
   readonly targets: Readonly<Record<string, Value>>;

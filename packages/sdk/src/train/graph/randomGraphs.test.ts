@@ -46,7 +46,7 @@ function training(op: DrawnModel['steps'][number]['op'], form: number, own: Own 
   return [{ model, adapted, rank, variant, memory, way }];
 }
 
-/** What few random graphs come upon, and what was wrong once. */
+/** Rare cases among random graphs, and former faults. */
 const examples: [DrawnTraining][] = [
   // One cotangent of two values, below a product of 64 features.
   training('around', 0, { width: 64, adapted: 1 }),

@@ -46,15 +46,15 @@ export type TrainingRewrite =
 
 /** Rewrites by stage, in order. */
 interface Tables {
-  /** Of the base. */
+  /** Rewrites of the base. */
   readonly base: Readonly<Record<'fuse', BaseRewrite>>;
-  /** Of the forward pass, narrowed to values that are read. */
+  /** Rewrites of the forward pass, narrowed to values that are read. */
   readonly picking: Readonly<Record<'gatherFirst' | 'computeOnlyPicked', PickingRewrite>>;
-  /** Of the remaining forward pass. */
+  /** Rewrites of the remaining forward pass. */
   readonly forward: typeof forwardRewrites;
-  /** Of the gradient's nodes. */
+  /** Rewrites of the gradient's nodes. */
   readonly gradient: Readonly<Record<'productsWithAddends', NodeRewrite>>;
-  /** Of all nodes at the end. */
+  /** Rewrites of all nodes at the end. */
   readonly whole: Readonly<Record<'straightenReshapes', NodeRewrite>>;
 }
 

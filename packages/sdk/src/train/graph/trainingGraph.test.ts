@@ -1,4 +1,4 @@
-/** @file What a training graph keeps of its base: fused operators below the lowest adapter, one branch, sums for lists. */
+/** @file Parts of the base that a training graph keeps: fused operators below the lowest adapter, one branch, sums for lists. */
 
 import { describe, expect, test } from 'vitest';
 import { sited } from '../../../../../test/support/formAdapters.ts';

@@ -80,7 +80,7 @@ export interface TrainingGraph {
   readonly expected: ReadonlyMap<string, readonly Expectation[]>;
   /** Name of the float32 scalar input that scales gradients; absent without loss scaling. */
   readonly lossScale?: string;
-  /** The frozen prefix, or why there is none; absent if not requested. */
+  /** The frozen prefix, or the reason for its absence; undefined if not requested. */
   readonly prefix?: FrozenPrefix | string;
   /** Bytes of all forward values, an upper bound of the memory for gradients. */
   readonly forwardBytes: number;

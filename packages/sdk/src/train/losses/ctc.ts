@@ -200,7 +200,7 @@ const NEVER = -1e30;
  *
  * In float64, because logarithms grow with the frames and their differences are what counts; so it runs on the CPU under
  * every provider, where a step of some thousand states takes microseconds.
- * @param emissions log-probability of what each state says: float64 `[frames, rows, states]`
+ * @param emissions log-probability of each state's token: float64 `[frames, rows, states]`
  * @param skip 0 or {@link NEVER}: float64 `[rows, states]`
  * @returns float64 `[frames, rows, states]`
  */

@@ -6,7 +6,7 @@ import { reduce, type Reduction } from './reduction.ts';
 
 /** Options of {@link dice}. */
 export interface DiceOptions {
-  /** Of logits: `sigmoid` (default) for masks that may overlap, `softmax` for one class per pixel, or `none`. */
+  /** Activation of logits: `sigmoid` (default) for masks that may overlap, `softmax` for one class per pixel, or `none`. */
   readonly activation?: 'sigmoid' | 'softmax' | 'none' | undefined;
   /** Added to numerator and denominator; 1 by default, as in SAM and DETR. */
   readonly smooth?: number | undefined;

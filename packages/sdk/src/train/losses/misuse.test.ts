@@ -1,4 +1,4 @@
-/** @file What a task's author may get wrong is an error that says what. */
+/** @file Mistakes of a task's author are errors that name the mistake. */
 
 import { describe, expect, it } from 'vitest';
 import { modelFrom, runOnce } from '../../../../../test/support/graphs.ts';

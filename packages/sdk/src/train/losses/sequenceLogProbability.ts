@@ -14,7 +14,7 @@ export interface SequenceLogProbabilityOptions {
  * `Σ log softmax(logits)[label]` over each sequence's labels, for losses that compare answers. Rows with ignored labels
  * are dropped first, as with `countedOnly` of cross-entropy.
  * @param logits `[batch, tokens, classes]`, float
- * @param labels `[batch, tokens]` integers, at least one of which counts
+ * @param labels `[batch, tokens]` integers; at least one must count
  * @returns `[batch]`; 0 for a sequence where nothing counts
  * @throws OnnxLoraError `PLUGIN_INVALID` for mismatched shapes
  */

@@ -98,7 +98,7 @@ describe.each(Object.entries(variants))('%s', (variant, options) => {
   });
 });
 
-/** Of one parameter that is large enough for several slices. */
+/** Shape of a parameter large enough for several slices. */
 const large = { rows: 8, columns: 10_000 };
 
 function normals(count: number, random: Random): Float32Array {

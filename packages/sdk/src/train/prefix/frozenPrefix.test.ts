@@ -39,7 +39,7 @@ const EXAMPLES = 7;
 const BATCH = 3;
 const ROOM = { bytes: 1 << 30, examples: EXAMPLES };
 
-/** A model of which only some modules are trained, with rows to feed it. */
+/** A partly trained model, with rows to feed it. */
 interface Subject {
   readonly name: string;
   readonly base: ModelProto;
@@ -249,7 +249,7 @@ function waves(seed: number, length: number): Tensor {
   );
 }
 
-/** fc2(between(fc1(before(x)))) of x `[batch, length, 256]`, of which fc2 is trained. */
+/** fc2(between(fc1(before(x)))) of x `[batch, length, 256]`, with fc2 trained. */
 async function twoLayers(
   { before, between }: Partial<Record<'before' | 'between', (g: GraphBuilder, value: Value) => Value>> = {},
   lora: LoraOptions = {},
@@ -323,7 +323,7 @@ describe('what is not kept', () => {
   });
 
   it('is a large value that a small one gives', async () => {
-    // Of each row a number, spread over as much as the hidden values.
+    // One number per row, expanded to the size of the hidden values.
     const spread = (g: GraphBuilder, value: Value): Value =>
       g.Relu(g.Add(value, g.Expand(g.ReduceMean(value, [1, 2], true), g.Shape(value))));
     const subject = await twoLayers({ between: (g, value) => g.Mul(spread(g, value), spread(g, value)) });

@@ -122,7 +122,7 @@ describe('the order of weighted examples', () => {
         expect([33, 34]).toContain(count);
       }
     }
-    // 300 · 100 / 3 / 67 = 149 each, of which half an epoch's worth is chance: deviation √(300 · ½ · ½) = 9.
+    // 300 · 100 / 3 / 67 = 149 each; half an epoch's worth of that is chance: deviation √(300 · ½ · ½) = 9.
     for (let i = 33; i < 100; i++) expect(Math.abs(times[i]! - 149.3)).toBeLessThan(40);
   });
 

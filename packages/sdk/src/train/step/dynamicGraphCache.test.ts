@@ -26,7 +26,7 @@ class CountingRuntime extends OrtRuntime {
   }
 }
 
-/** Ids and masks of sequences, the last of which is shorter. */
+/** Ids and masks of sequences; the last one is shorter. */
 function batchOf(model: Model, rows: number, length: number): { inputs: Feeds; targets: Feeds } {
   const of = (value: (row: number, at: number) => number): Tensor =>
     int64(
@@ -74,14 +74,14 @@ function requestOf(model: Model, own: Partial<GradientStepRequest> = {}): Gradie
   };
 }
 
-/** What a batch gives, by a step that has computed `runs` others before. */
+/** Loss and gradients of a batch, by a step that has computed `runs` others before. */
 async function given(step: GradientStep, model: Model, [rows, length]: readonly [number, number]) {
   const { inputs, targets } = batchOf(model, rows, length);
   const { loss, gradients } = await step.lossAndGradients(inputs, targets);
   return { loss, gradients: [...gradients].map(([name, values]) => [name, [...values]]) };
 }
 
-/** That a batch gives what a graph for it alone gives, whose session counts as none. */
+/** Expects the results of a graph for this batch alone; its session is not counted. */
 async function expectAsAlone(
   step: GradientStep,
   model: Model,
@@ -129,7 +129,7 @@ describe('batches of many sizes', () => {
 it.each<[string, Partial<GradientStepRequest>, ...(readonly [number, number])[]]>([
   ['short and long, though positions are counted in the graph', {}, [2, 70], [2, 60], [2, 20]],
   // The attention of a whole batch is computed in parts, that of a piece is not.
-  ['of which pieces alone are alike', { pieceRows: () => 4 }, [24, 320], [24, 20], [24, 40]],
+  ['with alike pieces only', { pieceRows: () => 4 }, [24, 320], [24, 20], [24, 40]],
 ])('is found for batches %s', { timeout: 120_000 }, async (_, own, ...shapes) => {
   const runtime = new CountingRuntime();
   const model = await openModel(path.join(cases, '../../../docs/examples/models/llama-tiny'), { runtime });

@@ -261,7 +261,7 @@ export class GradientStep {
     return { ...this.#open, ...opened };
   }
 
-  /** Prefix options for this batch; otherwise notes why there is none. */
+  /** Prefix options for this batch; notes the reason where a prefix is impossible. */
   #roomFor(base: ModelProto, inputs: Feeds, examples: readonly number[] | undefined): PrefixOptions | undefined {
     const { prefix } = this.#request;
     if (!prefix || !examples || this.#isPrefixRefused) return undefined;

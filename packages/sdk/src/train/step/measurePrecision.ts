@@ -221,7 +221,7 @@ function overflown({ products }: FirstRun): number {
   return products.filter(({ name, error }) => error === Infinity && name.startsWith('backward')).length;
 }
 
-/** What to keep in float32 besides inaccurate products: none, convolutions, then other forward products. */
+/** Products to keep in float32 besides inaccurate ones: none, convolutions, then other forward products. */
 function leftOut(
   products: readonly MeasuredProduct[],
   convolutions: ReadonlySet<string>,

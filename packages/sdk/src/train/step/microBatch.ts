@@ -91,8 +91,8 @@ interface PieceLimits extends Products {
 }
 
 /**
- * Rows from which a matrix product uses the processor well, multiplications from which products outweigh the overhead
- * of operators, and bytes that mostly stay in the processor's cache. Measured on ViT-S with two threads: pieces of 128
+ * Least rows of a matrix product for good use of the processor, least multiplications that outweigh the overhead of
+ * operators, and bytes that mostly stay in the processor's cache. Measured on ViT-S with two threads: pieces of 128
  * MiB make a step 4 % faster than the whole batch of 8, at a quarter of the memory. Threads wait for each other in each
  * operator; a single one is as fast with far less: MiniLM and a small LLaMA take equal time down to an eighth. Integer
  * weights are prepared for few rows, and products cost less relative to overhead: with one example per piece instead of

@@ -100,7 +100,7 @@ test('holds out what can find another recording, or nothing', async () => {
 test('says what is wrong with data', async () => {
   const prepare = (records: Parameters<typeof audioRetrieval>[0]) => audioRetrieval(records).prepare(model);
   await expect(prepare([{ audio: tones('A'), where: 'x.wav' }])).rejects.toThrow(/x\.wav has neither a label nor a speaker/); // prettier-ignore
-  await expect(prepare([{ audio: tones('A'), speaker: 'a' }, { audio: tones('B'), speaker: 'b' }])).rejects.toThrow(/2 kinds, of which 0/); // prettier-ignore
+  await expect(prepare([{ audio: tones('A'), speaker: 'a' }, { audio: tones('B'), speaker: 'b' }])).rejects.toThrow(/2 kinds, and 0 of them/); // prettier-ignore
   await expect(prepare({ train: data.train, validation: [voices[0]!, voices[6]!], warnings: [] })).rejects.toThrow(/none can find another/); // prettier-ignore
 });
 

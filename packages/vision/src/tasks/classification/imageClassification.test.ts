@@ -103,9 +103,7 @@ describe('imageClassification', () => {
       await expect(imageClassification(folder, { validation }).prepare(model())).rejects.toThrow(/between 0 and 1/);
     }
     const unknown = imageClassification(folder, { validation: dataFolder({ 'cow/9.png': true }) });
-    await expect(unknown.prepare(model())).rejects.toThrow(
-      /has the class "cow", which is none of those that are learned/,
-    );
+    await expect(unknown.prepare(model())).rejects.toThrow(/has the class "cow", but the learned ones are/);
   });
 
   test('says how often to draw for classes to come equally often, and warns of images in two splits', async () => {

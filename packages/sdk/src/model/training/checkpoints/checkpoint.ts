@@ -74,7 +74,7 @@ export async function readCheckpoint(folder: string): Promise<
   const contents = new Map<string, Uint8Array>();
   for (const [name, digest] of Object.entries(files)) {
     // Untrusted, despite the digests: no path may leave the folder.
-    if (name !== path.basename(name)) throw damaged(folder, `it lists "${name}", which is no plain file name`);
+    if (name !== path.basename(name)) throw damaged(folder, `it lists "${name}", a path in place of a file name`);
     const bytes = await readFile(path.join(folder, name)).catch((cause: Error) => {
       throw damaged(folder, `"${name}" cannot be read (${cause.message})`, cause);
     });

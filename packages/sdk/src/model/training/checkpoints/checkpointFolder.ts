@@ -105,7 +105,7 @@ export interface FoundCheckpoint extends Awaited<ReturnType<typeof readCheckpoin
 }
 
 /**
- * The latest complete checkpoint; undefined if there is none at all.
+ * The latest complete checkpoint; undefined without any checkpoint.
  * @param place a checkpoint, a folder of checkpoints, or the folder of a run that holds `checkpoints`
  * @throws OnnxLoraError `FILE_INVALID` if all are damaged
  */

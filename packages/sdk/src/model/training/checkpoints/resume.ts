@@ -79,7 +79,7 @@ export async function checkpointToResume({ resume, checkpoints }: TrainOptions):
   if (resume === true && !checkpoints) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      'resume: true goes on from checkpoints.folder, which is not given. Give it, or name the folder as resume.',
+      'resume: true goes on from checkpoints.folder, but that is missing. Give it, or name the folder as resume.',
     );
   }
   const place = resume === true ? checkpoints!.folder : resume;

@@ -40,7 +40,7 @@ export interface TrainingRunOptions<During extends Metrics = Metrics> extends Pi
   /** The adapter to train; by default as the model's family recommends. */
   readonly lora?: LoraOptions;
   /**
-   * An adapter to start from, in place of `lora`: an adapter, or what `loadAdapter` takes. Keeps its values, modules,
+   * An adapter to start from, in place of `lora`: an adapter, or an argument of `loadAdapter`. Keeps its values, modules,
    * ranks, alphas and head, with a fresh optimizer; zero steps return it unchanged. If the data have other labels, its
    * head starts afresh, with a warning.
    * @example

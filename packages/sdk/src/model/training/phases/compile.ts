@@ -155,7 +155,7 @@ interface Finishing extends Pick<EvaluatorRequest, 'model' | 'data' | 'batchSize
   readonly whole: Model;
 }
 
-/** Adds what the task learns to the adapter's notes. */
+/** Adds values learned by the task to the adapter's notes. */
 async function finished(
   adapter: Adapter,
   { model, whole, data, batchSize, session: options }: Finishing,

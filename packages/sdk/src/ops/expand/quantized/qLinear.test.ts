@@ -30,7 +30,7 @@ const x8 = (...shape: Dim[]): Operand[] => [fed(bytes('uint8', 0, 256, ...shape)
 const y8 = [scale(0.03), zero('uint8', 150)];
 const columns = fixed(between(0.01, 0.02, { shape: [6] }));
 const outputs = fixed(between(0.005, 0.01, { shape: [6] }));
-/** Of 7 bits: not every processor adds two products of larger ones exactly. */
+/** 7 bits: not every processor adds two products of larger values exactly. */
 const weight = (...shape: Dim[]): Operand => bytes('int8', -63, 64, ...shape);
 const kernel = weight(6, 4, 3, 2);
 const none = fixed(integers('int8', [6], [0, 0, 0, 0, 0, 0]));

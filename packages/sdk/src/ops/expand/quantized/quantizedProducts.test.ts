@@ -34,7 +34,7 @@ describeExpansions({
 } satisfies Record<string, Fused>); // prettier-ignore
 
 const heads = { num_heads: 2 };
-/** Of 7 bits: not every processor adds two products of larger ones exactly. */
+/** 7 bits: not every processor adds two products of larger values exactly. */
 const packed = bytes('int8', -63, 64, 8, 24);
 const one = fixed(between(0.01, 0.02, { shape: [] }));
 const quantized = [fed(bytes('uint8', 0, 256, 'batch', 'seq', 8)), packed, w(24), one];

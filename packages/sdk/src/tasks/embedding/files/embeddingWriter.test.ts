@@ -191,7 +191,7 @@ function isSound(path: string): void {
   expect(out).not.toContain('corrupt');
 }
 
-/** What a program of Python's prints; undefined where there is no Python. */
+/** Output of a Python program; undefined without Python. */
 function python(args: readonly string[]): string | undefined {
   try {
     return execFileSync('python3', args, { encoding: 'utf8' });
