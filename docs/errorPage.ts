@@ -44,11 +44,11 @@ function section(code: ErrorCode, output: string): string {
 
 \`${code}\`: ${summary}
 
-It comes from
+Causes
 
 ${points(causes)}
 
-What to do
+Remedies
 
 ${points(remedies)}
 

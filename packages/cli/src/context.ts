@@ -9,7 +9,7 @@ import { type Streams, Terminal } from './terminal/terminal.ts';
 
 const TERMINAL: Key<Terminal> = key('terminal');
 
-/** The folder in which the command is called. */
+/** The working folder of the call. */
 export const FOLDER: Key<string> = key('folder');
 
 /**

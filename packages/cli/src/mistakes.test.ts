@@ -1,4 +1,4 @@
-/** @file What the command says about mistakes: the message, exit code 2, no stack, and nothing written. */
+/** @file Mistakes of users: the message, exit code 2, no stack, and nothing written. */
 
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -18,7 +18,7 @@ function filesIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
 }
 
-/** What a mistaken call says, with the folders' names taken out; it must leave `folder` as it was. */
+/** The message of a mistaken call without the folders' names; `folder` must stay unchanged. */
 async function mistake(folder: string, ...argv: string[]): Promise<string> {
   const before = filesIn(folder);
   const { code, stdout, stderr } = await call([...argv, '--quiet']);
@@ -141,7 +141,7 @@ describe('the data', () => {
     const data = digits(folder);
     const file = path.join(data, '3', '0001.png');
     writeFileSync(file, readFileSync(file).subarray(0, 60));
-    // What libvips says of the reason differs from run to run.
+    // The reason given by libvips differs from run to run.
     expect((await train(folder, data)).replace(/corrupt \(.*\)/, 'corrupt (…)')).toMatchInlineSnapshot(`
       "error: Cannot decode the PNG image "FOLDER/digits/3/0001.png": it is truncated or corrupt (…). Replace the file or take it out of the data.
       "
@@ -259,7 +259,7 @@ describe('the adapter', () => {
 });
 
 describe('an adapter for another base is told to be one, whatever its labels and the data are', () => {
-  /** Of a protein model: other modules, and a head of one output. */
+  /** An adapter of a protein model: other modules, and a head of one output. */
   const ofProteins = new Adapter(
     { ...config, r: 1, targetModules: ['query'], modulesToSave: ['classifier'] },
     new Map([
@@ -277,7 +277,7 @@ describe('an adapter for another base is told to be one, whatever its labels and
     '0'.repeat(64),
     { task: 'sequence-regression', labels: ['fitness'] },
   );
-  /** Of the ViT itself, its head the wrong way around. */
+  /** An adapter of the ViT itself, with a transposed head. */
   const transposed = new Adapter(
     { ...config, targetModules: [], modulesToSave: ['classifier'] },
     new Map([

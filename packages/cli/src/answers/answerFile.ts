@@ -20,7 +20,7 @@ const GATHERED = 1 << 16;
 const WAITING = 2000;
 
 /**
- * Writes answers to `<file>.part`, beside a note of what they depend on, until `finish`. A repeated command resumes
+ * Writes answers to `<file>.part` until `finish`, with a note of their dependencies beside it. A repeated command resumes
  * after the last whole line.
  */
 export class AnswerFile {

@@ -1,4 +1,4 @@
-/** @file What a folder stands for. */
+/** @file Sources in a folder. */
 
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -14,7 +14,7 @@ it('writes a folder as published models are laid out, and says what it was built
   const { code, stdout, stderr } = await call(['build', checkpoint('vit-cls'), '--out', out]);
   expect([code, stderr]).toEqual([0, '']);
   expect(stdout).toMatch(/^Wrote .*vit: ViTForImageClassification as onnx\/model\.onnx, config\.json\.$/m);
-  expect(stdout.replaceAll(/\n {2}/g, ' ')).toMatch(/^Of config\.json: .*hidden_size 32, .*layer_norm_eps 0\.03/m);
+  expect(stdout.replaceAll(/\n {2}/g, ' ')).toMatch(/^From config\.json: .*hidden_size 32, .*layer_norm_eps 0\.03/m);
   expect(stdout).toMatch(/^It gives the numbers that lie beside the checkpoint: max error \d/m);
   expect(readdirSync(out).sort()).toEqual(['config.json', 'onnx']);
   const again = await call(['build', checkpoint('vit-cls'), '--out', out]);

@@ -129,7 +129,7 @@ function asText({ architecture, files, config, leftOut }: BuiltModel, out: strin
   const left = `Left out, as ${architecture} has no use for ${leftOut.length === 1 ? 'it' : 'them'}: `;
   return [
     `Wrote ${out}: ${architecture} as ${names}.`,
-    hanging(`Of config.json: ${taken.join(', ')}.`, WIDTH, 2),
+    hanging(`From config.json: ${taken.join(', ')}.`, WIDTH, 2),
     ...(leftOut.length === 0 ? [] : [hanging(`${left}${leftOut.join(', ')}.`, WIDTH, 2)]),
   ];
 }

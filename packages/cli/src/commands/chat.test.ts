@@ -118,7 +118,7 @@ describe('chat', () => {
     const named = await evaluated('--task', 'chat');
     expect(named.code).toBe(0);
     expect(named.stderr).toContain('task chat: as you named it\nwarning: Columns that are not used: "label", "date".');
-    // What stands beside conversations only describes them.
+    // Other columns besides the conversations only describe them.
     writeFileSync(file, 'prompt,completion,label\nhi,hi,a\n');
     expect((await evaluated()).code).toBe(0);
   });

@@ -98,7 +98,7 @@ it('takes the best measurement of a run that kept the best, and warns of other e
     warnings: string[];
   }>('compare', best, last, none);
   expect(found.map(({ metrics }) => metrics?.['accuracy'])).toEqual([0.9, 0.4, undefined]);
-  // What was never measured has no curve, and its name is not one of a curve.
+  // A run without measurements has no curve, and the legend says so.
   const html = readFileSync(path.join(runs, 'compare.html'), 'utf8');
   expect(html).toContain('<li class="s1">last</li><li class="none">none (no curve)</li>');
   expect(warnings).toEqual([

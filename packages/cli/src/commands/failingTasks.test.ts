@@ -115,7 +115,7 @@ it('a task of another domain than the model is loaded where an adapter names it'
   writeFileSync(file, '');
   await new Adapter(config, tensors, undefined, { task: 'audio-classification' }).save(path.join(folder, 'own'));
   const { stderr } = await call(['predict', vit, file, '--adapter', path.join(folder, 'own')]);
-  // What it says of the model.
+  // The fault of the model.
   expect(stderr).toContain('describes no feature extractor of sound');
 });
 

@@ -55,7 +55,7 @@ export function inspectCommand(context: Context): Command {
     const { precision } = model;
     if (precision?.name === 'float16') {
       throw usageError(
-        'What float16 brings on a GPU is not measured here. Train a few steps with it and without: --steps 5 --no-eval --provider webgpu.',
+        'inspect does not measure float16 on a GPU. Train a few steps with it and without: --steps 5 --no-eval --provider webgpu.',
       );
     }
     const gain = precision && { ...precision, ...(await measurePrecisionGain(model, precision)) };
@@ -246,7 +246,7 @@ function unadaptableLines(model: Model): string[] {
   return [`${what} with weights cannot be adapted:`, ...lines, ...more, ''];
 }
 
-/** What almost matches a pattern, and how it differs. */
+/** Near misses of patterns, with their differences. */
 function nonMatchLines(nonMatches: readonly NonMatch[]): string[] {
   if (nonMatches.length === 0) return ['', 'Nothing in the graph is almost a pattern.'];
   const lines = nonMatches.map(({ pattern, at, reason }) => printable(`  ${at} is almost ${pattern}, but ${reason}.`));

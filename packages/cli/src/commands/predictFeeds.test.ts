@@ -1,4 +1,4 @@
-/** @file What is decoded by `predict` is told what it was fed. */
+/** @file `predict` decodes each batch with its own feeds. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

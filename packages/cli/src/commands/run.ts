@@ -74,7 +74,7 @@ function checkFeeds(model: Model, feeds: ReadonlyMap<string, Tensor>, file: stri
   const strange = [...feeds.keys()].find((name) => !inputs.includes(name));
   if (strange !== undefined) {
     throw usageError(
-      `"${file}" holds "${strange}", which is no input of "${model.name}".${didYouMean(strange, inputs)} Inputs are ${inputs.join(', ')}.`,
+      `"${file}" holds "${strange}", but "${model.name}" has no such input.${didYouMean(strange, inputs)} Inputs are ${inputs.join(', ')}.`,
     );
   }
   for (const name of inputs) {

@@ -26,7 +26,7 @@ it('lists what would be trained, checks all of it, and touches nothing', async (
   expect(listed).toMatchObject({ trials: 8, rungs: [1 / 3, 1] });
   expect(listed.configurations.map(({ configuration }) => configuration)).toEqual(['lora lr 0.001', 'lora lr 0.01', 'ia3 lr 0.001', 'ia3 lr 0.01']); // prettier-ignore
   const { stdout } = await call([...words, '--plan']);
-  expect(stdout).toContain('8 trials, of which the best are made whole: 33.33%, 100% of the steps');
+  expect(stdout).toContain('8 trials; the best continue to the end: 33.33%, 100% of the steps');
   expect(existsSync(out)).toBe(false);
 });
 
@@ -81,5 +81,5 @@ it('a folder that holds something else, or in which a sweep is made, is refused'
 });
 
 it('without a file it says what is missing', async () => {
-  expect((await call(['sweep'])).stderr).toContain('--config is missing: name the YAML file that says what is to be tried.'); // prettier-ignore
+  expect((await call(['sweep'])).stderr).toContain('--config is missing: name the YAML file with the configurations to try.'); // prettier-ignore
 });

@@ -59,7 +59,7 @@ export function sweepCommand(context: Context): Command {
     ],
   }).action(async (flags: SweepFlags) => {
     if (flags.config === undefined)
-      throw usageError('--config is missing: name the YAML file that says what is to be tried.');
+      throw usageError('--config is missing: name the YAML file with the configurations to try.');
     const file = await readSweepFile(flags.config);
     const plan = planSweep(file, context.registry);
     const out = flags.out ?? outOf(file);
@@ -210,7 +210,7 @@ function planText({ configurations }: SweepPlan, trials: number, rungs: readonly
   ]);
   return [
     ...formatTable([['configuration', 'seeds'], ...rows]),
-    `${grouped(trials)} trials${rungs.length > 1 ? `, of which the best are made whole: ${rungs.map((part) => `${short(100 * part)}%`).join(', ')} of the steps` : ''}`,
+    `${grouped(trials)} trials${rungs.length > 1 ? `; the best continue to the end: ${rungs.map((part) => `${short(100 * part)}%`).join(', ')} of the steps` : ''}`,
   ];
 }
 

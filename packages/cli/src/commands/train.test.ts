@@ -328,7 +328,7 @@ describe('stopping', () => {
   it.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
-  ] as const)('%s saves what there is and exits with %i', async (signal, exitCode) => {
+  ] as const)('%s saves the run so far and exits with %i', async (signal, exitCode) => {
     const folder = temporaryFolder();
     const data = path.join(folder, 'digits');
     const out = path.join(folder, 'run');
@@ -547,10 +547,7 @@ describe('--resume', () => {
       [['--resume', out, '--overwrite'], 'so --overwrite has no use. Leave one of them out.'],
       [['--resume', out, '--out', 'other'], 'so --out has no use.'],
       [['--resume', folder], 'holds no config.yaml, so it is not the folder of a run.'],
-      [
-        [vit, '--data', data, '--out', path.join(folder, 'x'), '--min-delta', '1'],
-        '--min-delta says what counts for --patience',
-      ],
+      [[vit, '--data', data, '--out', path.join(folder, 'x'), '--min-delta', '1'], '--min-delta needs --patience'],
       [[vit, '--data', data, '--out', path.join(folder, 'x'), '--patience', '2'], 'The task holds no data out'],
       [
         [vit, '--data', data, '--out', path.join(folder, 'x'), '--eval-every', 'week'],

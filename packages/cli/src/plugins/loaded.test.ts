@@ -1,4 +1,4 @@
-/** @file What the built command loads: what a call needs, and nothing else. */
+/** @file Modules that the built command loads: only those that a call needs. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -46,7 +46,7 @@ export function ownPlugins({ command, model, task, adapts }: OneCall): Promise<P
   return loaded(domain, [...(adapts ? [methods] : []), ...(holdsGraph(model) ? [] : [build])]);
 }
 
-/** Loads all built-in plugins, in the order in which families are tried. */
+/** Loads all built-in plugins, in the families' order of matching. */
 export function allOwnPlugins(): Promise<Plugin[]> {
   return loaded(domains.flat(), [methods, build]);
 }

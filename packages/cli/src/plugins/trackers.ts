@@ -54,7 +54,7 @@ export class Trackers {
     return made;
   }
 
-  /** Passes an event to all, without awaiting what they send. */
+  /** Passes an event to all, without awaiting their requests. */
   add(event: TrainEvent): void {
     for (const [name, tracker] of this.#active) void this.#guard(name, () => tracker.add(event));
   }

@@ -316,7 +316,7 @@ async function look(
   expect(await page.title()).toContain(title);
   // Wide tables scroll by themselves; the page does not.
   expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(viewport.width);
-  // Of the metrics all columns are seen at once, but for a phone's few pixels: after is what one looks for.
+  // All columns of the metrics are visible at once, except on a phone: the last one matters most.
   const hidden = `[...document.querySelectorAll('.scroll')].filter((each) => each.querySelector('.interval') && each.scrollWidth > each.clientWidth).length`;
   if (viewport.width > 500) expect(await page.evaluate(hidden)).toBe(0);
   const shown = await page.evaluate(

@@ -202,7 +202,7 @@ describe('the report', () => {
       '<dd>in <mark class="named" style="--own: var(--s1)"><mark class="wrong"><span class="unseen">wrong: </span>Paris</mark>&nbsp;<small>PER</small></mark> <mark class="named" style="--own: var(--s0)">',
     );
     expect(html).toContain('<li><mark class="wrong">wrong</mark> of another class');
-    // 560 x 340, of which 64 + 20 and 12 + 40 are margins; axes from 0 to 10 and 0 to 5.
+    // 560 x 340 with margins 64 + 20 and 12 + 40; axes from 0 to 10 and 0 to 5.
     expect(html).toContain('<g class="s1"><circle cx="540.0" cy="12.0" r="3"><title>b: 10, 5</title></circle></g>');
     expect(html).toContain('<circle cx="64.0" cy="300.0" r="3"><title>');
     expect(html).toContain('Nothing to draw.');

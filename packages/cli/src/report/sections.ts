@@ -87,7 +87,7 @@ function clipList({ clips, marks = {} }: Extract<ReportSection, { readonly kind:
   return `${key}<div class="clips">\n${clips.map((each) => clip(each, colours)).join('\n')}\n</div>`;
 }
 
-/** A player with what was said and heard. Screen readers get the marks. */
+/** A player with the spoken and the recognised text. Screen readers get the marks. */
 function clip({ title, audio, lines }: ReportClip, colours: ReadonlyMap<string, string>): string {
   const player =
     audio === undefined

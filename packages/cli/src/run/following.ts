@@ -42,7 +42,7 @@ export async function trackersOf({ settings, registry, folder, progress }: Work,
   }
 }
 
-/** @throws OnnxLoraError of the disk, saying what is left */
+/** @throws OnnxLoraError of the disk, with the remaining files */
 export async function saveAdapter(adapter: TrainingRun['adapter'], work: Work): Promise<void> {
   try {
     await adapter.save(work.folder.adapter, { overwrite: true });
@@ -51,7 +51,7 @@ export async function saveAdapter(adapter: TrainingRun['adapter'], work: Work): 
   }
 }
 
-/** Follows the run to its end. @throws OnnxLoraError of the failed step, saying what is left */
+/** Follows the run to its end. @throws OnnxLoraError of the failed step, with the remaining files */
 export async function complete(run: TrainingRun, work: Work): Promise<TrainResult> {
   try {
     for await (const event of run) tell(event, run, work);

@@ -278,7 +278,7 @@ function cannotWrite(folder: string, cause: unknown): OnnxLoraError {
   );
 }
 
-/** Drops what is not worth logging; the confusion matrix is in the report. */
+/** Drops fields that the log omits; the confusion matrix is in the report. */
 function logged(event: LoggedEvent): Record<string, unknown> {
   const { confusion: _c, draws: _d, steps: _s, secondsLeft: _l, ...rest } = event as unknown as Record<string, unknown>;
   return rest;

@@ -14,7 +14,7 @@ it.each([
   [() => parseLayers('3-1'), /--layers-to-transform/],
   [() => parseTable('rank-pattern', 'query'), /--rank-pattern/],
   [() => parseTokens('wte=x'), /--trainable-token-indices/],
-  [() => parseTargets('kind:linear colour:red'), /"colour:red", which is no condition/],
+  [() => parseTargets('kind:linear colour:red'), /"colour:red", but that is not a condition/],
   [() => parseTargets('node:('), /is no pattern/],
 ])('%# refuses', (call, message) => {
   expect(call).toThrow(message);

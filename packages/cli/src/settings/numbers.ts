@@ -139,7 +139,7 @@ function allOf(targets: string): Condition {
     const make = Object.hasOwn(conditions, name) ? conditions[name] : undefined;
     if (make) return make(words);
     throw usageError(
-      `--targets ${JSON.stringify(targets)} has ${JSON.stringify(part)}, which is no condition. Conditions are ${Object.keys(
+      `--targets ${JSON.stringify(targets)} has ${JSON.stringify(part)}, but that is not a condition. Conditions are ${Object.keys(
         conditions,
       )
         .map((each) => `${each}:…`)

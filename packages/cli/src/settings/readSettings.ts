@@ -159,7 +159,7 @@ function dashed(key: string): string {
 /**
  * Checks a value.
  * @param where names the value in messages, by the keys inside it
- * @param given what the user wrote, where it differs from the value
+ * @param given the user's text, if it differs from the value
  */
 function checked(name: SettingName, value: unknown, where: (inner: string[]) => string, given?: unknown): unknown {
   const row = settingInfos[name];

@@ -20,7 +20,7 @@ export function settingsSchema(registry: PluginRegistry): JsonSchema {
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: 'Settings of onnx-lora',
-    description: 'What onnx-lora takes with --config. A key is a flag without its dashes.',
+    description: 'Settings for --config of onnx-lora. A key is a flag without its dashes.',
     type: 'object',
     additionalProperties: false,
     properties: {

@@ -66,7 +66,7 @@ export function machineOptions({ provider, threads }: Settings): Pick<Settings, 
 export function requireTogether({ minDelta, patience }: Settings): void {
   if (minDelta === undefined || patience !== undefined) return;
   throw usageError(
-    '--min-delta says what counts for --patience, which is not given. Give it, or leave --min-delta out.',
+    '--min-delta needs --patience: it is the least gain that --patience counts. Give --patience, or leave --min-delta out.',
   );
 }
 

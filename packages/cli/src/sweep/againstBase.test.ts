@@ -35,7 +35,7 @@ it('is wider the more there are to choose from, but for configurations that are 
   const alone = width([own]);
   expect(width([own, own, own.map((each) => 2 * each + 1)])).toBeCloseTo(alone, 2);
   const many = width([own, ...Array.from({ length: 19 }, () => noise(60))]);
-  // Of 20 that are independent, the normal quantile by Šidák is 3.02 for 1.96.
+  // Šidák's normal quantile for 20 independent ones is 3.02, instead of 1.96.
   expect(many / alone).toBeGreaterThan(1.3);
   expect(many / alone).toBeLessThan(1.75);
 });

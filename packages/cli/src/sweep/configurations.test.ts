@@ -1,4 +1,4 @@
-/** @file What a sweep tries: configurations of a file, their settings, and files that ask for what cannot be. */
+/** @file Configurations of a sweep, their settings, and refusals of impossible files. */
 
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -113,7 +113,7 @@ sweep:
     const rates = lora.map(({ lr }) => lr!);
     expect(Math.min(...rates)).toBeGreaterThanOrEqual(1e-4);
     expect(Math.max(...rates)).toBeLessThanOrEqual(1e-2);
-    // Of the logarithm, half lie below the middle.
+    // Half lie below the middle of the logarithm.
     expect(rates.filter((lr) => lr < 1e-3).length).toBeGreaterThan(10);
     expect(new Set(lora.map(({ batchSize }) => batchSize))).toEqual(new Set([1, 2, 3]));
     expect(new Set(lora.map(({ r }) => r))).toEqual(new Set([2, 4]));
@@ -125,8 +125,11 @@ sweep:
 });
 
 it.each([
-  ['steps: 3', 'has no key "sweep" with what is to be tried'],
-  ['sweep: { methods: [lohaa] }', '"lohaa", which is no method, and says no settings of it. Did you mean "loha"'],
+  ['steps: 3', 'has no key "sweep" with the configurations to try'],
+  [
+    'sweep: { methods: [lohaa] }',
+    '"lohaa", but that is not a method, and it has no settings here. Did you mean "loha"',
+  ],
   ['sweep: { methods: { lora: 4 } }', '"sweep.methods" in "FILE" must be names, or names with settings'],
   ['sweep: { try: { rate: 3 } }', '"FILE" has the unknown key "rate".'],
   ['sweep: { try: { lr: [1, fast] } }', '"sweep.try.lr" in "FILE" must be a number above 0, but it is "fast".'],
@@ -143,7 +146,7 @@ it.each([
   ['sweep: { seeds: [1, 1] }', '"sweep.seeds" in "FILE" must be how many there are, or a list of seeds, none twice'],
   [
     'sweep: { baseline: dora, methods: [lora, loha] }',
-    '"sweep.baseline" in "FILE" is "dora", which is no method of it.',
+    '"sweep.baseline" in "FILE" is "dora", but the sweep has no such method.',
   ],
   ['sweep: { try: { r: [4, 4] } }', '"lora r 4" and "lora r 4" of "FILE" are the same settings. Remove one.'],
   ['sweep: { minuts: 3 }', '"sweep" in "FILE" has no setting "minuts". Did you mean "minutes"?'],

@@ -69,7 +69,7 @@ export function planSweep(sweep: SweepFile, registry: PluginRegistry): SweepPlan
   const names = methods.map(({ name }) => name);
   const { baseline = names.find((name) => name === 'lora') ?? first.name } = options;
   if (!names.includes(baseline))
-    throw usageError(`"sweep.baseline" in "${file}" is "${baseline}", which is no method of it.${didYouMean(baseline, names)} Methods are ${names.join(', ')}.`); // prettier-ignore
+    throw usageError(`"sweep.baseline" in "${file}" is "${baseline}", but the sweep has no such method.${didYouMean(baseline, names)} Methods are ${names.join(', ')}.`); // prettier-ignore
   const configurations = methods.flatMap(({ name, own }) => configurationsOf(name, own, sweep, registry));
   const seen = new Map<string, string>();
   for (const { name, trials } of configurations) {
@@ -100,7 +100,7 @@ function ownOf(name: string, own: Content, known: Readonly<Record<string, Conten
   if (Object.keys(own).length > 0) return own;
   const names = Object.keys(known);
   throw usageError(
-    `"sweep.methods" in "${file}" names "${name}", which is no method, and says no settings of it.${didYouMean(name, names)} Methods by name are ${names.join(', ')}; plugins bring more (plugins: […]).`,
+    `"sweep.methods" in "${file}" names "${name}", but that is not a method, and it has no settings here.${didYouMean(name, names)} Methods by name are ${names.join(', ')}; plugins bring more (plugins: […]).`,
   );
 }
 

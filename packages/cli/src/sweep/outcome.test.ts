@@ -1,4 +1,4 @@
-/** @file What a sweep has found, of a small one whose numbers are done by hand; and what it says is to be used. */
+/** @file Outcome and recommendation of a small sweep, with numbers computed by hand. */
 
 import { bootstrapDraws, type Drawn, meanMeasure } from '@onnx-lora/sdk/tasks';
 import { describe, expect, it } from 'vitest';
@@ -210,6 +210,6 @@ describe('what is to be used', () => {
       { ...scores, lokr: [0.685, 0.69, 0.68, 0.67] },
       { parameters: { vera: 40, ia3: 10 } },
     );
-    expect(recommendation).toMatch(/Of half the size of lora or less, vera .* is the smallest that these 4 pairs cannot tell from it/); // prettier-ignore
+    expect(recommendation).toMatch(/At most half the size of lora, vera .* is the smallest that these 4 pairs cannot tell from it/); // prettier-ignore
   });
 });

@@ -26,9 +26,9 @@ export interface ConfigurationResult extends Partial<Record<Cost, number>> {
   readonly failure?: string;
   /** Whether all trials are finished. */
   readonly isWhole: boolean;
-  /** The rung at which halving dropped it, and its score there. */
+  /** The rung where halving dropped it, and its score there. */
   readonly leftAt?: { readonly part: number; readonly score: number };
-  /** Costs for which it is on the Pareto front. */
+  /** Costs with it on the Pareto front. */
   readonly fronts: readonly Cost[];
 }
 

@@ -90,7 +90,7 @@ function cheaper({ configurations, methods, metric, resampling }: Omit<SweepOutc
   // Mentioned already.
   if (!small || small.each === methods[1]?.best) return [];
   return [
-    `Of half the size of ${best.configuration.name} or less, ${named(small.each, metric)} is the smallest that these ${small.test.pairs} pairs cannot tell from it: it is ${distance(small.test.difference, small.test.interval)} behind.`,
+    `At most half the size of ${best.configuration.name}, ${named(small.each, metric)} is the smallest that these ${small.test.pairs} pairs cannot tell from it: it is ${distance(small.test.difference, small.test.interval)} behind.`,
   ];
 }
 

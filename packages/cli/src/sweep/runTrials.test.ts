@@ -42,7 +42,7 @@ function summaryOf(score: number, stopAfter?: number): Extract<TrialMessage, { t
   }; // prettier-ignore
 }
 
-/** What a trial does, by the name of its folder; it ends well by default. */
+/** Behaviour of a trial by the name of its folder; by default it succeeds. */
 type Behaviour = (job: TrialJob, listen: (message: TrialMessage) => void) => Promise<string | null | void> | void;
 
 interface Told {

@@ -15,7 +15,7 @@ export interface SweepFile {
 
 /** Reads a sweep's config file. @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID` */
 export async function readSweepFile(file: string): Promise<SweepFile> {
-  const { content, options } = await readSection(file, 'sweep', sweepTable, 'with what is to be tried. Write it beside the settings, such as sweep: { methods: [lora, loha], seeds: 3 }.'); // prettier-ignore
+  const { content, options } = await readSection(file, 'sweep', sweepTable, 'with the configurations to try. Write it beside the settings, such as sweep: { methods: [lora, loha], seeds: 3 }.'); // prettier-ignore
   const { draws, search = 'grid' } = options;
   if (search === 'random' && draws === undefined)
     throw usageError(`"${file}" asks for random search, and not how many: add sweep.draws.`);

@@ -1,4 +1,4 @@
-/** @file What shells can complete: commands, flags and values, read off the program. */
+/** @file Completions for shells: commands, flags and values, read off the program. */
 
 import type { PluginRegistry } from '@onnx-lora/sdk';
 import type { Command, Option } from 'commander';

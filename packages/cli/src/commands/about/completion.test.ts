@@ -29,7 +29,7 @@ const cases: readonly (readonly [line: string, offered: readonly string[]])[] = 
   ['onnx-lora train --r ', []],
 ];
 
-/** A folder with a script and two files, of which one is a model. */
+/** A folder with a script and two files; one of them is a model. */
 async function prepared(shell: string): Promise<{ folder: string; script: string }> {
   const folder = temporaryFolder();
   const { code, stdout } = await call(['completion', shell]);

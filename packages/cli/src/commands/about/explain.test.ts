@@ -3,16 +3,16 @@
 import { expect, it } from 'vitest';
 import { call, callJson } from '../../../fixtures/call.ts';
 
-it('says what a code means, what it comes from and what to do', async () => {
+it('prints meaning, causes and remedies of a code', async () => {
   const { code, stdout, stderr } = await call(['explain', 'OVERLOADED']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toMatchInlineSnapshot(`
     "OVERLOADED: A session has more runs waiting than it may have.
 
-    It comes from
+    Causes
     - Requests come faster than the session computes them, and as many wait as maxQueue allows.
 
-    What to do
+    Remedies
     - Answer the request with a status such as 503 and have it come again later.
     - Raise maxQueue for short bursts; for a lasting load put requests together in batches, or make more sessions.
     "

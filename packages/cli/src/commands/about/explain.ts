@@ -41,5 +41,5 @@ function list(): string[] {
 function details(code: ErrorCode): string[] {
   const { summary, causes, remedies } = errorCodes[code];
   const points = (each: readonly string[]): string[] => each.map((text) => `- ${text.replaceAll('`', '')}`);
-  return [`${code}: ${summary}`, '', 'It comes from', ...points(causes), '', 'What to do', ...points(remedies)];
+  return [`${code}: ${summary}`, '', 'Causes', ...points(causes), '', 'Remedies', ...points(remedies)];
 }

@@ -164,7 +164,7 @@ describe('plugins', () => {
 
   it('says where names are that an older plugin imports', async () => {
     const folder = temporaryFolder();
-    // What Node says of `import { definePlugin } from '@onnx-lora/sdk'`.
+    // Node's message for `import { definePlugin } from '@onnx-lora/sdk'`.
     const missing = `The requested module '@onnx-lora/sdk' does not provide an export named 'definePlugin'`;
     install(folder, 'onnx-lora-old', `throw new SyntaxError(${JSON.stringify(missing)})`);
     const { code, stderr } = await call(['tasks', '--plugin', 'onnx-lora-old'], { folder });

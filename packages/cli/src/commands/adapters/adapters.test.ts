@@ -203,7 +203,7 @@ describe('convert', () => {
       ([name, each]) => [name, { ...each, data: new Float32Array(each.data.length) }] as const,
     );
     await new Adapter(pissa, new Map(emptied)).save(zeros);
-    // Of an adapter of zeros only what was taken out of the base is left: the first values, B's with the other sign.
+    // An adapter of zeros leaves only the part taken out of the base: the initial values, B with the opposite sign.
     await callJson('convert', zeros, path.join(folder, 'taken'), '--plain-from', vit);
     const taken = await loadAdapter(path.join(folder, 'taken'));
     const firsts = [...trained.tensors].map(([name, { type, dims }]) => {
@@ -274,7 +274,7 @@ describe('preprocess', () => {
 describe('run', () => {
   it.each([
     ['pixels', 'has no tensor "pixel_values"'],
-    ['both', 'holds "extra", which is no input'],
+    ['both', 'holds "extra", but '],
   ])('refuses feeds with wrong names: %s', async (which, message) => {
     const folder = temporaryFolder();
     const feeds = path.join(folder, 'feeds.safetensors');
