@@ -10,13 +10,13 @@ import { encoderFamilies } from '@onnx-lora/sequences';
 import { visionFamilies } from '@onnx-lora/vision';
 import { selectNamed } from '../packages/sdk/src/model/graph/selectNamed.ts';
 
-/** What PEFT adapts and leaves out in a class of transformers: `fixtures/make_all_linear.py`. */
+/** Modules that PEFT adapts and leaves out in a class of transformers: `fixtures/make_all_linear.py`. */
 interface Choice {
   readonly type: string;
   readonly class: string;
   readonly allLinear: readonly string[];
   readonly leftOut: readonly string[];
-  /** What it leaves out of a classifier of sequences where the config names the task. */
+  /** Modules left out of a sequence classifier if the config names the task. */
   readonly leftOutByTask?: readonly string[];
 }
 

@@ -13,7 +13,7 @@ import { speechPlugin } from '@onnx-lora/speech';
 import { textPlugin } from '@onnx-lora/text';
 import { visionPlugin } from '@onnx-lora/vision';
 
-/** What PEFT and transformers 5 say of the checkpoint of each folder, numbers of layers left out. */
+/** Module names by PEFT and transformers 5 for each folder's checkpoint, without numbers of layers. */
 interface Known {
   readonly class: string;
   readonly allLinear: readonly string[];
@@ -23,7 +23,7 @@ interface Known {
 
 const fixtures = path.join(import.meta.dirname, '../packages/build/fixtures');
 const known = Object.entries(JSON.parse(readFileSync(path.join(fixtures, 'modules.json'), 'utf8')) as Record<string, Known>); // prettier-ignore
-/** What torch's MultiheadAttention has in one parameter, and its graphs as layers. */
+/** One parameter in torch's MultiheadAttention, but layers in its graphs. */
 const attention = /^vision_model\.head\.attention\.[kv]_proj$/;
 /** Layers that the graph of a folder does not have: poolers that nothing reads, what only training calls, positions without a norm. */
 const absent: Readonly<Record<string, RegExp>> = {

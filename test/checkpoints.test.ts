@@ -7,8 +7,8 @@ import { speechPlugin } from '@onnx-lora/speech';
 import { visionPlugin } from '@onnx-lora/vision';
 import { checkpointFolders } from './support/caseFolders.ts';
 
-// Of decoders whose heads share keys, the kernel takes several tokens behind a cache for one text alone, and says so. These,
-// and no others, are compared with torch text by text in layers/fusedDecoder.test.ts.
+// If heads share keys, the decoder's kernel takes several tokens behind a cache for a single text only, and says so. Only
+// these are compared with torch text by text, in layers/fusedDecoder.test.ts.
 const byText = /[/\\](?:gemma|gemma2|qwen3|llama-v5config)$/;
 const limit = /chunk.*batch_size must be 1 when sequence_length > 1 and past context is given/;
 const forms = [

@@ -45,12 +45,12 @@ function requestOf(request: Partial<TrainerRequest>): TrainerRequest {
   };
 }
 
-/** What a batch gives, how many runs of graphs it takes, and how many rows those have. */
+/** Loss and gradients of a batch, with the number of graph runs and their rows. */
 interface Found {
   readonly loss: number;
   readonly gradients: ReadonlyMap<string, Float32Array>;
   readonly runs: number;
-  /** Graphs that were loaded. */
+  /** Number of loaded graphs. */
   readonly graphs: number;
   readonly rows: number;
   /** Whether graphs have a second part of the batch. */

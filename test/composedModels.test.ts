@@ -62,7 +62,7 @@ function cut(file: string, share: number): string[] {
   });
 }
 
-/** What PEFT disagrees with when a case's model is cut and joined again. */
+/** Differences from PEFT after a case's model is cut and joined again. */
 async function problemsOfCut(folder: string, share: number): Promise<Record<string, string>> {
   const runtime = new OrtRuntime();
   const subject = await readCase(folder, { runtime });

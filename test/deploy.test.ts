@@ -1,4 +1,4 @@
-/** @file What is in `deploy`: the chart and the manifests by the schemas of Kubernetes, what they tell the server by its own. */
+/** @file The chart and manifests in `deploy`, checked by the schemas of Kubernetes, and their server settings by the server's. */
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -32,7 +32,7 @@ const can = (program: string): boolean => spawnSync(python, ['-c', program]).sta
 /** The helm that pip installs beside the interpreter. */
 const HELM = 'import sys, os; helm = os.path.join(os.path.dirname(sys.executable), "helm")';
 
-/** What the chart makes of values. */
+/** Manifests of the chart for values. */
 function helm(command: readonly string[], values = '{}'): string {
   const program = `${HELM}; os.execv(helm, ['helm', *sys.argv[1:]])`;
   const { status, stdout, stderr } = spawnSync(python, ['-c', program, ...command, '-f', '-'], { input: values, encoding: 'utf8' }); // prettier-ignore
@@ -40,7 +40,7 @@ function helm(command: readonly string[], values = '{}'): string {
   return stdout;
 }
 
-/** Of each kind that Kubernetes has itself, what its schema says; strict, so that an unknown field is an error. */
+/** Schema errors of the manifests of Kubernetes' own kinds; strict, so an unknown field is an error. */
 function invalid(yaml: string): string[] {
   const program = `
 import sys, yaml, kubernetes_validate
@@ -57,7 +57,7 @@ for each in yaml.safe_load_all(sys.stdin):
 const documents = (yaml: string): Manifest[] =>
   parseAllDocuments(yaml).flatMap((each) => (each.contents ? [each.toJS() as Manifest] : []));
 
-/** That a server can be started so, and that nobody can do much in its container. */
+/** Expects that the server starts with these settings, and that its container has few privileges. */
 async function expectServed(manifests: readonly Manifest[]): Promise<void> {
   const settings = manifests.flatMap(({ data }) => data?.['server.yaml'] ?? []);
   for (const each of settings) serveSettings(documents(each)[0], 'server.yaml');

@@ -1,4 +1,4 @@
-/** @file What users and authors of tasks are told of feeds that do not fit, by sessions and in training. */
+/** @file Error messages about mismatched feeds, for users of sessions and for authors of tasks in training. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -51,10 +51,10 @@ const inputs: Feeds = {
 };
 const labels = tokens((i) => (isPadding(i) ? -100 : (i * 5 + 1) % sizes.vocabulary));
 
-/** What of the batch a model asks for. */
+/** Feeds of the batch for the inputs of a model. */
 const feedsOf = (model: Model): Feeds => Object.fromEntries(Object.keys(model.inputs).map((name) => [name, inputs[name]!])); // prettier-ignore
 
-/** Logits of the tokens that are no padding. */
+/** Logits of all tokens except padding. */
 async function logitsOf(model: Model, adapter?: Adapter): Promise<Float32Array> {
   const session = await model.session(adapter ? { adapters: { adapter } } : {});
   try {

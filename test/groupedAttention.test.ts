@@ -113,7 +113,7 @@ describe('attention in groups', () => {
     const adapter = await randomAdapter(model);
     const other = golden.ids.map((row) => row.map((id, at) => (at < 15 ? id : 63 - id)));
     const inside = groupedAttention(model, 8);
-    // Of the shifted groups one has the tokens 20 to 23 and 0 to 3.
+    // One of the shifted groups has the tokens 20 to 23 and 0 to 3.
     const [one, two] = [await computed(model, adapter, inside, golden.ids, 14), await computed(model, adapter, inside, other, 14)]; // prettier-ignore
     expect(two.loss).toBe(one.loss);
     const [whole, group] = [await computed(model, adapter, {}, golden.ids), await computed(model, adapter, groupedAttention(model, 24), golden.ids)]; // prettier-ignore

@@ -83,7 +83,7 @@ const server: Server = createServer((request, response) => {
 beforeAll(async () => {
   const { loadAdapter } = await import('@onnx-lora/sdk');
   cpSync(adapter, repositories['team/lora']!, { recursive: true });
-  // What programs beside PEFT leave there.
+  // Files of programs other than PEFT.
   for (const name of ['adapter_model.bin', 'optimizer.pt', 'README.md', 'checkpoint-1/adapter_model.safetensors']) {
     const file = path.join(repositories['team/lora']!, name);
     mkdirSync(path.dirname(file), { recursive: true });
@@ -96,7 +96,7 @@ beforeAll(async () => {
   for (const name of readdirSync(checkpoint).filter((each) => /^(?:config\.json|model.*)$/.test(each)))
     cpSync(path.join(checkpoint, name), path.join(repositories['team/checkpoint']!, name));
   writeFileSync(path.join(repositories['team/checkpoint']!, 'pytorch_model.bin'), 'not to be downloaded');
-  // What sentence-transformers writes beside a model; weights of further modules stay where they are.
+  // Files of sentence-transformers beside a model; weights of its further modules are not downloaded.
   const sentences = path.join(repositories['team/sentences']!, '1_Pooling');
   cpSync(repositories['team/vit']!, repositories['team/sentences']!, { recursive: true });
   mkdirSync(sentences);

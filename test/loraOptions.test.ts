@@ -1,4 +1,4 @@
-/** @file What options of an adapter choose, against what PEFT chose for the same options; and that training with them works. */
+/** @file Modules chosen by an adapter's options, against PEFT's choice for the same options; and training with them. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -181,7 +181,7 @@ describe('trained tokens', () => {
       targetModules: [],
       trainableTokenIndices: { tokens: [2, 5, 17, 1, 9] },
     });
-    // What PEFT takes for an adapter without low-rank modules.
+    // PEFT's value for an adapter without low-rank modules.
     expect(adapter.config.targetModules).toBe('dummy-target-modules');
   });
 });

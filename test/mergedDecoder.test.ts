@@ -86,7 +86,7 @@ async function generate(
   return ids;
 }
 
-/** What the encoder yields for the three recordings. */
+/** States of the encoder for the three recordings. */
 async function hiddenStates(adapted: boolean): Promise<Tensor> {
   const session = await (await open('encoder_model.onnx')).session({ adapters: { french: adapter } });
   try {

@@ -64,7 +64,7 @@ function feedsOf(rows: readonly (readonly number[])[]): Record<string, ReturnTyp
   };
 }
 
-/** What the server answers to rows. */
+/** The server's answers to rows. */
 async function asked(adapter: string | null, rows: readonly (readonly number[])[]): Promise<number[]> {
   const inputs = Object.entries(feedsOf(rows)).map(([name, { type, dims, data }]) => ({
     name,

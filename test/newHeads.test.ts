@@ -341,7 +341,7 @@ describe('a head for other labels', () => {
     const session = await headed.withOutputs([name]).session();
     const { logits, [name]: features } = await session.run(feeds);
     await session.release();
-    // Of independent weights the scores of a row have the deviation 0.5 · ‖features‖, and the mean 0.
+    // With independent weights, the scores of a row have the deviation 0.5 · ‖features‖, and the mean 0.
     for (let row = 0; row < 3; row++) {
       const scores = [...(logits!.data as Float32Array).subarray(row * 400, row * 400 + 400)];
       const norm = Math.hypot(...(features!.data as Float32Array).subarray(row * width, row * width + width));

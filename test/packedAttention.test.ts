@@ -107,7 +107,7 @@ describe("PEFT's adapter of the model with three layers", () => {
 
 describe.each(['stacked', 'heads', 'gemm'] as const)('adapters of parts, joined as %s', (form) => {
   const lora = (targetModules: string[], others: LoraOptions = {}): LoraOptions => ({ r: 3, targetModules, ...others });
-  /** Adapters of the split model, which have no whole layer, and one that has. */
+  /** Adapters of the split model for parts of the joined layer, and one adapter for all of it. */
   async function adapters(split: Model, packed: Model) {
     const own = {
       keys: await randomAdapter(split, { lora: lora(['key', 'value'], { loraBias: true }), seed: 2 }),

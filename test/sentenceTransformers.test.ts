@@ -9,7 +9,7 @@ import { merge, type Model, openModel, train } from '@onnx-lora/sdk';
 import { openTextEmbedder, textEmbeddingTask, textFamilies, textRetrieval } from '@onnx-lora/text';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-/** What sentence-transformers writes beside a model, by the paths of the files. */
+/** Files of sentence-transformers beside a model, by their paths. */
 type Files = Readonly<Record<string, unknown>>;
 
 const fixture = fileURLToPath(new URL('fixtures/sentences/', import.meta.url));
@@ -70,7 +70,7 @@ describe.each(Object.keys(golden.cases))('pooling: %s', (name) => {
     expect('sentence_embedding' in model.outputs).toBe(kind === 'sentences');
     await using embedder = await openTextEmbedder(model, { threads: 1 });
     near([...(await embedder.embed(texts)).data].map(Number), vectors.flat());
-    // What is known of single tokens stays what it is.
+    // Embeddings of single tokens stay the same.
     const raw = await openTextEmbedder(await opened(bare), { threads: 1 });
     near(
       [...(await embedder.embedTokens('clean')).data].map(Number),

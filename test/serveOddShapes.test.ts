@@ -26,7 +26,7 @@ async function server(name: string): Promise<Server & { readonly call: Call }> {
   return { ...running, call: grpcClient(running.grpcUrl!) };
 }
 
-/** What no answer may hold: places of this machine, and words of ONNX Runtime and Node. */
+/** Forbidden in answers: paths of the server, and words of ONNX Runtime and Node. */
 const INNER = /(?:^|["'\s])\/(?:\w+\/)+|[A-Z]:\\|onnxruntime|ONNX Runtime|Non-zero status|TypeError|\.ts:\d/;
 
 const size = fc.oneof({ weight: 3, arbitrary: fc.constantFrom(0, 1, 2, 3, 28) }, { weight: 1, arbitrary: fc.constantFrom(-1, 5000, 2 ** 31, 2 ** 53 - 1, 1.5) }); // prettier-ignore

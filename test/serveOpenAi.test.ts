@@ -212,7 +212,7 @@ describe('/v1/chat/completions', () => {
       told[index] += delta.content ?? '';
     }
     expect(told).toEqual(said);
-    // What clients send as OpenAI's defaults changes nothing.
+    // OpenAI's defaults, sent explicitly, change nothing.
     const usual = { top_p: 1, n: 1, frequency_penalty: 0, presence_penalty: 0, logit_bias: {}, logprobs: false, store: false, user: 'u', metadata: { a: 'b' }, tools: [], response_format: { type: 'text' }, stop: null }; // prettier-ignore
     expect((await answersOf(usual)).choices[0]!.message.content).toBe(expected);
     expect((await answersOf({ temperature: 0, top_p: 0.1, seed: 9 })).choices[0]!.message.content).toBe(expected);

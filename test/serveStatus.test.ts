@@ -18,7 +18,7 @@ const executablePath = [process.env['CHROMIUM'], '/usr/bin/chromium', '/usr/bin/
 );
 const models = fileURLToPath(new URL('../docs/examples/models', import.meta.url));
 
-/** A server of an example's model with an adapter, and one of another base in the same folder, which is not offered. */
+/** A server of an example's model with an adapter. The folder holds one of another base too, and that is not offered. */
 async function server(name: string): Promise<Server> {
   const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-page-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
@@ -80,7 +80,7 @@ describe.skipIf(executablePath === undefined)('the page', () => {
       const told = await page.locator('#try .told').innerText();
       expect(told).toContain(said);
       expect(told).not.toMatch(/does not answer|refused/);
-      // What is chosen stays when the page is written anew.
+      // The choice stays when the page is rendered again.
       await page.waitForResponse((answer) => answer.url().endsWith('/status.json'));
       await page.waitForTimeout(100);
       expect(await page.getByLabel('Adapter', { exact: true }).inputValue()).toBe('own');

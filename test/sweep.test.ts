@@ -118,7 +118,7 @@ it.runIf(isNightly)('SIGKILL at any moment changes nothing', { timeout: 3_600_00
   expect(last).toMatchObject({ code: 0 });
   expect(tableOf('killed')).toEqual(tableOf('whole'));
 
-  // What is finished is not run again.
+  // Finished trials are not run again.
   const withoutSeconds = (): object => {
     const { seconds: _, ...journal } = JSON.parse(readFileSync(path.join(folder, 'killed/sweep.json'), 'utf8')) as { seconds: number }; // prettier-ignore
     return journal;

@@ -89,7 +89,7 @@ afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-/** What a model yields with an adapter for the inputs of a case. */
+/** Logits of a model with an adapter for the inputs of a case. */
 async function logits(model: Model, adapter: Adapter, name = 'peft-vera'): Promise<Tensor> {
   const { tensors } = await readSafetensors(path.join(cases, name, 'inputs.safetensors'));
   const session = await model.session({ adapters: { adapter } });
@@ -356,7 +356,7 @@ describe('as LoRA', () => {
 const sparse: Tuner = {
   name: 'sparse',
   peftType: 'SPARSE',
-  description: 'a factor for each output, most of which stay one',
+  description: 'a factor for each output; most stay one',
   defaults: { threshold: 0.01 },
   tune: ({ out, weightShape }) => {
     const zeros = (): Float32Array => new Float32Array(out);

@@ -46,7 +46,7 @@ import { taskOf } from '../packages/sdk/fixtures/memorise.ts';
 
 const cases = path.join(import.meta.dirname, 'fixtures/cases');
 
-/** What computes something in place of the layer. */
+/** A layer whose adapter replaces its computation. */
 type Applied = Exclude<AdapterLayer, ChangeByFactors | ChangeOfWeight>;
 
 /** Scales the weight by outputs, and not the bias: x·Wᵀ + b + x·((l − 1)∘W)ᵀ. */

@@ -1,4 +1,4 @@
-/** @file What adapters and new heads reach on real images, here and with PEFT on torch: the same data, steps and settings. */
+/** @file Accuracy of adapters and new heads on real images, here and with PEFT on torch: the same data, steps and settings. */
 
 import { evaluate, type Model, openModel, type Tensor, tensor, train } from '@onnx-lora/sdk';
 import { writeSafetensors } from '@onnx-lora/sdk/data';
@@ -12,9 +12,9 @@ import { fileURLToPath } from 'node:url';
 import { lastJson } from './spawn.ts';
 import { median } from './statistics.ts';
 
-/** The quickstart's digits; named here as they lie once built. */
+/** The quickstart's digits, by the path of the built module. */
 export const digitsOfExamples: string = new URL('../../../docs/examples/dist/support/digits.js', import.meta.url).href;
-/** What it exports. */
+/** Exports of that module. */
 export interface Digits {
   readonly readDigits: () => Promise<object[]>;
   readonly writeDigits: (folder: string, digits: readonly object[], shift: 'turned' | 'inverted') => Promise<void>;

@@ -185,7 +185,7 @@ describe('large models', () => {
     if (model.weights === 'inline') expect(statSync(file).size).toBeGreaterThan(1e9);
     const found = await runChild(program(), { open: file });
     expect(found).toMatchObject({ modules: model.nodes / 4 });
-    // Of 5 GB, what 4000 nodes take.
+    // 4000 nodes take this much of 5 GB.
     expect((found as { grownMb: number }).grownMb).toBeLessThan(100);
   });
 

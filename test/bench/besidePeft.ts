@@ -14,7 +14,7 @@ export interface TrainingComparison extends TrainingCase {
   readonly onnxLora: TrainingFigures;
   /** Absent where torch cannot compute on what the provider does. */
   readonly peft?: TrainingFigures;
-  /** In what PEFT's base computes. */
+  /** Precision of PEFT's base. */
   readonly besideIn: BesidePrecision;
   readonly precision: PrecisionName;
   /** Median step here in parts of PEFT's; of the last quarter of layers, of PEFT's step on all of them. */
@@ -25,7 +25,7 @@ export interface TrainingComparison extends TrainingCase {
   readonly ofFirst: number;
 }
 
-/** In what torch computes: `bfloat16` by autocast and `torch.compile`, which is the fastest that it has for a processor. */
+/** Precision of torch: `bfloat16` by autocast and `torch.compile`, its fastest on a CPU. */
 type BesidePrecision = 'float32' | 'float16' | 'bfloat16';
 
 /** Programs of both sides, and where they compute. */
@@ -43,10 +43,10 @@ export interface Sides {
   readonly hasBfloat16?: boolean;
 }
 
-/** What is measured. */
+/** Measured cases and precisions. */
 export interface TrainingChoice {
   readonly cases: readonly TrainingCase[];
-  /** In which the base computes. PEFT computes in float32, on a GPU in float16 as well. */
+  /** Precisions of the base. PEFT computes in float32, on a GPU in float16 as well. */
   readonly precisions: readonly PrecisionName[];
 }
 
@@ -67,7 +67,7 @@ export async function compareTraining(
   const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-bench-'));
   const found: TrainingComparison[] = [];
   const isGpu = provider !== 'cpu';
-  /** What torch computes in beside a precision. */
+  /** Precisions of torch to compare with ours. */
   const besideOf = (precision: PrecisionName): readonly BesidePrecision[] => {
     if (isGpu) return [precision === 'float16' ? 'float16' : 'float32'];
     return hasBfloat16 ? ['float32', 'bfloat16'] : ['float32'];

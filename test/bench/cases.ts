@@ -27,7 +27,7 @@ const queryAndValue = ['query', 'value'];
 /** All linear layers but the classifier, as PEFT's `all-linear` takes them. */
 const allLinear = ['query', 'key', 'value', 'dense'];
 
-/** What is timed, by name, in the order of the report. */
+/** Timed cases by name, in the order of the report. */
 export const benchCases: Readonly<Record<CaseName, BenchCase>> = {
   base: {
     title: 'base forward',
@@ -140,9 +140,9 @@ function servingSession(
   return session;
 }
 
-/** What changing adapters costs a session that serves. */
+/** Cost of changing adapters in a serving session. */
 export interface SwapFigures {
-  /** What choosing another adapter than the run before did adds to a run: the median, which noise can bring below zero. */
+  /** Time that another adapter than in the run before adds to a run: the median; noise can bring it below zero. */
   readonly swapMs: number;
   /** Milliseconds to bring a new adapter into the session. */
   readonly addMs: number;

@@ -1,4 +1,4 @@
-/** @file What child processes do: time all cases in turn, or hold one case for its peak memory. */
+/** @file Work of child processes: time all cases in turn, or hold one case for its peak memory. */
 
 import { openModel, type PrecisionName } from '@onnx-lora/sdk';
 import { setTimeout } from 'node:timers/promises';
@@ -49,7 +49,7 @@ export interface CasesOrder {
   readonly peak?: CaseName | 'idle';
 }
 
-/** What a child prints as JSON. */
+/** JSON printed by a child. */
 export type ChildResult =
   | { readonly times: Record<CaseName, number[]> }
   | { readonly peakMb: number }
@@ -66,7 +66,7 @@ export type ChildResult =
   | OpeningFigures
   | WritingFigures;
 
-/** Does what the order says, in this process, which loads what that takes and no more: its memory is measured. */
+/** Carries out the order in this process, and loads nothing else, since its memory is measured. */
 export async function childWork(order: ChildOrder): Promise<ChildResult> {
   if ('write' in order) {
     return order.merge === undefined

@@ -142,7 +142,7 @@ export async function benchCommand(
     }
     const named = (fallback: string): PrecisionName[] => (values.precision ?? fallback).split(',') as PrecisionName[];
     const chosen = new RegExp(values.training ?? '');
-    /** What is done alone, with the Python or the file that its flag names. */
+    /** Comparisons that run alone, with the Python or the file that their flag names. */
     const alone: Readonly<Partial<Record<keyof typeof values, (named: string) => Promise<unknown>>>> = {
       images: (python) => compareImages(programs.self, python, programs.images, print),
       audio: (python) => compareSound(programs.self, python, programs.sound, print),

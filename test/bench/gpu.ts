@@ -1,4 +1,4 @@
-/** @file What nvidia-smi says of the GPUs of this machine. */
+/** @file Names and memory of the GPUs of this machine, by nvidia-smi. */
 
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';

@@ -11,7 +11,7 @@ export const photoSizes = [
   [4000, 3000],
 ] as const;
 
-/** What is measured of each photo: by classes of transformers. */
+/** Classes of transformers that are timed on each photo. */
 const processors = ['ViT', 'CLIP'] as const;
 
 /** CPU milliseconds of one image, by file and processor: `500x375.jpg ViT`. */
@@ -22,7 +22,7 @@ export interface ImageFigures {
 /** Work of one turn on one photo, in pixels. */
 export const PIXELS_PER_TURN = 24_000_000;
 
-/** What a child does: CPU time per image of every case, this process's threads taken together. */
+/** Work of a child: CPU time per image of every case, summed over this process's threads. */
 export async function timeImages(folder: string): Promise<ImageFigures> {
   const decoder = new SharpDecoder();
   const found: Record<string, number> = {};

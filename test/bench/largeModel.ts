@@ -7,7 +7,7 @@ import { type Bytes, type ModelProto, openOnnx, type TensorProto, writeOnnx } fr
 import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 
-/** What a large model is like. */
+/** Properties of a large model. */
 export interface LargeModel {
   /** How many nodes; a fourth of them are linear layers. */
   readonly nodes: number;
@@ -90,12 +90,12 @@ function writeSparse(file: string, chunks: readonly Bytes[]): void {
   closeSync(descriptor);
 }
 
-/** What opening a model costs a process that has done nothing before. */
+/** Cost of opening a model in a fresh process. */
 export interface OpeningFigures {
   readonly modules: number;
   /** Milliseconds to open it and list its modules. */
   readonly ms: number;
-  /** What resident memory grew by, at its peak. */
+  /** Peak growth of resident memory. */
   readonly grownMb: number;
 }
 
@@ -125,11 +125,11 @@ export async function writeLargeAdapter(folder: string, file: string): Promise<v
   writeFileSync(path.join(folder, 'adapter_config.json'), JSON.stringify(config));
 }
 
-/** What writing a model costs. */
+/** Cost of writing a model. */
 export interface WritingFigures {
   readonly files: readonly string[];
   readonly seconds: number;
-  /** What resident memory grew by, at its peak. */
+  /** Peak growth of resident memory. */
   readonly grownMb: number;
 }
 

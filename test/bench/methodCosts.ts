@@ -1,4 +1,4 @@
-/** @file What a step of training costs by each method of `@onnx-lora/methods`, as a multiple of LoRA's. */
+/** @file Cost of a training step by each method of `@onnx-lora/methods`, as a multiple of LoRA's. */
 
 import { type LoraOptions, type Model, openModel } from '@onnx-lora/sdk';
 import { ParameterSet, planAdapter, Trainer } from '@onnx-lora/sdk/core';

@@ -1,6 +1,6 @@
 /**
- * @file What a base in integers costs of what is learned: the same trainings in each precision, with several seeds. Each result
- * is a line of a file, so that the work can be interrupted and gone on with.
+ * @file Accuracy lost to a base in integers: the same trainings in each precision, with several seeds. Each result is a line
+ * of a file, so that interrupted work can resume.
  */
 
 import { evaluate, openModel, type PrecisionName, train, type TrainOptions } from '@onnx-lora/sdk';
@@ -15,20 +15,20 @@ import { digitsOfExamples, type Digits, vit } from './accuracy.ts';
 import { resultsIn } from './windows.ts';
 import { promptableModel, promptableSettings, promptableTargets, stamps } from './promptable.ts';
 
-/** What one training reached on data that it did not see. */
+/** Result of one training on held-out data. */
 export interface PrecisionResult {
   readonly name: string;
   readonly precision: PrecisionName;
   readonly seed: number;
   readonly value: number;
-  /** Of the training: what all threads compute. */
+  /** CPU seconds of the training, over all threads. */
   readonly cpu: number;
 }
 
 interface PrecisionCase {
   readonly name: string;
   readonly metric: string;
-  /** What the metric is multiplied by to be in points. */
+  /** Factor from the metric to points. */
   readonly points: number;
   readonly model: string;
   readonly families: typeof visionFamilies;

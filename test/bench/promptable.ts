@@ -5,7 +5,7 @@ import { promptableSegmentation, readImageData, visionFamilies } from '@onnx-lor
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** What is adapted, and which masks a prompt is answered with. */
+/** Adapted part, and masks in the answer to a prompt. */
 export interface PromptableCase {
   readonly where: 'encoder' | 'decoder';
   readonly masks: 'one' | 'several';
@@ -13,17 +13,18 @@ export interface PromptableCase {
   readonly seeds: number;
 }
 
-/** What one side finds. */
+/** Results of one side. */
 export interface PromptableFigures {
   /** Mean IoU on the test images. */
   readonly before: number;
   readonly after: number;
-  /** Of the training: what passes, and what all threads compute. */
+  /** Seconds of the training. */
   readonly seconds: number;
+  /** CPU seconds of the training, over all threads. */
   readonly cpu: number;
 }
 
-/** What is compared. */
+/** Compared cases. */
 export const promptableCases: readonly PromptableCase[] = [
   { where: 'encoder', masks: 'one', seeds: 3 },
   { where: 'decoder', masks: 'one', seeds: 3 },
@@ -43,7 +44,7 @@ export const promptableSettings: {
   weightDecay: 0,
   threads: 2,
 };
-/** What is adapted where. */
+/** Target modules by adapted part. */
 export const promptableTargets: Readonly<Record<PromptableCase['where'], string>> = {
   encoder: String.raw`vision_encoder\.layers\.\d+\.(attn\.(qkv|proj)|mlp\.(lin1|lin2))`,
   decoder: String.raw`mask_decoder\.transformer\..*(q_proj|k_proj|v_proj|out_proj|lin1|lin2)`,

@@ -7,24 +7,26 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { peakMb } from './largeModel.ts';
 
-/** What is adapted, and how much of its window the model hears in training. */
+/** Adapted part, and length of the window in training. */
 export interface RecognitionCase {
   readonly where: 'all' | 'decoder';
   readonly context: 'auto' | 'full';
 }
 
-/** What one side finds. */
+/** Results of one side. */
 export interface RecognitionFigures {
   /** Error rates of the test recordings. */
   readonly before: { readonly wer: number; readonly cer: number };
   readonly after: { readonly wer: number; readonly cer: number };
-  /** Of the training: what passes, what all threads compute, and the most memory until its end. */
+  /** Seconds of the training. */
   readonly seconds: number;
+  /** CPU seconds of the training, over all threads. */
   readonly cpu: number;
+  /** Peak memory until the end of the training. */
   readonly peakMb: number;
 }
 
-/** What is compared; the decoder's layers learn from states of the encoder that are computed once. */
+/** Compared cases; the decoder's layers learn from states of the encoder that are computed once. */
 export const recognitionCases: readonly RecognitionCase[] = [
   { where: 'all', context: 'auto' },
   { where: 'all', context: 'full' },
@@ -52,7 +54,7 @@ const shared = fileURLToPath(new URL('../../../../shared', import.meta.url));
 export const recognitionModel: string = path.join(shared, 'models/whisper-tiny.en');
 export const recordings: string = path.join(shared, 'data/asterisk-es');
 
-/** What the Python script is told, so that it takes the same batches at the same rates. */
+/** Order for the Python script, with the same batches and learning rates. */
 export async function recognitionOrder({ where }: RecognitionCase): Promise<object> {
   const { steps, batchSize, lr, warmupSteps: warmup, seed } = settings;
   const { train: records } = await readSpeechData(recordings);

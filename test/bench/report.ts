@@ -1,4 +1,4 @@
-/** @file What a run found: the document that is written as JSON, and the table that is printed. */
+/** @file Results of a run: the JSON document, and the printed table. */
 
 import { benchCases, type CaseName, caseNames } from './cases.ts';
 import type { LargeModel, OpeningFigures } from './largeModel.ts';
@@ -26,13 +26,13 @@ export interface Ratios {
 /** Quotients of cases that serve adapters; each is the median over rounds. */
 export interface ServingRatios {
   readonly allLinearToBase: number;
-  /** What a batch with another adapter in each row takes, in parts of one with the same adapter in all. */
+  /** Time of a batch with another adapter in each row, relative to one adapter for all rows. */
   readonly mixedToSingle: number;
   readonly newlyMixedToSingle: number;
   readonly mixedToSingleAllLinear: number;
 }
 
-/** What `--out` writes. */
+/** Document written by `--out`. */
 export interface BenchReport {
   readonly machine: {
     readonly cpu: string;
@@ -46,7 +46,7 @@ export interface BenchReport {
   readonly onnxLora: {
     readonly cases: Readonly<Record<CaseName, CaseFigures>>;
     readonly ratios: Ratios & ServingRatios;
-    /** What choosing another adapter adds to a run: the median over rounds, which noise can bring below zero. */
+    /** Time that another adapter adds to a run: the median over rounds; noise can bring it below zero. */
     readonly swapMs: number;
     /** Milliseconds to bring a new adapter into a session. */
     readonly addMs: number;

@@ -1,4 +1,4 @@
-/** @file What a benchmark run measures: sizes of the model, the batch, and how often. */
+/** @file Settings of a benchmark run: sizes of the model, the batch, and numbers of rounds. */
 
 import type { Provider } from '@onnx-lora/sdk';
 

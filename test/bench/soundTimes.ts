@@ -3,7 +3,7 @@
 import { FeatureExtractorFactory, AudioFileReader } from '@onnx-lora/speech';
 import { readFile } from 'node:fs/promises';
 
-/** What is measured: classes of transformers, and the numbers of mel bins. */
+/** Timed classes of transformers, with numbers of mel bins. */
 export const soundCases: readonly { readonly name: string; readonly type: string; readonly mels?: number }[] = [
   { name: 'Whisper, 80 mels', type: 'Whisper', mels: 80 },
   { name: 'Whisper, 128 mels', type: 'Whisper', mels: 128 },
@@ -21,7 +21,7 @@ export interface SoundFigures {
 }
 
 /**
- * What a child does: CPU time per clip of every case, this process's threads taken together.
+ * Work of a child: CPU time per clip of every case, summed over this process's threads.
  *
  * @param file float32 samples at 16 kHz
  */

@@ -10,7 +10,7 @@ const execute = promisify(execFile);
 /** The argument that makes the benchmark's own program a child. */
 export const CHILD = '--child';
 
-/** What a child prints instead of a result when a user's mistake ends it. */
+/** Printed by a child instead of a result if a user's mistake ends it. */
 interface ChildFailure {
   readonly failed: { readonly code: ErrorCode; readonly message: string };
 }
@@ -35,7 +35,7 @@ export async function runChild(
   return result;
 }
 
-/** What a child prints: its result, or the user's mistake that ended it. */
+/** Output line of a child: its result, or the user's mistake that ended it. */
 export async function childLine(work: () => Promise<ChildResult>): Promise<string> {
   try {
     return JSON.stringify(await work());

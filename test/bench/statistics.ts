@@ -8,8 +8,8 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * The median of the ratios of two cases round by round. What slows the machine for a while slows both, so this varies
- * less than the ratio of the medians.
+ * The median of the ratios of two cases round by round. A slow phase of the machine slows both cases, so this varies less
+ * than the ratio of the medians.
  */
 export function pairedRatio(times: readonly number[], against: readonly number[]): number {
   return median(times.map((time, round) => time / against[round]!));

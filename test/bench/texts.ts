@@ -15,25 +15,27 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { peakMb } from './largeModel.ts';
 
-/** What is learned, and which layers are adapted. */
+/** Learned task, and adapted layers. */
 export interface TextCase {
   readonly task: 'sections' | 'tokens' | 'pairs' | 'answers';
   readonly targets: 'q,v' | 'all';
-  /** What is measured. */
+  /** Measured metric. */
   readonly metric: 'accuracy' | 'recall@1' | 'loss';
 }
 
-/** What one side finds. */
+/** Results of one side. */
 export interface TextFigures {
   /** The metric on the test part. */
   readonly value: number;
-  /** Of the training: what passes, what all threads compute, and the most memory until its end. */
+  /** Seconds of the training. */
   readonly seconds: number;
+  /** CPU seconds of the training, over all threads. */
   readonly cpu: number;
+  /** Peak memory until the end of the training. */
   readonly peakMb: number;
 }
 
-/** What is compared. */
+/** Compared cases. */
 export const textCases: readonly TextCase[] = [
   { task: 'sections', targets: 'q,v', metric: 'accuracy' },
   { task: 'sections', targets: 'all', metric: 'accuracy' },

@@ -18,7 +18,7 @@ export type ModelName =
 export interface TrainingCase {
   readonly model: ModelName;
   readonly targets: TrainingTargets;
-  /** In what the base computes; float32 by default. */
+  /** Precision of the base; float32 by default. */
   readonly precision?: PrecisionName;
   /** Where it runs; `cpu` by default. */
   readonly provider?: Provider;
@@ -27,7 +27,7 @@ export interface TrainingCase {
 /** A model so small that a software driver computes it in seconds, to try the benchmark itself. */
 export const quickTrainingCases: readonly TrainingCase[] = [{ model: 'vit-tiny', targets: 'q,v' }];
 
-/** What is measured, in the order of the table. */
+/** Measured cases, in the order of the table. */
 export const trainingCases: readonly TrainingCase[] = [
   { model: 'vit-s', targets: 'q,v' },
   { model: 'vit-s', targets: 'top q,v' },
@@ -111,7 +111,7 @@ const subjects: Readonly<Record<ModelName, Subject>> = {
   },
 };
 
-/** What one process finds. */
+/** Results of one process. */
 export interface TrainingFigures {
   /** Milliseconds of each step that counts. */
   readonly stepMs: readonly number[];

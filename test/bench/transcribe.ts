@@ -12,7 +12,7 @@ const shared = fileURLToPath(new URL('../../../../shared/', import.meta.url));
 export const whisperFolder: string = path.join(shared, 'models/whisper-tiny.en');
 export const recordings: string = path.join(shared, 'data/asterisk-en');
 
-/** What is transcribed: recordings by themselves, or joined to windows of up to 28 s. */
+/** Transcribed recordings: one by one, or joined to windows of up to 28 s. */
 export interface TranscribeCase {
   readonly name: 'clips' | 'windows';
   /** How many recordings. */
@@ -26,12 +26,12 @@ export const transcribeCases: readonly TranscribeCase[] = [
   { name: 'windows', count: 96, batchSize: 8, threads: 2 },
 ];
 
-/** What one side finds. */
+/** Results of one side. */
 export interface TranscribeFigures {
-  /** Of sound. */
+  /** Seconds of sound. */
   readonly audio: number;
   readonly seconds: number;
-  /** Of all threads. */
+  /** CPU seconds of all threads. */
   readonly cpu: number;
   readonly peakMb: number;
   readonly texts: readonly string[];

@@ -1,6 +1,6 @@
 /**
- * @file What hearing little of the silence in Whisper's window costs: five-fold cross-validation over all recordings, with several seeds. Each
- * result is a line of a file, so that hours of work can be interrupted and gone on with.
+ * @file Accuracy lost to a shorter window of Whisper, with little of its silence: five-fold cross-validation over all recordings,
+ * with several seeds. Each result is a line of a file, so that interrupted work can resume.
  */
 
 import { OnnxLoraError, openModel, train } from '@onnx-lora/sdk';
@@ -21,24 +21,25 @@ import { appendFile, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { recognitionModel, recordings } from './recognition.ts';
 
-/** How much is heard in training, as by default or the whole window; and in what the base computes. */
+/** Length of the window in training, default or whole, and precision of the base. */
 const windowVariants = {
   default: { contextSeconds: 'auto', precision: 'float32' },
   full: { contextSeconds: 'full', precision: 'float32' },
   'int8-backward': { contextSeconds: 'auto', precision: 'int8-backward' },
   int8: { contextSeconds: 'auto', precision: 'int8' },
 } as const;
-/** What a variant is held against. */
+/** The reference of a variant. */
 const besideOf = (variant: string): string => (variant.startsWith('int8') ? 'default' : 'full');
 type Variant = keyof typeof windowVariants;
 
-/** What one training reached on the recordings that it did not see. */
+/** Result of one training on held-out recordings. */
 export interface WindowResult {
   readonly fold: number;
   readonly seed: number;
   readonly variant: string;
-  /** Of the training: what passes, and what all threads compute. */
+  /** Seconds of the training. */
   readonly seconds: number;
+  /** CPU seconds of the training, over all threads. */
   readonly cpu: number;
   readonly clips: readonly ClipResult[];
 }
@@ -166,7 +167,7 @@ function clipResult(clip: string, reference: string, hypothesis: string): ClipRe
 
 const sumOf = ({ substitutions, deletions, insertions }: EditCounts): number => substitutions + deletions + insertions;
 
-/** What a file has of results, one a line; none where there is no file. */
+/** Results of a file, one per line; none without the file. */
 export async function resultsIn<Result = WindowResult>(file: string): Promise<Result[]> {
   if (!existsSync(file)) return [];
   const lines = (await readFile(file, 'utf8')).split('\n').filter(Boolean);

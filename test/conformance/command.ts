@@ -76,7 +76,7 @@ async function run(args: readonly string[], print: (line: string) => void): Prom
   return failed > 0 ? EXIT_FAILED : 0;
 }
 
-/** What a package exports that `definePlugin` has made. @throws OnnxLoraError `CONFIG_INVALID` where there is nothing such */
+/** The plugin that a package exports. @throws OnnxLoraError `CONFIG_INVALID` for a package without a plugin */
 async function importPlugin(name: string): Promise<Plugin> {
   const from = name.startsWith('.') || path.isAbsolute(name) ? pathToFileURL(path.resolve(name)).href : name;
   const exported = Object.values((await import(from)) as Record<string, unknown>);

@@ -51,9 +51,9 @@ describe('the SDK agrees with PEFT', () => {
     'lora-dora-embedding',
     'lora-bias-all',
     'lora-target-parameters',
-    // Of stacked experts, one is taken for each token and expert that it goes to.
+    // One of the stacked experts is taken per token and chosen expert.
     'mixtral-target-parameters-v5',
-    // Trained in PEFT as whole rows, in the same memory under two names, with a delta of which half is differentiated.
+    // PEFT trains whole rows, in the same memory under two names, and differentiates only half of the delta.
     'lora-trainable-tokens',
     'lora-tied-embeddings-ensured',
     'lora-mha',

@@ -18,13 +18,13 @@ import { type Plugin, type Tuner, readFloats } from '@onnx-lora/sdk/plugin';
 import { randomAdapter } from '@onnx-lora/testing';
 import { lastJson } from '../bench/spawn.ts';
 
-/** What PEFT made of an adapter. */
+/** PEFT's result for an adapter. */
 export interface Exchanged {
   readonly status: 'passed' | 'failed' | 'not applicable';
   readonly detail: string;
 }
 
-/** What the script beside this file prints. */
+/** JSON printed by the script beside this file. */
 interface Told {
   readonly missing: readonly string[];
   readonly unexpected: readonly string[];
@@ -38,7 +38,7 @@ const unlikeInPeft: Readonly<Record<string, string>> = {
   FROD: 'PEFT loads V and leaves U as that of the V before',
 };
 
-/** What float32 leaves of products and decompositions in another order. */
+/** Rounding of float32 in reordered products and decompositions. */
 const TOLERANCE = 2e-4;
 
 /**

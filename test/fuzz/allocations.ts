@@ -1,6 +1,6 @@
 /** @file Counts the bytes that code asks for, without touching that code: the constructors themselves keep the account. */
 
-/** What was asked for since the last {@link resetAllocations}. */
+/** Allocations since the last {@link resetAllocations}. */
 export interface Allocations {
   /** Bytes of typed arrays and buffers, of arrays and strings made in one call by their length. */
   total: number;

@@ -1,4 +1,4 @@
-/** @file What a run of the fuzzer may take, and what it finds. */
+/** @file Limits and results of a run of the fuzzer. */
 
 /** Memory that one input may take: so much for each of its bytes, and a constant. */
 export interface MemoryLimit {
@@ -6,9 +6,9 @@ export interface MemoryLimit {
   readonly constant: number;
 }
 
-/** What an input may cost before it counts as an attack that succeeded. */
+/** Largest cost of an input; beyond it, the attack counts as successful. */
 export interface Limits {
-  /** Of the processor's time; a machine that is busy elsewhere does not count. */
+  /** CPU seconds; a busy machine does not count. */
   readonly seconds: number;
   /** Typed arrays, and arrays and strings made by their length: all that code asks for by a number. */
   readonly allocated: MemoryLimit;
@@ -23,22 +23,22 @@ export const limits: Limits = {
   heap: { perByte: 256, constant: 1 << 25 },
 };
 
-/** What the thread that parses is told. */
+/** Work for the parsing thread. */
 export interface WorkOrder {
   readonly target: string;
   /** The repository. */
   readonly root: string;
-  /** An empty folder of its own. */
+  /** An empty folder for this target. */
   readonly folder: string;
   readonly seed: number;
   readonly from: number;
   readonly to: number;
   readonly limits: Limits;
-  /** The number of the input that is being parsed; shared with the thread that watches. */
+  /** Number of the current input; shared with the watching thread. */
   readonly progress: Int32Array;
 }
 
-/** What the thread says when it is through. */
+/** Report of the parsing thread at its end. */
 export interface WorkReport {
   accepted: number;
   refused: number;
@@ -56,7 +56,7 @@ export interface Failure {
   readonly reason: string;
 }
 
-/** Of one target: what the whole run found. */
+/** Results of the whole run for one target. */
 export interface TargetReport extends WorkReport {
   readonly target: string;
   readonly seconds: number;

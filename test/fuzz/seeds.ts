@@ -1,4 +1,4 @@
-/** @file What mutation starts from: small real files of this repository, and some that hold what those lack. */
+/** @file Seeds of mutation: small real files of this repository, and some with features that those lack. */
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -42,7 +42,7 @@ function withoutWeights(file: string): Uint8Array {
   const { bytes } = sessionModel(openOnnx(file).model);
   const text = Buffer.from(bytes).toString('latin1');
   const name = path.basename(file);
-  // Of the same length, so that no length around it changes.
+  // The same length, so that enclosing lengths stay valid.
   return Uint8Array.from(Buffer.from(text.replaceAll(name, 'data.bin'.padStart(name.length, './')), 'latin1'));
 }
 

@@ -137,7 +137,7 @@ export const targets: Readonly<Record<string, TargetMaker>> = {
     writeFileSync(path.join(folder, shard), bytes);
     writeFileSync(path.join(folder, 'adapter_config.json'), readFileSync(path.join(adapter, 'adapter_config.json')));
     const names = [...parseSafetensors(bytes, shard).tensors.keys()];
-    // What is in the list must all be there: most damage would be refused without something that may be anything.
+    // Every listed tensor must exist, so most damage would be refused; free metadata lets some pass.
     const metadata = { notes: names.map((name) => ({ name })) };
     const index = { metadata, weight_map: Object.fromEntries(names.map((name) => [name, shard])) };
     return {
@@ -170,7 +170,7 @@ export const targets: Readonly<Record<string, TargetMaker>> = {
     }
     const seeds = names.map((name) => readFileSync(path.join(root, 'packages/build/fixtures', name, 'config.json')));
     return {
-      // What it is for says which weights lie beside it.
+      // The added field names the weights beside the config.
       seeds: seeds.map((seed, i) => Buffer.concat([Buffer.from(`{"weights":"${names[i]}",`), seed.subarray(seed.indexOf('{') + 1)])), // prettier-ignore
       // Tables of windows and distances.
       room: 64 << 20,
@@ -236,7 +236,7 @@ export const targets: Readonly<Record<string, TargetMaker>> = {
       seeds: [...waveSeeds(), ...contents(recorded)],
       // Decoders that are programs of their own.
       room: 16 << 20,
-      // What is claimed stands at the beginning.
+      // Headers with claimed sizes are at the beginning.
       mutate: (random, bytes, others) => {
         if (random.next() < 0.5) return mutateBytes(random, bytes, others);
         const head = mutateBytes(random, bytes.slice(0, 64), others.map((other) => other.slice(0, 64))); // prettier-ignore

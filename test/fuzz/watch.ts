@@ -6,7 +6,7 @@ import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type Failure, limits, type TargetReport, type WorkOrder, type WorkReport } from './report.ts';
 
-/** What to run. */
+/** Order to run a target. */
 export interface RunOrder {
   readonly target: string;
   readonly count: number;

@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { allocations, countAllocations, resetAllocations } from './allocations.ts';
 import type { Failure, WorkOrder, WorkReport } from './report.ts';
 
-// What is loaded from here on is counted.
+// Modules loaded from here on are counted.
 countAllocations();
 const { Random } = await import('@onnx-lora/sdk/data');
 const { OnnxLoraError } = await import('@onnx-lora/sdk');

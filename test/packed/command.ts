@@ -25,9 +25,9 @@ export function useRegistry(url: string, settings: string): void {
 }
 
 /**
- * What a command prints.
+ * Output of a command.
  *
- * @throws Error with all that it printed, where it fails
+ * @throws Error with all its output, if it fails
  */
 export function run(cwd: string, command: string, ...words: readonly string[]): string {
   const { status, stdout, stderr, error } = spawnSync(command, words, {

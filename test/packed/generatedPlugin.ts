@@ -1,15 +1,15 @@
-/** @file What `create-onnx-lora-plugin` writes passes its own tests, is fit to publish, and works on the command line. */
+/** @file A plugin of `create-onnx-lora-plugin` passes its own tests, is fit to publish, and works on the command line. */
 
 import path from 'node:path';
 import { npmInstall, requireText, run } from './command.ts';
 
-/** What must be seen of a plugin of one kind on the command line. */
+/** Expected behaviour of a plugin of one kind on the command line. */
 interface Expected {
   readonly kind: string;
-  /** The first metric, and whether what it was `before` has become enough better `after`. */
+  /** The first metric, and whether it improved enough from `before` to `after`. */
   readonly metric: string;
   readonly isLearned: (before: number, after: number) => boolean;
-  /** What a prediction has. */
+  /** Text expected in a prediction. */
   readonly answer: string;
 }
 

@@ -9,8 +9,8 @@ import { emptyProject, type Published } from './release.ts';
 const versions = ['20.19.0', '22', '24'];
 
 /**
- * With each version that npm has for this machine: installs the packages, none of which may be for other versions alone, and runs
- * the plugin's tests and the command.
+ * For each version that npm has for this machine, installs the packages, and runs the plugin's tests and the command. No package
+ * may exclude the version.
  *
  * @param plugin the folder of an installed and built plugin
  */

@@ -22,7 +22,7 @@ In your project:
 That leaves ONNX Runtime's CUDA libraries out; docs/guides/providers.md says who wants them.`);
 }
 
-/** What installs the packages, but the generator of plugins, which is run from the clone. */
+/** Command that installs the packages, except for the generator of plugins, which runs from the clone. */
 function installLine(packed: readonly Tarball[]): string {
   const files = packed.filter(({ name }) => name !== 'create-onnx-lora-plugin').map(({ file }) => file);
   return ['npm install --ignore-scripts', ...files.map(quoted)].join(' ');

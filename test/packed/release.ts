@@ -8,7 +8,7 @@ import { run } from './command.ts';
 export interface Published {
   readonly name: string;
   readonly version: string;
-  /** What programs import: `@onnx-lora/sdk`, `@onnx-lora/sdk/core` … */
+  /** Entry points of the package: `@onnx-lora/sdk`, `@onnx-lora/sdk/core` … */
   readonly entries: readonly string[];
 }
 

@@ -11,7 +11,7 @@ const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-sbom-'));
 try {
   emptyProject(folder, { name: 'onnx-lora', version });
   npmInstall(folder, '--package-lock-only', `@onnx-lora/cli@${version}`, `create-onnx-lora-plugin@${version}`);
-  // Of the workspace itself, npm leaves out packages with a scope.
+  // In the workspace itself, npm would leave out packages with a scope.
   writeFileSync('sbom.cdx.json', run(folder, 'npm', 'sbom', '--package-lock-only', '--sbom-format', 'cyclonedx'));
 } finally {
   rmSync(folder, { recursive: true });

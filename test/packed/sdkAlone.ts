@@ -9,7 +9,7 @@ import { megabytes } from './tarballs.ts';
 /** Everything but ONNX Runtime and what it brings, in bytes. */
 const BUDGET = 3e6;
 
-/** What the domains and the command use. */
+/** Dependencies of the domains and of the command. */
 const foreign =
   /^(@onnx-lora\/(?!sdk$).*|sharp|@img\/.*|wavefile|.*-decoder|@wasm-audio-decoders\/.*|@rdkit\/.*|@huggingface\/(tokenizers|transformers)|commander|inversify|onnxruntime-web)$/;
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 
 const root = path.join(import.meta.dirname, '../..');
 
-/** What `npm run build` does. What is built already is left alone. */
+/** Builds like `npm run build`, and leaves existing output alone. */
 export function setup(): void {
   for (const words of [
     ['node_modules/@typescript/native/bin/tsc', '-b', 'tsconfig.build.json'],

@@ -32,7 +32,7 @@ export interface DrawnCheckpoint {
   readonly architecture: string;
   /** `config.json`. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** Of each tensor its type, its shape, and between which numbers its own lie. */
+  /** Type, shape and range of values per tensor. */
   readonly tensors: Readonly<
     Record<string, readonly [type: string, dims: readonly number[], low: number, high: number]>
   >;

@@ -20,7 +20,7 @@ export interface Operand {
   readonly shape: readonly Dim[];
   /** Kept in the file instead of fed. */
   readonly constant?: boolean;
-  /** Kept in the file as random numbers of 4 bits, of which JavaScript has no arrays; ONNX's number of the type. */
+  /** ONNX's number of a 4-bit type: random values kept in the file, since JavaScript has no such arrays. */
   readonly fourBits?: 21 | 22;
   /** The values; floats over [−1, 1) by default. */
   readonly values?: (random: Random, dims: readonly number[]) => Tensor;
@@ -104,12 +104,12 @@ export async function compareExpansion(fused: Fused, open: boolean, seed = 1): P
   const outputs = node.output!.filter(Boolean);
   const common = { opset, inputs, outputs };
   const model = modelOf({ ...common, nodes: [node], initializers });
-  // Of some outputs ONNX Runtime cannot infer the type.
+  // ONNX Runtime cannot infer the type of some outputs.
   for (const output of model.graph!.output!)
     output.type = { tensorType: { elemType: typeNumber(expansion, output.name!) } };
   const expected = await runOnce(model, feeds);
   const merged = [...initializers, ...expansion.initializers];
-  // What is an output too cannot be fused again, into the very operator that this is held against.
+  // As outputs, values cannot be fused back into the operator of the comparison.
   const all = [...new Set([...outputs, ...expansion.nodes.flatMap(({ output }) => output!.filter(Boolean))])];
   const parts = { opset, inputs, outputs: all, nodes: expansion.nodes, initializers: merged };
   const found = await runOnce(modelOf(parts), feeds);

@@ -17,7 +17,7 @@ import { randomFloats } from './storedWeights.ts';
 
 type Formed = Pick<LayerForm, 'kind' | 'weightShape' | 'groups'>;
 
-/** What of an adapter a test chooses. */
+/** Options for an adapter of a test. */
 export interface AdapterOptions {
   readonly r?: number;
   readonly alpha?: number;

@@ -93,7 +93,7 @@ function parameter(weightShape: readonly number[], shape: readonly number[], equ
   };
 }
 
-/** Of each of two rows another expert. */
+/** Another expert for each of two rows. */
 function chosen(
   weightShape: readonly number[],
   shape: readonly number[],
@@ -374,9 +374,9 @@ export const layerForms: Readonly<Record<string, LayerForm>> = {
   'a stacked parameter, inputs last': parameter([3, 5, 6], [3, 2, 6], 'ebi,eoi->ebo'),
   'a stacked parameter, outputs last': parameter([3, 5, 6], [3, 2, 5], 'ebi,eio->ebo'),
   'a stacked parameter for all rows': parameter([3, 5, 6], [2, 6], 'bi,eoi->ebo'),
-  'a stacked parameter of which each row has one, inputs last': chosen([3, 5, 6], [2, 6, 1], (g, x, weight, experts) =>
+  'a stacked parameter with one per row, inputs last': chosen([3, 5, 6], [2, 6, 1], (g, x, weight, experts) =>
     g.MatMul(g.emit('GatherND', [weight, g.Unsqueeze(experts, [1])]), x)),
-  'a stacked parameter of which each row has one, outputs last': chosen([3, 5, 6], [2, 1, 5], (g, x, weight, experts) =>
+  'a stacked parameter with one per row, outputs last': chosen([3, 5, 6], [2, 1, 5], (g, x, weight, experts) =>
     g.MatMul(x, g.Gather(weight, experts, 0))),
 }; // prettier-ignore
 
@@ -409,7 +409,7 @@ export function formFeeds({ input: { type = 'float32', shape }, weightShape }: L
   return { x: tensor(type, data, dims!) };
 }
 
-/** What a delta, in torch's layout, adds to the output of a form. */
+/** A model of the change that a delta, in torch's layout, adds to the output of a form. */
 export function changeModel({ change, input }: LayerForm, delta: Tensor): ModelProto {
   const g = new WeightBuilder(18, 'change/');
   const x: Value = { name: 'x', type: input.type ?? 'float32', shape: input.shape };

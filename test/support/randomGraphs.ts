@@ -40,7 +40,7 @@ interface DrawnStep {
   readonly form: number;
 }
 
-/** What a model is made of. */
+/** Description of a random model. */
 export interface DrawnModel {
   readonly opset: number;
   readonly batch: number;
@@ -226,7 +226,7 @@ class Building {
   /** Weights of attention for scores `[batch, heads, length, length]`. */
   attend(scores: Value, form: number): Value {
     const { g } = this;
-    // What is hidden as a whole has weights only where a guard gives them, or Where makes them equal.
+    // Entirely masked rows have weights only if a guard gives them, or if Where makes them equal.
     if (form === 0 || (form > 3 && this.hides && this.length === 1)) return g.Softmax(scores, -1);
     const hidden = g.Unsqueeze(g.Not(g.Cast(this.mask, dataTypeNumber('bool'))), [1, 2]);
     const fills = [-1e9, -1e38, this.hides ? -3.4e38 : -Infinity];
@@ -240,7 +240,7 @@ class Building {
 type Step = (m: Building, a: Value, b: Value, form: number) => Value;
 
 // prettier-ignore
-/** What a step can be. */
+/** Kinds of steps. */
 type StepName =
   | 'linear' | 'add' | 'double' | 'around' | 'gate' | 'scale' | 'activation' | 'choose' | 'mlp' | 'norm' | 'attention'
   | 'packed' | 'concat' | 'mixed' | 'conv' | 'rows' | 'broadcast' | 'twice' | 'reshape' | 'transpose' | 'pad';

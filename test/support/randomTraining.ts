@@ -1,4 +1,4 @@
-/** @file What training computes of a model drawn at random, what its plain graph computes, and differences of its loss. */
+/** @file Training of a random model, the same by its plain graph, and differences of the loss. */
 
 import fc from 'fast-check';
 import { LowRank } from '../../packages/sdk/src/lora/methods/lora.ts';
@@ -31,12 +31,12 @@ import { cpuSession } from './graphs.ts';
 import { type DrawnModel, drawnModels, randomModel, type RandomModel } from './randomGraphs.ts';
 
 /**
- * How a step is computed: the batch at once, row by row, with what lies below the adapters kept, by one graph for batches of all
- * sizes, or with the products that `int8` has in place of those of the graph, but exact.
+ * Ways to compute a step: the whole batch, row by row, with a cached prefix below the adapters, with one graph for all batch
+ * sizes, or with the products of `int8` in exact arithmetic.
  */
 type Way = 'whole' | 'pieces' | 'prefix' | 'sizes' | 'products';
 
-/** What is seen of a graph besides its rewrites, where it is at work. */
+/** Savings at work in a graph, besides its rewrites. */
 export type Saving = Exclude<Way, 'whole'> | 'recomputed' | 'attention in parts' | 'sums of products';
 
 /** All of them. */
@@ -78,7 +78,7 @@ export class RandomTraining {
   readonly #drawn: DrawnTraining;
   readonly #random: RandomModel;
   readonly #request: TrainingGraphRequest;
-  /** What has been at work so far. */
+  /** Savings at work so far. */
   readonly seen: Set<Saving> = new Set();
 
   constructor(drawn: DrawnTraining) {
@@ -107,7 +107,7 @@ export class RandomTraining {
     return buildTrainingGraph({ ...this.#request, memory, without: new Set(without) });
   }
 
-  /** What training computes. */
+  /** Loss and gradients of training. */
   async trained(): Promise<Computed> {
     const { variant, way } = this.#drawn;
     const graph = this.build();
@@ -133,7 +133,7 @@ export class RandomTraining {
     }
   }
 
-  /** What the graph without any rewrite computes. */
+  /** Loss and gradients of the graph without any rewrite. */
   async plain(): Promise<Computed> {
     return this.#run(this.build(trainingRewrites, 'auto'));
   }
@@ -185,7 +185,7 @@ export class RandomTraining {
     try {
       const examples = Array.from({ length: this.#drawn.model.batch }, (_, i) => i);
       let found = await step.lossAndGradients(inputs, targets, 1, own.prefix && examples);
-      // From what was kept.
+      // This time from the cache.
       if (own.prefix) found = await step.lossAndGradients(inputs, targets, 1, examples);
       look?.(step);
       return found;
@@ -279,18 +279,18 @@ export function differing(found: Computed, expected: Computed): string[] {
   const isClose = Math.abs(found.loss - expected.loss) <= 1e-5 * (1 + Math.abs(expected.loss));
   const problems = isClose ? [] : [`the loss is ${found.loss}, expected ${expected.loss}`];
   for (const [name, gradient] of expected.gradients) {
-    // Through what guards against rows that are hidden as a whole, only the rewritten graph has a gradient.
+    // Through guards against entirely masked rows, only the rewritten graph has a gradient.
     if (gradient.some(Number.isNaN)) continue;
     const own = found.gradients.get(name) ?? new Float32Array(gradient.length);
     const off = normOf(gradient.map((each, i) => each - own[i]!));
-    // Where nothing has a slope, such as with one class, rounding is all that there is.
+    // If all gradients are zero, such as with one class, only rounding is left.
     if (!(off <= 5e-4 * normOf(gradient) + 5e-5 * total + 1e-6))
       problems.push(`${name} is off by ${off} of ${normOf(gradient)}`);
   }
   return problems;
 }
 
-/** What a graph computes, as text: the same for graphs that differ in names alone. */
+/** A graph as text, the same for graphs that differ in names alone. */
 function structure({ model }: TrainingGraph): string {
   const places = new Map<string, string>();
   const constants = new Set((model.graph!.initializer ?? []).map(({ name }) => name));

@@ -28,7 +28,7 @@ export function smallDecoders(form: DecoderForm): { readonly builder: Graphed; r
 /** Scopes of a module in the names of nodes. */
 const scopeOf = (path: string): string => `/${path.replaceAll('.', '/').replace(/layers\/(\d)/, 'layers.$1')}`;
 
-/** What both forms do: the order of the modules. */
+/** The common part of both forms: the order of the modules. */
 abstract class Decoder {
   protected readonly g: GraphBuilder = new GraphBuilder({ opset: 18, infer: inferNode, prefix: 'v/' });
   protected readonly initializers: NonNullable<Graphed['graph']['initializer']> = [];

@@ -4,7 +4,7 @@ import path from 'node:path';
 
 const packages = path.join(import.meta.dirname, '../../packages');
 
-/** What Vite puts in place of a package's name; TypeScript has the same as `paths` in tsconfig.json. */
+/** Vite's aliases for packages' names; TypeScript has the same as `paths` in tsconfig.json. */
 export const sources: { find: RegExp; replacement: string }[] = [
   { find: /^@onnx-lora\/(\w+)$/, replacement: `${packages}/$1/src/index.ts` },
   { find: /^@onnx-lora\/(\w+)\/(\w+)$/, replacement: `${packages}/$1/src/$2.ts` },

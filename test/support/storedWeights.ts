@@ -101,7 +101,7 @@ export function asChanges(written: readonly NamedTensor[]): Map<string, TensorPr
   return new Map(written.map(({ name, tensor: proto }) => [name, proto]));
 }
 
-/** What a stored weight says of itself, as a tensor. */
+/** The values of a stored weight, as a tensor. */
 export function readTensorOf(stored: StoredWeight, written: readonly NamedTensor[] = []): Tensor {
   return tensor('float32', stored.read(asChanges(written)), stored.dims);
 }

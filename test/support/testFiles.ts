@@ -1,15 +1,15 @@
-/** @file The test files by how they run: most share a process, those that change what others would see have their own. */
+/** @file The test files by how they run: most share a process; those that change shared state have their own. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 const root = path.join(import.meta.dirname, '../..');
 
-/** What a file says that mocks modules, spies on shared ones, or has or sets what is one for a whole process, as WebGPU's device. */
+/** Matches files that mock modules, spy on shared ones, or use state of the whole process, such as WebGPU's device. */
 const CHANGES_THE_PROCESS =
   /webgpu|\bvi\.(mock|spyOn|stub\w+|resetModules)\(|process\.chdir\(|process\.env\[?[.'\w\]]+ = /;
 
-/** Those that run the built programs. */
+/** Test files that run the built programs. */
 const programs = [
   'docs/examples.test.ts',
   'docs/tutorials.test.ts',

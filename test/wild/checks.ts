@@ -1,4 +1,4 @@
-/** @file What is asked of each real model, one check at a time, with a random adapter on its layers. */
+/** @file Checks of a real model, one at a time, with a random adapter on its layers. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,9 +22,9 @@ import { checkAdapterRoundTrip, checkAdapterRows, checkGradients, randomAdapter 
 import { feedsOf } from './feeds.ts';
 import type { WildCheck, WildModel } from './models.ts';
 
-/** What was found of one file. */
+/** Results for one file. */
 export interface WildReport {
-  /** What is wrong, by the check that found it; nothing where the check passed. */
+  /** Problems by the check that found them; none for a check that passed. */
   readonly problems: Readonly<Partial<Record<WildCheck, string>>>;
   /** How many layers can be adapted, by their kind. */
   readonly sites: Readonly<Record<string, number>>;
@@ -200,7 +200,7 @@ class Subject {
     return meanSquaredError(g, found, g.Mul(wanted!, weight!));
   };
 
-  /** What another adapter computes, and 1 over how far its outputs are from the base's, so that the loss begins at 1. */
+  /** Outputs of another adapter, and 1 over their distance from the base's, so that the loss begins at 1. */
   async #targets(): Promise<Feeds> {
     const other = await this.#adapted(await randomAdapter(this.model, { lora: this.#lora, seed: 2 }));
     const [wanted, base] = [numbersOf(other[this.#output]!), numbersOf(this.base[this.#output]!)];
@@ -239,7 +239,7 @@ class Subject {
   }
 }
 
-/** What the file computes in ONNX Runtime, with nothing of ours in the graph. */
+/** Outputs of the unchanged file in ONNX Runtime. */
 async function plain(file: string, feeds: Feeds): Promise<Readonly<Record<string, Tensor>>> {
   const session = await new OrtRuntime().createSession(
     { ...sessionModel(openOnnx(file).model), name: file },

@@ -126,7 +126,7 @@ function outcomesOf(result: WildResult): string {
   return wildChecks.map((check) => `${check} ${outcomeOf(result, check)}`).join(', ');
 }
 
-/** What is not as the table has it. */
+/** Outcomes that differ from the table. */
 function surprisesOf(result: WildResult): string[] {
   return wildChecks.flatMap((check) => {
     const outcome = outcomeOf(result, check);

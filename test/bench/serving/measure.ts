@@ -1,6 +1,6 @@
 /**
- * @file What a server does under load: a thousand adapters asked for by Zipf's law, beside one adapter, beside a merged model in a
- * plain loop, that computes one request after the other, and beside FastAPI with PEFT.
+ * @file Measures a server under load: a thousand adapters requested by Zipf's law, against one adapter, a merged model in a plain
+ * loop that computes one request after the other, and FastAPI with PEFT.
  */
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -31,7 +31,7 @@ export interface ServingSettings {
   readonly levels: readonly number[];
   /** Adapters that are asked for the first time. */
   readonly cold: number;
-  /** What others do to a tenant; not measured without it. */
+  /** Effect of other tenants on one; measured only if given. */
   readonly neighbours?: NeighbourSettings;
 }
 
@@ -137,7 +137,7 @@ async function measureSubject(
       const perSecond = level * most[0]!;
       const cells: string[] = [];
       for (const [i, side] of sides.entries()) {
-        // What cannot keep up has no times: they grow for as long as it is asked.
+        // A server that cannot keep up has no latencies: they grow with the duration.
         if (perSecond > 0.97 * most[i]!) continue;
         const { latencyMs, refused } = await load({ ...side, rate: { perSecond } });
         const [p50, p99] = [quantile(latencyMs, 0.5), quantile(latencyMs, 0.99)];

@@ -1,4 +1,4 @@
-/** @file What others do to a tenant: one that asks a hundred times as often as it may expect to, and connections that say nothing. */
+/** @file Effect of others on a tenant: one that sends a hundred times its share, and silent connections. */
 
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -19,7 +19,7 @@ export interface NeighbourSettings {
 }
 
 const TENANTS = 5;
-/** What each tenant asks for, as a part of what the server can do. */
+/** Each tenant's requests, as a part of the server's capacity. */
 const SHARE = 0.12;
 const FLOOD = 100;
 

@@ -1,4 +1,4 @@
-/** @file What a server is held against: a plain loop over onnxruntime-node, and FastAPI with PEFT. */
+/** @file Servers for comparison: a plain loop over onnxruntime-node, and FastAPI with PEFT. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-/** @file What is asked of a server: images or short texts, as requests of the Open Inference Protocol with binary tensors. */
+/** @file Requests of images or short texts, in the Open Inference Protocol with binary tensors. */
 
 import type { Random } from '@onnx-lora/sdk/data';
 
@@ -9,7 +9,7 @@ export type Asked =
 
 /** A request without its adapter. */
 export interface Inputs {
-  /** Of each input, in the order of their bytes. */
+  /** Declarations of the inputs, in the order of their bytes. */
   readonly declared: readonly object[];
   readonly bytes: Uint8Array;
 }

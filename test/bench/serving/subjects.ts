@@ -11,15 +11,15 @@ import { vitModel } from '../../fixtures/vit.ts';
 import type { Sizes } from '../settings.ts';
 import type { Asked } from './requests.ts';
 
-/** What is served and asked. */
+/** A served model and its requests. */
 export interface Subject {
   readonly name: string;
-  /** What it is, for people. */
+  /** Description for people. */
   readonly title: string;
   readonly asked: Asked;
   /** Rank of its adapters. */
   readonly r: number;
-  /** What transformers calls the model, and its config. */
+  /** The model's config, with its name in transformers. */
   readonly config: Readonly<Record<string, unknown>> & { readonly model_type: string };
   /** Writes the model into a folder and opens it. */
   readonly open: (folder: string) => Promise<Model>;
