@@ -1,4 +1,4 @@
-/** @file Proteins, molecules and DNA as a domain of sequences. */
+/** @file The domain of protein, molecule and DNA sequences. */
 
 import type { DomainSections, FoundAnswers, ReportRequest } from '@onnx-lora/sdk/tasks';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
@@ -27,16 +27,16 @@ export interface SequenceTaskOptions extends SequenceDataOptions, TokenOptions {
 /** Options of every task with one answer per sequence. */
 export interface WholeSequenceOptions extends SequenceTaskOptions, WholeOptions {}
 
-/** Options of what answers about sequences. */
+/** Options of predictors on sequences. */
 export type SequencePredictorOptions = PredictorOptionsOf<SequenceDataOptions>;
 
-/** How sequences are read, what they are called, and what a report shows of them: logos, and what the model attends to. */
+/** The domain's reader, names, defaults and report sections: sequence logos and attention. */
 export const sequenceDomain: SequenceDomain<SequenceRecord, SequenceSource, SequenceDataOptions> = {
   ...sequenceNames,
   settings: dataSettings,
-  // Batches of 8, as Schmirler et al. (2024) have them: sequences are long, and data sets of measurements small. Their learning rate
-  // is 3e-4 for models of 8 million parameters and more; small models learn as well with 1e-3. A new head starts as a probe, so that
-  // few epochs are enough where data are many. Sequences of like length come together, so that little of a batch is padding.
+  // Batches of 8, as in Schmirler et al. (2024): sequences are long and measured data sets small. They use a learning
+  // rate of 3e-4 from 8 million parameters on; small models learn as well with 1e-3. A new head starts as a probe, so
+  // few epochs suffice for large data. Sampling by length keeps padding low.
   defaults: { batchSize: 8, epochs: 5, lr: 5e-4, warmupSteps: 0.1, sampling: 'length' },
   input: { endings: sequenceEndings, streams: true, records: true },
   read: (source, options, wanted) => readSequenceData(source, { ...(wanted && { needs: [wanted] }), ...options }),
@@ -45,7 +45,7 @@ export const sequenceDomain: SequenceDomain<SequenceRecord, SequenceSource, Sequ
   sections,
 };
 
-/** Lengths and data: what every task that is trained has. */
+/** Length and data settings of every trained task. */
 export const sequenceSettings: SettingRows<SequenceTaskOptions> = { ...lengthSettings, ...dataSettings };
 
 async function sections<Target>(
@@ -68,11 +68,11 @@ async function sections<Target>(
   return { last: [...classLogos(labels, sequences, named), ...attention] };
 }
 
-/** Number of shown sequences, one per class, and the longest that is shown. */
+/** Maximum number of shown sequences, one per class, and their maximum length. */
 const SHOWN = 4;
 const LONGEST = 1000;
 
-/** Of the first classes the sequence that is answered best; pairs and long sequences are left out. */
+/** The best-answered sequence of each of the first classes, without pairs and long sequences. */
 export function attendedSequences(
   labels: readonly string[],
   { answers, truths }: Pick<FoundAnswers<never, never, never>, 'answers' | 'truths'>,

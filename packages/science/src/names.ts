@@ -2,7 +2,7 @@
 
 import type { SequenceNames } from '@onnx-lora/sequences';
 
-/** Names and remedy, for errors and reports. */
+/** Nouns and remedy in errors and reports. */
 export const sequenceNames: SequenceNames = {
   noun: 'sequences',
   one: 'sequence',

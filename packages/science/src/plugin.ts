@@ -29,7 +29,7 @@ declare module '@onnx-lora/sdk' {
   }
 }
 
-/** Science: the families, and the tasks on sequences. */
+/** The plugin: science families and tasks on sequences. */
 export const sciencePlugin: Plugin = definePlugin({
   name: '@onnx-lora/science',
   description: 'Sequences of proteins, molecules and DNA: classes, numbers, residues, variants, embeddings.',

@@ -1,20 +1,20 @@
-/** @file RDKit's molecules for programs. */
+/** @file Chemistry functions on SMILES, by RDKit. */
 
 import { canonicalSmiles, morganFingerprint, murckoScaffold, tanimoto } from './molecules.ts';
 import { randomSmiles } from './randomSmiles.ts';
 import { loadRdkit, type Rdkit } from './rdkit.ts';
 
-/** What is found of molecules. All of it throws `DATA_INVALID` for a SMILES that is no molecule, with RDKit's reason. */
+/** Functions on molecules. All of them throw `DATA_INVALID` with RDKit's reason for an invalid SMILES. */
 export interface Chemistry {
-  /** RDKit's canonical SMILES, with stereo: the same for all ways to write one molecule. */
+  /** RDKit's canonical SMILES with stereochemistry: the same for every spelling of a molecule. */
   canonicalSmiles(smiles: string): string;
-  /** The Bemis–Murcko scaffold as canonical SMILES without stereo, as RDKit has it; empty for a molecule without rings. */
+  /** The Bemis–Murcko scaffold in RDKit's variant, as canonical SMILES without stereochemistry; empty without rings. */
   scaffold(smiles: string): string;
-  /** Tanimoto similarity of Morgan fingerprints of radius 2 and 2,048 bits (ECFP4): 1 for the same neighbourhoods, 0 for no common ones. */
+  /** Tanimoto similarity, 0 to 1, of Morgan fingerprints of radius 2 with 2,048 bits (ECFP4). */
   similarity(smiles: string, other: string): number;
-  /** The molecule written from an atom and in an order that the seed decides. Training on such is known as SMILES enumeration. */
+  /** A randomised SMILES of the molecule, determined by the seed, for SMILES enumeration. */
   randomSmiles(smiles: string, seed: number): string;
-  /** A drawing as SVG, 250 by 200 pixels by default. */
+  /** An SVG drawing, 250 by 200 pixels by default. */
   draw(smiles: string, width?: number, height?: number): string;
 }
 
@@ -35,10 +35,6 @@ export async function openChemistry(): Promise<Chemistry> {
   };
 }
 
-/**
- * A drawing of a molecule as SVG, of `width` by `height` pixels.
- * @throws OnnxLoraError `DATA_INVALID` for a SMILES that is no molecule
- */
 function drawMolecule(rdkit: Rdkit, smiles: string, width = 250, height = 200): string {
   return rdkit.withMolecule(smiles, (molecule) => molecule.get_svg(width, height));
 }

@@ -1,27 +1,20 @@
-/** @file RDKit's canonical SMILES, fingerprints, scaffolds and validity of molecules. */
+/** @file Canonical SMILES, fingerprints, scaffolds and validity of molecules, by RDKit. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type JsonBond, type JsonFile, type JsonMolecule, loadRdkit, type Rdkit } from './rdkit.ts';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
 
-/**
- * RDKit's canonical SMILES, with stereo: the same for all ways to write one molecule.
- * @throws OnnxLoraError `DATA_INVALID` for a SMILES that is no molecule
- */
+/** @throws OnnxLoraError `DATA_INVALID` for an invalid SMILES */
 export function canonicalSmiles(rdkit: Rdkit, smiles: string): string {
   return rdkit.withMolecule(smiles, (molecule) => molecule.get_smiles());
 }
 
-/** Bits of a Morgan fingerprint. */
 interface Fingerprint {
   readonly words: Uint32Array;
   readonly count: number;
 }
 
-/**
- * The Morgan fingerprint of a molecule: 2,048 bits for the neighbourhoods of radius 2, known as ECFP4.
- * @see Rogers and Hahn, "Extended-connectivity fingerprints" (2010)
- */
+/** The Morgan fingerprint of radius 2 with 2,048 bits: ECFP4 (Rogers and Hahn, 2010). */
 export function morganFingerprint(rdkit: Rdkit, smiles: string): Fingerprint {
   const bytes = rdkit.withMolecule(smiles, (molecule) => {
     const options = JSON.stringify({ radius: 2, nBits: 2048 });
@@ -31,7 +24,7 @@ export function morganFingerprint(rdkit: Rdkit, smiles: string): Fingerprint {
   return { words, count: words.reduce((sum, word) => sum + bitsIn(word), 0) };
 }
 
-/** Tanimoto similarity: bits that both have over bits that either has; 1 where neither has any. */
+/** Tanimoto similarity: common bits over bits of either; 1 if both are empty. */
 export function tanimoto(a: Fingerprint, b: Fingerprint): number {
   let both = 0;
   for (let i = 0; i < a.words.length; i++) both += bitsIn(a.words[i]! & b.words[i]!);
@@ -46,12 +39,7 @@ function bitsIn(word: number): number {
   return Math.imul((word + (word >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
-/**
- * The scaffold of a molecule as canonical SMILES without stereo: its rings, the chains between them, and atoms bound to either
- * by a double bond; all other side chains are cut off. Empty for a molecule without rings. Of several parts, as in salts, each
- * keeps its own; a part without rings vanishes.
- * @see Bemis and Murcko, "The properties of known drugs. 1. Molecular frameworks" (1996); double bonds as RDKit has them
- */
+/** Rings, linkers and atoms double-bonded to them, in each part (Bemis and Murcko, 1996; RDKit's variant). */
 export function murckoScaffold(rdkit: Rdkit, smiles: string): string {
   const file = rdkit.withMolecule(smiles, (molecule) => JSON.parse(molecule.get_json()) as JsonFile);
   const scaffold = withoutSideChains(file.molecules[0]);
@@ -84,7 +72,7 @@ function withoutSideChains({ atoms, bonds = [] }: JsonMolecule): JsonMolecule {
   };
 }
 
-/** Prunes chain ends until none are left: rings and their linkers remain. */
+/** Prunes chain ends until rings and their linkers remain. */
 function ringsAndLinkers(count: number, bonds: readonly JsonBond[]): Set<number> {
   const neighbours = Array.from({ length: count }, () => new Set<number>());
   for (const { atoms } of bonds) {
@@ -106,10 +94,8 @@ function ringsAndLinkers(count: number, bonds: readonly JsonBond[]): Set<number>
 }
 
 /**
- * The records whose SMILES are molecules by RDKit: letters that close their rings, valences that can be.
- * @param illegal what becomes of the others: an error, or they are left out with a warning
- * @param column the column that they are in, for messages
- * @throws OnnxLoraError `DATA_INVALID`, naming the row of the first that is none
+ * Checks that RDKit reads the records' SMILES; `skip` drops invalid ones with a warning.
+ * @throws OnnxLoraError `DATA_INVALID`, naming the row of the first invalid one
  */
 export async function checkMolecules(
   records: readonly SequenceRecord[],

@@ -5,10 +5,8 @@ import { type JsonFile, loadRdkit, type Rdkit } from './rdkit.ts';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
 
 /**
- * The SMILES of a molecule written from an atom and in an order that chance decides; stereo is kept. The same seed gives the
- * same SMILES. Training on such, newly drawn each time, teaches that the way a molecule is written does not matter.
+ * A randomised SMILES: the seed decides the first atom and the order of atoms; stereochemistry is kept.
  * @see Bjerrum, "SMILES enumeration as data augmentation for neural network modeling of molecules" (2017)
- * @throws OnnxLoraError `DATA_INVALID` for a SMILES that is no molecule
  */
 export function randomSmiles(rdkit: Rdkit, smiles: string, seed: number): string {
   const random = new Random(seed);
@@ -32,7 +30,7 @@ function renumbered({ molecules: [{ atoms, bonds = [] }], ...file }: JsonFile, r
     molecules: [
       {
         atoms: order.map((atom) => atoms[atom]!),
-        // Bonds keep their order, which is what the handedness of an atom refers to.
+        // Keeps the order of bonds, which the handedness of an atom refers to.
         bonds: bonds.map((bond) => {
           const [a, b] = bond.atoms;
           return { ...bond, atoms: [numbers.get(a)!, numbers.get(b)!] };
@@ -43,12 +41,12 @@ function renumbered({ molecules: [{ atoms, bonds = [] }], ...file }: JsonFile, r
 }
 
 /**
- * The records, and each of them again in so many other ways to write its molecule: for training, never for what is measured on.
- * The same seed gives the same ways.
+ * Augments training data by randomised SMILES, `times` per record; never use it for evaluation data. The same seed
+ * gives the same SMILES.
  * @example
  * const data = await readSequenceData('esol.csv', { validation: 0.2 });
  * const task = sequenceRegression({ ...data, train: await withRandomSmiles(data.train, { times: 4 }) });
- * @throws OnnxLoraError `DATA_INVALID` for a SMILES that is no molecule
+ * @throws OnnxLoraError `DATA_INVALID` for an invalid SMILES
  */
 export async function withRandomSmiles(
   records: readonly SequenceRecord[],

@@ -5,46 +5,40 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 
 export type { Mol } from '@rdkit/rdkit';
 
-/** RDKit, with molecules whose memory is freed after use. */
+/** RDKit, with molecules that are freed after use. */
 export interface Rdkit {
-  /**
-   * What `use` finds in the molecule of a SMILES, which must not leave it.
-   * @throws OnnxLoraError `DATA_INVALID` where it is no molecule, with RDKit's reason, or too large; `RUNTIME_FAILED` where RDKit fails
-   */
+  /** @throws OnnxLoraError `DATA_INVALID` with RDKit's reason, or for a too large molecule; `RUNTIME_FAILED` */
   withMolecule<T>(smiles: string, use: (molecule: Mol) => T): T;
   /** The same for RDKit's JSON. */
   withJson<T>(json: string, use: (molecule: Mol) => T): T;
 }
 
-/** One molecule in RDKit's JSON: what is looked at. What is missing is the default: carbon, no hydrogens, single bonds. */
+/** The fields read from RDKit's JSON. Missing ones have defaults: carbon, no hydrogens, single bonds. */
 export interface JsonFile {
   readonly molecules: readonly [JsonMolecule, ...JsonMolecule[]];
 }
 
-/** The atoms and bonds of a molecule; aromatic ones as single and double bonds. */
+/** Atoms and bonds; aromatic bonds are single and double ones. */
 export interface JsonMolecule {
   readonly atoms: readonly { readonly impHs?: number; readonly stereo?: string }[];
   readonly bonds?: readonly JsonBond[];
 }
 
-/** A bond between atoms, which are numbered from 0. */
+/** A bond between two atoms, numbered from 0. */
 export interface JsonBond {
   readonly atoms: readonly [number, number];
   readonly bo?: number;
 }
 
-/**
- * Most atoms of a molecule. RDKit's WebAssembly build has a small stack: some 600 atoms overrun it and corrupt later
- * results.
- */
+/** Atom limit: RDKit's WebAssembly build overruns its small stack at some 600 and corrupts later results. */
 const MOST_ATOMS = 500;
-/** Upper bound on characters of such a SMILES. */
+/** Upper bound on the characters of such a molecule. */
 const MOST_SIGNS = 10_000;
 const ATOM = /\[[^\]]{0,99}\]|Br|Cl|[A-Za-z*]/g;
 
 let loaded: Promise<Rdkit> | undefined;
 
-/** Loads RDKit, or gives what was loaded before. */
+/** Loads RDKit on the first call; later calls share it. */
 export function loadRdkit(): Promise<Rdkit> {
   loaded ??= load();
   return loaded;

@@ -1,15 +1,15 @@
-/** @file Alphabets of sequences; normalises and checks records. */
+/** @file Alphabets of sequences: guesses them, normalises and checks records. */
 
 import type { Alphabet, SequencePart, SequenceRecord } from './sequenceRecord.ts';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 
-/** Characters that SMILES have and proteins and nucleic acids lack. */
+/** Characters of SMILES that proteins and nucleic acids lack. */
 const SMILES_SIGN = /[0-9()[\]=#]/;
 /** Tokens of SMILES: bracket atoms, organic atoms, bonds, branches and rings. */
 const SMILES = /^(?:\[[^\]\s]*\]|Br|Cl|[BCNOPSFIbcnops]|[-=#$:/\\.()%0-9*@+~>])+(?:\[[^\]\s]*)?$/;
 /** Prefix length that decides on SMILES. */
 const SMILES_LENGTH = 500;
-/** Least share of A, C, G, T, U and N in nucleic acids that are written in IUPAC codes. */
+/** Minimum share of A, C, G, T, U and N in nucleic acids with IUPAC codes. */
 const NUCLEIC = 0.9;
 
 /** Illegal letters of each alphabet; `-` and `.` are gaps. */
@@ -21,12 +21,12 @@ const illegalLetters: Readonly<Record<Alphabet, RegExp>> = {
   smiles: /[^A-Za-z0-9()[\]=#@+\-/\\%$:.~*>]/u,
 };
 
-/** Counts letters, to tell what they stand for. */
+/** Guesses the alphabet from letter counts. */
 export class AlphabetGuess {
   #sequences = 0;
   #smiles = 0;
   #hasSmilesSign = false;
-  /** Letter counts by char code, upper case. */
+  /** By char code, upper case. */
   readonly #counts = new Float64Array(128);
 
   add(sequence: string): void {
@@ -43,7 +43,7 @@ export class AlphabetGuess {
     }
   }
 
-  /** The likely alphabet: SMILES if most sequences parse as such, nucleic acids if all letters may be bases. */
+  /** SMILES if most sequences parse as such, nucleic acids if all letters may be bases. */
   get alphabet(): Alphabet {
     if (this.#hasSmilesSign && this.#smiles > this.#sequences / 2) return 'smiles';
     const count = (letters: string): number =>
@@ -55,11 +55,9 @@ export class AlphabetGuess {
   }
 }
 
-/** A normalised sequence and what was changed. */
 interface Spelled {
   readonly text: string;
   readonly hadGaps: boolean;
-  /** Whether a final stop codon was dropped. */
   readonly hadStop: boolean;
   /** Whether U was read as T, or T as U. */
   readonly wasExchanged: boolean;
@@ -72,9 +70,8 @@ interface IllegalLetter {
 }
 
 /**
- * Spells a sequence: in capitals, without blanks, gaps and a stop codon (`*`) at its end; U for T in RNA, and T for U in DNA. SMILES
- * stay as they are.
- * @returns the first letter that does not belong, where there is one
+ * Normalises a sequence: capitals; no blanks, gaps or final `*`; U in RNA, T in DNA. SMILES stay as they are.
+ * @returns the first illegal letter, if any
  */
 export function spelled(text: string, alphabet: Alphabet): Spelled | IllegalLetter {
   if (alphabet === 'smiles') {
@@ -100,13 +97,13 @@ export function spelled(text: string, alphabet: Alphabet): Spelled | IllegalLett
   return { letter: [...text][place]!, position: place + 1 };
 }
 
-/** Which letters are meant, of sequences and of those that make pairs with them. */
+/** Alphabets of sequences and of their partners in pairs. */
 export interface Alphabets {
   readonly first: Alphabet;
   readonly second: Alphabet;
 }
 
-/** Finds out what the letters of some parts stand for. */
+/** The alphabets of all parts: given, named by a column, or guessed. */
 export function alphabetsOf(parts: readonly SequencePart[], given?: Alphabet): Alphabets {
   const [first, second] = [new AlphabetGuess(), new AlphabetGuess()];
   for (const { records } of parts) {
@@ -119,7 +116,7 @@ export function alphabetsOf(parts: readonly SequencePart[], given?: Alphabet): A
   return { first: given ?? named ?? first.alphabet, second: second.alphabet };
 }
 
-/** Spells the sequences of records as models know them, and counts what it changed. */
+/** Normalises the sequences of records and counts the changes for warnings. */
 export class SequenceSpeller {
   readonly #alphabets: Alphabets;
   readonly #illegal: 'error' | 'skip';
@@ -134,11 +131,7 @@ export class SequenceSpeller {
     this.#illegal = illegal;
   }
 
-  /**
-   * A record with its sequences spelled; undefined where letters do not belong and such records are left out. Labels of residues
-   * that stand at gaps go with them.
-   * @throws OnnxLoraError `DATA_INVALID`, naming record, column, letter and position
-   */
+  /** @throws OnnxLoraError `DATA_INVALID`, naming record, column, letter and position; undefined for skipped records */
   spell(record: SequenceRecord, { columns }: Pick<SequencePart, 'columns'>): SequenceRecord | undefined {
     const sequence = this.#text(record, record.sequence, this.#alphabets.first, columns?.sequence);
     const second =
@@ -211,7 +204,7 @@ function sequences(count: number): string {
   return count === 1 ? '1 sequence' : `${count} sequences`;
 }
 
-/** Labels of the letters that remain. */
+/** Labels without those at gaps. */
 function labelsOfLetters(
   { sequence, residues, where }: SequenceRecord,
   text: string,

@@ -3,7 +3,6 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Substitution } from './sequenceRecord.ts';
 
-/** Spellings of the wild type. */
 const WILD_TYPE = /^(?:wt|_wt|wild[-_ ]?type|wildtype|p\.=|=|none|-)?$/i;
 const SEPARATORS = /[\s:,;+/|_]+/;
 // Positions have at most nine digits.
@@ -16,22 +15,22 @@ const letterOf: ReadonlyMap<string, string> = new Map(
     .map((code) => [code.slice(0, 3), code[3]!]),
 );
 
-/** True for text that {@link parseMutations} reads as at least one mutation. */
+/** True for text with at least one mutation, as {@link parseMutations} reads it. */
 export function areMutations(text: string): boolean {
   const words = wordsOf(text);
   return words.length > 0 && words.every((word) => substitutionOf(word) !== undefined);
 }
 
-/** True for text that stands for the wild type. */
+/** True for names of the wild type. */
 export function isWildType(text: string): boolean {
   return WILD_TYPE.test(text.trim());
 }
 
 /**
- * The substitutions that a text lists, separated by `:`, `,`, `;`, `+`, `/` or blanks, in one-letter codes or as HGVS writes them
- * (`p.Ala123Gly`). Those that change nothing (`A123A`, `A123=`) are left out. Text such as `WT`, or none, is the wild type.
- * @param place where the text is, for the message
- * @throws OnnxLoraError `DATA_INVALID` for anything else: deletions, insertions and stops are no substitutions
+ * Parses substitutions separated by `:`, `,`, `;`, `+`, `/` or blanks, in one-letter codes or HGVS notation
+ * (`p.Ala123Gly`). Leaves out synonymous ones (`A123A`, `A123=`). `WT` and empty text are the wild type.
+ * @param place the text's place, for messages
+ * @throws OnnxLoraError `DATA_INVALID` for anything else, such as deletions, insertions and stops
  */
 export function parseMutations(text: string, place = 'mutations'): Substitution[] {
   if (isWildType(text)) return [];
@@ -50,13 +49,13 @@ export function parseMutations(text: string, place = 'mutations'): Substitution[
   return substitutions;
 }
 
-/** Mutations as {@link parseMutations} reads them: `A1G:C2D`, and `WT` where there are none. */
+/** Formats mutations as {@link parseMutations} reads them: `A1G:C2D`, or `WT` for none. */
 export function nameOfMutations(substitutions: readonly Substitution[]): string {
   if (substitutions.length === 0) return 'WT';
   return substitutions.map(({ from, position, to }) => `${from}${position}${to}`).join(':');
 }
 
-/** How a sequence differs from a wild type of the same length. */
+/** Substitutions between a wild type and a sequence of the same length. */
 export function mutationsBetween(wildType: string, sequence: string): Substitution[] {
   const found: Substitution[] = [];
   for (let i = 0; i < wildType.length; i++) {
@@ -67,10 +66,10 @@ export function mutationsBetween(wildType: string, sequence: string): Substituti
 }
 
 /**
- * The wild type with substitutions.
- * @param place where they are, for the message
- * @param firstPosition the number that they give to the wild type's first letter, for the message
- * @throws OnnxLoraError `DATA_INVALID` for a position that the wild type does not have, or where it has another letter
+ * Applies substitutions to a wild type.
+ * @param place their place, for the message
+ * @param firstPosition number of the wild type's first letter, for the message
+ * @throws OnnxLoraError `DATA_INVALID` for a position outside the wild type, or with another letter there
  */
 export function mutated(
   wildType: string,
@@ -87,10 +86,7 @@ export function mutated(
   return letters.join('');
 }
 
-/**
- * The numbers that mutations may give to the first letter of a wild type so that all of them fit: for a hint where they do not.
- * At most a few are looked for.
- */
+/** Numbers of the first letter that fit all mutations, for a hint; stops after a few. */
 export function fittingStarts(wildType: string, mutations: readonly (readonly Substitution[])[], most = 2): number[] {
   const distinct = new Map(mutations.flat().map((each) => [`${each.from}${each.position}`, each]));
   const all = [...distinct.values()];

@@ -27,7 +27,7 @@ import { type FastaRecord, parseFasta } from './formats/fasta.ts';
 const WILD_TYPE = /^(?:wild[-_ ]?type|wt|reference)\./i;
 
 /**
- * The parts of a file, or of a folder: with a file or folder for each split, with a file for each class, or with one file.
+ * Reads a file, or a folder with a file or folder per split, a file per class, or one file.
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming what is wrong
  */
 export async function readLayout(
@@ -55,7 +55,6 @@ export async function readLayout(
   return readFiles(path, options, wildType);
 }
 
-/** Reads a folder with one file, or a file per class. */
 async function readFiles(
   folder: string,
   options: SequenceDataOptions,
@@ -97,11 +96,7 @@ function withFacts(part: SequencePart, facts: { split?: Split; labels?: readonly
   return { ...part, records: part.records.map((record): SequenceRecord => ({ ...record, ...facts })) };
 }
 
-/**
- * The records of a file.
- * @param wildType the wild type that the user gives; else it is looked for beside the file
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming row, column and remedy
- */
+/** The wild type is the user's, or else searched beside the file. */
 async function readPart(
   file: string,
   options: SequenceDataOptions,
@@ -135,10 +130,8 @@ const MASK = /^(?:mask|resolved)\./i;
 const LABELS = /label/i;
 
 /**
- * The records of `sequences.fasta` with the labels that another FASTA file of the folder has for the same ids, and `mask.fasta`, whose
- * zeros stand for residues that are not known; undefined where the folder is none of these.
- * @param files names of the files in the folder
- * @throws OnnxLoraError `DATA_INVALID`, naming file and record
+ * The records of `sequences.fasta` with labels by id from another FASTA file of the folder; zeros in `mask.fasta` mark
+ * unknown residues. Undefined for other folders.
  */
 async function residueFiles(
   folder: string,

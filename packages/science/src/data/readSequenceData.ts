@@ -22,10 +22,7 @@ import type {
 import { repeatedRecords, sharedSequences } from './sharedSequences.ts';
 import { comparedWith, givenWildType, type WildType } from './wildType.ts';
 
-/**
- * Looks whether records that have what a task needs.
- * @throws OnnxLoraError `DATA_INVALID`, naming the record and the remedy
- */
+/** @throws OnnxLoraError `DATA_INVALID`, naming the record and the remedy */
 function checkRecordNeeds(records: readonly SequenceRecord[], needs: readonly SequenceNeed[] = []): void {
   for (const need of needs) {
     const lacking = records.find((record) => !has(record, need));
@@ -54,13 +51,13 @@ const remedies: Readonly<Record<SequenceNeed, string>> = {
     'it is not known how it differs from a wild type. Give a table with the column "mutations" (A123G), or the wild type that sequences of its length are compared with: wildType: \'wt.fasta\', on the command line --set wildType=wt.fasta.',
 };
 
-/** RDKit takes some tenths of a millisecond each, a minute for hundreds of thousands. */
+/** Checking takes some tenths of a millisecond per molecule, a minute for hundreds of thousands. */
 const MOST_MOLECULES = 50_000;
 
 /**
- * Reads data. A path may be a table (CSV, TSV, JSON, JSONL) with a column of sequences, SMILES or mutations; FASTA, FASTQ, A3M,
- * Stockholm; a list with a sequence on each line; each of them compressed by gzip; or a folder of such files, one for each split or
- * for each class. Records of the user's own are checked, and what this function gave is taken as it is.
+ * Reads data. A path is a table (CSV, TSV, JSON, JSONL) with a column of sequences, SMILES or mutations; FASTA, FASTQ,
+ * A3M or Stockholm; a list with a sequence per line; any of them gzipped; or a folder of such files, one per split or
+ * per class. Your own records are checked; data from this function are taken as they are.
  * @example
  * const data = await readSequenceData('gb1.csv', { columns: { split: 'two_vs_rest' } });
  * console.log(data.train.length, data.validation?.length, data.warnings);
@@ -74,7 +71,6 @@ export async function readSequenceData(
   return data;
 }
 
-/** Data with a known alphabet. */
 interface SpelledData extends SequenceData {
   readonly alphabet?: Alphabet;
   /** Whether the split keeps relatives together. */
@@ -141,7 +137,6 @@ async function readSource(
   };
 }
 
-/** Drops records that are not molecules, among the first ones. */
 async function withMolecules(part: SequencePart, { illegal }: SequenceDataOptions): Promise<SequencePart> {
   const { records, warnings } = await checkMolecules(
     part.records.slice(0, MOST_MOLECULES),
@@ -156,7 +151,6 @@ async function withMolecules(part: SequencePart, { illegal }: SequenceDataOption
   return { ...part, records: [...records, ...others], warnings: [...part.warnings, ...warnings, ...unseen] };
 }
 
-/** Names of the values, equal in all parts. */
 function sameValues(parts: readonly SequencePart[]): readonly string[] | undefined {
   const [first, ...others] = parts;
   const other = others.find(({ valueNames }) => String(valueNames) !== String(first?.valueNames));

@@ -1,4 +1,4 @@
-/** @file File formats of sequences, and their endings. */
+/** @file File formats of sequences and their endings. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { isUtf16, type TableFormat, textOf, decodePreview } from '@onnx-lora/sdk/data';
@@ -6,7 +6,7 @@ import { openBytes } from '@onnx-lora/sequences';
 import { type FastaRecord, parseFasta } from './formats/fasta.ts';
 import { recordFormats } from './sequenceRecords.ts';
 
-/** Ways to write sequences. */
+/** File formats of sequences. */
 export type SequenceFormat = TableFormat | keyof typeof recordFormats;
 
 const endingsOf: Readonly<Record<SequenceFormat, readonly string[]>> = {
@@ -25,25 +25,21 @@ const formatOfEnding: ReadonlyMap<string, SequenceFormat> = new Map(
   ),
 );
 
-/** Endings of files of sequences, each also with `.gz` after it. */
+/** Endings of sequence files, each also with `.gz`. */
 export const sequenceEndings: readonly string[] = [...formatOfEnding.keys()].flatMap((each) => [each, `${each}.gz`]);
 
-/** The format that a file's name tells; undefined for other names. */
+/** The format by file name; undefined for other names. */
 export function formatOfName(name: string): SequenceFormat | undefined {
   const plain = name.toLowerCase().replace(/\.gz$/, '');
   return formatOfEnding.get(/\.[^.]*$/.exec(plain)?.[0] ?? '');
 }
 
-/** True for formats whose records are rows. */
+/** True for formats of tables. */
 export function isTable(format: SequenceFormat): format is TableFormat {
   return format === 'csv' || format === 'tsv' || format === 'jsonl';
 }
 
-/**
- * The format of a file: what its name tells, or how it begins.
- * @param head its first bytes
- * @throws OnnxLoraError `DATA_INVALID` for a file that is no text that can be read
- */
+/** @throws OnnxLoraError `DATA_INVALID` for a file that is not readable text */
 export function formatOf(name: string, head: Uint8Array): SequenceFormat {
   if (head.includes(0) && !isUtf16(head)) {
     throw new OnnxLoraError(
@@ -71,7 +67,7 @@ export function formatOf(name: string, head: Uint8Array): SequenceFormat {
 }
 
 /**
- * The records of a FASTA file in their order, which may be compressed by gzip. Only one record is held in memory at a time.
+ * Streams the records of a FASTA file, which may be gzipped, one at a time.
  * @throws OnnxLoraError `FILE_NOT_FOUND`, or `DATA_INVALID` naming the file, the line and the remedy
  */
 export async function* readFasta(file: string): AsyncGenerator<FastaRecord> {

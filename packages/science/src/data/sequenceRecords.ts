@@ -1,4 +1,4 @@
-/** @file Streams the records of files other than tables. */
+/** @file Streams records of files other than tables. */
 
 import { parseA3m, parseFasta } from './formats/fasta.ts';
 import { parseFastq } from './formats/fastq.ts';
@@ -8,11 +8,10 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type Split, splitNames, textLines, textOf, type TextPieces } from '@onnx-lora/sdk/data';
 import { isMissing, numberOf } from '@onnx-lora/sequences';
 
-/** A file format of sequences. */
 interface RecordFormat {
-  /** File endings, lower case with the dot. */
+  /** Lower case, with the dot. */
   readonly endings: readonly string[];
-  /** Parses text that comes in arbitrary chunks; errors call it `name`. */
+  /** Parses text whose chunks may be cut anywhere; errors call it `name`. */
   readonly records: (text: TextPieces, name: string, options: ParseOptions) => AsyncIterable<ParsedRecord>;
 }
 
@@ -22,10 +21,10 @@ interface ParseOptions {
 }
 
 interface ParsedRecord {
-  /** Line number by default. */
+  /** The line number by default. */
   readonly id?: string;
   readonly sequence: string;
-  /** The header behind the id. */
+  /** The header after the id. */
   readonly description?: string;
   readonly structure?: string;
   readonly family?: string;
@@ -36,7 +35,7 @@ interface ParsedRecord {
 /** Formats of self-contained records; `lines` has one per line. */
 type RecordFormats = 'fasta' | 'fastq' | 'a3m' | 'stockholm' | 'lines';
 
-/** How each is read. */
+/** Parser of each format. */
 export const recordFormats: Readonly<Record<RecordFormats, RecordFormat>> = {
   fasta: { endings: ['.fasta', '.fa', '.faa', '.fna', '.ffn', '.fas', '.afa'], records: parseFasta },
   fastq: { endings: ['.fastq', '.fq'], records: parseFastq },
@@ -45,11 +44,7 @@ export const recordFormats: Readonly<Record<RecordFormats, RecordFormat>> = {
   lines: { endings: ['.smi', '.smiles', '.seq'], records: parsePlainLines },
 };
 
-/**
- * The records of a file that is no table.
- * @param illegal what becomes of characters that are no residues: an error at the line, or they are kept to be looked at later
- * @throws OnnxLoraError `DATA_INVALID`, naming the line and the remedy
- */
+/** Illegal characters throw at their line, or are kept for a later check. */
 export async function* sequenceRecords(
   { name, bytes }: { readonly name: string; readonly bytes: AsyncIterable<Uint8Array> },
   format: RecordFormats,
@@ -70,8 +65,8 @@ export async function* sequenceRecords(
 }
 
 /**
- * The sequences of a list, each with what follows it after a blank as its name; empty lines and those that begin with `#` are passed over.
- * @throws OnnxLoraError `DATA_INVALID` when there are none
+ * Streams a list with a sequence and an optional name per line; skips empty lines and `#` lines.
+ * @throws OnnxLoraError `DATA_INVALID` for an empty list
  */
 export async function* parsePlainLines(chunks: TextPieces, name: string): AsyncGenerator<ParsedRecord> {
   let number = 0;
@@ -89,11 +84,7 @@ export async function* parsePlainLines(chunks: TextPieces, name: string): AsyncG
 
 const FACT = /(?:^|\s)(SET|SPLIT|TARGET|LABEL|VALUE|VALIDATION|GROUP|CLUSTER)=(\S+)/gi;
 
-/**
- * The split, label, number and group that a header names.
- * @param where the record, for messages
- * @throws OnnxLoraError `DATA_INVALID` for a split that is none
- */
+/** @throws OnnxLoraError `DATA_INVALID` for an unknown split */
 export function headerFacts(description: string, where: string): Partial<SequenceRecord> {
   const facts = new Map([...description.matchAll(FACT)].map(([, key, value]) => [key!.toUpperCase(), value!]));
   if (facts.size === 0) return {};

@@ -6,10 +6,10 @@ import { canonicalSmiles } from '../chemistry/molecules.ts';
 import { loadRdkit } from '../chemistry/rdkit.ts';
 import type { Alphabet, SequencePart, SequenceRecord } from './sequenceRecord.ts';
 
-/** Canonical SMILES are compared up to this many molecules, at some tenths of a millisecond each. */
+/** Maximum molecules compared as canonical SMILES, at some tenths of a millisecond each. */
 const MOST_MOLECULES = 50_000;
 
-/** Warnings about sequences, or pairs of them, that are in two of the lists; molecules however they are written. */
+/** Warnings about sequences, pairs, or molecules in any spelling, that occur in several lists. */
 export async function sharedSequences(
   splits: readonly (readonly SequenceRecord[])[],
   alphabet: Alphabet | undefined,
@@ -37,10 +37,7 @@ async function canonicalSpelling(): Promise<(smiles: string) => string> {
   };
 }
 
-/**
- * A warning where sequences are in one file twice.
- * @throws OnnxLoraError `DATA_INVALID` where one id of a file stands for different sequences
- */
+/** @throws OnnxLoraError `DATA_INVALID` for an id of different sequences in one file */
 export function repeatedRecords(parts: readonly SequencePart[]): string[] {
   return parts.flatMap(({ records, columns }) => {
     const byId = new Map<string, SequenceRecord>();

@@ -1,4 +1,4 @@
-/** @file Streams sequences. */
+/** @file Streams sequence records of files and pipes. */
 
 import { openTable, type Row, type Table } from '@onnx-lora/sdk/data';
 import { type OpenBytes, openBytes } from '@onnx-lora/sequences';
@@ -13,24 +13,23 @@ import { comparedWith, givenWildType, type WildType, wildTypeBeside } from './wi
 
 export { sequenceEndings } from './sequenceFile.ts';
 
-/** A record, and how far its file is read. */
+/** A record and the reading progress. */
 export interface StreamedSequence {
-  /** The sequence and what the file says of it. */
+  /** The sequence with its fields. */
   readonly record: SequenceRecord;
-  /** Bytes of the source that were read, compressed as they are. */
+  /** Bytes of the source read so far, before decompression. */
   readonly read: number;
-  /** Bytes of the source; absent where that is not known. */
+  /** Size of the source in bytes, if known. */
   readonly total?: number;
-  /** The sequence that substitutions are counted in. */
+  /** The wild type that substitutions refer to. */
   readonly wildType?: string;
 }
 
-/** Records looked at to find columns and alphabet. */
+/** Records inspected to find columns and alphabet. */
 const LOOKED_AT = 200;
 
 /**
- * The records of a file, or of bytes such as those of standard input, in their order. No more than a few are in memory at a time,
- * and the same source gives the same records. What is to be predicted is not read, and ids may occur twice.
+ * Streams the records of a file or of bytes, in order and a few at a time. Targets are not read; ids may repeat.
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming row, column and remedy
  */
 export async function* streamSequences(
@@ -119,7 +118,7 @@ async function tableStream(
   }
 }
 
-/** Takes the first items of a generator, which then continues behind them. */
+/** Takes the first items without closing the generator. */
 async function firstOf<T extends SequenceRecord | Row>(items: AsyncGenerator<T, void>): Promise<T[]> {
   const first: T[] = [];
   while (first.length < LOOKED_AT) {

@@ -8,10 +8,9 @@ import { readFasta } from './sequenceFile.ts';
 import { mutationsBetween } from './mutations.ts';
 import type { SequenceRecord } from './sequenceRecord.ts';
 
-/** A wild type. */
 export interface WildType {
   readonly sequence: string;
-  /** Sites from 1 whose residues a table has, where the file names them. */
+  /** Sites, from 1, that the file names; a table may have their residues. */
   readonly sites?: readonly number[];
 }
 
@@ -20,20 +19,17 @@ const BESIDE = /^(?:wild[-_ ]?type|wt|reference)$/i;
 const REFERENCE = /^reference\./i;
 const LETTERS = /^[A-Za-z*]+$/;
 
-/** Largest share of changed positions in a variant. */
+/** Maximum share of changed positions in a variant. */
 const VARIANT = 0.5;
 
-/** A record with its substitutions, if its sequence is a variant of the wild type, of the same length. */
+/** Adds substitutions to a variant of the wild type of the same length. */
 export function comparedWith(wildType: string | undefined, record: SequenceRecord): SequenceRecord {
   if (record.substitutions || wildType?.length !== record.sequence.length) return record;
   const substitutions = mutationsBetween(wildType, record.sequence);
   return substitutions.length > VARIANT * wildType.length ? record : { ...record, substitutions };
 }
 
-/**
- * The wild type that a user names: a FASTA file, or the sequence itself.
- * @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID`
- */
+/** @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID` */
 export async function givenWildType(given: string): Promise<WildType> {
   const text = given.trim();
   if (ENDING.test(text) || (await stat(text).catch(() => undefined))?.isFile()) return readWildType(text);
@@ -45,8 +41,8 @@ export async function givenWildType(given: string): Promise<WildType> {
 }
 
 /**
- * The wild type in a FASTA file beside `file`: `wild-type.fasta`, `wt.fasta`, or `gb1-wt.fasta` beside `gb1.csv`; undefined where there
- * is none. A `reference.fasta` with several sequences is something else, such as a genome.
+ * The wild type in a FASTA file beside `file`: `wild-type.fasta`, `wt.fasta`, or `gb1-wt.fasta` for `gb1.csv`. Ignores
+ * a `reference.fasta` with several sequences, such as a genome.
  */
 export async function wildTypeBeside(file: string): Promise<WildType | undefined> {
   const { files } = await readFolder(dirname(file));
@@ -65,7 +61,7 @@ export async function wildTypeBeside(file: string): Promise<WildType | undefined
   return readWildType(join(dirname(file), found), REFERENCE.test(found));
 }
 
-/** Sites named by a header: `variant sites 39,40,41,54 (1-based)`. */
+/** Sites in a header: `variant sites 39,40,41,54 (1-based)`. */
 function sitesOf(description: string): readonly number[] | undefined {
   const [, list] = /\b(?:sites?|positions?)\b[:= ]*(\d+(?:\s*,\s*\d+)*)/i.exec(description) ?? [];
   if (list === undefined) return undefined;

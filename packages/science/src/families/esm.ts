@@ -24,10 +24,9 @@ const esmFamily = scienceFamily({
 });
 
 /**
- * Meta's protein language models as transformers writes them, from 8 million to 15 billion parameters, and the Nucleotide
+ * Meta's protein language models as in transformers, from 8 million to 15 billion parameters, and Nucleotide
  * Transformers, which are published as ESM: version 1 with learned positions, version 2 with rotary ones and a gated
- * feed-forward layer under the same names. A lone .onnx file is recognised by the prefix `esm.` only, because without
- * it the names are BERT's.
+ * feed-forward layer under the same names. A lone .onnx file needs the prefix `esm.`: without it the names are BERT's.
  */
 export const esm: DescribedFamily = {
   ...esmFamily,
@@ -37,10 +36,7 @@ export const esm: DescribedFamily = {
 const block = 'blocks.{n}';
 const layer = 'layers.{n}';
 
-/**
- * ESM C as its authors' package `esm` and ESM++ write it, with one joint projection, and as transformers 5 writes it, with
- * three. An adapter of one does not fit the other, as the joint projection's matrix A is one for all three.
- */
+/** ESM C with one joint projection (`esm`, ESM++) or three (transformers 5); adapters fit only one of the two. */
 export const esmc: DescribedFamily = scienceFamily({
   name: 'esmc',
   title: 'ESM C',
@@ -64,7 +60,7 @@ export const esmc: DescribedFamily = scienceFamily({
   preprocessors: ['EsmSequenceTokenizer', 'EsmTokenizer'],
 });
 
-/** Attention over rows, columns and triangles, and the multiplicative updates of triangles. */
+/** Attention over rows, columns and triangles, and multiplicative triangle updates. */
 const pairModules: RoleNames = {
   'attention.query': ['mha.linear_q'],
   'attention.key': ['mha.linear_k'],
@@ -97,19 +93,13 @@ const esmfoldFamily = scienceFamily({
   preprocessors: ['EsmTokenizer'],
 });
 
-/**
- * The trunk of ESMFold as transformers writes it, 4 and 5 alike, or a graph of its blocks: adapters are placed, trained and
- * merged there, with a loss of your own. Its `model_type` is ESM's; `is_folding_model` tells it apart.
- */
+/** ESMFold's trunk (transformers 4 and 5) or its blocks, for your own loss; `is_folding_model` tells it from ESM. */
 export const esmfold: DescribedFamily = {
   ...esmfoldFamily,
   matches: (facts) => esmfoldFamily.matches(facts) || (facts.config?.['model_type'] === 'esm' && isFolding(facts)),
 };
 
-/**
- * The blocks of AlphaFold 2's trunk under OpenFold's names, by themselves or in the whole model: attention over alignments and
- * over pairs of residues. Adapters are placed, trained and merged there, with a loss of your own.
- */
+/** AlphaFold 2's trunk blocks under OpenFold's names, alone or in the whole model, for your own loss. */
 export const evoformer: DescribedFamily = scienceFamily({
   name: 'evoformer',
   title: 'Evoformer (AlphaFold 2, OpenFold)',

@@ -5,7 +5,7 @@ import { encoderFamilies } from '@onnx-lora/sequences';
 import { esm, esmc, esmfold, evoformer } from './esm.ts';
 import { molformer } from './molformer.ts';
 
-/** Every science family, and the encoders that texts have too, for `openModel(source, { families: scienceFamilies })`. */
+/** Every science family and shared text encoder, for `openModel(source, { families: scienceFamilies })`. */
 export const scienceFamilies: readonly DescribedFamily[] = [
   esm,
   esmc,

@@ -4,7 +4,7 @@ import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { classifierNames, encoderModules } from '@onnx-lora/sequences';
 import { scienceFamily } from './scienceFamily.ts';
 
-/** MoLFormer as its code on the hub writes it: BERT's names, linear attention over random features, rotary positions. */
+/** MoLFormer as in its hub code: BERT's names, linear attention over random features, rotary positions. */
 export const molformer: DescribedFamily = scienceFamily({
   name: 'molformer',
   title: 'MoLFormer',

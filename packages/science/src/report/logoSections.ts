@@ -2,23 +2,23 @@
 
 import type { ReportLogoColumn, ReportSection } from '@onnx-lora/sdk/tasks';
 
-/** What a logo is made of. */
+/** Input of {@link logoSection}. */
 export interface LogoRequest {
-  /** The section's heading. */
+  /** Heading of the section. */
   readonly title: string;
-  /** A sentence under the heading. */
+  /** Sentence under the heading. */
   readonly text?: string | undefined;
-  /** Sequences of one length. */
+  /** Sequences of equal length. */
   readonly sequences: readonly string[];
-  /** Of how many letters there are: 20 for proteins (the default), 4 for nucleotides. */
+  /** Alphabet size: 20 for proteins (the default), 4 for nucleotides. */
   readonly letters?: number | undefined;
-  /** Places that are shown, from 0; by default those where the sequences differ, at most 80. */
+  /** Shown positions, from 0; by default those where the sequences differ, at most 80. */
   readonly places?: readonly number[] | undefined;
 }
 
 const MOST_PLACES = 80;
 
-/** A section with the logo; undefined where sequences are of several lengths, or there is nothing to show. */
+/** A section with the logo; undefined for sequences of unequal length, or with nothing to show. */
 export function logoSection({ title, text, sequences, letters = 20, places }: LogoRequest): ReportSection | undefined {
   const length = sequences[0]?.length ?? 0;
   if (sequences.length < 2 || sequences.some((sequence) => sequence.length !== length)) return undefined;
@@ -36,9 +36,10 @@ export function logoSection({ title, text, sequences, letters = 20, places }: Lo
 }
 
 /**
- * One column: each letter is as high as its share times R = log₂(letters) − (H + e(n)), where H is the entropy of the shares in
- * bits, and e(n) = (letters − 1) ÷ (2 · ln 2 · n) is what n sequences show by chance. Gaps (`-`) are left out.
- * @param letters of how many letters there are
+ * A logo column: letter heights are shares times R = log₂(letters) − (H + e(n)), where H is the entropy of the shares
+ * in bits and e(n) = (letters − 1) ÷ (2 · ln 2 · n) the small-sample correction for n sequences. Gaps (`-`) are left
+ * out.
+ * @param letters alphabet size
  * @see Schneider, Stephens: Sequence logos, a new way to display consensus sequences, 1990, doi 10.1093/nar/18.20.6097
  */
 export function logoColumn(found: readonly string[], letters: number, label: string): ReportLogoColumn {
@@ -57,14 +58,14 @@ export function logoColumn(found: readonly string[], letters: number, label: str
   };
 }
 
-/** Fewest sequences of a logo. */
+/** Minimum sequences of a logo. */
 const FEWEST = 10;
-/** Share of predicted numbers that counts as high. */
+/** Share of predictions that count as high. */
 const HIGH = 0.1;
-/** Number of class logos, the largest classes first. */
+/** Maximum class logos, the largest classes first. */
 const MOST_CLASSES = 4;
 
-/** The tenth of the sequences with the highest predicted number, ten at least; nothing where lengths differ. */
+/** A logo of the tenth with the highest predictions, at least ten; none for unequal lengths. */
 export function highestLogo(name: string, sequences: readonly string[], predicted: readonly number[]): ReportSection[] {
   if (sequences.length < 2 * FEWEST) return [];
   const count = Math.max(FEWEST, Math.round(HIGH * sequences.length));
@@ -78,7 +79,7 @@ export function highestLogo(name: string, sequences: readonly string[], predicte
   return section ? [section] : [];
 }
 
-/** The sequences that are taken for each class; nothing where lengths differ. */
+/** Logos of the sequences predicted as each class; none for unequal lengths. */
 export function classLogos(
   labels: readonly string[],
   sequences: readonly string[],
@@ -98,7 +99,6 @@ export function classLogos(
   });
 }
 
-/** Alphabet size: 4 for nucleic acids. */
 function lettersOf(sequences: readonly string[]): number {
   return sequences.every((sequence) => /^[ACGTUN-]*$/.test(sequence)) ? 4 : 20;
 }

@@ -7,7 +7,7 @@ import { loadRdkit, type Rdkit } from '../chemistry/rdkit.ts';
 import type { Alphabet, SequenceRecord } from '../data/sequenceRecord.ts';
 import { clusterSequences, LinkedSets, usualIdentity } from './similarity/clusterSequences.ts';
 
-/** The group of each record, in their order, and what that is in words. */
+/** The group of each record, in order, and the grouping in words. */
 export interface SequenceGroups {
   readonly groups: readonly string[];
   readonly splitBy: string;
@@ -18,7 +18,7 @@ interface Likeness {
   readonly identity?: number | undefined;
 }
 
-/** Nothing but records of the same sequence, or of the same molecule however it is written. */
+/** Groups of identical sequences, or of identical molecules in any spelling. */
 export async function duplicates(records: readonly SequenceRecord[], { alphabet }: Likeness): Promise<SequenceGroups> {
   const splitBy = 'at random; duplicates stay together';
   if (alphabet !== 'smiles') return { groups: records.map(sequenceKey), splitBy };
@@ -26,7 +26,7 @@ export async function duplicates(records: readonly SequenceRecord[], { alphabet 
   return { groups: records.map((record, i) => sequenceKey({ ...record, sequence: canonical[i]! })), splitBy };
 }
 
-/** The groups that the data say; a record without one is a group by itself. */
+/** The groups in the data; a record without one forms its own. */
 export function givenGroups(records: readonly SequenceRecord[]): SequenceGroups {
   if (records.every(({ group }) => group === undefined)) {
     throw new OnnxLoraError(
@@ -39,13 +39,13 @@ export function givenGroups(records: readonly SequenceRecord[]): SequenceGroups 
   return { groups, splitBy: 'groups stay whole' };
 }
 
-/** Bemis–Murcko scaffolds of molecules; those without rings are one group. */
+/** Bemis–Murcko scaffolds of molecules; those without rings form one group. */
 export async function scaffolds(records: readonly SequenceRecord[], { alphabet }: Likeness): Promise<SequenceGroups> {
   checkMolecules(records, alphabet, 'scaffold');
   return { groups: await ofMolecules(records, murckoScaffold), splitBy: 'Bemis–Murcko scaffolds stay whole' };
 }
 
-/** Molecules by single linkage of their Tanimoto similarities. */
+/** Single-linkage clusters of molecules by Tanimoto similarity. */
 export async function similarMolecules(
   records: readonly SequenceRecord[],
   { alphabet, identity = USUAL_SIMILARITY }: Likeness,
@@ -60,10 +60,7 @@ export async function similarMolecules(
   };
 }
 
-/**
- * Clusters of like sequences, by what `like` says of {@link clusterSequences}. Of pairs, those that share a cluster on either side
- * stay together where `sides` is `both`.
- */
+/** Clusters by {@link clusterSequences}; `both` joins pairs that share a cluster on either side. */
 export function sequenceClusters(
   records: readonly SequenceRecord[],
   likeness: Likeness,
@@ -118,12 +115,12 @@ async function ofMolecules(
   });
 }
 
-/** What is the same for records of one sequence, or one pair of them. */
+/** Key of a sequence or pair. */
 export function sequenceKey({ sequence, second }: SequenceRecord): string {
   return second === undefined ? sequence : `${sequence} ${second}`;
 }
 
-/** Facts of a record that belongs to a group; its class, or its labels, are spread over both sides. */
+/** Facts for a split; classes or labels are spread over both sides. */
 export function splitFacts(record: SequenceRecord, group: string): SplitFacts {
   const { id, labels, values } = record;
   const [first] = labels ?? [];
@@ -135,14 +132,13 @@ export function splitFacts(record: SequenceRecord, group: string): SplitFacts {
   };
 }
 
-/** The Tanimoto similarity from which molecules belong together where nobody says it. */
+/** Default Tanimoto similarity within clusters. */
 export const USUAL_SIMILARITY = 0.6;
 
 /**
- * Clusters of molecules by single linkage: molecules whose Morgan fingerprints have a Tanimoto similarity of at least
- * `similarity` are in one cluster, and so no pair of such is in two. Of each molecule, the number of the first of its cluster.
- * All are compared with all, which takes time with the square of their number.
- * @throws OnnxLoraError `DATA_INVALID` for a SMILES that is no molecule
+ * Single-linkage clusters of molecules: a Tanimoto similarity of Morgan fingerprints of at least `similarity` joins
+ * two. Returns the index of the first member of each molecule's cluster. Time is quadratic in the number of molecules.
+ * @throws OnnxLoraError `DATA_INVALID` for an invalid SMILES
  */
 export async function clusterMolecules(
   smiles: readonly string[],
@@ -165,13 +161,10 @@ export async function clusterMolecules(
   return fingerprints.map((_, i) => sets.first(i));
 }
 
-/** Mean share of the majority letter from which all sequences are variants of one. */
+/** Minimum mean share of the majority letter among variants of one sequence. */
 const ALIKE = 0.9;
 
-/**
- * True where the records are variants of one sequence: their mutations are given, or all are of one length and more than 90% of
- * their letters are those that most have at that place.
- */
+/** True for variants of one sequence: mutations are known, or lengths are equal and majority letters exceed 90%. */
 export function isOneProtein(records: readonly SequenceRecord[]): boolean {
   if (records.every(({ substitutions }) => substitutions !== undefined)) return true;
   const length = records[0]?.sequence.length ?? 0;

@@ -7,26 +7,23 @@ import { lettersIn, usualIdentity } from './similarity/clusterSequences.ts';
 import { SimilarSequences } from './similarity/similarSequences.ts';
 import { USUAL_SIMILARITY } from './sequenceGroups.ts';
 
-/** What counts as alike. */
+/** Similarity threshold and alphabet. */
 export interface SimilarityOptions {
-  /** The share of letters that are the same, or the Tanimoto similarity of molecules; as for clusters by default. */
+  /** Sequence identity, or Tanimoto similarity of molecules; by default that of clusters. */
   readonly identity?: number | undefined;
   /** `protein` by default. */
   readonly alphabet?: Alphabet | undefined;
 }
 
-/** A held-out record, and one that is trained on and like it. */
+/** A held-out record and a similar training record. */
 export interface SimilarRecords {
-  /** The record that is held out. */
+  /** The held-out record. */
   readonly held: SequenceRecord;
-  /** The record that is trained on. */
+  /** The training record. */
   readonly kept: SequenceRecord;
 }
 
-/**
- * Held-out records that are like one that is trained on, each with such a one. What is exactly the same is left out: that is
- * reported as a duplicate.
- */
+/** Held-out records with a similar training record. Omits identical ones, which are reported as duplicates. */
 export async function similarRecords(
   kept: readonly SequenceRecord[],
   held: readonly SequenceRecord[],
@@ -45,18 +42,14 @@ export async function similarRecords(
   return found;
 }
 
-/** Letters of training sequences up to which likeness is looked for where nobody asks. */
+/** Maximum training letters that are clustered or searched by default. */
 export const MOST_LETTERS = 12_000_000;
-/** The same for molecules. */
+/** Maximum training molecules that are searched by default. */
 const MOST_MOLECULES = 50_000;
 /** Sample size of held-out records. */
 const MOST_HELD = 2000;
 
-/**
- * A warning about held-out records that are like ones that are trained on: what is measured on them says little about new
- * ones. None where there are no such. Of many held-out records a sample is looked at.
- * @param splits what is trained on, then each held-out part
- */
+/** Warns of held-out records similar to those of the first split, the training data; large parts are sampled. */
 export async function similarAcrossSplits(
   [kept = [], ...parts]: readonly (readonly SequenceRecord[])[],
   options: SimilarityOptions = {},

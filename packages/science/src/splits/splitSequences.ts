@@ -18,10 +18,10 @@ import {
 import { lettersIn } from './similarity/clusterSequences.ts';
 import { MOST_LETTERS, similarAcrossSplits } from './similarAcrossSplits.ts';
 
-/** Size from which a class should be on both sides. */
+/** Class size from which both sides should have members. */
 const ENOUGH = 10;
 
-/** Classes that are only held out, and larger ones that are only trained on. */
+/** Classes that are only held out, and large ones that are only trained on. */
 function classesOnOneSide({ kept, held }: RecordSplit<SequenceRecord>): {
   readonly trained: readonly string[];
   readonly measured: readonly string[];
@@ -50,42 +50,36 @@ function classCounts(records: readonly SequenceRecord[]): Map<string, number> {
   return counts;
 }
 
-/** How {@link splitSequences} divides. */
+/** Options of {@link splitSequences}. */
 export interface SequenceSplitOptions {
-  /** The share to hold out. */
+  /** Share to hold out. */
   readonly fraction: number;
-  /** Seeds which records are drawn; 0 by default. */
+  /** Seed of the split; 0 by default. */
   readonly seed?: number | undefined;
-  /**
-   * What is never divided. By default groups where the records have some; scaffolds of molecules; nothing but duplicates for
-   * variants of one protein; else clusters of like sequences.
-   */
+  /** Split strategy; the default is that of {@link SequenceDataOptions.splitBy}. */
   readonly by?: SequenceSplitBy | undefined;
-  /**
-   * Of `cluster`: the share of positions from which sequences belong together. Of `similarity`: the Tanimoto
-   * similarity. Defaults are those of {@link SequenceDataOptions.identity}.
-   */
+  /** Threshold of `cluster` and `similarity`, as {@link SequenceDataOptions.identity}. */
   readonly identity?: number | undefined;
   /** `protein` by default. */
   readonly alphabet?: Alphabet | undefined;
-  /** Whether classes are what is learned, and wanted on both sides in their shares; true by default. */
+  /** Spreads classes over both sides, if they are the target; true by default. */
   readonly byClass?: boolean | undefined;
 }
 
-/** Records that stay and those that are held out, and how that was chosen. */
+/** Kept and held-out records, and how they were chosen. */
 export interface SequenceSplit extends RecordSplit<SequenceRecord> {
   /** In words: `clusters of at least 30% identity stay whole`. */
   readonly splitBy: string;
-  /** What its owner should know, such as that held-out sequences have relatives among those that stay. */
+  /** Warnings, such as about held-out sequences that are similar to kept ones. */
   readonly warnings: readonly string[];
 }
 
 /**
- * Holds out about `fraction` of the records, of every class its share; records of one sequence stay together. The same seed
- * gives the same split whatever the order of the records; nothing is held out where that cannot be done.
+ * Holds out about `fraction` of the records, of every class its share; duplicates stay together. The same seed gives
+ * the same split in any order of records; nothing is held out where no split is possible.
  * @example
  * const { kept, held, splitBy } = await splitSequences(records, { fraction: 0.2, by: 'cluster', identity: 0.3 });
- * @throws OnnxLoraError `DATA_INVALID` where the records lack what the split goes by
+ * @throws OnnxLoraError `DATA_INVALID` for records without the field that the strategy needs
  */
 export async function splitSequences(
   records: readonly SequenceRecord[],
@@ -101,7 +95,7 @@ export async function splitSequences(
 const unfair =
   'The split is at random, because no fair part can be held out: groups, or sequences that are like one another, are too large, or classes have one alone. What is measured says little about sequences that are not like those that are trained on.';
 
-/** Whether the held-out part has about the right size, and some of every class unless the user chose the way. */
+/** True if the held-out part has about the right size and, unless the user chose `by`, some of every class. */
 function isFair(split: RecordSplit<SequenceRecord>, { fraction, by, byClass = true }: SequenceSplitOptions): boolean {
   if (!fairHoldOut(split, fraction)) return false;
   return by !== undefined || !byClass || Object.values(classesOnOneSide(split)).every(({ length }) => length === 0);
@@ -133,7 +127,7 @@ const splitBy: Readonly<Record<SequenceSplitBy, Way>> = {
   similarity: async (records, options) => splitByGroups(records, await similarMolecules(records, options), options),
 };
 
-/** The strictest usual split where none is chosen. */
+/** The strictest usual strategy that fits the data. */
 function usualWay(records: readonly SequenceRecord[], alphabet: Alphabet | undefined): SequenceSplitBy {
   if (new Set(records.map(({ group }) => group)).size > 1) return 'group';
   if (alphabet === 'smiles') return 'scaffold';
@@ -143,8 +137,8 @@ function usualWay(records: readonly SequenceRecord[], alphabet: Alphabet | undef
 }
 
 /**
- * Clusters in which each sequence is like some other, so that nothing in two clusters is alike. Chains of such may be so long that no
- * fair part is left: then those that are like one representative are enough, and what is still alike is told.
+ * Single-linkage clusters, so that no two clusters have similar members. If their chains leave no fair part, clusters
+ * around representatives, with a warning about the remaining similarities.
  */
 async function splitByClusters(
   records: readonly SequenceRecord[],
@@ -168,7 +162,7 @@ async function splitByClusters(
   return { ...loose, warnings: [...pairs, ...alike] };
 }
 
-/** Residues or bases, in contrast to SMILES. */
+/** Residues or bases, unlike SMILES. */
 const LETTERS = /^[A-Za-z*.-]+$/;
 
 function splitByGroups(
@@ -185,11 +179,10 @@ function splitByGroups(
 }
 
 /**
- * Holds out the variants with most mutations, about `fraction` of all records: what is learned from few mutations is measured
- * on many. Where only some of the variants with one number of mutations have to go, chance decides which. Records of one
- * sequence stay together.
- * @returns the split; how many mutations the held-out variants have at least; and whether all with as many are held out
- * @throws OnnxLoraError `DATA_INVALID` where a record does not say its mutations, naming it
+ * Holds out the variants with most mutations, about `fraction` of all records; at the boundary, a random part of those
+ * with as many mutations. Duplicates stay together.
+ * @returns the split, the fewest mutations of a held-out variant, and whether all variants with as many are held out
+ * @throws OnnxLoraError `DATA_INVALID`, naming a record without mutations
  */
 function mutationSplit(
   records: readonly SequenceRecord[],

@@ -5,13 +5,13 @@ import type { SequenceRecord } from '../data/sequenceRecord.ts';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
 
 const LOOKED_AT = 200;
-/** Letters from which nucleic acids are told from peptides of the same letters. */
+/** Letters needed to tell nucleic acids from peptides of the same letters. */
 const ENOUGH = 60;
 /** Share of unknown tokens that is suspicious; X and the like are rarer. */
 const MOST_UNKNOWN = 0.1;
 const aminoAcids = 'ACDEFGHIKLMNPQRSTVWY';
 
-/** Warnings about records of which a model can make little, by the first of them. */
+/** Warns of sequences that the model can hardly read, from the first records. */
 export function unfitLetters(tokenizer: SequenceTokenizer, records: readonly SequenceRecord[]): string[] {
   const looked = records.slice(0, LOOKED_AT);
   const guess = new AlphabetGuess();

@@ -5,17 +5,17 @@ import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import { mutated, mutationsBetween, nameOfMutations } from '../data/mutations.ts';
 import type { Substitution } from '../data/sequenceRecord.ts';
 
-/** A variant: what is substituted in the wild type, or its whole sequence, which may be longer or shorter. */
+/** A variant: its substitutions, or its whole sequence, which may be longer or shorter. */
 export interface Variant {
-  /** What it is called in messages; its mutations by default. */
+  /** Name in messages; the mutations by default. */
   readonly id?: string;
-  /** How it differs from the wild type. */
+  /** Differences from the wild type. */
   readonly substitutions?: readonly Substitution[];
-  /** Not needed where there are substitutions. */
+  /** Optional with substitutions. */
   readonly sequence?: string;
 }
 
-/** What a variant is called in messages. */
+/** A variant's name in messages. */
 export function nameOfVariant({ id, substitutions, sequence = '' }: Variant): string {
   if (id !== undefined) return id;
   if (substitutions) return nameOfMutations(substitutions);
@@ -23,19 +23,15 @@ export function nameOfVariant({ id, substitutions, sequence = '' }: Variant): st
 }
 
 /**
- * What a variant substitutes; undefined where it has another length than the wild type, so that residues were inserted or
- * deleted.
- * @throws OnnxLoraError `DATA_INVALID` where a substitution does not fit the wild type, naming both
+ * A variant's substitutions; undefined if insertions or deletions change its length.
+ * @throws OnnxLoraError `DATA_INVALID` for a substitution that does not fit the wild type, naming both
  */
 export function substitutionsOf(variant: Variant, wildType: string): readonly Substitution[] | undefined {
   const sequence = sequenceOf(variant, wildType);
   return sequence.length === wildType.length ? mutationsBetween(wildType, sequence) : undefined;
 }
 
-/**
- * The variant's whole sequence.
- * @throws OnnxLoraError as {@link substitutionsOf}
- */
+/** @throws OnnxLoraError as {@link substitutionsOf} */
 export function sequenceOf(variant: Variant, wildType: string): string {
   const { substitutions, sequence } = variant;
   if (substitutions) return mutated(wildType, substitutions, nameOfVariant(variant));
@@ -48,15 +44,15 @@ export function sequenceOf(variant: Variant, wildType: string): string {
 
 /** Options of {@link VariantScorer.score}. */
 export interface ScoreOptions {
-  /** Called as the model answers, with the number of rows that are done and their total. */
+  /** Called with the number of rows done and their total. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** What gives every variant of a protein a number, 0 for the wild type. */
+/** Scores the variants of a protein, with 0 for the wild type. */
 export interface EffectScorer extends AsyncDisposable {
-  /** What turns the wild type and its variants into tokens. */
+  /** Tokenizes the wild type and its variants. */
   readonly tokenizer: SequenceTokenizer;
-  /** A score for each variant, in their order. */
+  /** A score for each variant, in order. */
   score(wildType: string, variants: readonly Variant[], options?: ScoreOptions): Promise<number[]>;
   /** Frees the session. */
   release(): Promise<void>;
@@ -64,19 +60,19 @@ export interface EffectScorer extends AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A model that scores variants. */
+/** A masked language model that scores variants. */
 export interface VariantScorer extends EffectScorer {
   /**
-   * A score for each variant, in their order. What the model says of a wild type is kept for the next call with the same one,
-   * so that variants may come in pieces.
-   * @throws OnnxLoraError `DATA_INVALID`, naming the variant, for a substitution that does not fit the wild type, a letter that
-   *   the model does not know, or inserted or deleted residues where the method compares positions
+   * A score for each variant, in order. The model's answers about a wild type are kept for the next call, so that
+   * variants may come in chunks.
+   * @throws OnnxLoraError `DATA_INVALID`, naming the variant, for a substitution that does not fit the wild type, an
+   * unknown letter, or insertions and deletions where the method compares positions
    */
   score(wildType: string, variants: readonly Variant[], options?: ScoreOptions): Promise<number[]>;
   /**
-   * How likely sequences are by themselves, without a wild type: the pseudo-log-likelihood, or with `pseudo-perplexity` its mean
-   * over residues, which is the log of 1 ÷ pseudo-perplexity.
-   * @throws OnnxLoraError `DATA_INVALID` for other methods, which need a wild type, and as {@link VariantScorer.score}
+   * Likelihoods of sequences without a wild type: pseudo-log-likelihoods, or with `pseudo-perplexity` their means over
+   * residues, log(1 ÷ pseudo-perplexity).
+   * @throws OnnxLoraError `DATA_INVALID` for methods that need a wild type, and as {@link VariantScorer.score}
    */
   likelihoods(sequences: readonly string[], options?: ScoreOptions): Promise<number[]>;
 }

@@ -6,11 +6,7 @@ import type { Substitution } from '../data/sequenceRecord.ts';
 import { type Question, sharedWindow, type Span, type TokenScores, windowAround } from './tokenScores.ts';
 import { nameOfVariant, substitutionsOf, type Variant, type VariantScorer } from './effectScorer.ts';
 
-/**
- * The ids of a sequence's letters.
- * @param what what the sequence is called in errors
- * @throws OnnxLoraError `DATA_INVALID` for the first letter that the vocabulary does not have
- */
+/** @throws OnnxLoraError `DATA_INVALID` for the first letter that the vocabulary lacks */
 export function letterIds(tokenizer: SequenceTokenizer, sequence: string, what: string): readonly number[] {
   const { ids } = tokenizer.tokens(sequence);
   if (ids.length === 0) throw new OnnxLoraError('DATA_INVALID', `There are no residues in ${what}. Leave it out.`);
@@ -22,10 +18,7 @@ export function letterIds(tokenizer: SequenceTokenizer, sequence: string, what: 
   );
 }
 
-/**
- * The id of the residue that a substitution puts in.
- * @throws OnnxLoraError `DATA_INVALID` where the vocabulary does not have it, naming the substitution
- */
+/** @throws OnnxLoraError `DATA_INVALID` for a residue that the vocabulary lacks, naming the substitution */
 function substituteId(tokenizer: SequenceTokenizer, { from, position, to }: Substitution): number {
   if (isKnown(tokenizer, to)) return tokenizer.tokens(to).ids[0]!;
   throw new OnnxLoraError(
@@ -39,16 +32,14 @@ function isKnown(tokenizer: SequenceTokenizer, letter: string): boolean {
   return letter.length === 1 && ids.length === 1 && ids[0] !== tokenizer.unknownId;
 }
 
-/** What is hidden from the model: each position by itself, all that a variant substitutes at once, or nothing. */
+/** Masked positions: each alone, all of a variant together, or none. */
 export type Masking = 'each' | 'together' | 'none';
 
-/** The model's input for one position. */
 interface Context {
   readonly span: Span;
   readonly masked: readonly number[];
 }
 
-/** A context with the positions asked for. */
 interface Asked extends Context {
   readonly positions: Set<number>;
 }
@@ -56,18 +47,17 @@ interface Asked extends Context {
 /** Cache limit: 40 MB of answers. */
 const MOST_KNOWN = 100_000;
 
-/** A wild type of which many variants are scored. */
+/** A wild type and the model's answers about it, for scoring many variants. */
 class WildType {
   readonly sequence: string;
   readonly #scores: TokenScores;
   readonly #masking: Masking;
   readonly #ids: readonly number[];
-  /** Token ids of mutant residues. */
   readonly #substitutes = new Map<string, number>();
   /** Log-probabilities by context and position. */
   readonly #known = new Map<string, Float64Array>();
 
-  /** @throws OnnxLoraError `DATA_INVALID` for a letter that the model does not know */
+  /** @throws OnnxLoraError `DATA_INVALID` for an unknown letter */
   constructor(sequence: string, masking: Masking, scores: TokenScores) {
     this.sequence = sequence;
     this.#masking = masking;
@@ -76,9 +66,8 @@ class WildType {
   }
 
   /**
-   * Asks the model what it takes to score variants that substitute so; what it was asked before is not asked again.
-   * @throws OnnxLoraError `DATA_INVALID` where positions that are to be masked together do not fit into one window, or a
-   *   residue is not known to the model
+   * Asks the model for the probabilities that the scores need, unless known already.
+   * @throws OnnxLoraError `DATA_INVALID` for jointly masked positions beyond one window, or an unknown residue
    */
   async ask(
     variants: Iterable<readonly Substitution[]>,
@@ -143,7 +132,7 @@ function keyOf({ span: [from], masked }: Context): string {
   return `${from}:${masked.join()}`;
 }
 
-/** Masked marginals and wild-type marginals. */
+/** Scores by masked marginals or wild-type marginals. */
 export function marginalScorer(scores: TokenScores, masking: Masking): VariantScorer {
   let known: WildType | undefined;
   return {
@@ -170,7 +159,7 @@ function requireSubstitutions(variant: Variant, wildType: string): readonly Subs
   );
 }
 
-/** For data of variants of which the wild type is not known. */
+/** The error about variants without a known wild type. */
 export function noWildType(): OnnxLoraError {
   return new OnnxLoraError(
     'DATA_INVALID',

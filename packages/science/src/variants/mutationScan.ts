@@ -11,32 +11,29 @@ import { openVariantScorer, type VariantScorerOptions } from './variantScorer.ts
 export interface MutationScan {
   /** The wild type. */
   readonly sequence: string;
-  /** The residues that were put in. */
+  /** The substituted residues. */
   readonly residues: readonly string[];
-  /** `[position, residue]`: what the substitution does, compared with the wild type; 0 where the residue is its own. */
+  /** `[position, residue]`: effect of the substitution relative to the wild type; 0 for its own residue. */
   readonly scores: readonly (readonly number[])[];
 }
 
-/** What a scan goes by. */
+/** How substitutions are scored. */
 export interface MutationScannerOptions
   extends Omit<VariantScorerOptions, 'multiple'>, Pick<PredictedScorerOptions, 'value'> {
-  /** `likelihood` (the default): how likely a masked language model finds it; `model`: what a model trained on measurements predicts. */
+  /** `likelihood` (default): by a masked language model; `model`: by a model trained on measurements. */
   readonly by?: 'likelihood' | 'model' | undefined;
 }
 
-/** How a scan is made. */
+/** Options of a scan. */
 export interface ScanOptions extends ScoreOptions {
-  /** Which residues are put in; by default the 20 amino acids, or the 4 bases for a sequence of them. */
+  /** Residues to substitute; by default the 20 amino acids, or the 4 bases for a sequence of bases. */
   readonly residues?: readonly string[] | undefined;
 }
 
 /** Amino acids ordered by kind: small, aliphatic, aromatic, polar, charged. */
 const aminoAcids = [...'GAPCVILMFWYHSTNQDEKR'];
 
-/**
- * Loads what scores the substitutions of a scan.
- * @throws OnnxLoraError as {@link openVariantScorer} and `openPredictedScorer`
- */
+/** @throws OnnxLoraError as {@link openVariantScorer} and `openPredictedScorer` */
 export function openScanScorer(
   model: RunnableModel,
   { by = 'likelihood', method, value, ...options }: MutationScannerOptions,
@@ -66,7 +63,7 @@ export async function mutationScan(
   }
 }
 
-/** The scan of a sequence by a scorer that is loaded. */
+/** Scans a sequence with an open scorer. */
 export async function scanWith(
   scorer: EffectScorer,
   sequence: string,
@@ -82,8 +79,8 @@ export async function scanWith(
 }
 
 /**
- * What a sequence's residues may be: bases for a sequence of bases, unless the model is one of proteins.
- * @throws OnnxLoraError `DATA_INVALID` for a sequence that is neither of residues nor of bases, such as a SMILES
+ * Residues to substitute: bases for a sequence of bases, unless the model is one of proteins.
+ * @throws OnnxLoraError `DATA_INVALID` for other sequences, such as SMILES
  */
 export function residuesFor(tokenizer: SequenceTokenizer, sequence: string): readonly string[] {
   const odd = /[^A-Z]/.exec(sequence);

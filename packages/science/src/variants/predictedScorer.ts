@@ -7,17 +7,17 @@ import { type EffectScorer, nameOfVariant, sequenceOf } from './effectScorer.ts'
 import { SCORES, type TokenScoresOptions } from './tokenScores.ts';
 import { sequenceDomain } from '../domain.ts';
 
-/** How the predictions of a trained model are asked for; without an adapter the model's own head predicts. */
+/** Options of scoring by predictions, by the adapter's head or else the model's own. */
 export interface PredictedScorerOptions extends TokenScoresOptions {
-  /** Which of several numbers, or the score of which class. */
+  /** Name of the predicted number, or of the class that is scored. */
   readonly value?: string | undefined;
 }
 
 /**
- * Loads a model that predicts numbers of sequences, such as a base with an adapter of the task sequence-regression: a variant's
- * score is what is predicted of it, less what is predicted of the wild type.
- * @throws OnnxLoraError `CONFIG_INVALID` for a value that the model does not predict, or several of which none is chosen;
- *   `MODEL_UNSUPPORTED`; others as `model.session`
+ * Loads a model that predicts numbers of sequences, such as a base with an adapter of the task sequence-regression. A
+ * variant's score is its prediction minus the wild type's.
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown value, or a missing choice of several; `MODEL_UNSUPPORTED`;
+ * others as `model.session`
  */
 export async function openPredictedScorer(
   model: RunnableModel,

@@ -4,15 +4,13 @@ import { nameOfVariant, type ScoreOptions, sequenceOf, type VariantScorer } from
 import { type Question, type TokenScores, windowAround } from './tokenScores.ts';
 import { letterIds } from './marginalScorer.ts';
 
-/** A sequence and its name in errors. */
 interface Named {
   readonly sequence: string;
   readonly name: string;
 }
 
-/** Pseudo-log-likelihoods, or their means over residues. */
+/** Scores by pseudo-log-likelihoods, or their means over residues. */
 export function pseudoScorer(scores: TokenScores, isMean: boolean): VariantScorer {
-  /** The last wild type and its likelihood. */
   let wild: { readonly sequence: string; readonly likelihood: number } | undefined;
   const likelihoods = (all: readonly Named[], { onProgress }: ScoreOptions = {}): Promise<number[]> =>
     likelihoodsOf(scores, all, isMean, onProgress);
@@ -36,9 +34,8 @@ export function pseudoScorer(scores: TokenScores, isMean: boolean): VariantScore
 }
 
 /**
- * Σ log p(x_i | all tokens but x_i) of each sequence, the pseudo-log-likelihood (Salazar et al. 2020, equation 1), or its mean.
- * Every token is masked by itself: as many rows as there are tokens. A token of a sequence that is longer than the model is
- * judged by the window around it; sequences that occur twice are computed once.
+ * Pseudo-log-likelihoods Σ log p(x_i | all tokens but x_i) (Salazar et al. 2020, equation 1), or their means. Each
+ * token is masked alone, in a window of long sequences; duplicates are computed once.
  */
 async function likelihoodsOf(
   scores: TokenScores,

@@ -14,13 +14,12 @@ import {
 } from '@onnx-lora/sequences';
 import { sequenceDomain } from '../domain.ts';
 
-/** From, and up to but without. */
+/** Half-open range of positions. */
 export type Span = readonly [from: number, to: number];
 
 /**
- * The `size` positions with `position` in their middle, or nearer to an end of the sequence where it is near one: the "optimal
- * window" of ProteinGym (Notin et al. 2023, `get_optimal_window`), here counted in residues, to which the model's special
- * tokens are added.
+ * The window of `size` around `position`, moved inwards at the ends of the sequence, counted in residues without
+ * special tokens: the "optimal window" of ProteinGym (Notin et al. 2023, `get_optimal_window`).
  */
 export function windowAround(position: number, length: number, size: number): Span {
   const from = Math.max(0, Math.min(position - Math.floor(size / 2), length - size));
@@ -28,8 +27,8 @@ export function windowAround(position: number, length: number, size: number): Sp
 }
 
 /**
- * Of windows that overlap by half, the one in which `position` is nearest to the middle, so that many positions share a window:
- * all but those near the ends of the sequence have at least a quarter of the window on each side.
+ * The half-overlapping window with `position` nearest to its middle, so that many positions share one: all but those
+ * near the ends of the sequence have at least a quarter of the window on each side.
  */
 export function sharedWindow(position: number, length: number, size: number): Span {
   if (length <= size) return [0, length];
@@ -39,7 +38,7 @@ export function sharedWindow(position: number, length: number, size: number): Sp
   return [from, from + size];
 }
 
-/** A part of a sequence as it is fed, and what is to be known of it. */
+/** A model input and its queried positions. */
 export interface Question {
   readonly row: TokenRow;
   /** Positions in the row's ids. */
@@ -53,18 +52,17 @@ interface Asking {
   readonly asked: readonly number[];
 }
 
-/** How the scores of a model's tokens are asked for. */
+/** Options of token scores. */
 export interface TokenScoresOptions extends AskingOptions {
-  /** The tokenizer of the model's folder by default. */
+  /** By default from the model's folder. */
   readonly tokenizer?: SequenceTokenizer | undefined;
-  /** Most tokens that the model is shown at once, special ones included; by default what its files say. */
+  /** Maximum tokens of an input, special ones included; by default from the model's files. */
   readonly maxLength?: number | undefined;
 }
 
-/** The graph output with scores. */
 export const SCORES = 'logits';
 
-/** A masked language model, ready to be asked. */
+/** A masked language model that answers {@link Question}s. */
 export class TokenScores {
   readonly tokenizer: SequenceTokenizer;
   /** Most tokens per window, without special ones. */
@@ -78,9 +76,9 @@ export class TokenScores {
   }
 
   /**
-   * Loads a model that was trained with masked tokens.
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without scores of tokens, without a mask, or with tokens of several
-   *   letters; `CONFIG_INVALID`; others as `model.session`
+   * Loads a masked language model.
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` without token scores or a mask token, or with tokens of several letters;
+   * `CONFIG_INVALID`; others as `model.session`
    */
   static async open(model: RunnableModel, options: TokenScoresOptions = {}): Promise<TokenScores> {
     requireTokenScores(model);
@@ -121,8 +119,8 @@ export class TokenScores {
   }
 
   /**
-   * Logarithms of the probabilities of all tokens, `[vocabulary]` for each place of each question, in their order.
-   * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter whose head gives no scores of tokens
+   * Log-probabilities of all tokens, `[vocabulary]` for each position of each question, in order.
+   * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter whose head has no token scores
    */
   answers(questions: Iterable<Question>): AsyncGenerator<readonly Float64Array[]> {
     return this.#asker.ask(questions);

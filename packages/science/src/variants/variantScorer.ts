@@ -7,20 +7,20 @@ import { pseudoScorer } from './pseudoScorer.ts';
 import { TokenScores, type TokenScoresOptions } from './tokenScores.ts';
 
 /**
- * How a variant is scored. All scores are higher for variants that the model finds likelier, and 0 for the wild type.
+ * How a variant is scored. Scores are higher for likelier variants, and 0 for the wild type.
  *
- * - `masked-marginals`: Σ log p(mutant) − log p(wild type) over the substituted positions t, which are masked
- *   (Meier et al. 2021, ESM-1v; section 3);
+ * - `masked-marginals`: Σ log p(mutant) − log p(wild type) over the substituted, masked positions (Meier et al. 2021,
+ *   ESM-1v; section 3);
  * - `wild-type-marginals`: the same without masks, in one pass over the wild type (ibid.);
- * - `pseudo-log-likelihood`: Σ_i log p(x_i | all but x_i) of the variant, less that of the wild type (ibid.,
- *   "pseudolikelihood"): a pass per residue of every variant;
- * - `pseudo-perplexity`: log of the wild type's pseudo-perplexity, exp(−Σ_i log p(x_i | all but x_i) ÷ residues) (Salazar et al.
- *   2020), less the log of the variant's. It does not grow with length, as the sum does, and so suits variants with insertions or
- *   deletions.
+ * - `pseudo-log-likelihood`: Σ_i log p(x_i | all but x_i) of the variant minus the wild type's (ibid.,
+ *   "pseudolikelihood"), in a pass per residue of every variant;
+ * - `pseudo-perplexity`: log of the pseudo-perplexity, exp(−Σ_i log p(x_i | all but x_i) ÷ residues) (Salazar et al.
+ *   2020), of the wild type minus the variant's. Unlike the sum it does not grow with length, which suits insertions
+ *   and deletions.
  */
 export type VariantMethod = (typeof variantMethods)[number];
 
-/** The names of the methods. */
+/** Names of the methods. */
 export const variantMethods = [
   'masked-marginals',
   'wild-type-marginals',
@@ -33,23 +33,22 @@ export interface VariantScorerOptions extends TokenScoresOptions {
   /** `masked-marginals` by default. */
   readonly method?: VariantMethod | undefined;
   /**
-   * Of `masked-marginals`, what is masked for a variant of several substitutions: `additive` (the default) masks each position
-   * by itself, so that the score is the sum of those of the single substitutions, as ProteinGym's baselines do (Notin et al.
-   * 2023); `together` masks all of them at once, as Meier et al. 2021 write it.
+   * Masking of several substitutions by `masked-marginals`: `additive` (default) masks each alone, so that scores add
+   * up (ProteinGym, Notin et al. 2023); `together` masks all at once (Meier et al. 2021).
    */
   readonly multiple?: 'additive' | 'together' | undefined;
 }
 
 /**
- * Loads a masked language model, such as ESM-2, as one that scores variants.
+ * Loads a masked language model, such as ESM-2, as a variant scorer.
  * @example
  * ```ts
  * const scorer = await openVariantScorer(model);
  * const [score] = await scorer.score('MKTAYIAK', [{ substitutions: [{ from: 'T', position: 3, to: 'V' }] }]);
  * await scorer.release();
  * ```
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that gives no scores of tokens, or whose tokens are not residues;
- *   `CONFIG_INVALID`; others as `model.session`
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` without token scores, or with tokens that are not residues;
+ * `CONFIG_INVALID`; others as `model.session`
  */
 export async function openVariantScorer(
   model: RunnableModel,
@@ -60,13 +59,13 @@ export async function openVariantScorer(
   return marginalScorer(scores, method === 'wild-type-marginals' ? 'none' : multiple === 'together' ? 'together' : 'each'); // prettier-ignore
 }
 
-/** True for methods that judge whole sequences, and so can do without a wild type. */
+/** True for methods that judge whole sequences and need no wild type. */
 export function isPseudo(method: VariantMethod | undefined): method is 'pseudo-log-likelihood' | 'pseudo-perplexity' {
   return method === 'pseudo-log-likelihood' || method === 'pseudo-perplexity';
 }
 
 /**
- * A score for each variant, in their order: higher is likelier to the model, 0 is the wild type.
+ * A score for each variant, in order: higher is likelier, 0 is the wild type.
  * @example
  * ```ts
  * const variants = [{ substitutions: parseMutations('T3V') }, { substitutions: parseMutations('T3V:A4G') }];

@@ -1,12 +1,12 @@
-/** @file Streaming parsers of FASTA and of A3M alignments. */
+/** @file Streaming parsers of FASTA and A3M alignments. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { textLines, type TextPieces } from '@onnx-lora/sdk/data';
 
-/** Longest sequence that is read, in characters; the longest protein known has some 45,000 residues. */
+/** Maximum characters of a sequence; the longest known protein has some 45,000 residues. */
 export const MAX_SEQUENCE: number = 2 ** 24;
 
-/** The error about a sequence without end. */
+/** The error about a sequence above `MAX_SEQUENCE`. */
 export function tooLong(name: string, line: number): OnnxLoraError {
   return badLine(name, line, `longer than ${MAX_SEQUENCE} characters. Check that it is a file of sequences.`);
 }
@@ -22,29 +22,28 @@ export interface FastaRecord {
   readonly id: string;
   /** The rest of the header; may be empty. */
   readonly description: string;
-  /** The residues as the file has them, line breaks and blanks removed, case kept. */
+  /** The residues as in the file, without line breaks and blanks; case is kept. */
   readonly sequence: string;
-  /** The header's line, counted from 1. */
+  /** The line number of the header, from 1. */
   readonly line: number;
 }
 
-/** How FASTA is read. */
+/** Options of the FASTA parser. */
 export interface FastaOptions {
-  /** What becomes of characters that are no residues: an error (the default), or they are kept. */
+  /** Illegal residue characters: an error (the default), or kept. */
   readonly illegal?: 'error' | 'keep' | undefined;
-  /** Records that are left out, whatever they hold. */
+  /** Skips records without checking them. */
   readonly isPassedOver?: ((record: Pick<FastaRecord, 'id' | 'description'>) => boolean) | undefined;
 }
 
 const NOT_A_RESIDUE = /[^A-Za-z*.-]/u;
 
 /**
- * The records of FASTA text that comes in pieces cut anywhere. Lines end with LF, CR LF or CR; empty lines and lines
- * that begin with ";" are skipped, and before the first record those that begin with "#", as ColabFold's alignments do.
- * @param chunks the text
- * @param name what the text is called in errors: the file's path
- * @throws OnnxLoraError `DATA_INVALID` for text before the first ">", a record without id or sequence, a character that
- * is no residue (only letters, "*", "-" and "." are), a record above `MAX_SEQUENCE`, or no record at all
+ * Streams the records of FASTA text, whose chunks may be cut anywhere. Lines end with LF, CR LF or CR. Skips empty
+ * lines, lines that begin with ";", and "#" lines before the first record, as in ColabFold's alignments.
+ * @param name the file's path, for errors
+ * @throws OnnxLoraError `DATA_INVALID` for text before the first ">", a record without id or sequence, an illegal
+ * character (residues are letters, "*", "-" and "."), a sequence above `MAX_SEQUENCE`, or no records
  */
 export async function* parseFasta(
   chunks: TextPieces,
@@ -107,21 +106,17 @@ function noHeader(residues: string, number: number, name: string): OnnxLoraError
   );
 }
 
-/** How an alignment is read. */
+/** Options of the A3M parser. */
 export interface A3mOptions extends FastaOptions {
-  /**
-   * `ungapped` (the default) gives each sequence as it is in nature: insertions in capitals, gaps left out. `aligned` gives the
-   * columns of the first sequence: insertions left out, gaps kept.
-   */
+  /** `ungapped` (default): insertions in capitals, no gaps; `aligned`: the first sequence's columns, with gaps. */
   readonly form?: 'ungapped' | 'aligned' | undefined;
 }
 
-/** Annotation rows of HH-suite's files: structure and confidences. */
 const ANNOTATION = /^(?:ss_(?:pred|conf|dssp)|sa_(?:pred|dssp)|aa_(?:pred|conf))$/;
 
 /**
- * The sequences of A3M text that comes in pieces cut anywhere. Rows with predicted structure are left out.
- * @param name what the text is called in errors: the file's path
+ * Streams the sequences of A3M text, whose chunks may be cut anywhere. Skips rows of predicted structure.
+ * @param name the file's path, for errors
  * @throws OnnxLoraError `DATA_INVALID`, as `parseFasta` does
  */
 export async function* parseA3m(
@@ -129,7 +124,7 @@ export async function* parseA3m(
   name: string,
   { form = 'ungapped', illegal }: A3mOptions = {},
 ): AsyncGenerator<FastaRecord> {
-  // Confidences are digits and skipped, so illegal letters are checked here.
+  // Checks letters here: skipped confidences are digits, which parseFasta would refuse.
   for await (const record of parseFasta(chunks, name, { illegal, isPassedOver: ({ id }) => ANNOTATION.test(id) })) {
     const { sequence } = record;
     const text =

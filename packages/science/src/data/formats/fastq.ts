@@ -5,9 +5,9 @@ import { textLines, type TextPieces } from '@onnx-lora/sdk/data';
 import { badLine, type FastaRecord } from './fasta.ts';
 
 /**
- * The records of FASTQ text that comes in pieces cut anywhere: four lines each, `@id description`, the sequence, `+` with or
- * without the id, and as many qualities as there are letters.
- * @param name what the text is called in errors: the file's path
+ * Streams the records of FASTQ text, whose chunks may be cut anywhere: four lines each, `@id description`, the
+ * sequence, `+` with an optional id, and a quality per letter.
+ * @param name the file's path, for errors
  * @throws OnnxLoraError `DATA_INVALID`, naming the line and the remedy
  * @see Cock et al., "The Sanger FASTQ file format" (2010), doi:10.1093/nar/gkp1137
  */

@@ -6,21 +6,21 @@ import { badLine, MAX_SEQUENCE, tooLong } from './fasta.ts';
 
 /** A sequence of an alignment. */
 export interface StockholmRecord {
-  /** The name at the beginning of its lines, such as `P12345/1-120`. */
+  /** The name in the alignment, such as `P12345/1-120`. */
   readonly id: string;
   /** In capitals, without gaps. */
   readonly sequence: string;
-  /** As the alignment has it. */
+  /** The row of the alignment, with gaps. */
   readonly aligned: string;
-  /** Letters of its secondary structure (`#=GR … SS`), one for each letter of the sequence. */
+  /** Secondary structure (`#=GR … SS`), a letter per residue. */
   readonly structure?: string;
   /** The alignment's name (`#=GF ID`), or its accession. */
   readonly family?: string;
-  /** The line on which it begins, counted from 1. */
+  /** The number of its first line, from 1. */
   readonly line: number;
 }
 
-/** Upper bound on characters of one alignment in memory. */
+/** Upper bound on the characters of one alignment in memory. */
 const MAX_LETTERS = 2 ** 29;
 const BLANK = /\s/u;
 const NOT_A_RESIDUE = /[^A-Za-z*.~_-]/u;
@@ -34,10 +34,9 @@ interface Alignment {
 }
 
 /**
- * The sequences of Stockholm text (version 1.0) that comes in pieces cut anywhere; there may be several alignments, each of which is
- * in memory at once.
- * @param name what the text is called in errors: the file's path
- * @param illegal what becomes of characters that are no residues: an error (the default), or they are kept
+ * Streams the sequences of Stockholm 1.0 text, whose chunks may be cut anywhere; holds one alignment in memory.
+ * @param name the file's path, for errors
+ * @param illegal illegal residue characters: an error (the default), or kept
  * @throws OnnxLoraError `DATA_INVALID`, naming the line and the remedy
  */
 export async function* parseStockholm(

@@ -1,10 +1,10 @@
-/** @file Column roles of tables of sequences with their usual names, and the settings of the reader. */
+/** @file Column roles of sequence tables with their usual names, and settings of the reader. */
 
 import { type ColumnRoles, columnSettings, evalSplitSetting } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import type { SequenceColumns, SequenceDataOptions } from '../sequenceRecord.ts';
 
-/** Usual names are those of FLIP, ProteinGym, TAPE, MoleculeNet and biotrainer, too; the first that is there is taken. */
+/** Usual names include those of FLIP, ProteinGym, TAPE, MoleculeNet and biotrainer; the first match is taken. */
 export const sequenceColumns: ColumnRoles<keyof SequenceColumns> = {
   sequence: {
     description: 'Column of a table with the sequence or SMILES.',
@@ -145,7 +145,7 @@ export const sequenceColumns: ColumnRoles<keyof SequenceColumns> = {
   },
 };
 
-/** Settings by the options that they give. */
+/** Settings of the reader's options. */
 export const dataSettings: SettingRows<SequenceDataOptions> = {
   columns: columnSettings<SequenceColumns>(sequenceColumns),
   alphabet: {

@@ -8,17 +8,15 @@ import type { SequenceNeed, SequenceRecord, Substitution } from '../sequenceReco
 import type { WildType } from '../wildType.ts';
 import type { FoundColumns } from './sequenceColumns.ts';
 
-/** How rows are read. */
 export interface RowOptions {
   readonly columns: FoundColumns;
   readonly needs?: readonly SequenceNeed[] | undefined;
   readonly wildType?: WildType | undefined;
   readonly firstPosition?: number | undefined;
-  /** The fold that is for validation, where the split column numbers them. */
+  /** Validation fold if the split column has numbers. */
   readonly fold?: number | undefined;
 }
 
-/** Reads rows one by one. */
 export class RowReader {
   readonly #options: RowOptions;
   #number = 0;
@@ -40,11 +38,7 @@ export class RowReader {
     return this.#misfits;
   }
 
-  /**
-   * The next record.
-   * @param isTarget false where nothing is to be predicted is read
-   * @throws OnnxLoraError `DATA_INVALID`, naming row, column and remedy
-   */
+  /** @throws OnnxLoraError `DATA_INVALID`, naming row, column and remedy */
   read(row: Row, isTarget = true): SequenceRecord {
     const { columns, fold } = this.#options;
     this.#number++;
@@ -89,7 +83,6 @@ export class RowReader {
     return { sequence: sequence! };
   }
 
-  /** Checks a sequence against its mutations. */
   #written(sequence: string, found: readonly Substitution[]): Pick<SequenceRecord, 'sequence' | 'substitutions'> {
     if (found.some(({ position, to }) => sequence[position - 1]?.toUpperCase() !== to)) {
       this.#misfits++;
@@ -134,7 +127,6 @@ function residuesOf(row: Row, column: string, sequence: string): SequenceRecord[
   return numbers.every((number) => number !== undefined) ? numbers : read;
 }
 
-/** The wild type with the cell's residues at its sites. */
 function atSites(wildType: string, sites: readonly number[], row: Row, column: string): string {
   const residues = cellText(row, column) ?? '';
   if (residues.length !== sites.length || /[^A-Za-z]/.test(residues)) {

@@ -1,4 +1,4 @@
-/** @file Finds the columns of a table of sequences. */
+/** @file Finds the columns of a sequence table. */
 
 import type { OnnxLoraError } from '@onnx-lora/sdk';
 import { ColumnFinder, type Table } from '@onnx-lora/sdk/data';
@@ -8,7 +8,6 @@ import { areMutations, isWildType } from '../mutations.ts';
 import type { SequenceColumns, SequenceNeed } from '../sequenceRecord.ts';
 import { sequenceColumns } from './columnRoles.ts';
 
-/** What the cells of columns look like. */
 class SequenceContents extends ColumnContents {
   readonly hasSequences = (column: string): boolean => {
     const texts = this.textsOf(column);
@@ -21,22 +20,20 @@ class SequenceContents extends ColumnContents {
   }
 }
 
-/** Columns that a table has, by what they hold. */
 export interface FoundColumns extends TargetColumns {
   readonly sequence?: string | undefined;
   readonly second?: string | undefined;
   readonly residues?: string | undefined;
   readonly mutations?: string | undefined;
-  /** Residues at the sites named by the wild type's file. */
+  /** Residues at the sites that the wild type's file names. */
   readonly sites?: string | undefined;
-  /** Unused columns. */
   readonly unused: readonly string[];
 }
 
 /**
- * Finds the columns of a table: by what the user says, by their usual names, and by what they hold.
- * @param hasSites true where the wild type's file names the sites of which a column may hold the residues
- * @throws OnnxLoraError `DATA_INVALID` when the user names one that is not there, or one is missing that is needed
+ * Finds the columns of a table by the user's names, usual names and contents.
+ * @param hasSites whether the wild type's file names sites whose residues a column may hold
+ * @throws OnnxLoraError `DATA_INVALID` for a named column that does not exist, or a missing required one
  */
 export function findColumns(
   table: Table,
@@ -69,10 +66,7 @@ export function findColumns(
 
 type Finder = ColumnFinder<keyof SequenceColumns>;
 
-/**
- * Looks whether a table has what a task needs, and sequences or mutations in any case.
- * @throws OnnxLoraError `DATA_INVALID`, naming the columns that there are
- */
+/** Requires sequences or mutations in any case; errors name the existing columns. */
 function checkNeeds(finder: Finder, columns: Omit<FoundColumns, 'unused'>, needs: readonly SequenceNeed[]): void {
   if (columns.sequence === undefined && columns.mutations === undefined && columns.sites === undefined)
     throw missing(finder, 'sequence');
@@ -101,7 +95,7 @@ const words: Readonly<Record<SequenceNeed | 'sequence', string>> = {
 function missing(finder: Finder, need: SequenceNeed | 'sequence'): OnnxLoraError {
   const role = need === 'substitutions' ? 'mutations' : need;
   const names = sequenceColumns[role].usual!;
-  // Only names that begin alike: short names are all close to each other.
+  // Suggests only names with the same beginning: short names are all close to each other.
   const alike = finder.rest.find((column) => {
     const [near] = nearest(column.toLowerCase(), names);
     return near?.startsWith(column.slice(0, 3).toLowerCase());

@@ -10,17 +10,13 @@ import { sequenceColumns } from './columnRoles.ts';
 import { RowReader } from './rowReader.ts';
 import { findColumns, type FoundColumns } from './sequenceColumns.ts';
 
-/** Tasks that would learn other columns than the class. */
 function otherTasks(table: Table, { label, labels }: FoundColumns): readonly TaskSuggestion[] {
   const others = table.columns.filter((column) => column !== (label ?? labels));
   const tasks = { labels: 'sequence-labelling', values: 'sequence-regression', residues: 'residue-classification' };
   return tasksOfColumns(others, sequenceColumns, tasks);
 }
 
-/**
- * The records of a table.
- * @throws OnnxLoraError `DATA_INVALID`, naming file, row, column and remedy
- */
+/** @throws OnnxLoraError `DATA_INVALID`, naming file, row, column and remedy */
 export function tableRecords(table: Table, options: SequenceDataOptions, wildType: WildType | undefined): SequencePart {
   const { firstPosition, needs } = options;
   const columns = findColumns(table, options.columns, needs, wildType?.sites !== undefined);
@@ -29,7 +25,7 @@ export function tableRecords(table: Table, options: SequenceDataOptions, wildTyp
   const reader = new RowReader({ columns, needs, wildType, firstPosition, fold });
   try {
     const all = table.rows.map((row) => reader.read(row));
-    // In a table with splits, rows without one belong to none.
+    // With a split column, rows without a split are left out.
     const records = columns.split === undefined ? all : all.filter(({ split }) => split !== undefined);
     return {
       records,
@@ -50,7 +46,7 @@ export function tableRecords(table: Table, options: SequenceDataOptions, wildTyp
   }
 }
 
-/** What the letters stand for, where the name of the column says it. */
+/** The alphabet in the column's name, if any. */
 export function alphabetOf({ sequence }: FoundColumns): 'smiles' | 'dna' | 'rna' | undefined {
   const [word] = /smiles|(?:dna|rna)(?=$|_)/i.exec(sequence ?? '') ?? [];
   return word?.toLowerCase() as 'smiles' | 'dna' | 'rna' | undefined;
@@ -63,7 +59,7 @@ function misfitWarnings({ file }: Table, { misfits }: RowReader): string[] {
   ];
 }
 
-/** Adds the `firstPosition` that fits all mutations to an error about a misfit. */
+/** Adds the `firstPosition` that fits all mutations to a misfit error. */
 function withHint(
   cause: unknown,
   { rows }: Table,

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Alphabet } from '../../data/sequenceRecord.ts';
 import { SimilarSequences } from './similarSequences.ts';
 
-/** The numbers from 0 to `count - 1`, each in a set of its own until links join them. */
+/** Union-find over the numbers from 0 to `count - 1`. */
 export class LinkedSets {
   readonly #parents: number[];
 
@@ -24,42 +24,42 @@ export class LinkedSets {
     return at;
   }
 
-  /** Joins two sets. */
   link(a: number, b: number): void {
     const [one, other] = [this.first(a), this.first(b)];
     this.#parents[Math.max(one, other)] = Math.min(one, other);
   }
 }
 
-/** Identity from which a sequence adds nothing to the index that its relative lacks. */
+/** Identity from which a sequence adds nothing to the index beyond its relative. */
 const REDUNDANT = 0.9;
 
-/** How {@link clusterSequences} works. */
+/** Options of {@link clusterSequences}. */
 export interface ClusterOptions {
-  /** The share of the shorter sequence's letters that are the same in like sequences; 0.3 for proteins, 0.8 for DNA and RNA. */
+  /** Minimum share of identical letters in the shorter sequence; 0.3 for proteins, 0.8 for DNA and RNA. */
   readonly identity?: number | undefined;
   /** `protein` by default. */
   readonly alphabet?: Exclude<Alphabet, 'smiles'> | undefined;
   /**
-   * What a sequence has to be like to come into a cluster: its `representative`, which is its longest sequence (the default), or
-   * any `member`, so that nothing that was found to be alike is in two clusters.
+   * Members resemble the cluster's `representative`, its longest sequence (the default), or any `member`, so that
+   * similar sequences are never in two clusters.
    */
   readonly like?: 'representative' | 'member' | undefined;
 }
 
-/** The share of letters that are the same in like sequences where nobody says it. */
+/** The default identity of similar sequences. */
 export function usualIdentity(alphabet: Alphabet): number {
   return alphabet === 'protein' ? 0.3 : 0.8;
 }
 
 /**
- * Clusters of like sequences: of each sequence, the number of the one that its cluster is called by, which is its longest. The
- * longest sequences come first; each joins the cluster of a sequence that it is like, or begins one. The order that sequences are
- * given in does not matter.
+ * Clusters similar sequences: the longest come first, and each joins the cluster of a similar one or starts its own.
+ * Returns the index of the longest member of each sequence's cluster. The order of the input does not matter.
  *
- * Likeness is found by words and then by alignment: see docs/concepts/sequence-clusters.md for how, and for what it misses.
- * @throws OnnxLoraError `INPUT_INVALID` for an identity that is no share
- * @see Li and Godzik, "Cd-hit" (2006); Steinegger and Söding, "Clustering huge protein sequence sets in linear time" (2018)
+ * Finds similar sequences by words, then by alignment: docs/concepts/sequence-clusters.md tells how, and what it
+ * misses.
+ * @throws OnnxLoraError `INPUT_INVALID` for an identity outside of 0 to 1
+ * @see Li and Godzik, "Cd-hit" (2006); Steinegger and Söding, "Clustering huge protein sequence sets in linear time"
+ * (2018)
  */
 export function clusterSequences(sequences: readonly string[], options: ClusterOptions = {}): number[] {
   const { alphabet = 'protein', identity = usualIdentity(alphabet), like = 'representative' } = options;
@@ -113,7 +113,7 @@ function nearMembers(sequences: readonly string[], alphabet: Exclude<Alphabet, '
   return sequences.map((_, i) => sets.first(i));
 }
 
-/** Letters of all sequences. */
+/** Number of letters in all sequences. */
 export function lettersIn(sequences: readonly string[]): number {
   return sequences.reduce((sum, { length }) => sum + length, 0);
 }

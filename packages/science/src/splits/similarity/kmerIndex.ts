@@ -6,15 +6,14 @@ import type { Scoring } from './scoring.ts';
 const DROP = 20;
 /** Bits of a hash bucket: more buckets than protein words. */
 const BUCKET_BITS = 18;
-/** Sentinel around every sequence; codes of letters are below it. */
+/** Sentinel around every sequence, above all letter codes. */
 const END = 31;
 /** Longest repeat unit that is indexed once; telomeres have six letters. */
 const LONGEST_UNIT = 6;
-/** Most postings looked at per word: very common words say little. */
+/** Maximum postings per word: very common words say little. */
 const MOST_PLACES = 4096;
 const END_BITS = 5;
 
-/** A sequence that may be like the one that was asked for. */
 export interface SimilarCandidate {
   readonly number: number;
   /** Diagonal of its best ungapped segment: position in it minus position in the query. */
@@ -23,10 +22,10 @@ export interface SimilarCandidate {
 }
 
 /**
- * An index of words of sequences. Memory grows with the letters that are added: some 12 bytes each. Words are spaced, so that one
- * place in them may differ, and made of kinds of letters.
- * @see Altschul et al., "Gapped BLAST and PSI-BLAST" (1997) for the extension of hits; Murphy, Wallqvist and Levy, "Simplified
- * amino acid alphabets" (2000)
+ * An index of words in sequences, of some 12 bytes per added letter. Words are spaced seeds over a reduced alphabet, so
+ * that one position in them may differ.
+ * @see Altschul et al., "Gapped BLAST and PSI-BLAST" (1997) for the extension of hits; Murphy, Wallqvist and Levy,
+ * "Simplified amino acid alphabets" (2000)
  */
 export class KmerIndex {
   readonly #scoring: Scoring;
@@ -117,9 +116,9 @@ export class KmerIndex {
   }
 
   /**
-   * The bucket of the word that begins at each place; negative where there is none, and where it is that of one just before: runs
-   * of a letter and short repeats (poly-A, poly-Q, microsatellites) are alike everywhere, and finding each of their places in each
-   * other would take time with the square of their lengths. The first of their words leads to them.
+   * The bucket of the word at each position; negative without a word, or for the repetition of one just before: runs
+   * and short repeats (poly-A, poly-Q, microsatellites) match everywhere, which would take quadratic time. Their first
+   * word leads to them.
    */
   #wordsOf(codes: Uint8Array): Int32Array {
     const words = Int32Array.from(codes, (_, at) => this.#wordAt(codes, at));
@@ -129,7 +128,6 @@ export class KmerIndex {
     });
   }
 
-  /** Bucket of the word at a position, or a negative number. */
   #wordAt(codes: Uint8Array, at: number): number {
     let word = 0;
     for (const place of this.#places) {
@@ -148,7 +146,6 @@ export class KmerIndex {
     }
   }
 
-  /** The sequence at a position. */
   #numberAt(place: number): number {
     let [low, high] = [0, this.#starts.length - 1];
     while (low < high) {
@@ -160,7 +157,6 @@ export class KmerIndex {
   }
 }
 
-/** Posting list of one word. */
 class Postings {
   places: Int32Array<ArrayBuffer> = new Int32Array(2);
   count = 0;
@@ -175,7 +171,6 @@ class Postings {
   }
 }
 
-/** Capacity with room to grow. */
 function roomFor(length: number): number {
   return Math.ceil(1.5 * length) + 1;
 }

@@ -8,14 +8,12 @@ const UNIT = 2 ** 20;
 const BAND = 24;
 const NONE = -(2 ** 45);
 
-/** What an alignment gave. */
 export interface LocalAlignment {
   readonly score: number;
-  /** Number of identical positions. */
   readonly identical: number;
 }
 
-/** Aligns sequences locally with affine gaps, within a band of diagonals. Its memory is that of one row. */
+/** Banded local alignment with affine gaps, in the memory of one row. */
 export class LocalAligner {
   readonly #weights: Float64Array;
   readonly #size: number;
@@ -36,10 +34,8 @@ export class LocalAligner {
   }
 
   /**
-   * The best local alignment of two sequences whose shift from each other stays near `diagonal`; of several as good, the one
-   * with most identical letters.
-   * @param diagonal place in `b` minus place in `a`
-   * @see Smith and Waterman (1981), Gotoh (1982)
+   * The best local alignment near `diagonal`, the position in `b` minus that in `a` (Smith and Waterman 1981, Gotoh
+   * 1982). Among equal scores, the one with most identical letters.
    */
   align(a: Uint8Array, b: Uint8Array, diagonal: number): LocalAlignment {
     const [best, gaps, weights, size] = [this.#best, this.#gaps, this.#weights, this.#size];

@@ -2,7 +2,7 @@
 
 import type { Alphabet } from '../../data/sequenceRecord.ts';
 
-/** Scores of an alignment, and what is looked at when like sequences are searched for. */
+/** Scores of an alignment and parameters of the search for candidates. */
 export interface Scoring {
   /** Alphabet; unknown letters count as its last. */
   readonly letters: string;
@@ -12,7 +12,6 @@ export interface Scoring {
   readonly scores: Int8Array;
   /** Letters from this index on are ambiguous and identical to nothing. */
   readonly certain: number;
-  /** Gap penalties. */
   readonly gapOpen: number;
   readonly gapExtend: number;
   /** Reduced alphabet of words. */
@@ -20,9 +19,9 @@ export interface Scoring {
   /** Spaced seed, such as `11011`; longer seeds have far fewer chance hits. */
   readonly word: string;
   readonly longWord: string;
-  /** Least score of an ungapped segment that is aligned. */
+  /** Minimum score of an ungapped segment that is aligned. */
   readonly pieceScore: number;
-  /** Least score beyond chance; for very short sequences, per letter. */
+  /** Minimum score beyond chance; for very short sequences, per letter. */
   readonly chanceScore: number;
   readonly chancePerLetter: number;
 }
@@ -55,10 +54,7 @@ const blosum62 = Int8Array.of(
    0,-1,-1,-1,-2,-1,-1,-1,-1,-1,-1,-1,-1,-1,-2, 0, 0,-2,-1,-1,-1,-1,-1,
 );
 
-/**
- * Proteins: BLOSUM62 with gaps of 11 and 1. Words are of four or five letters out of 13 kinds.
- * @see Henikoff and Henikoff, "Amino acid substitution matrices from protein blocks" (1992)
- */
+/** BLOSUM62 (Henikoff and Henikoff 1992), gap penalties 11 and 1; words of four or five letters from 13 groups. */
 const proteins: Scoring = {
   letters: 'ARNDCQEGHILKMFPSTWYVBZX',
   // Selenocysteine, pyrrolysine, leucine or isoleucine.
@@ -75,10 +71,7 @@ const proteins: Scoring = {
   chancePerLetter: 3,
 };
 
-/**
- * DNA and RNA, U as T: 5 for the same base, -4 for another. The word is PatternHunter's.
- * @see Ma, Tromp and Li, "PatternHunter: faster and more sensitive homology search" (2002)
- */
+/** DNA and RNA, U as T: 5 for a match, -4 for a mismatch; PatternHunter's word (Ma, Tromp and Li 2002). */
 const bases: Scoring = {
   letters: 'ACGTN',
   relatives: { U: 'T' },
@@ -94,12 +87,12 @@ const bases: Scoring = {
   chancePerLetter: 3.5,
 };
 
-/** Scores for the sequences of an alphabet. */
+/** The scoring of an alphabet. */
 export function scoringOf(alphabet: Exclude<Alphabet, 'smiles'>): Scoring {
   return alphabet === 'protein' ? proteins : bases;
 }
 
-/** Numbers of a sequence's letters: what {@link Scoring.scores} is indexed by. */
+/** Letter codes of a sequence: indexes into {@link Scoring.scores}. */
 export function codesOf(sequence: string, { letters, relatives }: Scoring): Uint8Array {
   const codes = new Uint8Array(sequence.length);
   for (let at = 0; at < sequence.length; at++) {

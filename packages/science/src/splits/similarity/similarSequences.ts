@@ -5,13 +5,13 @@ import { LocalAligner } from './localAlignment.ts';
 import { codesOf, type Scoring, scoringOf } from './scoring.ts';
 import { type SimilarCandidate, KmerIndex } from './kmerIndex.ts';
 
-/** Failed alignments in a row after which the search stops: the best candidates come first. */
+/** Failed alignments in a row that end the search: the best candidates come first. */
 const MOST_IN_VAIN = 8;
 /** From so many letters, or this identity, longer words suffice. */
 const MANY_LETTERS = 1_500_000;
 const CLOSE = 0.5;
 
-/** Sequences that were added, among which like ones are found. */
+/** Finds similar sequences among those added. */
 export class SimilarSequences {
   readonly #scoring: Scoring;
   readonly #index: KmerIndex;
@@ -19,8 +19,8 @@ export class SimilarSequences {
   readonly #identity: number;
 
   /**
-   * @param identity the share of the shorter sequence's letters that are the same in like sequences
-   * @param letters how many there will be about, in all sequences
+   * @param identity minimum share of identical letters in the shorter sequence
+   * @param letters approximate total of all sequences
    */
   constructor(alphabet: Exclude<Alphabet, 'smiles'>, identity: number, letters: number) {
     this.#scoring = scoringOf(alphabet);
@@ -40,11 +40,7 @@ export class SimilarSequences {
     return this.#index.add(codes);
   }
 
-  /**
-   * Those that were added and are like this one, with the share of the shorter one's letters that are the same, the most
-   * promising first. Nothing is computed for what is not asked for.
-   * @param isWanted passes over those that need not be looked at
-   */
+  /** Similar added sequences with their identity, the most promising first; computed lazily. */
   *like(
     codes: Uint8Array,
     isWanted: (number: number) => boolean = () => true,

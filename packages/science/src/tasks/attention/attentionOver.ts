@@ -1,4 +1,4 @@
-/** @file Attention over the letters of a sequence, as numbers and as a section of the report. */
+/** @file Attention over the letters of a sequence, as numbers and as a report section. */
 
 import { type Adapter, Model, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { ReportLetters, ReportRequest, ReportSection, RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
@@ -8,38 +8,33 @@ import { perLetter } from '../residues/residueTargets.ts';
 
 /** Options of {@link attentionOver}. */
 export interface AttentionOptions extends Omit<RunnableOptions, 'adapters'> {
-  /** The base alone without one. */
+  /** The base alone by default. */
   readonly adapter?: Adapter | undefined;
-  /** The tokenizer of the model's folder by default. */
+  /** By default from the model's folder. */
   readonly tokenizer?: SequenceTokenizer | undefined;
-  /** Most tokens that are read; of longer sequences the beginning is. */
+  /** Maximum tokens; longer sequences are cropped. */
   readonly maxLength?: number | undefined;
-  /** Number of the layer, from 0; the last by default. */
+  /** Layer number, from 0; the last by default. */
   readonly layer?: number | undefined;
 }
 
 /** Attention over a sequence. */
 export interface LetterAttention {
-  /**
-   * For each letter, its share of the attention of all tokens: the mean over heads and over the tokens that attend. Letters and
-   * {@link special} sum to 1; undefined for letters that were cropped.
-   */
+  /** Share of attention, averaged over heads and queries; undefined if cropped. Sums to 1 with {@link special}. */
   readonly shares: readonly (number | undefined)[];
-  /** What special tokens get, such as `<cls>` and `<eos>`. */
+  /** The share of special tokens, such as `<cls>` and `<eos>`. */
   readonly special: number;
 }
 
 /**
- * How much attention each letter of a sequence gets in one layer. It says what the layer reads, which need not be why it answers
- * as it does.
+ * Attention to each letter of a sequence in one layer: what the layer reads, which need not explain its answer.
  * @example
  * ```ts
  * const { shares } = await attentionOver(model, 'MKTAYIAKQR', { adapter });
  * ```
- * @see Vig et al., "BERTology Meets Biology: Interpreting Attention in Protein Language Models" (2020), arXiv:2006.15222;
- *   Jain, Wallace, "Attention is not Explanation" (2019), arXiv:1902.10186
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a graph that does not compute the weights of its attention one by one;
- *   `CONFIG_INVALID` for a layer that there is not
+ * @see Vig et al., "BERTology Meets Biology: Interpreting Attention in Protein Language Models" (2020),
+ * arXiv:2006.15222; Jain, Wallace, "Attention is not Explanation" (2019), arXiv:1902.10186
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a graph with fused attention; `CONFIG_INVALID` for an unknown layer
  */
 export async function attentionOver(
   model: RunnableModel,
@@ -54,7 +49,7 @@ export async function attentionOver(
   }
 }
 
-/** By layer, the values inside the graph that hold the weights of attention; none where the graph does not have them. */
+/** Graph values with attention weights, by layer; empty where the graph hides them. */
 export function attentionValues(model: RunnableModel): readonly string[] {
   if (!(model instanceof Model)) return [];
   const keys = (model.family?.roles['attention.key'] ?? []).map(({ source }) => new RegExp(`^(?:${source})$`));
@@ -65,14 +60,11 @@ export function attentionValues(model: RunnableModel): readonly string[] {
   return found.every((value) => value !== undefined) ? found : [];
 }
 
-/** A model whose attention is read, sequence by sequence. */
 export interface AttentionReader {
-  /** As {@link attentionOver}. */
   over(sequence: string): Promise<LetterAttention>;
   release(): Promise<void>;
 }
 
-/** Loads a model to read the attention of; as {@link attentionOver}. */
 async function openAttention(
   model: RunnableModel,
   { adapter, tokenizer, maxLength, layer, ...load }: AttentionOptions = {},
@@ -110,7 +102,7 @@ function sharesOf(
   { ids, at, count }: TokenRow,
   lettersOf: (shareOf: (token: number) => number | undefined) => LetterAttention['shares'],
 ): LetterAttention {
-  // Graphs of a fixed length have padding behind the tokens, which nothing attends to.
+  // Fixed-length graphs have padding behind the tokens, which gets no attention.
   const length = dims.at(-1)!;
   const heads = data.length / (length * length);
   const shares = new Float64Array(length);
@@ -124,17 +116,12 @@ function sharesOf(
   return { shares: lettersOf((token) => (token < count ? shares[at + token] : undefined)), special: 1 - own };
 }
 
-/** A sequence that is shown. */
 export interface AttendedSequence {
   readonly title: string;
   readonly sequence: string;
 }
 
-/**
- * Sequences whose letters are coloured by the attention that they get in the last layer, with the adapter. None where the graph
- * does not show its attention.
- * @param maxLength most tokens of a sequence
- */
+/** Sequences coloured by attention in the last layer, with the adapter; none where the graph hides it. */
 export async function attentionSections(
   sequences: readonly AttendedSequence[],
   { model, adapter, options }: ReportRequest,

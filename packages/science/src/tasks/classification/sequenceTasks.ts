@@ -35,12 +35,11 @@ import { sequenceDomain, type SequencePredictorOptions, type WholeSequenceOption
 /** Options of {@link sequenceClassification}. */
 export interface SequenceClassificationOptions extends WholeSequenceOptions, ClassifierOptions {}
 
-/** Without what other metrics tell as well: weighted F1, and the means of precision and recall. */
+/** Without redundant metrics: weighted F1, and the means of precision and recall. */
 export type SequenceClassScores = Omit<ClassScores, 'weightedF1' | 'macroPrecision' | 'macroRecall'> & Metrics;
 
 /**
- * One class per sequence, or per pair of sequences, such as the family of a protein, or whether two bind. Heads, targets and
- * errors are those of `classification`.
+ * One class per sequence or pair, such as a protein family. Heads, targets and errors are those of `classification`.
  * @example
  * ```ts
  * const task = sequenceClassification('families.csv', { validation: 0.2 });
@@ -58,8 +57,8 @@ export function sequenceClassification(
 export interface SequenceLabellingOptions extends WholeSequenceOptions, LabellingOptions {}
 
 /**
- * Any number of labels per sequence, or per pair of sequences, such as functions or places in the cell: a column that lists
- * them, or a column of 0 and 1 for each. Heads, targets and errors are those of `labelling`.
+ * Any number of labels per sequence or pair, such as functions or places in the cell: a column that lists them, or a
+ * column of 0 and 1 per label. Heads, targets and errors are those of `labelling`.
  * @example
  * ```ts
  * const task = sequenceLabelling('functions.csv', { validation: 0.2, threshold: 'tuned' });
@@ -77,8 +76,7 @@ export function sequenceLabelling(
 export interface SequenceRegressionOptions extends WholeSequenceOptions, RegressionOptions {}
 
 /**
- * One or several numbers per sequence, or per pair of sequences, such as fitness, solubility or affinity. Heads, units, gaps,
- * targets and errors are those of `regression`.
+ * Numbers per sequence or pair, such as fitness. Heads, units, gaps, targets and errors are those of `regression`.
  * @example
  * ```ts
  * const task = sequenceRegression('gb1.csv');
@@ -93,17 +91,17 @@ export function sequenceRegression(
 }
 
 /**
- * Loads a model that answers `{ id, label, score }` about each sequence of a file, where `score` is the probability. Where several
- * adapters answer together, it is the mean, and `deviation` says how far they differ. An adapter with a head of its own goes into
+ * Loads a model that answers `{ id, label, score }` for each sequence of a file; `score` is the probability. With
+ * several adapters it is their mean, and `deviation` their disagreement. Load an adapter with a head of its own into
  * the model first: `modelFor(model, adapter)`.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no classifier; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for other models; `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer
  */
 export function openSequenceClassifier(model: RunnableModel, options?: SequencePredictorOptions): Promise<Predictor> {
   return openClassifier(sequenceDomain, model, options);
 }
 
 /**
- * The same for models with any number of labels: `{ id, labels }`, and the probability of each label under its name.
+ * The same for any number of labels: `{ id, labels }`, and each label's probability under its name.
  * @throws OnnxLoraError as {@link openSequenceClassifier}
  */
 export function openSequenceLabeller(model: RunnableModel, options?: SequencePredictorOptions): Promise<Predictor> {
@@ -111,21 +109,21 @@ export function openSequenceLabeller(model: RunnableModel, options?: SequencePre
 }
 
 /**
- * Loads a model that answers `{ id, value }` about each sequence of a file, or `{ id, … }` with several numbers by their names.
- * Where several adapters answer together, it is the mean, and `deviation` says how far they differ. An adapter with a head of its
- * own goes into the model first: `modelFor(model, adapter)`.
+ * Loads a model that answers `{ id, value }` for each sequence of a file, or `{ id, … }` with several numbers by name.
+ * With several adapters they are means, and `deviation` their disagreement. Load an adapter with a head of its own into
+ * the model first: `modelFor(model, adapter)`.
  * @example
  * const fitness = await loadAdapter('runs/gb1/adapter');
  * const regressor = await openSequenceRegressor(modelFor(model, fitness), { adapter: fitness });
  * for await (const { prediction } of regressor.predict(['variants.fasta'])) console.log(prediction);
  * await regressor.release();
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that gives no numbers; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for other models; `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer
  */
 export function openSequenceRegressor(model: RunnableModel, options?: SequencePredictorOptions): Promise<Predictor> {
   return openRegressor(sequenceDomain, model, options);
 }
 
-/** Makes `sequence-classification` tasks, and what answers with classes. */
+/** The task `sequence-classification` and its predictor of classes. */
 export const sequenceClassificationTask: AnsweringFactory = answeringFactory(sequenceDomain, {
   name: 'sequence-classification',
   description:
@@ -135,7 +133,7 @@ export const sequenceClassificationTask: AnsweringFactory = answeringFactory(seq
   open: openSequenceClassifier,
 });
 
-/** Makes `sequence-labelling` tasks, and what answers with any number of labels. */
+/** The task `sequence-labelling` and its predictor of any number of labels. */
 export const sequenceLabellingTask: AnsweringFactory = answeringFactory(sequenceDomain, {
   name: 'sequence-labelling',
   description:
@@ -145,7 +143,7 @@ export const sequenceLabellingTask: AnsweringFactory = answeringFactory(sequence
   open: openSequenceLabeller,
 });
 
-/** Makes `sequence-regression` tasks, and what answers with numbers. */
+/** The task `sequence-regression` and its predictor of numbers. */
 export const sequenceRegressionTask: AnsweringFactory = answeringFactory(sequenceDomain, {
   name: 'sequence-regression',
   description:

@@ -25,15 +25,15 @@ import { sequenceDomain, sequenceSettings, type SequenceTaskOptions } from '../.
 import type { SequenceDataOptions, SequenceRecord, SequenceSource } from '../../data/sequenceRecord.ts';
 
 /**
- * Loads a model of proteins, nucleotides or molecules as one that makes embeddings.
+ * Loads a model of proteins, nucleotides or molecules as an embedder.
  * @example
  * ```ts
  * const embedder = await openSequenceEmbedder(model);
  * const vectors = await embedder.embed(['MKTAYIAK', 'MKLLV']);
  * await embedder.release();
  * ```
- * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer; `MODEL_UNSUPPORTED` for a model that reads no tokens or
- *   gives no features; others as `model.session`
+ * @throws OnnxLoraError `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer; `MODEL_UNSUPPORTED` for a model without
+ * token inputs or features; others as `model.session`
  */
 export function openSequenceEmbedder(
   model: RunnableModel,
@@ -46,9 +46,9 @@ export function openSequenceEmbedder(
 export interface SequenceRetrievalOptions extends SequenceTaskOptions, RetrievalOptions {}
 
 /**
- * Metric learning on sequences: those of one kind are drawn together, others apart. The kind is the label, or the group where there
- * are no labels; of pairs, the two of each belong together. An example is a group of `perGroup` sequences of one kind. Held-out
- * sequences search each other; they may be of other kinds than those that are trained on.
+ * Metric learning: sequences of one kind are drawn together, others pushed apart. Kinds are labels, or groups where
+ * labels are missing; the two of a pair belong together. An example is a group of `perGroup` sequences of one kind.
+ * Held-out sequences, whose kinds may be unseen in training, search each other.
  * @example
  * ```ts
  * const run = await train(model, { task: sequenceRetrieval('families.csv', { validation: 0.2 }), lora: { r: 8 } });
@@ -61,7 +61,6 @@ export function sequenceRetrieval(
   return retrieval(sequenceDomain, source, options);
 }
 
-/** Options of the predictor. */
 type SequenceEmbeddingOptions = Asked & SequenceDataOptions;
 
 const embeddingSettings: SettingRows<SequenceEmbeddingOptions> = {
@@ -83,10 +82,7 @@ const embeddingSettings: SettingRows<SequenceEmbeddingOptions> = {
   ...sequenceSettings,
 };
 
-/**
- * The task `sequence-embedding`: it answers with `{ id, embedding }`, or `{ id, position, residue, embedding }` for each residue, and
- * has nothing to learn.
- */
+/** Predicts `{ id, embedding }`, or `{ id, position, residue, embedding }` per residue; nothing is trained. */
 export const sequenceEmbeddingTask: AnsweringFactory = sequenceFactory<SequenceEmbeddingOptions>(sequenceDomain, {
   name: 'sequence-embedding',
   description:
@@ -100,14 +96,14 @@ export const sequenceEmbeddingTask: AnsweringFactory = sequenceFactory<SequenceE
   predictor: (model, options, given) => embeddingPredictor(sequenceDomain, model, options, given),
 });
 
-/** Makes `sequence-retrieval` tasks, and answers with embeddings. */
+/** The task `sequence-retrieval` and its predictor of embeddings. */
 export const sequenceRetrievalTask: AnsweringFactory = sequenceFactory<
   Omit<SequenceRetrievalOptions, 'pool'> & SequenceEmbeddingOptions
 >(sequenceDomain, {
   name: 'sequence-retrieval',
   description:
     'Embeddings in which sequences of one label or group, or the two of a pair, lie together; data as for sequence-classification.',
-  // Groups of several sequences, all of which the loss needs at once.
+  // An example is a group of sequences, and the loss needs them all at once.
   defaults: { batchSize: 16, epochs: 10, lr: 1e-3, warmupSteps: 0.1 },
   settings: { ...retrievalSettings('Sequences of one kind'), ...embeddingSettings },
   task: (data, { pool, ...options }) => {

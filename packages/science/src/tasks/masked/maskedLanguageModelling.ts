@@ -17,11 +17,11 @@ import { sequenceDomain, type SequenceTaskOptions } from '../../domain.ts';
 export interface MaskedLanguageModellingOptions extends SequenceTaskOptions, MaskedModellingOptions {}
 
 /**
- * Masked-language modelling: a model that was pre-trained so goes on learning on sequences of your own, such as those of one
- * protein family or one kind of molecule, before or in place of another task. No labels are needed: any FASTA or CSV file of
- * sequences will do. What is measured on has the same masks each time, so that figures before and after can be compared. A
- * sequence that is too long is cropped, in training at a place that each draw chooses anew. Targets are `labels` int64
- * `[batch, tokens]`, the true ids of tokens to be guessed and −100 elsewhere, and `records` int64 `[batch]`.
+ * Masked language modelling: continues pre-training on your own sequences, such as a protein family or a kind of
+ * molecule, before or instead of another task. Needs no labels, only a FASTA or CSV file of sequences. Evaluation masks
+ * are fixed, so that figures before and after are comparable. Long sequences are cropped, in training at random.
+ * Targets are `labels` int64 `[batch, tokens]`, the true ids of tokens to predict and −100 elsewhere, and `records`
+ * int64 `[batch]`.
  * @example
  * ```ts
  * const task = maskedLanguageModelling('nanobodies.fasta', { validation: 0.1 });
@@ -39,16 +39,15 @@ export function maskedLanguageModelling(
 export type PerplexityOptions = MaskedScorerOptions<SequenceDataOptions>;
 
 /**
- * Loads a model that answers `{ id, perplexity, accuracy, masked }` about each sequence of a file: how it guesses `masked` tokens
- * of it, the same each time. Low perplexities are of sequences like those that it was trained on.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not guess masked tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND` of
- *   its tokenizer
+ * Loads a model that answers `{ id, perplexity, accuracy, masked }` for each sequence of a file, by predicting `masked`
+ * of its tokens, the same each time. Perplexity is low for sequences like those of the training.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for other models; `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer
  */
 export function openPerplexity(model: RunnableModel, options?: PerplexityOptions): Promise<Predictor> {
   return openMaskedScorer(sequenceDomain, model, options);
 }
 
-/** Makes `masked-language-modelling` tasks, and what says how well a model knows sequences, see {@link openPerplexity}. */
+/** The task `masked-language-modelling` and its predictor, see {@link openPerplexity}. */
 export const maskedLanguageModellingTask: AnsweringFactory = maskedFactory(sequenceDomain, {
   name: 'masked-language-modelling',
   description:

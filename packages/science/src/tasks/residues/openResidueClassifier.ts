@@ -1,4 +1,4 @@
-/** @file Predictors of classes and numbers of residues. */
+/** @file Predictors of residue classes and numbers. */
 
 import {
   labelsOrNumbers,
@@ -11,7 +11,6 @@ import { answersByToken, bestOf, openHead } from '@onnx-lora/sequences';
 import { sequenceDomain, type SequencePredictorOptions } from '../../domain.ts';
 import { perLetter, requireLetters } from './residueTargets.ts';
 
-/** What a task makes of the scores of residues. */
 export interface ResidueAnswers {
   /** Maps a residue's scores to probabilities or numbers; averaged over windows and adapters. */
   readonly valuesOf: (scores: Float32Array) => Float64Array;
@@ -19,12 +18,7 @@ export interface ResidueAnswers {
   readonly shown: (letters: readonly (Float64Array | undefined)[]) => Prediction;
 }
 
-/**
- * As `openHead`, about each residue of sequences. Long sequences are read in windows, unless `tooLong` says otherwise.
- * @param noun what it answers with, for errors: `classes`
- * @param made asked with the number of outputs of the head
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a head for residues, or whose tokens are several letters
- */
+/** Like `openHead` for each residue; reads long sequences in windows unless `tooLong` says otherwise. */
 function residuePredictor(
   model: RunnableModel,
   options: SequencePredictorOptions,
@@ -47,13 +41,13 @@ function residuePredictor(
 }
 
 /**
- * Loads a model that answers `{ id, residues, confidence, score }` about each sequence of a file: the classes in the order of the
- * residues, one string where they are single letters; how probable each is, as a digit, 9 from 0.9 on; and the mean of these
- * probabilities. `-` stands for residues without an answer. Long sequences are read in windows unless `tooLong` says otherwise.
- * Where several adapters answer together, probabilities are averaged. An adapter with a head of its own goes into the model first:
- * `modelFor(model, adapter)`.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a head for residues, or whose tokens are several letters;
- *   `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
+ * Loads a model that answers `{ id, residues, confidence, score }` for each sequence of a file: a class per residue, in
+ * one string if they are single letters; its probability as a digit, 9 from 0.9 on; and the mean probability. `-` marks
+ * residues without an answer. Long sequences are read in windows unless `tooLong` says otherwise. Probabilities of
+ * several adapters are averaged. Load an adapter with a head of its own into the model first: `modelFor(model,
+ * adapter)`.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a residue head, or with tokens of several letters;
+ * `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer
  */
 export function openResidueClassifier(
   model: RunnableModel,
@@ -95,7 +89,7 @@ export function openResidueRegressor(model: RunnableModel, options: SequencePred
 export type ResidueClasses = Readonly<{
   /** Classes of one letter in one string, else a list; `-` for residues without an answer. */
   residues: string | readonly string[];
-  /** Tenths of the probability of each class, as digits. */
+  /** Each class's probability in tenths, as digits. */
   confidence: string | readonly string[];
   /** Mean probability, 0 to 1. */
   score: number;
@@ -107,9 +101,7 @@ function tenths(probability: number): string {
 
 const NONE = '-';
 
-/**
- * One string where all classes are single letters, as in `HHHEEC`; else a list. `-` marks residues without an answer.
- */
+/** One string if all classes are single letters, as in `HHHEEC`, else a list. `-` marks residues without an answer. */
 function classesText(classes: readonly (string | undefined)[]): string | readonly string[] {
   const given = classes.map((name) => name ?? NONE);
   return given.every((name) => name.length === 1) ? given.join('') : given;
@@ -117,7 +109,7 @@ function classesText(classes: readonly (string | undefined)[]): string | readonl
 
 const SYMBOLS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
-/** A letter for each class, to be put below a sequence: the class itself where all are single letters; undefined where they are too many. */
+/** A display letter per class: the class itself if all are single letters; undefined for too many classes. */
 export function classLetters(labels: readonly string[]): readonly string[] | undefined {
   if (labels.every((label) => label.length === 1)) return labels;
   return labels.length <= SYMBOLS.length ? labels.map((_, i) => SYMBOLS[i]!) : undefined;

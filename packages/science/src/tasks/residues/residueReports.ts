@@ -33,7 +33,7 @@ type ReportOptions = Omit<PartReportOptions<SequenceRecord>, 'hasOwnHead'>;
 
 const MOST_POINTS = 2000;
 
-/** A table beside majorities, one of the classes, and sequences with their true classes and those that were named. */
+/** A comparison with majorities, metrics by class, and sequences with true and predicted classes. */
 export async function classReport(
   options: PartReportOptions<SequenceRecord>,
   request: ReportRequest,
@@ -58,7 +58,7 @@ export async function classReport(
   ];
 }
 
-/** A table beside means, a scatter plot, and curves along the worst sequences and usual ones. */
+/** A comparison with means, a scatter plot, and curves along the worst and typical sequences. */
 export async function numberReport(options: ReportOptions, request: ReportRequest): Promise<readonly ReportSection[]> {
   const { validation, collate } = options;
   const found: ShownRecord<readonly number[]>[] = [];
@@ -117,7 +117,6 @@ function letters(
   ];
 }
 
-/** Compares the adapter with the mean of all residues and of each letter. */
 function numberComparison(
   { tokenizer, train, validation }: ReportOptions,
   adapted: ReturnType<typeof tokenNumberMetrics>,

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Parts, SequenceTokenizer } from '@onnx-lora/sequences';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 
-/** Residues. Tokens that stand for several letters, as ESM's `<unk>` does for a run of unknown ones, answer about none. */
+/** Residues. Tokens of several letters, as ESM's `<unk>` for a run of unknown ones, have no answer. */
 export const residues: Parts<SequenceRecord> = {
   noun: 'residues',
   one: 'residue',
@@ -17,10 +17,7 @@ export const residues: Parts<SequenceRecord> = {
   },
 };
 
-/**
- * Refuses tokenizers whose tokens are several letters: an answer of one such token is none about each of its letters.
- * @throws OnnxLoraError `MODEL_UNSUPPORTED`
- */
+/** @throws OnnxLoraError `MODEL_UNSUPPORTED` for tokens of several letters, whose answers are not about each */
 export function requireLetters(model: string, { isPerLetter }: SequenceTokenizer): void {
   if (isPerLetter) return;
   throw new OnnxLoraError(
@@ -29,10 +26,7 @@ export function requireLetters(model: string, { isPerLetter }: SequenceTokenizer
   );
 }
 
-/**
- * An answer for each letter, given one for each token: letters of a token that stands for several share its answer.
- * @returns undefined for letters that no token stands for, as where a sequence was cropped
- */
+/** The answer of each letter's token; undefined for letters without one, as when cropped. */
 export function perLetter<T>(
   sequence: string,
   tokenizer: SequenceTokenizer,

@@ -45,15 +45,15 @@ import { openResidueClassifier, openResidueRegressor } from './openResidueClassi
 /** Options of {@link residueClassification}. */
 export interface ResidueClassificationOptions extends SequenceTaskOptions, PartClassOptions {}
 
-/** What is known of the tokens of each record; NaN where nothing is. */
+/** A sequence and the target of each token; NaN where unknown. */
 export type ResidueExample = TokenExample<SequenceRecord>;
 
 /**
- * A class for each residue, such as its secondary structure, whether it binds, or whether it is modified. The data give a letter
- * or a word for each; residues of which nothing is known do not count. Where the model does not know the classes, it gets a new
- * head on the states of its tokens. A sequence that is longer than the model is read in windows, unless `tooLong` says
- * otherwise; where they overlap, the answer is the mean of their probabilities. Metrics are over all residues, their intervals
- * by a bootstrap over sequences. Targets are `{ labels: int64 [batch, tokens] }`, −100 for what does not count.
+ * A class per residue, such as its secondary structure, binding or modification. The data give a letter or a word for
+ * each; unknown residues do not count. A model without these classes gets a new head on its token states. Long
+ * sequences are read in windows, unless `tooLong` says otherwise; probabilities are averaged where windows overlap.
+ * Metrics are over all residues, their intervals by a bootstrap over sequences. Targets are `{ labels: int64 [batch,
+ * tokens] }`, −100 where unknown.
  * @example
  * ```ts
  * const task = residueClassification('structure.csv', { columns: { residues: 'structure' }, unknown: ['X'] });
@@ -72,10 +72,11 @@ export interface ResidueRegressionOptions
   extends SequenceTaskOptions, Pick<SequenceHeadOptions, 'head'>, RegressionOptions {}
 
 /**
- * A number for each residue, such as its accessibility, its flexibility or a chemical shift; residues without one do not count.
- * The model gets a new head on the states of its tokens, unless its own is one for one number. The loss counts in deviations of
- * the training data; the adapter's head takes its mean and deviation in. Long sequences, windows and intervals are as in
- * {@link residueClassification}. Targets are `values` and `known`, float32 `[batch, tokens, 1]`: where `known` is 0, nothing is.
+ * A number per residue, such as its accessibility, flexibility or chemical shift; residues without one do not count.
+ * The model gets a new head on its token states, unless its own has one output. The loss is in standard deviations of
+ * the training data; the adapter's head includes mean and deviation. Windows and intervals are as in {@link
+ * residueClassification}. Targets are `values` and `known`, float32 `[batch, tokens, 1]`; `known` is 0 for unknown
+ * residues.
  * @example
  * ```ts
  * const task = residueRegression('accessibility.csv', { columns: { residues: 'rsa' } });
@@ -140,7 +141,7 @@ async function prepareNumbers(
   };
 }
 
-/** @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model whose tokens are several letters; as {@link openSequenceTask} */
+/** @throws OnnxLoraError `MODEL_UNSUPPORTED` for tokens of several letters; as {@link openSequenceTask} */
 async function openResidues(
   model: TaskModel,
   source: SequenceSource,
@@ -173,7 +174,7 @@ function numberOf({ where, id }: SequenceRecord, residue: string | number, lette
   );
 }
 
-/** Settings of both tasks; the pool is fixed, with one answer per token. */
+/** Settings of both tasks, without a pool: each token has its own answer. */
 const residueSettings: SettingRows<Pick<SequenceHeadOptions, 'head'> & AnsweringOptions<SequenceDataOptions>> = {
   head: headSetting,
   ...answeringSettings(sequenceDomain),
@@ -184,7 +185,7 @@ const residueSettings: SettingRows<Pick<SequenceHeadOptions, 'head'> & Answering
   },
 };
 
-/** Makes `residue-classification` tasks, and what answers with `{ id, residues, confidence, score }`. */
+/** The task `residue-classification` and its predictor of `{ id, residues, confidence, score }`. */
 export const residueClassificationTask: AnsweringFactory = answeringFactory(sequenceDomain, {
   name: 'residue-classification',
   description:
@@ -199,7 +200,7 @@ export const residueClassificationTask: AnsweringFactory = answeringFactory(sequ
   open: openResidueClassifier,
 });
 
-/** Makes `residue-regression` tasks, and what answers with `{ id, values }`. */
+/** The task `residue-regression` and its predictor of `{ id, values }`. */
 export const residueRegressionTask: AnsweringFactory = answeringFactory(sequenceDomain, {
   name: 'residue-regression',
   description:

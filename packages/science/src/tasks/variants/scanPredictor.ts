@@ -1,4 +1,4 @@
-/** @file Predicts and draws the effect of every single mutation of a sequence. */
+/** @file Predicts and draws the effect of every single substitution of a sequence. */
 
 import { type Predictor, type ReportSection, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk/tasks';
 import { withSourceLocation } from '@onnx-lora/sdk/data';
@@ -13,10 +13,7 @@ import {
   scanWith,
 } from '../../variants/mutationScan.ts';
 
-/**
- * Substitutions as a heat map, a row per residue and a column per position. The wild type's own residues are marked, and the
- * colours part at 0, which is the wild type.
- */
+/** A heat map of residues by positions, with the wild type marked; colours diverge at 0, the wild type's score. */
 export function scanSection({ sequence, residues, scores }: MutationScan, title: string, text: string): ReportSection {
   const letters = [...sequence];
   const own = letters.flatMap((letter, position) => {
@@ -37,17 +34,16 @@ export function scanSection({ sequence, residues, scores }: MutationScan, title:
   };
 }
 
-/** Number of heat maps. */
+/** Maximum heat maps. */
 const SHOWN = 8;
 
-/** Meaning of the colours. */
 const meanings = {
   likelihood:
     'Log-odds of each residue against that of the wild type: below 0 the model finds it less likely than the wild type, which is no measurement of what it does.',
   model: 'What the model predicts of each substitution, less what it predicts of the wild type.',
 } as const;
 
-/** Answers with `{ id, mutation, score }`, one for each substitution of each sequence, and shows them as heat maps. */
+/** Answers `{ id, mutation, score }` for each substitution of each sequence, and reports heat maps. */
 export function scanPredictor(
   model: RunnableModel,
   { residues, ...scoring }: MutationScannerOptions & { readonly residues?: readonly string[] | undefined },

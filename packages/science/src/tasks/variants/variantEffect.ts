@@ -16,7 +16,7 @@ import type { VariantScorer, Variant } from '../../variants/effectScorer.ts';
 import { noWildType } from '../../variants/marginalScorer.ts';
 import { isPseudo, openVariantScorer, type VariantScorerOptions } from '../../variants/variantScorer.ts';
 
-/** A record as a variant, which messages name by its place in the data. */
+/** A record as a variant; messages name its place in the data. */
 export function variantOf({ where, sequence, substitutions }: SequenceRecord): Variant {
   return { id: where, sequence, ...(substitutions ? { substitutions } : {}) };
 }
@@ -24,11 +24,11 @@ export function variantOf({ where, sequence, substitutions }: SequenceRecord): V
 /** Options of {@link variantEffect}. */
 export interface VariantEffectOptions
   extends SequenceDataOptions, Pick<VariantScorerOptions, 'method' | 'multiple' | 'tokenizer' | 'maxLength'> {
-  /** Which number was measured, where the data have several; the first by default. */
+  /** Name of the measurement, if there are several; the first by default. */
   readonly value?: string | undefined;
 }
 
-/** A variant and what was measured of it. */
+/** A variant and its measurement. */
 export interface MeasuredVariant {
   /** The variant. */
   readonly record: SequenceRecord;
@@ -36,14 +36,13 @@ export interface MeasuredVariant {
   readonly value: number;
 }
 
-/** Correlations of scores and measurements. */
 type EffectScores = Readonly<Record<'spearman' | 'pearson', number>>;
 
 /**
- * Zero-shot variant effects: `evaluate` scores variants by a masked language model, and says how the order of the scores agrees
- * with that of the measurements: Spearman's correlation, with an interval, and Pearson's. Nothing is trained on the data, so that
- * all of them are measured on, or the part that `validation` or `evalSplit` names. With an adapter of the task
- * masked-language-modelling it tells what domain adaptation has done.
+ * Zero-shot variant effects: `evaluate` scores variants by a masked language model and correlates the scores with
+ * measurements: Spearman, with an interval, and Pearson. Nothing is trained, so all data are evaluated, or the part
+ * that `validation` or `evalSplit` names. With an adapter of the task masked-language-modelling, it shows the effect of
+ * domain adaptation.
  * @example
  * ```ts
  * const { metrics } = await evaluate(model, { task: variantEffect('gb1.csv'), adapter });
@@ -77,7 +76,7 @@ function preparedTask(data: SequenceData, options: VariantEffectOptions): Prepar
   };
 }
 
-/** The measured variants: all data, or the held-out part that the user names. */
+/** The measured variants: all data, or the user's held-out part. */
 function measuredOf(data: SequenceData, { validation, evalSplit, value }: VariantEffectOptions): MeasuredVariant[] {
   const { train, validation: held = [], test = [], valueNames = [] } = data;
   const isPart = (validation !== undefined && validation !== 0) || evalSplit !== undefined;

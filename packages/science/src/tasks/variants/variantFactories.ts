@@ -12,7 +12,6 @@ import { variantEffect, type VariantEffectOptions } from './variantEffect.ts';
 import { variantPredictor } from './variantPredictor.ts';
 import { sequenceDomain } from '../../domain.ts';
 
-/** Settings of scoring by likelihood. */
 const scoringSettings: SettingRows<Pick<VariantScorerOptions, 'method' | 'maxLength'>> = {
   method: {
     kind: 'choice',
@@ -27,7 +26,7 @@ const scoringSettings: SettingRows<Pick<VariantScorerOptions, 'method' | 'maxLen
   },
 };
 
-/** The task `variant-effect`: it measures and answers, with `{ id, score }` for each variant, and has nothing to learn. */
+/** The task `variant-effect` and its predictor of `{ id, score }` per variant; nothing is trained. */
 export const variantEffectTask: AnsweringFactory = sequenceFactory<VariantEffectOptions>(sequenceDomain, {
   name: 'variant-effect',
   description:
@@ -58,7 +57,7 @@ type MutationScanOptions = Pick<MutationScannerOptions, 'by' | 'value' | 'method
   Pick<ScanOptions, 'residues'> &
   SequenceDataOptions;
 
-/** The task `mutation-scan`: it answers with every single substitution of a sequence, and has nothing to learn. */
+/** The task `mutation-scan`, which predicts every single substitution of a sequence; nothing is trained. */
 export const mutationScanTask: AnsweringFactory = sequenceFactory<MutationScanOptions>(sequenceDomain, {
   name: 'mutation-scan',
   description: 'The effect of every single substitution of each sequence; to predict with, not to train.',

@@ -11,20 +11,16 @@ import { variantOf } from './variantEffect.ts';
 const VARIANTS = 4096;
 /** Fewer where every residue takes a pass, so that answers keep coming. */
 const PSEUDO_VARIANTS = 32;
-/** Most residues in memory, unless a single variant has more. */
+/** Maximum residues in memory, unless a single variant has more. */
 const RESIDUES = 4e6;
 
-/** A variant without its score. */
 interface Waiting {
   readonly record: SequenceRecord;
   readonly read: number;
   readonly total: number | undefined;
 }
 
-/**
- * Answers with `{ id, score }`, a score for each record: of a table of mutations, or of sequences of variants. Without a wild
- * type the methods that judge whole sequences say how likely each is.
- */
+/** Answers `{ id, score }` for each record; without a wild type, whole-sequence methods give likelihoods. */
 export function variantPredictor(
   model: RunnableModel,
   scoring: VariantScorerOptions,
