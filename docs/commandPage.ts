@@ -2,7 +2,7 @@
 
 import { examplesOf } from '../packages/cli/src/options.ts';
 import { commandScope, Context } from '../packages/cli/src/context.ts';
-import { allOwnPlugins } from '../packages/cli/src/plugins/own.ts';
+import { allBuiltinPlugins } from '../packages/cli/src/plugins/own.ts';
 import { createProgram } from '../packages/cli/src/program.ts';
 
 type Command = Awaited<ReturnType<typeof createProgram>>;
@@ -101,6 +101,6 @@ export function withFlags(text: string): string {
 export async function program(): Promise<ReturnType<typeof createProgram>> {
   const nobody = { write: () => {} };
   const context = await Context.of(commandScope({ stdout: nobody, stderr: nobody }));
-  await context.load([], await allOwnPlugins());
+  await context.load([], await allBuiltinPlugins());
   return createProgram(context);
 }

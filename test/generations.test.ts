@@ -9,7 +9,7 @@ import path from 'node:path';
 import { scienceFamilies } from '@onnx-lora/science';
 import { Adapter, type Feeds, loadAdapter, merge, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
 import { readSafetensors } from '@onnx-lora/sdk/data';
-import { withNames } from '@onnx-lora/sdk/plugin';
+import { inNaming } from '@onnx-lora/sdk/plugin';
 import { speechFamilies } from '@onnx-lora/speech';
 import { textFamilies } from '@onnx-lora/text';
 import { visionFamilies } from '@onnx-lora/vision';
@@ -101,12 +101,12 @@ describe.each(directions)('the adapter of %s on the graph of %s', (from, on, gen
     const subject = await read(from, model);
     const other = generation === 4 ? 5 : 4;
     const saved = path.join(folder, `${from}-as-${other}`);
-    await withNames(subject.adapter, other, model).save(saved, { overwrite: true });
+    await inNaming(subject.adapter, other, model).save(saved, { overwrite: true });
     const renamed = await loadAdapter(saved);
     // Without a family only exact names are found.
     const { unused } = await (await openModel(path.join(cases.get(on)!, 'model.onnx'))).place(renamed);
     expect(unused.filter((name) => !name.includes('base_layer'))).toEqual([]);
-    const back = withNames(renamed, generation, model);
+    const back = inNaming(renamed, generation, model);
     expect(back.tensors).toEqual(subject.adapter.tensors);
   });
 });
@@ -125,7 +125,7 @@ it('one session takes adapters of both', async () => {
 it.skipIf(!cases.has('vit-v5'))("renamed, an adapter says what PEFT's own of the other version says", async () => {
   const model = await open('vit-v5');
   const [old, recent] = [(await read('vit-v4', model)).adapter, (await read('vit-v5', model)).adapter];
-  const [up, down] = [withNames(old, 5, model), withNames(recent, 4, model)];
+  const [up, down] = [inNaming(old, 5, model), inNaming(recent, 4, model)];
   for (const [found, like] of [
     [up, recent],
     [down, old],

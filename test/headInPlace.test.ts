@@ -8,7 +8,7 @@ import {
   loadAdapter,
   merge,
   type Model,
-  modelFor,
+  modelForAdapter,
   openModel,
   type Tensor,
   train,
@@ -127,7 +127,7 @@ it('takes its place, leaves padding out of the mean, and works from the base and
     }
   };
   const { name: hidden } = model.featuresOf('logits')!;
-  const { logits, [hidden]: states } = await answers(modelFor<Model>(model, adapter).withOutputs([hidden]), 'a');
+  const { logits, [hidden]: states } = await answers(modelForAdapter<Model>(model, adapter).withOutputs([hidden]), 'a');
   const [weight, bias] = ['weight', 'bias'].map((each) => adapter.tensors.get(`base_model.model.classifier.${each}`)!.data); // prettier-ignore
   // The first token is left out (skip), and so is padding.
   const wanted = [

@@ -10,7 +10,7 @@ import {
   loadAdapter,
   merge,
   type Model,
-  modelFor,
+  modelForAdapter,
   openModel,
   stack,
   type Tensor,
@@ -296,7 +296,7 @@ describe('a head for other labels', () => {
     const [weight, bias] = ['weight', 'bias'].map((each) => loaded.tensors.get(`base_model.model.classifier.${each}`)!);
     expect([weight!.dims, bias!.dims]).toEqual([[5, width], [5]]);
 
-    const own = modelFor(model, loaded);
+    const own = modelForAdapter(model, loaded);
     expect(own.config!['id2label']).toEqual({ 0: 'v', 1: 'w', 2: 'x', 3: 'y', 4: 'z' });
     expect(own.outputs['logits']!.dims).toEqual(['batch', 5]);
     expect(await own.digest()).toBe(await model.digest());
@@ -379,7 +379,7 @@ describe('a head for other labels', () => {
       // prettier-ignore
       const { logits } = await session.run(feeds, { adapter: name });
       expect(logits!.dims).toEqual([2, size]);
-      expectClose(logits!, (await logitsOf(modelFor(model, adapter), feeds, adapter)).data as Float32Array);
+      expectClose(logits!, (await logitsOf(modelForAdapter(model, adapter), feeds, adapter)).data as Float32Array);
     }
     expect((await session.run(feeds, { adapter: 'nine' }))['logits']!.dims).toEqual([2, 9]);
     expect((await session.run(feeds))['logits']!.dims).toEqual([2, 3]);
@@ -577,7 +577,7 @@ it('saves what the task learns from the finished adapter', async () => {
   await adapter.save(folder);
   const loaded = await loadAdapter(folder);
   expect(loaded.notes.learned).toEqual({ temperature: 2 });
-  expect(modelFor(model, loaded).learned).toEqual({ temperature: 2 });
+  expect(modelForAdapter(model, loaded).learned).toEqual({ temperature: 2 });
   const file = path.join(folder, 'adapter_model.safetensors');
   expect(existsSync(file)).toBe(true);
   const bytes = readFileSync(file);

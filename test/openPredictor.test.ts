@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openSequenceRegressor, sciencePlugin, sequenceRegression } from '@onnx-lora/science';
-import { Adapter, modelFor, openModel, openPredictor, train } from '@onnx-lora/sdk';
+import { Adapter, modelForAdapter, openModel, openPredictor, train } from '@onnx-lora/sdk';
 import type { Answer, Prediction, Source } from '@onnx-lora/sdk/tasks';
 import { imageClassification, imageClassifier, visionPlugin } from '@onnx-lora/vision';
 import { expect, onTestFinished, test } from 'vitest';
@@ -39,7 +39,7 @@ test('labels of one’s own, in batches', async () => {
   ]); // prettier-ignore
   await predictor.release();
 
-  const own = modelFor(model, adapter);
+  const own = modelForAdapter(model, adapter);
   const classifier = await imageClassifier(own);
   await using session = await own.session({ adapters: { adapter }, threads: 1 });
   const expected = classifier.decode(await session.run(await classifier.feeds(files), { adapter: 'adapter' }));
@@ -80,7 +80,10 @@ test('an answer for each record of a file', async () => {
   await writeFile(fasta, sequences.map((sequence, i) => `>s${i}\n${sequence}\n`).join(''));
   await using predictor = await openPredictor(model, { adapter, threads: 1 });
   const answers = await all(predictor.predict(fasta));
-  await using regressor = await openSequenceRegressor(modelFor(model, adapter), { adapter, load: { threads: 1 } });
+  await using regressor = await openSequenceRegressor(modelForAdapter(model, adapter), {
+    adapter,
+    load: { threads: 1 },
+  });
   expect(answers).toEqual(await all(regressor.predict([fasta])));
   expect(answers.map(({ id }) => id)).toEqual(['s0', 's1', 's2', 's3']);
 });

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { type Adapter, loadPlugins, type Model, openModel, openPredictor } from '@onnx-lora/sdk';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { randomAdapter } from '@onnx-lora/testing';
 import { serve, type Server } from '@onnx-lora/serve';
 import { speechPlugin } from '@onnx-lora/speech';
@@ -127,7 +127,7 @@ async function recording(): Promise<{ model: Model; file: string; said: (adapter
   await speechFiles['call.wav']!(file);
   const model = await openModel(whisper, { plugins });
   const said = async (adapter?: Adapter): Promise<unknown> => {
-    await using predictor = await openPredictor(model, defined({ adapter }));
+    await using predictor = await openPredictor(model, withoutUndefined({ adapter }));
     for await (const { prediction } of predictor.predict([file])) return prediction['text'];
     return undefined;
   };

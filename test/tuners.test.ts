@@ -31,7 +31,7 @@ import {
   type Plugin,
   type Tuner,
   type AdapterLayer,
-  withNames,
+  inNaming,
 } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { checkAdapterRoundTrip, checkGradients, checkTuner, randomAdapter } from '@onnx-lora/testing'; // prettier-ignore
@@ -319,7 +319,7 @@ describe('layers of real models', () => {
   it('have no names of another version of transformers', async () => {
     const [old, young] = await Promise.all(['vit-v4', 'vit-dynamo-v5'].map((name) => openModel(path.join(cases, name, 'model.onnx'), { plugins, families: visionFamilies }))) as [Model, Model]; // prettier-ignore
     const adapter = await randomAdapter(old, { lora: lora('ia3') });
-    expect(() => withNames(adapter, 5, old)).toThrow(/only LoRA adapters can be given the names/);
+    expect(() => inNaming(adapter, 5, old)).toThrow(/only LoRA adapters can be given the names/);
     await expect(young.place(adapter, { allowBaseMismatch: true })).rejects.toThrow(/only LoRA adapters can be given/);
   });
 });

@@ -18,7 +18,7 @@ import {
   stack,
   train,
 } from '@onnx-lora/sdk';
-import { withNames } from '@onnx-lora/sdk/plugin';
+import { inNaming } from '@onnx-lora/sdk/plugin';
 import {
   imageClassification,
   imageClassifier,
@@ -45,7 +45,7 @@ const model = await openModel(at('models/vit-mnist'), { families: visionFamilies
 const lora = { r: 4, targetModules: ['query', 'value'], useRslora: true };
 const task = imageClassification('runs/hundred/inverted');
 const { adapter: inverted } = await (await train(model, { task, lora, steps: 80, lr: 5e-3 })).done;
-const turned = withNames(await loadAdapter(at('peft/turned')), 4, model);
+const turned = inNaming(await loadAdapter(at('peft/turned')), 4, model);
 const adapters: Record<string, Adapter> = { turned, inverted };
 for (let i = 2; i < 100; i++) {
   const parts = [

@@ -5,7 +5,7 @@
 
 import path from 'node:path';
 import { type Adapter, evaluate, openPredictor, type Tensor, train } from '@onnx-lora/sdk';
-import { AdapterIndex, mixtureOf, onlyBest } from '@onnx-lora/methods';
+import { AdapterIndex, mixtureOf, limitedToBest } from '@onnx-lora/methods';
 import { imageClassification, imageEmbeddings, readImageData } from '@onnx-lora/vision';
 import { writeDigits } from './support/digits.ts';
 import { type Kind, shiftedAdapters, shifts } from './support/shiftedAdapters.ts';
@@ -21,7 +21,7 @@ for (const [i, shift] of shifts.entries()) {
 const arrow = mixtureOf(adapters, { topK: 2 });
 const from = mixtureOf(adapters, { router: 'xlora', hiddenSize: 96 });
 const routing = await train(model, { task: imageClassification(path.join(folder, 'all')), from, steps: 600, lr: 1e-2 });
-const mixture = onlyBest((await routing.done).adapter);
+const mixture = limitedToBest((await routing.done).adapter);
 // #endregion mixtures
 
 // #region index

@@ -17,7 +17,7 @@ import {
   train,
 } from '@onnx-lora/sdk';
 import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';
-import { withNames } from '@onnx-lora/sdk/plugin';
+import { inNaming } from '@onnx-lora/sdk/plugin';
 import { imageClassification, visionFamilies } from '@onnx-lora/vision';
 import { readDigits, writeDigits } from './support/digits.ts';
 
@@ -69,10 +69,10 @@ console.log(
 if (!(after.metrics['accuracy']! > before.metrics['accuracy']!)) throw new Error('Nothing was learned.');
 
 // #region back
-await withNames(adapter, 5, model).save('runs/exchange/for-transformers-5');
+await inNaming(adapter, 5, model).save('runs/exchange/for-transformers-5');
 const expected = { pixel_values: pixels, logits: await logitsOf(model, adapter, pixels) };
 await writeSafetensors('runs/exchange/for-transformers-5/expected.safetensors', new Map(Object.entries(expected)));
-await withNames(adapter, 4, model).save('runs/exchange/for-transformers-4');
+await inNaming(adapter, 4, model).save('runs/exchange/for-transformers-4');
 await saveOnnxAdapter(adapter, 'runs/exchange/turned.onnx_adapter');
 // #endregion back
 

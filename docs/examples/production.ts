@@ -18,7 +18,7 @@ import {
 } from '@onnx-lora/sdk';
 import { bootstrapInterval } from '@onnx-lora/sdk/tasks';
 import { readSafetensors } from '@onnx-lora/sdk/data';
-import { withNames } from '@onnx-lora/sdk/plugin';
+import { inNaming } from '@onnx-lora/sdk/plugin';
 import { imageClassifier, visionFamilies } from '@onnx-lora/vision';
 import { readDigits, writeDigits } from './support/digits.ts';
 
@@ -29,7 +29,7 @@ await writeDigits('runs/release/turned', (await readDigits()).slice(8000, 9000),
 
 // #region gate
 const model = await openModel(at('models/vit-mnist'), { families: visionFamilies });
-const candidate = withNames(await loadAdapter(at('peft/turned')), 4, model);
+const candidate = inNaming(await loadAdapter(at('peft/turned')), 4, model);
 const names = await readdir('runs/release/turned', { recursive: true });
 const pictures = names.filter((name) => name.endsWith('.png')).map((name) => path.join('runs/release/turned', name));
 const session = await model.session({ adapters: { candidate } });

@@ -1,7 +1,7 @@
 /** @file The tutorial "Your proteins" as a program: an adapter learns the fitness of variants, and is asked about new ones. */
 
 import { fileURLToPath } from 'node:url';
-import { evaluate, modelFor, openModel, train } from '@onnx-lora/sdk';
+import { evaluate, modelForAdapter, openModel, train } from '@onnx-lora/sdk';
 import { openSequenceRegressor, scienceFamilies, sequenceRegression } from '@onnx-lora/science';
 import { makeAssay } from './support/assay.ts';
 
@@ -16,7 +16,7 @@ const { adapter } = await run.done;
 const { metrics, intervals } = await evaluate(model, { task, adapter });
 console.log(metrics['spearman'], intervals?.['spearman']);
 
-const regressor = await openSequenceRegressor(modelFor(model, adapter), { adapter });
+const regressor = await openSequenceRegressor(modelForAdapter(model, adapter), { adapter });
 for await (const { prediction } of regressor.predict(['assay/ideas.csv'])) console.log(prediction);
 await regressor.release();
 // #endregion program

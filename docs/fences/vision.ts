@@ -3,7 +3,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Adapter, loadAdapter, openModel } from '@onnx-lora/sdk';
-import { withNames } from '@onnx-lora/sdk/plugin';
+import { inNaming } from '@onnx-lora/sdk/plugin';
 import {
   imageClassification,
   promptableSegmentation,
@@ -109,6 +109,6 @@ export const visionFiles: Fixtures = {
   'trained-with-4': async (folder) => {
     await vit5('vit5');
     const adapter = await loadAdapter(path.join(root, 'test/fixtures/cases/vit-dynamo-v5/adapter'));
-    await withNames(adapter, 4, await openModel('vit5', { families })).save(folder);
+    await inNaming(adapter, 4, await openModel('vit5', { families })).save(folder);
   },
 };

@@ -2,7 +2,7 @@
 
 import { evaluate, type Model, openModel, type Tensor, tensor, train } from '@onnx-lora/sdk';
 import { writeSafetensors } from '@onnx-lora/sdk/data';
-import { withNames, readTensor } from '@onnx-lora/sdk/plugin';
+import { inNaming, readTensor } from '@onnx-lora/sdk/plugin';
 import { type ImageData, imageClassification, readImageData, visionFamilies } from '@onnx-lora/vision';
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
@@ -113,7 +113,7 @@ async function compare(
   const { metrics } = await evaluate(model, { task, adapter, threads: 1 });
   const saved = path.join(folder, 'adapter');
   await rm(saved, { recursive: true, force: true });
-  await withNames(adapter, 5, model).save(saved);
+  await inNaming(adapter, 5, model).save(saved);
   const labels = [...new Set(data.train.map(({ label }) => label!))].sort();
   const listed = (records: ImageData['train']): [string, number][] =>
     records.map(({ file, label }) => [file, labels.indexOf(label!)]);

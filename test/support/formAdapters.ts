@@ -8,7 +8,7 @@ import { AdapterSession } from '../../packages/sdk/src/adapter/serving/session.t
 import type { ModelProto } from '../../packages/sdk/src/graph/proto.ts';
 import { OrtRuntime } from '../../packages/sdk/src/runtime/ort.ts';
 import { findSites, type Site } from '../../packages/sdk/src/match/sites.ts';
-import { viewOf } from '../../packages/sdk/src/match/view.ts';
+import { prepareForMatching } from '../../packages/sdk/src/match/view.ts';
 import { inferGraph } from '../../packages/sdk/src/ops/inferGraph.ts';
 import { Random } from '../../packages/sdk/src/runtime/random.ts';
 import { sizeOf, type Tensor, tensor } from '../../packages/sdk/src/runtime/tensor.ts';
@@ -102,7 +102,7 @@ function stackedDelta(weightShape: readonly number[], { config, tensors }: Adapt
 
 /** A model with its sites, as an opened one has them. */
 export interface SitedModel {
-  readonly model: ReturnType<typeof viewOf>;
+  readonly model: ReturnType<typeof prepareForMatching>;
   readonly types: ReturnType<typeof inferGraph>;
   readonly sites: readonly Site[];
   readonly place: (adapter: Adapter) => PlacedAdapter;
@@ -110,7 +110,7 @@ export interface SitedModel {
 
 /** Finds the sites of a model. */
 export function sited(proto: ModelProto): SitedModel {
-  const model = viewOf(proto as Parameters<typeof viewOf>[0]);
+  const model = prepareForMatching(proto as Parameters<typeof prepareForMatching>[0]);
   const types = inferGraph(model);
   const sites = findSites(model.graph, { typeOf: (value) => types.get(value) });
   return { model, types, sites, place: (adapter) => placeAdapter(adapter, model.graph, sites, 'test') };

@@ -3,10 +3,10 @@
 import fc from 'fast-check';
 import { LowRank } from '../../packages/sdk/src/lora/methods/lora.ts';
 import { kindOf } from '../../packages/sdk/src/lora/kinds/table.ts';
-import { viewOf } from '../../packages/sdk/src/match/view.ts';
+import { prepareForMatching } from '../../packages/sdk/src/match/view.ts';
 import { chosenProducts } from '../../packages/sdk/src/ops/precision/precision.ts';
 import { withProducts } from '../../packages/sdk/src/ops/precision/integerProducts.ts';
-import { uninterrupted } from '../../packages/sdk/src/graph/eventLoop.ts';
+import { runSync } from '../../packages/sdk/src/graph/eventLoop.ts';
 import { OrtRuntime } from '../../packages/sdk/src/runtime/ort.ts';
 import { Random } from '../../packages/sdk/src/runtime/random.ts';
 import type { Session } from '../../packages/sdk/src/runtime/session.ts';
@@ -87,7 +87,7 @@ export class RandomTraining {
     const model: DrawnModel = way === 'sizes' ? { ...drawn.model, end: 'rows' } : drawn.model;
     this.#drawn = { ...drawn, model };
     this.#random = randomModel(model);
-    const base = viewOf(this.#random.model);
+    const base = prepareForMatching(this.#random.model);
     const { sites } = sited(base);
     const chosen = sites.filter((_, i) => ((adapted >> (i % 12)) & 1) === 1);
     const plan = (chosen.length > 0 ? chosen : sites).map((site) => {
@@ -227,7 +227,7 @@ export class RandomTraining {
     const emitter = new ExactProducts(this.#drawn.model.opset);
     const chosen = chosenProducts(graph.model, precision, isOfGradient);
     if (chosen.size > 0) this.seen.add('products');
-    const changed = uninterrupted(withProducts(graph.model.graph!, emitter, chosen));
+    const changed = runSync(withProducts(graph.model.graph!, emitter, chosen));
     if (emitter.sums > 0) this.seen.add('sums of products');
     return this.#run({ ...graph, model: { ...graph.model, graph: changed } });
   }

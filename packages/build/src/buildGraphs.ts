@@ -1,7 +1,13 @@
 /** @file Builds the graphs of a checkpoint: reads headers only, and refuses unknown config fields. */
 
 import path from 'node:path';
-import { didYouMean, type Generation, type ModelFamily, writtenBy, type ModelProto } from '@onnx-lora/sdk/plugin';
+import {
+  didYouMean,
+  type Generation,
+  type ModelFamily,
+  transformersGeneration,
+  type ModelProto,
+} from '@onnx-lora/sdk/plugin';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Architecture } from './architecture.ts';
 import { architectures as known } from './architectures/index.ts';
@@ -76,7 +82,7 @@ export async function buildGraphs(folder: string, options: BuildOptions = {}): P
   const name = classOf(checkpoint, file, architecture, options.architecture);
   const { prefix, others } = architecture;
   const family = families.find((each) => each.matches({ config: checkpoint.config, modulePaths: [] }));
-  const names = new ModuleNames(name, family, options.names ?? writtenBy(checkpoint.config) ?? 4);
+  const names = new ModuleNames(name, family, options.names ?? transformersGeneration(checkpoint.config) ?? 4);
   const weights = new Weights(checkpoint, { ...(prefix === undefined ? {} : { prefix }), names });
   const graphs = emitted(weights, file, () => {
     const definition = architecture.classes[name]!(config, checkpoint);

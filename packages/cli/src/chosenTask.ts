@@ -4,7 +4,7 @@ import type { Model } from '@onnx-lora/sdk';
 import { didYouMean, guardedFactory, type TaskFactory } from '@onnx-lora/sdk/plugin';
 import type { PreparedTask, Task } from '@onnx-lora/sdk/tasks';
 import type { Context } from './context.ts';
-import { flagsOfRun, notLoadedHint } from './plugins/asked.ts';
+import { flagsOfRun, notLoadedHint } from './plugins/requested.ts';
 import type { ChosenAdapter } from './sources.ts';
 import { usageError } from './terminal/errors.ts';
 

@@ -3,8 +3,8 @@
 import type { PluginRegistry } from '@onnx-lora/sdk';
 import { type Key, key, nodeModule, OPEN_MODEL, type OpenModel, pluginsModule, REGISTRY, Scope, type ServiceModule } from '@onnx-lora/sdk/composition'; // prettier-ignore
 import type { Plugin } from '@onnx-lora/sdk/plugin';
-import { type AskedPlugin, loadNamedPlugins } from './plugins/loadNamed.ts';
-import { allOwnPlugins } from './plugins/own.ts';
+import { type RequestedPlugin, loadNamedPlugins } from './plugins/loadNamed.ts';
+import { allBuiltinPlugins } from './plugins/own.ts';
 import { type Streams, Terminal } from './terminal/terminal.ts';
 
 const TERMINAL: Key<Terminal> = key('terminal');
@@ -56,7 +56,7 @@ export class Context implements AsyncDisposable {
   }
 
   /** Loads plugins; families of requested ones are tried first. @throws OnnxLoraError `PLUGIN_INVALID` */
-  async load(asked: readonly AskedPlugin[], own: readonly Plugin[]): Promise<void> {
+  async load(asked: readonly RequestedPlugin[], own: readonly Plugin[]): Promise<void> {
     this.plugins = asked.map(({ name }) => name);
     this.own = own;
     this.#asked = await loadNamedPlugins(asked, this.folder);
@@ -67,7 +67,7 @@ export class Context implements AsyncDisposable {
 
   /** The registry with all built-in plugins. */
   async everything(): Promise<PluginRegistry> {
-    await using all = this.#command.open(pluginsModule([...this.#asked, ...(await allOwnPlugins())]));
+    await using all = this.#command.open(pluginsModule([...this.#asked, ...(await allBuiltinPlugins())]));
     return await all.get(REGISTRY);
   }
 

@@ -66,7 +66,7 @@ export interface CommandInfo {
 }
 
 /** The argument of a command that takes only a model. */
-export const modelWord = { '[model]': 'folder, .onnx file or hub id; or --model' } as const;
+export const modelArgument = { '[model]': 'folder, .onnx file or hub id; or --model' } as const;
 
 /** Builds a command without its action. */
 export function commandOf({ name, description, usage, words = {}, flags = [], examples }: CommandInfo): Command {

@@ -12,8 +12,8 @@ import { keyOf } from './settings/setting.ts';
 import { flagOf, settingElsewhere } from './settings/settings.ts';
 import { exitCodes, reportFailure, usageError } from './terminal/errors.ts';
 import { addExamples, addSetting, type Flags, groupFlags, narrowHelp } from './options.ts';
-import { askedPlugins } from './plugins/asked.ts';
-import { type OneCall, ownPlugins } from './plugins/own.ts';
+import { requestedPlugins } from './plugins/requested.ts';
+import { type OneCall, builtinPlugins } from './plugins/own.ts';
 import type { Streams, Terminal } from './terminal/terminal.ts';
 
 /** Commands that need no plugins. */
@@ -36,8 +36,8 @@ export async function main(
   const { terminal } = context;
   const program = await createProgram(context, commandsIn(argv));
   program.hook('preAction', async (_, command) => {
-    const asked = await askedPlugins(command.opts(), context.folder);
-    const own = withoutPlugins.has(command.name()) ? [] : await ownPlugins(await aboutCall(command));
+    const asked = await requestedPlugins(command.opts(), context.folder);
+    const own = withoutPlugins.has(command.name()) ? [] : await builtinPlugins(await aboutCall(command));
     const { inPlaceOf } = commands[command.name()]!;
     await context.load(asked, inPlaceOf ? await Promise.all(own.map(inPlaceOf)) : own);
   });

@@ -2,8 +2,8 @@
 
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { type Adapter, type FixedInputs, loadAdapter, type Model, modelFor } from '@onnx-lora/sdk';
-import { defined } from '@onnx-lora/sdk/data';
+import { type Adapter, type FixedInputs, loadAdapter, type Model, modelForAdapter } from '@onnx-lora/sdk';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import type { TaskOptions } from '@onnx-lora/sdk/plugin';
 import type { Context } from './context.ts';
 import { usageError } from './terminal/errors.ts';
@@ -50,7 +50,7 @@ export async function openNamed(
     );
   }
   return openModel(source, {
-    ...defined({ fixedInputs: fix && fixedInputs(fix), precision }),
+    ...withoutUndefined({ fixedInputs: fix && fixedInputs(fix), precision }),
     onDownload: (file) => {
       if (stderr.isTTY) stderr.write(`downloading ${file} of ${source}\n`);
     },
@@ -152,14 +152,14 @@ export async function chosenAdapter({ adapter: source }: Settings): Promise<Chos
 
 /** The model with the adapter's head and labels. @throws OnnxLoraError `ADAPTER_MISMATCH` for another base */
 export async function placedOn(model: Model, adapter: Adapter, allowBaseMismatch = false): Promise<Model> {
-  const own = modelFor<Model>(model, adapter);
+  const own = modelForAdapter<Model>(model, adapter);
   await own.place(adapter, { allowBaseMismatch });
   return own;
 }
 
 /** Options for a task; `settings` include the task's own. */
 export function taskOptions({ validation, set }: Settings, data: string, seed: number): TaskOptions {
-  return { data, seed, ...defined({ validation: validation === 0 ? undefined : validation, settings: set }) };
+  return { data, seed, ...withoutUndefined({ validation: validation === 0 ? undefined : validation, settings: set }) };
 }
 
 export function holdsAdapter(source: string): boolean {

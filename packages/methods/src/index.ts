@@ -15,7 +15,7 @@ export {
 export { withReplay } from './continual/withReplay.ts';
 export { loraDrop, type LoraDropOptions } from './initializers/loraDrop.ts';
 export { multitask } from './mixtures/multitask.ts';
-export { mixtureOf, type MixtureOptions, onlyBest } from './mixtures/mixtureOf.ts';
+export { mixtureOf, type MixtureOptions, limitedToBest } from './mixtures/mixtureOf.ts';
 export { methodsPlugin, optimizers, tuners } from './plugin.ts';
 export { dyloraAtRank } from './tuners/dynamic/dylora.ts';
 export { forTask } from './mixtures/poly.ts';

@@ -19,7 +19,7 @@ import { sequenceEndings, streamSequences } from './data/streamSequences.ts';
 import { sequenceNames } from './names.ts';
 import { classLogos, highestLogo } from './report/logoSections.ts';
 import { type AttendedSequence, attentionSections } from './tasks/attention/attentionOver.ts';
-import { unfitLetters } from './tasks/unfitLetters.ts';
+import { unknownLetterWarnings } from './tasks/unknownLetterWarnings.ts';
 
 /** Options of every task on sequences. */
 export interface SequenceTaskOptions extends SequenceDataOptions, TokenOptions {}
@@ -41,7 +41,7 @@ export const sequenceDomain: SequenceDomain<SequenceRecord, SequenceSource, Sequ
   input: { endings: sequenceEndings, streams: true, records: true },
   read: (source, options, wanted) => readSequenceData(source, { ...(wanted && { needs: [wanted] }), ...options }),
   stream: streamSequences,
-  unfit: unfitLetters,
+  unfit: unknownLetterWarnings,
   sections,
 };
 

@@ -6,11 +6,11 @@ export type { Owner } from './files/owner.ts';
 export { weightsDigest } from './graph/file/digest.ts';
 export { floatAttribute, indexWhole, intAttribute, intsAttribute, stringAttribute, subgraphs } from './graph/walk.ts';
 export { isStatic } from './graph/value.ts';
-export { uninterrupted } from './graph/eventLoop.ts';
+export { runSync } from './graph/eventLoop.ts';
 export { operatorName } from './graph/knownOperators.ts';
 export { CONTRIB } from './ops/domains.ts';
 export { declaredType } from './ops/inferGraph.ts';
-export { expandOperators, viewOf } from './match/view.ts';
+export { expandOperators, prepareForMatching } from './match/view.ts';
 export { findSites, type FindOptions, type Site, type SiteKind, type WeightLayout } from './match/sites.ts';
 export { withParts } from './match/attention/fusedQkv.ts';
 export type { Arrangement, LayerBias } from './match/layers/layer.ts';
@@ -54,11 +54,11 @@ export {
 export { type Parameter, ParameterSet } from './train/parameters.ts';
 export { Trainer, type TrainerRequest, type StepResult } from './train/trainer.ts';
 export type { PrefixOptions, PrefixReport } from './train/prefix/split.ts';
-export type { KeptValue, PrefixRoom } from './train/prefix/split.ts';
+export type { KeptValue, PrefixLimits } from './train/prefix/split.ts';
 export type { Expectation } from './train/graph/expected.ts';
 export type { DropoutMask, RowsApart } from './lora/adapterInputs.ts';
 export { type DrawMask, MaskDrawer } from './train/dropout.ts';
-export type { RowPlace } from './ops/rows/rowPlaces.ts';
+export type { BatchAxis } from './ops/rows/batchAxes.ts';
 export { GradientStep } from './train/step/gradientStep.ts';
 export type { CompiledStep, GradientStepRequest, MemoryPlan } from './train/step/stepRequest.ts';
 export { type AdaptedGraph, adaptedGraph, type AdaptedGraphRequest } from './train/graph/adaptedGraph.ts';
@@ -112,8 +112,8 @@ export type { LossScalingOptions } from './train/step/lossScale.ts';
 export { providerNames } from './runtime/providers/providers.ts';
 export { measurePrecisionGain, type PrecisionGain } from './model/loaded/precisionGain.ts';
 export { quantizedBits } from './ops/quantization/forms.ts';
-export { isFewerBits, precisionNames, sessionIn } from './ops/precision/precision.ts';
-export { type AskedPrecision, askedPrecision, precisionHere } from './model/loaded/precision.ts';
+export { isWeightPrecision, precisionNames, sessionIn } from './ops/precision/precision.ts';
+export { type RequestedPrecision, requestedPrecision, precisionOnMachine } from './model/loaded/precision.ts';
 export {
   gradientCosines,
   measurePrecision,

@@ -9,7 +9,7 @@ export { contentKey, ExampleSet } from './data/exampleSet.ts';
 export * from './data/recordFiles.ts';
 export * from './data/augmentation.ts';
 export * from './data/tables/cells.ts';
-export { type Defined, defined } from './plugin/defined.ts';
+export { type WithoutUndefined, withoutUndefined } from './plugin/withoutUndefined.ts';
 export * from './data/tables/columns.ts';
 export { drawSeed, Random, type RandomState } from './runtime/random.ts';
 export { BoundedCache } from './data/boundedCache.ts';

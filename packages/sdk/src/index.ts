@@ -24,7 +24,7 @@ export { evaluate, type EvaluateOptions } from './model/evaluate.ts';
 export * from './plugin/predictions.ts';
 export { openPredictor, type OpenPredictorOptions, type TaskPredictor } from './model/openPredictor.ts';
 export { attachHead, type AttachHeadOptions, type HeadedModel } from './model/head/attachHead.ts';
-export { modelFor } from './model/head/forAdapter.ts';
+export { modelForAdapter } from './model/head/forAdapter.ts';
 export {
   type AdaptersToMerge,
   merge,
@@ -85,11 +85,11 @@ export type { TransferableBuffers } from './runtime/transferableBuffers.ts';
 export type { Provider, Runtime, Session } from './runtime/session.ts';
 export type {
   BasePrecision,
-  FewerBits,
+  WeightPrecision,
   HalfPrecision,
   IntegerPrecision,
   PrecisionChoice,
   PrecisionName,
 } from './ops/precision/precision.ts';
-export type { InputSize, InputSizes, SpreadSize } from './ops/rewrites/inputSizes.ts';
+export type { InputSize, InputSizes, EvenPositions } from './ops/rewrites/inputSizes.ts';
 export { type PluginRegistry, loadPlugins, type LoadPluginsOptions } from './plugin/registry/loadPlugins.ts';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import * as sdk from './index.ts';
-import { type Known, knownOptions } from './knownOptions.ts';
+import { type OptionNames, knownOptions } from './knownOptions.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-options-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -103,6 +103,6 @@ it('a list of options that is not that of the type does not compile', () => {
   knownOptions<Options>('a', { own: true });
   // @ts-expect-error -- `third` is none
   knownOptions<Options>('b', { own: true, other: true, third: true });
-  const all: Known<{ readonly norm: number } | { readonly value: number }> = { norm: true, value: true };
+  const all: OptionNames<{ readonly norm: number } | { readonly value: number }> = { norm: true, value: true };
   expect(Object.keys(all)).toEqual(['norm', 'value']);
 });

@@ -3,7 +3,7 @@
 import { didYouMean, OnnxLoraError } from './errors.ts';
 
 /** The names of a type's options, over all members of a union. A missing or unknown name does not compile. */
-export type Known<Options> = Readonly<Record<NameOf<Options>, true>>;
+export type OptionNames<Options> = Readonly<Record<NameOf<Options>, true>>;
 
 type NameOf<Options> = Options extends unknown ? keyof Options : never;
 
@@ -12,14 +12,14 @@ const everywhere = new Map<string, object>();
 
 const MOST_TOLD = 3;
 
-/** Makes the check of a function's options, see {@link requireKnown}; `taker` is its public name, such as `train`. */
-export function knownOptions<Options>(taker: string, names: Known<Options>): (given: unknown) => void {
+/** Makes the check of a function's options, see {@link requireKnownOptions}; `taker` is its public name, such as `train`. */
+export function knownOptions<Options>(taker: string, names: OptionNames<Options>): (given: unknown) => void {
   everywhere.set(taker, names);
-  return (given) => requireKnown(taker, given, names);
+  return (given) => requireKnownOptions(taker, given, names);
 }
 
 /** Checks option names; undefined options are ignored. @throws OnnxLoraError `CONFIG_INVALID`, with the nearest name */
-export function requireKnown(taker: string, given: unknown, names: object): void {
+export function requireKnownOptions(taker: string, given: unknown, names: object): void {
   if (typeof given !== 'object' || given === null) {
     const example = `{ ${Object.keys(names).slice(0, MOST_TOLD).join(', ')} }`;
     throw new OnnxLoraError(

@@ -48,9 +48,9 @@ export {
 export { minimize, type MinimizeOptions, type ValueAt } from './linalg/minimize.ts';
 export { trailingSvd } from './linalg/trailingSvd.ts';
 export { type Orthogonal, qr } from './linalg/qr.ts';
-export { type NamedBase, withNames, writtenBy } from './adapter/naming/generations.ts';
+export { type NamedBase, inNaming, transformersGeneration } from './adapter/naming/generations.ts';
 export { type Generation, type NamePair, type NameTable, translatePath } from './adapter/naming/nameTable.ts';
-export type { OptimizedModule, Optimizer, Remembered, UpdateSettings } from './train/optimizers/optimizer.ts';
+export type { OptimizedModule, Optimizer, OptimizerState, UpdateSettings } from './train/optimizers/optimizer.ts';
 export { OptimizerMemory } from './train/optimizers/memory.ts';
 export * as optimizerTools from './train/optimizers/settings.ts';
 export { createOptimizer } from './train/optimizers/named.ts';

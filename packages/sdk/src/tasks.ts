@@ -21,7 +21,7 @@ export type {
   HeadFeatures,
   HeadValues,
   MeasureRequest,
-  Narrowed,
+  ReducedEvaluation,
   Measurement,
   NewHead,
   PreparedTask,
@@ -29,7 +29,7 @@ export type {
   Task,
 } from './plugin/preparedTask.ts';
 export type * from './plugin/reportSection.ts';
-export type { InnerFragment, InnerSite } from './train/graph/inside.ts';
+export type { InnerFragment, InnerSite } from './train/graph/innerFragments.ts';
 export * from './plugin/taskModel.ts';
 export * from './tasks/withLoss.ts';
 export {
@@ -63,7 +63,7 @@ export {
 export * from './tasks/embedding/rows.ts';
 export { fitRidge, type Ridge, ridgeAnswers, type RidgeOptions } from './tasks/probe/ridge.ts';
 export { ridgeProbe } from './tasks/probe/ridgeProbe.ts';
-export { listed, listedPorts, shownPort } from './data/listed.ts';
+export { quotedNames, describedPorts, describedPort } from './data/listed.ts';
 export * from './tasks/regression/regressionParts.ts';
 export * from './tasks/regression/regressionMetrics.ts';
 export { regression } from './tasks/regression/regression.ts';
@@ -91,7 +91,7 @@ export {
   unknownLabel,
 } from './tasks/classification/classification.ts';
 export {
-  type DataWords,
+  type DataNames,
   differentLabels,
   knownLabels,
   labelsOrNumbers,

@@ -9,7 +9,7 @@ import type { SequenceItem, SequenceTask } from './tasks/sequenceTask.ts';
 import type { SequenceTokenizer } from './tokenizers/sequenceTokenizer.ts';
 
 /** Target that a task needs of each record. */
-export type Wanted = 'label' | 'labels' | 'values';
+export type TargetKind = 'label' | 'labels' | 'values';
 
 /** A domain of sequences, such as texts. `Source` is a task's data (path or records), `Options` how to read it. */
 export interface SequenceDomain<R extends SequenceRecord, Source, Options extends DivideOptions<R>> {
@@ -37,7 +37,7 @@ export interface SequenceDomain<R extends SequenceRecord, Source, Options extend
    * Reads and splits data; every record must have the target `wanted`.
    * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file, row, column and remedy
    */
-  read(source: Source, options: Options, wanted?: Wanted): Promise<SequenceData<R>>;
+  read(source: Source, options: Options, wanted?: TargetKind): Promise<SequenceData<R>>;
   /**
    * Streams the records of a file of any size, or of bytes such as standard input, in order.
    * @throws OnnxLoraError like {@link SequenceDomain.read}

@@ -22,7 +22,7 @@ export {
   type TargetFinder,
   targetsOf,
 } from './data/targetColumns.ts';
-export type { SequenceDomain, Wanted } from './domain.ts';
+export type { SequenceDomain, TargetKind } from './domain.ts';
 export { heldOutNote, requireShort, type SequenceData, type SequenceRecord, type StreamedRecord } from './record.ts';
 export {
   type EnsembleCalibration,
@@ -112,17 +112,17 @@ export {
   headPredictor,
   openHead,
   type OpenedHead,
-  type SaidOf,
+  type RecordAnswer,
   sequenceOptionsOf,
   type SequencePredictorOptions,
   type WholeAnswers,
 } from './tasks/records/headPredictor.ts';
 export {
-  type AskingOptions,
+  type ItemModelOptions,
   notNumbers,
-  openAsker,
+  openItemModel,
   type SequenceAnswers,
-  type SequenceAsker,
+  type ItemModel,
   sequencePredictor,
   type SequencePredictorRequest,
   sequenceProcessor,
@@ -136,9 +136,9 @@ export {
   type TokenClassScores,
   type TokenMetricsOptions,
   tokenNumberMetrics,
-  worstAndUsual,
+  worstAndMedian,
 } from './tasks/tokens/tokenAnswers.ts';
-export { classComparison } from './tasks/tokens/guessing.ts';
+export { classComparison } from './tasks/tokens/tokenFrequencies.ts';
 export {
   type PartClasses,
   type PartClassOptions,

@@ -7,7 +7,7 @@ export { ServerError } from './client/transport.ts';
 export type { AdapterListing, ListedAdapter } from './http/admin/about.ts';
 export type { StoredVersion } from './adapters/catalog.ts';
 export type { PredictAnswer } from './http/predict/routes.ts';
-export type { Asking, ServerStatus } from './http/status/serverStatus.ts';
+export type { QueryForm, ServerStatus } from './http/status/serverStatus.ts';
 export type { Moment, Spread } from './operation/history.ts';
 export type { ModelMetadata, PortMetadata } from './http/v2/schemas.ts';
 export type { Datatype } from './http/v2/tensors.ts';

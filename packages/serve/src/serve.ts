@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Server as TlsServer } from 'node:tls';
 import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
 import type { Scope } from '@onnx-lora/sdk/composition';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import type { Variants } from './inference/variants.ts';
 import { toStderr } from './operation/log.ts';
 import { type ServeSettings, serveSettings } from './operation/settings.ts';
@@ -44,7 +44,7 @@ export async function serve(
   const settings = serveSettings(given, 'serve');
   const { name = nameOf(model), tls } = settings;
   const pair = tls && (await certificate(tls));
-  const scope = serverScope(model, { ...settings, ...defined({ catalog }) }, { name, onLog, replaced });
+  const scope = serverScope(model, { ...settings, ...withoutUndefined({ catalog }) }, { name, onLog, replaced });
   try {
     return await started(scope, settings, { name, pair });
   } catch (error) {
@@ -62,7 +62,7 @@ async function started(
   const service = await scope.get(SERVICE);
   const bodies = await scope.get(BODIES);
   const state = await scope.get(STATE);
-  const limits = defined({ maxBodyBytes, maxUploadBytes, requestTimeout });
+  const limits = withoutUndefined({ maxBodyBytes, maxUploadBytes, requestTimeout });
   // The model loads in a worker while this thread loads the HTTP server; gRPC loads only if used.
   const warm = warmUp(service.variants);
   warm.catch(() => undefined);
@@ -92,7 +92,7 @@ async function started(
     const url = await app.listen({ port, host }).catch((cause: unknown) => {
       throw cannotListen(`${host}:${port}`, cause);
     });
-    const at = grpc && { host, ...defined(grpc) };
+    const at = grpc && { host, ...withoutUndefined(grpc) };
     const grpcUrl = at && (await calls!.listen(at.host, at.port).catch((cause: unknown) => {
       throw cannotListen(`${at.host}:${at.port}`, cause);
     })); // prettier-ignore
@@ -108,7 +108,7 @@ async function started(
       }
       service.access.replace(others);
     };
-    return { url, ...defined({ grpcUrl }), model: name, reload, close: closed, [Symbol.asyncDispose]: closed };
+    return { url, ...withoutUndefined({ grpcUrl }), model: name, reload, close: closed, [Symbol.asyncDispose]: closed };
   } catch (error) {
     calls?.closeNow();
     await app.close();

@@ -2,7 +2,7 @@
 
 import { createRequire } from 'node:module';
 import { homedir, tmpdir } from 'node:os';
-import { type Adapter, type Model, modelFor } from '@onnx-lora/sdk';
+import { type Adapter, type Model, modelForAdapter } from '@onnx-lora/sdk';
 import {
   type Engines,
   ENGINES,
@@ -12,9 +12,9 @@ import {
   Scope,
   type ServiceModule,
 } from '@onnx-lora/sdk/composition';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { adaptersAt, isAddress, type PlacedAdapters } from './adapters/adaptersAt.ts';
-import { type AdapterCatalog, remembering, type RememberingCatalog, together } from './adapters/catalog.ts';
+import { type AdapterCatalog, cachedCatalog, type CachedCatalog, combineCatalogs } from './adapters/catalog.ts';
 import { AdapterStore } from './adapters/store.ts';
 import { type BodyBudget, MAX_BODIES_BYTES } from './http/bodies.ts';
 import { hidingPaths } from './http/errors.ts';
@@ -49,7 +49,7 @@ const STORE: Key<AdapterStore | undefined> = key('server/store');
 /** Adapters of the folder or URL, if any. */
 const PLACED: Key<PlacedAdapters | undefined> = key('server/placed-adapters');
 /** All adapters, with the latest cached. */
-const CATALOG: Key<RememberingCatalog> = key('server/catalog');
+const CATALOG: Key<CachedCatalog> = key('server/catalog');
 export const CEILING: Key<MemoryCeiling | undefined> = key('server/memory-ceiling');
 export const BODIES: Key<BodyBudget> = key('server/bodies');
 const METRICS: Key<ServerMetrics> = key('server/metrics');
@@ -109,20 +109,20 @@ function adapters(model: Model, settings: Settings): ServiceModule {
   const limits = {
     maxTensors: () => mostTensors(model),
     check: async (adapter: Adapter) => {
-      await modelFor(model, adapter).place(adapter, { allowBaseMismatch });
+      await modelForAdapter(model, adapter).place(adapter, { allowBaseMismatch });
     },
   };
   return (provide) => {
     provide(
       STORE,
       () =>
-        store && AdapterStore.open(store.folder, { ...limits, ...defined({ maxBytes: store.maxBytes, keys: store.signedBy }) }), // prettier-ignore
+        store && AdapterStore.open(store.folder, { ...limits, ...withoutUndefined({ maxBytes: store.maxBytes, keys: store.signedBy }) }), // prettier-ignore
       [],
       (opened) => opened?.close(),
     );
     provide(
       PLACED,
-      () => (place === undefined ? undefined : adaptersAt(place, cache, { ...limits, ...defined({ maxWeightBytes: maxUploadBytes }) })), // prettier-ignore
+      () => (place === undefined ? undefined : adaptersAt(place, cache, { ...limits, ...withoutUndefined({ maxWeightBytes: maxUploadBytes }) })), // prettier-ignore
       [],
       (placed) => placed?.close(),
     );
@@ -136,8 +136,8 @@ function adapters(model: Model, settings: Settings): ServiceModule {
       ) => {
         // prettier-ignore
         const places: (AdapterCatalog | undefined)[] = [own, catalog, placed?.catalog];
-        const all = metrics.counted(together(places.filter((each) => each !== undefined)));
-        return remembering(ceiling?.bounded(all) ?? all);
+        const all = metrics.counted(combineCatalogs(places.filter((each) => each !== undefined)));
+        return cachedCatalog(ceiling?.bounded(all) ?? all);
       },
       [STORE, PLACED, METRICS, CEILING],
     );
@@ -146,11 +146,11 @@ function adapters(model: Model, settings: Settings): ServiceModule {
 
 function inference(model: Model, given: Settings): ServiceModule {
   const { batches, queue, task, settings, replicas = 1, provider, threads, worker, allowBaseMismatch, targetModules, modulesToSave, useDora, maxAdapterBytes, maxSessions } = given; // prettier-ignore
-  const machine = { replicas, ...defined({ provider, threads, worker, allowBaseMismatch, targetModules, modulesToSave, useDora, maxAdapterBytes, maxSessions }) }; // prettier-ignore
+  const machine = { replicas, ...withoutUndefined({ provider, threads, worker, allowBaseMismatch, targetModules, modulesToSave, useDora, maxAdapterBytes, maxSessions }) }; // prettier-ignore
   return (provide) => {
     provide(
       SESSIONS,
-      (catalog: RememberingCatalog, { beside }: Engines, ceiling: MemoryCeiling | undefined) => {
+      (catalog: CachedCatalog, { beside }: Engines, ceiling: MemoryCeiling | undefined) => {
         const sessions = new Sessions(catalog, machine, beside, ceiling && ((most) => ceiling.adapterBytes(most)));
         ceiling?.whenTight((part) => sessions.shrink(part));
         return sessions;
@@ -176,7 +176,7 @@ function inference(model: Model, given: Settings): ServiceModule {
     );
     provide(
       VARIANTS,
-      (catalog: RememberingCatalog, sessions: Sessions, scheduler: BatchScheduler<Work, Outputs>) =>
+      (catalog: CachedCatalog, sessions: Sessions, scheduler: BatchScheduler<Work, Outputs>) =>
         new Variants({ base: model, catalog, sessions, scheduler, task, settings }),
       [CATALOG, SESSIONS, SCHEDULER],
     );
@@ -192,7 +192,7 @@ function routes(
   return (provide) => {
     provide(
       SERVICE,
-      (catalog: RememberingCatalog, store: AdapterStore | undefined, variants: Variants, sessions: Sessions, scheduler: BatchScheduler<Work, Outputs>, access: Access, metrics: ServerMetrics, statistics: Statistics, log: Log, tracing: Tracing | undefined, state: { isReady: boolean }): Service => { // prettier-ignore
+      (catalog: CachedCatalog, store: AdapterStore | undefined, variants: Variants, sessions: Sessions, scheduler: BatchScheduler<Work, Outputs>, access: Access, metrics: ServerMetrics, statistics: Statistics, log: Log, tracing: Tracing | undefined, state: { isReady: boolean }): Service => { // prettier-ignore
         metrics.watch(scheduler, sessions);
         return {
           name,

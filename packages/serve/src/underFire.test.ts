@@ -16,7 +16,7 @@ import type { AdapterCatalog } from './adapters/catalog.ts';
 import { AdapterStore } from './adapters/store.ts';
 import type { Upload } from './adapters/upload.ts';
 import { compute, type Outputs, type Work } from './inference/compute.ts';
-import { inNameOf } from './inference/request.ts';
+import { runAs } from './inference/request.ts';
 import { Sessions } from './inference/sessions.ts';
 import { Variants } from './inference/variants.ts';
 import { createScheduler } from './scheduler/scheduler.ts';
@@ -142,7 +142,7 @@ test('every answer is that of the merged model, whatever happens meanwhile', { t
         ...(isLate && { deadline: performance.now() + random.uniform(0, 4) }),
       };
       if (isImpatient) void setTimeout(random.uniform(0, 4)).then(() => client.abort());
-      const outputs = await inNameOf(owner, () => session.run(questions[number]!, { adapter: resolved?.key ?? null }));
+      const outputs = await runAs(owner, () => session.run(questions[number]!, { adapter: resolved?.key ?? null }));
       const want = expected.get(resolved?.digest ?? '')![number]!;
       const got = outputs['logits']!.data as Float32Array;
       expect(got).toHaveLength(want.length);

@@ -12,7 +12,7 @@ import {
   type ValueInfoProto,
 } from '@onnx-lora/sdk/plugin';
 import { CONTRIB } from '@onnx-lora/sdk/core';
-import { released } from './lent.ts';
+import { released } from './scratch.ts';
 
 /** Parts of a test model. */
 export interface GraphParts {

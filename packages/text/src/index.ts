@@ -87,7 +87,7 @@ export {
   type RenderedChat,
   type RenderOptions,
 } from './chat/chatTemplate.ts';
-export type { Learned } from './chat/sftTokens.ts';
+export type { LearnedTokens } from './chat/sftTokens.ts';
 export {
   type ConversationColumns,
   type ConversationData,
@@ -116,7 +116,7 @@ export {
   type PreferenceRecord,
   type PreferenceSource,
   readPreferences,
-  type Said,
+  type TextOrMessages,
 } from './data/readPreferences.ts';
 export type { PreferenceLoss, PreferenceLossOptions } from './tasks/preferences/preferenceLoss.ts';
 export type { PreferenceScores } from './tasks/preferences/preferenceMetrics.ts';

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type Dim, float } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
-import { madeOf, RUNTIME, sourceOf } from './fused.ts';
+import { recordSource, RUNTIME, sourceOf } from './fused.ts';
 import { type Module, widthOf } from './module.ts';
 
 /** Inputs of attention by heads, `[batch, heads, length, head size]`. */
@@ -24,7 +24,8 @@ export interface Heads {
 /** `[batch, length, heads · size]` → `[batch, heads, length, size]`. @throws OnnxLoraError `CONFIG_INVALID` */
 export function splitHeads({ g, path }: Module, x: Value, heads: number): Value {
   const width = widthOf(x);
-  if (width % heads === 0) return madeOf(g.Transpose(g.Reshape(x, [0, 0, heads, width / heads]), [0, 2, 1, 3]), x);
+  if (width % heads === 0)
+    return recordSource(g.Transpose(g.Reshape(x, [0, 0, heads, width / heads]), [0, 2, 1, 3]), x);
   throw new OnnxLoraError(
     'CONFIG_INVALID',
     `config.json asks for ${heads} heads in "${path}", and ${width} is no multiple of that. Use the config.json that the weights were saved with.`,

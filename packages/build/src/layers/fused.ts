@@ -14,7 +14,7 @@ export const NORM = 'SimplifiedLayerNormalization';
 const sources = new WeakMap<Value, Value>();
 
 /** Records the value's source before heads were split. */
-export function madeOf(value: Value, source: Value): Value {
+export function recordSource(value: Value, source: Value): Value {
   sources.set(value, source);
   return value;
 }
@@ -25,7 +25,7 @@ export function sourceOf(value: Value): Value | undefined {
 }
 
 /** Nodes that the outputs depend on, in order: dead code elimination. */
-export function needed(nodes: readonly NodeProto[], outputs: Iterable<string>): NodeProto[] {
+export function reachableNodes(nodes: readonly NodeProto[], outputs: Iterable<string>): NodeProto[] {
   const wanted = new Set(outputs);
   const kept = nodes.toReversed().filter(({ input, output }) => {
     if (!output!.some((name) => wanted.has(name))) return false;

@@ -16,7 +16,7 @@ import { type Value, GraphBuilder, toHalf, toShorts } from '@onnx-lora/sdk/tasks
 import { requireModules } from './bounds.ts';
 import type { ModuleNames } from '../checkpoint/moduleNames.ts';
 import type { Weights } from '../checkpoint/weights.ts';
-import { needed, RUNTIME, withSkipNorms } from './fused.ts';
+import { reachableNodes, RUNTIME, withSkipNorms } from './fused.ts';
 
 /** Options of a graph. */
 export interface GraphOptions {
@@ -119,7 +119,7 @@ export class Graph {
     const { nodes, types } = this.#builder;
     const outputs = new Set(this.#names.keys());
     return withSkipNorms(
-      needed(nodes, outputs),
+      reachableNodes(nodes, outputs),
       (value) => types.get(value)?.shape ?? (this.#stored.get(value)?.dims as readonly number[] | undefined),
       outputs,
     );

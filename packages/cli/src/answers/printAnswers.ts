@@ -79,7 +79,7 @@ export function shown(prediction: Prediction, after: readonly string[] = []): st
 }
 
 /** Collects names of values that are not printed beside a text. */
-export class BeyondText {
+export class UnprintedValues {
   readonly #names = new Set<string>();
 
   async *watched(answers: AsyncIterable<Answer>): AsyncGenerator<Answer> {

@@ -14,7 +14,7 @@ import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../fixtures/call.ts';
 import { Progress } from '../terminal/progress.ts';
 import { Terminal } from '../terminal/terminal.ts';
-import { BeyondText } from './printAnswers.ts';
+import { UnprintedValues } from './printAnswers.ts';
 import { type RecordsRequest, writeRecords } from './writeRecords.ts';
 
 /** Answers with the length of each line; `asked` counts those that were computed, and Ctrl-C comes after `stopAfter` of them. */
@@ -80,7 +80,7 @@ async function answered(lengths: LineLengths, changes: Partial<RecordsRequest>):
     out: undefined,
     json: false,
     of: { task: 'lengths' },
-    beyond: new BeyondText(),
+    beyond: new UnprintedValues(),
     terminal,
     progress: new Progress(terminal),
     exitWith: (given) => (code = given),

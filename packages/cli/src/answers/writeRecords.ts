@@ -2,8 +2,8 @@
 
 import { statSync } from 'node:fs';
 import path from 'node:path';
-import { type Answer, type AnswerWriter, listed, type Prediction, type Predictor } from '@onnx-lora/sdk/tasks';
-import { defined, fileIdentity, writeFileAtomic } from '@onnx-lora/sdk/data';
+import { type Answer, type AnswerWriter, quotedNames, type Prediction, type Predictor } from '@onnx-lora/sdk/tasks';
+import { withoutUndefined, fileIdentity, writeFileAtomic } from '@onnx-lora/sdk/data';
 import { exitCodes, usageError } from '../terminal/errors.ts';
 import { Interrupt } from '../terminal/interrupt.ts';
 import type { Progress } from '../terminal/progress.ts';
@@ -13,7 +13,7 @@ import { printable, type Terminal } from '../terminal/terminal.ts';
 import { withLists } from './vectors.ts';
 import { given, STDIN } from './predictSources.ts';
 import { answerEndings, AnswerFile, type AnswersOf } from './answerFile.ts';
-import { type BeyondText, shown } from './printAnswers.ts';
+import { type UnprintedValues, shown } from './printAnswers.ts';
 
 export interface RecordsRequest {
   readonly predictor: Predictor;
@@ -24,7 +24,7 @@ export interface RecordsRequest {
   readonly out: string | undefined;
   readonly json: boolean;
   readonly of: AnswersOf;
-  readonly beyond: BeyondText;
+  readonly beyond: UnprintedValues;
   readonly terminal: Terminal;
   readonly progress: Progress;
   readonly exitWith: (code: number) => void;
@@ -56,7 +56,7 @@ export async function writeRecords(request: RecordsRequest): Promise<void> {
   });
   try {
     const begin = sink.position;
-    const options = { skip: begin.answers, signal: stop.signal, ...defined({ batchSize }) };
+    const options = { skip: begin.answers, signal: stop.signal, ...withoutUndefined({ batchSize }) };
     const answers = predictor.predict(given(sources.slice(begin.sources)), options);
     await writeAll(beyond.watched(answers), request, sink, stop.signal);
     if (stop.signal.aborted) {
@@ -131,7 +131,8 @@ async function openSink(request: RecordsRequest): Promise<Sink> {
   const ending = path.extname(out).toLowerCase();
   const known = answerEndings.includes(ending);
   const writer = known ? undefined : predictor.writer?.(out);
-  if (writer) return fromStart(writer, `Nothing is kept of them: only ${listed(answerEndings)} can be gone on with.`);
+  if (writer)
+    return fromStart(writer, `Nothing is kept of them: only ${quotedNames(answerEndings)} can be gone on with.`);
   if (!known)
     throw usageError(
       `"${out}" is no file that answers can be written to. Name one that ends in ${[...answerEndings, ...(predictor.writerEndings ?? [])].join(', ').replace(/, ([^,]*)$/, ' or $1')}.`,

@@ -11,7 +11,7 @@ import {
   type WeightType,
 } from '@onnx-lora/build';
 import { OnnxLoraError, OrtRuntime, quantize, type QuantizedBits } from '@onnx-lora/sdk';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import type { Generation } from '@onnx-lora/sdk/plugin';
 import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
@@ -74,7 +74,7 @@ export function buildCommand(context: Context): Command {
   }).action(async (folder: string, flags: BuildFlags) => {
     const out = requireFlag(flags.out, 'out', 'name the folder to write');
     const type = typeOf(flags.dtype ?? 'fp32');
-    const ofGraph = defined({
+    const ofGraph = withoutUndefined({
       opset: flags.opset === undefined ? undefined : Number(flags.opset),
       architecture: flags.class,
       form: flags.form,

@@ -7,7 +7,7 @@ import { didYouMean } from '@onnx-lora/sdk/plugin';
 import { type ChatConversation, type GenerateOptions, generateSettings, openConversation, openGenerator } from '@onnx-lora/text'; // prettier-ignore
 import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
-import { commandOf, type Flags, modelWord } from '../options.ts';
+import { commandOf, type Flags, modelArgument } from '../options.ts';
 import { checkNames } from '../settings/choices.ts';
 import { readSettings, setBy } from '../settings/readSettings.ts';
 import { machineOptions } from '../settings/training.ts';
@@ -29,7 +29,7 @@ export function chatCommand(context: Context): Command {
   return commandOf({
     name: 'chat',
     description: `Chats with a language model that has a chat template, and streams its answers to the terminal. Of several adapters, the first answers; "/adapter NAME" switches, "/adapter ${BASE}" uses none, "/reset" starts over, "/quit" ends. From a pipe, each line is a turn.`,
-    words: modelWord,
+    words: modelArgument,
     flags: [
       'model',
       'adapters',

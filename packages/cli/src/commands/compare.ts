@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { defined, writeFileAtomic } from '@onnx-lora/sdk/data';
+import { withoutUndefined, writeFileAtomic } from '@onnx-lora/sdk/data';
 import type { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { usageError } from '../terminal/errors.ts';
@@ -45,7 +45,7 @@ export function compareCommand(context: Context): Command {
         folder,
         steps: stepsOf(history),
         metrics: measured?.metrics ?? null,
-        ...defined({ intervals: measured?.intervals }),
+        ...withoutUndefined({ intervals: measured?.intervals }),
         examples: measured?.examples ?? null,
       })),
       settings: Object.fromEntries(settings.map(({ name, values }) => [name, values])),

@@ -1,13 +1,13 @@
 /** @file `onnx-lora eval`: measures a model with or without an adapter. */
 
 import { evaluate, type Evaluation } from '@onnx-lora/sdk';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import type { TaskFactory } from '@onnx-lora/sdk/plugin';
 import { type Command, Option } from 'commander';
 import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
 import { machineOptions } from '../settings/training.ts';
-import { commandOf, type Flags, modelWord } from '../options.ts';
+import { commandOf, type Flags, modelArgument } from '../options.ts';
 import { usageError } from '../terminal/errors.ts';
 import type { Settings } from '../settings/setting.ts';
 import { trainedOnOf } from '../run/runFolder.ts';
@@ -26,7 +26,7 @@ export function evalCommand(context: Context): Command {
     name: 'eval',
     description:
       "Evaluates a model on labelled data: on held-out data (--validation, or folders validation, val or test beside train) if there is any, else on all. With a run's adapter, training data is left out, except with --split all. Without --adapter, evaluates the base.",
-    words: modelWord,
+    words: modelArgument,
     flags: [
       'model',
       'fix',
@@ -76,7 +76,7 @@ export function evalCommand(context: Context): Command {
     const evaluation = await evaluate(model, {
       task,
       split: flags.split === 'all' ? 'all' : 'held-out',
-      ...defined({ adapter, trainedOn, batchSize: settings.batchSize, onBadSample: settings.onBadSample }),
+      ...withoutUndefined({ adapter, trainedOn, batchSize: settings.batchSize, onBadSample: settings.onBadSample }),
       ...machineOptions(settings),
       allowBaseMismatch: flags.allowBaseMismatch ?? false,
       onBatch: (done, total) => progress.showLive(done, total, `${grouped(done)} of ${grouped(total)} examples`),
@@ -99,7 +99,7 @@ function metricsJson(evaluation: Evaluation): Record<string, unknown> {
   const heads = { probedHead: probedHead || undefined, untrainedHead: untrainedHead || undefined };
   return {
     ...metrics,
-    ...defined({ intervals, examples, trainedOn, leftOut, ...heads, badSamples: badSamples?.length }),
+    ...withoutUndefined({ intervals, examples, trainedOn, leftOut, ...heads, badSamples: badSamples?.length }),
   };
 }
 

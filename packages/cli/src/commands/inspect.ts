@@ -16,8 +16,8 @@ import { DEFAULT_RANK, measurePrecisionGain, type NonMatch, type PrecisionGain }
 import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
 import { adapterSettings, loraOptions } from '../settings/adapter.ts';
-import { commandOf, type Flags, modelWord } from '../options.ts';
-import { notLoadedHint } from '../plugins/asked.ts';
+import { commandOf, type Flags, modelArgument } from '../options.ts';
+import { notLoadedHint } from '../plugins/requested.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import type { Settings } from '../settings/setting.ts';
 import { oneModel, openNamed } from '../sources.ts';
@@ -31,7 +31,7 @@ export function inspectCommand(context: Context): Command {
     name: 'inspect',
     description:
       "Describes a model (family, inputs, outputs, size) and its adaptable modules, by the paths that --targets matches. With --targets, marks the matching modules and counts the trainable parameters. With --precision, times products of the model's sizes on this machine.",
-    words: modelWord,
+    words: modelArgument,
     flags: [
       'model',
       'fix',

@@ -2,10 +2,10 @@
 
 import { createHash } from 'node:crypto';
 import { type Adapter, type PluginRegistry, type Model, openPredictor } from '@onnx-lora/sdk';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import type { Command } from 'commander';
 import { picturesOf, withPictures } from '../answers/pictures.ts';
-import { BeyondText, counted, printAnswers } from '../answers/printAnswers.ts';
+import { UnprintedValues, counted, printAnswers } from '../answers/printAnswers.ts';
 import { writeRecords } from '../answers/writeRecords.ts';
 import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
@@ -78,13 +78,13 @@ export function predictCommand(context: Context): Command {
     if (out !== undefined) requireFree(records ? [out] : picturesOf(sources, out), flags);
     await using predictor = await openPredictor(base, {
       task: factory,
-      ...defined({ adapter, settings: set }),
+      ...withoutUndefined({ adapter, settings: set }),
       allowBaseMismatch,
       ...machineOptions(settings),
     });
     const { terminal, exitWith } = context;
     const { json = false } = flags;
-    const beyond = new BeyondText();
+    const beyond = new UnprintedValues();
     if (records) {
       const of = {
         model: await model.digest(),
@@ -95,7 +95,7 @@ export function predictCommand(context: Context): Command {
       await writeRecords({ predictor, sources, batchSize, out, json, of, beyond, terminal, progress, exitWith });
     } else {
       const as = json ? 'json' : streams ? 'lines' : 'table';
-      const options = { parts: as === 'lines', ...defined({ batchSize }) };
+      const options = { parts: as === 'lines', ...withoutUndefined({ batchSize }) };
       const answers = beyond.watched(withPictures(predictor.predict(given(sources), options), sources, out));
       const isSoon = sources.length <= (streams ? 1 : (batchSize ?? FEW_FILES));
       await printAnswers(isSoon ? answers : counted(answers, sources.length, progress), { files: sources, as, terminal, progress }); // prettier-ignore

@@ -2,7 +2,7 @@
 
 import type { Tensor } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
-import { defined, readModelConfig, writeSafetensors } from '@onnx-lora/sdk/data';
+import { withoutUndefined, readModelConfig, writeSafetensors } from '@onnx-lora/sdk/data';
 import { preprocessorOf } from '@onnx-lora/vision';
 import type { Command } from 'commander';
 import type { Context } from '../context.ts';
@@ -49,5 +49,5 @@ export function preprocessCommand(context: Context): Command {
 async function describe(source: string, context: Context): Promise<TaskModel> {
   if (!isFolder(source)) return openNamed(source, context);
   const config = readModelConfig(source);
-  return { name: source, folder: source, inputs: {}, outputs: {}, ...defined({ config }) };
+  return { name: source, folder: source, inputs: {}, outputs: {}, ...withoutUndefined({ config }) };
 }

@@ -9,12 +9,12 @@ import {
   type QuantizedLayer,
   type QuantizeResult,
 } from '@onnx-lora/sdk';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import type { Task } from '@onnx-lora/sdk/tasks';
 import { quantizedBits } from '@onnx-lora/sdk/core';
 import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
-import { commandOf, type Flags, modelWord } from '../options.ts';
+import { commandOf, type Flags, modelArgument } from '../options.ts';
 import { pathOfData } from '../plugins/dataset.ts';
 import { loraOptions } from '../settings/adapter.ts';
 import { readSettings, withTaskSettings } from '../settings/readSettings.ts';
@@ -40,7 +40,7 @@ export function quantizeCommand(context: Context): Command {
     name: 'quantize',
     description:
       "Quantizes the weights of linear layers, for plain ONNX Runtime, and reports each layer's error. 8 bits compute in integers: about a quarter of the size, and faster. 4 and nf4 save memory: about a seventh of the size. Module paths stay the same, so adapters train on the result as on any model. Embeddings take 8 bits. Convolutions, norms and layers with too large an error stay as they are; the latter are named.",
-    words: modelWord,
+    words: modelArgument,
     flags: [
       'model',
       new Option('--bits <n>', "bits: 8, 4 or nf4, QLoRA's 4-bit type"),
@@ -89,7 +89,7 @@ export function quantizeCommand(context: Context): Command {
     const data = settings.data === undefined ? undefined : await calibrationTask(model, settings, context, progress);
     const { adapter, ...result } = await quantize(model, out, {
       bits,
-      ...defined({ targetModules, excludeModules, blockSize, maxError, data, examples, loftq }),
+      ...withoutUndefined({ targetModules, excludeModules, blockSize, maxError, data, examples, loftq }),
       overwrite: flags.overwrite ?? false,
       onLayer: (done, total, module) => progress.showLive(done, total, `${done} of ${total} layers: ${module}`),
     });
@@ -120,7 +120,7 @@ function bitsOf(text: string | undefined): QuantizedBits {
 /** @throws OnnxLoraError `CONFIG_INVALID` for iterations without a rank */
 function loftqOf({ loftqRank, loftqIterations }: QuantizeFlags): LoftqOptions | undefined {
   const [r, iterations] = [numberFlag('loftq-rank', loftqRank), numberFlag('loftq-iterations', loftqIterations)];
-  if (r !== undefined) return { r, ...defined({ iterations }) };
+  if (r !== undefined) return { r, ...withoutUndefined({ iterations }) };
   if (iterations === undefined) return undefined;
   throw usageError('--loftq-iterations is of use with --loftq-rank only. Leave it out, or add --loftq-rank.');
 }

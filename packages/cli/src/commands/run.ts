@@ -8,7 +8,7 @@ import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../terminal/errors.ts';
 import { machineOptions } from '../settings/training.ts';
-import { commandOf, type Flags, modelWord } from '../options.ts';
+import { commandOf, type Flags, modelArgument } from '../options.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import { oneModel, openNamed, requireFlag, requireFree, requireOutFile } from '../sources.ts';
 
@@ -18,7 +18,7 @@ export function runCommand(context: Context): Command {
     name: 'run',
     description:
       'Runs a model once, with or without an adapter, on tensors from a safetensors file, named like the inputs, and writes the outputs by name.',
-    words: modelWord,
+    words: modelArgument,
     flags: [
       new Option('--feeds <file>', 'safetensors file with a tensor per input of the model'),
       'model',

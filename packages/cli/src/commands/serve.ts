@@ -2,13 +2,13 @@
 
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { isAddress, serve, type ServeSettings, serveSettings } from '@onnx-lora/serve';
 import { binding, type Plugin } from '@onnx-lora/sdk/plugin';
 import type { ImageDecoder } from '@onnx-lora/vision';
 import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
-import { commandOf, type Flags, modelWord } from '../options.ts';
+import { commandOf, type Flags, modelArgument } from '../options.ts';
 import { checkNames } from '../settings/choices.ts';
 import { readSettings, readYaml } from '../settings/readSettings.ts';
 import type { Settings } from '../settings/setting.ts';
@@ -33,7 +33,7 @@ export function serveCommand(context: Context): Command {
     name: 'serve',
     description:
       'Serves a model over HTTP until stopped: /predict takes files and answers as predict does, /v2 is the Open Inference Protocol of KServe and Triton (also gRPC, with --grpc-port), /openapi.json describes all routes. Each subfolder of --adapters is an adapter, which requests choose by name; new ones are available at once (remote ones within 10 s). Ctrl-C and SIGTERM finish pending requests first; SIGHUP reloads the keys and certificate of --config.',
-    words: modelWord,
+    words: modelArgument,
     flags: [
       'model',
       'fix',
@@ -73,7 +73,7 @@ export function serveCommand(context: Context): Command {
       await using server = await serve(model, options);
       const { url, grpcUrl, model: name } = server;
       const grpc = grpcUrl === undefined ? '' : ` and by gRPC at ${grpcUrl}`;
-      if (flags.json) context.terminal.printJson({ url, ...defined({ grpcUrl }), model: name });
+      if (flags.json) context.terminal.printJson({ url, ...withoutUndefined({ grpcUrl }), model: name });
       else
         new Progress(context.terminal, flags).note(
           `${name} answers at ${url}${grpc}; a browser shows a page there to try it. Ctrl-C stops it.`,
@@ -81,7 +81,7 @@ export function serveCommand(context: Context): Command {
       // SIGHUP reloads keys and certificate. An invalid file is reported and changes nothing.
       onHangUp = (): void => {
         readFileSettings(config)
-          .then(({ keys, tls }) => server.reload(defined({ keys, tls })))
+          .then(({ keys, tls }) => server.reload(withoutUndefined({ keys, tls })))
           .catch((error: unknown) =>
             reportFailure(error, context.terminal, { debug: false, quiet: true, json: false }),
           );
@@ -114,7 +114,7 @@ async function readFileSettings(config: string | undefined): Promise<ServeSettin
 async function serveOptions(config: string | undefined, flags: ServeFlags, settings: Settings): Promise<ServeSettings> {
   const { adapters, store, host, allowBaseMismatch } = flags;
   const { task } = settings;
-  const given = defined({
+  const given = withoutUndefined({
     adapters,
     host,
     task,

@@ -3,11 +3,11 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { OnnxLoraError, type ErrorCode } from '@onnx-lora/sdk';
-import { defined, writeFileAtomic } from '@onnx-lora/sdk/data';
+import { withoutUndefined, writeFileAtomic } from '@onnx-lora/sdk/data';
 import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
 import { commandOf, type Flags } from '../options.ts';
-import { askedPlugins } from '../plugins/asked.ts';
+import { requestedPlugins } from '../plugins/requested.ts';
 import { sweepPage } from '../report/sweepPage.ts';
 import { readDraws, type RunDraws } from '../run/draws.ts';
 import { inKept, requireKept } from '../run/keptFolder.ts';
@@ -86,7 +86,7 @@ export function sweepCommand(context: Context): Command {
         journal,
         options: file.options,
         out,
-        plugins: await askedPlugins(flags, context.folder),
+        plugins: await requestedPlugins(flags, context.folder),
         launch,
         rungs,
         factor,
@@ -198,7 +198,7 @@ function planJson({ configurations }: SweepPlan, out: string, trials: number, ru
       configuration: name,
       method,
       settings: values,
-      trials: own_.map(({ id, seed, fold }) => defined({ id, seed, fold })),
+      trials: own_.map(({ id, seed, fold }) => withoutUndefined({ id, seed, fold })),
     })),
   };
 }

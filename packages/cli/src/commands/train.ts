@@ -3,12 +3,12 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { type Command, Option } from 'commander';
 import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../terminal/errors.ts';
-import { commandOf, type Flag, type Flags, modelWord } from '../options.ts';
+import { commandOf, type Flag, type Flags, modelArgument } from '../options.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import type { SettingName } from '../settings/setting.ts';
 import { descriptionOf, settingInfos } from '../settings/settings.ts';
@@ -40,7 +40,7 @@ export function trainCommand(context: Context): Command {
     name: 'train',
     description:
       "Trains a LoRA adapter into a folder: adapter/ (PEFT's format), report.html, metrics.jsonl, checkpoints/ and config.yaml, which repeats the run. Held-out data (--validation, or folders validation, val or test beside train) is measured before and after. Ctrl-C saves a checkpoint and exits with 130; a second Ctrl-C exits at once. After a crash, --resume continues from the last checkpoint to the same adapter, bit for bit.",
-    words: modelWord,
+    words: modelArgument,
     flags: [
       ...trainSettings,
       new Option('--resume <folder>', 'continue the interrupted run in this folder, as if it had not stopped'),
@@ -66,7 +66,7 @@ export function trainCommand(context: Context): Command {
     const model = oneModel(word, flags['model'], settings);
     const { overwrite = false, quiet = false } = flags;
     const { summary, exitCode } = await runTraining(
-      { ...settings, ...defined({ model, out: resume }) },
+      { ...settings, ...withoutUndefined({ model, out: resume }) },
       { overwrite, resume: resume !== undefined, quiet },
       context,
     );

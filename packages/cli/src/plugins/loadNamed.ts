@@ -6,7 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { didYouMean, type Plugin } from '@onnx-lora/sdk/plugin';
 
-export interface AskedPlugin {
+export interface RequestedPlugin {
   /** A package's name or an absolute path. */
   readonly name: string;
   /** Where the package is resolved from. */
@@ -14,7 +14,7 @@ export interface AskedPlugin {
 }
 
 /** A plugin requested in a folder, which paths are relative to. */
-export function askedIn(folder: string, name: string): AskedPlugin {
+export function requestedIn(folder: string, name: string): RequestedPlugin {
   return { name: isPath(name) ? path.resolve(folder, name) : name, folder };
 }
 
@@ -22,13 +22,13 @@ export function askedIn(folder: string, name: string): AskedPlugin {
  * Loads plugins in order.
  * @throws OnnxLoraError `PLUGIN_INVALID` for a missing or failing module, or one without a plugin
  */
-export async function loadNamedPlugins(asked: readonly AskedPlugin[], calledIn: string): Promise<Plugin[]> {
+export async function loadNamedPlugins(asked: readonly RequestedPlugin[], calledIn: string): Promise<Plugin[]> {
   const loaded: Plugin[] = [];
   for (const each of asked) loaded.push(await loadNamed(each, calledIn));
   return loaded;
 }
 
-async function loadNamed({ name, folder }: AskedPlugin, calledIn: string): Promise<Plugin> {
+async function loadNamed({ name, folder }: RequestedPlugin, calledIn: string): Promise<Plugin> {
   const url = path.isAbsolute(name) ? urlOfPath(name) : await urlOfPackage(name, folder, calledIn);
   let module: Readonly<Record<string, unknown>>;
   try {

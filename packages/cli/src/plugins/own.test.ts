@@ -6,10 +6,10 @@ import { loadPlugins } from '@onnx-lora/sdk';
 import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { expect, it } from 'vitest';
 import { temporaryFolder, vit } from '../../fixtures/call.ts';
-import { allOwnPlugins, domains, ownPlugins } from './own.ts';
+import { allBuiltinPlugins, domains, builtinPlugins } from './own.ts';
 
 const named = async (command: string, model: unknown, task?: string, adapts = false): Promise<string[]> =>
-  (await ownPlugins({ command, model, task, adapts })).map(({ name }) => name.replace('@onnx-lora/', ''));
+  (await builtinPlugins({ command, model, task, adapts })).map(({ name }) => name.replace('@onnx-lora/', ''));
 
 const all = ['vision', 'speech', 'science', 'text', 'methods', 'build'];
 
@@ -31,7 +31,7 @@ it('knows each plugin by what it brings: run `npm run build` where this fails', 
   // A type in two of them would be taken for one of the first.
   const types = domains.flatMap((each) => [...new Set(each.flatMap(({ modelTypes }) => modelTypes))]);
   expect(new Set(types).size).toBe(types.length);
-  expect((await allOwnPlugins()).map(({ name }) => name.replace('@onnx-lora/', ''))).toEqual(all);
+  expect((await allBuiltinPlugins()).map(({ name }) => name.replace('@onnx-lora/', ''))).toEqual(all);
 });
 
 it('loads the domain of a model that says what it is, and all where that is not enough', async () => {

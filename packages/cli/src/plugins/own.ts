@@ -6,14 +6,14 @@ import path from 'node:path';
 import type { Plugin } from '@onnx-lora/sdk/plugin';
 
 /** A built-in package, with facts from its package.json that need no loading. */
-export interface OwnPackage {
+export interface BuiltinPackage {
   readonly load: () => Promise<Plugin>;
   readonly modelTypes: readonly string[];
   readonly tasks: readonly string[];
 }
 
 /** Plugins for models, by domain; text and proteins share encoders and formats. */
-export const domains: readonly (readonly OwnPackage[])[] = [
+export const domains: readonly (readonly BuiltinPackage[])[] = [
   [own('vision', async () => (await import('@onnx-lora/vision')).visionPlugin)],
   [own('speech', async () => (await import('@onnx-lora/speech')).speechPlugin)],
   [
@@ -37,28 +37,28 @@ export interface OneCall {
 }
 
 /** Loads the plugins of the model's domain where the call and the model's folder determine it, else all. */
-export function ownPlugins({ command, model, task, adapts }: OneCall): Promise<Plugin[]> {
-  if (typeof model !== 'string' || !ofOneModel.has(command)) return allOwnPlugins();
+export function builtinPlugins({ command, model, task, adapts }: OneCall): Promise<Plugin[]> {
+  if (typeof model !== 'string' || !ofOneModel.has(command)) return allBuiltinPlugins();
   const type = modelType(model);
   const domain = domains.find((each) => each.some(({ modelTypes }) => type !== undefined && modelTypes.includes(type)));
   if (!domain || (task !== undefined && !domain.some(({ tasks }) => tasks.includes(task as string))))
-    return allOwnPlugins();
+    return allBuiltinPlugins();
   return loaded(domain, [...(adapts ? [methods] : []), ...(holdsGraph(model) ? [] : [build])]);
 }
 
 /** Loads all built-in plugins, in the families' order of matching. */
-export function allOwnPlugins(): Promise<Plugin[]> {
+export function allBuiltinPlugins(): Promise<Plugin[]> {
   return loaded(domains.flat(), [methods, build]);
 }
 
-function loaded(packages: readonly OwnPackage[], others: readonly OwnPackage['load'][]): Promise<Plugin[]> {
+function loaded(packages: readonly BuiltinPackage[], others: readonly BuiltinPackage['load'][]): Promise<Plugin[]> {
   return Promise.all([...packages.map(({ load }) => load()), ...others.map((load) => load())]);
 }
 
 /** `packages/cli/declare.mjs` writes `onnxLora` into package.json at each build. */
-function own(name: string, load: OwnPackage['load']): OwnPackage {
+function own(name: string, load: BuiltinPackage['load']): BuiltinPackage {
   const { onnxLora } = createRequire(import.meta.url)(`@onnx-lora/${name}/package.json`) as {
-    onnxLora: Omit<OwnPackage, 'load'>;
+    onnxLora: Omit<BuiltinPackage, 'load'>;
   };
   return { load, ...onnxLora };
 }

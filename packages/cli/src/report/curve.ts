@@ -1,6 +1,6 @@
 /** @file Curves over a run's steps as SVG: raw values, a running mean, and measured points. */
 
-import type { Stretch } from '../run/history.ts';
+import type { StepRange } from '../run/history.ts';
 import { short } from '../terminal/table.ts';
 import { niceTicks, pathThrough, plot } from './plot.ts';
 
@@ -18,7 +18,10 @@ export interface CurveOptions {
 }
 
 /** A quantity over the steps; a text for too few steps. */
-export function stepCurve(stretches: readonly Stretch[], { name, smooth = false, heldOut = [] }: CurveOptions): string {
+export function stepCurve(
+  stretches: readonly StepRange[],
+  { name, smooth = false, heldOut = [] }: CurveOptions,
+): string {
   if (stretches.length < 2) return '<p class="quiet">Too few steps for a curve.</p>';
   const means = runningMean(stretches);
   // The lowest and highest value of each stretch, so that spikes stay.
@@ -90,7 +93,7 @@ function tooltip({ step, value }: CurvePoint): string {
 }
 
 /** Exponential running mean over about a twentieth of the steps, without a bias at the start. */
-export function runningMean(stretches: readonly Stretch[]): CurvePoint[] {
+export function runningMean(stretches: readonly StepRange[]): CurvePoint[] {
   const keep = 1 - 1 / Math.max(1, stretches.length / 20);
   let sum = 0;
   let weight = 0;

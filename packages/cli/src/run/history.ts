@@ -1,10 +1,10 @@
 /** @file A run's events so far, in bounded memory, for its report. */
 
 import type { Evaluation, TrainEvent } from '@onnx-lora/sdk';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 
 /** Neighbouring steps, combined. */
-export interface Stretch {
+export interface StepRange {
   /** The middle step. */
   readonly step: number;
   readonly low: number;
@@ -36,7 +36,7 @@ export class Series {
     this.#stretches.push({ from: step, to: step, low: value, high: value, sum: value, count: 1 });
   }
 
-  get stretches(): Stretch[] {
+  get stretches(): StepRange[] {
     return this.#stretches.map(({ from, to, low, high, sum, count }) => ({
       step: (from + to) / 2,
       low,
@@ -108,7 +108,7 @@ export class RunHistory {
       const { step, examples, metrics, best, intervals, probedHead, untrainedHead } = { ...NO_HEAD, ...event };
       this.last = event;
       if (best) this.best = event;
-      this.evaluations.push(defined({ step, examples, metrics, intervals, best, probedHead, untrainedHead }));
+      this.evaluations.push(withoutUndefined({ step, examples, metrics, intervals, best, probedHead, untrainedHead }));
     } else if (event.type !== 'checkpoint') {
       if (event.type === 'skipped') this.skippedSteps++;
       if (event.type === 'badSample') this.badSamples++;

@@ -1,7 +1,7 @@
 /** @file Measurements before and after a run. */
 
 import { evaluate, type Evaluation, type TrainResult, type TrainingRun, verdictOf } from '@onnx-lora/sdk';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { type PreparedTask, worseMetric } from '@onnx-lora/sdk/tasks';
 import type { Measured } from './history.ts';
 import { machineOptions, metricChoice } from '../settings/training.ts';
@@ -23,7 +23,7 @@ export async function measure(
   const evaluation = await evaluate(model, {
     task,
     batchSize: settings.batchSize,
-    ...defined({ adapter, onBadSample: settings.onBadSample }),
+    ...withoutUndefined({ adapter, onBadSample: settings.onBadSample }),
     ...machineOptions(settings),
     onBatch: (done, total) =>
       progress.showLive(done, total, `measuring the ${what}  ${grouped(done)} of ${grouped(total)}`),
@@ -68,7 +68,7 @@ export async function begin(
   if (!start) return undefined;
   const { examples, metrics, confusion, intervals, draws, probedHead, untrainedHead } = start;
   const head = { ...(probedHead && { probedHead }), ...(untrainedHead && { untrainedHead }) };
-  const measured = { step: 0, examples, metrics, ...defined({ intervals }), ...head };
+  const measured = { step: 0, examples, metrics, ...withoutUndefined({ intervals }), ...head };
   record(work, { type: 'evaluation', ...measured });
   if (draws) await keepDraws(folder.path, { before: draws });
   return { ...measured, confusion, draws };
@@ -90,7 +90,7 @@ export async function measureAfter(
     return known;
   }
   const { examples, metrics, confusion, intervals, draws } = await measure(work, 'adapted', adapter);
-  const measured = { step: step ?? steps, examples, metrics, confusion, ...defined({ intervals }) };
+  const measured = { step: step ?? steps, examples, metrics, confusion, ...withoutUndefined({ intervals }) };
   if (!known) record(work, { type: 'evaluation', ...measured });
   return { ...measured, draws };
 }

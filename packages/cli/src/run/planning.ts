@@ -8,7 +8,7 @@ import {
   type LoraOptions,
   type LoraPreview,
   type Model,
-  modelFor,
+  modelForAdapter,
   previewLora,
 } from '@onnx-lora/sdk';
 import { type PreparedTask, requireExamples, requireMetric, type Task } from '@onnx-lora/sdk/tasks';
@@ -69,7 +69,7 @@ export async function planRun(
   const base = [requireModel(given.model), given.fix, given.precision];
   const model = await shared('model', base, () => openNamed(given.model, context, given));
   const begun = await adapterToBegin(given);
-  const own = begun ? modelFor<Model>(model, begun.adapter) : model;
+  const own = begun ? modelForAdapter<Model>(model, begun.adapter) : model;
   const factory = await chooseTask(given.task, model, context, (line) => progress.intro(line), begun);
   const folder = named ?? RunFolder.unused(data, factory.name);
   const original = given.original === undefined ? undefined : await openNamed(given.original, context, given);

@@ -1,7 +1,7 @@
 /** @file Sections of a run's report from its task and from plugins. */
 
 import { type AdapterSession, OnnxLoraError, type TrainingRun } from '@onnx-lora/sdk';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { type PreparedTask, type ReportSection, rowsPerRun } from '@onnx-lora/sdk/tasks';
 import type { Measured } from './history.ts';
 import { machineOptions } from '../settings/training.ts';
@@ -10,7 +10,7 @@ import type { Work } from './following.ts';
 import { measureAfter, type Ended } from './measuring.ts';
 
 /** Measures the adapter and collects sections. @throws OnnxLoraError of a failure, saying where the adapter is */
-export async function afterwards(
+export async function measureAndReport(
   work: Work,
   { stopped, ...ended }: Ended,
 ): Promise<{ readonly after: Measured | undefined; readonly sections: readonly ReportSection[] }> {
@@ -93,7 +93,7 @@ async function pluginSections(
         model,
         adapter,
         losses: history.loss.stretches.map(({ step, mean }) => [step, mean] as const),
-        ...defined({ before: before?.metrics, after: after?.metrics }),
+        ...withoutUndefined({ before: before?.metrics, after: after?.metrics }),
       });
       sections.push(...found);
     } catch (error) {

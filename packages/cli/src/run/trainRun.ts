@@ -1,7 +1,7 @@
 /** @file One training run, from settings to a finished run folder. */
 
 import { type Evaluation, train, type TrainEvent, type TrainResult, type Verdict } from '@onnx-lora/sdk';
-import { defined, ExampleSet } from '@onnx-lora/sdk/data';
+import { withoutUndefined, ExampleSet } from '@onnx-lora/sdk/data';
 import type { Context } from '../context.ts';
 import { RunHistory } from './history.ts';
 import { Interrupt } from '../terminal/interrupt.ts';
@@ -15,9 +15,9 @@ import { trainOptions } from '../settings/training.ts';
 import { type Work, trackersOf, saveAdapter, complete, resumeCommand, placementLine } from './following.ts';
 import { measure, begin, worseNote } from './measuring.ts';
 import { keepDraws } from './draws.ts';
-import { divergenceOf, tellOfDivergence, verdictOfRun } from './verdict.ts';
+import { divergenceOf, warnOfDivergence, verdictOfRun } from './verdict.ts';
 import { exitCodes } from '../terminal/errors.ts';
-import { afterwards } from './shownSections.ts';
+import { measureAndReport } from './shownSections.ts';
 import { type PlannedRun, planRun } from './planning.ts';
 
 export interface TrainRunOptions {
@@ -85,7 +85,7 @@ export async function runTraining(given: Settings, options: TrainRunOptions, con
     history: new RunHistory(),
     registry: context.registry,
     stage: 'before',
-    ...defined({ onEvent }),
+    ...withoutUndefined({ onEvent }),
   };
   const adapted = [...preview.targets, ...preview.parameters, ...preview.tokens];
   if (prepared.head) {
@@ -147,7 +147,7 @@ async function trainInFolder(
     resume,
     onBegin: (done, total) =>
       progress.showLive(done, total, `asking the model as it is  ${grouped(done)} of ${grouped(total)}`),
-    ...defined({ stopAfter }),
+    ...withoutUndefined({ stopAfter }),
   });
   if (run.prefix.kept) {
     progress.note(
@@ -178,9 +178,15 @@ async function trainInFolder(
     interrupt.release();
     work.stage = 'after';
     const stopped = interrupt.code !== undefined;
-    const { after, sections } = await afterwards(work, { result, prepared, before, stopped, firstStep: run.firstStep });
+    const { after, sections } = await measureAndReport(work, {
+      result,
+      prepared,
+      before,
+      stopped,
+      firstStep: run.firstStep,
+    });
     const diverged = divergenceOf(result, settings.loadBest ?? false, before, after);
-    tellOfDivergence(work, result, diverged);
+    warnOfDivergence(work, result, diverged);
     const worse = worseNote(before, after, settings);
     const verdict = verdictOfRun({ before, after, sections, settings });
     if (after?.draws) await keepDraws(folder.path, { after: after.draws });
@@ -225,9 +231,9 @@ async function trainInFolder(
         examples: { train: prepared.train.length, heldOut: prepared.validation?.length ?? 0 },
         before: before?.metrics ?? null,
         after: after?.metrics ?? null,
-        ...defined({ intervals: after?.intervals }),
+        ...withoutUndefined({ intervals: after?.intervals }),
         worse: before && after ? worse !== undefined : null,
-        ...defined({ diverged }),
+        ...withoutUndefined({ diverged }),
         verdict: verdict ?? null,
         best: result.best ?? null,
         skippedSteps: result.skippedSteps,

@@ -37,7 +37,7 @@ export function lossesOf({ step, start, loss }: Divergence): string {
 }
 
 /** Warns of the divergence, with the command that retrains at a tenth of the rate. */
-export function tellOfDivergence(work: Work, result: TrainResult, diverged: Divergence | undefined): void {
+export function warnOfDivergence(work: Work, result: TrainResult, diverged: Divergence | undefined): void {
   if (!diverged) return;
   const { settings, folder, progress } = work;
   const lr = Number((settings.lr / 10).toPrecision(6));

@@ -2,7 +2,7 @@
 
 import type { MetricChoice, TrainOptions } from '@onnx-lora/sdk';
 import { type AnyOptionRows, trainOptionRows } from '@onnx-lora/sdk/core';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { settingsOf, type SettingRows, type SettingTable } from '@onnx-lora/sdk/plugin';
 import { usageError } from '../terminal/errors.ts';
 import { namedOrJson } from './numbers.ts';
@@ -59,7 +59,7 @@ export function trainOptions(settings: Settings, folder: string, overwrite = fal
 
 /** Session options: provider and threads. */
 export function machineOptions({ provider, threads }: Settings): Pick<Settings, 'provider' | 'threads'> {
-  return defined({ provider, threads });
+  return withoutUndefined({ provider, threads });
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` for settings that need another one */

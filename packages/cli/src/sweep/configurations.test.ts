@@ -5,11 +5,11 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../fixtures/call.ts';
 import { loadPlugins } from '@onnx-lora/sdk';
-import { allOwnPlugins } from '../plugins/own.ts';
+import { allBuiltinPlugins } from '../plugins/own.ts';
 import { folderOf, planSweep, type SweepPlan } from './configurations.ts';
 import { readSweepFile } from './sweepFile.ts';
 
-const registry = loadPlugins(await allOwnPlugins());
+const registry = loadPlugins(await allBuiltinPlugins());
 
 async function planOf(yaml: string): Promise<SweepPlan> {
   const file = path.join(temporaryFolder(), 'sweep.yaml');

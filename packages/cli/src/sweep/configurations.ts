@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { type PluginRegistry } from '@onnx-lora/sdk';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
-import { defined, Random } from '@onnx-lora/sdk/data';
+import { withoutUndefined, Random } from '@onnx-lora/sdk/data';
 import { choicesOf } from '../settings/choices.ts';
 import { nameIn, objectIn } from '../settings/numbers.ts';
 import { settingInfos } from '../settings/settings.ts';
@@ -258,7 +258,7 @@ function trialsOf(settings: Settings, { seeds, folds }: SweepFile['options']): T
         seed,
         ...(fold === undefined ? {} : { set: { ...others.set, fold } }),
       };
-      return { id: idOf(own), seed, ...defined({ fold }), settings: own };
+      return { id: idOf(own), seed, ...withoutUndefined({ fold }), settings: own };
     }),
   );
 }

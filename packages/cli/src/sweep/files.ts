@@ -1,6 +1,6 @@
 /** @file Results of a sweep as JSON and CSV. */
 
-import { csvCell, defined } from '@onnx-lora/sdk/data';
+import { csvCell, withoutUndefined } from '@onnx-lora/sdk/data';
 import type { ConfigurationResult, SweepOutcome } from './outcome.ts';
 
 /** The results as JSON. */
@@ -15,7 +15,7 @@ export function outcomeJson(outcome: SweepOutcome): Record<string, unknown> {
     base: base ?? null,
     trials,
     methods: methods.map(({ method, best: { configuration, score }, test }) =>
-      defined({ method, configuration: configuration.name, score, test }),
+      withoutUndefined({ method, configuration: configuration.name, score, test }),
     ),
     configurations: configurations.map((each) => ({
       configuration: each.configuration.name,

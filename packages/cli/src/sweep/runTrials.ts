@@ -3,8 +3,8 @@
 import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { defined } from '@onnx-lora/sdk/data';
-import type { AskedPlugin } from '../plugins/loadNamed.ts';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
+import type { RequestedPlugin } from '../plugins/loadNamed.ts';
 import { RunFolder } from '../run/runFolder.ts';
 import type { TrainSummary } from '../run/trainRun.ts';
 import { notMeasured, withoutMetric } from './checking.ts';
@@ -20,12 +20,12 @@ export interface TrialsRequest extends Omit<Choosing, 'journal'> {
   readonly journal: Journal;
   readonly options: Pick<SweepOptions, 'parallel' | 'minutes' | 'memory'>;
   readonly out: string;
-  readonly plugins: readonly AskedPlugin[];
+  readonly plugins: readonly RequestedPlugin[];
   readonly launch: Launch;
   readonly onChange?: () => void;
 }
 
-export interface Underway {
+export interface RunningTrials {
   readonly task: Task;
   /** Start, in milliseconds of `performance.now()`. */
   readonly since: number;
@@ -45,7 +45,7 @@ const MEGABYTE = 2 ** 20;
 const LAST_STEP = 120_000;
 
 export class TrialRunner {
-  readonly underway: Map<string, Underway> = new Map();
+  readonly underway: Map<string, RunningTrials> = new Map();
   readonly #request: TrialsRequest;
   readonly #running = new Map<string, { readonly trial: RunningTrial; readonly over: Promise<void> }>();
   #ending: Ending | undefined;
@@ -109,7 +109,14 @@ export class TrialRunner {
     const { configuration, trial, part } = task;
     const { out, plugins, launch, options, metric, onChange } = this.#request;
     const folder = path.join(out, 'trials', folderOf(configuration, trial));
-    const now: Underway = { task, since: performance.now(), step: 0, steps: undefined, loss: undefined, memory: 0 };
+    const now: RunningTrials = {
+      task,
+      since: performance.now(),
+      step: 0,
+      steps: undefined,
+      loss: undefined,
+      memory: 0,
+    };
     this.underway.set(trial.id, now);
     const threads = Math.max(1, Math.floor(availableParallelism() / options.parallel));
     const settings = {
@@ -179,7 +186,7 @@ export class TrialRunner {
       status: isPaused ? 'paused' : 'done',
       bytes,
       memory: Math.max(memory, before.memory ?? 0),
-      ...defined({ trainedOn }),
+      ...withoutUndefined({ trainedOn }),
     });
     const names = Object.keys(summary.after ?? {});
     const { metric } = this.#request;
@@ -202,7 +209,7 @@ interface Ended {
 
 function outcomeOf(summary: TrainSummary, before: TrialRecord, part: number): Partial<TrialRecord> {
   const { steps, after, intervals, seconds, trainableParameters, examples } = summary;
-  const measured = { part, step: steps, metrics: after ?? {}, ...defined({ intervals }) };
+  const measured = { part, step: steps, metrics: after ?? {}, ...withoutUndefined({ intervals }) };
   return {
     measured: [...before.measured.filter((each) => each.part !== part), measured],
     ...(summary.before ? { before: { ...summary.before } } : {}),

@@ -5,8 +5,8 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { commandScope, Context } from '../context.ts';
-import type { AskedPlugin } from '../plugins/loadNamed.ts';
-import { allOwnPlugins } from '../plugins/own.ts';
+import type { RequestedPlugin } from '../plugins/loadNamed.ts';
+import { allBuiltinPlugins } from '../plugins/own.ts';
 import { RunFolder } from '../run/runFolder.ts';
 import { runTraining, type TrainSummary } from '../run/trainRun.ts';
 import type { Settings } from '../settings/setting.ts';
@@ -17,7 +17,7 @@ export interface TrialJob {
   readonly settings: Settings & { readonly out: string };
   /** Where it pauses: the SDK's option. */
   readonly stopAfter?: number | undefined;
-  readonly plugins: readonly AskedPlugin[];
+  readonly plugins: readonly RequestedPlugin[];
 }
 
 /** A trial's messages to the sweep. */
@@ -65,7 +65,7 @@ async function work({ settings, stopAfter, plugins }: TrialJob): Promise<void> {
   try {
     await using command = commandScope({ stdout: silent, stderr: silent });
     await using context = await Context.of(command);
-    await context.load(plugins, await allOwnPlugins());
+    await context.load(plugins, await allBuiltinPlugins());
     const folder = new RunFolder(settings.out);
     await folder.untaken(LAST_STEP);
     const { summary } = await runTraining(

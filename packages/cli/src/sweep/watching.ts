@@ -7,13 +7,13 @@ import type { SweepPlan } from './configurations.ts';
 import { type Choosing, workOf } from './halving.ts';
 import type { Journal } from './journal.ts';
 import { outcomeOf } from './outcome.ts';
-import type { Underway } from './runTrials.ts';
+import type { RunningTrials } from './runTrials.ts';
 
 export interface Watched extends Choosing {
   readonly plan: SweepPlan;
   readonly journal: Journal;
   readonly parallel: number;
-  readonly underway: ReadonlyMap<string, Underway>;
+  readonly underway: ReadonlyMap<string, RunningTrials>;
 }
 
 interface Told {

@@ -2,7 +2,7 @@
 
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { evaluate, type Model, modelFor, train } from '@onnx-lora/sdk';
+import { evaluate, type Model, modelForAdapter, train } from '@onnx-lora/sdk';
 import { checkAdapterRoundTrip, checkPlugin, randomAdapter } from '@onnx-lora/testing';
 import { expect, test } from 'vitest';
 import plugin, { classification } from '../src/index.classification.ts';
@@ -52,7 +52,7 @@ test('for labels that the model does not know, a new head answers', async () => 
   await writeFile(table, rows);
   const task = classification(table, { validation: 0 });
   const { adapter } = await (await train(model, { task, lora: { r: 4 }, steps: 60, batchSize: 8, lr: 0.01 })).done;
-  const own = modelFor<Model>(model, adapter);
+  const own = modelForAdapter<Model>(model, adapter);
   const predictor = await new ClassificationFactory().predictor(own, { adapter });
   const samples = rows
     .trim()

@@ -10,7 +10,7 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { taskOf } from '../../fixtures/memorise.ts';
 import { methodsPlugin } from '../plugin.ts';
 import { continual, continualMethods, type ContinualOptions, summary } from './continual.ts';
-import { InputSpaces, nextDirections } from './infLora.ts';
+import { InputSpaces, nextTaskStart } from './infLora.ts';
 import { nextStage } from './nextStage.ts';
 import { withReplay } from './withReplay.ts';
 
@@ -212,7 +212,7 @@ it('InfLoRA changes nothing along inputs of the task before, and leaves A as it 
   const spaces = new InputSpaces();
   const learned = async (task: Task, before?: Adapter): Promise<Adapter> => {
     const own = { lr: 0.02, steps: 10, batchSize: 3, task };
-    const from = await nextDirections(model, { ...own, lora: { r: 2, loraAlpha: 4, targetModules } }, spaces, before);
+    const from = await nextTaskStart(model, { ...own, lora: { r: 2, loraAlpha: 4, targetModules } }, spaces, before);
     const { adapter } = await (await train(model, { ...own, from })).done;
     spaces.learned();
     return adapter;

@@ -1,10 +1,10 @@
 /** @file Continual learning: trains one adapter on tasks in sequence and measures forgetting after each. */
 
 import { type Adapter, combineAdapters, evaluate, type LoraOptions, type Model, OnnxLoraError, previewLora, train, type TrainEvent, type TrainOptions } from '@onnx-lora/sdk'; // prettier-ignore
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { guardedTask } from '@onnx-lora/sdk/plugin';
 import { type Metrics, type Task, worseMetric } from '@onnx-lora/sdk/tasks';
-import { InputSpaces, nextDirections } from './infLora.ts';
+import { InputSpaces, nextTaskStart } from './infLora.ts';
 import { Journal, type MeasuredBase } from './journal.ts';
 import { nextStage } from './nextStage.ts';
 import { withReplay } from './withReplay.ts';
@@ -91,7 +91,7 @@ export async function continual(model: Model, options: ContinualOptions): Promis
   const measure = async (adapter?: Adapter): Promise<Metrics[]> => {
     const found: Metrics[] = [];
     const { provider, threads, onBadSample } = training;
-    const machine = defined({ adapter, provider, threads, onBadSample });
+    const machine = withoutUndefined({ adapter, provider, threads, onBadSample });
     for (const name of names) found.push((await evaluate(model, { task: tasks[name]!, ...machine })).metrics);
     return found;
   };
@@ -106,7 +106,7 @@ export async function continual(model: Model, options: ContinualOptions): Promis
     const earlier = names.slice(0, i).map((each) => tasks[each]!);
     const task = method === 'replay' && i > 0 ? withReplay(tasks[name]!, earlier, replayExamples, seed) : tasks[name]!;
     const before = i > 0 && method !== 'merge' ? nextStage(adapters.at(-1)!, seed + i) : undefined;
-    const from = spaces ? await nextDirections(model, { ...training, lora, task }, spaces, before) : before;
+    const from = spaces ? await nextTaskStart(model, { ...training, lora, task }, spaces, before) : before;
     const finished = journal?.finished[i];
     if (finished) adapters.push(await journal!.adapterOf(i));
     else {
@@ -174,7 +174,7 @@ function startOf(method: ContinualMethod, lora: LoraOptions, lambda: number | un
   const isTuner = tuned.includes(method);
   const own = (['tuner', 'initLoraWeights'] as const).find((name) => lora[name] !== undefined);
   if (own !== undefined && (isTuner || method === 'inf-lora')) throw new OnnxLoraError('CONFIG_INVALID', `The method ${method} says itself how the adapter is made, and lora.${own} does so too. Leave it out, or take sequential, replay or merge.`); // prettier-ignore
-  if (isTuner) return { ...others, tuner: { name: method, r, lora_alpha: alpha, ...defined({ lambda }) } };
+  if (isTuner) return { ...others, tuner: { name: method, r, lora_alpha: alpha, ...withoutUndefined({ lambda }) } };
   return tuner === undefined ? { ...others, r, loraAlpha: alpha } : lora;
 }
 

@@ -64,7 +64,7 @@ export class InputSpaces {
 }
 
 /** The start of the next task: A spans the task's main free input directions, and is frozen. */
-export async function nextDirections(
+export async function nextTaskStart(
   model: Model,
   options: Omit<TrainOptions, 'from'>,
   spaces: InputSpaces,

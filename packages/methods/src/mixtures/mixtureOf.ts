@@ -108,7 +108,7 @@ export function mixtureOf(adapters: Readonly<Record<string, Adapter>>, options: 
  * @param k adapters per token or example
  * @throws OnnxLoraError `INPUT_INVALID` for an adapter that is no mixture
  */
-export function onlyBest(mixture: Adapter, k = 1): Adapter {
+export function limitedToBest(mixture: Adapter, k = 1): Adapter {
   const changes: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     [arrow.peftType]: { top_k: k },
     [mola.peftType]: { top_k: k },

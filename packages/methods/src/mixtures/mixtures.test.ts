@@ -9,7 +9,7 @@ import { randomAdapter } from '@onnx-lora/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { taskOf } from '../../fixtures/memorise.ts';
 import { methodsPlugin } from '../plugin.ts';
-import { mixtureOf, type MixtureOptions, onlyBest } from './mixtureOf.ts';
+import { mixtureOf, type MixtureOptions, limitedToBest } from './mixtureOf.ts';
 
 const folder = path.join(import.meta.dirname, '../../fixtures/arrow');
 let model: Model;
@@ -248,7 +248,7 @@ it('with the best alone computes each token by one of the adapters', async () =>
   ]) {
     // prettier-ignore
     const isByLayers = mixture.config.peftType === 'MOLA';
-    const rows = numbers(await run(onlyBest(mixture)));
+    const rows = numbers(await run(limitedToBest(mixture)));
     const [, outputs] = every[0]!.dims as [number, number];
     // Of one classifier all layers of a row are by the same adapter.
     if (!isByLayers)
@@ -258,5 +258,5 @@ it('with the best alone computes each token by one of the adapters', async () =>
       }
     expect(rows).not.toEqual(numbers(await run(mixture)));
   }
-  expect(() => onlyBest(tasks['task_0']!)).toThrow(/LORA has no adapters to choose from/);
+  expect(() => limitedToBest(tasks['task_0']!)).toThrow(/LORA has no adapters to choose from/);
 });

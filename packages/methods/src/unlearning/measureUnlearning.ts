@@ -1,8 +1,15 @@
 /** @file Measures unlearning: scores on forgotten, kept and unseen examples, and a membership attack. */
 
-import { type Adapter, evaluate, type EvaluateOptions, type Evaluation, type Model, modelFor } from '@onnx-lora/sdk';
+import {
+  type Adapter,
+  evaluate,
+  type EvaluateOptions,
+  type Evaluation,
+  type Model,
+  modelForAdapter,
+} from '@onnx-lora/sdk';
 import { bootstrapInterval, rankingMeasure, type Task } from '@onnx-lora/sdk/tasks';
-import { lossesOf } from './asked.ts';
+import { lossesOf } from './evaluated.ts';
 
 /** Options of {@link measureUnlearning}. */
 export interface MeasureUnlearningOptions extends Pick<EvaluateOptions, 'provider' | 'threads'> {
@@ -57,7 +64,7 @@ export async function measureUnlearning(
   const chosen = adapter ? { adapter } : {};
   const measured = (task: Task): Promise<Evaluation> => evaluate(model, { task, ...chosen, ...machine });
   const losses = async (task: Task, isTrained: boolean): Promise<Float64Array> => {
-    const data = await task.prepare(adapter ? modelFor(model, adapter) : model);
+    const data = await task.prepare(adapter ? modelForAdapter(model, adapter) : model);
     return lossesOf({ model, ...chosen, machine, data, examples: isTrained ? data.train : (data.validation ?? data.train) }); // prettier-ignore
   };
   return {

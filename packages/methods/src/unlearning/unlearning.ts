@@ -2,7 +2,7 @@
 
 import { type Adapter, float32, type Model, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
 import { type Dataset, distillation, type GraphBuilder, type PreparedTask, type Task, type Value } from '@onnx-lora/sdk/tasks'; // prettier-ignore
-import { lossesOf, scoresOf } from './asked.ts';
+import { lossesOf, scoresOf } from './evaluated.ts';
 
 /** Unlearning losses; see {@link UnlearningOptions.method}. */
 export type UnlearningMethod = 'bounded' | 'npo' | 'difference' | 'kl' | 'ascent';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   areMutations,
-  fittingStarts,
+  possibleFirstPositions,
   mutated,
   mutationsBetween,
   nameOfMutations,
@@ -97,10 +97,10 @@ test('where all mutations fit from one number on, that is found', () => {
         position: each.position + start - 1,
       }));
       fc.pre(moved.length > 0);
-      const found = fittingStarts(wildType, [moved], 100);
+      const found = possibleFirstPositions(wildType, [moved], 100);
       expect(found).toContain(start);
       for (const each of found) for (const { from, position } of moved) expect(wildType[position - each]).toBe(from);
     }),
   );
-  expect(fittingStarts('MKT', [[{ from: 'W', position: 1, to: 'A' }]])).toEqual([]);
+  expect(possibleFirstPositions('MKT', [[{ from: 'W', position: 1, to: 'A' }]])).toEqual([]);
 });

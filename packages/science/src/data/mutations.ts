@@ -87,7 +87,11 @@ export function mutated(
 }
 
 /** Numbers of the first letter that fit all mutations, for a hint; stops after a few. */
-export function fittingStarts(wildType: string, mutations: readonly (readonly Substitution[])[], most = 2): number[] {
+export function possibleFirstPositions(
+  wildType: string,
+  mutations: readonly (readonly Substitution[])[],
+  most = 2,
+): number[] {
   const distinct = new Map(mutations.flat().map((each) => [`${each.from}${each.position}`, each]));
   const all = [...distinct.values()];
   const positions = all.map(({ position }) => position);

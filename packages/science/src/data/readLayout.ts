@@ -3,7 +3,7 @@
 import { stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { listed } from '@onnx-lora/sdk/tasks';
+import { quotedNames } from '@onnx-lora/sdk/tasks';
 import {
   type FolderEntries,
   openTable,
@@ -76,7 +76,7 @@ async function readFiles(
   if (tables.length > 0) {
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `"${folder}" has several files that are no splits, tables among them: ${listed(files)}. Name one of the files, or call them train.csv, validation.csv and test.csv.`,
+      `"${folder}" has several files that are no splits, tables among them: ${quotedNames(files)}. Name one of the files, or call them train.csv, validation.csv and test.csv.`,
     );
   }
   const parts: SequencePart[] = [];
@@ -148,7 +148,7 @@ async function residueFiles(
   if (labelFile === undefined || labelFiles.length > 1) {
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `"${folder}" has "${sequences}" and several files that may have the labels of its residues: ${listed(others)}. Keep one of them in the folder.`,
+      `"${folder}" has "${sequences}" and several files that may have the labels of its residues: ${quotedNames(others)}. Keep one of them in the folder.`,
     );
   }
   const labels = await byId(join(folder, labelFile));

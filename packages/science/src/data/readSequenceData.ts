@@ -1,8 +1,15 @@
 /** @file Reads sequences from any layout and splits them. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { listed } from '@onnx-lora/sdk/tasks';
-import { type DataReader, defined, givenRecords, readData, recordsBySplit, requireRecords } from '@onnx-lora/sdk/data';
+import { quotedNames } from '@onnx-lora/sdk/tasks';
+import {
+  type DataReader,
+  withoutUndefined,
+  givenRecords,
+  readData,
+  recordsBySplit,
+  requireRecords,
+} from '@onnx-lora/sdk/data';
 import { checkMolecules } from '../chemistry/molecules.ts';
 import { isOneProtein } from '../splits/sequenceGroups.ts';
 import { similarAcrossSplits } from '../splits/similarAcrossSplits.ts';
@@ -131,7 +138,7 @@ async function readSource(
   const [wild] = wildTypes.size === 1 ? wildTypes : [];
   return {
     ...split,
-    ...defined({ splitBy, valueNames, wildType: wild }),
+    ...withoutUndefined({ splitBy, valueNames, wildType: wild }),
     alphabet: alphabets.first,
     warnings: [...parts.flatMap(({ warnings }) => warnings), ...speller.warnings, ...repeated],
   };
@@ -156,7 +163,7 @@ function sameValues(parts: readonly SequencePart[]): readonly string[] | undefin
   const other = others.find(({ valueNames }) => String(valueNames) !== String(first?.valueNames));
   if (!other) return first?.valueNames;
   const place = (part: SequencePart | undefined): string =>
-    `${part?.valueNames ? listed(part.valueNames) : 'none'} (${part?.records[0]?.where})`;
+    `${part?.valueNames ? quotedNames(part.valueNames) : 'none'} (${part?.records[0]?.where})`;
   throw new OnnxLoraError(
     'DATA_INVALID',
     `The files have different columns of numbers to predict: ${place(first)} and ${place(other)}. Rename them, or name them: columns: { values: ['…'] }, on the command line --set columns.values=….`,

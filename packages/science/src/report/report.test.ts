@@ -11,7 +11,7 @@ import {
   float32,
   int64,
   type Model,
-  modelFor,
+  modelForAdapter,
   openModel,
   train,
 } from '@onnx-lora/sdk';
@@ -213,7 +213,7 @@ describe('of a small run', () => {
 
   const sectionsOf = async (task: Task): Promise<readonly ReportSection[]> => {
     const adapter = await adapterOf(task);
-    const own = modelFor<Model>(model, adapter);
+    const own = modelForAdapter<Model>(model, adapter);
     const prepared = await task.prepare(model);
     const session = await own.withOutputs(prepared.outputs ?? []).session({ adapters: { adapter }, threads: 1 });
     try {

@@ -1,7 +1,7 @@
 /** @file Splits sequences by clusters, scaffolds, groups or at random. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { listed } from '@onnx-lora/sdk/tasks';
+import { quotedNames } from '@onnx-lora/sdk/tasks';
 import { fairHoldOut, type RecordSplit, type SplitFacts, splitRecords } from '@onnx-lora/sdk/data';
 import type { Alphabet, SequenceRecord, SequenceSplitBy } from '../data/sequenceRecord.ts';
 import {
@@ -39,8 +39,8 @@ function oneSideWarnings(split: RecordSplit<SequenceRecord>): string[] {
   const remedy =
     "because what stays whole has all of them. Split in another way (splitBy: 'random') to have each on both sides.";
   return [
-    ...(measured.length > 0 ? [`Nothing of ${listed(measured)} is trained on, ${remedy}`] : []),
-    ...(trained.length > 0 ? [`Nothing of ${listed(trained)} is held out, ${remedy}`] : []),
+    ...(measured.length > 0 ? [`Nothing of ${quotedNames(measured)} is trained on, ${remedy}`] : []),
+    ...(trained.length > 0 ? [`Nothing of ${quotedNames(trained)} is held out, ${remedy}`] : []),
   ];
 }
 

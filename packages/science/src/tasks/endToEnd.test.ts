@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { type Adapter, evaluate, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import { type Adapter, evaluate, type Model, modelForAdapter, openModel, train } from '@onnx-lora/sdk';
 import type { Answer, Predictor, Task } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/data';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -75,7 +75,7 @@ describe('numbers', () => {
   let predictor: Predictor;
   beforeAll(async () => {
     adapter = await trained(task, 60);
-    predictor = await factory.predictor(modelFor<Model>(model, adapter), { adapter, load: { threads: 1 } });
+    predictor = await factory.predictor(modelForAdapter<Model>(model, adapter), { adapter, load: { threads: 1 } });
   });
   afterAll(() => predictor.release());
 
@@ -93,7 +93,7 @@ describe('numbers', () => {
     expect(low).toBeLessThan(metrics['spearman']!);
     expect(high).toBeGreaterThan(metrics['spearman']!);
     // The model with its adapter is known as one that gives these numbers.
-    expect((await task.prepare(modelFor<Model>(model, adapter))).head).toBeUndefined();
+    expect((await task.prepare(modelForAdapter<Model>(model, adapter))).head).toBeUndefined();
   });
 
   test('start from what the frozen model can tell, and go on after an interruption', async () => {
@@ -148,7 +148,7 @@ describe('numbers', () => {
     const path = join(folder, 'other');
     await other.save(path);
     const settings = { ensemble: [path] };
-    const own = modelFor<Model>(model, adapter);
+    const own = modelForAdapter<Model>(model, adapter);
     const both = await factory.predictor(own, { adapter, settings, load: { threads: 1 } });
     const second = await factory.predictor(own, { adapter: other, load: { threads: 1 } });
     const [answers, first, others] = await Promise.all(
@@ -167,7 +167,7 @@ describe('numbers', () => {
 
   test('of long sequences are the mean over their windows, in metrics and answers', async () => {
     const windows = { maxLength: 12, tooLong: 'windows', overlap: 0 } as const;
-    const own = modelFor<Model>(model, adapter);
+    const own = modelForAdapter<Model>(model, adapter);
     const inWindows = await factory.predictor(own, { adapter, settings: windows, load: { threads: 1 } });
     const long = sequences[0]!.repeat(3).slice(0, 30);
     const parts = [0, 10, 20].map((from) => long.slice(from, from + 10));
@@ -207,7 +207,10 @@ describe('numbers', () => {
     const made = await trained(both, 40);
     const { metrics } = await evaluate(model, { task: both, adapter: made, threads: 1 });
     expect(metrics['spearman']).toBeGreaterThan(0.8);
-    const several = await factory.predictor(modelFor<Model>(model, made), { adapter: made, load: { threads: 1 } });
+    const several = await factory.predictor(modelForAdapter<Model>(model, made), {
+      adapter: made,
+      load: { threads: 1 },
+    });
     const [first] = await all(several.predict([fasta]));
     expect(Object.keys(first!.prediction)).toEqual(['id', 'binding', 'yield']);
     await several.release();
@@ -233,7 +236,7 @@ describe('classes', () => {
     expect(metrics['accuracy']).toBeCloseTo(right / 40, 6);
     expect(Number(adapter.notes.learned!['temperature'])).toBeGreaterThan(0);
 
-    const own = modelFor<Model>(model, adapter);
+    const own = modelForAdapter<Model>(model, adapter);
     const predictor = await sequenceClassificationTask.predictor(own, { adapter, load: { threads: 1 } });
     const answers = await all(predictor.predict([file]));
     await predictor.release();
@@ -271,7 +274,7 @@ test('several labels, with thresholds of their own', async () => {
   expect(metrics['mAP']).toBeGreaterThan(0.7);
   expect(intervals!['mAP']![0]).toBeLessThan(metrics['mAP']!);
   expect(Object.keys(adapter.notes.learned!['thresholds'] as object)).toEqual(['long', 'rich']);
-  const own = modelFor<Model>(model, adapter);
+  const own = modelForAdapter<Model>(model, adapter);
   const predictor = await sequenceLabellingTask.predictor(own, { adapter, load: { threads: 1 } });
   const [first] = await all(predictor.predict([file]));
   await predictor.release();

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { attachHead, int64, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import { attachHead, int64, type Model, modelForAdapter, openModel, train } from '@onnx-lora/sdk';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { esm } from '../families/esm.ts';
 import { letters } from '../../../sequences/src/fixtures/letters.ts';
@@ -87,7 +87,9 @@ describe('by a model that predicts numbers', () => {
     const options = { by: 'model', residues: ['A', 'W'] } as const;
     const { scores } = await mutationScan(model, sequence, { ...options, adapter });
     expect(scores.flat().every((score) => Number.isFinite(score))).toBe(true);
-    expect(await mutationScan(modelFor(model, adapter), sequence, { ...options, adapter })).toMatchObject({ scores });
+    expect(await mutationScan(modelForAdapter(model, adapter), sequence, { ...options, adapter })).toMatchObject({
+      scores,
+    });
     // Such an adapter says nothing of single tokens.
     await expect(mutationScan(model, sequence, { adapter })).rejects.toThrow(
       'gives "logits" [batch, 1], not scores of tokens [batch, tokens, vocabulary]: it was trained for another task',

@@ -2,7 +2,7 @@
 
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';
-import { notNumbers, openAsker, openSequenceInput } from '@onnx-lora/sequences';
+import { notNumbers, openItemModel, openSequenceInput } from '@onnx-lora/sequences';
 import { type EffectScorer, nameOfVariant, sequenceOf } from './effectScorer.ts';
 import { SCORES, type TokenScoresOptions } from './tokenScores.ts';
 import { sequenceDomain } from '../domain.ts';
@@ -26,7 +26,7 @@ export async function openPredictedScorer(
   const { value, tokenizer, maxLength, ...load } = options;
   const input = await openSequenceInput(model, { tokenizer, maxLength, tooLong: 'error' }, sequenceDomain);
   const labels = labelsOf(model, load.adapter);
-  const asker = await openAsker<{ readonly id: string; readonly sequence: string }, number>(
+  const asker = await openItemModel<{ readonly id: string; readonly sequence: string }, number>(
     model,
     {
       input,

@@ -1,13 +1,13 @@
 /** @file Log-probabilities of tokens by a masked language model. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { type RunnableModel, shownPort } from '@onnx-lora/sdk/tasks';
+import { type RunnableModel, describedPort } from '@onnx-lora/sdk/tasks';
 import {
-  type AskingOptions,
+  type ItemModelOptions,
   notNumbers,
-  openAsker,
+  openItemModel,
   openSequenceInput,
-  type SequenceAsker,
+  type ItemModel,
   type SequenceInput,
   type SequenceTokenizer,
   type TokenRow,
@@ -53,7 +53,7 @@ interface Asking {
 }
 
 /** Options of token scores. */
-export interface TokenScoresOptions extends AskingOptions {
+export interface TokenScoresOptions extends ItemModelOptions {
   /** By default from the model's folder. */
   readonly tokenizer?: SequenceTokenizer | undefined;
   /** Maximum tokens of an input, special ones included; by default from the model's files. */
@@ -67,9 +67,9 @@ export class TokenScores {
   readonly tokenizer: SequenceTokenizer;
   /** Most tokens per window, without special ones. */
   readonly windowSize: number;
-  readonly #asker: SequenceAsker<Question, readonly Float64Array[]>;
+  readonly #asker: ItemModel<Question, readonly Float64Array[]>;
 
-  private constructor({ tokenizer, rules }: SequenceInput, asker: SequenceAsker<Question, readonly Float64Array[]>) {
+  private constructor({ tokenizer, rules }: SequenceInput, asker: ItemModel<Question, readonly Float64Array[]>) {
     this.tokenizer = tokenizer;
     this.windowSize = rules.most - tokenizer.added.single;
     this.#asker = asker;
@@ -85,7 +85,7 @@ export class TokenScores {
     const { tokenizer, maxLength, ...load } = options;
     const input = await openSequenceInput(model, { tokenizer, maxLength }, sequenceDomain);
     requireResidues(model, input.tokenizer);
-    const asker = await openAsker<Question, readonly Float64Array[]>(
+    const asker = await openItemModel<Question, readonly Float64Array[]>(
       model,
       {
         input,
@@ -147,7 +147,7 @@ function requireTokenScores(model: RunnableModel): void {
   if (isPerToken) return;
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `"${model.name}" gives no scores of tokens: that is the output "${SCORES}" [batch, tokens, vocabulary], but ${port ? `it is ${shownPort(port)}` : `its outputs are ${Object.keys(model.outputs).join(', ')}`}. Use a masked language model, exported with optimum-cli export onnx --task fill-mask.`,
+    `"${model.name}" gives no scores of tokens: that is the output "${SCORES}" [batch, tokens, vocabulary], but ${port ? `it is ${describedPort(port)}` : `its outputs are ${Object.keys(model.outputs).join(', ')}`}. Use a masked language model, exported with optimum-cli export onnx --task fill-mask.`,
   );
 }
 

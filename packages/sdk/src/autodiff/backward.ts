@@ -1,7 +1,7 @@
 /** @file Reverse-mode differentiation, graph to graph, with the emitted nodes in an order that saves memory. */
 
 import { OnnxLoraError } from '../errors.ts';
-import { uninterrupted } from '../graph/eventLoop.ts';
+import { runSync } from '../graph/eventLoop.ts';
 import type { CustomGradient, GraphBuilder, Value } from '../graph/builder.ts';
 import { operatorName } from '../graph/knownOperators.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
@@ -54,7 +54,7 @@ export interface Backward {
 
 /** Emits the gradients of `loss` by `wrt`. @throws OnnxLoraError `NO_GRADIENT` for an operator without a rule */
 export function differentiate(request: BackwardRequest): Backward {
-  return uninterrupted(differentiation(request));
+  return runSync(differentiation(request));
 }
 
 /** {@link differentiate}, interruptible after each node. */
@@ -167,7 +167,7 @@ function throughBranch(
     ([name, dy]) => [name, { ...dy, shape: request.types.get(name)?.shape ?? dy.shape }] as const,
   );
   const wrt = captured.map(({ name }) => name);
-  return uninterrupted(propagate({ ...request, g, nodes: branch.node ?? [], wrt }, new Map(shaped)));
+  return runSync(propagate({ ...request, g, nodes: branch.node ?? [], wrt }, new Map(shaped)));
 }
 
 function graphContext(

@@ -5,7 +5,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
 import { notFound } from '../files/notFound.ts';
-import { listed } from './listed.ts';
+import { quotedNames } from './listed.ts';
 import { type Split, splitNames } from './splits/splits.ts';
 import { tableEndings } from './tables/table.ts';
 
@@ -244,9 +244,9 @@ export async function classFolders(
 function emptyClass(folder: string, { files, folders }: FolderEntries, { noun, endings }: ExampleFiles): OnnxLoraError {
   const found =
     folders.length > 0
-      ? `it holds the folders ${listed(folders)}, and ${noun} must lie directly in their class's folder`
+      ? `it holds the folders ${quotedNames(folders)}, and ${noun} must lie directly in their class's folder`
       : files.length > 0
-        ? `it holds ${listed(files)}, and known endings are ${endings.join(', ')}`
+        ? `it holds ${quotedNames(files)}, and known endings are ${endings.join(', ')}`
         : 'it is empty';
   return new OnnxLoraError(
     'DATA_INVALID',

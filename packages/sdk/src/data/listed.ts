@@ -3,7 +3,7 @@
 import type { GraphPort } from '../plugin/taskModel.ts';
 
 /** The first `most` names in quotes, and the number of others. */
-export function listed(names: readonly string[], most = 5): string {
+export function quotedNames(names: readonly string[], most = 5): string {
   const shown = names
     .slice(0, most)
     .map((name) => `"${name}"`)
@@ -12,13 +12,13 @@ export function listed(names: readonly string[], most = 5): string {
 }
 
 /** The first inputs or outputs of a graph: `"pixel_values" float32 [batch, 3, 224, 224], …`. */
-export function listedPorts(ports: Readonly<Record<string, GraphPort>>): string {
+export function describedPorts(ports: Readonly<Record<string, GraphPort>>): string {
   const entries = Object.entries(ports);
-  const text = entries.slice(0, 8).map(([name, port]) => `"${name}" ${shownPort(port)}`);
+  const text = entries.slice(0, 8).map(([name, port]) => `"${name}" ${describedPort(port)}`);
   return entries.length === 0 ? 'none' : entries.length > 8 ? `${text.join(', ')} and more` : text.join(', ');
 }
 
 /** Type and shape of an input or output. */
-export function shownPort({ type, dims }: GraphPort): string {
+export function describedPort({ type, dims }: GraphPort): string {
   return `${type} ${dims ? `[${dims.join(', ')}]` : 'of unknown shape'}`;
 }

@@ -3,7 +3,7 @@
 const TURN_MS = 6;
 
 /** Runs work to its end without interruption. */
-export function uninterrupted<T>(work: Generator<void, T>): T {
+export function runSync<T>(work: Generator<void, T>): T {
   for (;;) {
     const { done, value } = work.next();
     if (done) return value;
@@ -11,7 +11,7 @@ export function uninterrupted<T>(work: Generator<void, T>): T {
 }
 
 /** Runs work in time slices of the event loop. Interruptions depend on the clock, so results must not. */
-export async function yielding<T>(work: Generator<void, T>): Promise<T> {
+export async function runInSlices<T>(work: Generator<void, T>): Promise<T> {
   let since = performance.now();
   for (;;) {
     const { done, value } = work.next();

@@ -7,7 +7,7 @@ import type { Site } from '../match/sites.ts';
 import { BRANCH } from '../graph/branchNames.ts';
 import { freePrefix } from '../graph/uniqueNames.ts';
 import { opsetOf } from '../ops/inferGraph.ts';
-import { batchInputsOf, type RowPlace, RowPlaces } from '../ops/rows/rowPlaces.ts';
+import { batchInputsOf, type BatchAxis, BatchAxes } from '../ops/rows/batchAxes.ts';
 import { kindOf } from './kinds/table.ts';
 import type { AdapterInput, AdapterPlan, ModuleAdapter } from './methods/moduleAdapter.ts';
 import { valueInfo } from '../graph/valueInfo.ts';
@@ -76,7 +76,7 @@ export interface RowsApart {
   /** The batch axis of each model input that has one. */
   readonly inputs: ReadonlyMap<string, number>;
   /** Batch axis of each output of the model. */
-  readonly outputs: ReadonlyMap<string, RowPlace>;
+  readonly outputs: ReadonlyMap<string, BatchAxis>;
 }
 
 /** Collects the adapter's inputs of one model and locates the batch axis. */
@@ -100,7 +100,7 @@ export class AdapterInputs {
   readonly #base: ModelProto;
   readonly #isBranch: boolean;
   readonly #plan: AdapterPlan;
-  #places: RowPlaces | undefined;
+  #places: BatchAxes | undefined;
   #apartFor: Site | undefined;
   #rows: Value | undefined;
 
@@ -146,7 +146,7 @@ export class AdapterInputs {
 
   /** Batch axis of a linear layer's input, features last; undefined if it has none, as values of a Scan's body. */
   rowAxis(site: Site, holdsBatch: boolean): number | undefined {
-    const places = (this.#places ??= new RowPlaces(this.#base, this.types));
+    const places = (this.#places ??= new BatchAxes(this.#base, this.types));
     const rank = this.types.get(site.input)?.shape?.length ?? 0;
     let place = holdsBatch ? places.of(site.input) : 'none';
     if (place === 'unknown' && places.isCounted(site.input)) place = 0;
@@ -157,7 +157,7 @@ export class AdapterInputs {
   }
 
   #rowsApart(): RowsApart {
-    const places = (this.#places ??= new RowPlaces(this.#base, this.types));
+    const places = (this.#places ??= new BatchAxes(this.#base, this.types));
     const outputs = (this.#base.graph?.output ?? []).map(({ name = '' }) => [name, places.of(name)] as const);
     return { inputs: places.inputs.axes, outputs: new Map(outputs) };
   }

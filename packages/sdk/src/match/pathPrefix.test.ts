@@ -7,7 +7,7 @@ import { allGraphs } from '../graph/walk.ts';
 import { float32 } from '../runtime/tensor.ts';
 import { findSites } from './sites.ts';
 import { missingPrefix, withPathPrefix } from './pathPrefix.ts';
-import { viewOf } from './view.ts';
+import { prepareForMatching } from './view.ts';
 
 const weight = (name: string): NonNullable<GraphProto['initializer']>[number] =>
   tensorProto(name, float32([1, 2, 3, 4], [2, 2]));
@@ -54,7 +54,7 @@ const model: ModelProto & { graph: GraphProto } = {
     ],
   },
 };
-const pathsOf = (each: typeof model): string[] => findSites(viewOf(each).graph).map(({ path }) => path);
+const pathsOf = (each: typeof model): string[] => findSites(prepareForMatching(each).graph).map(({ path }) => path);
 
 describe('withPathPrefix', () => {
   it('is before every path, however it is told', () => {

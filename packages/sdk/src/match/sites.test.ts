@@ -10,7 +10,7 @@ import { openOnnx } from '../graph/file/onnxFile.ts';
 import { inferNode } from '../ops/infer.ts';
 import { float32 } from '../runtime/tensor.ts';
 import { findSites, type Site } from './sites.ts';
-import { viewOf } from './view.ts';
+import { prepareForMatching } from './view.ts';
 
 const found = (build: (g: GraphBuilder, x: Value, w: (...dims: number[]) => Value) => Value): Site[] => {
   const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: 'g/' });
@@ -158,7 +158,7 @@ describe('cases', () => {
     ),
   )('%s: every adapted linear layer is found under its path, in its shape', (_, folder) => {
     const { adapted, modules = {} } = JSON.parse(readFileSync(join(folder, 'case.json'), 'utf8')) as CaseFile;
-    const { graph } = viewOf(openOnnx(join(folder, 'model.onnx')).model);
+    const { graph } = prepareForMatching(openOnnx(join(folder, 'model.onnx')).model);
     const sites = new Map(findSites(graph).map((site) => [site.path, site]));
     for (const path of adapted) {
       const [shape, kind] = modules[path] ?? [];

@@ -8,7 +8,7 @@ import { attributeType } from '../graph/proto.ts';
 import { Random } from '../runtime/random.ts';
 import { findSites } from './sites.ts';
 import { findUnadaptable, type UnadaptableLayer } from './unadaptable.ts';
-import { viewOf } from './view.ts';
+import { prepareForMatching } from './view.ts';
 
 const random = new Random(4);
 const x: Value = { name: 'x', type: 'float32', shape: [2, 3, 4] };
@@ -20,7 +20,7 @@ function unadaptable(build: Build, input: Value = x): UnadaptableLayer[] {
   const g = new WeightBuilder(18, '/fc/');
   build(g, (...dims) => g.floats(randomFloats(dims, random), dims));
   const output = g.nodes.at(-1)!.output![0]!;
-  const { graph } = viewOf(modelOf({ opset: 18, inputs: [input], outputs: [output], nodes: g.nodes, initializers: g.initializers }) as Parameters<typeof viewOf>[0]); // prettier-ignore
+  const { graph } = prepareForMatching(modelOf({ opset: 18, inputs: [input], outputs: [output], nodes: g.nodes, initializers: g.initializers }) as Parameters<typeof prepareForMatching>[0]); // prettier-ignore
   return findUnadaptable(graph, findSites(graph));
 }
 
@@ -81,7 +81,7 @@ test.each(['Loop', 'Scan'])('a weight that a %s hands to its body as a state is 
     name: '/while', opType: operator, input: [...(isLoop ? [main.Squeeze(main.ints([3]), [0]).name, ''] : []), 'x', weight.name, ...(isLoop ? [] : ['x'])], output: ['y', 'z'],
     attribute: [{ name: 'body', type: attributeType.graph, g: body }, { name: 'num_scan_inputs', type: attributeType.int, i: 1 }],
   }); // prettier-ignore
-  const { graph } = viewOf(modelOf({ opset: 18, inputs: [value('x')], outputs: ['y'], nodes: main.nodes, initializers: main.initializers }) as Parameters<typeof viewOf>[0]); // prettier-ignore
+  const { graph } = prepareForMatching(modelOf({ opset: 18, inputs: [value('x')], outputs: ['y'], nodes: main.nodes, initializers: main.initializers }) as Parameters<typeof prepareForMatching>[0]); // prettier-ignore
   // The other operand of the product is a state as well, and changes with each turn.
   expect(findUnadaptable(graph, findSites(graph))).toMatchObject([
     { operator: 'MatMul', weight: weight.name, shape: [4, 4], reason: expect.stringMatching(`^reads its weight as a state of the ${operator} around it, which hands it on unchanged`) }, // prettier-ignore

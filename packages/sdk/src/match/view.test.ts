@@ -14,7 +14,7 @@ import { inferGraph } from '../ops/inferGraph.ts';
 import { Random } from '../runtime/random.ts';
 import { type Feeds, float32, tensor } from '../runtime/tensor.ts';
 import { findSites } from './sites.ts';
-import { expandOperators, fusedFrom, refold, viewOf } from './view.ts';
+import { expandOperators, fusedFrom, refold, prepareForMatching } from './view.ts';
 
 const random = new Random(16);
 const CONTRIB = 'com.microsoft';
@@ -44,14 +44,14 @@ function fusedModel(): Graphed {
 
 test('a model that hides no layer stays as it is', () => {
   const model = modelWith((g) => g.emit('LayerNormalization', [g.MatMul(x, weight(g, 4, 4)), weight(g, 4)]));
-  const view = viewOf(model);
+  const view = prepareForMatching(model);
   expect(view.graph).toBe(model.graph);
   expect(refold(view)).toBe(view);
 });
 
 describe('fused operators with weights', () => {
   const model = fusedModel();
-  const view = viewOf(model);
+  const view = prepareForMatching(model);
 
   test('are taken apart, and compute the same', async () => {
     expect(view.graph.node!.some(({ domain }) => domain === CONTRIB)).toBe(false);
@@ -98,7 +98,7 @@ describe('fused operators with weights', () => {
     expect(merged.graph!.initializer).toHaveLength(model.graph.initializer!.length);
     // The fused model with the merged weight computes what its parts do.
     const [output] = merged.graph!.output!;
-    const apart = viewOf(merged as Graphed);
+    const apart = prepareForMatching(merged as Graphed);
     expect(difference((await runOnce(merged, feeds))[output!.name!], (await runOnce(apart, feeds))[output!.name!])).toBeLessThan(1e-5); // prettier-ignore
     expect(difference((await runOnce(merged, feeds))[output!.name!], (await runOnce(base.model, feeds))[output!.name!])).toBeGreaterThan(1e-2); // prettier-ignore
   });
@@ -179,7 +179,7 @@ describe('queries, keys and values inside a packed weight', () => {
 });
 
 test('parts whose values others read, or that are gone, stay apart', () => {
-  const view = viewOf(fusedModel());
+  const view = prepareForMatching(fusedModel());
   const { graph } = view;
   const inner = graph.node!.find((node) => fusedFrom(node)?.opType === 'Attention')!.output![0]!;
   const reader: NodeProto = { opType: 'Identity', input: [inner], output: ['seen'] };
@@ -195,7 +195,7 @@ test('parts whose values others read, or that are gone, stay apart', () => {
 
 test('fused operators without constant weights are left alone, and taken apart only on demand', () => {
   const model = modelWith((g) => g.emit('FusedMatMul', [x, x], { transB: 1 }, CONTRIB));
-  expect(viewOf(model).graph).toBe(model.graph);
+  expect(prepareForMatching(model).graph).toBe(model.graph);
   const expanded = expandOperators(model, inferGraph(model), () => true);
   expect(expanded.graph.node!.map(({ domain }) => domain ?? '')).not.toContain(CONTRIB);
 });
@@ -204,7 +204,7 @@ test('in branches, whose values get names of their own', async () => {
   const branch = (g: WeightBuilder, value: Value): Value =>
     g.emit('FusedMatMul', [value, weight(g, 4, 4)], { transB: 1 }, CONTRIB);
   const model = ifModel(branch, branch) as Graphed;
-  const view = viewOf(model);
+  const view = prepareForMatching(model);
   const sites = findSites(view.graph);
   expect(sites.map(({ weightShape, alsoAt }) => [weightShape.join(), alsoAt.length])).toEqual([['4,4', 1]]);
   for (const choice of [0, 1]) {
@@ -228,7 +228,7 @@ test('functions are inlined, and layers in them found', async () => {
     return { name: 'y', type: 'float32', shape: [2, 3, 4] };
   });
   const called = { ...model, functions: [body], opsetImport: [...model.opsetImport!, { domain: 'own', version: 1 }] };
-  const view = viewOf(called);
+  const view = prepareForMatching(called);
   expect(findSites(view.graph).map(({ kind }) => kind)).toEqual(['linear']);
   expect(difference((await runOnce(view, feeds))['y'], (await runOnce(called, feeds))['y'])).toBe(0);
 });

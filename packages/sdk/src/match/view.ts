@@ -1,6 +1,6 @@
 /** @file The model as site search sees it: functions inlined, fused operators with weights expanded. */
 
-import { inOrder } from '../graph/inOrder.ts';
+import { topologicallySorted } from '../graph/topologicalSort.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../graph/proto.ts';
 import { uniqueNames, withInner } from '../graph/uniqueNames.ts';
 import type { ValueType } from '../graph/value.ts';
@@ -39,9 +39,11 @@ const origins = new WeakMap<NodeProto, Origin>();
  * Prepares a model for site search: inlines functions, sorts nodes, makes value names unique across subgraphs, and
  * expands operators with weights inside. Unchanged nodes and tensors are shared with the file.
  */
-export function viewOf(model: ModelProto & { readonly graph: GraphProto }): ModelProto & { graph: GraphProto } {
+export function prepareForMatching(
+  model: ModelProto & { readonly graph: GraphProto },
+): ModelProto & { graph: GraphProto } {
   const inlined = (model.functions ?? []).length > 0 ? inlineFunctions(model) : model;
-  const graph = uniqueNames(inOrder(inlined.graph ?? {}));
+  const graph = uniqueNames(topologicallySorted(inlined.graph ?? {}));
   const unique = { ...inlined, graph };
   const index = indexWhole(graph);
   if (!hidesLayers(graph, index)) return unique;

@@ -4,7 +4,7 @@ import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { knownOptions } from '../knownOptions.ts';
 import type { BadSample, Evaluation } from '../plugin/events.ts';
-import { defined } from '../plugin/defined.ts';
+import { withoutUndefined } from '../plugin/withoutUndefined.ts';
 import type { ExampleSet } from '../data/exampleSet.ts';
 import { guardedTask } from '../plugin/guards/guardedTask.ts';
 import type { Dataset } from '../plugin/dataset.ts';
@@ -16,13 +16,13 @@ import { checkMachine } from '../runtime/providers/providers.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { attachHead } from './head/attachHead.ts';
 import { probedHead } from './initial/probedHead.ts';
-import { modelFor } from './head/forAdapter.ts';
+import { modelForAdapter } from './head/forAdapter.ts';
 import type { Model } from './loaded/model.ts';
 import type { BadSamplePolicy } from './training/batchQueue.ts';
 import { oneOf, whole } from '../checks.ts';
 import { trainDefaults } from './training/options/options.ts';
 import { measure } from './training/measure.ts';
-import { requireAdapters, requireModel, requireTask } from './loaded/givenArguments.ts';
+import { requireAdapters, requireModel, requireTask } from './loaded/argumentChecks.ts';
 
 /** Options of {@link evaluate}. */
 export interface EvaluateOptions<Scores extends Metrics = Metrics> extends Pick<
@@ -80,7 +80,7 @@ export async function evaluate<Scores extends Metrics = Metrics>(
   const skips = oneOf('onBadSample', options.onBadSample ?? 'fail', ['fail', 'skip']) === 'skip';
   const split = oneOf('split', options.split ?? 'held-out', ['held-out', 'all']);
   const bad: BadSample[] = [];
-  const own = adapter ? modelFor(model, adapter) : model;
+  const own = adapter ? modelForAdapter(model, adapter) : model;
   // Before the data: with an adapter of another base, their errors would mislead.
   if (adapter) await own.place(adapter, { allowBaseMismatch });
   const data = await guardedTask(task).prepare(own);
@@ -91,15 +91,15 @@ export async function evaluate<Scores extends Metrics = Metrics>(
       example: (data.measure ? undefined : kept?.[example]) ?? example,
       message: error instanceof Error ? error.message : String(error),
     });
-  const machine = { allowBaseMismatch, ...defined({ provider: options.provider, threads: options.threads }) };
-  const told = { batchSize, ...defined({ limit, onBatch, onBadSample: skips ? leaveOut : undefined }) };
+  const machine = { allowBaseMismatch, ...withoutUndefined({ provider: options.provider, threads: options.threads }) };
+  const told = { batchSize, ...withoutUndefined({ limit, onBatch, onBadSample: skips ? leaveOut : undefined }) };
   let probed: HeadValues | undefined;
   const evaluation = data.measure
     ? await measured(data, {
         model: own,
         options: machine,
         ...told,
-        ...defined({ adapter, examples: kept?.slice(0, limit) }),
+        ...withoutUndefined({ adapter, examples: kept?.slice(0, limit) }),
       })
     : await inOnePass();
   // A task with its own `measure` may ignore the chosen examples.
@@ -116,7 +116,7 @@ export async function evaluate<Scores extends Metrics = Metrics>(
     ...(evaluation as Evaluation<Scores>),
     ...head,
     examples: total - bad.length,
-    ...defined({
+    ...withoutUndefined({
       trainedOn: kept && !isWhole ? 0 : known && [...known].filter((i) => i < total).length,
       leftOut: kept && !isWhole ? known!.size : undefined,
       badSamples: bad.length > 0 ? bad : undefined,

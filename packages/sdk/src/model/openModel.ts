@@ -4,8 +4,13 @@ import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError, systemFailure } from '../errors.ts';
 import { settle } from '../files/swapFolder.ts';
-import { type FewerBits, isFewerBits, type PrecisionChoice, requirePrecision } from '../ops/precision/precision.ts';
-import { defined } from '../plugin/defined.ts';
+import {
+  type WeightPrecision,
+  isWeightPrecision,
+  type PrecisionChoice,
+  requirePrecision,
+} from '../ops/precision/precision.ts';
+import { withoutUndefined } from '../plugin/withoutUndefined.ts';
 import type { Plugin } from '../plugin/registry/definePlugin.ts';
 import type { FamilyFiles, ModelFamily } from '../plugin/families/family.ts';
 import { type PluginRegistry, catalogueOf } from '../plugin/registry/loadPlugins.ts';
@@ -13,18 +18,18 @@ import { OrtRuntime } from '../runtime/ort.ts';
 import type { Runtime } from '../runtime/session.ts';
 import { WorkerRuntime } from '../runtime/worker/workerRuntime.ts';
 import { type FixedInputs, requireOneFile } from './graph/fixedInputs.ts';
-import { filesInFolder, filesNamed, onlyFile, publishedAs, type WantedFiles, wholeFile } from './opening/findFiles.ts';
+import { filesInFolder, filesNamed, onlyFile, publishedAs, type FileSearch, wholeFile } from './opening/findFiles.ts';
 import { downloadModel, isHubId, type LoadAdapterOptions } from './opening/hub.ts';
-import { type FilesToJoin, isAsItIs, joinFiles, partsByName } from './graph/joinFiles.ts';
+import { type FilesToJoin, needsNoJoin, joinFiles, partsByName } from './graph/joinFiles.ts';
 import { builderFor, builtFiles, filesOnDisk, type ModelFiles, realFile } from './opening/modelFiles.ts';
 import { knownOptions } from '../knownOptions.ts';
 import { Model, type ModelParts, type PartOf } from './loaded/model.ts';
 import { ownConfig, readModelConfig } from './opening/readModelConfig.ts';
 import { withProviders } from '../plugin/registry/withProviders.ts';
 import { notFound } from '../files/notFound.ts';
-import { type AskedPrecision, askedPrecision, precisionHere } from './loaded/precision.ts';
+import { type RequestedPrecision, requestedPrecision, precisionOnMachine } from './loaded/precision.ts';
 import { quantizedGraphs } from './quantizing/quantizedParts.ts';
-import { requirePath } from './loaded/givenArguments.ts';
+import { requirePath } from './loaded/argumentChecks.ts';
 
 /** Options of {@link openModel}. */
 export interface OpenOptions extends Omit<LoadAdapterOptions, 'maxTensors'> {
@@ -85,17 +90,17 @@ export async function openModel(source: string | readonly string[], given: OpenO
   for (const each of typeof source === 'string' ? [source] : (source ?? [source])) requirePath('openModel', each);
   requireKnown(given);
   try {
-    const precision = askedPrecision(given.precision);
-    const model = await (precision && isFewerBits(precision) ? openInFewerBits(source, given, precision) : openAsItIs(source, given)); // prettier-ignore
+    const precision = requestedPrecision(given.precision);
+    const model = await (precision && isWeightPrecision(precision) ? openInFewerBits(source, given, precision) : openAsItIs(source, given)); // prettier-ignore
     const fixed = model.withFixedInputs(given.fixedInputs ?? {});
-    return await (precision && !isFewerBits(precision) ? inPrecision(fixed, precision) : fixed);
+    return await (precision && !isWeightPrecision(precision) ? inPrecision(fixed, precision) : fixed);
   } catch (error) {
     throw systemFailure(error) ?? error;
   }
 }
 
-async function inPrecision(model: Model, asked: Exclude<AskedPrecision, FewerBits>): Promise<Model> {
-  const precision = await precisionHere(asked, model.runtime);
+async function inPrecision(model: Model, asked: Exclude<RequestedPrecision, WeightPrecision>): Promise<Model> {
+  const precision = await precisionOnMachine(asked, model.runtime);
   requirePrecision(model.onnx.model, precision, model.name);
   return model.derived({ precision });
 }
@@ -104,7 +109,7 @@ async function inPrecision(model: Model, asked: Exclude<AskedPrecision, FewerBit
 async function openInFewerBits(
   source: string | readonly string[],
   given: OpenOptions,
-  precision: FewerBits,
+  precision: WeightPrecision,
 ): Promise<Model> {
   const graphs = await quantizedGraphs(await openAsItIs(source, given), precision);
   return openAsItIs(source, given, ({ has, open }) => ({
@@ -144,7 +149,7 @@ function openFolder(source: string, located: string, options: Opening): Model {
   const wanted = { folder: located, has: at.has, published, variant };
   const single = (file: string): Model => modelOf({ name: source, onnx: at.open(file), folder: located }, options);
   const joined = (found: FilesToJoin): Model =>
-    isAsItIs(found, at.open) ? single(found.parts[0]!.file) : joinedModel(source, found, located, options);
+    needsNoJoin(found, at.open) ? single(found.parts[0]!.file) : joinedModel(source, found, located, options);
   const preferred = joinableFiles({ ...wanted, published: published.filter(({ arePreferred }) => arePreferred) }, at); // prettier-ignore
   if (preferred) return joined(preferred);
   const whole = options.files ? undefined : wholeFile(wanted);
@@ -155,9 +160,9 @@ function openFolder(source: string, located: string, options: Opening): Model {
 }
 
 /** The files of the first published layout that the folder holds completely and that needs joining. */
-function joinableFiles(wanted: WantedFiles, { open }: ModelFiles): FilesToJoin | undefined {
+function joinableFiles(wanted: FileSearch, { open }: ModelFiles): FilesToJoin | undefined {
   const found = wanted.published.map((each) => filesInFolder({ ...wanted, published: [each] }));
-  return found.find((each) => each && !isAsItIs(each, open));
+  return found.find((each) => each && !needsNoJoin(each, open));
 }
 
 /** One of a family's several files knows the joined model, as entries of `model.parts` do. */
@@ -210,7 +215,7 @@ function modelOf(
   const config = ownConfig(parts.onnx.model, parts.onnx.path) ?? readModelConfig(parts.folder);
   return new Model({
     ...parts,
-    ...defined({ config, foldedScales }),
+    ...withoutUndefined({ config, foldedScales }),
     families,
     registry,
     runtime: withProviders(runtime ?? new OrtRuntime(), registry.providers),

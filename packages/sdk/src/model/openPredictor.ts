@@ -9,9 +9,9 @@ import type { PredictionOf } from '../plugin/predictions.ts';
 import type { Answer, Prediction, Predictor, PredictOptions, Source } from '../plugin/predictor.ts';
 import type { PredictorInput, PredictorOptions, TaskFactory } from '../plugin/taskFactory.ts';
 import type { RunnableOptions } from '../plugin/taskModel.ts';
-import { modelFor } from './head/forAdapter.ts';
+import { modelForAdapter } from './head/forAdapter.ts';
 import type { Model } from './loaded/model.ts';
-import { requireAdapters, requireModel } from './loaded/givenArguments.ts';
+import { requireAdapters, requireModel } from './loaded/argumentChecks.ts';
 
 /** Options of {@link openPredictor}. */
 export interface OpenPredictorOptions<Name extends string = string>
@@ -54,7 +54,7 @@ const requireKnownToPredict = knownOptions<PredictOptions>('predictor.predict', 
 /**
  * Opens a predictor for unlabelled files: preprocessing, model, adapter and decoding in one. The model must be opened
  * with the plugin of its domain. Adapters may differ per file if they share their labels. To serve adapters with
- * different labels at once, or tensors instead of files, open a session: `modelFor(model, adapter)` has the adapter's
+ * different labels at once, or tensors instead of files, open a session: `modelForAdapter(model, adapter)` has the adapter's
  * labels and head.
  * @example
  * const model = await openModel('models/vit', { plugins: [visionPlugin] });
@@ -78,7 +78,7 @@ export async function openPredictor<Name extends string = string>(
   requireNamedAdapters(adapters);
   const all = [...(adapter ? [adapter] : []), ...Object.values(adapters)];
   requireSameAnswers(all);
-  const own = all[0] ? modelFor(model, all[0]) : model;
+  const own = all[0] ? modelForAdapter(model, all[0]) : model;
   const factory = guardedFactory(typeof task === 'object' ? task : taskOf(own, task ?? all[0]?.notes.task));
   if (!factory.predictor) {
     throw new OnnxLoraError(

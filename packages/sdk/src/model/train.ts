@@ -1,7 +1,7 @@
 /** @file `train`: trains an adapter of a model for a task. */
 
 import type { Metrics } from '../statistics/measure.ts';
-import { requireModel } from './loaded/givenArguments.ts';
+import { requireModel } from './loaded/argumentChecks.ts';
 import type { Model } from './loaded/model.ts';
 import { checked } from './training/options/checked.ts';
 import type { TrainOptions } from './training/options/options.ts';

@@ -3,7 +3,7 @@
 import { roundedToEven } from '../runtime/halfFloat.ts';
 
 /** Unary operators. Bools are 0 and 1. */
-export const ofOne: Readonly<Record<string, (x: number) => number>> = {
+export const unary: Readonly<Record<string, (x: number) => number>> = {
   Abs: Math.abs,
   Ceil: Math.ceil,
   Cos: Math.cos,
@@ -24,7 +24,7 @@ export const ofOne: Readonly<Record<string, (x: number) => number>> = {
 };
 
 /** Binary operators, for integers and floats. */
-export const ofTwo: Readonly<Record<string, (a: number, b: number) => number>> = {
+export const binary: Readonly<Record<string, (a: number, b: number) => number>> = {
   Add: (a, b) => a + b,
   And: (a, b) => Number(a !== 0 && b !== 0),
   Div: (a, b) => a / b,

@@ -6,7 +6,7 @@ import type { NodeProto } from '../graph/proto.ts';
 import { readTensor } from '../graph/tensorData.ts';
 import { intAttribute } from '../graph/walk.ts';
 import { sizeOf } from '../runtime/tensor.ts';
-import { ofOne, ofTwo } from './arithmetic.ts';
+import { unary, binary } from './arithmetic.ts';
 import { reachable } from './rewrites/simplify.ts';
 import { axisOf, permOf, reducedAxes, slicedAxes } from './schema.ts';
 
@@ -83,8 +83,8 @@ function mapped<T>(table: Readonly<Record<string, T>>, rule: (compute: T) => Rul
 }
 
 const rules: Readonly<Record<string, Rule>> = {
-  ...mapped(ofOne, each),
-  ...mapped(ofTwo, both),
+  ...mapped(unary, each),
+  ...mapped(binary, both),
   Where: (inputs, dims) => {
     const [condition, yes, no] = inputs.map((input) => spread(input, dims));
     return condition!.map((holds, i) => (holds ? yes![i]! : no![i]!));

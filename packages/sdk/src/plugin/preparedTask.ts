@@ -4,7 +4,7 @@ import type { Adapter } from '../adapter/adapter.ts';
 import type { HeadPool } from '../adapter/storage/adapterNotes.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { InputSizes } from '../ops/rewrites/inputSizes.ts';
-import type { InnerFragment } from '../train/graph/inside.ts';
+import type { InnerFragment } from '../train/graph/innerFragments.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import type { Dataset, Batch, MetricCollector } from './dataset.ts';
 import type { Metrics } from '../statistics/measure.ts';
@@ -71,7 +71,7 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
   /** A new metric collector. */
   metrics(): MetricCollector<During>;
   /** Narrows the outputs computed for {@link PreparedTask.metrics} in training. */
-  readonly narrowed?: Narrowed;
+  readonly narrowed?: ReducedEvaluation;
   /**
    * Metrics that need several passes, such as a word error rate. `evaluate` calls it in place of `metrics`, which still
    * measure in training. Models are compared by the first entry.
@@ -147,10 +147,10 @@ export interface BeginRequest {
 }
 
 /** A model and batches that take less memory in evaluation. */
-export interface Narrowed {
+export interface ReducedEvaluation {
   /** The model with fewer outputs. */
   readonly model: (model: RunnableModel) => RunnableModel;
-  /** Splits a batch into batches that run in turn; metrics see all. `model` is the one from {@link Narrowed.model}. */
+  /** Splits a batch into batches that run in turn; metrics see all. `model` is the one from {@link ReducedEvaluation.model}. */
   readonly batches: (batch: Batch, model: RunnableModel) => readonly Batch[];
 }
 

@@ -3,7 +3,7 @@
 import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
 import type { Feeds } from '../runtime/tensor.ts';
-import { defined } from '../plugin/defined.ts';
+import { withoutUndefined } from '../plugin/withoutUndefined.ts';
 import type {
   AnsweredRow,
   Answer,
@@ -160,7 +160,7 @@ class Pass<Item, Row, Found> {
           open: made.length,
           predictions: [],
           skip: this.#toSkip,
-          read: defined({ read, total }),
+          read: withoutUndefined({ read, total }),
         };
         this.#toSkip = 0;
       }

@@ -8,7 +8,7 @@ import type { PredictorOptions, TaskFactory, TaskOptions } from '../plugin/taskF
 import type { RunnableModel, TaskModel } from '../plugin/taskModel.ts';
 
 /** How data are split, as on the command line. */
-export type DividedAs = Pick<TaskOptions, 'validation' | 'holdOut' | 'seed'>;
+export type SplitDescription = Pick<TaskOptions, 'validation' | 'holdOut' | 'seed'>;
 
 /** Description of a task. `Reading` is its domain's means of reading files, such as a decoder. */
 export interface TaskDefinition<Options, Reading> extends Pick<
@@ -18,7 +18,7 @@ export interface TaskDefinition<Options, Reading> extends Pick<
   /** Settings of the task and its predictor. */
   readonly settings: SettingTable<Options>;
   /** Makes the task for the data at a path. */
-  task(data: string, options: GivenOptions<Options> & Reading & DividedAs): Task;
+  task(data: string, options: GivenOptions<Options> & Reading & SplitDescription): Task;
 }
 
 /** Description of a task with its own predictor. */

@@ -7,7 +7,7 @@ import type { OptimizedModule, Optimizer } from './optimizers/optimizer.ts';
 import type { ParameterSet } from './parameters.ts';
 
 /** Freezes tensors as the optimizer asks. @throws OnnxLoraError `CONFIG_INVALID` or `PLUGIN_INVALID` if it cannot */
-export function leavingOut(plan: AdapterPlan, optimizer: Optimizer): AdapterPlan {
+export function freezeAsOptimizerAsks(plan: AdapterPlan, optimizer: Optimizer): AdapterPlan {
   if (!optimizer.leaves) return plan;
   const modules = plan.map((tuning) => {
     const counts = tuning.trained().map(({ role, count }) => [role, count] as const);

@@ -1,6 +1,6 @@
 /** @file Trained parameters: initial values, feeds, and export as an adapter. */
 
-import type { AdapterInput, LaidOut } from '../lora/methods/moduleAdapter.ts';
+import type { AdapterInput, InLayout } from '../lora/methods/moduleAdapter.ts';
 import type { PlacedAdapter } from '../adapter/naming/place.ts';
 import { transposed } from '../runtime/layout.ts';
 import type { Random } from '../runtime/random.ts';
@@ -44,7 +44,7 @@ export class ParameterSet {
 
   /** The initial values: PEFT's, or those of the tunings. */
   static initial(inputs: readonly AdapterInput[], random: Random): ParameterSet {
-    const made = new Map<string, LaidOut>();
+    const made = new Map<string, InLayout>();
     const set = new ParameterSet(
       inputs.map((input) => {
         const values = input.tensor.first(random, (name) => made.get(name)!);
@@ -136,7 +136,7 @@ export class ParameterSet {
   }
 }
 
-function parameter(input: AdapterInput, { value, dims, integers }: LaidOut): Parameter {
+function parameter(input: AdapterInput, { value, dims, integers }: InLayout): Parameter {
   if (integers) return { input, value, dims, fed: integers, integers };
   const { scale, base } = input.tensor;
   const fed = base ? value.map((each, i) => each - base[i]!) : scale === 1 ? value : value.map((each) => scale * each);

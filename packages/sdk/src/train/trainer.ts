@@ -9,7 +9,7 @@ import { ComparingStep } from './step/comparingStep.ts';
 import { GradientStep } from './step/gradientStep.ts';
 import { comparisonOf } from './graph/comparingLoss.ts';
 import type { CompiledStep, GradientStepRequest, MemoryPlan } from './step/stepRequest.ts';
-import { leavingOut, optimizedModules } from './optimizedModules.ts';
+import { freezeAsOptimizerAsks, optimizedModules } from './optimizedModules.ts';
 import { applyGroups, type ParameterGroup, type ParameterRule } from './groups.ts';
 import type { LossAndGradients } from './step/gradientMean.ts';
 import { LossScale, type LossScalingOptions } from './step/lossScale.ts';
@@ -19,7 +19,7 @@ import type { Optimizer } from './optimizers/optimizer.ts';
 import type { ParameterSet } from './parameters.ts';
 import type { PrefixReport } from './prefix/split.ts';
 import { readTrainerState, type TrainerState, writeTrainerState } from './trainerState.ts';
-import { yielding } from '../graph/eventLoop.ts';
+import { runInSlices } from '../graph/eventLoop.ts';
 
 /** Result of a step. */
 export interface StepResult {
@@ -70,7 +70,7 @@ export class Trainer {
     this.#lossScale = lossScaling ? new LossScale(lossScaling === true ? {} : lossScaling) : undefined;
     this.#optimizer = isOptimizer(optimizer) ? optimizer : createOptimizer(optimizer);
     this.#memory = new OptimizerMemory(this.#optimizer);
-    const plan = leavingOut(request.plan, this.#optimizer);
+    const plan = freezeAsOptimizerAsks(request.plan, this.#optimizer);
     // Pieces would not mix rows as the batch does.
     const mixes = plan.some(({ mixesRows }) => mixesRows);
     const whole = mixes ? { pieceRows: (rows: number) => rows } : {};
@@ -146,7 +146,7 @@ export class Trainer {
    *   unless a lower loss scale may help
    */
   async apply(gradients: LossAndGradients, lr: number): Promise<StepResult> {
-    return yielding(this.#apply(gradients, lr, this.#required()));
+    return runInSlices(this.#apply(gradients, lr, this.#required()));
   }
 
   /**
@@ -182,7 +182,7 @@ export class Trainer {
    * average, loss scale. The tensors are copies, but no step may start before the promise is fulfilled.
    */
   async state(): Promise<TrainerState> {
-    return yielding(writeTrainerState({ ...this.#parts(), steps: this.#steps }));
+    return runInSlices(writeTrainerState({ ...this.#parts(), steps: this.#steps }));
   }
 
   /**

@@ -94,7 +94,7 @@ const candidates = [1, 2, 3, 5, 10, 20, 50];
 const most = 1000;
 
 /** Training examples of the neighbours. */
-export interface Known {
+export interface KnownAnswers {
   /** `[examples, features]` */
   readonly features: Matrix;
   /** `[examples, outputs]`: numbers, or one-hot classes. */
@@ -105,7 +105,7 @@ export interface Known {
  * Predicts the mean target of the `k` nearest training examples (Euclidean; ties go to the first): scikit-learn's
  * `KNeighborsRegressor(k)`, and for one-hot targets the probabilities of `KNeighborsClassifier(k)`.
  */
-export function neighbourAnswers({ features, targets }: Known, queries: Matrix, k: number): Matrix {
+export function neighbourAnswers({ features, targets }: KnownAnswers, queries: Matrix, k: number): Matrix {
   const result = matrix(queries.rows, targets.columns);
   forEachNeighbours({ features }, queries, k, ({ rows }, query) =>
     result.data.set(meanOf(targets, rows), query * targets.columns),
@@ -114,7 +114,7 @@ export function neighbourAnswers({ features, targets }: Known, queries: Matrix, 
 }
 
 /** The k with the least squared error in leave-one-out cross-validation on the training examples. */
-export function bestNeighbourCount({ features, targets }: Known): number {
+export function bestNeighbourCount({ features, targets }: KnownAnswers): number {
   const { columns, data } = targets;
   return bestCount(
     { features },

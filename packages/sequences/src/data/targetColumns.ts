@@ -13,7 +13,7 @@ import {
   type Split,
   type Table,
 } from '@onnx-lora/sdk/data';
-import { listed } from '@onnx-lora/sdk/tasks';
+import { quotedNames } from '@onnx-lora/sdk/tasks';
 import type { SequenceRecord } from '../record.ts';
 import { type ColumnContents, isMissing, numberOf } from './columnContents.ts';
 
@@ -114,7 +114,7 @@ export function splitWarnings(
   return [
     ...(otherSplits.length > 0
       ? [
-          `"${file}" divides the data in several ways. "${split}" is used, which has most rows to train on; the others are ${listed(otherSplits, 10)}. Choose one: columns: { split: '${otherSplits[0]}' }, on the command line --set columns.split=${otherSplits[0]}.`,
+          `"${file}" divides the data in several ways. "${split}" is used, which has most rows to train on; the others are ${quotedNames(otherSplits, 10)}. Choose one: columns: { split: '${otherSplits[0]}' }, on the command line --set columns.split=${otherSplits[0]}.`,
         ]
       : []),
     ...(fold === undefined ? [] : [`Fold ${fold} of column "${split}" is measured on; the others are trained on.`]),

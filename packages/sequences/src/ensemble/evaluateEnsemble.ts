@@ -1,6 +1,6 @@
 /** @file Evaluates several adapters of one model as an ensemble, and calibrates their deviations. */
 
-import { type Adapter, type Model, modelFor, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type Adapter, type Model, modelForAdapter, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
   AnswerMetrics,
   batchesOf,
@@ -207,7 +207,7 @@ export async function evaluateEnsemble(
       `An ensemble has two adapters or more, but ${first ? 'one' : 'none'} was given. Give adapters that were trained with different seeds.`,
     );
   }
-  const own = modelFor<Model>(model, first);
+  const own = modelForAdapter<Model>(model, first);
   return measureEnsemble({
     model: own,
     data: await task.prepare(own),

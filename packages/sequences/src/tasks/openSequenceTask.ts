@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { type DivideOptions, definingRecords } from '@onnx-lora/sdk/data';
-import type { SequenceDomain, Wanted } from '../domain.ts';
+import type { SequenceDomain, TargetKind } from '../domain.ts';
 import type { SequenceData, SequenceRecord } from '../record.ts';
 import { openSequenceInput } from './sequenceInput.ts';
 import type { SequencePorts, SequenceTask, TokenOptions } from './sequenceTask.ts';
@@ -18,7 +18,7 @@ export async function openSequenceTask<R extends SequenceRecord, Source, Options
   model: TaskModel,
   source: Source,
   options: Options & TokenOptions,
-  wanted?: Wanted,
+  wanted?: TargetKind,
 ): Promise<SequenceTask<R>> {
   const { rules, tokenizer, ports, feeds } = await openSequenceInput(model, options, domain);
   const read = await domain.read(source, options, wanted);

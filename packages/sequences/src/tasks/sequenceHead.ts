@@ -5,7 +5,7 @@ import {
   type GraphPort,
   type HeadOption,
   type HeadPort,
-  listedPorts,
+  describedPorts,
   type NewHead,
   missingHeadError,
   type TaskHead,
@@ -43,7 +43,7 @@ export function requireHead(model: TaskModel, answers: string, noun: string, eac
   if (head) return head;
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `"${model.name}" does not answer with ${answers} about ${each ? 'each token' : noun}: it has no float32 output "logits" [batch, ${each ? 'tokens, ' : ''}${answers}] (it has ${listedPorts(model.outputs)}). Name the adapter that brings its head (--adapter), or export it with one.`,
+    `"${model.name}" does not answer with ${answers} about ${each ? 'each token' : noun}: it has no float32 output "logits" [batch, ${each ? 'tokens, ' : ''}${answers}] (it has ${describedPorts(model.outputs)}). Name the adapter that brings its head (--adapter), or export it with one.`,
   );
 }
 

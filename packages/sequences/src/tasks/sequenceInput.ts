@@ -1,7 +1,7 @@
 /** @file Tokenizer, graph inputs and feeds of a model of sequences. */
 
 import { type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { bucketLength, listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { bucketLength, describedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { openTokenizer } from '../tokenizers/openTokenizer.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import type { SequenceDomain } from '../domain.ts';
@@ -70,7 +70,7 @@ export function sequencePorts(model: TaskModel, { noun, remedy }: SequenceNames)
   if (ids === undefined || rest.length > 1 || wrong || (rank !== undefined && rank !== 2)) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `"${model.name}" does not read ${noun} alone: that is one input of token ids, int64 "input_ids" [batch, tokens], perhaps with ${Object.values(others).join(', ')}, but its inputs are ${listedPorts(model.inputs)}. ${remedy}`,
+      `"${model.name}" does not read ${noun} alone: that is one input of token ids, int64 "input_ids" [batch, tokens], perhaps with ${Object.values(others).join(', ')}, but its inputs are ${describedPorts(model.inputs)}. ${remedy}`,
     );
   }
   const length = model.inputs[ids]!.dims?.[1];

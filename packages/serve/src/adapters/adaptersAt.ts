@@ -2,7 +2,7 @@
 
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import type { AdapterCatalog } from './catalog.ts';
 import { DiskCache } from './diskCache.ts';
 import { RemoteAdapters, type RemotePlace } from './remoteAdapters.ts';
@@ -45,7 +45,7 @@ export async function adaptersAt(
   const caches = process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache');
   const cache = await DiskCache.open(folder ?? path.join(caches, 'onnx-lora', 'adapters'), maxBytes);
   return {
-    catalog: new RemoteAdapters(place, cache, { ...limits, ...defined({ refresh }) }),
+    catalog: new RemoteAdapters(place, cache, { ...limits, ...withoutUndefined({ refresh }) }),
     close: () => {
       place.close?.();
       cache.close();

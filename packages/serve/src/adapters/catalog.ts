@@ -49,7 +49,7 @@ export interface AdapterCatalog {
 }
 
 /** Combines catalogs; earlier ones win. */
-export function together(catalogs: readonly AdapterCatalog[]): AdapterCatalog {
+export function combineCatalogs(catalogs: readonly AdapterCatalog[]): AdapterCatalog {
   const first = async <T>(ask: (catalog: AdapterCatalog) => Promise<T>, missing: () => OnnxLoraError): Promise<T> => {
     for (const catalog of catalogs) {
       try {
@@ -94,12 +94,12 @@ export function noSuchAdapter(name: string, version?: string): OnnxLoraError {
 const MOST_KEPT = 4;
 
 /** A catalog with a cache. */
-export interface RememberingCatalog extends AdapterCatalog {
+export interface CachedCatalog extends AdapterCatalog {
   forget(key: string): void;
 }
 
 /** Caches the last few adapters: a new one is loaded several times in a row. */
-export function remembering(catalog: AdapterCatalog): RememberingCatalog {
+export function cachedCatalog(catalog: AdapterCatalog): CachedCatalog {
   const recent = new Map<string, Promise<Adapter>>();
   return {
     resolve: (name, options) => catalog.resolve(name, options),

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { type RemoteFile, type RemotePlace, FileChanged } from './remoteAdapters.ts';
 
 interface HubFile extends RemoteFile {
@@ -21,7 +21,7 @@ export async function hubPlace(url: string): Promise<RemotePlace> {
   }
   const { downloadFile, listFiles, modelInfo } = await import('@huggingface/hub');
   const at = (signal: AbortSignal): { hubUrl?: string; accessToken?: string; fetch: typeof fetch } => ({
-    ...defined({ hubUrl: process.env['HF_ENDPOINT'], accessToken: process.env['HF_TOKEN'] || undefined }),
+    ...withoutUndefined({ hubUrl: process.env['HF_ENDPOINT'], accessToken: process.env['HF_TOKEN'] || undefined }),
     fetch: (input, init) => fetch(input, { ...init, signal }),
   });
   return {

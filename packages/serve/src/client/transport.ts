@@ -12,7 +12,7 @@ export interface TransportOptions {
   readonly fetch?: typeof fetch | undefined;
 }
 
-export interface Sent {
+export interface RequestBody {
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly query?: Readonly<Record<string, string | boolean | undefined>>;
   readonly headers?: Readonly<Record<string, string>>;
@@ -53,7 +53,10 @@ export class Transport {
    * @param path starts with `/`, percent-encoded
    * @throws ServerError; as `fetch`; the signal's reason
    */
-  async send(path: string, { method = 'GET', query = {}, headers = {}, body, signal }: Sent = {}): Promise<Response> {
+  async send(
+    path: string,
+    { method = 'GET', query = {}, headers = {}, body, signal }: RequestBody = {},
+  ): Promise<Response> {
     const { key, retries = 3, maxRetryAfter = 30, fetch: ask = fetch } = this.#options;
     const given = Object.entries(query).flatMap(([name, value]) =>
       value === undefined ? [] : [[name, String(value)] as const],
@@ -76,11 +79,11 @@ export class Transport {
   }
 
   /** Sends a request and parses the JSON response. */
-  async json<T>(path: string, sent?: Sent): Promise<T> {
+  async json<T>(path: string, sent?: RequestBody): Promise<T> {
     return (await (await this.send(path, sent)).json()) as T;
   }
 
-  post<T>(path: string, value: unknown, sent: Omit<Sent, 'method' | 'body'> = {}): Promise<T> {
+  post<T>(path: string, value: unknown, sent: Omit<RequestBody, 'method' | 'body'> = {}): Promise<T> {
     const headers = { ...sent.headers, 'content-type': 'application/json' };
     return this.json(path, { ...sent, method: 'POST', headers, body: JSON.stringify(value) });
   }

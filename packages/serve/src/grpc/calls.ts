@@ -3,16 +3,16 @@
 import type { sendUnaryData, Server, ServerUnaryCall, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { failedAnswer, inputInvalid } from '../http/errors.ts';
-import { type Asker, infer, metadataOf, type Named, requireReady, serverMetadata } from '../http/v2/infer.ts';
+import { type InferenceCaller, infer, metadataOf, type Named, requireReady, serverMetadata } from '../http/v2/infer.ts';
 import { configOf, loadModel, modelsFor, statisticsOf, unloadModel } from '../http/v2/triton.ts';
-import { resolved, type Service } from '../http/service.ts';
+import { withAdapter, type Service } from '../http/service.ts';
 import { traceUnder } from '../operation/tracing.ts';
 import { requireBounded } from './bounds.ts';
 import { type Interceptor, headersOf, statusOf } from './interceptor.ts';
 import { inferenceOf, type InferMessage, messageOf, namedBy } from './messages.ts';
 import { type CallName, inferenceService, nestedInRequest } from './protocol.ts';
 
-type Handle = (message: never, asker: Asker) => Promise<object>;
+type Handle = (message: never, asker: InferenceCaller) => Promise<object>;
 type RepositoryModel = Readonly<Record<'repository_name' | 'model_name', string>>;
 type ModelName = Readonly<Record<'name' | 'version', string>>;
 
@@ -96,9 +96,9 @@ function decoded(name: CallName, bytes: Buffer): object {
 }
 
 /** Triton's clients also ask for unknown models. */
-async function isThere(service: Service, named: Named, caller: Asker['caller']): Promise<boolean> {
+async function isThere(service: Service, named: Named, caller: InferenceCaller['caller']): Promise<boolean> {
   try {
-    await resolved(service, named, caller);
+    await withAdapter(service, named, caller);
     return true;
   } catch (error) {
     if (error instanceof OnnxLoraError && error.code === 'FILE_NOT_FOUND') return false;

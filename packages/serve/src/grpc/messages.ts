@@ -30,7 +30,7 @@ export interface InferMessage {
   readonly raw_input_contents: readonly Buffer[];
 }
 
-export interface AskedInference {
+export interface InferenceRequest {
   readonly named: Named;
   readonly asked: InferRequest;
   /** @throws OnnxLoraError `INPUT_INVALID` for invalid values */
@@ -38,7 +38,7 @@ export interface AskedInference {
 }
 
 /** Checks a request. @throws HttpError 400 */
-export function inferenceOf(message: InferMessage): AskedInference {
+export function inferenceOf(message: InferMessage): InferenceRequest {
   const { model_name: model, model_version: version, id, inputs, outputs, raw_input_contents: raw } = message;
   const asked = checked(
     inferRequest,

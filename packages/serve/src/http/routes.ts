@@ -7,7 +7,7 @@ import { type Part, traceUnder } from '../operation/tracing.ts';
 import { HttpError } from './errors.ts';
 import type { Service } from './service.ts';
 
-export interface Asked<Params, Query> {
+export interface RouteRequest<Params, Query> {
   readonly params: Params;
   readonly query: Query;
   readonly body: Buffer;
@@ -37,7 +37,7 @@ export interface Route<Params = unknown, Query = unknown> {
   /** Content type of the answer; JSON by default. */
   readonly answerType?: string;
   /** Returns the answer; undefined if it was sent already. */
-  readonly handle: (asked: Asked<Params, Query>) => Promise<unknown>;
+  readonly handle: (asked: RouteRequest<Params, Query>) => Promise<unknown>;
 }
 
 /** Infers a route's types from its schemas. */

@@ -1,7 +1,7 @@
 /** @file The services behind all routes, and resolution of the adapter. */
 
 import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { type AdapterCatalog, noSuchAdapter, type ResolvedAdapter } from '../adapters/catalog.ts';
 import type { AdapterStore } from '../adapters/store.ts';
 import type { Outputs, Work } from '../inference/compute.ts';
@@ -44,7 +44,7 @@ export interface Service {
 }
 
 /** Selects an adapter by the URL and the request. */
-export interface Wanted {
+export interface AdapterSelection {
   /** `base`, or `base:adapter`. */
   readonly model?: string | undefined;
   readonly version?: string | undefined;
@@ -57,9 +57,9 @@ export interface Wanted {
  * Resolves the adapter for the duration of a request; null for the base.
  * @throws OnnxLoraError `FILE_NOT_FOUND` for an unknown model or adapter, `INPUT_INVALID` for two adapters
  */
-export async function resolved(
+export async function withAdapter(
   { name, catalog }: Service,
-  { model = name, version, adapter, sticky }: Wanted,
+  { model = name, version, adapter, sticky }: AdapterSelection,
   caller: Caller,
 ): Promise<ResolvedAdapter | null> {
   const [base, ...rest] = model.split(':');
@@ -73,7 +73,7 @@ export async function resolved(
   if (wanted !== undefined) {
     // Forbidden adapters appear unknown.
     if (!caller.mayUse(wanted)) throw noSuchAdapter(wanted, version);
-    return catalog.resolve(wanted, defined({ version, sticky }));
+    return catalog.resolve(wanted, withoutUndefined({ version, sticky }));
   }
   if (version !== undefined && version !== BASE_VERSION)
     throw new OnnxLoraError(

@@ -11,7 +11,7 @@ export type RequestOwner = Pick<Job, 'tenant' | 'priority' | 'deadline' | 'signa
 const owners = new AsyncLocalStorage<RequestOwner>();
 
 /** Runs `use` for this owner. */
-export function inNameOf<T>(owner: RequestOwner, use: () => Promise<T>): Promise<T> {
+export function runAs<T>(owner: RequestOwner, use: () => Promise<T>): Promise<T> {
   return owners.run(owner, use);
 }
 

@@ -1,6 +1,6 @@
 /** @file Variants of the model: the base, and each adapter with its head, labels and predictor. */
 
-import { type Adapter, type Model, modelFor, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Adapter, type Model, modelForAdapter, OnnxLoraError } from '@onnx-lora/sdk';
 import { guardedFactory, type PredictorOptions, type TaskFactory } from '@onnx-lora/sdk/plugin';
 import type { Predictor, RunnableModel, RunnableSession } from '@onnx-lora/sdk/tasks';
 import type { AdapterCatalog, ResolvedAdapter } from '../adapters/catalog.ts';
@@ -30,10 +30,10 @@ export interface Variant {
   readonly model: Model;
   session(): Promise<RunnableSession>;
   /** Opens a task's predictor, the server's by default. */
-  predictor(asked?: AskedTask): Promise<TaskAnswers>;
+  predictor(asked?: RequestedTask): Promise<TaskAnswers>;
 }
 
-export type AskedTask = Pick<VariantSettings, 'task' | 'settings'>;
+export type RequestedTask = Pick<VariantSettings, 'task' | 'settings'>;
 
 export interface TaskAnswers {
   readonly task: TaskFactory;
@@ -88,7 +88,7 @@ export class Variants {
     const { base, catalog, sessions, scheduler } = this.#settings;
     const load = async (): Promise<Adapter | undefined> => (key === null ? undefined : catalog.load(key));
     const adapter = await load();
-    const own = adapter ? modelFor(base, adapter) : base;
+    const own = adapter ? modelForAdapter(base, adapter) : base;
     const head = adapter?.notes.head;
     // A head that the base lacks belongs to the loaded graph; a resized one is fed.
     const isAttached = head !== undefined && !base.sitesByPath().has(head.module);
@@ -116,7 +116,7 @@ export class Variants {
     own: Model,
     model: RunnableModel,
     adapter: Adapter | undefined,
-    given?: AskedTask,
+    given?: RequestedTask,
   ): Promise<TaskAnswers> {
     const { settings, task: asked } = { ...this.#settings, ...given };
     const task = taskOf(own, asked ?? adapter?.notes.task);

@@ -2,11 +2,17 @@
 
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { type Asked, type Route, route } from '../http/routes.ts';
+import { type RouteRequest, type Route, route } from '../http/routes.ts';
 import type { Service } from '../http/service.ts';
-import { ignoredParameters, type OtherParameters, parametersOf, refusedParameter, takenOf } from './parameters.ts';
-import { writingOthers, writingShape } from './sampling.ts';
-import { type AskedTexts, finish, type Told, usage, written } from './written.ts';
+import {
+  ignoredParameters,
+  type OtherParameters,
+  parametersOf,
+  refusedParameter,
+  checkedParameters,
+} from './parameters.ts';
+import { ignoredSampling, samplingSchema } from './sampling.ts';
+import { type CompletionRequest, finish, type AnswerMessages, usage, generateAnswer } from './generateAnswer.ts';
 
 const part = z.strictObject({ type: z.literal('text', { error: 'only parts of the type "text" are read' }), text: z.string() }); // prettier-ignore
 const message = z.object({
@@ -36,9 +42,9 @@ const tool = z.object({
 type Tool = z.infer<typeof tool>;
 
 const request = z.object({
-  ...writingShape,
+  ...samplingSchema,
   messages: z.array(z.record(z.string(), z.unknown())).min(1).max(10_000),
-  max_completion_tokens: writingShape.max_tokens,
+  max_completion_tokens: samplingSchema.max_tokens,
   response_format: z
     .discriminatedUnion('type', [
       z.object({ type: z.literal('text') }),
@@ -58,7 +64,7 @@ type Request = z.infer<typeof request>;
 
 const others: OtherParameters = {
   ...ignoredParameters,
-  ...writingOthers,
+  ...ignoredSampling,
   logprobs: [false],
   top_logprobs: [],
   parallel_tool_calls: 'ignored',
@@ -110,16 +116,16 @@ export function chatRoute(service: Service): Route {
   });
 }
 
-async function answered(service: Service, asked: Asked<unknown, unknown>): Promise<unknown> {
+async function answered(service: Service, asked: RouteRequest<unknown, unknown>): Promise<unknown> {
   const given = await parametersOf(request, others, asked.body);
   const messages = given.messages.map((each, i) => {
-    const { role, content } = takenOf(message, messageOthers, each, `messages.${i}.`);
+    const { role, content } = checkedParameters(message, messageOthers, each, `messages.${i}.`);
     const text = typeof content === 'string' ? content : content.map((piece) => piece.text).join('');
     return { role: role === 'developer' ? 'system' : role, content: text };
   });
   const tools = given.tools?.length ? { tools: given.tools } : {};
   const forced = forcedTool(given);
-  return written(service, asked, {
+  return generateAnswer(service, asked, {
     writing: { ...given, max_tokens: given.max_completion_tokens ?? given.max_tokens },
     records: [{ messages, ...tools }],
     schema: forced ? { schema: forced.function.parameters ?? nothing, param: 'tools' } : formatOf(given),
@@ -144,7 +150,7 @@ const anyObject = {
   },
 };
 
-function formatOf({ response_format: format }: Request): AskedTexts['schema'] {
+function formatOf({ response_format: format }: Request): CompletionRequest['schema'] {
   if (format === undefined || format.type === 'text') return undefined;
   return { schema: format.type === 'json_object' ? anyObject : format.json_schema.schema, param: 'response_format' };
 }
@@ -167,7 +173,7 @@ function forcedTool({ tools = [], tool_choice: given }: Request): Tool | undefin
 
 const chat = { id: 'chatcmpl', objects: ['chat.completion', 'chat.completion.chunk'] } as const;
 
-const textOf: Told = {
+const textOf: AnswerMessages = {
   ...chat,
   whole: (content) => ({ message: { role: 'assistant', content, refusal: null }, logprobs: null }),
   first: { delta: { role: 'assistant', content: '' } },
@@ -175,7 +181,7 @@ const textOf: Told = {
 };
 
 /** Formats text as a function's arguments. */
-function callOf({ function: { name } }: Tool): Told {
+function callOf({ function: { name } }: Tool): AnswerMessages {
   const call = (given: string): object => ({ id: `call_${randomUUID()}`, type: 'function', function: { name, arguments: given } }); // prettier-ignore
   return {
     ...chat,

@@ -4,21 +4,21 @@ import { z } from 'zod';
 import { type Route, route } from '../http/routes.ts';
 import type { Service } from '../http/service.ts';
 import { ignoredParameters, type OtherParameters, parametersOf } from './parameters.ts';
-import { MOST_CHOICES, writingOthers, writingShape } from './sampling.ts';
-import { finish, type Told, usage, written } from './written.ts';
+import { MOST_CHOICES, ignoredSampling, samplingSchema } from './sampling.ts';
+import { finish, type AnswerMessages, usage, generateAnswer } from './generateAnswer.ts';
 
 /** OpenAI's default of max_tokens. */
 const USUAL_TOKENS = 16;
 
 const prompt = z.string().min(1);
 const request = z.object({
-  ...writingShape,
+  ...samplingSchema,
   prompt: z.union([prompt, z.array(prompt).min(1).max(MOST_CHOICES)], { error: 'give a text, or a list of texts' }),
 });
 
 const others: OtherParameters = {
   ...ignoredParameters,
-  ...writingOthers,
+  ...ignoredSampling,
   best_of: [1],
   echo: [false],
   logprobs: [],
@@ -34,7 +34,7 @@ const completion = z.object({
   usage,
 });
 
-const told: Told = {
+const told: AnswerMessages = {
   id: 'cmpl',
   objects: ['text_completion', 'text_completion'],
   whole: (text) => ({ text, logprobs: null }),
@@ -52,7 +52,7 @@ export function completionsRoute(service: Service): Route {
     isComputed: true,
     handle: async (asked) => {
       const given = await parametersOf(request, others, asked.body);
-      return written(service, asked, {
+      return generateAnswer(service, asked, {
         writing: { ...given, max_tokens: given.max_tokens ?? USUAL_TOKENS },
         records: [given.prompt].flat().map((each) => ({ prompt: each })),
         told,

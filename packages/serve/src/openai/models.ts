@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { HttpError } from '../http/errors.ts';
 import { type Route, route } from '../http/routes.ts';
-import { resolved, type Service } from '../http/service.ts';
+import { withAdapter, type Service } from '../http/service.ts';
 
 /** Resolves a model name; adapters' names alone suffice. */
 export function wantedModel({ name }: Service, model: string): { readonly model?: string; readonly adapter?: string } {
@@ -56,7 +56,7 @@ export function modelRoutes(service: Service): Route[] {
       params: z.object({ model: z.string().describe('the base, "base:adapter", or an adapter alone') }),
       answer: model,
       handle: async ({ params, caller }) => {
-        const adapter = await resolved(service, wantedModel(service, params.model), caller);
+        const adapter = await withAdapter(service, wantedModel(service, params.model), caller);
         return told(service, adapter ? `${service.name}:${adapter.name}` : service.name);
       },
     }),

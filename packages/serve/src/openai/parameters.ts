@@ -28,7 +28,7 @@ export const ignoredParameters: OtherParameters = {
  * @param place prefix in messages: `messages.0.`
  * @throws HttpError 400, naming the parameter
  */
-export function takenOf<Shape extends z.ZodRawShape>(
+export function checkedParameters<Shape extends z.ZodRawShape>(
   taken: z.ZodObject<Shape>,
   others: OtherParameters,
   values: Readonly<Record<string, unknown>>,
@@ -59,13 +59,13 @@ export function takenOf<Shape extends z.ZodRawShape>(
   throw refusedParameter(param, `"${param}" is not as it should be: ${message}.`);
 }
 
-/** Parses a request's parameters. @throws HttpError as {@link takenOf} and `jsonBody` */
+/** Parses a request's parameters. @throws HttpError as {@link checkedParameters} and `jsonBody` */
 export async function parametersOf<Shape extends z.ZodRawShape>(
   taken: z.ZodObject<Shape>,
   others: OtherParameters,
   body: Buffer,
 ): Promise<z.output<z.ZodObject<Shape>>> {
-  return takenOf(taken, others, await jsonBody(z.record(z.string(), z.unknown()), body));
+  return checkedParameters(taken, others, await jsonBody(z.record(z.string(), z.unknown()), body));
 }
 
 /** A failure in OpenAI's format. */

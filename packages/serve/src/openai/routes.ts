@@ -2,13 +2,19 @@
 
 import { z } from 'zod';
 import { answersAbout } from '../http/predict/answers.ts';
-import { type Asked, type Route, route } from '../http/routes.ts';
-import { resolved, type Service } from '../http/service.ts';
+import { type RouteRequest, type Route, route } from '../http/routes.ts';
+import { withAdapter, type Service } from '../http/service.ts';
 import { type SentFile, sentForm } from '../http/predict/uploadedFiles.ts';
 import { chatRoute } from './chat.ts';
 import { completionsRoute } from './completions.ts';
 import { modelRoutes, taskAmong, wantedModel } from './models.ts';
-import { ignoredParameters, type OtherParameters, parametersOf, refusedParameter, takenOf } from './parameters.ts';
+import {
+  ignoredParameters,
+  type OtherParameters,
+  parametersOf,
+  refusedParameter,
+  checkedParameters,
+} from './parameters.ts';
 
 const MOST_TEXTS = 2048;
 
@@ -58,9 +64,9 @@ export function openAiRoutes(service: Service): Route[] {
   ];
 }
 
-async function embedded(service: Service, asked: Asked<unknown, unknown>): Promise<z.infer<typeof embeddings>> {
+async function embedded(service: Service, asked: RouteRequest<unknown, unknown>): Promise<z.infer<typeof embeddings>> {
   const { model, input, encoding_format: format = 'float' } = await parametersOf(embeddingRequest, embeddingOthers, asked.body); // prettier-ignore
-  const adapter = await resolved(service, wantedModel(service, model), asked.caller);
+  const adapter = await withAdapter(service, wantedModel(service, model), asked.caller);
   const task = taskAmong(service, ['text-embedding', 'sequence-embedding']);
   const column = task.startsWith('text') ? 'text' : 'sequence';
   const lines = [input].flat().map((text) => JSON.stringify({ [column]: text }));
@@ -87,11 +93,11 @@ const transcriptionOthers: OtherParameters = {
   prompt: [''],
 };
 
-async function transcribed(service: Service, asked: Asked<unknown, unknown>): Promise<unknown> {
+async function transcribed(service: Service, asked: RouteRequest<unknown, unknown>): Promise<unknown> {
   const { files, fields } = sentForm(asked.body, asked.request.headers['content-type']);
-  const { model = service.name, language, response_format: format = 'json' } = takenOf(transcriptionRequest, transcriptionOthers, fields); // prettier-ignore
+  const { model = service.name, language, response_format: format = 'json' } = checkedParameters(transcriptionRequest, transcriptionOthers, fields); // prettier-ignore
   if (files.length !== 1) throw refusedParameter('file', `${files.length} files were sent. Send one recording.`);
-  const adapter = await resolved(service, wantedModel(service, model), asked.caller);
+  const adapter = await withAdapter(service, wantedModel(service, model), asked.caller);
   const task = taskAmong(service, ['speech-recognition']);
   const settings = language === undefined ? {} : { settings: { language } };
   const { predictions } = await answersAbout(service, adapter, files, asked, { task, ...settings });

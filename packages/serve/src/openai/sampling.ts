@@ -1,14 +1,14 @@
 /** @file OpenAI's generation parameters, shared by chat and completions. */
 
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { z } from 'zod';
-import type { AskedTask } from '../inference/variants.ts';
+import type { RequestedTask } from '../inference/variants.ts';
 import type { OtherParameters } from './parameters.ts';
 
 /** Maximum answers per request. */
 export const MOST_CHOICES = 16;
 
-export interface Writing {
+export interface SamplingParameters {
   readonly model: string;
   readonly stream?: boolean | undefined;
   readonly stream_options?: { readonly include_usage?: boolean | null | undefined } | undefined;
@@ -20,7 +20,7 @@ export interface Writing {
   readonly n?: number | undefined;
 }
 
-export const writingShape: { readonly [Name in keyof Writing]-?: z.ZodType<Writing[Name]> } = {
+export const samplingSchema: { readonly [Name in keyof SamplingParameters]-?: z.ZodType<SamplingParameters[Name]> } = {
   model: z.string().describe('the base, "base:adapter", or an adapter alone'),
   stream: z.boolean().optional(),
   stream_options: z
@@ -34,7 +34,7 @@ export const writingShape: { readonly [Name in keyof Writing]-?: z.ZodType<Writi
   n: z.int().min(1).max(MOST_CHOICES).optional(),
 };
 
-export const writingOthers: OtherParameters = {
+export const ignoredSampling: OtherParameters = {
   frequency_penalty: [0],
   presence_penalty: [0],
   logit_bias: [{}],
@@ -42,11 +42,11 @@ export const writingOthers: OtherParameters = {
 
 /** Converts to the task's settings. `top_p: 1`, which clients send as the default, does not turn sampling on. */
 export function settingsOf(
-  { max_tokens, temperature, top_p, seed, stop }: Writing,
+  { max_tokens, temperature, top_p, seed, stop }: SamplingParameters,
   schema?: object,
-): AskedTask['settings'] {
+): RequestedTask['settings'] {
   const draws = temperature === undefined ? top_p !== undefined && top_p < 1 : temperature > 0;
-  return defined({
+  return withoutUndefined({
     maxNewTokens: max_tokens,
     temperature,
     topP: draws ? top_p : undefined,

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
-  defined,
+  withoutUndefined,
   fileInside,
   type FolderEntries,
   locatedLines,
@@ -47,7 +47,7 @@ export async function kaldiRecords(
     const duration = segments ? undefined : Number(durations?.get(id)?.value);
     return {
       ...rest,
-      ...defined({
+      ...withoutUndefined({
         text: text?.get(id)?.value,
         speaker: speakers?.get(id)?.value,
         language: languages?.get(id)?.value,

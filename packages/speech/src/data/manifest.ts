@@ -10,7 +10,7 @@ import {
   cellText,
   ColumnFinder,
   type ColumnRoles,
-  defined,
+  withoutUndefined,
   fileInside,
   type Row,
   type Table,
@@ -83,7 +83,10 @@ export function manifestRecords(
     throw finder.missing('audio', { what: 'the recording', isData: isAudio, header: 'path,text' });
   const { audio: _, values: __, ...others } = speechColumns;
   const found = (Object.keys(others) as (keyof typeof others)[]).map((role) => [role, finder.one(role)]);
-  const columns: FoundColumns = { audio, ...defined({ ...Object.fromEntries(found), values: finder.many('values') }) };
+  const columns: FoundColumns = {
+    audio,
+    ...withoutUndefined({ ...Object.fromEntries(found), values: finder.many('values') }),
+  };
   unused?.add(finder.rest, tasksOfColumns(table.columns, speechColumns, learnedBy));
   return table.rows.map((row) => recordOf(row, columns, audioFolder ?? folder));
 }
@@ -97,7 +100,7 @@ function recordOf(row: Row, columns: FoundColumns, folder: string): SpeechRecord
   return {
     audio: fileInside(folder, name, row.place, 'audioFolder'),
     ...placeIn(row, columns),
-    ...defined({
+    ...withoutUndefined({
       text: text(columns.text),
       labels: label !== undefined ? [label] : labels === undefined ? undefined : cellLabels(row, labels),
       values: columns.values && valuesIn(row, columns.values),
@@ -142,7 +145,7 @@ function placeIn(row: Row, columns: FoundColumns): { span?: AudioSpan; duration?
   const end = lasts ? start + length : seconds(columns.end);
   const span = spanOf(start, end, row.place);
   const duration = end === undefined ? (start ? undefined : length) : end - (start ?? 0);
-  return defined({ span, duration });
+  return withoutUndefined({ span, duration });
 }
 
 /** The span from `start` to `end`, if any. @throws OnnxLoraError `DATA_INVALID` for an end before the start */
@@ -154,7 +157,7 @@ export function spanOf(start: number | undefined, end: number | undefined, place
       `${place}: the utterance ends at ${end} s, but it begins at ${start ?? 0} s. Correct the times; they are seconds from the beginning of the recording.`,
     );
   }
-  return defined({ start, end });
+  return withoutUndefined({ start, end });
 }
 
 /** Settings of speech data, by option. */

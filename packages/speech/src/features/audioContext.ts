@@ -105,14 +105,14 @@ function endsOf({ type, dims, data }: Tensor, timeAxis: 0 | 1, first: number, la
   return { type, dims: timeAxis === 0 ? [frames, columns] : [rows, frames], data: cut };
 }
 
-export type HeardSizes = NonNullable<AdapterNotes['inputSizes']>;
+export type ContextSizes = NonNullable<AdapterNotes['inputSizes']>;
 
-export interface Heard {
+export interface SelectedContext {
   readonly extractor: FeatureExtractor;
-  readonly sizes?: HeardSizes;
+  readonly sizes?: ContextSizes;
 }
 
-export interface HearingRequest {
+export interface ContextRequest {
   readonly model: RunnableModel;
   readonly extractor: FeatureExtractor;
   readonly adapters: Readonly<Record<string, Adapter>>;
@@ -121,8 +121,8 @@ export interface HearingRequest {
 }
 
 /** Chooses the audio context of a clip. */
-export class Hearing {
-  readonly #whole: Heard;
+export class ContextSelector {
+  readonly #whole: SelectedContext;
   /** The short extractor by adapter. */
   readonly #learned = new Map<string, ShortExtractor>();
   /** The base's, or everyone's if the context is fixed. */
@@ -130,7 +130,7 @@ export class Hearing {
   readonly #isAsked: boolean;
 
   /** @throws OnnxLoraError `CONFIG_INVALID` for an invalid number of seconds */
-  constructor({ model, extractor, adapters, context }: HearingRequest) {
+  constructor({ model, extractor, adapters, context }: ContextRequest) {
     const { maxSamples, sampleRate } = extractor;
     this.#whole = { extractor };
     this.#isAsked = context !== 'auto';
@@ -148,7 +148,7 @@ export class Hearing {
   }
 
   /** The context for a clip: each adapter's if the clip fits, else the whole window, which always works. */
-  of(adapter: RowAdapter, samples: number): Heard {
+  of(adapter: RowAdapter, samples: number): SelectedContext {
     const short = this.#shortOf(adapter);
     if (!short || samples > short.maxSamples) return this.#whole;
     return { extractor: short, sizes: short.sizes };
@@ -163,7 +163,7 @@ export class Hearing {
 }
 
 /** The extractor for noted sizes that fit this model; rounded up, since each context takes a session. */
-function learnedWith(extractor: FeatureExtractor, sizes: HeardSizes | undefined): ShortExtractor | undefined {
+function learnedWith(extractor: FeatureExtractor, sizes: ContextSizes | undefined): ShortExtractor | undefined {
   const { maxSamples, sampleRate, inputName } = extractor;
   const all = maxSamples === undefined ? undefined : extractor.soundIn?.(maxSamples);
   const noted = all && sizes?.[inputName]?.[all.timeAxis + 1];

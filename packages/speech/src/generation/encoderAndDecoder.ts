@@ -15,7 +15,7 @@ import {
   selectRows,
   withLogitPlaces,
 } from '@onnx-lora/sequences';
-import type { HeardSizes } from '../features/audioContext.ts';
+import type { ContextSizes } from '../features/audioContext.ts';
 
 export interface DecoderPorts {
   readonly ids: string;
@@ -23,7 +23,7 @@ export interface DecoderPorts {
 }
 
 /** A loaded decoder of encoder states. */
-export interface SoundDecoder {
+export interface SpeechDecoder {
   /** Begins a text for each row of encoder states, `[rows, positions, hidden]`. */
   begin(states: Tensor, options?: DecodingOptions): Decoding;
   release(): Promise<void>;
@@ -46,7 +46,7 @@ const DECODER_MASK = 'encoder_attention_mask';
 const usualPorts: DecoderPorts = { ids: 'input_ids', states: 'encoder_hidden_states' };
 
 /** A model's files for serving, the merged decoder first. @throws OnnxLoraError `MODEL_UNSUPPORTED` */
-export function servingParts(model: RunnableModel, sizes?: HeardSizes): ServingParts {
+export function servingParts(model: RunnableModel, sizes?: ContextSizes): ServingParts {
   const decoders = model.parts.filter(({ inputs }) => usualPorts.ids in inputs);
   const encoder = model.parts.find(({ inputs, outputs }) => !(usualPorts.ids in inputs) && STATES in outputs);
   const merged = decoders.find(({ inputs }) => 'use_cache_branch' in inputs);
@@ -67,7 +67,7 @@ export function servingParts(model: RunnableModel, sizes?: HeardSizes): ServingP
 }
 
 /** The parts, resized to encoder inputs of `sizes` and decoders of the matching number of positions. */
-function forSizes(parts: ServingParts, sizes: HeardSizes | undefined): ServingParts {
+function forSizes(parts: ServingParts, sizes: ContextSizes | undefined): ServingParts {
   if (!sizes) return parts;
   const encoder = resized(parts.encoder, sizes);
   const positions = encoder.outputs[parts.states]?.dims?.[1];
@@ -83,7 +83,7 @@ function forSizes(parts: ServingParts, sizes: HeardSizes | undefined): ServingPa
 }
 
 /** @throws OnnxLoraError `MODEL_UNSUPPORTED` if the graph cannot be resized */
-function resized(model: RunnableModel, sizes: HeardSizes): RunnableModel {
+function resized(model: RunnableModel, sizes: ContextSizes): RunnableModel {
   if (model.withInputSizes) return model.withInputSizes(sizes);
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
@@ -119,7 +119,7 @@ interface CrossAttentions {
 }
 
 /** Finds the decoder's cross-attention weights; undefined if the graph does not expose them. */
-export function crossAttentions(model: RunnableModel, sizes?: HeardSizes): CrossAttentions | undefined {
+export function crossAttentions(model: RunnableModel, sizes?: ContextSizes): CrossAttentions | undefined {
   if (!(model instanceof Model)) return undefined;
   const plain = model.withoutKnownBranches();
   const cut = cutBehindEncoder(plain);
@@ -133,7 +133,7 @@ export function crossAttentions(model: RunnableModel, sizes?: HeardSizes): Cross
 export async function openDecoder(
   { first, next, ports }: ServingParts,
   options: RunnableOptions,
-): Promise<SoundDecoder> {
+): Promise<SpeechDecoder> {
   const own = withLogitPlaces(first);
   const decoder = await (next
     ? CachedDecoder.open(own, next === first ? own : next, options)

@@ -14,7 +14,7 @@ import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts'
 import { openExtractor } from '../features/featureExtractor.ts';
 import { type GenerationConfig, readGenerationConfig, promptOf } from './generationConfig.ts';
 import { firstLogits, rulesOf } from './decodingRules.ts';
-import { openDecoder, servingParts, type SoundDecoder } from './encoderAndDecoder.ts';
+import { openDecoder, servingParts, type SpeechDecoder } from './encoderAndDecoder.ts';
 import { openTranscriber } from './openTranscriber.ts';
 import { SpeechEngine } from './speechEngine.ts';
 
@@ -134,7 +134,7 @@ it('keeps the right keys and values while beams part and clips end: as if each p
 
 /** Texts of which every pass is a first one. */
 function recomputing(
-  decoder: SoundDecoder,
+  decoder: SpeechDecoder,
   states: Tensor,
   { adapter: own }: { adapter: (string | null)[] },
 ): Decoding {

@@ -14,7 +14,7 @@ import { openSpeechTokenizer } from '../text/openSpeechTokenizer.ts';
 import { Aligner } from './alignment/aligner.ts';
 import { servingParts } from './encoderAndDecoder.ts';
 import { readGenerationConfig } from './generationConfig.ts';
-import { Hearing } from '../features/audioContext.ts';
+import { ContextSelector } from '../features/audioContext.ts';
 import { segmentsOf, transcriptOf, wantsTimes } from './longform/segmentsOf.ts';
 import { SpeechEngine } from './speechEngine.ts';
 import type {
@@ -26,7 +26,14 @@ import type {
   Transcript,
   TranscriptSegment,
 } from './transcriber.ts';
-import { fallbackOf, heardAlike, isSilent, promptTokens, type TranscriberParts, writeWindows } from './writeWindows.ts';
+import {
+  fallbackOf,
+  groupedByContext,
+  isSilent,
+  promptTokens,
+  type TranscriberParts,
+  transcribeWindows,
+} from './transcribeWindows.ts';
 
 /**
  * Opens a speech recognition model with any number of adapters: an encoder-decoder such as Whisper, or a CTC model such
@@ -61,7 +68,7 @@ async function openWriter(
   const config = await readGenerationConfig(model, words);
   const features = extractor ?? (await openExtractor(model, preprocessors));
   const { adapters = {} } = load;
-  const hearing = new Hearing({ model, extractor: features, adapters, context: contextSeconds });
+  const hearing = new ContextSelector({ model, extractor: features, adapters, context: contextSeconds });
   const engine = await SpeechEngine.open(model, config, load);
   const aligner = new Aligner(model, config, load);
   return new EncoderDecoderTranscriber({ engine, tokenizer: words, extractor: features, hearing, reader, aligner });
@@ -109,7 +116,8 @@ class EncoderDecoderTranscriber implements Transcriber {
     const rows = clips.flatMap((clip, row) => (isSilent(clip) ? [] : [row]));
     const adapter = adaptersOf(options.adapter ?? null, rows);
     const heard = rows.map((row) => clips[row]!);
-    const texts = rows.length === 0 ? [] : await writeWindows(this.#parts, heard, { ...options, adapter }, request);
+    const texts =
+      rows.length === 0 ? [] : await transcribeWindows(this.#parts, heard, { ...options, adapter }, request);
     return clips.map((_, row): Transcript => {
       const { tokens, language, isSilence } = texts[rows.indexOf(row)] ?? { tokens: [], isSilence: true };
       const known = language === undefined ? {} : { language };
@@ -137,7 +145,7 @@ class EncoderDecoderTranscriber implements Transcriber {
     if (clips.length === 0) return [];
     this.#checkLengths(clips);
     const found: HeardLanguage[] = [];
-    for (const { rows, heard } of heardAlike(this.#parts, clips, options.adapter ?? null)) {
+    for (const { rows, heard } of groupedByContext(this.#parts, clips, options.adapter ?? null)) {
       const { extractor, sizes } = heard;
       const own = { ...options, adapter: adaptersOf(options.adapter ?? null, rows) };
       const engine = await this.#parts.engine.hearing(sizes);

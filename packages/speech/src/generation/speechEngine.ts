@@ -6,8 +6,8 @@ import type { Random } from '@onnx-lora/sdk/data';
 import { adaptersOf, beamSearch, type DecodingOptions, requireEach, selectRows, stepwiseSearch } from '@onnx-lora/sequences'; // prettier-ignore
 import { type DecodedWindow, firstLogits, rulesOf } from './decodingRules.ts';
 import type { GenerationConfig } from './generationConfig.ts';
-import type { HeardSizes } from '../features/audioContext.ts';
-import { openDecoder, type ServingParts, servingParts, type SoundDecoder, AudioEncoder } from './encoderAndDecoder.ts';
+import type { ContextSizes } from '../features/audioContext.ts';
+import { openDecoder, type ServingParts, servingParts, type SpeechDecoder, AudioEncoder } from './encoderAndDecoder.ts';
 import type { HeardLanguage } from './transcriber.ts';
 
 export interface DecodeOptions {
@@ -33,7 +33,7 @@ interface Loaded {
   readonly options: RunnableOptions;
   readonly parts: ServingParts;
   readonly encoder: AudioEncoder;
-  readonly decoder: SoundDecoder;
+  readonly decoder: SpeechDecoder;
 }
 
 /** A loaded encoder-decoder model. */
@@ -76,7 +76,7 @@ export class SpeechEngine {
   }
 
   /** The engine for shorter inputs, loaded on first use. @throws OnnxLoraError `MODEL_UNSUPPORTED` */
-  async hearing(sizes: HeardSizes | undefined): Promise<SpeechEngine> {
+  async hearing(sizes: ContextSizes | undefined): Promise<SpeechEngine> {
     if (!sizes) return this;
     const key = JSON.stringify(sizes);
     const { model, options } = this.#loaded;

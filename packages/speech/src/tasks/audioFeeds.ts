@@ -1,7 +1,7 @@
 /** @file Ports and feeds of audio models, and the encoder frames of clips. */
 
 import { type Feeds, float32, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { listedPorts, bucketLength, type TaskModel, type GraphBuilder, type Value } from '@onnx-lora/sdk/tasks';
+import { describedPorts, bucketLength, type TaskModel, type GraphBuilder, type Value } from '@onnx-lora/sdk/tasks';
 import type { FeatureExtractor, AudioFrames } from '../features/featureExtractor.ts';
 
 /** Input ports. */
@@ -32,7 +32,7 @@ export function audioPorts(model: TaskModel): AudioPorts {
   if (!isSound || (mask && mask.type !== 'int64')) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `"${model.name}" does not take sound alone: that is one float32 input, such as input_values or input_features, perhaps with an int64 attention_mask, but its inputs are ${listedPorts(model.inputs)}. Use the float32 file of a speech encoder.`,
+      `"${model.name}" does not take sound alone: that is one float32 input, such as input_values or input_features, perhaps with an int64 attention_mask, but its inputs are ${describedPorts(model.inputs)}. Use the float32 file of a speech encoder.`,
     );
   }
   const [input, { dims }] = found;

@@ -18,7 +18,7 @@ import {
 import { isForTraining, PEFT_PREFIX } from '@onnx-lora/sdk/core';
 import { floats } from '@onnx-lora/sdk/plugin';
 import { compareTensors, relativeRms, type Tolerance, tolerances } from '../conformance/compare.ts';
-import { inScratch, released } from '../lent.ts';
+import { inScratch, released } from '../scratch.ts';
 import { randomFeeds } from '../random.ts';
 
 /** Names of shared tensors: they belong to no module, but perhaps to a group. */

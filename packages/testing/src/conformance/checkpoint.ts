@@ -7,7 +7,7 @@ import { type GraphPort, sizeOf } from '@onnx-lora/sdk/tasks';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { declaredType } from '@onnx-lora/sdk/core';
 import { sessionModel, type ModelProto, type ValueInfoProto } from '@onnx-lora/sdk/plugin';
-import { released } from '../lent.ts';
+import { released } from '../scratch.ts';
 import { failed, judge, type Outcome, passed } from './check.ts';
 import { completeFeeds } from './case.ts';
 import { compareTensors, type Difference, tolerances } from './compare.ts';

@@ -1,7 +1,7 @@
 /** @file Runs conformance cases. */
 
 import { OnnxLoraError, type OpenOptions, type PrecisionName, OrtRuntime, type Runtime } from '@onnx-lora/sdk';
-import { askedPrecision, precisionHere, isFewerBits, catalogueOf } from '@onnx-lora/sdk/core';
+import { requestedPrecision, precisionOnMachine, isWeightPrecision, catalogueOf } from '@onnx-lora/sdk/core';
 import { caseName, type ConformanceCase, hasAdapter, findCases, readCase } from './case.ts';
 import { checkCheckpoint, readCheckpointCase } from './checkpoint.ts';
 import { type Check, type CheckContext, type CheckName, failed, type Outcome } from './check.ts';
@@ -11,7 +11,7 @@ import { loss } from './checks/loss.ts';
 import { merge } from './checks/merge.ts';
 import { save } from './checks/save.ts';
 import { train } from './checks/train.ts';
-import { inScratch } from '../lent.ts';
+import { inScratch } from '../scratch.ts';
 import { base, forward } from './outputs.ts';
 
 /** All checks, in order. */
@@ -77,14 +77,14 @@ export async function conformance(
   }: ConformanceOptions = {},
 ): Promise<ConformanceReport> {
   const start = performance.now();
-  const given = askedPrecision(asked);
-  if (given && isFewerBits(given)) {
+  const given = requestedPrecision(asked);
+  if (given && isWeightPrecision(given)) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `Weights in precision "${asked}" are others than those of the cases, so their numbers are, too. Name a precision of products: int8, int8-backward or float16.`,
     );
   }
-  const precision = given && (await precisionHere({ ...given, smallest: 1 }, runtime));
+  const precision = given && (await precisionOnMachine({ ...given, smallest: 1 }, runtime));
   const wanted = precision ? [gradients] : chosen(names);
   const registry = catalogueOf(plugins);
   const reports: CheckReport[] = [];

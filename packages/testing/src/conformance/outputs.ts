@@ -3,7 +3,7 @@
 import { Adapter, loadAdapter, type Model, type Tensor } from '@onnx-lora/sdk';
 import { PEFT_PREFIX } from '@onnx-lora/sdk/core';
 import path from 'node:path';
-import { released } from '../lent.ts';
+import { released } from '../scratch.ts';
 import type { ConformanceCase } from './case.ts';
 import { type Check, judge, notApplicable, type Outcome } from './check.ts';
 import { compareTensors, tolerances, type Tolerance } from './compare.ts';

@@ -3,7 +3,7 @@
 import { OrtRuntime } from '@onnx-lora/sdk';
 import { type ModelBuilder, sessionModel } from '@onnx-lora/sdk/plugin';
 import { call, findingsLater } from '../failures.ts';
-import { inScratch, released } from '../lent.ts';
+import { inScratch, released } from '../scratch.ts';
 
 /** Input of {@link checkBuilder}. */
 export interface BuilderExamples {

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { DatasetFactory } from '@onnx-lora/sdk/plugin';
 import { call, findingsLater, refusalProblems } from '../failures.ts';
-import { inScratch } from '../lent.ts';
+import { inScratch } from '../scratch.ts';
 
 /** Input of {@link checkDataset}. */
 export interface DatasetExamples {

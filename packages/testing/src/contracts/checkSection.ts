@@ -3,7 +3,7 @@
 import { openModel, OrtRuntime } from '@onnx-lora/sdk';
 import type { FinishedRun, SectionFactory } from '@onnx-lora/sdk/plugin';
 import { call, findingsLater } from '../failures.ts';
-import { inScratch } from '../lent.ts';
+import { inScratch } from '../scratch.ts';
 import { linearNet } from '../models/smallNets.ts';
 import { publishModel } from '../models/publishModel.ts';
 import { randomAdapter } from '../random.ts';

@@ -3,7 +3,7 @@
 import type { TrainEvent } from '@onnx-lora/sdk';
 import type { TrackedRun, TrackerFactory } from '@onnx-lora/sdk/plugin';
 import { call, findingsLater } from '../failures.ts';
-import { inScratch } from '../lent.ts';
+import { inScratch } from '../scratch.ts';
 
 /** Input of {@link checkTracker}; no settings by default. */
 export type TrackerExamples = Partial<Pick<TrackedRun, 'settings'>>;

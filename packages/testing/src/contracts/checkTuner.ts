@@ -6,7 +6,7 @@ import { checkAdapterRoundTrip } from '../adapters/checkAdapterRoundTrip.ts';
 import { randomAdapter, randomFeeds } from '../random.ts';
 import { call, failureOf } from '../failures.ts';
 import { checkGradients } from '../gradients/checkGradients.ts';
-import { inScratch } from '../lent.ts';
+import { inScratch } from '../scratch.ts';
 import { linearNet } from '../models/smallNets.ts';
 import { publishModel } from '../models/publishModel.ts';
 

@@ -4,7 +4,7 @@ import { OnnxLoraError, type LoraOptions, type Model, type Feeds, float32, type 
 import type { LossFragment } from '@onnx-lora/sdk/tasks';
 import { planAdapter } from '@onnx-lora/sdk/core';
 import { Random } from '@onnx-lora/sdk/data';
-import { released } from '../lent.ts';
+import { released } from '../scratch.ts';
 import { compareGradients, type Difference, largestMagnitude } from '../conformance/compare.ts';
 import { finerSteps, modelSteps, slopes } from './finiteDifferences.ts';
 import { randomTrainer } from '../random.ts';

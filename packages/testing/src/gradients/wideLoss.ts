@@ -3,7 +3,7 @@
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import type { LossFragment } from '@onnx-lora/sdk/tasks';
 import {
-  uninterrupted,
+  runSync,
   MaskDrawer,
   adaptedGraph,
   type AdaptedGraphRequest,
@@ -33,7 +33,7 @@ interface WideLoss extends WideSession {
 /** Makes the loss a function of the trained values, in double precision where possible. Release the session. */
 export async function wideLoss(request: WideLossRequest, parameters: ParameterSet): Promise<WideLoss> {
   const { base, inputs, targets, name } = request;
-  const adapted = uninterrupted(adaptedGraph(request));
+  const adapted = runSync(adaptedGraph(request));
   const added = addLoss({ ...request, opset: opsetOf(base) }, adapted);
   const { valueInfo: _, ...graph } = adapted.graph;
   const targetPorts = [...added.targets].map(([, value]) => port(value));

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { openTokenizer } from '@onnx-lora/sequences';
 import { describe, expect, test } from 'vitest';
 import { ChatTemplate, type Conversation, openChatTemplate } from './chatTemplate.ts';
-import { chatTokens, type Learned, plainTokens, type SftTokens } from './sftTokens.ts';
+import { chatTokens, type LearnedTokens, plainTokens, type SftTokens } from './sftTokens.ts';
 
 const folder = fileURLToPath(new URL('../fixtures/chat/', import.meta.url));
 const read = (name: string): string => readFileSync(`${folder}${name}`, 'utf8');
@@ -55,7 +55,7 @@ describe('the masks of transformers', () => {
 describe('the masks of TRL', () => {
   const source = (JSON.parse(read('tokenizer_config.json')) as { chat_template: string }).chat_template;
   const unmarked = new ChatTemplate(source.replaceAll(/\{% (end)?generation %\}/g, ''), { bos_token: '<s>' }, 'x');
-  const learn = (messages: Conversation['messages'], learned: Learned): SftTokens =>
+  const learn = (messages: Conversation['messages'], learned: LearnedTokens): SftTokens =>
     chatTokens({ messages }, { tokenizer, template: unmarked, learned }, 'line 1');
 
   test('of a template that does not say what is the assistant’s', () => {

@@ -5,7 +5,7 @@ import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { ChatMessage, ChatTemplate, Conversation } from './chatTemplate.ts';
 
 /** Learned tokens: all answers of the assistant, the last answer alone, or every token. */
-export type Learned = 'answers' | 'last' | 'all';
+export type LearnedTokens = 'answers' | 'last' | 'all';
 
 export interface SftTokens {
   readonly ids: readonly number[];
@@ -25,7 +25,7 @@ type Span = readonly [start: number, end: number];
  */
 export function chatTokens(
   conversation: Conversation,
-  { tokenizer, template, learned }: { readonly tokenizer: SequenceTokenizer; readonly template: ChatTemplate; readonly learned: Learned }, // prettier-ignore
+  { tokenizer, template, learned }: { readonly tokenizer: SequenceTokenizer; readonly template: ChatTemplate; readonly learned: LearnedTokens }, // prettier-ignore
   where: string,
 ): SftTokens {
   const plain = withoutWeights(conversation);

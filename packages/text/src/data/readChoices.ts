@@ -17,7 +17,7 @@ import {
 } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import type { ChoiceQuestion } from '../metrics/chooseAnswers.ts';
-import { columnsOf, readSaid, saidIn, tableReader } from './tableReader.ts';
+import { columnsOf, readPromptTable, textOrMessagesIn, tableReader } from './tableReader.ts';
 
 /** A multiple-choice question of a dataset. */
 export interface ChoiceRecord extends ChoiceQuestion {
@@ -111,7 +111,7 @@ export async function readChoiceFile(
   isTaught = true,
   unused?: UnusedColumns,
 ): Promise<ChoiceRecord[]> {
-  const table = await readSaid(file);
+  const table = await readPromptTable(file);
   const { columns, finder } = columnsOf(table, choiceColumns, names);
   const one = { isData: () => false, header: 'question,choices,answer' };
   const { prompt, choices, answer, split } = columns;
@@ -122,7 +122,7 @@ export async function readChoiceFile(
   return table.rows.map((row) => {
     const listed = row.cells.get(choices);
     const given = {
-      prompt: saidIn(row, prompt),
+      prompt: textOrMessagesIn(row, prompt),
       choices: isObject(listed) ? listed : cellList(row, choices),
       answer: answer === undefined ? undefined : row.cells.get(answer),
       split: split === undefined ? undefined : cellSplit(row, split),

@@ -17,7 +17,7 @@ import {
 } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import type { ChatMessage, Conversation } from '../chat/chatTemplate.ts';
-import { columnsOf, readSaid, tableReader } from './tableReader.ts';
+import { columnsOf, readPromptTable, tableReader } from './tableReader.ts';
 import { textTasksOf } from './textColumns.ts';
 
 /** A prompt and its completion, which is learned; an empty prompt has all of the text learned. */
@@ -251,7 +251,7 @@ async function tableRecords(
   file: string,
   { columns: names, unused }: ConversationDataOptions,
 ): Promise<ConversationRecord[]> {
-  const table = await readSaid(file);
+  const table = await readPromptTable(file);
   const { columns, finder } = columnsOf(table, conversationColumns, names);
   const { messages, prompt, completion, text, split } = columns;
   const shown = { isData: () => false, header: 'prompt,completion' };

@@ -15,17 +15,17 @@ import {
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import type { ChatMessage } from '../chat/chatTemplate.ts';
 import { checkedConversation, type ConversationRecord } from './readConversations.ts';
-import { columnsOf, readSaid, saidIn, tableReader } from './tableReader.ts';
+import { columnsOf, readPromptTable, textOrMessagesIn, tableReader } from './tableReader.ts';
 
 /** A text or messages. */
-export type Said = string | readonly ChatMessage[];
+export type TextOrMessages = string | readonly ChatMessage[];
 
 /** A prompt with two answers to compare, or one labelled answer; all texts or all messages. */
 export interface PreferenceRecord {
   /** The prompt. */
-  readonly prompt: Said;
+  readonly prompt: TextOrMessages;
   /** The chosen and the rejected answer, or a single answer. */
-  readonly answers: readonly [chosen: Said, rejected: Said] | readonly [answer: Said];
+  readonly answers: readonly [chosen: TextOrMessages, rejected: TextOrMessages] | readonly [answer: TextOrMessages];
   /** The label of a single answer. */
   readonly isGood?: boolean;
   /** JSON schemas of functions that the model may call. */
@@ -45,13 +45,13 @@ export interface PreferenceData extends ReadData<PreferenceRecord> {
 /** A caller's record, in one of TRL's forms. */
 export interface GivenPreference {
   /** The prompt; by default the common prefix of both answers. */
-  readonly prompt?: Said | undefined;
+  readonly prompt?: TextOrMessages | undefined;
   /** The better answer. */
-  readonly chosen?: Said | undefined;
+  readonly chosen?: TextOrMessages | undefined;
   /** The worse answer. */
-  readonly rejected?: Said | undefined;
+  readonly rejected?: TextOrMessages | undefined;
   /** A single answer, not compared with another. */
-  readonly completion?: Said | undefined;
+  readonly completion?: TextOrMessages | undefined;
   /** Whether the completion is good. */
   readonly label?: boolean | undefined;
   /** JSON schemas of functions that the model may call. */
@@ -90,7 +90,7 @@ export interface PreferenceDataOptions extends DivideOptions<PreferenceRecord> {
 }
 
 /** The prompt with one of its answers, as a record for supervised fine-tuning. */
-export function answered({ prompt, tools, where }: PreferenceRecord, completion: Said): ConversationRecord {
+export function answered({ prompt, tools, where }: PreferenceRecord, completion: TextOrMessages): ConversationRecord {
   return checkedConversation({ prompt, completion, ...(tools && { tools }) }, where);
 }
 
@@ -136,7 +136,7 @@ function checkedForms(record: PreferenceRecord): PreferenceRecord {
 }
 
 /** Splits answers at the end of their common prefix; a space before the first different word stays with them. */
-function withoutPrompt(chosen: Said, rejected: Said): Pick<PreferenceRecord, 'prompt' | 'answers'> {
+function withoutPrompt(chosen: TextOrMessages, rejected: TextOrMessages): Pick<PreferenceRecord, 'prompt' | 'answers'> {
   const shortest = Math.min(chosen.length, rejected.length);
   const isSame = (i: number): boolean => JSON.stringify(chosen[i]) === JSON.stringify(rejected[i]);
   let length = 0;
@@ -204,7 +204,7 @@ async function tableRecords(
   file: string,
   { columns: names, unused }: PreferenceDataOptions,
 ): Promise<PreferenceRecord[]> {
-  const table = await readSaid(file);
+  const table = await readPromptTable(file);
   const { columns, finder } = columnsOf(table, preferenceColumns, names);
   const { split, label, ...said } = columns;
   const one = { isData: () => false, header: 'prompt,chosen,rejected' };
@@ -214,7 +214,7 @@ async function tableRecords(
   unused?.add(finder.rest);
   return table.rows.map((row) => {
     const given = {
-      ...Object.fromEntries(Object.entries(said).map(([role, column]) => [role, saidIn(row, column)])),
+      ...Object.fromEntries(Object.entries(said).map(([role, column]) => [role, textOrMessagesIn(row, column)])),
       label: label === undefined ? undefined : row.cells.get(label),
       split: split === undefined ? undefined : cellSplit(row, split),
     };

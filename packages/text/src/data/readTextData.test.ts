@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { SequenceRecord, Wanted } from '@onnx-lora/sequences';
+import type { SequenceRecord, TargetKind } from '@onnx-lora/sequences';
 import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../sequences/src/fixtures/dataFolder.ts';
 import { readTextData } from './readTextData.ts';
@@ -24,10 +24,10 @@ const put = (content: Content): string => {
   return join(dataFolder(content), names.length === 1 ? names[0]! : '');
 };
 
-const read = (content: Content, wanted?: Wanted, options?: TextDataOptions) =>
+const read = (content: Content, wanted?: TargetKind, options?: TextDataOptions) =>
   readTextData(put(content), options, wanted);
 
-async function failure(content: Content, wanted?: Wanted, options?: TextDataOptions): Promise<string> {
+async function failure(content: Content, wanted?: TargetKind, options?: TextDataOptions): Promise<string> {
   const error: unknown = await read(content, wanted, options).catch((cause: unknown) => cause);
   expect(error).toBeInstanceOf(OnnxLoraError);
   return (error as OnnxLoraError).message;
@@ -141,7 +141,7 @@ test('streams give the same records, without what is to be predicted', async () 
 });
 
 test('errors name the file, the row, the column and the remedy', async () => {
-  const cases: [Content, Wanted | undefined, RegExp][] = [
+  const cases: [Content, TargetKind | undefined, RegExp][] = [
     [{ 'd.csv': 'text,colour\nA b,red\n' }, 'label', /d\.csv" has no column for the class, such as .*columns: \{ label: 'colour' \}/], // prettier-ignore
     [{ 'd.csv': 'a,b\n1,2\n' }, 'label', /no column for the text/],
     [{ 'd.csv': 'text,label\n,x\n' }, 'label', /line 2, column "text".*Write it, or remove the row/],

@@ -5,7 +5,7 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   classFolders,
   type DataReader,
-  defined,
+  withoutUndefined,
   type FolderEntries,
   givenRecords,
   isExample,
@@ -29,7 +29,7 @@ import {
   type SequenceData,
   type SequenceRecord,
   splitWarnings,
-  type Wanted,
+  type TargetKind,
 } from '@onnx-lora/sequences';
 import {
   findColumns,
@@ -40,10 +40,10 @@ import {
   textTasksOf,
 } from './textColumns.ts';
 import { formatOf, recordOfLine } from './streamTexts.ts';
-import { besides, isFolder, sharedWarnings } from './tableReader.ts';
+import { heldOutElsewhere, isFolder, sharedWarnings } from './tableReader.ts';
 
 type Options = TextDataOptions & {
-  readonly wanted?: Wanted | undefined;
+  readonly wanted?: TargetKind | undefined;
   /** The default group of a record; splits never divide a group. */
   readonly groupOf?: ((record: SequenceRecord) => string) | undefined;
 };
@@ -63,7 +63,7 @@ const MOST_BYTES = 4 * 2 ** 20;
 export function readTextData(
   source: TextSource,
   options: TextDataOptions = {},
-  wanted?: Wanted,
+  wanted?: TargetKind,
   groupOf?: (record: SequenceRecord) => string,
 ): Promise<SequenceData> {
   return readData<SequenceRecord, SequenceData, TextSource, Options>(texts, source, { ...options, wanted, groupOf });
@@ -84,7 +84,7 @@ const texts: DataReader<SequenceRecord, SequenceData, TextSource, Options> = {
     const whole = hasGroups ? 'groups stay whole' : 'equal texts stay together';
     return { ...split, whole, facts: { splitBy: whole } };
   },
-  besides,
+  besides: heldOutElsewhere,
   shared: (parts) => Promise.resolve(sharedWarnings(parts, plain, 'texts')),
 };
 
@@ -109,7 +109,7 @@ async function readSource(source: TextSource, options: Options): Promise<Sequenc
   const isDivided = (split.validation ?? split.test) !== undefined;
   return {
     ...split,
-    ...defined({ valueNames: part.valueNames, splitBy: isDivided ? part.splitBy : undefined }),
+    ...withoutUndefined({ valueNames: part.valueNames, splitBy: isDivided ? part.splitBy : undefined }),
     warnings: part.warnings,
   };
 }
@@ -192,7 +192,7 @@ async function given(source: AsyncIterable<GivenText> | readonly GivenText[]): P
   return { records, ...(count > 0 ? { valueNames } : {}), warnings: [] };
 }
 
-function requireWanted(records: readonly SequenceRecord[], wanted: Wanted | undefined): void {
+function requireWanted(records: readonly SequenceRecord[], wanted: TargetKind | undefined): void {
   if (wanted === undefined) return;
   const lacking = records.find(({ labels, values }) =>
     wanted === 'label' ? labels?.length !== 1 : wanted === 'labels' ? !labels : !values,
@@ -200,7 +200,7 @@ function requireWanted(records: readonly SequenceRecord[], wanted: Wanted | unde
   if (lacking) throw new OnnxLoraError('DATA_INVALID', `${lacking.where}: ${remedies[wanted]}`);
 }
 
-const remedies: Readonly<Record<Wanted, string>> = {
+const remedies: Readonly<Record<TargetKind, string>> = {
   label:
     'it has no class to learn, or several. Give a table with the columns "text" and "label", or a folder of text files for each class.',
   labels: 'it has no labels to learn. Give a table with the columns "text" and "labels".',

@@ -9,8 +9,8 @@ import {
   type ConversationRecord,
   conversationColumns,
 } from './readConversations.ts';
-import { type BegunTable, eachRow, openTexts } from './streamTexts.ts';
-import { columnsOf, saidRow } from './tableReader.ts';
+import { type OpenedTable, eachRow, openTexts } from './streamTexts.ts';
+import { columnsOf, promptRow } from './tableReader.ts';
 
 /** A prompt from a file or a stream. */
 export interface StreamedPrompt {
@@ -52,13 +52,13 @@ async function* promptsOfLines(name: string, lines: AsyncIterable<Line>, asks: b
   }
 }
 
-async function* promptsOf(table: BegunTable, names: ConversationColumns | undefined): AsyncGenerator<Named> {
+async function* promptsOf(table: OpenedTable, names: ConversationColumns | undefined): AsyncGenerator<Named> {
   try {
     const { columns } = columnsOf(table, conversationColumns, names);
     yield* eachRow(table, (row, number) => {
       const id = row.cells.get('id');
       const isNamed = typeof id === 'string' || typeof id === 'number';
-      const cells = conversationCells(saidRow(table.file, row), columns);
+      const cells = conversationCells(promptRow(table.file, row), columns);
       return { id: String(isNamed ? id : number), record: promptOf(cells, row.place) };
     });
   } finally {

@@ -60,7 +60,7 @@ export function recordOfLine(name: string, { text, number }: Line): SequenceReco
 const LOOKED_AT = 200;
 
 /** A table with its first rows read. */
-export interface BegunTable extends Table {
+export interface OpenedTable extends Table {
   readonly rest: AsyncGenerator<Row, void, undefined>;
 }
 
@@ -69,7 +69,7 @@ interface OpenTexts {
   /** The lines, unless it is a table; read once. */
   readonly lines?: AsyncGenerator<Line>;
   /** The first rows, and the rest, which is read once and then returned. */
-  readonly table?: BegunTable;
+  readonly table?: OpenedTable;
   /** Bytes read so far. */
   readonly read: () => number;
   readonly total?: number | undefined;
@@ -92,7 +92,7 @@ export async function openTexts(source: string | AsyncIterable<Uint8Array>): Pro
   return { name, table: await begun(name, columns, rows), read, total };
 }
 
-async function begun(file: string, columns: readonly string[], rest: BegunTable['rest']): Promise<BegunTable> {
+async function begun(file: string, columns: readonly string[], rest: OpenedTable['rest']): Promise<OpenedTable> {
   const rows: Row[] = [];
   while (rows.length < LOOKED_AT) {
     const { value, done } = await rest.next();
@@ -104,7 +104,7 @@ async function begun(file: string, columns: readonly string[], rest: BegunTable[
 
 /** Maps the rows, numbered from 1. */
 export async function* eachRow<Item>(
-  { rows, rest }: BegunTable,
+  { rows, rest }: OpenedTable,
   read: (row: Row, number: number) => Item,
 ): AsyncGenerator<Item> {
   let number = 0;
@@ -129,7 +129,7 @@ async function* recordsOfLines(name: string, lines: AsyncIterable<Line>): AsyncG
   for await (const line of lines) yield recordOfLine(name, line);
 }
 
-async function* recordsOf(table: BegunTable, names: TextDataOptions['columns']): AsyncGenerator<SequenceRecord> {
+async function* recordsOf(table: OpenedTable, names: TextDataOptions['columns']): AsyncGenerator<SequenceRecord> {
   try {
     const found = findColumns(table, names);
     yield* eachRow(table, (row, number) => recordOf(row, found, number, false));

@@ -3,7 +3,7 @@
 import { stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { listed } from '@onnx-lora/sdk/tasks';
+import { quotedNames } from '@onnx-lora/sdk/tasks';
 import {
   cellList,
   ColumnFinder,
@@ -37,13 +37,13 @@ const endings: readonly string[] = [...manifestEndings, PARQUET];
  * templates test whether a message has one.
  * @throws OnnxLoraError as `readAnyTable`
  */
-export async function readSaid(file: string): Promise<Table> {
+export async function readPromptTable(file: string): Promise<Table> {
   const table = await readAnyTable(file);
-  return { ...table, rows: table.rows.map((row) => saidRow(file, row)) };
+  return { ...table, rows: table.rows.map((row) => promptRow(file, row)) };
 }
 
-/** A row of {@link readSaid}. */
-export function saidRow(file: string, row: Row): Row {
+/** A row of {@link readPromptTable}. */
+export function promptRow(file: string, row: Row): Row {
   if (!file.toLowerCase().endsWith(PARQUET)) return row;
   return { ...row, cells: { get: (column) => withoutEmpty(row.cells.get(column)) } };
 }
@@ -67,7 +67,7 @@ export function columnsOf<Role extends string>(
 }
 
 /** A cell with a text, blanks included, or with a list of messages, possibly as JSON. */
-export function saidIn(row: Row, column: string | undefined): unknown {
+export function textOrMessagesIn(row: Row, column: string | undefined): unknown {
   const cell = column === undefined ? undefined : row.cells.get(column);
   return typeof cell === 'string' && cell.trimStart().startsWith('[{') ? cellList(row, column!) : cell;
 }
@@ -174,13 +174,13 @@ export function sequenceReader<R extends SequenceRecord, Given, Options extends 
       const split = splitRecords(train, fraction, seed, (each) => ({ key: plain(each), group: groupOf(each) }));
       return { ...split, whole, facts: { splitBy: whole } };
     },
-    besides,
+    besides: heldOutElsewhere,
     shared: (parts) => Promise.resolve(sharedWarnings(parts, plain, noun)),
   };
 }
 
 /** Describes a validation set read from a path of its own. */
-export const besides = (file: string): { readonly splitBy: string } => ({ splitBy: `given as "${file}"` });
+export const heldOutElsewhere = (file: string): { readonly splitBy: string } => ({ splitBy: `given as "${file}"` });
 
 /** Warns of records that appear in several splits. */
 export function sharedWarnings<R extends SequenceRecord>(
@@ -241,6 +241,6 @@ async function readTables<Item extends { readonly split?: Split }>(
   if (tables.length === 1) return read(join(path, tables[0]!));
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `"${path}" should have one file of ${noun} (${endings.join(', ')}), or train.jsonl, validation.jsonl and test.jsonl, but ${tables.length === 0 ? 'has none' : `has ${listed(tables)}`}. Name a file, or rename them.`,
+    `"${path}" should have one file of ${noun} (${endings.join(', ')}), or train.jsonl, validation.jsonl and test.jsonl, but ${tables.length === 0 ? 'has none' : `has ${quotedNames(tables)}`}. Name a file, or rename them.`,
   );
 }

@@ -24,7 +24,7 @@ import {
   type TargetColumns,
   targetColumns,
   targetsOf,
-  type Wanted,
+  type TargetKind,
 } from '@onnx-lora/sequences';
 
 /** A text as a caller writes it. */
@@ -192,7 +192,7 @@ export interface FoundColumns extends TargetColumns {
  * @param wanted the target that every row needs
  * @throws OnnxLoraError `DATA_INVALID` for a given name that the table lacks, or a missing column
  */
-export function findColumns(table: Table, names: TextColumns = {}, wanted?: Wanted): FoundColumns {
+export function findColumns(table: Table, names: TextColumns = {}, wanted?: TargetKind): FoundColumns {
   const finder = new ColumnFinder(table, textColumns, names);
   const contents = new ColumnContents(table);
   const isTold = (column: string): boolean => contents.textsOf(column).some((text) => /\S\s+\S/.test(text));
@@ -212,7 +212,11 @@ export function findColumns(table: Table, names: TextColumns = {}, wanted?: Want
   return { ...targets, text, second, negatives, unused: [...new Set([...unread, ...finder.rest])] };
 }
 
-const words: Readonly<Record<Wanted, string>> = { label: 'the class', labels: 'labels', values: 'numbers to predict' };
+const words: Readonly<Record<TargetKind, string>> = {
+  label: 'the class',
+  labels: 'labels',
+  values: 'numbers to predict',
+};
 
 /**
  * Makes the record of a row.
@@ -224,7 +228,7 @@ export function recordOf(
   row: Row,
   columns: FoundColumns,
   number: number,
-  wanted: Wanted | undefined | false,
+  wanted: TargetKind | undefined | false,
   fold?: number,
 ): SequenceRecord {
   const text = (column: string): string => {

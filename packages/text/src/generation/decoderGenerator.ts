@@ -16,7 +16,7 @@ import type { JsonSchema } from '../schema/jsonShape.ts';
 import { SchemaTokens } from '../schema/schemaRule.ts';
 import { type GenerateOptions, type GenerationDefaults, planOf } from './generateOptions.ts';
 import type { GeneratedText, TextGenerator, TextPiece } from './textGenerator.ts';
-import { Writing } from './writing.ts';
+import { TextWriter } from './writing.ts';
 
 export interface GeneratorParts {
   /** Knows which dimension of the past is its length. */
@@ -73,7 +73,7 @@ export class DecoderGenerator implements TextGenerator {
       // Models may have logits beyond the vocabulary, which spell nothing.
       const decode = (ids: readonly number[]): string =>
         tokenizer.decode!(ids.filter((id) => tokenizer.tokenOf(id) !== undefined), { skipSpecial, isExact: schema !== undefined }); // prettier-ignore
-      const writing = new Writing(rows, { plan, extra, decode });
+      const writing = new TextWriter(rows, { plan, extra, decode });
       const begun = this.#begin(rows, options);
       try {
         const logits = await begun.decoding.next(begun.fed);

@@ -81,7 +81,7 @@ function overlap(text: string, stop: string): number {
   return 0;
 }
 
-export interface WritingRules {
+export interface StopRules {
   readonly plan: GenerationPlan;
   /** Rules besides those of the plan. */
   readonly extra: readonly LogitRule[];
@@ -89,8 +89,8 @@ export interface WritingRules {
 }
 
 /** Generates the texts of some rows. */
-export class Writing {
-  /** Generated texts, complete after {@link Writing.pieces}. */
+export class TextWriter {
+  /** Generated texts, complete after {@link TextWriter.pieces}. */
   readonly texts: GeneratedText[] = [];
   readonly tokens: readonly number[][];
   readonly #rows: readonly WantedText[];
@@ -98,7 +98,7 @@ export class Writing {
   readonly #extra: readonly LogitRule[];
   readonly #decode: (ids: readonly number[]) => string;
 
-  constructor(rows: readonly WantedText[], { plan, extra, decode }: WritingRules) {
+  constructor(rows: readonly WantedText[], { plan, extra, decode }: StopRules) {
     this.#rows = rows;
     this.#plan = plan;
     this.#extra = extra;

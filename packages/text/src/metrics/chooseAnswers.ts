@@ -4,15 +4,15 @@ import { type Adapter, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import { checkedConversation, type ConversationRecord } from '../data/readConversations.ts';
-import type { Said } from '../data/readPreferences.ts';
+import type { TextOrMessages } from '../data/readPreferences.ts';
 import { openSftData } from '../tasks/chat/openSftData.ts';
 import { rowSums, runBatches } from '../tasks/chat/runBatches.ts';
-import { fedRow, NOT_LEARNED, oneRowOf } from '../tasks/chat/sftRows.ts';
+import { feedsOfRow, NOT_LEARNED, singleRow } from '../tasks/chat/sftRows.ts';
 
 /** A question with answers to choose from. */
 export interface ChoiceQuestion {
   /** A text that a space and the answer continue, or messages that the assistant answers. */
-  readonly prompt: Said;
+  readonly prompt: TextOrMessages;
   /** The answers. */
   readonly choices: readonly string[];
   /** Index of the right answer, if known. */
@@ -52,7 +52,7 @@ export interface ChoiceOptions extends Omit<RunnableOptions, 'adapters'> {
 }
 
 /** A question with one of its choices as a record: after a text and a space, or as the assistant's message. */
-export function choiceAsSaid(prompt: Said, choice: string, where: string): ConversationRecord {
+export function answeredWith(prompt: TextOrMessages, choice: string, where: string): ConversationRecord {
   const completion = typeof prompt === 'string' ? ` ${choice}` : [{ role: 'assistant', content: choice }];
   return checkedConversation({ prompt, completion }, where);
 }
@@ -76,8 +76,8 @@ export async function chooseAnswers(
   const asking = { ...rules, end: undefined };
   const rows = questions.flatMap(({ prompt, choices }, i) =>
     choices.map((choice) => {
-      const row = oneRowOf(choiceAsSaid(prompt, choice, `question ${i + 1}`), asking);
-      if (row) return fedRow(row);
+      const row = singleRow(answeredWith(prompt, choice, `question ${i + 1}`), asking);
+      if (row) return feedsOfRow(row);
       throw new OnnxLoraError('INPUT_INVALID', `Question ${i + 1} has a choice without a token. Give each some text.`);
     }),
   );

@@ -10,7 +10,7 @@ import {
   float32,
   int64,
   type Model,
-  modelFor,
+  modelForAdapter,
   openModel,
   train,
 } from '@onnx-lora/sdk';
@@ -69,7 +69,7 @@ async function answers(found: AsyncIterable<Answer>): Promise<readonly Answer[]>
 }
 
 const opened = (factory: typeof textClassificationTask, adapter: Adapter): Promise<Predictor> =>
-  Promise.resolve(factory.predictor(modelFor<Model>(model, adapter), { adapter, load: { threads: 1 } }));
+  Promise.resolve(factory.predictor(modelForAdapter<Model>(model, adapter), { adapter, load: { threads: 1 } }));
 
 describe('classes', () => {
   test('are learned, measured, and answered about rows and lines alike', async () => {

@@ -90,7 +90,7 @@ export function textRegression(
 
 /**
  * Loads a model that predicts `{ id, label, score }` for each text of a file, `score` being the probability. An adapter
- * with its own head joins the model first: `modelFor(model, adapter)`.
+ * with its own head joins the model first: `modelForAdapter(model, adapter)`.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no classifier; `CONFIG_INVALID`, `FILE_NOT_FOUND` of
  * its tokenizer
  */

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   ColumnFinder,
   type ColumnRoles,
-  defined,
+  withoutUndefined,
   type Table,
   tasksOfColumns,
   type UnusedColumns,
@@ -132,7 +132,7 @@ function findColumns(table: Table, names: ColumnNames = {}, unused?: UnusedColum
   );
   return {
     image,
-    ...defined({
+    ...withoutUndefined({
       ...found,
       label,
       labels,
@@ -191,7 +191,7 @@ function recordOf(row: Row, columns: Columns, folder: string): ImageRecord {
   return {
     file: inside(name),
     place,
-    ...defined({
+    ...withoutUndefined({
       label,
       labels: oneHot ? cellOneHot(row, oneHot) : labels === undefined ? undefined : cellLabels(row, labels),
       values: values?.length === 1 ? cellNumbers(row, values[0]!) : values?.map((column) => cellNumber(row, column)),

@@ -4,7 +4,7 @@ import { constants } from 'node:buffer';
 import { stat } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { listed } from '@onnx-lora/sdk/tasks';
+import { quotedNames } from '@onnx-lora/sdk/tasks';
 import {
   classFolders,
   fileInside,
@@ -174,7 +174,7 @@ function withMasks(
   if (missing.length > 0) {
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `${missing.length} of the ${images.length} images of "${folder}" have no mask in "${maskFolder}": ${listed(missing)}. Name a mask as its image ("${stemOf(missing[0]!)}.png"), or take the image out of the folder.`,
+      `${missing.length} of the ${images.length} images of "${folder}" have no mask in "${maskFolder}": ${quotedNames(missing)}. Name a mask as its image ("${stemOf(missing[0]!)}.png"), or take the image out of the folder.`,
     );
   }
   return images.map((name) => {

@@ -63,7 +63,7 @@ export function imageFormat(start: Uint8Array): ImageFormat | undefined {
 }
 
 /** Guesses the kind of a file that is no image, for messages. */
-export function whatElse(start: Uint8Array): string {
+export function kindOfOtherFile(start: Uint8Array): string {
   const text = String.fromCharCode(...start.subarray(0, signatureLength)).trimStart();
   if (start.length === 0) return 'the file is empty';
   if (text.startsWith('version https://git-lfs')) return 'it is a Git LFS pointer, not the image itself';

@@ -3,7 +3,14 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { type Image, type ImageDecoder, sourceName } from './image.ts';
-import { type ImageFormat, imageFormat, signatureLength, whatElse, checkBytes, readImageFile } from './imageFile.ts';
+import {
+  type ImageFormat,
+  imageFormat,
+  signatureLength,
+  kindOfOtherFile,
+  checkBytes,
+  readImageFile,
+} from './imageFile.ts';
 
 /** Limits, since an untrusted file of a few bytes can claim any size. */
 export interface SharpDecoderOptions {
@@ -41,7 +48,7 @@ export class SharpDecoder implements ImageDecoder {
     if (!format) {
       throw new OnnxLoraError(
         'DATA_INVALID',
-        `Cannot read the image "${file}": ${whatElse(bytes.subarray(0, signatureLength))}. Convert it to PNG or JPEG (WebP, TIFF, GIF and AVIF work too), or take it out of the data.`,
+        `Cannot read the image "${file}": ${kindOfOtherFile(bytes.subarray(0, signatureLength))}. Convert it to PNG or JPEG (WebP, TIFF, GIF and AVIF work too), or take it out of the data.`,
       );
     }
     // Loaded lazily, since much of this package decodes no image.

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { crc32 } from 'node:zlib';
 import type { SharpOptions } from 'sharp';
-import { type ImageFormat, imageFormat, signatureLength, whatElse, readImageFile } from './imageFile.ts';
+import { type ImageFormat, imageFormat, signatureLength, kindOfOtherFile, readImageFile } from './imageFile.ts';
 
 const SIGNATURE = 8;
 
@@ -67,7 +67,7 @@ export async function decodeNumbers(file: string): Promise<StoredNumbers> {
   if (!format) {
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `Cannot read the mask "${file}": ${whatElse(bytes.subarray(0, signatureLength))}. Save masks as PNG.`,
+      `Cannot read the mask "${file}": ${kindOfOtherFile(bytes.subarray(0, signatureLength))}. Save masks as PNG.`,
     );
   }
   try {

@@ -6,7 +6,7 @@ import { type ClassNumbers, classMaskOf, maskOf, maskOfObject } from '../data/sh
 import { type ImageLike, type Image, imageOf, sourceName } from '../image/image.ts';
 import { type Geometry, boxToInput, geometryOf, maskToInput, pointToInput } from './geometry.ts';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { BoundedCache, defined } from '@onnx-lora/sdk/data';
+import { BoundedCache, withoutUndefined } from '@onnx-lora/sdk/data';
 import type { Mask, Sample } from '../augment/sample.ts';
 import type { ImagePlan, Size } from './imagePlan.ts';
 import type { Pixels } from './normalize.ts';
@@ -79,7 +79,7 @@ export function pixelSource(preprocessor: ImagePreprocessor, keepBytes: number):
     const image = await (isAugmented && typeof source === 'string' ? decoded.get(source, decode) : decode());
     const masks =
       request.masks && (await Promise.all(request.masks.map((each) => maskFrom(each, image, plan.reduceLabels))));
-    const sample: Sample = { image, ...defined({ masks, boxes, points }) };
+    const sample: Sample = { image, ...withoutUndefined({ masks, boxes, points }) };
     const changed = isAugmented ? augment(sample, fitAugmentations(augmentations, plan), seed) : sample;
     const { image: drawn, ...annotations } = changed;
     return { pixels: preprocessor.pixels(drawn, name), ...place(annotations, drawn, plan, request, name) };

@@ -110,7 +110,7 @@ export function paintPoints(image: Image, points: readonly Point[], color: Color
 }
 
 /** Joins images of one height with a white gap. */
-export function sideBySide(images: readonly Image[], gap = 4): Image {
+export function joinHorizontally(images: readonly Image[], gap = 4): Image {
   const height = Math.max(...images.map((each) => each.height));
   const width = images.reduce((sum, each) => sum + each.width, gap * (images.length - 1));
   const data = new Uint8Array(width * height * 3).fill(255);

@@ -2,7 +2,7 @@ import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { synthetic } from '../../fixtures/goldens.ts';
 import { indexedPng } from '../image/imageFile.ts';
-import { classColor, paintMask, paintPoints, shrunk, sideBySide, webp } from './overlay.ts';
+import { classColor, paintMask, paintPoints, shrunk, joinHorizontally, webp } from './overlay.ts';
 
 test('class colours are those of Pascal VOC', () => {
   // The first, the person's, and the last, by which borders are drawn.
@@ -41,7 +41,7 @@ test('points are dots, pictures stand beside each other, and shrink to WebP', as
   expect([...dotted.data.subarray((50 * 200 + 50) * 3, (50 * 200 + 50) * 3 + 3)]).toEqual([1, 2, 3]);
   expect(shrunk(image, 300)).toBe(image);
   expect(shrunk(image, 50)).toMatchObject({ width: 50, height: 25 });
-  const pair = sideBySide([shrunk(image, 50), shrunk(dotted, 50)]);
+  const pair = joinHorizontally([shrunk(image, 50), shrunk(dotted, 50)]);
   expect(pair).toMatchObject({ width: 104, height: 25 });
   expect([...pair.data.subarray(150, 162)]).toEqual(Array.from({ length: 12 }, () => 255));
   expect(await sharp(await webp(pair)).metadata()).toMatchObject({ format: 'webp', width: 104, height: 25 });

@@ -3,10 +3,10 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   type GraphPort,
-  listedPorts,
+  describedPorts,
   type TaskModel,
   type HeadPort,
-  shownPort,
+  describedPort,
   type NewHead,
   missingHeadError,
   type TaskHead,
@@ -27,7 +27,7 @@ export function imagePort(model: TaskModel): ImagePort {
   if (!first || second) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `"${model.name}" takes no single batch of images as float32 [batch, 3, height, width] (its inputs: ${listedPorts(model.inputs)}). Use the float32 file of a vision model, channels first.`,
+      `"${model.name}" takes no single batch of images as float32 [batch, 3, height, width] (its inputs: ${describedPorts(model.inputs)}). Use the float32 file of a vision model, channels first.`,
     );
   }
   const [name, { dims }] = first;
@@ -82,7 +82,7 @@ export function imagePorts(model: TaskModel): ImagePorts {
   if (length > 1) {
     throw unsupported(
       model,
-      `it has ${length} inputs (${listedPorts(model.inputs)}), and this task feeds one image input only. Export the image part alone`,
+      `it has ${length} inputs (${describedPorts(model.inputs)}), and this task feeds one image input only. Export the image part alone`,
     );
   }
   const { name: input, ...port } = imagePort(model);
@@ -96,7 +96,7 @@ export function headPorts(model: TaskModel): ImagePorts & { readonly head: HeadP
   if (head) return { ...rest, head };
   throw unsupported(
     model,
-    `it has no output "logits" [batch, classes] (it has ${listedPorts(model.outputs)}). Name the adapter that brings its head, or export it with one`,
+    `it has no output "logits" [batch, classes] (it has ${describedPorts(model.outputs)}). Name the adapter that brings its head, or export it with one`,
   );
 }
 
@@ -105,7 +105,7 @@ function countOf(model: TaskModel, { name, port }: NamedPort): number {
   if (typeof outputs === 'number' && outputs >= 1) return outputs;
   throw unsupported(
     model,
-    `its output "${name}" ${shownPort(port)} does not say how many classes there are. Export it with a fixed number of classes`,
+    `its output "${name}" ${describedPort(port)} does not say how many classes there are. Export it with a fixed number of classes`,
   );
 }
 

@@ -7,16 +7,16 @@ import { type Activation, gelu } from '../../layers/activations.ts';
 import { attend, splitHeads } from '../../layers/attention.ts';
 import {
   decoderGraphs,
-  type Given,
-  type Kept,
-  type Pair,
+  type CacheInputs,
+  type CacheOutputs,
+  type KeysAndValues,
   placesOf,
   wholeModel,
   withPast,
 } from '../../layers/texts/encoderDecoder.ts';
 import { vocabularyScores } from '../../layers/heads.ts';
 import type { Module } from '../../layers/module.ts';
-import { rotatedPairs, type Turns } from '../../layers/texts/positions.ts';
+import { rotatedPairs, type RotaryAngles } from '../../layers/texts/positions.ts';
 import { readRotary, type Rotary } from '../../layers/texts/rotaryScaling.ts';
 
 interface Sizes {
@@ -69,13 +69,18 @@ function norm(m: Module, name: string, x: Value): Value {
 /** Inputs of attention besides the queries: `from` yields keys and values, `past` is their cache. */
 interface Source {
   readonly from?: Value | undefined;
-  readonly past?: Pair | undefined;
+  readonly past?: KeysAndValues | undefined;
   /** Rotary angles of self-attention. */
-  readonly angles?: Turns;
+  readonly angles?: RotaryAngles;
   readonly mask?: Value;
 }
 
-function attention(m: Module, x: Value, s: Sizes, { from, past, angles, mask }: Source): [attended: Value, kept: Pair] {
+function attention(
+  m: Module,
+  x: Value,
+  s: Sizes,
+  { from, past, angles, mask }: Source,
+): [attended: Value, kept: KeysAndValues] {
   const by = (name: string, of: Value): Value => splitHeads(m, m.linear(name, of, s.hidden, { bias: s.bias }), s.heads);
   const turned = (each: Value): Value => (angles ? rotatedPairs(m, each, angles) : each);
   const [k, v] = withPast(m, past, from && [turned(by('k_proj', from)), by('v_proj', from)]);
@@ -107,7 +112,7 @@ function encoder(m: Module, s: Sizes): Value {
   return norm(m, 'layer_norm', x);
 }
 
-function decoder(m: Module, given: Given, s: Sizes): [logits: Value, kept: Kept[]] {
+function decoder(m: Module, given: CacheInputs, s: Sizes): [logits: Value, kept: CacheOutputs[]] {
   const base = m.at('model.decoder');
   const { places, total, mask } = placesOf(base, given);
   const angles = s.rotary(base, { positions: m.g.Unsqueeze(places, [0]), total });

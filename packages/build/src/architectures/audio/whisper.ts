@@ -7,9 +7,9 @@ import { type Activation, gelu } from '../../layers/activations.ts';
 import { attend, splitHeads } from '../../layers/attention.ts';
 import {
   decoderGraphs,
-  type Given,
-  type Kept,
-  type Pair,
+  type CacheInputs,
+  type CacheOutputs,
+  type KeysAndValues,
   placesOf,
   wholeModel,
   withPast,
@@ -71,8 +71,12 @@ function attention(
   m: Module,
   x: Value,
   heads: number,
-  { from, past, mask }: { readonly from?: Value | undefined; readonly past?: Pair | undefined; readonly mask?: Value },
-): [attended: Value, present: Pair] {
+  {
+    from,
+    past,
+    mask,
+  }: { readonly from?: Value | undefined; readonly past?: KeysAndValues | undefined; readonly mask?: Value },
+): [attended: Value, present: KeysAndValues] {
   const hidden = Number(x.shape!.at(-1));
   const by = (name: string, of: Value, bias: boolean): Value =>
     splitHeads(m, m.linear(name, of, hidden, { bias }), heads);
@@ -103,7 +107,7 @@ function encoderStates(m: Module, spectra: Value, s: Sizes): Value[] {
   return [...read, m.layerNorm('layer_norm', x, EPSILON)];
 }
 
-function decoder(m: Module, given: Given, s: WholeSizes, tied: boolean): [logits: Value, kept: Kept[]] {
+function decoder(m: Module, given: CacheInputs, s: WholeSizes, tied: boolean): [logits: Value, kept: CacheOutputs[]] {
   const { heads, layers, inner } = s.decoder;
   const base = m.at('model.decoder');
   const { places, mask } = placesOf(base, given);
@@ -138,7 +142,7 @@ export const whisper: Architecture = {
       const [s, tied] = [wholeSizes(c), c.flag('tie_word_embeddings', true)];
       c.skip('classifier_proj_size', 'use_weighted_layer_sum');
       const encoded = (m: Module): Value => encoderStates(m.at('model.encoder'), inputFeatures(m, s), s).at(-1)!;
-      const decode = (m: Module, given: Given): [Value, Kept[]] => decoder(m, given, s, tied);
+      const decode = (m: Module, given: CacheInputs): [Value, CacheOutputs[]] => decoder(m, given, s, tied);
       const { heads, layers } = s.decoder;
       const kept = { layers, keyHeads: heads, headSize: s.hidden / heads, encoded: s.hidden };
       return {

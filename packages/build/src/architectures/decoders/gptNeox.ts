@@ -7,7 +7,7 @@ import { Decoding } from '../../layers/texts/decoder.ts';
 import { vocabularyScores } from '../../layers/heads.ts';
 import type { Module } from '../../layers/module.ts';
 import { type TransformerSizes, transformerSizes } from '../../layers/sizes.ts';
-import { rotated, type Turns } from '../../layers/texts/positions.ts';
+import { rotated, type RotaryAngles } from '../../layers/texts/positions.ts';
 import { readRotary, type Rotary } from '../../layers/texts/rotaryScaling.ts';
 
 interface Sizes extends TransformerSizes {
@@ -34,7 +34,7 @@ function sizes(c: Config): Sizes {
   };
 }
 
-function attention(m: Module, x: Value, i: number, s: Sizes, decoding: Decoding, angles: Turns): Value {
+function attention(m: Module, x: Value, i: number, s: Sizes, decoding: Decoding, angles: RotaryAngles): Value {
   const { g } = m;
   const size = s.hidden / s.heads;
   // Queries, keys and values are interleaved by head.
@@ -45,7 +45,7 @@ function attention(m: Module, x: Value, i: number, s: Sizes, decoding: Decoding,
   return m.linear('dense', context, s.hidden, { bias: s.bias });
 }
 
-function block(m: Module, x: Value, i: number, s: Sizes, decoding: Decoding, angles: Turns): Value {
+function block(m: Module, x: Value, i: number, s: Sizes, decoding: Decoding, angles: RotaryAngles): Value {
   const { g } = m;
   const attended = attention(m.at('attention'), m.layerNorm('input_layernorm', x, s.eps), i, s, decoding, angles);
   const sum = g.Add(attended, x);

@@ -8,7 +8,7 @@ import { Decoding } from '../../layers/texts/decoder.ts';
 import { vocabularyScores } from '../../layers/heads.ts';
 import type { Module } from '../../layers/module.ts';
 import type { SizeDefaults, TransformerSizes } from '../../layers/sizes.ts';
-import { rotated, type Turns } from '../../layers/texts/positions.ts';
+import { rotated, type RotaryAngles } from '../../layers/texts/positions.ts';
 import { readRotary, type Rotary } from '../../layers/texts/rotaryScaling.ts';
 import { tableOf } from '../../layers/bounds.ts';
 
@@ -84,7 +84,7 @@ export interface LlamaLayer<S extends LlamaSizes = LlamaSizes> {
   readonly i: number;
   readonly s: S;
   readonly decoding: Decoding;
-  readonly angles: Turns;
+  readonly angles: RotaryAngles;
 }
 
 function llamaAttention(m: Module, x: Value, { i, s, decoding, angles }: LlamaLayer): Value {

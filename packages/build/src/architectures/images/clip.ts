@@ -11,7 +11,7 @@ import {
   batches,
   type ImageTowerSizes,
   imageTowerSizes,
-  nearness,
+  similarities,
   textTokens,
   towerEncoder,
 } from '../../layers/images/towers.ts';
@@ -87,7 +87,7 @@ function both(c: Config): Graphs {
     model: (m) => {
       const texts = textEmbeds(m, textTower(m.at('text_model'), t, batches.texts));
       const images = imageEmbeds(m, visionTower(m.at('vision_model'), v, batches.images));
-      nearness(m, texts, images, m.parameter('logit_scale', []));
+      similarities(m, texts, images, m.parameter('logit_scale', []));
     },
     text_model: (m) => outputs(m, textTower(m.at('text_model'), t), 'text_embeds', textEmbeds),
     vision_model: (m) => outputs(m, visionTower(m.at('vision_model'), v), 'image_embeds', imageEmbeds),
@@ -134,7 +134,7 @@ const visionClasses = towerClasses('CLIPVisionModel', 'vision_model', ['visual_p
 });
 
 /** Classes of one tower, built from the config and weights of both. */
-export function ofBoth(
+export function withTowerConfig(
   name: 'text_config' | 'vision_config',
   classes: Architecture['classes'],
 ): Architecture['classes'] {
@@ -154,8 +154,8 @@ export const clip: Architecture = {
   others,
   classes: {
     CLIPModel: both,
-    ...ofBoth('text_config', textClasses),
-    ...ofBoth('vision_config', visionClasses),
+    ...withTowerConfig('text_config', textClasses),
+    ...withTowerConfig('vision_config', visionClasses),
     CLIPForImageClassification: classifierClass(
       (c) => {
         const vision = towerOf(c, 'vision_config');

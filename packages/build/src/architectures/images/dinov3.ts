@@ -8,7 +8,7 @@ import { attend, project } from '../../layers/attention.ts';
 import { asSequence, pixelValues, withTokens } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
 import type { TransformerSizes } from '../../layers/sizes.ts';
-import { rotated, type Turns } from '../../layers/texts/positions.ts';
+import { rotated, type RotaryAngles } from '../../layers/texts/positions.ts';
 
 interface Sizes extends TransformerSizes {
   readonly isGated: boolean;
@@ -56,7 +56,7 @@ function sizes(c: Config): Sizes {
 }
 
 /** Rotary angles of places, rows before columns; prepended tokens do not rotate. */
-function turnsOf(m: Module, map: Value, s: Sizes): Turns {
+function turnsOf(m: Module, map: Value, s: Sizes): RotaryAngles {
   const { g } = m;
   const inverse = g.constant(float32(s.frequencies, [s.frequencies.length]));
   const sizes = g.Shape(map);
@@ -73,7 +73,7 @@ function turnsOf(m: Module, map: Value, s: Sizes): Turns {
   return { cos: g.Cos(all), sin: g.Sin(all) };
 }
 
-function attention(m: Module, x: Value, angles: Turns, { heads, bias, outBias, hidden }: Sizes): Value {
+function attention(m: Module, x: Value, angles: RotaryAngles, { heads, bias, outBias, hidden }: Sizes): Value {
   const [q, k, v] = project(m, x, { names: ['q_proj', 'k_proj', 'v_proj'], heads, bias });
   const context = attend(m, { q: rotated(m, q, angles), k: rotated(m, k, angles), v });
   return m.linear('o_proj', context, hidden, { bias: outBias });
@@ -85,7 +85,7 @@ function mlp(m: Module, x: Value, { isGated, act, inner, hidden, mlpBias: bias }
   return m.linear('down_proj', wide, hidden, { bias });
 }
 
-function layer(m: Module, x: Value, angles: Turns, s: Sizes): Value {
+function layer(m: Module, x: Value, angles: RotaryAngles, s: Sizes): Value {
   const scaled = (name: string, y: Value): Value => m.g.Mul(y, m.parameter(`${name}.lambda1`, [s.hidden]));
   x = m.g.Add(x, scaled('layer_scale1', attention(m.at('attention'), m.layerNorm('norm1', x, s.eps), angles, s)));
   return m.g.Add(x, scaled('layer_scale2', mlp(m.at('mlp'), m.layerNorm('norm2', x, s.eps), s)));

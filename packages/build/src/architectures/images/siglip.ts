@@ -7,12 +7,12 @@ import { attend, splitHeads } from '../../layers/attention.ts';
 import { patchEmbedding, pixelValues } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
 import { type TransformerSizes, transformerSizes } from '../../layers/sizes.ts';
-import { ofBoth } from './clip.ts';
+import { withTowerConfig } from './clip.ts';
 import {
   batches,
   type ImageTowerSizes,
   imageTowerSizes,
-  nearness,
+  similarities,
   textTokens,
   towerEncoder,
   towerMlp,
@@ -99,7 +99,7 @@ function both(c: Config): Graphs {
       const [texts, images] = [m.at('text_model'), m.at('vision_model')];
       const textEmbeds = textPooled(texts, textStates(texts, t, batches.texts), t);
       const imageEmbeds = visionPooled(images.at('head'), visionStates(images, v, batches.images), v);
-      nearness(m, textEmbeds, imageEmbeds, m.parameter('logit_scale', [1]), m.parameter('logit_bias', [1]));
+      similarities(m, textEmbeds, imageEmbeds, m.parameter('logit_scale', [1]), m.parameter('logit_bias', [1]));
     },
     text_model: (m) => textGraph(m, 'text_model', t),
     vision_model: (m) => visionGraph(m, 'vision_model', v),
@@ -124,8 +124,8 @@ export const siglip: Architecture = {
   others,
   classes: {
     SiglipModel: both,
-    ...ofBoth('text_config', textClasses),
-    ...ofBoth('vision_config', visionClasses),
+    ...withTowerConfig('text_config', textClasses),
+    ...withTowerConfig('vision_config', visionClasses),
     SiglipForImageClassification: classifierClass(
       (c) => {
         c.skip('text_config');

@@ -7,7 +7,7 @@ import { firstTokenHead, vocabularyScores } from '../../layers/heads.ts';
 import type { Module } from '../../layers/module.ts';
 import { paddingMask, textInputs } from '../../layers/texts/texts.ts';
 import { bertEmbeddings, bertEncoder, bertSizes, type BertSizes } from './bert.ts';
-import { type Encoded, onStates, textEncoder } from './textEncoder.ts';
+import { type Encoded, headOnStates, textEncoder } from './textEncoder.ts';
 
 interface Sizes extends BertSizes {
   readonly embedding: number;
@@ -46,7 +46,7 @@ export const electra: Architecture = {
   classes: {
     ...alike.classes,
     /** Score of each token being replaced, `[batch, sequence]`. */
-    ElectraForPreTraining: onStates<Sizes>(encoder, () => (m, x, s) => {
+    ElectraForPreTraining: headOnStates<Sizes>(encoder, () => (m, x, s) => {
       const head = m.at('discriminator_predictions');
       const scores = head.linear('dense_prediction', s.act(m.g, head.linear('dense', x, s.hidden)), 1);
       m.graph.output('logits', m.g.Squeeze(scores, [2]));

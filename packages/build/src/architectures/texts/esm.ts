@@ -7,7 +7,13 @@ import { gelu } from '../../layers/activations.ts';
 import { attend, project } from '../../layers/attention.ts';
 import type { Module } from '../../layers/module.ts';
 import type { TransformerSizes } from '../../layers/sizes.ts';
-import { positionsPastPadding, rotaryFrequencies, rotated, turns, type Turns } from '../../layers/texts/positions.ts';
+import {
+  positionsPastPadding,
+  rotaryFrequencies,
+  rotated,
+  rotaryAngles,
+  type RotaryAngles,
+} from '../../layers/texts/positions.ts';
 import { paddingMask, type TextInputs, textInputs } from '../../layers/texts/texts.ts';
 import { type Encoded, robertaHeads, textEncoder } from './textEncoder.ts';
 
@@ -73,7 +79,7 @@ function embeddings(m: Module, { ids, mask }: TextInputs, s: Sizes): Value {
   return g.Mul(x, g.Unsqueeze(real, [2]));
 }
 
-function block(m: Module, x: Value, mask: Value, s: Sizes, angles: Turns | undefined): Value {
+function block(m: Module, x: Value, mask: Value, s: Sizes, angles: RotaryAngles | undefined): Value {
   const attention = m.at('attention.self');
   const normed = m.layerNorm('attention.LayerNorm', x, s.eps);
   const [q, k, v] = project(attention, normed, { names: ['query', 'key', 'value'], heads: s.heads });
@@ -89,7 +95,7 @@ function states(m: Module, s: Sizes): Encoded {
   const mask = paddingMask(m, inputs.mask);
   // Padding counts too.
   const places = m.g.Unsqueeze(m.range(0, m.sizeOf(inputs.ids, 1)), [0]);
-  const angles = s.rotary && turns(m, places, rotaryFrequencies(s.rotary, s.hidden / s.heads));
+  const angles = s.rotary && rotaryAngles(m, places, rotaryFrequencies(s.rotary, s.hidden / s.heads));
   let x = embeddings(m.at('embeddings'), inputs, s);
   for (const layer of m.list('encoder.layer', s.layers)) x = block(layer, x, mask, s, angles || undefined);
   return { x: m.layerNorm('encoder.emb_layer_norm_after', x, s.eps), inputs };

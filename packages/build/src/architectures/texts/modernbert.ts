@@ -7,9 +7,16 @@ import type { Activation } from '../../layers/activations.ts';
 import { attend, splitHeads } from '../../layers/attention.ts';
 import type { Module } from '../../layers/module.ts';
 import type { TransformerSizes } from '../../layers/sizes.ts';
-import { rotaryFrequencies, rotated, turns, type Turns } from '../../layers/texts/positions.ts';
+import { rotaryFrequencies, rotated, rotaryAngles, type RotaryAngles } from '../../layers/texts/positions.ts';
 import { vocabularyScores } from '../../layers/heads.ts';
-import { meanOfReal, near, paddingMask, stateOutputs, type TextInputs, textInputs } from '../../layers/texts/texts.ts';
+import {
+  meanOfReal,
+  slidingWindowMask,
+  paddingMask,
+  stateOutputs,
+  type TextInputs,
+  textInputs,
+} from '../../layers/texts/texts.ts';
 import { tableOf } from '../../layers/bounds.ts';
 
 interface Sizes extends Omit<TransformerSizes, 'layers'> {
@@ -66,7 +73,7 @@ function bases(c: Config): Sizes['bases'] {
 
 interface View {
   readonly mask: readonly Value[];
-  readonly angles: Turns;
+  readonly angles: RotaryAngles;
 }
 
 function layer(m: Module, x: Value, i: number, s: Sizes, { mask, angles }: View): Value {
@@ -97,10 +104,10 @@ function states(m: Module, s: Sizes): { readonly x: Value; readonly inputs: Text
   const inputs = textInputs(m);
   const length = m.sizeOf(inputs.ids, 1);
   const places = g.Unsqueeze(m.range(0, length), [0]);
-  const angles = (base: number): Turns => turns(m, places, rotaryFrequencies(base, s.hidden / s.heads));
+  const angles = (base: number): RotaryAngles => rotaryAngles(m, places, rotaryFrequencies(base, s.hidden / s.heads));
   const padding = paddingMask(m, inputs.mask);
   const global = { mask: [padding], angles: angles(s.bases.global) };
-  const local = { mask: [near(m, length, s.reach), padding], angles: angles(s.bases.local) };
+  const local = { mask: [slidingWindowMask(m, length, s.reach), padding], angles: angles(s.bases.local) };
   let x = norm(m, 'embeddings.norm', m.embedding('embeddings.tok_embeddings', inputs.ids, s.vocabulary, s.hidden), s);
   for (const [i, each] of m.list('layers', s.isLocal.length).entries())
     x = layer(each, x, i, s, s.isLocal[i] ? local : global);

@@ -58,7 +58,7 @@ export const robertaHeads: Pick<
 };
 
 /** A class with a head on the states; `head` reads the config and declares the outputs. */
-export function onStates<S>(
+export function headOnStates<S>(
   { prefix, sizes, states }: Pick<TextEncoder<S & EncoderSizes>, 'prefix' | 'sizes' | 'states'>,
   head: (c: Config) => (m: Module, x: Value, s: S) => void,
 ): (c: Config) => Graphs {
@@ -85,7 +85,7 @@ export function textEncoder<S extends EncoderSizes>(encoder: TextEncoder<S>): Ar
           if (pooler !== undefined && m.has(`${pooler}.weight`)) m.graph.output('pooler_output', pooled(m, pooler, x));
         },
       ),
-      [`${name}ForMaskedLM`]: onStates(encoder, (c) => {
+      [`${name}ForMaskedLM`]: headOnStates(encoder, (c) => {
         const [isTied, head] = [c.flag('tie_word_embeddings', true), masked(c)];
         return (m, x, s) => {
           const dims = [s.vocabulary, s.embedding ?? s.hidden];
@@ -93,15 +93,15 @@ export function textEncoder<S extends EncoderSizes>(encoder: TextEncoder<S>): Ar
           m.graph.output('logits', head(m, x, s, { table, isTied }));
         };
       }),
-      [`${name}ForSequenceClassification`]: onStates(encoder, (c) => {
+      [`${name}ForSequenceClassification`]: headOnStates(encoder, (c) => {
         const [labels, head] = [c.labels(), sequence(c)];
         return (m, x, s) => m.graph.output('logits', head(m, x, s, labels));
       }),
-      [`${name}ForTokenClassification`]: onStates(encoder, (c) => {
+      [`${name}ForTokenClassification`]: headOnStates(encoder, (c) => {
         const labels = c.labels();
         return (m, x) => m.graph.output('logits', m.linear('classifier', x, labels));
       }),
-      ...(hasAnswers ? { [`${name}ForQuestionAnswering`]: onStates(encoder, () => answerOutputs) } : {}),
+      ...(hasAnswers ? { [`${name}ForQuestionAnswering`]: headOnStates(encoder, () => answerOutputs) } : {}),
     },
   };
 }

@@ -51,7 +51,7 @@ export function textTokens(
 export const batches = { texts: 'text_batch_size', images: 'image_batch_size' } as const;
 
 /** Declares both normalised embeddings and their scaled similarities plus `bias`: Radford et al. 2021. */
-export function nearness(m: Module, texts: Value, images: Value, scale: Value, bias?: Value): void {
+export function similarities(m: Module, texts: Value, images: Value, scale: Value, bias?: Value): void {
   const { g, graph } = m;
   const [text, image] = [normalized(m, texts), normalized(m, images)];
   const scaled = g.Mul(g.MatMul(text, g.Transpose(image, [1, 0])), g.Exp(scale));

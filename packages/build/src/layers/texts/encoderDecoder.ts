@@ -7,20 +7,20 @@ import { requireLayers } from '../bounds.ts';
 import type { CacheSizes } from './decoder.ts';
 
 /** Keys and values by heads, `[batch, heads, length, size]`. */
-export type Pair = readonly [key: Value, value: Value];
+export type KeysAndValues = readonly [key: Value, value: Value];
 
-export interface Kept {
-  readonly decoder: Pair;
-  readonly encoder: Pair;
+export interface CacheOutputs {
+  readonly decoder: KeysAndValues;
+  readonly encoder: KeysAndValues;
 }
 
-export interface Given {
+export interface CacheInputs {
   /** Token ids, int64 `[batch, sequence]`. */
   readonly ids: Value;
   /** Encoder states `[batch, frames, hidden]`; absent if their keys and values are cached. */
   readonly encoded?: Value;
   /** Caches per layer; absent for the first tokens. */
-  readonly pasts?: readonly Kept[];
+  readonly pasts?: readonly CacheOutputs[];
 }
 
 export interface KeptSizes extends CacheSizes {
@@ -29,11 +29,11 @@ export interface KeptSizes extends CacheSizes {
 }
 
 /** Emits a decoder: logits, and the cache per layer. */
-export type EmitDecoder = (m: Module, given: Given) => readonly [logits: Value, kept: readonly Kept[]];
+export type EmitDecoder = (m: Module, given: CacheInputs) => readonly [logits: Value, kept: readonly CacheOutputs[]];
 
 /** The graphs of a decoder: for the first tokens, for later ones, and both merged. */
 export function decoderGraphs(sizes: KeptSizes, decoder: EmitDecoder): Record<string, (m: Module) => void> {
-  const emit = (m: Module, given: Given, parts: readonly (keyof Kept)[]): void => {
+  const emit = (m: Module, given: CacheInputs, parts: readonly (keyof CacheOutputs)[]): void => {
     const [logits, kept] = decoder(m, given);
     m.graph.output('logits', logits);
     for (const part of parts)
@@ -60,8 +60,8 @@ function states(m: Module, { encoded }: KeptSizes): Value {
   return m.graph.input('encoder_hidden_states', 'float32', ['batch_size', FRAMES, encoded]);
 }
 
-function pasts(m: Module, { layers, keyHeads, headSize }: KeptSizes): Kept[] {
-  const past = (name: string, length: string): Pair => {
+function pasts(m: Module, { layers, keyHeads, headSize }: KeptSizes): CacheOutputs[] {
+  const past = (name: string, length: string): KeysAndValues => {
     const of = (what: string): Value => m.graph.input(`past_key_values.${name}.${what}`, 'float32', ['batch_size', keyHeads, length, headSize]); // prettier-ignore
     return [of('key'), of('value')];
   };
@@ -72,14 +72,14 @@ function pasts(m: Module, { layers, keyHeads, headSize }: KeptSizes): Kept[] {
 }
 
 /** Merged graph: `use_cache_branch`, bool `[1]`, selects a branch; the other's input is cut to length 0. */
-function either(m: Module, sizes: KeptSizes): Given {
+function either(m: Module, sizes: KeptSizes): CacheInputs {
   const { g } = m;
   const [encoded, ids, kept] = [states(m, sizes), inputIds(m), pasts(m, sizes)];
   const isLater = m.ints(m.graph.input('use_cache_branch', 'bool', [1]));
   const isFirst = g.Sub(g.ints([1]), isLater);
   const cut = (x: Value, axis: number, keeps: Value): Value =>
     g.emit('Slice', [x, g.ints([0]), g.Mul(m.sizeOf(x, axis), keeps), g.ints([axis])]);
-  const cutPair = ([key, value]: Pair): Pair => [cut(key, 2, isLater), cut(value, 2, isLater)];
+  const cutPair = ([key, value]: KeysAndValues): KeysAndValues => [cut(key, 2, isLater), cut(value, 2, isLater)];
   return {
     ids,
     encoded: cut(encoded, 1, isFirst),
@@ -87,7 +87,7 @@ function either(m: Module, sizes: KeptSizes): Given {
   };
 }
 
-function present(m: Module, name: string, part: keyof Kept, [key, value]: Pair): void {
+function present(m: Module, name: string, part: keyof CacheOutputs, [key, value]: KeysAndValues): void {
   const [, heads, , size] = key.shape!;
   const dims = ['batch_size', heads!, part === 'decoder' ? `${PAST} + ${TOKENS}` : FRAMES, size!];
   m.graph.output(`${name}.key`, key, dims);
@@ -95,7 +95,11 @@ function present(m: Module, name: string, part: keyof Kept, [key, value]: Pair):
 }
 
 /** Concatenates cached and fresh keys and values, if present. */
-export function withPast({ g }: Module, past: Pair | undefined, fresh: Pair | undefined): Pair {
+export function withPast(
+  { g }: Module,
+  past: KeysAndValues | undefined,
+  fresh: KeysAndValues | undefined,
+): KeysAndValues {
   if (past && fresh) return [g.Concat([past[0], fresh[0]], 2), g.Concat([past[1], fresh[1]], 2)];
   return (past ?? fresh)!;
 }
@@ -109,7 +113,7 @@ export interface Places {
   readonly mask: Value;
 }
 
-export function placesOf(m: Module, { ids, pasts: kept }: Given): Places {
+export function placesOf(m: Module, { ids, pasts: kept }: CacheInputs): Places {
   const { g } = m;
   const length = m.sizeOf(ids, 1);
   const past = kept && m.sizeOf(kept[0]!.decoder[0], 2);

@@ -17,7 +17,7 @@ export function positionsPastPadding(m: Module, ids: Value, padding: number): Va
 }
 
 /** Cosines and sines of positions, `[batch or 1, 1, length, half]`. */
-export interface Turns {
+export interface RotaryAngles {
   readonly cos: Value;
   readonly sin: Value;
 }
@@ -28,12 +28,12 @@ export interface Turns {
  * @param frequencies angle per position, `[half]`
  * @param scale factor of cosines and sines
  */
-export function turns(
+export function rotaryAngles(
   m: Module,
   positions: Value,
   frequencies: Value | Float32Array,
   scale: number | Value = 1,
-): Turns {
+): RotaryAngles {
   const { g } = m;
   const inverse = 'name' in frequencies ? frequencies : g.constant(float32(frequencies, [frequencies.length]));
   const angles = g.Mul(m.floats(g.Unsqueeze(positions, [1, 3])), inverse);
@@ -42,7 +42,7 @@ export function turns(
 }
 
 /** Rotates the leading numbers of each head of `[batch, heads, length, size]`, twice as many as angles. */
-export function rotated(m: Module, x: Value, angles: Turns): Value {
+export function rotated(m: Module, x: Value, angles: RotaryAngles): Value {
   if (m.isFused) return rotatedInOne(m, x, angles, false);
   const { g } = m;
   const { cos, sin } = angles;
@@ -55,7 +55,7 @@ export function rotated(m: Module, x: Value, angles: Turns): Value {
 }
 
 /** The same with neighbouring pairs: 0 and 1, 2 and 3, and so on. */
-export function rotatedPairs(m: Module, x: Value, angles: Turns): Value {
+export function rotatedPairs(m: Module, x: Value, angles: RotaryAngles): Value {
   if (m.isFused) return rotatedInOne(m, x, angles, true);
   const { g } = m;
   const { cos, sin } = angles;
@@ -69,7 +69,7 @@ export function rotatedPairs(m: Module, x: Value, angles: Turns): Value {
 }
 
 /** Fused form, heads joined. Its table has a row per token of each text, since angles differ by text. */
-function rotatedInOne(m: Module, x: Value, angles: Turns, interleaved: boolean): Value {
+function rotatedInOne(m: Module, x: Value, angles: RotaryAngles, interleaved: boolean): Value {
   const [heads, size] = [Number(x.shape![1]), widthOf(x)];
   const half = widthOf(angles.cos);
   const { cos, sin, rows } = rowsOf(m, angles);
@@ -81,10 +81,10 @@ function rotatedInOne(m: Module, x: Value, angles: Turns, interleaved: boolean):
   return splitHeads(m, m.g.emit('RotaryEmbedding', [joinHeads(m, x), rows, cos, sin], attributes, RUNTIME), heads);
 }
 
-const tables = new WeakMap<Turns, Turns & { readonly rows: Value }>();
+const tables = new WeakMap<RotaryAngles, RotaryAngles & { readonly rows: Value }>();
 
 /** Angles as a table `[rows, half]`, and row indices: `[1]` for shared positions, or `[batch, length]`. */
-function rowsOf(m: Module, angles: Turns): Turns & { readonly rows: Value } {
+function rowsOf(m: Module, angles: RotaryAngles): RotaryAngles & { readonly rows: Value } {
   const known = tables.get(angles);
   if (known) return known;
   const { g } = m;

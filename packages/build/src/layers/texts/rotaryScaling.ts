@@ -6,10 +6,10 @@ import type { Config } from '../../checkpoint/config.ts';
 import type { Decoding } from './decoder.ts';
 import type { Module } from '../module.ts';
 import { tableOf } from '../bounds.ts';
-import { rotaryFrequencies, turns, type Turns } from './positions.ts';
+import { rotaryFrequencies, rotaryAngles, type RotaryAngles } from './positions.ts';
 
 /** Emits the angles of a decoder's positions. */
-export type Rotary = (m: Module, decoding: Pick<Decoding, 'positions' | 'total'>) => Turns;
+export type Rotary = (m: Module, decoding: Pick<Decoding, 'positions' | 'total'>) => RotaryAngles;
 
 /** Names and defaults of rotary fields: separate in older configs, in `rope_parameters` in newer ones. */
 export interface RotaryFields {
@@ -74,7 +74,7 @@ function trainedLength(c: Config, outside: () => number): number {
 }
 
 function fixed(frequencies: Float32Array, scale = 1): Rotary {
-  return (m, { positions }) => turns(m, positions, frequencies, scale);
+  return (m, { positions }) => rotaryAngles(m, positions, frequencies, scale);
 }
 
 /** Llama 3.1: scales long waves, keeps short ones, blends in between. */
@@ -126,7 +126,7 @@ function longrope({ c, base, size, trained, original: outside }: Scaling): Rotar
     const { g } = m;
     const constant = (values: Float32Array): Value => g.constant(float32(values, [values.length]));
     const isLong = g.Greater(decoding.total, g.scalar(original, 'int64'));
-    return turns(m, decoding.positions, g.Where(isLong, constant(long), constant(short)), scale);
+    return rotaryAngles(m, decoding.positions, g.Where(isLong, constant(long), constant(short)), scale);
   };
 }
 
@@ -139,6 +139,6 @@ function dynamic({ c, base, size, original: outside }: Scaling): Rotary {
     const length = g.Max(m.floats(decoding.total), original);
     const grown = g.Mul(g.Pow(g.Sub(g.Mul(length, factor / original), factor - 1), size / (size - 2)), base);
     const powers = Float32Array.from(tableOf(Math.ceil(size / 2), (i) => (-2 * i) / size));
-    return turns(m, decoding.positions, g.Pow(grown, g.constant(float32(powers, [powers.length]))));
+    return rotaryAngles(m, decoding.positions, g.Pow(grown, g.constant(float32(powers, [powers.length]))));
   };
 }

@@ -40,7 +40,7 @@ export function paddingMask(m: Module, mask: Value): Value {
 }
 
 /** Sliding-window mask `[length, length]` of keys within `reach`; `length` is `[1]`. */
-export function near(m: Module, length: Value, reach: number): Value {
+export function slidingWindowMask(m: Module, length: Value, reach: number): Value {
   const { g } = m;
   const places = m.range(0, length);
   const distance = g.Abs(g.Sub(g.Unsqueeze(places, [0]), g.Unsqueeze(places, [1])));

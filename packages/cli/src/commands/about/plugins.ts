@@ -12,7 +12,7 @@ import type { Command } from 'commander';
 import type { Context } from '../../context.ts';
 import { commandOf, type Flags } from '../../options.ts';
 import { type InstalledPackage, PLUGIN_KEYWORD } from '../../plugins/loadNamed.ts';
-import { notLoaded } from '../../plugins/asked.ts';
+import { installedButNotLoaded } from '../../plugins/requested.ts';
 import { formatTable } from '../../terminal/table.ts';
 
 /** Makes the command. */
@@ -28,7 +28,7 @@ export function pluginsCommand(context: Context): Command {
     ],
   }).action((flags: Flags) => {
     const { plugins, broughtBy } = context.registry;
-    const installed = notLoaded(context);
+    const installed = installedButNotLoaded(context);
     const loaded = plugins.map((plugin) => ({ ...facts(plugin), own: context.own.includes(plugin), brought: names(broughtBy(plugin)) })); // prettier-ignore
     const told = { loaded: loaded.map(({ brought, ...plugin }) => ({ ...plugin, ...brought })), installed };
     context.terminal.result(flags, told, () => [

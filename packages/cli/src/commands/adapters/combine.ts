@@ -1,7 +1,7 @@
 /** @file `onnx-lora combine`: merges several adapters into one. */
 
 import { combineAdapters, combineMethods, type CombineOptions } from '@onnx-lora/sdk';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { type Command, Option } from 'commander';
 import type { Context } from '../../context.ts';
 import { commandOf, type Flags } from '../../options.ts';
@@ -70,5 +70,5 @@ function readOptions(flags: CombineFlags, seed: number | undefined): CombineOpti
   const { method, majoritySign, compat } = flags;
   const rank = flags.rank === 'full' ? flags.rank : numberFlag('rank', flags.rank);
   const density = numberFlag('density', flags.density);
-  return defined({ method, rank, density, majoritySign, compat, seed }) as CombineOptions;
+  return withoutUndefined({ method, rank, density, majoritySign, compat, seed }) as CombineOptions;
 }

@@ -1,8 +1,8 @@
 /** @file `onnx-lora convert`: converts between PEFT folders and .onnx_adapter files, and renames modules. */
 
 import { Adapter, convertToLora, loadAdapter, toPlainLora } from '@onnx-lora/sdk';
-import { defined } from '@onnx-lora/sdk/data';
-import { type Generation, withNames } from '@onnx-lora/sdk/plugin';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
+import { type Generation, inNaming } from '@onnx-lora/sdk/plugin';
 import { type Command, Option } from 'commander';
 import type { Context } from '../../context.ts';
 import { usageError } from '../../terminal/errors.ts';
@@ -68,7 +68,7 @@ export function convertCommand(context: Context): Command {
     await saveTo(out, named, flags);
     const format = toOrt ? 'onnx_adapter' : 'peft';
     const parameters = named.parameterCount;
-    const told = defined({ out, format, parameters, names, leftOut: errors && Object.fromEntries(errors) });
+    const told = withoutUndefined({ out, format, parameters, names, leftOut: errors && Object.fromEntries(errors) });
     context.terminal.result(flags, told, () => [
       `Wrote ${out}: ${grouped(parameters)} parameters${wordsOfNames(named, plain, names)}${errors ? wordsOfErrors(errors) : ''}.`,
     ]);
@@ -119,7 +119,7 @@ async function renamed(
   context: Context,
 ): Promise<Adapter> {
   const { name, family, config } = await openNamed(source, context);
-  if (family) return withNames(adapter, names, { family, ...defined({ config }) });
+  if (family) return inNaming(adapter, names, { family, ...withoutUndefined({ config }) });
   throw usageError(`"${name}" is of no known family, and only a family knows the names of both versions.`);
 }
 

@@ -5,7 +5,7 @@ import { type Adapter, exportForTriton, exportWithInputs, loadAdapter } from '@o
 import { type Command, Option } from 'commander';
 import type { Context } from '../../context.ts';
 import { usageError } from '../../terminal/errors.ts';
-import { commandOf, type Flags, modelWord } from '../../options.ts';
+import { commandOf, type Flags, modelArgument } from '../../options.ts';
 import { readSettings } from '../../settings/readSettings.ts';
 import { oneModel, openNamed, requireOutFile } from '../../sources.ts';
 
@@ -20,7 +20,7 @@ export function exportCommand(context: Context): Command {
     name: 'export',
     description:
       "Writes an .onnx with adapters as graph inputs, whose defaults leave the base unchanged, and an .onnx_adapter file per adapter. C, C++, C#, Java and Python run it with one of the files as active adapter. With --triton, writes a model repository for NVIDIA's Triton, with a model per adapter that shares the base.",
-    words: modelWord,
+    words: modelArgument,
     flags: [
       'model',
       'fix',

@@ -7,7 +7,7 @@ import { companionsIn } from '@onnx-lora/sdk/plugin';
 import { type Command, Option } from 'commander';
 import { loadWeighted } from './adapterFiles.ts';
 import type { Context } from '../../context.ts';
-import { commandOf, type Flag, type Flags, modelWord } from '../../options.ts';
+import { commandOf, type Flag, type Flags, modelArgument } from '../../options.ts';
 import { readSettings } from '../../settings/readSettings.ts';
 import { oneModel, openNamed, requireFlag } from '../../sources.ts';
 import { usageError } from '../../terminal/errors.ts';
@@ -28,7 +28,7 @@ export function mergeCommand(context: Context): Command {
     name: 'merge',
     description:
       "Merges adapters into the weights: a plain .onnx that any runtime opens, as fast as the base. The base stays unchanged. Several adapters are merged in turn, each scaled by its weight. A folder gets model.onnx and the base's other files, such as its preprocessor or tokenizer, and opens like the base; a single .onnx file keeps only its labels. 16-bit weights are rounded, and the error is reported. A quantized weight that would lose more than a fiftieth of the change to rounding stays unchanged, and the adapter is computed beside the layer.",
-    words: modelWord,
+    words: modelArgument,
     flags: [
       ...both,
       'mismatch',

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { byBlocks, cayley, refusedGroups, transposed, turned } from './rotation.ts';
+import { byBlocks, cayley, refusedGroups, transposed, withRotatedInputs } from './rotation.ts';
 import { peftModules, trainsWith, whole, wrong } from '../settings.ts';
 import { filled, normal, sizeOf, zeros } from '../tensors.ts';
 
@@ -71,7 +71,7 @@ export const boft: Tuner = {
         boft_R: isIdle ? zeros(R) : normal(R, 0.1),
         boft_s: isIdle ? filled(s, 1) : { ...filled(s, 1), init: (random) => new Float32Array(layer.out).map(() => 1 + 0.1 * random.normal()) }, // prettier-ignore
       },
-      ...turned(layer, {
+      ...withRotatedInputs(layer, {
         inputs: (g, rows, { boft_R }) => turnAll(g, rows, boft_R!, false),
         weight: (g, rows, { boft_R }) => turnAll(g, rows, boft_R!, true),
         back: (g, rows, { boft_R }) => turnAll(g, rows, boft_R!, false),

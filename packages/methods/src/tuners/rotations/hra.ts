@@ -2,7 +2,7 @@
 
 import type { Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { identity, inverse, refusedGroups, table, transposed, turned } from './rotation.ts';
+import { identity, inverse, refusedGroups, table, transposed, withRotatedInputs } from './rotation.ts';
 import { peftModules, trainsWith, whole } from '../settings.ts';
 import { sizeOf, uniform } from '../tensors.ts';
 
@@ -47,7 +47,7 @@ export const hra: Tuner = {
       tensors: {
         hra_u: isPaired ? { ...drawn, init: (...given) => twice(half.init(...given) as Float32Array) } : drawn,
       },
-      ...turned(layer, {
+      ...withRotatedInputs(layer, {
         inputs: (g, rows, { hra_u: u }) => reflected(g, rows, u!, true),
         weight: (g, rows, { hra_u: u }) => reflected(g, rows, u!, false),
         back: (g, rows, { hra_u: u }) => reflected(g, rows, u!, true),

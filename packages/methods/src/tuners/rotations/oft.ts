@@ -3,7 +3,17 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { ByTensor, StepTensor, Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { byBlocks, cayley, inverse, MOST_TERMS, neumann, refusedGroups, skew, transposed, turned } from './rotation.ts';
+import {
+  byBlocks,
+  cayley,
+  inverse,
+  MOST_TERMS,
+  neumann,
+  refusedGroups,
+  skew,
+  transposed,
+  withRotatedInputs,
+} from './rotation.ts';
 import { finite, peftModules, trainsWith, whole, wrong } from '../settings.ts';
 import { normal, sizeOf, zeros } from '../tensors.ts';
 
@@ -75,7 +85,7 @@ export const oft: Tuner = {
     }
     return {
       tensors,
-      ...turned(layer, {
+      ...withRotatedInputs(layer, {
         inputs: (g, x, given) => rows(g, x, matrices(g, given)),
         weight: (g, weight, given) => rows(g, weight, transposed(g, matrices(g, given))),
         back: (g, weight, given) => rows(g, weight, transposed(g, opposite(g, matrices(g, given)))),

@@ -96,7 +96,7 @@ export function refusedGroups({ in: channels, weightShape, kind }: TargetLayer):
   return 'is a convolution in groups, which PEFT cannot rotate';
 }
 
-export interface Turn {
+export interface InputRotation {
   /** rows·Aᵀ, applied to the inputs. */
   readonly inputs: OnRows;
   /** rows·A, applied to rows of the weight. */
@@ -108,7 +108,10 @@ export interface Turn {
 }
 
 /** Replaces the weight by W·A: on a linear layer's inputs, or as ΔW of a convolution's filters. */
-export function turned(layer: TargetLayer, { inputs, weight, back, scale }: Turn): ChangeOfWeight | ChangeOfLayer {
+export function withRotatedInputs(
+  layer: TargetLayer,
+  { inputs, weight, back, scale }: InputRotation,
+): ChangeOfWeight | ChangeOfLayer {
   const { weightShape, kind, out } = layer;
   const flat = [out, sizeOf(weightShape) / out];
   const changed = (g: GraphBuilder, own: Value, tensors: ByTensor<Value>): Value => {

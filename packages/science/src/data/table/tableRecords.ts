@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type TaskSuggestion, cellText, type Table, tasksOfColumns } from '@onnx-lora/sdk/data';
 import { foldOf, splitWarnings } from '@onnx-lora/sequences';
-import { fittingStarts, parseMutations } from '../mutations.ts';
+import { possibleFirstPositions, parseMutations } from '../mutations.ts';
 import type { SequenceDataOptions, SequencePart, Substitution } from '../sequenceRecord.ts';
 import type { WildType } from '../wildType.ts';
 import { sequenceColumns } from './columnRoles.ts';
@@ -76,7 +76,7 @@ function withHint(
       // Reported when its row is read.
     }
   }
-  const starts = fittingStarts(wildType.sequence, all);
+  const starts = possibleFirstPositions(wildType.sequence, all);
   if (starts.length !== 1) return cause;
   const [start] = starts;
   return new OnnxLoraError(

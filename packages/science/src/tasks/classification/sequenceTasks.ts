@@ -93,7 +93,7 @@ export function sequenceRegression(
 /**
  * Loads a model that answers `{ id, label, score }` for each sequence of a file; `score` is the probability. With
  * several adapters it is their mean, and `deviation` their disagreement. Load an adapter with a head of its own into
- * the model first: `modelFor(model, adapter)`.
+ * the model first: `modelForAdapter(model, adapter)`.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for other models; `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer
  */
 export function openSequenceClassifier(model: RunnableModel, options?: SequencePredictorOptions): Promise<Predictor> {
@@ -111,10 +111,10 @@ export function openSequenceLabeller(model: RunnableModel, options?: SequencePre
 /**
  * Loads a model that answers `{ id, value }` for each sequence of a file, or `{ id, … }` with several numbers by name.
  * With several adapters they are means, and `deviation` their disagreement. Load an adapter with a head of its own into
- * the model first: `modelFor(model, adapter)`.
+ * the model first: `modelForAdapter(model, adapter)`.
  * @example
  * const fitness = await loadAdapter('runs/gb1/adapter');
- * const regressor = await openSequenceRegressor(modelFor(model, fitness), { adapter: fitness });
+ * const regressor = await openSequenceRegressor(modelForAdapter(model, fitness), { adapter: fitness });
  * for await (const { prediction } of regressor.predict(['variants.fasta'])) console.log(prediction);
  * await regressor.release();
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for other models; `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { evaluate, type Model, modelFor, openModel, type Tensor, train } from '@onnx-lora/sdk';
+import { evaluate, type Model, modelForAdapter, openModel, type Tensor, train } from '@onnx-lora/sdk';
 import type { Prediction, ReportSection } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/data';
 import { openTokenizer } from '@onnx-lora/sequences';
@@ -72,7 +72,7 @@ describe('masked-language modelling', () => {
     expect(high).toBeLessThan(before.intervals!['perplexity']![0]);
 
     // What answers record by record hides the same letters: together they are what was measured.
-    const own = modelFor<Model>(model, adapter);
+    const own = modelForAdapter<Model>(model, adapter);
     const predictor = await maskedLanguageModellingTask.predictor(own, { adapter, load: { threads: 1 } });
     const answers: Prediction[] = [];
     for await (const { prediction } of predictor.predict([validation])) answers.push(prediction);

@@ -44,7 +44,7 @@ function residuePredictor(
  * Loads a model that answers `{ id, residues, confidence, score }` for each sequence of a file: a class per residue, in
  * one string if they are single letters; its probability as a digit, 9 from 0.9 on; and the mean probability. `-` marks
  * residues without an answer. Long sequences are read in windows unless `tooLong` says otherwise. Probabilities of
- * several adapters are averaged. Load an adapter with a head of its own into the model first: `modelFor(model,
+ * several adapters are averaged. Load an adapter with a head of its own into the model first: `modelForAdapter(model,
  * adapter)`.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a residue head, or with tokens of several letters;
  * `CONFIG_INVALID`, `FILE_NOT_FOUND` of the tokenizer

@@ -23,7 +23,7 @@ import {
   type ShownRecord,
   tokenClassMetrics,
   tokenNumberMetrics,
-  worstAndUsual,
+  worstAndMedian,
 } from '@onnx-lora/sequences';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import { classLetters } from './openResidueClassifier.ts';
@@ -81,7 +81,7 @@ export async function numberReport(options: ReportOptions, request: ReportReques
         { name: 'residues', points: evenlySpaced(truths.length, MOST_POINTS).map((i) => [truths[i]!, predicted[i]!]) },
       ],
     },
-    ...worstAndUsual(found, 2, 1).map((each) => curve(each, validation)),
+    ...worstAndMedian(found, 2, 1).map((each) => curve(each, validation)),
   ];
 }
 
@@ -92,7 +92,7 @@ function letters(
   const symbols = classLetters(labels);
   if (!symbols || found.length === 0) return [];
   const legend = symbols === labels ? '' : ` ${labels.map((label, c) => `${symbols[c]}: ${label}`).join(', ')}.`;
-  const rows = worstAndUsual(found, 3, 2).map(({ kind, record, score, answers }): ReportLetters => {
+  const rows = worstAndMedian(found, 3, 2).map(({ kind, record, score, answers }): ReportLetters => {
     const { id, sequence } = validation.records[record]!;
     const byToken = new Map(answers.map((answer) => [answer.part, answer]));
     const each = perLetter(sequence, tokenizer, (token) => byToken.get(token));
@@ -174,7 +174,7 @@ function numberComparison(
 }
 
 function curve(
-  { kind, record, score, answers }: ReturnType<typeof worstAndUsual<readonly number[]>>[number],
+  { kind, record, score, answers }: ReturnType<typeof worstAndMedian<readonly number[]>>[number],
   validation: SequenceDataset<readonly number[], SequenceRecord>,
 ): ReportSection {
   const points = (of: (answer: PartAnswer<readonly number[]>) => number): (readonly [number, number])[] =>

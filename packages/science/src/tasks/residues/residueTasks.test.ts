@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Adapter, evaluate, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import { type Adapter, evaluate, type Model, modelForAdapter, openModel, train } from '@onnx-lora/sdk';
 import type { Prediction, Predictor, ReportSection, Task } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/data';
 import { EsmTokenizer, type SequenceTokenizer } from '@onnx-lora/sequences';
@@ -54,7 +54,7 @@ async function all(predictor: Predictor, source: string): Promise<Prediction[]> 
 
 async function sectionsOf(task: Task, adapter: Adapter): Promise<readonly ReportSection[]> {
   const prepared = await task.prepare(model);
-  const session = await modelFor<Model>(model, adapter).session({ adapters: { adapter }, threads: 1 });
+  const session = await modelForAdapter<Model>(model, adapter).session({ adapters: { adapter }, threads: 1 });
   const run = (inputs: Parameters<typeof session.run>[0]) => session.run(inputs, { adapter: 'adapter' });
   try {
     return await prepared.report!({ run, batchSize: 16, model, adapter, options: {} });
@@ -112,7 +112,7 @@ describe('classes of residues', () => {
   });
 
   test('are answered letter by letter, and equal what was measured', async () => {
-    const own = modelFor<Model>(model, adapter);
+    const own = modelForAdapter<Model>(model, adapter);
     const predictor = await factory.predictor(own, { adapter, load: { threads: 1 } });
     const answers = await all(predictor, file);
     await predictor.release();
@@ -141,7 +141,7 @@ describe('classes of residues', () => {
     expect(validation!.length).toBeGreaterThan(30);
     const { metrics } = await evaluate(model, { task: windowed, adapter, batchSize: 7, threads: 1 });
     const settings = { maxLength: 12, overlap: 4 };
-    const own = modelFor<Model>(model, adapter);
+    const own = modelForAdapter<Model>(model, adapter);
     const predictor = await factory.predictor(own, { adapter, settings, load: { threads: 1 } });
     const answers = await all(predictor, file);
     await predictor.release();
@@ -181,7 +181,7 @@ describe('classes of residues', () => {
     const settings = { ensemble: [path], 'columns.residues': 'charge', unknown: ['X'] };
     const measuredTask = factory.create({ data: file, seed: 0, settings });
     const { metrics, intervals } = await evaluate(model, { task: measuredTask, adapter, threads: 1 });
-    const own = modelFor<Model>(model, adapter);
+    const own = modelForAdapter<Model>(model, adapter);
     const predictor = await factory.predictor(own, { adapter, settings, load: { threads: 1 } });
     const answers = await all(predictor, file);
     await predictor.release();
@@ -199,7 +199,7 @@ describe('classes of residues', () => {
   });
 
   test('are no numbers, and X among them may be a mistake', async () => {
-    const own = modelFor<Model>(model, adapter);
+    const own = modelForAdapter<Model>(model, adapter);
     await expect(residueRegressionTask.predictor(own, { adapter })).rejects.toThrow(
       'The adapter was trained for the task residue-classification and answers with classes, not with numbers.',
     );
@@ -243,7 +243,7 @@ describe('classes of residues', () => {
       6,
     );
     const made = await trained(words, 10);
-    const predictor = await factory.predictor(modelFor<Model>(model, made), { adapter: made, load: { threads: 1 } }); // prettier-ignore
+    const predictor = await factory.predictor(modelForAdapter<Model>(model, made), { adapter: made, load: { threads: 1 } }); // prettier-ignore
     const [first] = await all(predictor, file);
     await predictor.release();
     expect(first!['residues']).toHaveLength(sequences[0]!.length);
@@ -327,7 +327,7 @@ describe('numbers of residues', () => {
 
     const fasta = join(folder, 'numbers.fasta');
     writeFileSync(fasta, sequences.map((sequence, i) => `>p${i}\n${sequence}\n`).join(''));
-    const adapted = modelFor<Model>(model, adapter);
+    const adapted = modelForAdapter<Model>(model, adapter);
     const predictor = await residueRegressionTask.predictor(adapted, { adapter, load: { threads: 1 } });
     const answers = await all(predictor, fasta);
     await predictor.release();

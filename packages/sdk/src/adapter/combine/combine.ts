@@ -5,15 +5,15 @@ import { Random } from '../../runtime/random.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { Adapter } from '../adapter.ts';
 import { type AdapterNotes, commonNote } from '../storage/adapterNotes.ts';
-import { looksLike } from '../naming/generations.ts';
+import { generationOfPaths } from '../naming/generations.ts';
 import type { AdapterConfig } from '../formats/peftConfig.ts';
 import { parseTensorName, tensorName } from '../formats/tensorNames.ts';
 import { combinedConfig, commonDigest } from './combinedConfig.ts';
 import { type Combined, combineDeltas, type DeltaSettings, type Term } from './deltas.ts';
-import { keptParameters } from './kept.ts';
+import { fullyTrainedParameters } from './fullyTrained.ts';
 import { checkOptions, type CombineMethod, type CombineOptions, type CombinePart, ruleOf } from './options.ts';
 import { type MergeSettings, mergeTensors } from './prune.ts';
-import { capital, commonShape, type LayerShape, readSources, type Source } from './sources.ts';
+import { capitalised, commonShape, type LayerShape, readSources, type Source } from './sources.ts';
 
 /**
  * Combines adapters of one base into a float32 LoRA adapter with scaling 1. Modules missing in some count as unchanged
@@ -72,7 +72,7 @@ function combineSources(
   const peft = options.compat === 'peft' ? peftPlan(sources, options) : undefined;
   const method = peft?.method ?? options.method;
   const rule = ruleOf(method);
-  const kept = keptParameters(sources);
+  const kept = fullyTrainedParameters(sources);
   const paths = [...new Set(sources.flatMap(({ modules }) => [...modules.keys()]))].sort();
   const loraBias = sources.some(({ modules }) => [...modules.values()].some(({ hasBias }) => hasBias));
   const share = sources.length === 2 ? sources[1]!.weight / (sources[0]!.weight + sources[1]!.weight) : 0;
@@ -153,13 +153,13 @@ function peftPlan(sources: readonly Source[], { method: asked, rank }: CombineOp
 function requireSameNames(sources: readonly Source[]): void {
   const named = sources.map(({ name, modules }) => {
     const paths = [...modules.keys()];
-    return { name, paths, generation: looksLike(paths) };
+    return { name, paths, generation: generationOfPaths(paths) };
   });
   const [old, recent] = [4, 5].map((version) => named.find(({ generation }) => generation === version));
   if (!old || !recent || old.paths.some((path) => recent.paths.includes(path))) return;
   throw new OnnxLoraError(
     'ADAPTER_MISMATCH',
-    `${capital(old.name)} names its modules as transformers 4 does ("${old.paths[0]}"), and ${recent.name} as transformers 5 ("${recent.paths[0]}"), so that their changes would not meet. Give both the same names first: withNames(adapter, 5, model), or onnx-lora convert with --names 5.`,
+    `${capitalised(old.name)} names its modules as transformers 4 does ("${old.paths[0]}"), and ${recent.name} as transformers 5 ("${recent.paths[0]}"), so that their changes would not meet. Give both the same names first: inNaming(adapter, 5, model), or onnx-lora convert with --names 5.`,
   );
 }
 

@@ -105,7 +105,7 @@ describe('adapters that do not belong together', () => {
       named('vit.layers.0.attention.q_proj'),
     ];
     expect(message([{ adapter: recent }, { adapter: plain }, { adapter: old }])).toMatchInlineSnapshot(
-      `"ADAPTER_MISMATCH: Adapter 3 of 3 names its modules as transformers 4 does ("vit.encoder.layer.0.attention.attention.query"), and adapter 1 of 3 as transformers 5 ("vit.layers.0.attention.q_proj"), so that their changes would not meet. Give both the same names first: withNames(adapter, 5, model), or onnx-lora convert with --names 5."`,
+      `"ADAPTER_MISMATCH: Adapter 3 of 3 names its modules as transformers 4 does ("vit.encoder.layer.0.attention.attention.query"), and adapter 1 of 3 as transformers 5 ("vit.layers.0.attention.q_proj"), so that their changes would not meet. Give both the same names first: inNaming(adapter, 5, model), or onnx-lora convert with --names 5."`,
     );
     expect(() => combineAdapters([{ adapter: old }, { adapter: plain }], { method: 'linear' })).not.toThrow();
   });

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { Adapter } from '../adapter.ts';
 import { type AdapterConfig, adapterConfig } from '../formats/peftConfig.ts';
 import { patternTable } from '../formats/scaling.ts';
-import { capital, type Source } from './sources.ts';
+import { capitalised, type Source } from './sources.ts';
 
 /** PEFT's keys about the base, kept if all adapters agree. */
 const baseKeys = ['auto_mapping', 'layer_replication', 'megatron_config', 'megatron_core', 'revision'];
@@ -60,7 +60,7 @@ function commonExtra(sources: readonly Source[]): Record<string, unknown> {
     } else if (key === 'layer_replication') {
       throw new OnnxLoraError(
         'ADAPTER_MISMATCH',
-        `${capital(first.name)} and ${sources[odd]!.name} replicate the base's layers in different ways (layer_replication). Combine adapters of one base model.`,
+        `${capitalised(first.name)} and ${sources[odd]!.name} replicate the base's layers in different ways (layer_replication). Combine adapters of one base model.`,
       );
     }
   }
@@ -80,6 +80,6 @@ export function commonDigest(
   const [a, b] = [sources[known[0]!.i]!.name, sources[other.i]!.name];
   throw new OnnxLoraError(
     'ADAPTER_MISMATCH',
-    `${capital(a)} and ${b} were trained on different base weights (sha256 ${known[0]!.baseDigest.slice(0, 12)}… and ${other.baseDigest.slice(0, 12)}…), so their changes do not add up to anything. Combine adapters of one base model.`,
+    `${capitalised(a)} and ${b} were trained on different base weights (sha256 ${known[0]!.baseDigest.slice(0, 12)}… and ${other.baseDigest.slice(0, 12)}…), so their changes do not add up to anything. Combine adapters of one base model.`,
   );
 }

@@ -104,7 +104,7 @@ export function requirePlainLora({ config, tensors }: Adapter, name: string): vo
   requireLora(config, 'combined');
   const roles = new Set([...tensors.keys()].map((key) => parseTensorName(key).role));
   const no = (what: string, why: string, remedy: string): OnnxLoraError =>
-    new OnnxLoraError('INPUT_INVALID', `${capital(name)} ${what}, which cannot be combined: ${why}. ${remedy}`);
+    new OnnxLoraError('INPUT_INVALID', `${capitalised(name)} ${what}, which cannot be combined: ${why}. ${remedy}`);
   if (config.useDora || roles.has('lora_magnitude_vector')) {
     throw no(
       'is DoRA',
@@ -191,11 +191,11 @@ function modulePart(
 }
 
 function invalid(name: string, what: string): OnnxLoraError {
-  return new OnnxLoraError('ADAPTER_INVALID', `${capital(name)} ${what}. Copy or save it again.`);
+  return new OnnxLoraError('ADAPTER_INVALID', `${capitalised(name)} ${what}. Copy or save it again.`);
 }
 
 /** Capitalises a sentence. */
-export function capital(text: string): string {
+export function capitalised(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
@@ -213,6 +213,6 @@ export function commonShape(
     `${isEmbedding ? 'embedding ' : ''}${inner.join('×')} → ${out}${groups > 1 ? ` in ${groups} groups` : ''}`;
   throw new OnnxLoraError(
     'ADAPTER_MISMATCH',
-    `${capital(first.source.name)} and ${other.source.name} are of different models: "${path}" is ${shown(first.part.shape)} in the first, and ${shown(other.part.shape)} in the second. Combine adapters of one base model.`,
+    `${capitalised(first.source.name)} and ${other.source.name} are of different models: "${path}" is ${shown(first.part.shape)} in the first, and ${shown(other.part.shape)} in the second. Combine adapters of one base model.`,
   );
 }

@@ -72,7 +72,7 @@ export function quote(value: unknown): string {
 }
 
 /** The first three names, and how many more there are. */
-export function few(names: readonly string[]): string {
+export function firstNames(names: readonly string[]): string {
   const shown = names.slice(0, 3).join(', ');
   return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown;
 }

@@ -6,7 +6,7 @@ import { ALL_LINEAR, layerRule, nameRule } from '../../lora/targetRules.ts';
 import { attentionAround } from '../../lora/methods/loraSite.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import type { Adapter } from '../adapter.ts';
-import { few, quote } from './foreignJson.ts';
+import { firstNames, quote } from './foreignJson.ts';
 import { type AdapterConfig, LORA, unknownKeys } from './peftConfig.ts';
 import { variantOf } from './peftVariants.ts';
 import { scalingOf } from './scaling.ts';
@@ -33,7 +33,11 @@ const told = new WeakSet<AdapterConfig>();
  * @param tunerKeys keys that the adapter's tuner reads, if known
  * @throws OnnxLoraError `ADAPTER_INVALID` with key, module and remedy
  */
-export function reconcile({ config, tensors }: AdapterParts, where: string, tunerKeys?: Iterable<string>): void {
+export function requireConfigMatchesTensors(
+  { config, tensors }: AdapterParts,
+  where: string,
+  tunerKeys?: Iterable<string>,
+): void {
   if (agreeing.get(tensors) === config) return;
   const isVariant = config.peftType !== LORA || variantOf(config) !== undefined;
   // Only a tuner knows its keys.
@@ -102,8 +106,8 @@ function requirePromised(
   if (wrong.length === 0) return;
   throw invalid(
     isOn
-      ? `${where} says ${key}, and there is no ${role} for ${few(wrong)}. PEFT would make it anew. Save the adapter again, or take ${key} away if it was trained without.`
-      : `${where} does not say ${key}, and there is a ${role} for ${few(wrong)}, which PEFT would leave out. Set ${key} to true, or remove these tensors.`,
+      ? `${where} says ${key}, and there is no ${role} for ${firstNames(wrong)}. PEFT would make it anew. Save the adapter again, or take ${key} away if it was trained without.`
+      : `${where} does not say ${key}, and there is a ${role} for ${firstNames(wrong)}, which PEFT would leave out. Set ${key} to true, or remove these tensors.`,
   );
 }
 
@@ -128,7 +132,7 @@ function requireTargets(config: AdapterConfig, modules: readonly string[], where
   const wrong = modules.filter((module) => !isChosen(module)).map((module) => `"${module}"`);
   if (wrong.length === 0) return;
   throw invalid(
-    `${where} chooses modules by target_modules: ${JSON.stringify(targetModules).slice(0, 100)}${excludeModules?.length ? `, exclude_modules: ${JSON.stringify(excludeModules).slice(0, 100)}` : ''}, and there are tensors for others, which PEFT would leave out: ${few(wrong)}. Name them in target_modules, or remove their tensors.`,
+    `${where} chooses modules by target_modules: ${JSON.stringify(targetModules).slice(0, 100)}${excludeModules?.length ? `, exclude_modules: ${JSON.stringify(excludeModules).slice(0, 100)}` : ''}, and there are tensors for others, which PEFT would leave out: ${firstNames(wrong)}. Name them in target_modules, or remove their tensors.`,
   );
 }
 
@@ -152,7 +156,7 @@ function warningsOf({ config, tensors }: AdapterParts, tunerKeys: Iterable<strin
   return [
     ...(unknown.length === 0
       ? []
-      : [`has keys that are not known here, and are not heeded: ${few(unknown)}. PEFT passes over such keys, too. Check what wrote the file: a later version may compute something else.`]), // prettier-ignore
+      : [`has keys that are not known here, and are not heeded: ${firstNames(unknown)}. PEFT passes over such keys, too. Check what wrote the file: a later version may compute something else.`]), // prettier-ignore
     ...(names.length === 0 || hasAny
       ? []
       : [`says modules_to_save: ${JSON.stringify(names)}, and there are no tensors of them: the base's own stay. If it was trained with a head of its own, save it again.`]), // prettier-ignore

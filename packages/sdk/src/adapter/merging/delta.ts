@@ -33,7 +33,7 @@ export function weightSteps(site: Site): { readonly row: number; readonly column
 }
 
 /** True if a weight can hold s·B·A: a grouped layer's holds only the inputs of each output's group. */
-export function isHeldByGroups(site: Site, factors: FactorValues): boolean {
+export function fitsGroups(site: Site, factors: FactorValues): boolean {
   const { out, groups } = kindOf(site).matrix(site);
   if (groups === 1) return true;
   let isHeld = true;

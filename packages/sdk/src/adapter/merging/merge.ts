@@ -10,9 +10,9 @@ import {
 import { lastNode } from '../../match/layers/layer.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { refold } from '../../match/view.ts';
-import { type FullyTrained, requireOneOwner } from '../combine/kept.ts';
+import { type FullyTrained, requireOneOwner } from '../combine/fullyTrained.ts';
 import { partName } from '../combine/options.ts';
-import { capital, type KeptParameter, keptParameter } from '../combine/sources.ts';
+import { capitalised, type KeptParameter, keptParameter } from '../combine/sources.ts';
 import { withRecord } from './branchRecord.ts';
 import { withBranches } from './branches.ts';
 import { type EditedModel, editWeights, lossOf, type WeightEdit } from './editWeights.ts';
@@ -168,7 +168,7 @@ function requireSums(all: readonly PlacedAdapter[], owned: readonly FullyTrained
       if (noSum === undefined || !other) continue;
       throw new OnnxLoraError(
         'INPUT_INVALID',
-        `${capital(owned[i]!.name)} ${noSum} on "${path}", which ${other.name} adapts as well: a magnitude multiplies the whole weight, so the adapter's change is no sum of low-rank products. Serve the adapters side by side, or train them without DoRA.`,
+        `${capitalised(owned[i]!.name)} ${noSum} on "${path}", which ${other.name} adapts as well: a magnitude multiplies the whole weight, so the adapter's change is no sum of low-rank products. Serve the adapters side by side, or train them without DoRA.`,
       );
     }
   });

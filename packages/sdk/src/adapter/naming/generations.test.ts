@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { selectModules } from '../../lora/targets.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { Adapter } from '../adapter.ts';
-import { adaptNames, namesWarning, tablesOf, withNames, writtenBy } from './generations.ts';
+import { adaptNames, namesWarning, tablesOf, inNaming, transformersGeneration } from './generations.ts';
 import { type Generation, type NameTable, translatePath } from './nameTable.ts';
 import { type AdapterConfig, adapterConfig } from '../formats/peftConfig.ts';
 import { scalingOf } from '../formats/scaling.ts';
@@ -148,18 +148,18 @@ describe('adaptNames', () => {
   });
 });
 
-describe('withNames', () => {
+describe('inNaming', () => {
   it('gives the names of a version, and keeps them', () => {
     const old = adapterOf(paths(4).slice(1, 7));
-    const recent = withNames(old, 5, { family });
+    const recent = inNaming(old, 5, { family });
     expect(modulesIn(recent)[0]).toBe('vit.layers.0.attention.q_proj');
-    expect(withNames(recent, 5, { family })).toBe(recent);
-    expect(withNames(recent, 4, { family })).toEqual(old);
-    expect(withNames(old, 5, { family: { name: 'bert' } })).toBe(old);
+    expect(inNaming(recent, 5, { family })).toBe(recent);
+    expect(inNaming(recent, 4, { family })).toEqual(old);
+    expect(inNaming(old, 5, { family: { name: 'bert' } })).toBe(old);
   });
 
   it('needs a family', () => {
-    expect(() => withNames(adapterOf(['a']), 5, {})).toThrowErrorMatchingInlineSnapshot(
+    expect(() => inNaming(adapterOf(['a']), 5, {})).toThrowErrorMatchingInlineSnapshot(
       `[OnnxLoraError: How transformers 5 calls the adapter's modules is known by the model's family, and no family is given. Open the model with the families of its domain's package, or pass one.]`,
     );
   });
@@ -174,31 +174,31 @@ describe('withNames', () => {
 
     it('is read from config.json, or from what PEFT has noted', () => {
       const config = { architectures: ['CLIPVisionModel'] };
-      expect(first(withNames(tower, 5, { family: clip, config }))).toBe('encoder.layers.0.q_proj');
+      expect(first(inNaming(tower, 5, { family: clip, config }))).toBe('encoder.layers.0.q_proj');
       const noted = { extra: { auto_mapping: { base_model_class: 'CLIPVisionModel' } } };
-      expect(first(withNames(adapterOf([first(tower)], noted), 5, { family: clip }))).toBe('encoder.layers.0.q_proj');
+      expect(first(inNaming(adapterOf([first(tower)], noted), 5, { family: clip }))).toBe('encoder.layers.0.q_proj');
       // The class in PEFT's notes is exact; config.json may be that of a larger model.
       const larger = { architectures: ['CLIPModel'] };
-      expect(first(withNames(adapterOf([first(tower)], noted), 5, { family: clip, config: larger }))).toBe(
+      expect(first(inNaming(adapterOf([first(tower)], noted), 5, { family: clip, config: larger }))).toBe(
         'encoder.layers.0.q_proj',
       );
       const other = { architectures: ['CLIPVisionModelWithProjection'] };
-      expect(withNames(tower, 5, { family: clip, config: other })).toBe(tower);
+      expect(inNaming(tower, 5, { family: clip, config: other })).toBe(tower);
     });
 
     it('must be known, unless a module tells', () => {
-      expect(() => withNames(tower, 5, { family: clip })).toThrowErrorMatchingInlineSnapshot(
+      expect(() => inNaming(tower, 5, { family: clip })).toThrowErrorMatchingInlineSnapshot(
         `[OnnxLoraError: Whether transformers 5 calls "vision_model.encoder.layers.0.q_proj" otherwise depends on the class of the model: CLIPVisionModel do, other classes of the family "clip" do not. Give the model, with "architectures" in its config.json.]`,
       );
       const projected = adapterOf([first(tower), 'visual_projection']);
-      expect(withNames(projected, 5, { family: clip })).toBe(projected);
+      expect(inNaming(projected, 5, { family: clip })).toBe(projected);
     });
   });
 });
 
 describe('the config', () => {
   const renamed = (modules: readonly string[], config: Partial<AdapterConfig>, to: Generation = 5): AdapterConfig =>
-    withNames(adapterOf(modules, config), to, { family }).config;
+    inNaming(adapterOf(modules, config), to, { family }).config;
   const all = { 4: paths(4).slice(1, -2), 5: paths(5).slice(1, -2) };
   const ending = (generation: Generation, ...ends: string[]): string[] =>
     all[generation].filter((path) => ends.some((end) => path.endsWith(`.${end}`)));
@@ -224,7 +224,7 @@ describe('the config', () => {
   it('modules trained in full', () => {
     const layer = `${prefix[4]}.1`;
     const saved = (modulesToSave: string[], ...modules: string[]): readonly string[] | null =>
-      withNames(
+      inNaming(
         adapterOf(ending(4, 'query').slice(0, 1), { modulesToSave }, modules.map((module) => [module, 'parameter'] as const)),
         5,
         { family },
@@ -288,7 +288,7 @@ describe('the config', () => {
           const targets = select(from, fields);
           if (targets.length === 0) return;
           const before = adapterOf(targets, fields);
-          const after = withNames(before, to, { family });
+          const after = inNaming(before, to, { family });
           // An adapter of the head alone has nothing to rename.
           const path = (each: string): string => translatePath(each, table, to)!;
           if (targets.every((each) => path(each) === each)) expect(after).toBe(before);
@@ -314,7 +314,7 @@ describe('the version that wrote a config.json', () => {
     [5, undefined],
     ['new', undefined],
   ])('%s', (transformers_version, version) => {
-    expect(writtenBy({ transformers_version })).toBe(version);
+    expect(transformersGeneration({ transformers_version })).toBe(version);
   });
 
   it('decides whether names need a warning', () => {

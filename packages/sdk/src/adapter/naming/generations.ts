@@ -59,11 +59,11 @@ export function adaptNames(adapter: Adapter, modulePaths: readonly string[], tab
  * Translates an adapter's tensors and config to the naming of transformers 4 or 5, for PEFT with that version. Returns
  * the adapter itself if nothing changes.
  * @example
- * await withNames(adapter, 5, model).save('photos-adapter-v5');
+ * await inNaming(adapter, 5, model).save('photos-adapter-v5');
  * @throws OnnxLoraError `CONFIG_INVALID` without a family, or if an unknown model class decides; `ADAPTER_MISMATCH` for
  *   a module split between versions
  */
-export function withNames(adapter: Adapter, generation: Generation, { family, config }: NamedBase): Adapter {
+export function inNaming(adapter: Adapter, generation: Generation, { family, config }: NamedBase): Adapter {
   if (!family) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
@@ -92,7 +92,7 @@ export function withNames(adapter: Adapter, generation: Generation, { family, co
 }
 
 /** The transformers version (4 includes older ones) that wrote a `config.json`, from its `transformers_version`. */
-export function writtenBy(config: NamedBase['config']): Generation | undefined {
+export function transformersGeneration(config: NamedBase['config']): Generation | undefined {
   const version = config?.['transformers_version'];
   const major = typeof version === 'string' ? /^(\d+)\./.exec(version)?.[1] : undefined;
   if (major === undefined) return undefined;
@@ -111,10 +111,10 @@ export function namesWarning(
   const found = generations.find((each) =>
     paths.some((path) => tables.some((table) => translatePath(path, table, otherGeneration(each)) !== path)),
   );
-  const written = writtenBy(config);
+  const written = transformersGeneration(config);
   if (found === undefined || found === written) return undefined;
   const other = otherGeneration(found);
-  return `The adapter's modules have the names of transformers ${found}, and the config.json of "${name}" ${written === undefined ? 'does not say which version wrote it (transformers_version)' : `was written by transformers ${written}`}. PEFT with transformers ${other} loads such an adapter without an error and with little of its effect. For that version save it under the other names: --names ${other} of onnx-lora convert, or withNames.`;
+  return `The adapter's modules have the names of transformers ${found}, and the config.json of "${name}" ${written === undefined ? 'does not say which version wrote it (transformers_version)' : `was written by transformers ${written}`}. PEFT with transformers ${other} loads such an adapter without an error and with little of its effect. For that version save it under the other names: --names ${other} of onnx-lora convert, or inNaming.`;
 }
 
 /** Translates every module name. `known` are existing paths in the present naming. */
@@ -184,7 +184,7 @@ const marks: Readonly<Record<Generation, RegExp>> = {
 const TOWER = /^(?:vision|text)_model\./;
 
 /** The naming generation of these paths; undefined if neither or both fit. */
-export function looksLike(paths: readonly string[]): Generation | undefined {
+export function generationOfPaths(paths: readonly string[]): Generation | undefined {
   const [old, recent] = generations.map((generation) => paths.some((path) => marks[generation].test(path)));
   return old === recent ? undefined : old ? 4 : 5;
 }
@@ -197,7 +197,7 @@ function differentGenerations(
     longer.some((path) => TOWER.test(path) && shorter.includes(path.replace(TOWER, '')));
   if (lost(modules, modulePaths)) return { trained: 4, graph: 5 };
   if (lost(modulePaths, modules)) return { trained: 5, graph: 4 };
-  const [trained, graph] = [looksLike(modules), looksLike(modulePaths)];
+  const [trained, graph] = [generationOfPaths(modules), generationOfPaths(modulePaths)];
   return trained && graph && trained !== graph ? { trained, graph } : undefined;
 }
 

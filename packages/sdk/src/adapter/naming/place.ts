@@ -16,7 +16,7 @@ import type { Adapter } from '../adapter.ts';
 import { ParameterFinder } from '../merging/findParameter.ts';
 import { dropoutAt, SiteNames, scalingAt } from './moduleNames.ts';
 import type { PrefixChange } from './modulePrefix.ts';
-import { requireLayers, requireShape, tunedModules } from './placeTuned.ts';
+import { requireLayers, requireShape, placeTunerModules } from './placeTunerModules.ts';
 import { fromEarlierLayout, hasEarlierLayout } from '../formats/stackedLayout.ts';
 import { LN_TUNING } from '../formats/peftConfig.ts';
 import { normName, parseTensorName, tensorName } from '../formats/tensorNames.ts';
@@ -65,7 +65,7 @@ export function placeAdapter(
   const modules = new Map<string, Map<string, Tensor>>();
   const trained: PlacedModuleAdapter[] = [];
   const unused: string[] = [];
-  const byTuner = chosen ? tunedModules(adapter, chosen, (module) => names.find(inGraph(module)), model) : [];
+  const byTuner = chosen ? placeTunerModules(adapter, chosen, (module) => names.find(inGraph(module)), model) : [];
   if (chosen && byTuner.length === 0) requireLayers(adapter);
   const tuned = new Set(byTuner.flatMap((each) => each.names));
   for (const [name, tensor] of adapter.tensors) {

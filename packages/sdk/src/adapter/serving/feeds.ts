@@ -4,7 +4,7 @@ import type { AdapterInput } from '../../lora/methods/moduleAdapter.ts';
 import type { Provider } from '../../runtime/session.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import type { PlacedAdapter } from '../naming/place.ts';
-import { type FullyTrained, requireOneOwner } from '../combine/kept.ts';
+import { type FullyTrained, requireOneOwner } from '../combine/fullyTrained.ts';
 import { keptParameter } from '../combine/sources.ts';
 
 /** Tensors by input name. */
@@ -14,7 +14,7 @@ export type AdapterFeeds = ReadonlyMap<string, Tensor>;
  * Rank of the zeros that leave a module unchanged. Rank 0 is free, but a product over no columns crashes ONNX Runtime's
  * WebGPU provider; other GPU providers get a zero column too.
  */
-export function idleRank(provider: Provider): 0 | 1 {
+export function zeroRank(provider: Provider): 0 | 1 {
   return provider === 'cpu' ? 0 : 1;
 }
 

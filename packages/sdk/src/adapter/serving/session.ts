@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
-import { yielding } from '../../graph/eventLoop.ts';
+import { runInSlices } from '../../graph/eventLoop.ts';
 import type { ValueType } from '../../graph/value.ts';
 import type { RowsApart } from '../../lora/adapterInputs.ts';
 import { type Injected, injectAdapters } from '../../lora/inject.ts';
@@ -28,10 +28,10 @@ import type { Adapter } from '../adapter.ts';
 import { RowsDiffer } from './bankFeeds.ts';
 import { AdapterBank, type AdapterSource, type BankRequest, type PlaceOptions } from './adapterBank.ts';
 import { FeedCheck, feedError } from './feedCheck.ts';
-import { baseFeeds, idleRank } from './feeds.ts';
+import { baseFeeds, zeroRank } from './feeds.ts';
 import type { PlacedAdapter } from '../naming/place.ts';
 import { planSlots } from './slots.ts';
-import { type Apart, runApart } from './rowsApart.ts';
+import { type SeparateRuns, runSeparately } from './separateRuns.ts';
 
 export type { AdapterBlend, AdapterChoice, RowAdapter } from './activeFeeds.ts';
 
@@ -99,7 +99,7 @@ export class AdapterSession implements AsyncDisposable {
     const { inputs, rows } = injected;
     this.#session = session;
     this.#name = name;
-    this.#active = new ActiveAdapters(session, injected, baseFeeds(inputs, idleRank(session.provider)));
+    this.#active = new ActiveAdapters(session, injected, baseFeeds(inputs, zeroRank(session.provider)));
     this.#bank = new AdapterBank({
       session,
       inputs,
@@ -122,7 +122,7 @@ export class AdapterSession implements AsyncDisposable {
     const { base, types, adapters, reserved, runtime, precision, options, name } = request;
     const plan = planSlots(Object.values(adapters), reserved);
     const injected = injectAdapters(base, plan, { types, mode: 'inference' });
-    const model = await yielding(inPrecision(refold(injected.model), precision));
+    const model = await runInSlices(inPrecision(refold(injected.model), precision));
     const native = await runtime.createSession({ ...sessionModel(model), name }, options);
     try {
       const session = new AdapterSession(native, injected, request);
@@ -218,8 +218,8 @@ export class AdapterSession implements AsyncDisposable {
       if (this.#mayOverflow) this.#tellOfOverflow(outputs);
       return outputs;
     };
-    const apart = (why: Apart, rows: readonly RowAdapter[]): Promise<Record<string, Tensor>> =>
-      runApart({
+    const apart = (why: SeparateRuns, rows: readonly RowAdapter[]): Promise<Record<string, Tensor>> =>
+      runSeparately({
         ...why,
         model: this.#name,
         apart: (this.#rowsApart ??= this.#injected.rowsApart()),

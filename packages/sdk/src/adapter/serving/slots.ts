@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { AdapterInput, AdapterPlan, ModuleAdapter } from '../../lora/methods/moduleAdapter.ts';
-import { few } from '../formats/foreignJson.ts';
+import { firstNames } from '../formats/foreignJson.ts';
 import type { PlacedAdapter } from '../naming/place.ts';
 
 /** A plan with slots for these adapters and reserved ones. */
@@ -28,7 +28,7 @@ export function requireSlots({ tunings }: PlacedAdapter, inputs: readonly Adapte
   const reserve = option === undefined ? '' : `reserve places for it (such as ${option}), or `;
   throw new OnnxLoraError(
     'ADAPTER_MISMATCH',
-    `The session's graph has no place for what "${name}" adapts: ${few(names)}. Places are decided when the session is made: ${reserve}give the adapter to model.session among its adapters.`,
+    `The session's graph has no place for what "${name}" adapts: ${firstNames(names)}. Places are decided when the session is made: ${reserve}give the adapter to model.session among its adapters.`,
   );
 }
 

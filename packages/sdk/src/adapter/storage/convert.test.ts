@@ -9,7 +9,7 @@ import { caseFolders } from '../../../../../test/support/caseFolders.ts';
 import { openOnnx } from '../../graph/file/onnxFile.ts';
 import { injectAdapters } from '../../lora/inject.ts';
 import { findSites } from '../../match/sites.ts';
-import { viewOf } from '../../match/view.ts';
+import { prepareForMatching } from '../../match/view.ts';
 import { inferGraph } from '../../ops/inferGraph.ts';
 import { float32, type Tensor, tensor } from '../../runtime/tensor.ts';
 import { Adapter } from '../adapter.ts';
@@ -102,7 +102,7 @@ const convertible = caseFolders().filter(
 
 /** Feeds of an adapter for the model of a case. */
 function feedsFor(folder: string, adapter: Adapter): ReadonlyMap<string, Tensor> {
-  const model = viewOf(openOnnx(path.join(folder, 'model.onnx')).model);
+  const model = prepareForMatching(openOnnx(path.join(folder, 'model.onnx')).model);
   const types = inferGraph(model);
   const sites = findSites(model.graph, { typeOf: (value) => types.get(value) });
   const placed = placeAdapter(adapter, model.graph, sites, 'model');

@@ -14,7 +14,7 @@ import { type JsonBudget, parseForeignJson } from '../formats/foreignJson.ts';
 import { parseOrtAdapter } from '../formats/ortAdapter.ts';
 import { type AdapterConfig, parseAdapterConfig } from '../formats/peftConfig.ts';
 import { floatsOf } from '../formats/pythonJson.ts';
-import { reconcile } from '../formats/reconcile.ts';
+import { requireConfigMatchesTensors } from '../formats/reconcile.ts';
 import { readSafetensors, type Safetensors } from '../formats/safetensors.ts';
 import { INDEX_FILE, readShards } from './shardedWeights.ts';
 import { PEFT_PREFIX } from '../formats/tensorNames.ts';
@@ -110,7 +110,7 @@ async function readFiles(folder: string, maxTensors: number | undefined): Promis
       `"${folder}" holds the tensor "${twice}" twice, with "${PEFT_PREFIX}" before its name and without. Save the adapter again.`,
     );
   }
-  reconcile({ config, tensors }, `"${configFile}"`);
+  requireConfigMatchesTensors({ config, tensors }, `"${configFile}"`);
   return new Adapter(config, tensors, metadata[BASE_DIGEST], parseNotes(metadata, folder));
 }
 

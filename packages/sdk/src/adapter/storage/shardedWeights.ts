@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type ErrorCode, OnnxLoraError } from '../../errors.ts';
-import { leadsInside } from '../../graph/file/insideFolder.ts';
+import { resolvesInside } from '../../graph/file/insideFolder.ts';
 import { bytesPerElement, type Tensor } from '../../runtime/tensor.ts';
 import { isObject, quote } from '../formats/foreignJson.ts';
 import { pythonJson } from '../formats/pythonJson.ts';
@@ -156,7 +156,7 @@ function parseIndex(json: unknown, file: string, { code, noun }: Sharded): Shard
       const message = `"${file}" names the missing file ${quote(shard)}. Copy all files of the ${noun}.`;
       throw new OnnxLoraError('FILE_NOT_FOUND', message);
     }
-    if (leadsInside(found, folder)) return found;
+    if (resolvesInside(found, folder)) return found;
     throw invalid(`the file ${quote(shard)} is a link that leads out of the folder, which could read any file`);
   };
   return { files, totalSize: typeof total === 'number' ? total : undefined, pathOf, invalid };

@@ -1,7 +1,7 @@
 /** @file Columns of tables: finding them by the user's choice, by usual names or by content, and noting unused ones. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
-import { listed } from '../listed.ts';
+import { quotedNames } from '../listed.ts';
 import type { TaskSuggestion } from '../../plugin/preparedTask.ts';
 import type { SettingRow, SettingRows } from '../../plugin/settings.ts';
 import type { Table } from './table.ts';
@@ -62,7 +62,7 @@ export class ColumnFinder<Role extends string> {
         if (!columns.includes(name)) {
           throw new OnnxLoraError(
             'DATA_INVALID',
-            `"${file}" has no column "${name}" (columns.${role}).${didYouMean(name, columns)} Its columns: ${listed(columns)}.`,
+            `"${file}" has no column "${name}" (columns.${role}).${didYouMean(name, columns)} Its columns: ${quotedNames(columns)}.`,
           );
         }
         this.take(name);
@@ -131,7 +131,7 @@ export class ColumnFinder<Role extends string> {
       : `${alike === undefined ? '' : `Did you mean "${alike}"? `}Rename one, or say which it is: columns: { ${role}: ${option} }, on the command line --set columns.${role}=${shown}.`;
     return new OnnxLoraError(
       'DATA_INVALID',
-      `"${file}" has no column for ${what}, such as ${listed(usual.slice(0, 4))}. Its columns: ${listed(columns, 12)}. ${remedy}`,
+      `"${file}" has no column for ${what}, such as ${quotedNames(usual.slice(0, 4))}. Its columns: ${quotedNames(columns, 12)}. ${remedy}`,
     );
   }
 
@@ -165,7 +165,7 @@ export class UnusedColumns {
   /** A warning that lists the columns, if any. */
   get warnings(): readonly string[] {
     if (this.#columns.size === 0) return [];
-    return [`Columns that are not used: ${listed([...this.#columns], 12)}.`];
+    return [`Columns that are not used: ${quotedNames([...this.#columns], 12)}.`];
   }
 
   /** The other tasks that fit the data. */

@@ -5,7 +5,7 @@ import { open } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import { decodePreview } from '../../files/decodeText.ts';
-import { listed } from '../listed.ts';
+import { quotedNames } from '../listed.ts';
 import type { Row, TableOptions } from './cells.ts';
 import { cellsOf, openTable, parsedJson, type TableStream } from './tableStream.ts';
 import { readText, unreadable } from './textLines.ts';
@@ -67,7 +67,7 @@ function withRows(table: Table): Table {
   const { file, columns } = table;
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `"${file}" has no rows${columns.length > 0 ? ` but its first line, which names the columns: ${listed(columns)}` : ''}. Give every example a row of its own.`,
+    `"${file}" has no rows${columns.length > 0 ? ` but its first line, which names the columns: ${quotedNames(columns)}` : ''}. Give every example a row of its own.`,
   );
 }
 

@@ -5,7 +5,7 @@ import { CsvError, parse } from 'csv-parse';
 import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { decodePreview } from '../../files/decodeText.ts';
-import { listed } from '../listed.ts';
+import { quotedNames } from '../listed.ts';
 import { isObject } from '../modelFiles/configFields.ts';
 import { type Cells, type Row, type TableOptions, textOfCell } from './cells.ts';
 import { linesOf, MAX_LINE, textOf } from './textLines.ts';
@@ -123,7 +123,7 @@ async function* csvRows(
       if (record.length !== columns.length) {
         throw new OnnxLoraError(
           'DATA_INVALID',
-          `${place}: the line has ${record.length} cells, but the header has ${columns.length} (${listed(columns, 12)}). Put quotes around a cell that holds the separator.`,
+          `${place}: the line has ${record.length} cells, but the header has ${columns.length} (${quotedNames(columns, 12)}). Put quotes around a cell that holds the separator.`,
         );
       }
       yield new CsvRow(file, line, positions, hasQuotes ? record.map(textOfCell) : record);

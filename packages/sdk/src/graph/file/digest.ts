@@ -5,7 +5,7 @@ import { blocksOf, byteLength } from '../bytes.ts';
 import type { GraphProto, TensorProto } from '../proto.ts';
 import { rawBytes } from '../tensorData.ts';
 import { tensorsOf } from '../tensors.ts';
-import { uninterrupted, yielding } from '../eventLoop.ts';
+import { runSync, runInSlices } from '../eventLoop.ts';
 import { allGraphs } from '../walk.ts';
 
 /** Skip small tensors: exporters and optimizers change shapes and constants without changing the model. */
@@ -16,7 +16,7 @@ const MIN_BYTES = 256;
  * count; names, order and storage as initializer or Constant do not, since exporters and optimizers change them.
  */
 export function weightsDigest(graph: GraphProto): string {
-  return uninterrupted(digestBlocks(graph));
+  return runSync(digestBlocks(graph));
 }
 
 /**
@@ -24,8 +24,8 @@ export function weightsDigest(graph: GraphProto): string {
  * @param others further graphs of the same model, in any order; a shared weight counts as often as in the graph that
  * holds it most often, so that the digest equals that of the model in one file
  */
-export function weightsDigestYielding(graph: GraphProto, ...others: readonly GraphProto[]): Promise<string> {
-  return yielding(digestBlocks(graph, ...others));
+export function weightsDigestInSlices(graph: GraphProto, ...others: readonly GraphProto[]): Promise<string> {
+  return runInSlices(digestBlocks(graph, ...others));
 }
 
 function* digestBlocks(...graphs: readonly GraphProto[]): Generator<void, string> {

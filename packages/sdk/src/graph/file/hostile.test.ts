@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { GraphBuilder, type Value } from '../builder.ts';
 import { findSites } from '../../match/sites.ts';
-import { viewOf } from '../../match/view.ts';
+import { prepareForMatching } from '../../match/view.ts';
 import { fuse } from '../../match/fusions.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { inferGraph, opsetOf } from '../../ops/inferGraph.ts';
@@ -72,7 +72,7 @@ function digest(model: ModelProto & { graph: GraphProto }): void {
   inferGraph(model, { dims: { batch: 2 } });
   inferGraph({ ...model, graph: fuse(model.graph) });
   listsAsSlices(model.graph, opsetOf(model));
-  const view = viewOf(model);
+  const view = prepareForMatching(model);
   inlineKnownBranches(view.graph, inferGraph(view));
   findSites(model.graph);
   weightsDigest(model.graph);

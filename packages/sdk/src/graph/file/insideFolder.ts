@@ -10,7 +10,7 @@ export function isInside(file: string, folder: string): boolean {
 }
 
 /** Whether `file` exists below `folder` with links followed, or in the Hugging Face cache's blob folder. */
-export function leadsInside(file: string, folder: string): boolean {
+export function resolvesInside(file: string, folder: string): boolean {
   const snapshot = /^(.*)[/\\]snapshots[/\\][^/\\]+(?:[/\\].*)?$/.exec(folder);
   const roots = [realpathSync(folder), ...(snapshot ? [path.join(realpathSync(snapshot[1]!), 'blobs')] : [])];
   const real = realpathSync(file);

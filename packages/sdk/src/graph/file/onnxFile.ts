@@ -17,7 +17,7 @@ import { encodeModel } from './encode.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../proto.ts';
 import { expectedBytes, rawBytes } from '../tensorData.ts';
 import { tensorsOf, withTensors } from '../tensors.ts';
-import { isInside, leadsInside } from './insideFolder.ts';
+import { isInside, resolvesInside } from './insideFolder.ts';
 import { scratchWeights } from './scratchWeights.ts';
 import { commonFolder, externalised, type FileToWrite, graphsOf, type OnnxToWrite, type StagedFiles, stageOnnxFiles } from './stagedFiles.ts'; // prettier-ignore
 import { fileIdentity } from '../../files/fileIdentity.ts';
@@ -163,7 +163,7 @@ function lookUp(folder: string, location: string, refuse: Parameters<Locate>[1])
     return refuse("which is outside the model's folder. Such a path is refused: it could read any file.");
   }
   if (!existsSync(target)) return refuse('but that file is missing. Download it too and put it beside the .onnx file.');
-  if (!leadsInside(target, folder)) {
+  if (!resolvesInside(target, folder)) {
     return refuse("a link that leads outside the model's folder. Such a link is refused: it could read any file.");
   }
   const real = realpathSync(target);

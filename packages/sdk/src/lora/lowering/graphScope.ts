@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import type { GraphProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
-import { addendOf, lastNode } from '../../match/layers/layer.ts';
+import { addendInput, lastNode } from '../../match/layers/layer.ts';
 import { subgraphs } from '../../graph/walk.ts';
 import { findSites, type Site } from '../../match/sites.ts';
 import { readsCodes } from '../../match/weights/index.ts';
@@ -231,7 +231,7 @@ export class GraphScope {
   bareProduct(site: Site, x: Value): Value {
     const prefix = `${this.inputs.prefix}/base/${this.#calls++}/`;
     const names = new Map([[site.input, x.name]]);
-    const addend = addendOf(site);
+    const addend = addendInput(site);
     const bias = addend === undefined ? site.bias?.inside && site.bias.name : site.node.input![addend];
     const isOne = site.nodes.at(-1) === site.node;
     for (const node of site.nodes) {

@@ -2,7 +2,7 @@
 
 import type { Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
-import { addendOf, lastNode } from '../../match/layers/layer.ts';
+import { addendInput, lastNode } from '../../match/layers/layer.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { kindOf } from '../kinds/table.ts';
@@ -76,7 +76,7 @@ export class ProductLowering implements Lowering {
     const [site] = layer;
     const kind = kindOf(site);
     const read = scope.withInputs(original, current);
-    const addend = addendOf(site);
+    const addend = addendInput(site);
     const name = addend === undefined ? site.bias?.inside && site.bias.name : site.node.input![addend];
     const isFirst = original === site.node;
     const bare = isFirst && addend !== undefined ? withoutInput(read, addend) : read;

@@ -2,7 +2,7 @@
 
 import type { Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
-import { addendOf, lastNode } from '../../match/layers/layer.ts';
+import { addendInput, lastNode } from '../../match/layers/layer.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { readsCodes } from '../../match/weights/index.ts';
 import type { AdapterInputs } from '../adapterInputs.ts';
@@ -76,7 +76,7 @@ export class WholeLowering implements Lowering {
       return tuning && scope.as(this.#parameter(tuning), typeOfLayer);
     };
     const weight = trained('weight');
-    const addend = addendOf(site);
+    const addend = addendInput(site);
     let value: Value;
     // Weights of open size have no inferred shape.
     if (weight) value = { ...this.#product(site, weight), ...inputs.types.get(site.product) };

@@ -100,7 +100,7 @@ export function refusedFactors(site: Site): string | undefined {
 const FRAGMENT_OPSET = 17;
 
 /** Evaluates a fragment on an adapter's tensors, in double precision. */
-export function computed(
+export function evaluateFragment(
   saved: SavedTensors,
   fragment: (g: GraphBuilder, tensors: ByTensor<Value>, own: Value | undefined) => Value,
   own?: readonly [data: Float32Array, dims: readonly number[]],

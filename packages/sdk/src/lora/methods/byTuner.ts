@@ -22,18 +22,18 @@ import type {
 import { LowRank } from './lora.ts';
 import {
   type Edits,
-  laidOut,
+  inLayout,
   type ModuleAdapter,
   type SavedTensors,
   type TensorInput,
   type AdapterTensor,
-  moved,
+  interpolated,
   type Weighted,
 } from './moduleAdapter.ts';
 import {
   asTensor,
   type ChosenTuner,
-  computed,
+  evaluateFragment,
   editsOf,
   layerOf,
   refused,
@@ -185,9 +185,9 @@ export class ByTuner implements ModuleAdapter {
           const { value, integers: places } = made(this.tensor(other).name);
           return places ? (places.data as TensorNumbers) : value;
         };
-        return laidOut(asTensor(own, first(random, numbersOf), dims));
+        return inLayout(asTensor(own, first(random, numbersOf), dims));
       },
-      fromSaved: (saved) => laidOut(saved.get(role)!),
+      fromSaved: (saved) => inLayout(saved.get(role)!),
       toSaved: ({ value, dims, integers: kept }) => kept ?? float32(value.slice(), dims),
       idle: () => asTensor(own, idle(), dims),
       blend: (parts, base) => this.#blended(role, parts, base),
@@ -199,7 +199,7 @@ export class ByTuner implements ModuleAdapter {
     const problem = linearIn
       ? `can be blended where they have the same ${role}, and these have others`
       : 'do not add up';
-    if (linearIn?.includes(role)) return moved(parts, base);
+    if (linearIn?.includes(role)) return interpolated(parts, base);
     const [{ tensor: first }] = parts as [Weighted];
     const isOne = parts.every(({ tensor: { data } }) => data.every((value, i) => value === first.data[i]));
     if (linearIn && isOne) return first;
@@ -264,9 +264,12 @@ export class ByTuner implements ModuleAdapter {
     const weight = (before: Float32Array): ArrayLike<number> =>
       'delta' in math && !ways
         ? this.#delta(math, saved, before).map((change, i) => before[i]! + sign * change)
-        : computed(saved, (g, tensors, own) => ways!.weight!(g, own!, tensors), [before, this.layer.weightShape]);
+        : evaluateFragment(saved, (g, tensors, own) => ways!.weight!(g, own!, tensors), [
+            before,
+            this.layer.weightShape,
+          ]);
     const bias = ways?.bias;
-    const changeBias = bias && ((before: Float32Array) => computed(saved, (g, tensors, own) => bias(g, own!, tensors), [before, [before.length]])); // prettier-ignore
+    const changeBias = bias && ((before: Float32Array) => evaluateFragment(saved, (g, tensors, own) => bias(g, own!, tensors), [before, [before.length]])); // prettier-ignore
     return editsOf(site, weight, changeBias);
   }
 
@@ -293,7 +296,7 @@ export class ByTuner implements ModuleAdapter {
     if (math.toLora || !('factors' in math)) return math.toLora?.(Object.fromEntries(saved));
     const factor = (name: 'A' | 'B'): Tensor => {
       let dims: readonly number[] = [];
-      const numbers = computed(saved, (g, tensors) => {
+      const numbers = evaluateFragment(saved, (g, tensors) => {
         const value = math.factors(g, tensors)[name];
         dims = value.shape as readonly number[];
         return value;
@@ -319,6 +322,6 @@ export class ByTuner implements ModuleAdapter {
     weight: Float32Array | (() => Float32Array),
   ): Float64Array {
     const own = typeof weight === 'function' ? weight : () => weight;
-    return computed(saved, (g, tensors, value) => delta(g, tensors, () => weightOf(value, this.chosen.tuner)), readsWeight ? [own(), this.layer.weightShape] : undefined); // prettier-ignore
+    return evaluateFragment(saved, (g, tensors, value) => delta(g, tensors, () => weightOf(value, this.chosen.tuner)), readsWeight ? [own(), this.layer.weightShape] : undefined); // prettier-ignore
   }
 }

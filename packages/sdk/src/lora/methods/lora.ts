@@ -1,6 +1,6 @@
 /** @file LoRA and DoRA of a layer: W + s·B·A, with DoRA times a gain per output. */
 
-import { eachDeltaRow, isHeldByGroups, weightSteps, doraGain } from '../../adapter/merging/delta.ts';
+import { eachDeltaRow, fitsGroups, weightSteps, doraGain } from '../../adapter/merging/delta.ts';
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
 import { biasReaders, byTensor, weightReader } from '../../adapter/merging/weightReaders.ts';
 import { floats } from '../../graph/tensorData.ts';
@@ -146,7 +146,7 @@ export class LowRank implements ModuleAdapter {
 
   isHeldByWeight(saved: SavedTensors): boolean {
     if (this.product.bias && occurrencesOf(this.site).some(({ bias }) => !bias)) return false;
-    return isHeldByGroups(this.site, this.values(saved));
+    return fitsGroups(this.site, this.values(saved));
   }
 
   edits(saved: SavedTensors, sign: 1 | -1): Edits {

@@ -8,7 +8,7 @@ import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { type Factor, firstValues, graphFactor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { FirstValues, LowRankSite } from './loraSite.ts';
-import { type LaidOut, moved, type AdapterTensor, type Weighted } from './moduleAdapter.ts';
+import { type InLayout, interpolated, type AdapterTensor, type Weighted } from './moduleAdapter.ts';
 
 /** Tensors with one number per output; `lora_gain` replaces the magnitude in a graph for inference. */
 export type OutputRole = 'lora_B.bias' | 'lora_magnitude_vector' | 'lora_gain';
@@ -23,7 +23,8 @@ interface Owner {
 export function factorTensor({ product, scaling, start }: Owner, role: Factor): AdapterTensor {
   const { site, r, savedAs = site.path, tiedTo } = product;
   const kind = kindOf(site);
-  const inGraph = (values: Float32Array, rank: number): LaidOut => laidOut(graphFactor(kind, site, role, values, rank));
+  const inGraph = (values: Float32Array, rank: number): InLayout =>
+    laidOut(graphFactor(kind, site, role, values, rank));
   const rankAxis = rankAxisOf(site, role);
   return {
     role,
@@ -70,7 +71,7 @@ export function outputTensor({ product, scaling, start }: Owner, role: OutputRol
     },
     toSaved: ({ value, dims: own }) => float32(value.slice(), isBias ? [value.length] : own),
     idle: () => float32(new Float32Array(sizeOf(dims)).fill(role === 'lora_gain' ? 1 : 0), dims),
-    blend: moved,
+    blend: interpolated,
   };
 }
 
@@ -92,7 +93,7 @@ function zeros(dims: readonly number[]): Tensor {
   return float32(new Float32Array(sizeOf(dims)), dims);
 }
 
-function laidOut({ data, dims }: Tensor): LaidOut {
+function laidOut({ data, dims }: Tensor): InLayout {
   return { value: data as Float32Array, dims };
 }
 

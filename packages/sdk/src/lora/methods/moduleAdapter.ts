@@ -17,7 +17,7 @@ import type { FirstValues, LowRankSite } from './loraSite.ts';
 export type AdapterPlan = readonly ModuleAdapter[];
 
 /** Values in a training graph's layout. */
-export interface LaidOut {
+export interface InLayout {
   /** The values, row-major. */
   readonly value: Float32Array;
   /** Their shape. */
@@ -71,11 +71,11 @@ export interface AdapterTensor {
   readonly ownGradient?: boolean;
 
   /** Initial values. @param made values of preceding tensors by name, for derived ones */
-  first(random: Random, made: (name: string) => LaidOut): LaidOut;
+  first(random: Random, made: (name: string) => InLayout): InLayout;
   /** Values of an adapter, for further training. */
-  fromSaved(saved: SavedTensors): LaidOut;
+  fromSaved(saved: SavedTensors): InLayout;
   /** Values in PEFT's layout, copied. */
-  toSaved(values: LaidOut): Tensor;
+  toSaved(values: InLayout): Tensor;
   /** For inference, values that make the module equal the base; factors have the given rank. */
   idle(rank: 0 | 1): Tensor;
   /** For inference, several adapters at once. @throws OnnxLoraError `INPUT_INVALID` if they have no sum */
@@ -199,7 +199,7 @@ export interface AdapterInput {
 }
 
 /** base + Σ wᵢ·(tensorᵢ − base). @throws OnnxLoraError `INPUT_INVALID` for tensors of other sizes than the base's */
-export function moved(parts: readonly Weighted[], base: Tensor, head?: string): Tensor {
+export function interpolated(parts: readonly Weighted[], base: Tensor, head?: string): Tensor {
   if (parts.some(({ tensor }) => tensor.data.length !== base.data.length)) {
     throw new OnnxLoraError(
       'INPUT_INVALID',
@@ -216,7 +216,7 @@ export function moved(parts: readonly Weighted[], base: Tensor, head?: string): 
 }
 
 /** The values of a tensor, copied; an integer tensor itself. */
-export function laidOut(own: Tensor): LaidOut {
+export function inLayout(own: Tensor): InLayout {
   const { type, dims } = own;
   if (type === 'int32' || type === 'int64') return { value: new Float32Array(0), dims, integers: own };
   return { value: floats(own).slice(), dims };

@@ -9,9 +9,9 @@ import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import {
   type Edits,
-  type LaidOut,
+  type InLayout,
   type ModuleAdapter,
-  moved,
+  interpolated,
   type SavedTensors,
   type AdapterTensor,
 } from './moduleAdapter.ts';
@@ -61,7 +61,7 @@ export class WholeParameter implements ModuleAdapter {
       scale: 1,
       count: sizeOf(stored.dims),
       first: () => ({ value: stored.read().slice(), dims: stored.dims }),
-      fromSaved: (saved): LaidOut => {
+      fromSaved: (saved): InLayout => {
         const own = saved.get('parameter')!;
         const [rows, columns] = own.dims as [number, number];
         const value = layout === 'in-out' ? transposed(floats(own), rows, columns) : floats(own).slice();
@@ -73,7 +73,7 @@ export class WholeParameter implements ModuleAdapter {
         return float32(transposed(value, rows, columns), [columns, rows]);
       },
       idle: () => float32(forInference(stored.read(), parameter), servedDims(parameter)),
-      blend: (parts, base) => moved(parts, base, modulePath),
+      blend: (parts, base) => interpolated(parts, base, modulePath),
     };
   }
 

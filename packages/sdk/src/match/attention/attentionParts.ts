@@ -7,7 +7,7 @@ import { partRoles, type Sink } from './attentionRoles.ts';
 import { differs, type ExplainedIndex, nodeLabel } from '../mismatch.ts';
 import type { Layer } from '../layers/layer.ts';
 import type { Projection } from '../structuralPath.ts';
-import { type Axis, picked, regrouped, taken } from './trackedAxes.ts';
+import { type Axis, afterSlice, regrouped, indicesOf } from './trackedAxes.ts';
 import { intsOf, type Runs } from '../weights/index.ts';
 
 interface AttentionParts {
@@ -156,7 +156,7 @@ class Follower {
     if (index !== 0 || key || value || node.domain !== 'com.microsoft') return undefined;
     const split = (axis: number, sizes: readonly number[]): [] | undefined => {
       let start = 0;
-      const parts = sizes.map((size) => picked(axes, axis, (start += size) - size, size));
+      const parts = sizes.map((size) => afterSlice(axes, axis, (start += size) - size, size));
       if (parts.some((each) => each === undefined)) return undefined;
       parts.forEach((part, at) => {
         const own = this.#columns({ value: '', axes: part!.axes, offset: offset + part!.offset });
@@ -178,7 +178,7 @@ class Follower {
     const one = (moved: readonly Axis[] | undefined, at = offset): readonly Followed[] | undefined =>
       moved && [{ value: output[0]!, axes: moved, offset: at }];
     const part = (value: string, axis: number, start: number, size: number): Followed | undefined => {
-      const own = picked(axes, axis, start, size);
+      const own = afterSlice(axes, axis, start, size);
       return own && { value, axes: own.axes, offset: offset + own.offset };
     };
     const front = (axis: number): number => fromFront(axis, axes.length);
@@ -250,7 +250,7 @@ class Follower {
 
   #columns({ axes, offset }: Followed): Uint8Array {
     const columns = new Uint8Array(this.#total);
-    for (const at of taken(axes)) columns[offset + at] = 1;
+    for (const at of indicesOf(axes)) columns[offset + at] = 1;
     return columns;
   }
 }

@@ -10,7 +10,7 @@ import { Random } from '../../runtime/random.ts';
 import type { NonMatch } from '../mismatch.ts';
 import { unsplitLayers, withParts } from './fusedQkv.ts';
 import { findSites } from '../sites.ts';
-import { viewOf } from '../view.ts';
+import { prepareForMatching } from '../view.ts';
 
 const x: Value = { name: 'x', type: 'float32', shape: [2, 5, 8] };
 
@@ -26,7 +26,7 @@ function attention({ axis = -1, places = [0, 1, 2] }): { paths: string[]; unspli
   const merged = g.Reshape(g.Transpose(g.MatMul(weights, v!), [0, 2, 1, 3]), [2, 5, 8]);
   g.MatMul(merged, floats(8, 8));
   g.nodes.at(-1)!.name = '/attn/proj/MatMul';
-  const model = viewOf(modelOf({ opset: 18, inputs: [x], outputs: [g.nodes.at(-1)!.output![0]!], nodes: g.nodes, initializers: g.initializers }) as Parameters<typeof viewOf>[0]); // prettier-ignore
+  const model = prepareForMatching(modelOf({ opset: 18, inputs: [x], outputs: [g.nodes.at(-1)!.output![0]!], nodes: g.nodes, initializers: g.initializers }) as Parameters<typeof prepareForMatching>[0]); // prettier-ignore
   const types = inferGraph(model);
   const sites = findSites(model.graph, { typeOf: (value) => types.get(value) });
   const unsplit = unsplitLayers(sites, indexWhole(model.graph), (value) => types.get(value));

@@ -18,7 +18,7 @@ export interface Axis {
 }
 
 /** Indices of all outputs that the axes hold, relative to the first. */
-export function taken(axes: readonly Axis[]): number[] {
+export function indicesOf(axes: readonly Axis[]): number[] {
   return axes
     .flatMap(({ factors }) => factors)
     .reduce<number[]>(
@@ -28,7 +28,7 @@ export function taken(axes: readonly Axis[]): number[] {
 }
 
 /** The axes after a slice of one of them, and the first remaining output; undefined if the range cannot be tracked. */
-export function picked(
+export function afterSlice(
   axes: readonly Axis[],
   axis: number,
   start: number,

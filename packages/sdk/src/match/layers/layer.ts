@@ -125,7 +125,7 @@ export function ownBias(node: NodeProto, index: GraphIndex, at: number, out: num
 }
 
 /** Index of the input that the layer's own node adds to its product, such as the bias. */
-export function addendOf({ node, bias }: Layer): number | undefined {
+export function addendInput({ node, bias }: Layer): number | undefined {
   if (bias?.node === node) return bias.index;
   const at = { Gemm: 2, MatMulNBits: 5 }[node.opType ?? ''];
   return at !== undefined && node.input?.[at] ? at : undefined;

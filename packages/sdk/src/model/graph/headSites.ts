@@ -5,14 +5,24 @@ import { indexWhole } from '../../graph/walk.ts';
 import type { Site } from '../../match/sites.ts';
 
 /** Unary operators that keep the shape, or permute dimensions. */
-export const ofOne: ReadonlySet<string> = new Set([
+export const unary: ReadonlySet<string> = new Set([
   'Identity', 'Cast', 'Neg', 'Relu', 'Sigmoid', 'HardSigmoid', 'Tanh', 'Softplus', 'Exp', 'Log', 'Sqrt', 'Clip', 'Dropout',
   'Softmax', 'LogSoftmax', 'Transpose', 'Squeeze', 'Unsqueeze', 'Flatten',
 ]); // prettier-ignore
 /** Broadcasting operators. */
-export const ofSeveral: ReadonlySet<string> = new Set(['Add', 'Sub', 'Mul', 'Div', 'Max', 'Min', 'Mean', 'Sum', 'Pow']);
+export const broadcasting: ReadonlySet<string> = new Set([
+  'Add',
+  'Sub',
+  'Mul',
+  'Div',
+  'Max',
+  'Min',
+  'Mean',
+  'Sum',
+  'Pow',
+]);
 /** Operators with constant shape inputs. */
-export const shaped: ReadonlySet<string> = new Set(['Reshape', 'Expand', 'Resize']);
+export const reshaping: ReadonlySet<string> = new Set(['Reshape', 'Expand', 'Resize']);
 
 /** True if a layer can be a head: it computes one number or map per output. */
 export function canBeHead({ kind, arrange, alsoAt }: Site): boolean {
@@ -40,9 +50,9 @@ export function headSites(graph: GraphProto, sites: readonly Site[], output: str
     if (site) return canBeHead(site);
     const node = producer.get(value);
     const { opType = '', input = [] } = node ?? {};
-    if (ofOne.has(opType) || shaped.has(opType)) return isHead(input[0]!);
+    if (unary.has(opType) || reshaping.has(opType)) return isHead(input[0]!);
     const computed = input.filter((name) => name && !constants.has(name));
-    return ofSeveral.has(opType) && computed.length > 0 && computed.every(isHead);
+    return broadcasting.has(opType) && computed.length > 0 && computed.every(isHead);
   };
   const all = isHead(output) ? [...found] : [];
   return all.every(({ weightShape: [out] }) => out === all[0]!.weightShape[0]) ? all : [];

@@ -5,7 +5,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { type OnnxFile, openOnnx } from '../../graph/file/onnxFile.ts';
 import { missingPrefix, withPathPrefix } from '../../match/pathPrefix.ts';
 import { findSites, type Site } from '../../match/sites.ts';
-import { viewOf } from '../../match/view.ts';
+import { prepareForMatching } from '../../match/view.ts';
 import { compose, isSameTensor } from '../../ops/compose/compose.ts';
 import { idleInputsOf, withIdleInputs } from '../../ops/compose/idleInputs.ts';
 import type { FamilyPart } from '../../plugin/families/family.ts';
@@ -67,13 +67,13 @@ export function joinFiles({ parts, outputs }: FilesToJoin, open: typeof openOnnx
 }
 
 /** True for a single file that joining would leave unchanged. */
-export function isAsItIs({ parts }: FilesToJoin, open: typeof openOnnx): boolean {
+export function needsNoJoin({ parts }: FilesToJoin, open: typeof openOnnx): boolean {
   const [{ file, idleInputs }, ...others] = parts as [FileToJoin, ...FileToJoin[]];
   return others.length === 0 && idleInputsOf(open(file).model.graph, idleInputs).length === 0;
 }
 
 function sitesOf(model: OnnxFile['model']): Site[] {
-  return findSites(viewOf(model).graph);
+  return findSites(prepareForMatching(model).graph);
 }
 
 /** True if two files use one path for different layers, that is, not for shared ones such as embeddings. */

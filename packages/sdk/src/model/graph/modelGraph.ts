@@ -3,7 +3,7 @@
 import type { Adapter } from '../../adapter/adapter.ts';
 import { type AdapterNotes, inputSizesSchema, quantizedSchema } from '../../adapter/storage/adapterNotes.ts';
 import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
-import { weightsDigestYielding } from '../../graph/file/digest.ts';
+import { weightsDigestInSlices } from '../../graph/file/digest.ts';
 import type { OnnxFile } from '../../graph/file/onnxFile.ts';
 import { operatorName, withKnownOperators } from '../../graph/knownOperators.ts';
 import type { GraphProto, ModelProto, ValueInfoProto } from '../../graph/proto.ts';
@@ -15,7 +15,7 @@ import type { NonMatch } from '../../match/mismatch.ts';
 import { findParts, unsplitLayers, withParts } from '../../match/attention/fusedQkv.ts';
 import { findSites, type Site } from '../../match/sites.ts';
 import { findUnadaptable, type UnadaptableLayer } from '../../match/unadaptable.ts';
-import { viewOf } from '../../match/view.ts';
+import { prepareForMatching } from '../../match/view.ts';
 import { refuseFatalNodes } from '../../ops/fatalNodes.ts';
 import { declaredType, inferGraph, opsetOf } from '../../ops/inferGraph.ts';
 import type { BasePrecision } from '../../ops/precision/precision.ts';
@@ -136,7 +136,7 @@ export abstract class ModelGraph implements TaskModel {
     this.runtime = parts.runtime;
     this.workerRuntime = parts.sessionRuntime ?? parts.runtime;
     const known = new Map(registry.operators.map((each) => [operatorName(each.domain, each.op), each]));
-    this.onnx = { ...onnx, model: viewOf(withKnownOperators(onnx.model, known)) };
+    this.onnx = { ...onnx, model: prepareForMatching(withKnownOperators(onnx.model, known)) };
     const initializers = new Set((graph.initializer ?? []).map((tensor) => tensor.name));
     this.inputs = ports((graph.input ?? []).filter((info) => !initializers.has(info.name)));
     this.outputs = ports(graph.output ?? []);
@@ -208,7 +208,7 @@ export abstract class ModelGraph implements TaskModel {
   /** sha256 of all weights, which identifies an adapter's base. Reads every weight once. */
   digest(): Promise<string> {
     const [first, ...others] = this.#sources.flatMap(({ onnx, onlyServes }) => (onlyServes ? [] : [onnx.model.graph]));
-    return (this.#digest ??= this.#given.origin?.digest() ?? weightsDigestYielding(first!, ...others));
+    return (this.#digest ??= this.#given.origin?.digest() ?? weightsDigestInSlices(first!, ...others));
   }
 
   /** The adaptable modules, in graph order. A fused query-key-value layer is followed by its parts. */

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
-import { batchInputsOf } from '../../ops/rows/rowPlaces.ts';
+import { batchInputsOf } from '../../ops/rows/batchAxes.ts';
 
 /**
  * Adds int64 inputs `[batch]`, as long as the input that determines the batch size.

@@ -1,6 +1,6 @@
 /** @file Matches target rules in a model's naming, or in that of the other version of transformers. */
 
-import { looksLike } from '../../adapter/naming/generations.ts';
+import { generationOfPaths } from '../../adapter/naming/generations.ts';
 import { type Generation, type NameTable, otherGeneration, translatePath } from '../../adapter/naming/nameTable.ts';
 import { type AdapterConfig, adapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { renameConfig } from '../../adapter/naming/renameConfig.ts';
@@ -118,8 +118,8 @@ function withHint(
 ): OnnxLoraError {
   const names = typeof targetModules === 'string' ? [targetModules] : (targetModules ?? []);
   const [given, has] = [
-    looksLike(names.map((each) => `attention.${each}`)),
-    looksLike(modules.map(({ path }) => path)),
+    generationOfPaths(names.map((each) => `attention.${each}`)),
+    generationOfPaths(modules.map(({ path }) => path)),
   ];
   if (given === undefined || has === undefined || given === has) return error;
   return new OnnxLoraError(

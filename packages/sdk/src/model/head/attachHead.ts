@@ -4,7 +4,7 @@ import type { AdapterNotes, AttachedHead } from '../../adapter/storage/adapterNo
 import { OnnxLoraError, didYouMean } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import type { Site } from '../../match/sites.ts';
-import { defined } from '../../plugin/defined.ts';
+import { withoutUndefined } from '../../plugin/withoutUndefined.ts';
 import type { HeadValues as GivenValues, NewHead } from '../../plugin/preparedTask.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, sizeOf } from '../../runtime/tensor.ts';
@@ -84,7 +84,7 @@ export function attachHead<M extends ModelGraph>(
       output: head.output,
       pool: attach.pool,
       skip: attach.skip ?? 0,
-      ...defined({ mask: attach.mask, inPlaceOf: attach.inPlaceOf }),
+      ...withoutUndefined({ mask: attach.mask, inPlaceOf: attach.inPlaceOf }),
     };
     const width = headWidth(model, place);
     return { model: withAttached(model, place, initial([width]), { labels }), modules: [place.module] };

@@ -2,7 +2,7 @@
 
 import { Adapter } from '../../adapter/adapter.ts';
 import { parseTensorName, tensorName } from '../../adapter/formats/tensorNames.ts';
-import { requireShape } from '../../adapter/naming/placeTuned.ts';
+import { requireShape } from '../../adapter/naming/placeTunerModules.ts';
 import type { AdapterNotes } from '../../adapter/storage/adapterNotes.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Site } from '../../match/sites.ts';
@@ -11,7 +11,7 @@ import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';
 import { headWidth } from './appendHead.ts';
 import { withAttached, withLabels, withReplaced } from './attachHead.ts';
-import { freeTypes, type HeadValues, withFreeHeads } from './replaceHead.ts';
+import { dynamicHeadTypes, type HeadValues, withDynamicHeads } from './replaceHead.ts';
 import { scoreValues } from './scoreValues.ts';
 
 /**
@@ -23,7 +23,7 @@ import { scoreValues } from './scoreValues.ts';
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, by modules or shapes; `MODEL_UNSUPPORTED` if
  *   the graph hardcodes its number of outputs
  */
-export function modelFor<M extends ModelGraph>(model: M, adapter: Adapter): M {
+export function modelForAdapter<M extends ModelGraph>(model: M, adapter: Adapter): M {
   requireUpright(model, adapter);
   const own = withHeadOf(model, adapter);
   // Checked here, since for another model's adapter later errors would blame the labels.
@@ -57,7 +57,7 @@ function withHeadOf<M extends ModelGraph>(model: M, adapter: Adapter): M {
 /**
  * The model with heads of dynamic size if adapters or reserved modules need them, and an attached head if adapters
  * bring one; otherwise the model itself.
- * @throws OnnxLoraError as {@link modelFor}; `ADAPTER_MISMATCH` for heads attached in different ways
+ * @throws OnnxLoraError as {@link modelForAdapter}; `ADAPTER_MISMATCH` for heads attached in different ways
  */
 export function withOpenHeads<M extends ModelGraph>(
   model: M,
@@ -65,7 +65,7 @@ export function withOpenHeads<M extends ModelGraph>(
   reserved: readonly string[],
 ): M {
   const attached = attachedAlike(model, adapters);
-  const base = attached[0] ? modelFor(model, attached[0]) : model;
+  const base = attached[0] ? modelForAdapter(model, attached[0]) : model;
   const open = new Set(adapters.flatMap((adapter) => [...resizedHeads(base, adapter).keys()]));
   for (const site of base.sites()) {
     const isReserved = reserved.some((name) => site.path === name || site.path.endsWith(`.${name}`));
@@ -74,8 +74,8 @@ export function withOpenHeads<M extends ModelGraph>(
   if (open.size === 0) return base;
   const scores = scoreValues(base, [...open]);
   return base.derived({
-    model: withFreeHeads(base.onnx.model, scores),
-    types: freeTypes(base.types(), scores),
+    model: withDynamicHeads(base.onnx.model, scores),
+    types: dynamicHeadTypes(base.types(), scores),
     openHeads: new Set([...open].map(({ path }) => path)),
   });
 }
@@ -83,7 +83,7 @@ export function withOpenHeads<M extends ModelGraph>(
 /**
  * The model with the one head that all adapters share, or the model itself.
  * @param adapters by their names for errors
- * @throws OnnxLoraError as {@link modelFor}; `ADAPTER_MISMATCH` for heads of different sizes, or attached in different
+ * @throws OnnxLoraError as {@link modelForAdapter}; `ADAPTER_MISMATCH` for heads of different sizes, or attached in different
  *   ways
  */
 export function withSharedHead<M extends ModelGraph>(model: M, adapters: Readonly<Record<string, Adapter>>): M {
@@ -107,7 +107,7 @@ export function withSharedHead<M extends ModelGraph>(model: M, adapters: Readonl
       `The head "${module}" has ${first!.outputs} outputs with the adapter "${first!.name}" and ${other.outputs} with "${other.name}", and one file holds a head of one size. Write a file for each size.`,
     );
   }
-  return all.reduce((headed, [, each]) => modelFor(headed, each), model);
+  return all.reduce((headed, [, each]) => modelForAdapter(headed, each), model);
 }
 
 /** @throws OnnxLoraError `ADAPTER_MISMATCH` for heads attached in different ways */

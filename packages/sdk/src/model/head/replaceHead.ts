@@ -6,7 +6,7 @@ import { tensorProto } from '../../graph/tensorData.ts';
 import { toHalf, toShorts } from '../../runtime/halfFloat.ts';
 import type { ValueType } from '../../graph/value.ts';
 import type { Site } from '../../match/sites.ts';
-import { addendOf, lastNode } from '../../match/layers/layer.ts';
+import { addendInput, lastNode } from '../../match/layers/layer.ts';
 import { dropUnreadInitializers } from '../../ops/rewrites/simplify.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
@@ -35,7 +35,7 @@ export function replaceHeads(
   const added = new Map<NodeProto, readonly NodeProto[]>();
   const initializers: TensorProto[] = [];
   for (const [site, values] of heads) {
-    if (addendOf(site) !== undefined && !site.bias) {
+    if (addendInput(site) !== undefined && !site.bias) {
       throw new OnnxLoraError(
         'MODEL_UNSUPPORTED',
         `The head "${site.path}" adds a value that is computed, so its weights cannot be exchanged. Export the model again, its head a plain linear layer.`,
@@ -64,7 +64,7 @@ export function replaceHeads(
 }
 
 /** Removes the number of outputs from the model's declarations, for heads of any size. */
-export function withFreeHeads(model: Graphed, scores: ScoreValues): Graphed {
+export function withDynamicHeads(model: Graphed, scores: ScoreValues): Graphed {
   const { graph } = model;
   return {
     ...model,
@@ -77,7 +77,7 @@ export function withFreeHeads(model: Graphed, scores: ScoreValues): Graphed {
 }
 
 /** Types with a symbolic number of outputs. */
-export function freeTypes(types: ReadonlyMap<string, ValueType>, scores: ScoreValues): Map<string, ValueType> {
+export function dynamicHeadTypes(types: ReadonlyMap<string, ValueType>, scores: ScoreValues): Map<string, ValueType> {
   const all = new Map(types);
   for (const [name, axis] of scores) {
     const { shape, ...rest } = all.get(name) ?? {};

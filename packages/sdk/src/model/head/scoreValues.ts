@@ -9,7 +9,7 @@ import type { Site } from '../../match/sites.ts';
 import { declaredType } from '../../ops/inferGraph.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';
-import { canBeHead, ofOne, ofSeveral, shaped } from '../graph/headSites.ts';
+import { canBeHead, unary, broadcasting, reshaping } from '../graph/headSites.ts';
 
 /** Operators that accept any number of scores, with a result independent of it. */
 const ends = new Set(['Shape', 'Size', 'ArgMax', 'ArgMin']);
@@ -47,10 +47,10 @@ export function scoreValues(model: ModelGraph, heads: readonly Site[]): ScoreVal
   const isFine = (node: NodeProto, at: number): boolean => {
     const { opType = '', input = [] } = node;
     if (subgraphs(node).length > 0) return false;
-    if (isEnd(node) || ofOne.has(opType)) return true;
-    if (shaped.has(opType)) return at === 0 && input.slice(1).every((each) => !namesSize(each, out, index));
+    if (isEnd(node) || unary.has(opType)) return true;
+    if (reshaping.has(opType)) return at === 0 && input.slice(1).every((each) => !namesSize(each, out, index));
     const others = input.filter((each) => each && !found.has(each));
-    return ofSeveral.has(opType) && others.every((each) => broadcasts(each, out, index, types));
+    return broadcasting.has(opType) && others.every((each) => broadcasts(each, out, index, types));
   };
   if (heads.some((site) => !canBeHead(site) || !inMain.has(site.node)))
     refuse('it is no linear layer or convolution that is computed once');

@@ -22,7 +22,7 @@ import { type FixedInputs, fixInputs, requireOneFile } from '../graph/fixedInput
 import type { ModelFile } from '../graph/joinFiles.ts';
 import { withRowInputs } from '../graph/rowInputs.ts';
 import { AdapterPlaces, type PlaceOptions } from './placing.ts';
-import { otherPrecision, servingPrecision, sessionHere } from './precision.ts';
+import { otherPrecision, servingPrecision, sessionOnMachine } from './precision.ts';
 import { type ReservedModules, reservedSlots } from './reservedSlots.ts';
 
 /** The joined model of a file. */
@@ -229,7 +229,7 @@ export class Model extends ModelGraph {
   }: ModelSessionOptions): Promise<AdapterSession> {
     const here = worker === true ? this.workerRuntime : this.runtime;
     const runtime = typeof worker === 'object' ? worker : here;
-    const machine = await sessionHere(this.precision, options, runtime);
+    const machine = await sessionOnMachine(this.precision, options, runtime);
     const warning = otherPrecision(this.precision, adapters);
     if (warning) warn(options, warning);
     const placed: Record<string, PlacedAdapter> = {};

@@ -3,7 +3,7 @@
 import type { Adapter } from '../../adapter/adapter.ts';
 import { isPlainType, LORA } from '../../adapter/formats/peftConfig.ts';
 import { baseChangingInit, isForTraining, trainedAs, variantOf } from '../../adapter/formats/peftVariants.ts';
-import { reconcile } from '../../adapter/formats/reconcile.ts';
+import { requireConfigMatchesTensors } from '../../adapter/formats/reconcile.ts';
 import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
 import { adaptNames, modulesOf, tablesOf } from '../../adapter/naming/generations.ts';
 import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../../adapter/naming/modulePrefix.ts';
@@ -11,7 +11,7 @@ import { type PlacedAdapter, placeAdapter } from '../../adapter/naming/place.ts'
 import { OnnxLoraError } from '../../errors.ts';
 import type { Tuner } from '../../lora/tuner.ts';
 import { type ChosenTuner, tunerSettings } from '../../lora/methods/adaptedLayer.ts';
-import { listed } from '../../data/listed.ts';
+import { quotedNames } from '../../data/listed.ts';
 import { formName } from '../../ops/quantization/forms.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';
 
@@ -24,7 +24,7 @@ export interface PlaceOptions {
 }
 
 /** The joined model around a part, and a joined model's parts. */
-export interface Relations {
+export interface JoinedModels {
   /** For a part: the joined model, and the prefix of the part's paths there. */
   readonly whole: (() => { readonly places: AdapterPlaces; readonly path: string }) | undefined;
   readonly parts: () => readonly ModelGraph[];
@@ -36,11 +36,11 @@ const toldOfBits = new WeakMap<Adapter, Set<string>>();
 /** Places adapters in a model. */
 export class AdapterPlaces {
   readonly #model: ModelGraph;
-  readonly #relations: Relations;
+  readonly #relations: JoinedModels;
   readonly #warned = new WeakSet<Adapter>();
   readonly #found = new WeakMap<Adapter, PlacedAdapter>();
 
-  constructor(model: ModelGraph, relations: Relations) {
+  constructor(model: ModelGraph, relations: JoinedModels) {
     this.#model = model;
     this.#relations = relations;
   }
@@ -128,7 +128,7 @@ export class AdapterPlaces {
   #find(adapter: Adapter, toTrain: boolean): PlacedAdapter {
     const { name, openHeads, notes, onnx } = this.#model;
     const chosen = this.#tunerOf(adapter, toTrain);
-    reconcile(adapter, "The adapter's config", chosen && Object.keys(chosen.tuner.defaults));
+    requireConfigMatchesTensors(adapter, "The adapter's config", chosen && Object.keys(chosen.tuner.defaults));
     const { named, prefix } = this.#named(adapter);
     if (!prefix) return { adapter: named, tunings: [], unused: [...named.tensors.keys()] };
     return placeAdapter(named, onnx.model.graph, this.#model.sites(), name, {
@@ -190,7 +190,7 @@ export class AdapterPlaces {
     if (modules.length === 0 || this.#warned.has(adapter)) return;
     this.#warned.add(adapter);
     process.emitWarning(
-      `The adapter changes modules that "${this.#model.name}" does not hold. They have no effect here: ${listed(modules, 3)}.`,
+      `The adapter changes modules that "${this.#model.name}" does not hold. They have no effect here: ${quotedNames(modules, 3)}.`,
       'OnnxLoraWarning',
     );
   }

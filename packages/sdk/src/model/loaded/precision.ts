@@ -6,7 +6,7 @@ import { occurrencesOf } from '../../match/site.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import {
   type BasePrecision,
-  type FewerBits,
+  type WeightPrecision,
   type PrecisionChoice,
   type PrecisionName,
   precisionNames,
@@ -20,11 +20,11 @@ import type { Batch } from '../../plugin/dataset.ts';
 import { requireHalf, measureSaturation } from './machineArithmetic.ts';
 
 /** A precision with its options; undefined for float32. */
-export type AskedPrecision = Exclude<PrecisionChoice, string>;
+export type RequestedPrecision = Exclude<PrecisionChoice, string>;
 
 /** @throws OnnxLoraError `CONFIG_INVALID` for an unknown name */
-export function askedPrecision(asked: PrecisionChoice = 'float32'): AskedPrecision | undefined {
-  const given = typeof asked === 'string' ? ({ name: asked } as AskedPrecision) : asked;
+export function requestedPrecision(asked: PrecisionChoice = 'float32'): RequestedPrecision | undefined {
+  const given = typeof asked === 'string' ? ({ name: asked } as RequestedPrecision) : asked;
   const { name } = given;
   if (!precisionNames.includes(name)) {
     throw new OnnxLoraError(
@@ -36,8 +36,8 @@ export function askedPrecision(asked: PrecisionChoice = 'float32'): AskedPrecisi
 }
 
 /** Completes a precision with this machine's facts. */
-export async function precisionHere(
-  given: Exclude<AskedPrecision, FewerBits>,
+export async function precisionOnMachine(
+  given: Exclude<RequestedPrecision, WeightPrecision>,
   runtime: Runtime,
 ): Promise<BasePrecision> {
   if (given.name === 'float16') return given;
@@ -49,7 +49,7 @@ export async function precisionHere(
  * @throws OnnxLoraError `CONFIG_INVALID` if the precision excludes the provider; `PROVIDER_UNAVAILABLE` if it does not
  *   work on this machine
  */
-export async function sessionHere<Options extends Pick<SessionOptions, 'provider'>>(
+export async function sessionOnMachine<Options extends Pick<SessionOptions, 'provider'>>(
   precision: BasePrecision | undefined,
   options: Options,
   runtime: Runtime,

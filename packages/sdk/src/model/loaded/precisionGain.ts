@@ -2,7 +2,7 @@
 
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
-import { yielding } from '../../graph/eventLoop.ts';
+import { runInSlices } from '../../graph/eventLoop.ts';
 import { modelOf } from '../../graph/valueInfo.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { frozenProducts } from '../../ops/precision/frozenProducts.ts';
@@ -74,7 +74,7 @@ async function timeProduct(
   const x: Value = { name: 'x', type: 'float32', shape: [ROWS, inside] };
   const y = g.MatMul(x, g.constant(float32(new Float32Array(inside * columns), [inside, columns])));
   const exact = modelOf(g, x, y);
-  const rounded = await yielding(inPrecision(exact, { ...precision, name: 'int8', smallest: 1 }));
+  const rounded = await runInSlices(inPrecision(exact, { ...precision, name: 'int8', smallest: 1 }));
   const sessions = await Promise.all(
     [exact, rounded].map((each) =>
       runtime.createSession({ ...sessionModel(each), name: 'the measurement of a product' }, { provider: 'cpu' }),

@@ -14,7 +14,7 @@ import { kindOf } from '../../lora/kinds/table.ts';
 import type { ModuleAdapter, SavedTensors } from '../../lora/methods/moduleAdapter.ts';
 import type { Site } from '../../match/sites.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
-import { modelFor } from '../head/forAdapter.ts';
+import { modelForAdapter } from '../head/forAdapter.ts';
 import type { Model } from '../loaded/model.ts';
 
 /** Options of {@link convertToLora}. */
@@ -56,7 +56,11 @@ export async function convertToLora(
     throw new OnnxLoraError('INPUT_INVALID', 'The adapter is LoRA already. Use it as it is.');
   if (!Number.isInteger(r) || r < 1)
     throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
-  const { adapter: named, tunings, unused } = await modelFor(model, adapter).place(adapter, { allowBaseMismatch });
+  const {
+    adapter: named,
+    tunings,
+    unused,
+  } = await modelForAdapter(model, adapter).place(adapter, { allowBaseMismatch });
   const tensors = new Map<string, Tensor>(unused.map((name) => [name, named.tensors.get(name)!]));
   const [ranks, errors] = [new Map<string, number>(), new Map<string, number>()];
   for (const { tuning, saved, names } of tunings) {

@@ -15,7 +15,7 @@ import type { Model } from '../loaded/model.ts';
 import { type ExportOptions, withAdapterInputs } from './exportWithInputs.ts';
 import { requireWritable } from './merge.ts';
 import { tritonEnsemble, tritonModel, type TritonPort } from './tritonConfig.ts';
-import { requireAdapters, requireModel, requirePath } from '../loaded/givenArguments.ts';
+import { requireAdapters, requireModel, requirePath } from '../loaded/argumentChecks.ts';
 
 /** Options of {@link exportForTriton}. */
 export interface TritonOptions extends ExportOptions {

@@ -21,7 +21,7 @@ import { refold } from '../../match/view.ts';
 import { requireWritable } from './merge.ts';
 import { withSharedHead } from '../head/forAdapter.ts';
 import type { Model } from '../loaded/model.ts';
-import { requireAdapters, requireModel, requirePath } from '../loaded/givenArguments.ts';
+import { requireAdapters, requireModel, requirePath } from '../loaded/argumentChecks.ts';
 
 /** Options of {@link exportWithInputs}. */
 export interface ExportOptions {

@@ -3,13 +3,13 @@
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { Adapter } from '../../adapter/adapter.ts';
-import { requireOneOwner } from '../../adapter/combine/kept.ts';
+import { requireOneOwner } from '../../adapter/combine/fullyTrained.ts';
 import { partName } from '../../adapter/combine/options.ts';
 import { trainedInFull } from '../../adapter/combine/sources.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { refuseOverwrite } from '../../files/atomicWriter.ts';
 import { knownOptions } from '../../knownOptions.ts';
-import { modelFor } from '../head/forAdapter.ts';
+import { modelForAdapter } from '../head/forAdapter.ts';
 import { bytesOf, companionsOf, configWithSizes, mergeParts, placeOf } from './mergeParts.ts';
 import { mergeInto } from './mergeInto.ts';
 import { mergeCheckpoint } from './mergeCheckpoint.ts';
@@ -17,7 +17,7 @@ import type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from
 import type { Model } from '../loaded/model.ts';
 import { LEARNED_KEY } from '../graph/modelGraph.ts';
 import { withOwnConfig } from '../opening/readModelConfig.ts';
-import { requireAdapters, requireModel, requirePath } from '../loaded/givenArguments.ts';
+import { requireAdapters, requireModel, requirePath } from '../loaded/argumentChecks.ts';
 import { writeMerged } from './writeMerged.ts';
 
 export type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
@@ -93,7 +93,7 @@ async function write(
   requireWritable(model, file);
   refuseOverwrite([file], options);
   if (!isUnmerge) requireSameHeads(all);
-  const own = all.reduce((headed, { adapter }) => modelFor(headed, adapter), model);
+  const own = all.reduce((headed, { adapter }) => modelForAdapter(headed, adapter), model);
   const folder = isFolder ? place : path.dirname(file);
   const sizes = configWithSizes(own, isUnmerge ? [] : all);
   const beside = isFolder ? filesBeside(model, own, folder, sizes, options) : new Map<string, Uint8Array>();

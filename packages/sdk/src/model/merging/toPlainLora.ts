@@ -9,7 +9,7 @@ import { initializerOf } from '../../lora/init/named.ts';
 import { weightMatrix } from '../../lora/init/weightMatrix.ts';
 import { Random } from '../../runtime/random.ts';
 import { initSite } from '../planning/initialSite.ts';
-import { modelFor } from '../head/forAdapter.ts';
+import { modelForAdapter } from '../head/forAdapter.ts';
 import type { Model } from '../loaded/model.ts';
 import { peftTensors } from '../initial/start.ts';
 
@@ -42,7 +42,7 @@ export async function toPlainLora(adapter: Adapter, from: Adapter | Model): Prom
       `The initial values of "${name}" cannot be computed from the base alone. Give the adapter that was saved before training (--plain-from), or save it in PEFT with path_initial_model_for_weight_conversion.`,
     );
   }
-  const headed = modelFor(from, adapter);
+  const headed = modelForAdapter(from, adapter);
   const { adapter: named, tunings, unused } = await headed.place(adapter, { allowBaseMismatch: true });
   const missing = unused.map((each) => parseTensorName(each)).find(({ role }) => role.startsWith('lora_'));
   if (missing) {

@@ -5,10 +5,10 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { FamilyFiles, FamilyPart, ModelFamily } from '../../plugin/families/family.ts';
 import type { FilesToJoin } from '../graph/joinFiles.ts';
 import { TO_ONNX } from './hub.ts';
-import { type ModelFiles, onnxFilesIn, places } from './modelFiles.ts';
+import { type ModelFiles, onnxFilesIn, onnxFolders } from './modelFiles.ts';
 
 /** Search for files in a folder. */
-export interface WantedFiles {
+export interface FileSearch {
   readonly folder: string;
   readonly has: ModelFiles['has'];
   readonly published: readonly FamilyFiles[];
@@ -28,8 +28,8 @@ export function publishedAs(
   return [...new Set(known.flatMap(({ files }) => files ?? []))];
 }
 
-function placed({ folder, has, variant }: WantedFiles, name: string): string | undefined {
-  return places.map((place) => path.join(folder, place, fileName(name, variant))).find(has);
+function placed({ folder, has, variant }: FileSearch, name: string): string | undefined {
+  return onnxFolders.map((place) => path.join(folder, place, fileName(name, variant))).find(has);
 }
 
 function fileName(name: string, variant: string | undefined): string {
@@ -37,12 +37,12 @@ function fileName(name: string, variant: string | undefined): string {
 }
 
 /** The file of the whole model, `onnx/model.onnx`, if present. */
-export function wholeFile(wanted: WantedFiles): string | undefined {
+export function wholeFile(wanted: FileSearch): string | undefined {
   return placed(wanted, 'model');
 }
 
 /** The files of the first layout that the folder holds completely. */
-export function filesInFolder(wanted: WantedFiles): FilesToJoin | undefined {
+export function filesInFolder(wanted: FileSearch): FilesToJoin | undefined {
   return firstComplete(wanted.published, (part) => {
     return namesOf(part).flatMap((name) => placed(wanted, name) ?? [])[0];
   });
@@ -87,14 +87,14 @@ function namesOf({ name, alsoNamed = [] }: FamilyPart): readonly string[] {
  * @param isIncomplete true if parts of a model of several files are missing
  * @throws OnnxLoraError `FILE_NOT_FOUND` if there are none or several
  */
-export function onlyFile(wanted: WantedFiles, isIncomplete: boolean): string {
+export function onlyFile(wanted: FileSearch, isIncomplete: boolean): string {
   const { folder, variant } = wanted;
   const found = onnxFilesIn(folder);
   if (found.length === 1 && variant === undefined && !isIncomplete) return found[0]!;
   throw new OnnxLoraError('FILE_NOT_FOUND', problemOf(wanted, found));
 }
 
-function problemOf(wanted: WantedFiles, found: readonly string[]): string {
+function problemOf(wanted: FileSearch, found: readonly string[]): string {
   const { folder, variant, published } = wanted;
   const names = found.map((file) => path.relative(folder, file)).join(', ');
   const usual = ['onnx/model', 'model'].map((name) => fileName(name, variant)).join(', ');

@@ -8,7 +8,7 @@ import { PICKLE_FILE } from '../../adapter/storage/readAdapter.ts';
 import { writeFileAtomic } from '../../files/atomicWriter.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { isInside } from '../../graph/file/insideFolder.ts';
-import { defined } from '../../plugin/defined.ts';
+import { withoutUndefined } from '../../plugin/withoutUndefined.ts';
 import type { ModelBuilder } from '../../plugin/registry/contributions.ts';
 import { pathHint } from '../../files/notFound.ts';
 
@@ -135,7 +135,7 @@ async function fetchSnapshot(
   cache: string,
   { repo, revision = 'main', choose, onDownload }: Download,
 ): Promise<string> {
-  const connection = defined({
+  const connection = withoutUndefined({
     hubUrl: process.env['HF_ENDPOINT'],
     accessToken: process.env['HF_TOKEN'] || undefined,
   });

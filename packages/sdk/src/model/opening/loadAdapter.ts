@@ -7,7 +7,7 @@ import { readAdapter } from '../../adapter/storage/readAdapter.ts';
 import { systemFailure } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import { downloadAdapter, isHubId, type LoadAdapterOptions } from './hub.ts';
-import { requirePath } from '../loaded/givenArguments.ts';
+import { requirePath } from '../loaded/argumentChecks.ts';
 
 const requireKnown = knownOptions<LoadAdapterOptions>('loadAdapter', {
   revision: true,

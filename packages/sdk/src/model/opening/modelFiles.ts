@@ -17,11 +17,11 @@ export interface ModelFiles {
 export const filesOnDisk: ModelFiles = { has: existsSync, open: openOnnx };
 
 /** Subfolders of published repositories with .onnx files, in order of preference. */
-export const places: readonly string[] = ['onnx', '.'];
+export const onnxFolders: readonly string[] = ['onnx', '.'];
 
 /** The .onnx files of a folder: first at its top, then in `onnx`. */
 export function onnxFilesIn(folder: string): string[] {
-  return places.toReversed().flatMap((place) => {
+  return onnxFolders.toReversed().flatMap((place) => {
     const inside = path.join(folder, place);
     if (!existsSync(inside)) return [];
     return readdirSync(inside)

@@ -2,7 +2,7 @@
 
 import { exactly } from '../../adapter/storage/convertResidual.ts';
 import { scalingAt } from '../../adapter/naming/moduleNames.ts';
-import { few } from '../../adapter/formats/foreignJson.ts';
+import { firstNames } from '../../adapter/formats/foreignJson.ts';
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { scalingOf } from '../../adapter/formats/scaling.ts';
 import { whole } from '../../checks.ts';
@@ -66,7 +66,7 @@ export function fittingRanks(
     return true;
   });
   const warnings = [
-    ...(fitted.length > 0 ? [`The rank of a grouped convolution must be a multiple of its groups, so it is for ${few(fitted)}.`] : []),
+    ...(fitted.length > 0 ? [`The rank of a grouped convolution must be a multiple of its groups, so it is for ${firstNames(fitted)}.`] : []),
     ...(leftOut.length > 0 ? [leftOutText(leftOut, ranks)] : []),
   ]; // prettier-ignore
   if (kept.length === 0 && leftOut.length > 0)
@@ -78,7 +78,7 @@ function leftOutText(sites: readonly Site[], { r, useDora }: Ranks): string {
   const groups = sites.map((site) => kindOf(site).matrix(site).groups);
   const [least, most] = [Math.min(...groups), Math.max(...groups)];
   const count = least === most ? String(least) : `${least} to ${most}`;
-  const which = few(sites.map(({ path }) => `"${path}"`));
+  const which = firstNames(sites.map(({ path }) => `"${path}"`));
   if (useDora)
     return `Left out: ${which}, ${sites.length === 1 ? 'a convolution' : 'convolutions'} in ${count} groups, for which there is no DoRA. Without useDora (--dora) they can be adapted.`;
   const [{ path }] = sites as [Site];

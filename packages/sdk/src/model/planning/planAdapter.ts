@@ -12,7 +12,7 @@ import type { DropoutPattern, LowRankSite } from '../../lora/methods/loraSite.ts
 import { LowRank } from '../../lora/methods/lora.ts';
 import { TokenRows } from '../../lora/methods/tokens.ts';
 import { WholeParameter } from '../../lora/methods/saved.ts';
-import { defined } from '../../plugin/defined.ts';
+import { withoutUndefined } from '../../plugin/withoutUndefined.ts';
 import { withParts } from '../../match/attention/fusedQkv.ts';
 import type { Site } from '../../match/sites.ts';
 import { targetNames, withAttentions } from './chosenModules.ts';
@@ -108,7 +108,7 @@ function planLora(model: Model, options: LoraOptions): PlannedAdapter {
     throw new OnnxLoraError('CONFIG_INVALID', 'targetModules is empty, and so is all else: nothing would be trained. Name modules.'); // prettier-ignore
   return {
     config: own.length > 0 ? config : { ...config, targetModules: NO_MODULES },
-    ...defined({ namedAs, initializer }),
+    ...withoutUndefined({ namedAs, initializer }),
     warnings,
     plan: [
       ...lowRank.map((each) => new LowRank(each, scalingAt(config, each).scaling)),

@@ -4,7 +4,7 @@ import type { Generation } from '../../adapter/naming/nameTable.ts';
 import type { LoraOptions } from './loraOptions.ts';
 import { planAdapter } from './planAdapter.ts';
 import type { Model } from '../loaded/model.ts';
-import { requireModel } from '../loaded/givenArguments.ts';
+import { requireModel } from '../loaded/argumentChecks.ts';
 
 /** Result of {@link previewLora}. */
 export interface LoraPreview {

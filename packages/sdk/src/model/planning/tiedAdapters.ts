@@ -9,7 +9,7 @@ import { tiedLayers } from '../../match/tiedWeights.ts';
 import type { Model } from '../loaded/model.ts';
 
 /** An embedding, and the layers with the same weight. */
-export interface Tie {
+export interface TiedEmbedding {
   readonly embedding: Site;
   readonly layers: readonly Site[];
 }
@@ -22,13 +22,13 @@ export function ensuredTies(
     readonly modulesToSave: readonly string[];
     readonly tokens: readonly LowRankSite[];
   },
-): Tie[] {
+): TiedEmbedding[] {
   const ties = model
     .sites()
     .filter(({ kind }) => kind === 'embedding')
     .map((embedding) => ({ embedding, layers: tiedLayers(embedding, model.sites()) }))
     .filter(({ layers }) => layers.length > 0);
-  const touches = (paths: readonly string[], { embedding, layers }: Tie): boolean =>
+  const touches = (paths: readonly string[], { embedding, layers }: TiedEmbedding): boolean =>
     [embedding, ...layers].some(({ path }) => paths.includes(path));
   const adapted = ties.filter((tie) => touches(chosen.targets, tie));
   const full = ties.find((tie) => touches(chosen.modulesToSave, tie));
@@ -48,7 +48,7 @@ export function ensuredTies(
 }
 
 /** The targets with the embeddings of ties, without the tied layers that PEFT adds itself. */
-export function withEmbeddings(targets: readonly string[], ties: readonly Tie[]): string[] {
+export function withEmbeddings(targets: readonly string[], ties: readonly TiedEmbedding[]): string[] {
   const layers = new Set(ties.flatMap((tie) => tie.layers.map(({ path }) => path)));
   const others = targets.filter((path) => !layers.has(path));
   return [...new Set([...ties.map(({ embedding }) => embedding.path), ...others])];
@@ -57,7 +57,7 @@ export function withEmbeddings(targets: readonly string[], ties: readonly Tie[])
 /** @throws OnnxLoraError `CONFIG_INVALID` if patterns give tied layers different ranks or scalings */
 export function tiedAdapters(
   lowRank: readonly LowRankSite[],
-  ties: readonly Tie[],
+  ties: readonly TiedEmbedding[],
   config: AdapterConfig,
 ): LowRankSite[] {
   return ties.flatMap(({ embedding, layers }) => {

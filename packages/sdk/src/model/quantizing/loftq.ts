@@ -1,6 +1,6 @@
 /** @file LoftQ: a quantised weight and a low-rank product that together approximate the weight. */
 
-import { weightsDigestYielding } from '../../graph/file/digest.ts';
+import { weightsDigestInSlices } from '../../graph/file/digest.ts';
 import type { GraphProto } from '../../graph/proto.ts';
 import { Adapter } from '../../adapter/adapter.ts';
 import type { SingularValues } from '../../linalg/decompositions.ts';
@@ -99,7 +99,7 @@ export async function loftqAdapter(
     for (const [name, tensor] of peftTensors(start)) tensors.set(name, tensor);
   }
   const [first, ...others] = graphs;
-  const digest = await weightsDigestYielding(first!, ...others);
+  const digest = await weightsDigestInSlices(first!, ...others);
   return new Adapter(config, tensors, digest, { quantizedBase: { ...made, loftq: true } });
 }
 

@@ -18,7 +18,7 @@ import { withOwnConfig } from '../opening/readModelConfig.ts';
 import { loftqAdapter } from './loftq.ts';
 import { checkedOptions, type QuantizeOptions, type QuantizeResult } from './quantizeOptions.ts';
 import { type ModelPart, partsOf, quantizeParts } from './quantizedParts.ts';
-import { requireModel, requirePath } from '../loaded/givenArguments.ts';
+import { requireModel, requirePath } from '../loaded/argumentChecks.ts';
 
 /**
  * Writes a model with quantised linear layers, completely or not at all. Modules keep their paths, so the same targets

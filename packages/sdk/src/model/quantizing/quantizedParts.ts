@@ -8,9 +8,9 @@ import { ScratchBytes } from '../../graph/file/scratchWeights.ts';
 import type { SingularValues } from '../../linalg/decompositions.ts';
 import type { Site } from '../../match/sites.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
-import type { FewerBits } from '../../ops/precision/precision.ts';
+import type { WeightPrecision } from '../../ops/precision/precision.ts';
 import { type QuantizedForm, type QuantizedFrom, quantizeMatrix, quantizeTable } from '../../ops/quantization/forms.ts';
-import { defined } from '../../plugin/defined.ts';
+import { withoutUndefined } from '../../plugin/withoutUndefined.ts';
 import { Random } from '../../runtime/random.ts';
 import type { Model } from '../loaded/model.ts';
 import { realFile } from '../opening/modelFiles.ts';
@@ -63,9 +63,9 @@ export function partsOf(model: Model): readonly (ModelPart & { readonly onlyServ
  */
 export async function quantizedGraphs(
   model: Model,
-  { name, ...choice }: FewerBits,
+  { name, ...choice }: WeightPrecision,
 ): Promise<ReadonlyMap<string, OnnxFile['model']>> {
-  const checked = checkedOptions({ bits: name === 'nf4' ? name : 4, ...defined(choice) });
+  const checked = checkedOptions({ bits: name === 'nf4' ? name : 4, ...withoutUndefined(choice) });
   const parts = partsOf(model);
   const scratch = new ScratchBytes();
   try {
@@ -135,7 +135,7 @@ export async function quantizeParts(
   const layers = [...all].flatMap(([module, { error, errorWithAdapter }]) =>
     nameless.has(module)
       ? []
-      : [{ module, error, ...defined({ outputError: measured?.get(module), errorWithAdapter }) }],
+      : [{ module, error, ...withoutUndefined({ outputError: measured?.get(module), errorWithAdapter }) }],
   );
   requireSome(model, layers.length, left);
   const components = new Map(

@@ -8,7 +8,7 @@ import { type RunnableModel, rowsPerRun } from '../../plugin/taskModel.ts';
 import type { SessionOptions } from '../../runtime/session.ts';
 import type { Model } from '../loaded/model.ts';
 import type { BadSamplePolicy } from './batchQueue.ts';
-import { measure, type MeasuredOnce } from './measure.ts';
+import { measure, type Measured } from './measure.ts';
 
 /** Arguments of an evaluator. */
 export interface EvaluatorRequest {
@@ -45,7 +45,7 @@ export class Evaluator {
     adapter: Adapter,
     isStopped: () => boolean,
     leftOut: (example: number, error: unknown) => void,
-  ): Promise<MeasuredOnce | undefined> {
+  ): Promise<Measured | undefined> {
     const { data, batchSize, onBadSample } = this.#request;
     const session = await this.#sessionWith(adapter);
     const { narrowed } = data;

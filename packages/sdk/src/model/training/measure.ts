@@ -23,14 +23,14 @@ export interface MeasureRequest {
 }
 
 /** A measurement. */
-export interface MeasuredOnce {
+export interface Measured {
   readonly evaluation: Evaluation;
   /** Adds confidence intervals if the task has them, which takes longer. */
   readonly withIntervals: () => Evaluation;
 }
 
 /** Computes the metrics; undefined if stopped. Loads the next batch during a run. */
-export async function measure(request: MeasureRequest): Promise<MeasuredOnce | undefined> {
+export async function measure(request: MeasureRequest): Promise<Measured | undefined> {
   const { data, examples, batchSize, run, batches = (batch) => [batch], onBatch, isStopped = () => false } = request;
   const total = Math.min(examples.length, request.limit ?? Infinity);
   const collector = data.metrics();

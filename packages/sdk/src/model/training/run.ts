@@ -11,11 +11,11 @@ import { examplesOf, gradientsOf, namesOf } from './batchGradients.ts';
 import type { LoadedBatch } from './batchQueue.ts';
 import { divergedMessage } from './divergence.ts';
 import type { Evaluator } from './evaluator.ts';
-import type { MeasuredOnce } from './measure.ts';
+import type { Measured } from './measure.ts';
 import { EventLog } from './eventLog.ts';
 import type { Divergence, TrainEvent } from '../../plugin/events.ts';
 import { checkpointDefaults } from './options/runOptions.ts';
-import { defined } from '../../plugin/defined.ts';
+import { withoutUndefined } from '../../plugin/withoutUndefined.ts';
 import { memoryFailure } from './outOfMemory.ts';
 import { RunProgress } from './checkpoints/runState.ts';
 import { PauseState, ProviderReports } from './betweenSteps.ts';
@@ -174,7 +174,7 @@ export class Run implements TrainingRun {
       seconds: this.#progress.seconds(this.#elapsed),
       stopped: endedBy === 'stop',
       endedBy,
-      ...defined({ metrics, best, diverged: divergence.state.found }),
+      ...withoutUndefined({ metrics, best, diverged: divergence.state.found }),
       skippedSteps,
       badSamples: badExamples.size,
     };
@@ -276,7 +276,7 @@ export class Run implements TrainingRun {
   async #evaluate(evaluator: Evaluator): Promise<void> {
     const { loadBest } = this.#parts.options;
     const adapter = this.adapter;
-    let found: MeasuredOnce | undefined;
+    let found: Measured | undefined;
     try {
       found = await evaluator.evaluate(
         adapter,
@@ -307,7 +307,10 @@ export class Run implements TrainingRun {
     if (!checkpoints || step === this.#savedStep) return;
     await this.#saving;
     const { tensors, json } = await trainer.state();
-    const state = { ...this.#progress.state(this.#elapsed, json), ...defined({ precision: this.#parts.precision }) };
+    const state = {
+      ...this.#progress.state(this.#elapsed, json),
+      ...withoutUndefined({ precision: this.#parts.precision }),
+    };
     const saving = checkpoints.save({
       step,
       identity,

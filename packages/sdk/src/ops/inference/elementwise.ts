@@ -1,7 +1,7 @@
 /** @file Shape inference of elementwise operators, with contents of small tensors that sizes are computed from. */
 
 import { dataTypeName } from '../../graph/dataType.ts';
-import { ofOne, ofTwo } from '../arithmetic.ts';
+import { unary, binary } from '../arithmetic.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
 import { add, broadcast, divideExactly, isSize, multiply, subtract, symbol } from '../dim.ts';
@@ -66,18 +66,18 @@ const remainder = numeric((a, b, { node }) =>
 );
 
 const elementwise = broadcasting(firstType);
-const logical = (op: string): Rule => broadcasting(() => 'bool', numeric(ofTwo[op]!));
+const logical = (op: string): Rule => broadcasting(() => 'bool', numeric(binary[op]!));
 /** Equal symbols are equal sizes; a size compares with a negative number as 0 does. */
 const comparison = (op: string): Rule =>
   broadcasting(
     () => 'bool',
     (a, b, site) => {
-      if (a === b) return ofTwo[op]!(0, 0);
-      return numeric(ofTwo[op]!)(sizeBeside(b, a), sizeBeside(a, b), site);
+      if (a === b) return binary[op]!(0, 0);
+      return numeric(binary[op]!)(sizeBeside(b, a), sizeBeside(a, b), site);
     },
   );
 const extreme = (op: string): Rule =>
-  broadcasting(firstType, (a, b, site) => (a === b ? a : numeric(ofTwo[op]!)(a, b, site)));
+  broadcasting(firstType, (a, b, site) => (a === b ? a : numeric(binary[op]!)(a, b, site)));
 
 const sizeBeside = (other: Dim, size: Dim): Dim =>
   typeof other === 'number' && other < 0 && typeof size === 'string' && isSize(size) ? 0 : size;
@@ -87,7 +87,7 @@ const mapped =
   (op: string): Rule =>
   (site) => {
     const { type, shape } = input(site);
-    const ints = numbersIn(input(site))?.map((value) => rounded(ofOne[op]!(value), type));
+    const ints = numbersIn(input(site))?.map((value) => rounded(unary[op]!(value), type));
     return [{ type, shape, ints: ints?.every(Number.isFinite) ? ints : undefined }];
   };
 
@@ -155,7 +155,7 @@ export const elementwiseRules: Readonly<Record<string, Rule>> = {
   Mul: broadcasting(firstType, multiply),
   Div: broadcasting(firstType, divide),
   Mod: broadcasting(firstType, remainder),
-  Pow: broadcasting(firstType, numeric(ofTwo['Pow']!)),
+  Pow: broadcasting(firstType, numeric(binary['Pow']!)),
   Sum: elementwise,
   Mean: elementwise,
   BitShift: elementwise,

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { modelFrom, runOnce } from '../../../../../test/support/graphs.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import type { ModelProto } from '../../graph/proto.ts';
-import { uninterrupted } from '../../graph/eventLoop.ts';
+import { runSync } from '../../graph/eventLoop.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { inferNode } from '../infer.ts';
@@ -95,7 +95,7 @@ describe('convolutions in integers', () => {
   ] as const)('%s', async (_, settings, opset) => {
     const weight = normals(OUT * IN * settings.kernel, 0.1);
     const { model, y } = convolution(weight, settings, { opset });
-    const inIntegers = uninterrupted(inPrecision(model, precision));
+    const inIntegers = runSync(inPrecision(model, precision));
     expect(operatorsOf(inIntegers)).toContain('MatMulIntegerToFloat');
     expect(operatorsOf(inIntegers)).not.toContain('Conv');
     const { [y.name]: found } = await runOnce(inIntegers, { x });
@@ -117,7 +117,7 @@ describe('convolutions in integers', () => {
   ] as const)('but not those %s', (_, settings, own) => {
     const { group = 1 } = own as { group?: number };
     const { model } = convolution(normals((OUT * IN * settings.kernel) / group), settings, own);
-    expect(operatorsOf(uninterrupted(inPrecision(model, precision)))).toEqual(['Conv']);
+    expect(operatorsOf(runSync(inPrecision(model, precision)))).toEqual(['Conv']);
   });
 
   it('but not those of gradients, nor with exact answers, nor where they are left out', () => {
@@ -128,7 +128,7 @@ describe('convolutions in integers', () => {
       [{ ...precision, name: 'int8-backward' }, false],
       [{ ...precision, inFloat32: [`forward ${weight}`] }, false],
     ] as const)
-      expect(operatorsOf(uninterrupted(inPrecision(model, own, () => isBackward)))).toEqual(['Conv']);
+      expect(operatorsOf(runSync(inPrecision(model, own, () => isBackward)))).toEqual(['Conv']);
   });
 
   it('are measured beside float32, without their bias, in one of eight windows', async () => {

@@ -64,7 +64,7 @@ export function roundedExamples(g: GraphBuilder, x: Value): RoundedExamples {
 }
 
 /** im2col of x `[batch, channels, length]`: `[batch, windows, kernel · channels]`. */
-export function sideBySide(g: GraphBuilder, x: Value, { kernel, stride, dilation }: Windows): Value {
+export function im2col(g: GraphBuilder, x: Value, { kernel, stride, dilation }: Windows): Value {
   const last = g.Transpose(x, [0, 2, 1]);
   const positions = Array.from({ length: kernel }, (_, i) => {
     const left = (kernel - 1 - i) * dilation;

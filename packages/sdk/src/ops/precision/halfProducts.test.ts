@@ -5,7 +5,7 @@ import { modelFrom, runOnce } from '../../../../../test/support/graphs.ts';
 import { dataTypeName } from '../../graph/dataType.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import type { ModelProto } from '../../graph/proto.ts';
-import { uninterrupted } from '../../graph/eventLoop.ts';
+import { runSync } from '../../graph/eventLoop.ts';
 import { fromHalves, toHalf, toShorts } from '../../runtime/halfFloat.ts';
 import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32, int64 } from '../../runtime/tensor.ts';
@@ -30,7 +30,7 @@ function inHalves(emit: (g: GraphBuilder) => Value, from: readonly Value[]): { m
   const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: '' });
   const y = emit(g);
   const model = modelFrom(g, from, [y]);
-  return { model: uninterrupted(inPrecision(model, { name: 'float16', smallest: 1 })), y: y.name };
+  return { model: runSync(inPrecision(model, { name: 'float16', smallest: 1 })), y: y.name };
 }
 
 async function run(model: ModelProto, given: Feeds, y: string): Promise<number[]> {

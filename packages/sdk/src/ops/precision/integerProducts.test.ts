@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { modelFrom, runOnce } from '../../../../../test/support/graphs.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
-import { uninterrupted } from '../../graph/eventLoop.ts';
+import { runSync } from '../../graph/eventLoop.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { inferNode } from '../infer.ts';
@@ -47,7 +47,7 @@ async function computed(
   const input: Value = { name: 'x', type: 'float32', shape: ['rows', IN] };
   const y = emit(g, input);
   const precision = { name: 'int8', saturates: true, smallest: 1 } as const;
-  const model = uninterrupted(inPrecision(modelFrom(g, [input], [y]), precision));
+  const model = runSync(inPrecision(modelFrom(g, [input], [y]), precision));
   const { [y.name]: found } = await runOnce(model, { x });
   return [model.graph!.node!.map(({ opType }) => opType!), Array.from(found!.data, Number)];
 }
@@ -158,9 +158,7 @@ describe('products in integers', () => {
       const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: '' });
       const inputs = ['x', 'small'].map((name): Value => ({ name, type: 'float32', shape: ['rows', IN] }));
       const y = emit(g, inputs[0]!, inputs[1]!);
-      const model = uninterrupted(
-        inPrecision(modelFrom(g, inputs, [y]), { name: 'int8', saturates: true, smallest: 1 }),
-      );
+      const model = runSync(inPrecision(modelFrom(g, inputs, [y]), { name: 'int8', saturates: true, smallest: 1 }));
       const { [y.name]: found } = await runOnce(model, { x, small });
       expect(model.graph!.node!.filter(({ opType }) => opType === 'MatMulIntegerToFloat')).toHaveLength(count);
       const [own, theirs] = [exact(values, weights), exact(small.data as Float32Array, other)];

@@ -6,7 +6,7 @@ import { CONTRIB, isStandard } from '../domains.ts';
 import { inferNode } from '../infer.ts';
 import { dropUnreadInitializers, reachable } from '../rewrites/simplify.ts';
 import type { FrozenProduct, ProductEmitter } from './frozenProducts.ts';
-import { padded, roundedExamples, SCALED_ROWS, sideBySide, type Windows } from './convolutions.ts';
+import { padded, roundedExamples, SCALED_ROWS, im2col, type Windows } from './convolutions.ts';
 import { integerWeight } from './integerWeight.ts';
 import { indexGraph } from '../../graph/walk.ts';
 
@@ -36,7 +36,7 @@ export class IntegerProducts implements ProductEmitter {
     const ones = new Uint8Array(weight[0].shape![0] as number).fill(1);
     // (integers − zeros) · W = integers · W − zeros · (1 · W)
     const sums = this.#product(g.constant({ type: 'uint8', dims: [1, ones.length], data: ones }), weight, 0);
-    const y = g.Sub(this.#product(sideBySide(g, integers, windows), weight, 0), g.Mul(zeros, sums));
+    const y = g.Sub(this.#product(im2col(g, integers, windows), weight, 0), g.Mul(zeros, sums));
     return g.Transpose(g.Mul(y, steps), [0, 2, 1]);
   }
 

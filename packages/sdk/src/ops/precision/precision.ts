@@ -41,7 +41,7 @@ export interface HalfPrecision extends ProductChoice {
 }
 
 /** 4-bit weights, as `quantize` writes them: blockwise integers with a scale and zero point, or QLoRA's NF4. */
-export interface FewerBits {
+export interface WeightPrecision {
   /** Name of the precision. */
   readonly name: 'int4' | 'nf4';
   /** Block size, a power of two from 16; default 32, and 64 for `nf4`. */
@@ -55,10 +55,10 @@ export type BasePrecision = IntegerPrecision | HalfPrecision;
 
 /** The precision that a user requests; missing facts about the processor are measured. */
 export type PrecisionChoice =
-  PrecisionName | HalfPrecision | FewerBits | (Partial<IntegerPrecision> & Pick<IntegerPrecision, 'name'>);
+  PrecisionName | HalfPrecision | WeightPrecision | (Partial<IntegerPrecision> & Pick<IntegerPrecision, 'name'>);
 
 /** Whether a precision only quantizes weights. */
-export function isFewerBits(asked: { readonly name: PrecisionName }): asked is FewerBits {
+export function isWeightPrecision(asked: { readonly name: PrecisionName }): asked is WeightPrecision {
   return asked.name === 'int4' || asked.name === 'nf4';
 }
 
@@ -100,7 +100,7 @@ export function sessionIn<Options extends Pick<SessionOptions, 'provider'>>(
   precision: { readonly name: PrecisionName } | undefined,
   options: Options,
 ): Options {
-  if (!precision || precision.name === 'float32' || isFewerBits(precision)) return options;
+  if (!precision || precision.name === 'float32' || isWeightPrecision(precision)) return options;
   const { provider = 'auto' } = options;
   if (precision.name === 'float16') {
     if (provider !== 'auto' && provider !== 'cpu') return options;

@@ -5,10 +5,10 @@ import type { GraphProto } from '../../graph/proto.ts';
 import { type Dim, formatShape, type ValueType } from '../../graph/value.ts';
 
 /** The first positions of an axis, or those at its ends and some in between. */
-export type InputSize = number | SpreadSize;
+export type InputSize = number | EvenPositions;
 
 /** The ends of an axis, and evenly spread positions in between, each standing for its neighbors. */
-export interface SpreadSize {
+export interface EvenPositions {
   /** Number of positions at the beginning. */
   readonly first: number;
   /** Number of positions spread over the middle. */
@@ -27,7 +27,7 @@ function positionsIn(size: InputSize): number {
 /** Rounds each size. */
 export function roundedSizes(sizes: InputSizes, round: (size: number) => number): InputSizes {
   const rounded = (size: InputSize): InputSize =>
-    typeof size === 'number' ? round(size) : (mapValues({ ...size }, round) as unknown as SpreadSize);
+    typeof size === 'number' ? round(size) : (mapValues({ ...size }, round) as unknown as EvenPositions);
   return mapValues(sizes, (axes) => mapValues(axes, rounded));
 }
 

@@ -7,8 +7,8 @@ import { type Dim, formatShape, isStatic, type ValueType } from '../../graph/val
 import { readNames, subgraphs } from '../../graph/walk.ts';
 import { isElementwise } from '../axes.ts';
 import { inferNode, isImpossible } from '../infer.ts';
-import { type InputSizes, resizedInput, roundedSizes, shownSizes, type SpreadSize } from './inputSizes.ts';
-import { axesThatDiffer, BETWEEN, Spread } from './spreadAxis.ts';
+import { type InputSizes, resizedInput, roundedSizes, shownSizes, type EvenPositions } from './inputSizes.ts';
+import { axesThatDiffer, NOT_COMPUTED, Spread } from './spreadAxis.ts';
 import { inlineKnownBranches } from './simplify.ts';
 import { inferGraph, opsetOf } from '../inferGraph.ts';
 import { expandTarget, reshapeTarget } from './resizedTarget.ts';
@@ -107,7 +107,7 @@ function spreadOf(sizes: InputSizes, types: ReadonlyMap<string, ValueType>, name
       'INPUT_INVALID',
       `The inputs of "${name}" change more sizes than that of the spread axis. Change that alone.`,
     );
-  return spread && new Spread(spread.of, spread.size as SpreadSize);
+  return spread && new Spread(spread.of, spread.size as EvenPositions);
 }
 
 interface ResizeRequest {
@@ -152,7 +152,7 @@ class Resizer {
       const [old, found] = [this.#about.before.get(name) ?? {}, inferred[i] ?? {}];
       const isLost = (!found.shape && old.shape) || (isStatic(found.shape) && found.shape.includes(0));
       if (isLost || (!found.shape && !old.shape)) throw this.#refusal(node, mismatch);
-      if (spread?.isOff(old.shape, found.shape)) throw this.#refusal(node, BETWEEN);
+      if (spread?.isOff(old.shape, found.shape)) throw this.#refusal(node, NOT_COMPUTED);
       if (found.shape!.join() !== old.shape?.join() || found.ints?.join() !== old.ints?.join())
         this.#about.changed.set(name, found);
     });

@@ -10,7 +10,7 @@ import { withTensors } from '../../graph/tensors.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { inferNode } from '../infer.ts';
-import type { SpreadSize } from './inputSizes.ts';
+import type { EvenPositions } from './inputSizes.ts';
 import { resizeInputs } from './resizeInputs.ts';
 import { Spread } from './spreadAxis.ts';
 
@@ -46,7 +46,7 @@ describe('positions', () => {
 });
 
 /** Features `[1, channels, frames]` that are equal from `silent` on, and those of them that are computed. */
-function sound(channels: number, frames: number, silent: number, { first, spread, last }: SpreadSize): readonly [all: Tensor, few: Tensor] {
+function sound(channels: number, frames: number, silent: number, { first, spread, last }: EvenPositions): readonly [all: Tensor, few: Tensor] {
   const noise = normal(7, channels, frames).data as Float32Array;
   const rows = Array.from({ length: channels }, (_, row) =>
     Array.from({ length: frames }, (__, i) => noise[row * frames + Math.min(i, silent)]!),
@@ -82,7 +82,7 @@ it("Whisper's encoder gives for few positions of silence what it gives for all, 
 
 describe('what cannot follow', () => {
   const size = { first: 4, spread: 2, last: 2 };
-  const refusal = (build: (g: GraphBuilder, x: Value) => Value, sizes: SpreadSize = size): string => {
+  const refusal = (build: (g: GraphBuilder, x: Value) => Value, sizes: EvenPositions = size): string => {
     const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: 'x/' });
     const x: Value = { name: 'x', type: 'float32', shape: ['batch', 12, 6] };
     const model = modelFrom(g, [x], [build(g, x)]) as Model;
@@ -104,7 +104,7 @@ describe('what cannot follow', () => {
     expect(refusal(build)).toMatch(message);
   });
 
-  it.each<[string, SpreadSize]>([
+  it.each<[string, EvenPositions]>([
     ['none at the beginning', { first: 0, spread: 2, last: 2 }],
     ['more than there are', { first: 8, spread: 3, last: 2 }],
     ['a part of one', { first: 4.5, spread: 2, last: 2 }],

@@ -8,10 +8,10 @@ import { float32 } from '../../runtime/tensor.ts';
 import { isElementwise, isReduction, isReshape } from '../axes.ts';
 import { isKnownDomain } from '../domains.ts';
 import { axisOf, reducedAxes } from '../schema.ts';
-import type { SpreadSize } from './inputSizes.ts';
+import type { EvenPositions } from './inputSizes.ts';
 
 /** Refusal of a node whose positions are not computed. */
-export const BETWEEN = 'its positions fall between those that are computed';
+export const NOT_COMPUTED = 'its positions fall between those that are computed';
 const ALL = 'it needs all positions of the axis that is spread';
 
 /** An operand, and its shape with all positions. */
@@ -53,12 +53,12 @@ const behind: ReadonlySet<string> = new Set(['LayerNormalization', 'SimplifiedLa
 /** A spread axis, also after strided operators. Meant for padding, where neighbors differ little but in position. */
 export class Spread {
   readonly #of: number;
-  readonly #size: SpreadSize;
+  readonly #size: EvenPositions;
   /** Values that hold attention weights, which sum to 1 over all positions. */
   readonly #shares = new Set<string>();
 
   /** @param of number of positions of the whole axis */
-  constructor(of: number, size: SpreadSize) {
+  constructor(of: number, size: EvenPositions) {
     this.#of = of;
     this.#size = size;
   }
@@ -120,7 +120,7 @@ export class Spread {
       // Before opset 13, softmax covers all axes from `axis` on.
       if (opset < 13 && ofOne !== rank - 1) return ALL;
       const logs = this.#logs(g, first, ofOne);
-      if (!logs) return BETWEEN;
+      if (!logs) return NOT_COMPUTED;
       this.#shares.add(output[0]!);
       return { ...node, input: [g.Add({ name: input[0]!, ...first.now }, logs).name] };
     }

@@ -1,8 +1,8 @@
 /** @file Tasks, factories and predictors that name themselves and the function when they fail. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { InnerFragment } from '../../train/graph/inside.ts';
-import { inPlaceOf } from '../../train/graph/comparingLoss.ts';
+import type { InnerFragment } from '../../train/graph/innerFragments.ts';
+import { withComparisonOf } from '../../train/graph/comparingLoss.ts';
 import { namesIn, watchedNames } from '../../train/graph/addLoss.ts';
 import type { MetricCollector } from '../dataset.ts';
 import type { Metrics } from '../../statistics/measure.ts';
@@ -131,7 +131,7 @@ function membersOf<Example, Scores extends Metrics, During extends Metrics>(
           () => loss(g, watchedNames('output', outputs, missed), watchedNames('target', targets, missed)),
         );
       };
-      return inPlaceOf({ loss }, watched);
+      return withComparisonOf({ loss }, watched);
     },
     lossWeight: 'call',
     metrics: (metrics) => () => guard(at('metrics'), () => guarded(at, metrics(), collector)),

@@ -14,7 +14,7 @@ import type {
 } from './contributions.ts';
 import { LN_TUNING, LORA, NORM_TUNER } from '../../adapter/formats/peftConfig.ts';
 import { initializerNames } from '../../lora/init/named.ts';
-import { defined } from '../defined.ts';
+import { withoutUndefined } from '../withoutUndefined.ts';
 import type { Tuner } from '../../lora/tuner.ts';
 import { providerNames } from '../../runtime/providers/providers.ts';
 import { optimizerNames } from '../../train/optimizers/named.ts';
@@ -177,7 +177,7 @@ export function definePlugin<N extends Needs = Record<never, never>>(definition:
   });
   return {
     name,
-    ...defined({ version, description }),
+    ...withoutUndefined({ version, description }),
     contract: PLUGIN_CONTRACT,
     bindings,
     needs: needs ?? {},

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import type { TaskModel } from '../../plugin/taskModel.ts';
-import { alikeHint, alikeWarnings } from './modelLabels.ts';
+import { confusableHint, confusableWarnings } from './modelLabels.ts';
 import { chooseHead } from './chooseHead.ts';
 import { unknownLabel } from './classification.ts';
 
@@ -31,13 +31,13 @@ test.each([
 
 test('a label of other letters is one of its own', () => {
   expect(choose(['cafe', composed, 'cafes']).labels).toEqual(['cafe', composed, 'cafes']);
-  expect(alikeHint('cafe', [composed, 'tea'])).toBe('');
-  expect(alikeWarnings(['cafe', composed, 'tea'])).toEqual([]);
+  expect(confusableHint('cafe', [composed, 'tea'])).toBe('');
+  expect(confusableWarnings(['cafe', composed, 'tea'])).toEqual([]);
 });
 
 test('labels that differ in capitals, or in the width of letters, are told', () => {
   const told = 'differ only in capitals or in the form of letters, and are learned as different classes. Rename them where they are meant to be one.'; // prettier-ignore
-  expect(alikeWarnings(['Cat', 'cat', 'dog', '\uff21', 'a'])).toEqual([
+  expect(confusableWarnings(['Cat', 'cat', 'dog', '\uff21', 'a'])).toEqual([
     `The labels "Cat" and "cat" ${told}`,
     `The labels "\uff21" and "a" ${told}`,
   ]);

@@ -4,12 +4,12 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { NewHead } from '../../plugin/preparedTask.ts';
 import type { TaskModel } from '../../plugin/taskModel.ts';
 import {
-  alikeHint,
+  confusableHint,
   checkLabels,
   knownLabels,
   labelsOrNumbers,
   matchLabels,
-  requireDistinctLooks,
+  refuseConfusableLabels,
 } from './modelLabels.ts';
 
 /** An output with one number per label. */
@@ -51,7 +51,7 @@ export function chooseHead(
   names: readonly string[],
   { root, mode, attach }: HeadChoice,
 ): TaskHead {
-  requireDistinctLooks(names, root);
+  refuseConfusableLabels(names, root);
   if (!own) {
     if (mode === 'keep') throw missingHeadError(model, `It has no head of its own, and head: 'keep' allows no other`);
     if (!attach) throw missingHeadError(model, 'It gives no scores');
@@ -74,7 +74,7 @@ export function replacedHead({ output }: HeadPort, labels: readonly string[]): T
 function mayBeMisspelt(model: TaskModel, names: readonly string[], { outputs }: HeadPort): boolean {
   const known = names.filter((name) => knownLabels(model, [name], outputs) !== undefined);
   const labels = labelsOrNumbers(model, outputs);
-  const looksKnown = names.some((name) => !known.includes(name) && alikeHint(name, labels) !== '');
+  const looksKnown = names.some((name) => !known.includes(name) && confusableHint(name, labels) !== '');
   return looksKnown || known.length * 2 > names.length;
 }
 

@@ -9,7 +9,7 @@ import type { TaskModel } from '../../plugin/taskModel.ts';
 import { settingsOf, type SettingRows } from '../../plugin/settings.ts';
 import { definingRecords } from '../../data/splits/splits.ts';
 import { measure } from '../batches.ts';
-import { listed } from '../../data/listed.ts';
+import { quotedNames } from '../../data/listed.ts';
 import {
   withTargets,
   type Examples,
@@ -19,7 +19,7 @@ import {
   probedHead,
 } from '../examples.ts';
 import { softmaxRows } from '../../statistics/classMeasure.ts';
-import { alikeHint, alikeWarnings, differentLabels } from './modelLabels.ts';
+import { confusableHint, confusableWarnings, differentLabels } from './modelLabels.ts';
 import { answersOf, fitTemperature, heldOutScores, type LabelledScores, temperatureOf } from './calibration.ts';
 import { chooseHead, type TaskHead } from './chooseHead.ts';
 import { ridgeProbe } from '../probe/ridgeProbe.ts';
@@ -117,7 +117,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
   };
   return {
     ...shared,
-    warnings: [...(shared.warnings ?? []), ...alikeWarnings(labels), ...loneClass(train.targets, labels, noun)],
+    warnings: [...(shared.warnings ?? []), ...confusableWarnings(labels), ...loneClass(train.targets, labels, noun)],
     ...(blend && { collate: blended }),
     ...probedHead(head, (features) => classProbe(ridgeProbe(features, isClass), labels.length)),
     loss: (g, outputs, { labels: truths }) =>
@@ -234,6 +234,6 @@ export function classProbe({ weight, bias }: HeadValues, count: number): HeadVal
 export function unknownLabel(place: string, label: string, labels: readonly string[]): OnnxLoraError {
   return new OnnxLoraError(
     'DATA_INVALID',
-    `${place} has the class "${label}", but the learned ones are ${listed(labels, 20)}.${alikeHint(label, labels)} Rename it, or remove it.`,
+    `${place} has the class "${label}", but the learned ones are ${quotedNames(labels, 20)}.${confusableHint(label, labels)} Rename it, or remove it.`,
   );
 }

@@ -11,9 +11,9 @@ import type { TaskModel } from '../../plugin/taskModel.ts';
 import { ridgeProbe } from '../probe/ridgeProbe.ts';
 import { withTargets, type Examples, type HeadOption, type Labelled, probedHead } from '../examples.ts';
 import { measure } from '../batches.ts';
-import { listed } from '../../data/listed.ts';
+import { quotedNames } from '../../data/listed.ts';
 import { f1 } from '../../statistics/labelMeasure.ts';
-import { alikeHint, alikeWarnings } from './modelLabels.ts';
+import { confusableHint, confusableWarnings } from './modelLabels.ts';
 import { labelledHead } from './classification.ts';
 import {
   averagePrecisions,
@@ -101,7 +101,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
     measure(metrics(), { dataset: validation!, collate }, request);
   return {
     ...shared,
-    warnings: [...(shared.warnings ?? []), ...alikeWarnings(labels)],
+    warnings: [...(shared.warnings ?? []), ...confusableWarnings(labels)],
     ...probedHead(head, (features) => labelProbe(ridgeProbe(features, bound.targetOf))),
     loss: (g, outputs, truths) => binaryCrossEntropy(g, outputs[output]!, truths['labels']!, { posWeight: weights }),
     lossWeight: ({ labels: own }) => own!.dims[0]!,
@@ -148,7 +148,7 @@ export function labelVector(own: Iterable<string>, labels: readonly string[], pl
   if (unknown === undefined) return labels.map((label) => (given.has(label) ? 1 : 0));
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `${place} has the label "${unknown}", but the learned ones are ${listed(labels, 20)}.${alikeHint(unknown, labels)} Rename it, or remove it.`,
+    `${place} has the label "${unknown}", but the learned ones are ${quotedNames(labels, 20)}.${confusableHint(unknown, labels)} Rename it, or remove it.`,
   );
 }
 

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
-import { listed } from '../../data/listed.ts';
+import { quotedNames } from '../../data/listed.ts';
 
 /** Inverse frequency (`balanced`), or inverse effective number, (1 − betaⁿ) / (1 − beta); `effective` is 0.999. */
 export type ClassBalance = 'balanced' | 'effective' | { readonly beta: number };
@@ -58,7 +58,7 @@ export function weightsOf(
   if (wrong) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      `classWeights gives "${wrong[0]}" the weight ${wrong[1]}. Weights are numbers above 0, of the classes ${listed(labels, 20)}.`,
+      `classWeights gives "${wrong[0]}" the weight ${wrong[1]}. Weights are numbers above 0, of the classes ${quotedNames(labels, 20)}.`,
     );
   }
   // A class may be named "constructor".

@@ -2,7 +2,7 @@
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import type { TaskModel } from '../../plugin/taskModel.ts';
-import { listed } from '../../data/listed.ts';
+import { quotedNames } from '../../data/listed.ts';
 
 /** The model's labels from `id2label`, in order, if any. @throws OnnxLoraError `CONFIG_INVALID` */
 function modelLabels(model: TaskModel): readonly string[] | undefined {
@@ -74,15 +74,15 @@ export function matchLabels(
   if (known) return checkLabels(model, names, known);
   const labels = labelsOrNumbers(model, classes);
   const unknown = names.filter((name) => !labels.includes(name));
-  const alike = unknown.map((name) => alikeHint(name, labels)).find((hint) => hint !== '');
+  const alike = unknown.map((name) => confusableHint(name, labels)).find((hint) => hint !== '');
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `The classes of "${root}" are not the classes of "${model.name}". The data's classes (${names.length}): ${listed(names, 20)}. The model's classes (${classes}): ${listed(labels, 20)}. Not among them: ${listed(unknown, 20)}.${alike ?? didYouMean(unknown[0]!, labels)} Rename them after the model's classes; or, to teach it these ${names.length} classes in their place, have it get a new head (head: 'new', --set head=new).`,
+    `The classes of "${root}" are not the classes of "${model.name}". The data's classes (${names.length}): ${quotedNames(names, 20)}. The model's classes (${classes}): ${quotedNames(labels, 20)}. Not among them: ${quotedNames(unknown, 20)}.${alike ?? didYouMean(unknown[0]!, labels)} Rename them after the model's classes; or, to teach it these ${names.length} classes in their place, have it get a new head (head: 'new', --set head=new).`,
   );
 }
 
 /** Names of the data in messages. */
-export interface DataWords {
+export interface DataNames {
   /** Name of the data. */
   readonly root: string;
   /** Examples in the plural: `images`. */
@@ -90,7 +90,7 @@ export interface DataWords {
 }
 
 /** The distinct labels, sorted by code units. @throws OnnxLoraError `DATA_INVALID` if there are none */
-export function differentLabels(labels: Iterable<string>, { root, noun }: DataWords): readonly string[] {
+export function differentLabels(labels: Iterable<string>, { root, noun }: DataNames): readonly string[] {
   // The default order compares code units; a locale's would differ between machines.
   const names = [...new Set(labels)].sort();
   if (names.length > 0) return names;
@@ -113,7 +113,7 @@ function shown(label: string): string {
 }
 
 /** A hint if a `label` outside of `labels` looks like one of them; otherwise an empty string. */
-export function alikeHint(label: string, labels: Iterable<string>): string {
+export function confusableHint(label: string, labels: Iterable<string>): string {
   const look = lookOf(label);
   for (const other of labels)
     if (other !== label && lookOf(other) === look)
@@ -122,18 +122,18 @@ export function alikeHint(label: string, labels: Iterable<string>): string {
 }
 
 /** Rejects labels that look the same, since readers could not tell them apart. @throws OnnxLoraError `DATA_INVALID` */
-export function requireDistinctLooks(labels: readonly string[], root: string): void {
+export function refuseConfusableLabels(labels: readonly string[], root: string): void {
   const looks = new Map<string, string>();
   for (const label of labels) {
     const other = looks.get(lookOf(label));
     if (other !== undefined)
-      throw new OnnxLoraError('DATA_INVALID', `"${root}" has two labels that look like "${label}".${alikeHint(label, [other])}`); // prettier-ignore
+      throw new OnnxLoraError('DATA_INVALID', `"${root}" has two labels that look like "${label}".${confusableHint(label, [other])}`); // prettier-ignore
     looks.set(lookOf(label), label);
   }
 }
 
 /** Warnings about labels that differ only in capitals or in compatibility characters, such as full-width letters. */
-export function alikeWarnings(labels: readonly string[]): readonly string[] {
+export function confusableWarnings(labels: readonly string[]): readonly string[] {
   const groups = new Map<string, string[]>();
   for (const label of labels) {
     const key = label.normalize('NFKC').toLowerCase();

@@ -2,7 +2,7 @@
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import type { GraphPort, HeadInput, TaskModel } from '../../plugin/taskModel.ts';
-import { listedPorts } from '../../data/listed.ts';
+import { describedPorts } from '../../data/listed.ts';
 
 const BEFORE_HEAD = 'before-head';
 
@@ -43,10 +43,10 @@ export function featureOf({ name, outputs }: TaskModel, named: string | undefine
     if (!port) {
       throw new OnnxLoraError(
         'CONFIG_INVALID',
-        `"${name}" has no output "${named}".${didYouMean(named, Object.keys(outputs))} Its outputs are ${listedPorts(outputs)}; "${BEFORE_HEAD}" is what a head reads.`,
+        `"${name}" has no output "${named}".${didYouMean(named, Object.keys(outputs))} Its outputs are ${describedPorts(outputs)}; "${BEFORE_HEAD}" is what a head reads.`,
       );
     }
-    const found = rules.isAnswer?.(named) ? 'holds scores' : `is ${listedPorts({ [named]: port })}`;
+    const found = rules.isAnswer?.(named) ? 'holds scores' : `is ${describedPorts({ [named]: port })}`;
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `The output "${named}" of "${name}" ${found}, and features of ${noun} are float32 ${shapes.join(' or ')}. Take "${BEFORE_HEAD}", which is what the layer reads that gives scores, or another output.`,
@@ -59,7 +59,7 @@ export function featureOf({ name, outputs }: TaskModel, named: string | undefine
     return { output: head.name, inner: Object.hasOwn(outputs, head.name) ? [] : [head.name], port: head };
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `"${name}" gives no features of ${noun}, and no single layer gives one of its outputs, which are ${listedPorts(outputs)}. Export the model with "last_hidden_state", or name an output of ${shapes.join(' or ')}.`,
+    `"${name}" gives no features of ${noun}, and no single layer gives one of its outputs, which are ${describedPorts(outputs)}. Export the model with "last_hidden_state", or name an output of ${shapes.join(' or ')}.`,
   );
 }
 

@@ -12,12 +12,12 @@ const NOTHING = -1e9;
 const FLOAT = 1;
 
 /** Positions of a row to pool, of `count`: from the first to before `to`. */
-export type PlacesOf = (row: number, count: number) => readonly [from: number, to: number];
+export type PoolRange = (row: number, count: number) => readonly [from: number, to: number];
 
 /** How vectors are pooled. */
 export interface PoolOptions {
   /** Positions to pool; all by default. */
-  readonly places?: PlacesOf;
+  readonly places?: PoolRange;
   /** Mean (the default), generalised mean (GeM), or element-wise maximum. */
   readonly kind?: 'mean' | 'gem' | 'max' | undefined;
 }
@@ -97,24 +97,28 @@ export function pooledValue(g: GraphBuilder, value: Value, { places, kind = 'mea
 }
 
 /** Positions of each row, int64 `[batch]`: from `from`, the first by default, to before `to`. */
-export type RowPlaces = () => { readonly from?: Value | undefined; readonly to: Value };
+export type PooledPositions = () => { readonly from?: Value | undefined; readonly to: Value };
 
 /** As {@link pooledValue} with means over each row's own positions; `places` is called only if there are tokens. */
-export function meanOfPlaces(g: GraphBuilder, value: Value, places: RowPlaces): Value {
+export function meanOfPlaces(g: GraphBuilder, value: Value, places: PooledPositions): Value {
   if (shapeOf(value, [2, 3]).length === 2) return value;
   const { mask, size } = placesMask(g, value, places);
   return g.Div(g.ReduceSum(g.Mul(value, mask), [1], false), size);
 }
 
 /** As {@link meanOfPlaces}, with the element-wise maximum. */
-export function maxOfPlaces(g: GraphBuilder, value: Value, places: RowPlaces): Value {
+export function maxOfPlaces(g: GraphBuilder, value: Value, places: PooledPositions): Value {
   if (shapeOf(value, [2, 3]).length === 2) return value;
   const { mask } = placesMask(g, value, places);
   return g.ReduceMax(g.Where(g.Greater(mask, 0), value, NOTHING), [1], false);
 }
 
 /** Mask of the positions, 1 or 0 `[batch, tokens, 1]`, and their number per row, `[batch, 1]`. */
-function placesMask(g: GraphBuilder, value: Value, places: RowPlaces): { readonly mask: Value; readonly size: Value } {
+function placesMask(
+  g: GraphBuilder,
+  value: Value,
+  places: PooledPositions,
+): { readonly mask: Value; readonly size: Value } {
   const [batch, count] = value.shape!;
   if (typeof batch !== 'number' || typeof count !== 'number') throw unknownShape(value, [2, 3]);
   const { from, to } = places();

@@ -12,7 +12,7 @@ import type { TaskModel } from '../../plugin/taskModel.ts';
 import { embeddingScatter } from './embeddingScatter.ts';
 import { type KindGroup, type KindItems, singletonGroups, PkSampler } from './pkSampler.ts';
 import { type BaselineSearch, searchSection } from './searchSection.ts';
-import { ASKS, type EmbeddingsOf, RetrievalMetrics, type RetrievalScores } from './retrievalScores.ts';
+import { IS_QUERY, type EmbeddingsOf, RetrievalMetrics, type RetrievalScores } from './retrievalScores.ts';
 
 /** Examples with the name of each one's kind. */
 export interface KindData<Item> extends Omit<KindItems<Item>, 'labels'> {
@@ -90,7 +90,7 @@ export function retrievalTask<Item>(
         const labels = groups.flatMap(({ items, label, labels: own }) => own ?? items.map(() => label));
         const asks = groups.flatMap((group) => group.asks ?? []);
         const { inputs, targets } = await batch(groups.flatMap(({ items }) => items));
-        const told = asks.length > 0 ? { [ASKS]: int64(asks.map(Number), [asks.length]) } : {};
+        const told = asks.length > 0 ? { [IS_QUERY]: int64(asks.map(Number), [asks.length]) } : {};
         return { inputs, targets: { labels: int64(labels, [labels.length]), ...told, ...targets } };
       };
       return {

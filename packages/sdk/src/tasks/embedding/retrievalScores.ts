@@ -72,7 +72,7 @@ export function scoresByQuery(queries: LabelledMatrix, gallery?: LabelledMatrix)
 export type EmbeddingsOf = (outputs: Readonly<Record<string, Tensor>>, targets: Feeds) => Tensor;
 
 /** Target that is 1 for queries and 0 for examples that are only searched, int64 `[batch]`. */
-export const ASKS = 'asks';
+export const IS_QUERY = 'asks';
 
 /** Retrieval metrics. Targets are `labels`, int64 `[batch]`, and `asks` if only some examples are queries. */
 export class RetrievalMetrics implements MetricCollector<RetrievalScores> {
@@ -93,7 +93,7 @@ export class RetrievalMetrics implements MetricCollector<RetrievalScores> {
     this.#scores = undefined;
     this.#parts.push(this.#embeddingsOf(outputs, targets));
     for (const label of targets['labels']!.data) this.#labels.push(Number(label));
-    for (const asks of targets[ASKS]?.data ?? []) this.#asks.push(Number(asks) === 1);
+    for (const asks of targets[IS_QUERY]?.data ?? []) this.#asks.push(Number(asks) === 1);
   }
 
   /** `recall@1`, `recall@5`, `recall@10`, `mapAtR` and the number of queries, see {@link retrievalScores}. */

@@ -12,7 +12,7 @@ import { expandOperators, refold } from '../../match/view.ts';
 import { inferGraph, opsetOf } from '../../ops/inferGraph.ts';
 import { foldKnownIntegers, inlineKnownBranches, listsAsSlices } from '../../ops/rewrites/simplify.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
-import { type InnerFragment, withInside } from './inside.ts';
+import { type InnerFragment, replaceInnerValues } from './innerFragments.ts';
 import { rewritesWithout, type TrainingRewrite } from './rewrites.ts';
 
 /** The base with adapters, ready to be differentiated. */
@@ -70,7 +70,7 @@ export function* adaptedGraph({
   const adapted = refold(injected.model);
   yield;
   const types = inferGraph(adapted, { shapes });
-  const whole = withInside(adapted, types, targets, inside);
+  const whole = replaceInnerValues(adapted, types, targets, inside);
   yield;
   const wrt = injected.inputs.filter(({ tensor }) => tensor.use === undefined);
   const nodes = whole.graph?.node ?? [];

@@ -9,7 +9,7 @@ import type { Feeds } from '../../runtime/tensor.ts';
 import type { AdaptedGraph } from './adaptedGraph.ts';
 import { requireFitting } from './collated.ts';
 import { type Expectation, expectedOf } from './expected.ts';
-import { targetInput } from './inside.ts';
+import { targetInput } from './innerFragments.ts';
 
 /** A loss as a graph fragment: a float scalar, from graph outputs and targets by name. */
 export type LossFragment = (

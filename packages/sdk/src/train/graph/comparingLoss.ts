@@ -50,7 +50,7 @@ export function comparisonOf(loss: LossFragment): Comparison | undefined {
 }
 
 /** Copies a loss's halves to a function that wraps the loss. */
-export function inPlaceOf(given: { readonly loss: LossFragment }, own: LossFragment): LossFragment {
+export function withComparisonOf(given: { readonly loss: LossFragment }, own: LossFragment): LossFragment {
   const comparison = comparisonOf(given.loss);
   return comparison ? Object.assign(own, { comparison }) : own;
 }
@@ -68,7 +68,7 @@ export function partName(name: string, part: number): string {
 }
 
 /** The values of a part, by their own names. */
-export function ofPart<Each>(all: Readonly<Record<string, Each>>, part: number): Record<string, Each> {
+export function valuesOfPart<Each>(all: Readonly<Record<string, Each>>, part: number): Record<string, Each> {
   const prefix = partName('', part);
   return Object.fromEntries(
     Object.entries(all).flatMap(([name, each]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), each]] : [])),
@@ -100,7 +100,7 @@ export function partLoss(comparison: Comparison, parts: number): LossFragment {
 }
 
 /** A substitute for the loss in a graph of `parts` that only outputs features. */
-export function featuresAlone(comparison: Comparison, parts: number): LossFragment {
+export function featuresOnly(comparison: Comparison, parts: number): LossFragment {
   return (g, outputs, targets) => total(g, ofParts(comparison, parts, g, outputs, targets), 'mean');
 }
 
@@ -112,7 +112,7 @@ function ofParts(
   outputs: Readonly<Record<string, Value>>,
   targets: Readonly<Record<string, Value>>,
 ): Value {
-  const own = Array.from({ length: parts }, (_, i) => features(g, ofPart(outputs, i), ofPart(targets, i)));
+  const own = Array.from({ length: parts }, (_, i) => features(g, valuesOfPart(outputs, i), valuesOfPart(targets, i)));
   const here = inFloats(g, own.length === 1 ? own[0]! : g.Concat(own, 0));
   noteFeatures(g, here);
   return here;

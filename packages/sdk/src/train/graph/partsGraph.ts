@@ -4,8 +4,8 @@ import type { GraphProto } from '../../graph/proto.ts';
 import { withValueNames } from '../../graph/uniqueNames.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import { type AdaptedGraph, adaptedGraph, type AdaptedGraphRequest } from './adaptedGraph.ts';
-import { targetInput } from './inside.ts';
-import { ofPart, partName } from './comparingLoss.ts';
+import { targetInput } from './innerFragments.ts';
+import { valuesOfPart, partName } from './comparingLoss.ts';
 
 /** Request of {@link partsGraph}. */
 export interface PartsGraphRequest extends AdaptedGraphRequest {
@@ -31,7 +31,7 @@ export function* partsGraph(request: PartsGraphRequest): Generator<void, Adapted
   };
   const [masks, losses, stopped] = [[...first.masks], [...first.losses], new Set(first.stopped)];
   for (let part = 1; part < parts; part++) {
-    const given = ofPart(targets, part);
+    const given = valuesOfPart(targets, part);
     const fed = Object.fromEntries(Object.entries(given).filter(([name]) => inputs.has(name)));
     const own = yield* adaptedGraph({ ...request, inputs: fed, targets: given });
     // Folded shape constants differ by part; weights do not.

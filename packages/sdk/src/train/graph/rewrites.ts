@@ -11,7 +11,7 @@ import type { ValueType } from '../../graph/value.ts';
 import { fuse } from '../../match/fusions.ts';
 import { productsWithAddends, straightenReshapes } from '../../ops/rewrites/gradientNodes.ts';
 import { gatherFirst } from '../../ops/rewrites/gatherFirst.ts';
-import { computeOnlyPicked } from '../../ops/rewrites/narrow.ts';
+import { pushDownSelections } from '../../ops/rewrites/pushDownSelections.ts';
 import { reachable } from '../../ops/rewrites/simplify.ts';
 import { type ForwardRewrite, forwardRewrites } from '../forward/index.ts';
 
@@ -38,7 +38,7 @@ type NodeRewrite = (
 export type TrainingRewrite =
   | 'fuse'
   | 'gatherFirst'
-  | 'computeOnlyPicked'
+  | 'pushDownSelections'
   | ForwardRewrite
   | 'productsWithAddends'
   | 'straightenReshapes'
@@ -49,7 +49,7 @@ interface Tables {
   /** Rewrites of the base. */
   readonly base: Readonly<Record<'fuse', BaseRewrite>>;
   /** Rewrites of the forward pass, narrowed to values that are read. */
-  readonly picking: Readonly<Record<'gatherFirst' | 'computeOnlyPicked', PickingRewrite>>;
+  readonly picking: Readonly<Record<'gatherFirst' | 'pushDownSelections', PickingRewrite>>;
   /** Rewrites of the remaining forward pass. */
   readonly forward: typeof forwardRewrites;
   /** Rewrites of the gradient's nodes. */
@@ -62,7 +62,7 @@ const tables: Tables = {
   base: { fuse },
   picking: {
     gatherFirst: (nodes, types, g, results) => reachable(gatherFirst(nodes, types, g), results),
-    computeOnlyPicked,
+    pushDownSelections,
   },
   forward: forwardRewrites,
   gradient: { productsWithAddends },

@@ -7,7 +7,7 @@ import { randomFloats, WeightBuilder } from '../../../../../test/support/storedW
 import type { Value } from '../../graph/builder.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { LowRank } from '../../lora/methods/lora.ts';
-import { viewOf } from '../../match/view.ts';
+import { prepareForMatching } from '../../match/view.ts';
 import { inferGraph } from '../../ops/inferGraph.ts';
 import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32, int64 } from '../../runtime/tensor.ts';
@@ -34,7 +34,7 @@ function block(g: WeightBuilder, input: Value, name: string): Value {
 function model(last = (_: WeightBuilder, y: Value): Value => y): ModelProto {
   const g = new WeightBuilder(18, '/');
   const y = last(g, block(g, block(g, x, 'a'), 'b'));
-  return viewOf(modelOf({ opset: 18, inputs: [x], outputs: [y.name], nodes: g.nodes, initializers: g.initializers }) as Parameters<typeof viewOf>[0]); // prettier-ignore
+  return prepareForMatching(modelOf({ opset: 18, inputs: [x], outputs: [y.name], nodes: g.nodes, initializers: g.initializers }) as Parameters<typeof prepareForMatching>[0]); // prettier-ignore
 }
 
 function training(

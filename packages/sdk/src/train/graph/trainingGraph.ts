@@ -2,7 +2,7 @@
 
 import { type Backward, differentiation } from '../../autodiff/backward.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import { uninterrupted } from '../../graph/eventLoop.ts';
+import { runSync } from '../../graph/eventLoop.ts';
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
 import { byteLength } from '../../graph/bytes.ts';
@@ -24,12 +24,12 @@ import { type AddedLoss, addLoss, type LossRequest } from './addLoss.ts';
 import type { Expectation } from './expected.ts';
 import { bytesOfAll, forwardGraph, type Memory, planMemory, type SizedValue, sizedValues } from '../forward/index.ts';
 import { type Products, type ProductSize, productSizesOf, productsOf } from '../step/microBatch.ts';
-import { rowInputsOf } from '../../ops/rows/rowPlaces.ts';
+import { rowInputsOf } from '../../ops/rows/batchAxes.ts';
 import { partsGraph } from './partsGraph.ts';
 import { rewritesWithout } from './rewrites.ts';
 import { dataDependentShapeError } from './dataDependentShapes.ts';
 import { packedBytes } from '../step/packedBytes.ts';
-import { type PrefixRoom, type Split, splitPrefix } from '../prefix/split.ts';
+import { type PrefixLimits, type Split, splitPrefix } from '../prefix/split.ts';
 
 /** Request of {@link buildTrainingGraph}. */
 export interface TrainingGraphRequest
@@ -45,7 +45,7 @@ export interface TrainingGraphRequest
   /** Precision of the base; float32 by default. */
   readonly precision?: BasePrecision | undefined;
   /** Options to move the frozen prefix, constant per example across epochs, into its own graph. */
-  readonly prefix?: PrefixRoom | undefined;
+  readonly prefix?: PrefixLimits | undefined;
 }
 
 /** The frozen part below the lowest trained layer, as its own graph. */
@@ -104,7 +104,7 @@ export interface TrainingGraph {
  * @throws OnnxLoraError `NO_GRADIENT` for an operator without a gradient, or a loss that no trained tensor affects
  */
 export function buildTrainingGraph(request: TrainingGraphRequest): TrainingGraph {
-  return uninterrupted(uninterrupted(prepareTraining(request)).build());
+  return runSync(runSync(prepareTraining(request)).build());
 }
 
 /** The forward half of a training graph, enough to know a batch's cost. */

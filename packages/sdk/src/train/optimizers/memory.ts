@@ -2,13 +2,13 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { float32, type Tensor, tensor } from '../../runtime/tensor.ts';
-import type { Optimizer, Remembered, UpdateSettings } from './optimizer.ts';
+import type { Optimizer, OptimizerState, UpdateSettings } from './optimizer.ts';
 
 /** An optimizer with its state per parameter, by name. */
 export class OptimizerMemory {
   /** The optimizer. */
   readonly optimizer: Optimizer;
-  readonly #all = new Map<string, Remembered>();
+  readonly #all = new Map<string, OptimizerState>();
 
   /** Starts without state. */
   constructor(optimizer: Optimizer) {
@@ -52,7 +52,7 @@ export class OptimizerMemory {
 
   /** Restores a state of parameters with these shapes. @throws OnnxLoraError `FILE_INVALID` for other parameters */
   load(state: ReadonlyMap<string, Tensor>, dims: ReadonlyMap<string, readonly number[]>): void {
-    const loaded = new Map<string, Remembered>();
+    const loaded = new Map<string, OptimizerState>();
     const known = new Set<string>();
     for (const [name, shape] of dims) {
       const step = state.get(`${name}.step`);

@@ -28,7 +28,7 @@ export interface OptimizedModule<T> {
 }
 
 /** Optimizer state of one parameter. */
-export interface Remembered<Slot extends string = string> {
+export interface OptimizerState<Slot extends string = string> {
   /** Number of updates so far. */
   step: number;
   /** By torch's names, such as `exp_avg`. */
@@ -50,7 +50,7 @@ export interface Optimizer<Slot extends string = string> {
   update(
     value: Float32Array,
     gradient: Float32Array,
-    remembered: Remembered<Slot>,
+    remembered: OptimizerState<Slot>,
     settings: UpdateSettings,
   ): Generator<void, void>;
   /**
@@ -62,5 +62,5 @@ export interface Optimizer<Slot extends string = string> {
   /** Called before updates, after clipping: may change gradients in place, in slices, in the graph's shapes. */
   gradients?(modules: readonly OptimizedModule<StepTensor>[]): Generator<void, void>;
   /** The values to evaluate and save instead of a parameter's; by default these themselves. */
-  evaluated?(value: Float32Array, remembered: Remembered<Slot>): Float32Array;
+  evaluated?(value: Float32Array, remembered: OptimizerState<Slot>): Float32Array;
 }

@@ -1,7 +1,7 @@
 /** @file Helpers for optimizers: validated settings with defaults, and arrays of zeros. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { requireKnown } from '../../knownOptions.ts';
+import { requireKnownOptions } from '../../knownOptions.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 
 /** Range and default of a setting. */
@@ -29,7 +29,7 @@ export function settingsOf<Options extends object>(
   rules: { readonly [Key in keyof Settings<Options>]: Rule<Settings<Options>[Key]> },
   kind: 'optimizer' | 'schedule' = 'optimizer',
 ): Settings<Options> {
-  requireKnown(`The ${kind} ${owner}`, given, rules);
+  requireKnownOptions(`The ${kind} ${owner}`, given, rules);
   const entries = Object.entries<Rule<unknown>>(rules).map(([key, rule]) => {
     const value = given[key] ?? rule.default;
     if (rule.is(value)) return [key, value] as const;

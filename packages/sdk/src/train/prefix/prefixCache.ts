@@ -2,7 +2,7 @@
 
 import type { Session } from '../../runtime/session.ts';
 import { arrayOf, bytesPerElement, type Feeds, sizeOf, type Tensor, type TensorData } from '../../runtime/tensor.ts';
-import { yielding } from '../../graph/eventLoop.ts';
+import { runInSlices } from '../../graph/eventLoop.ts';
 import type { RowStore } from './rowStore.ts';
 import type { KeptValue } from './split.ts';
 
@@ -52,7 +52,7 @@ export class PrefixCache {
     }
     // With all rows stored the session is not needed; a damaged row opens another.
     if (this.#stored.size === this.#request.examples) await this.release();
-    return yielding(this.#joined(found as readonly Uint8Array[]));
+    return runInSlices(this.#joined(found as readonly Uint8Array[]));
   }
 
   /** Joins the kept values of rows. Copies megabytes, and so yields in between. */
@@ -109,7 +109,7 @@ export class PrefixCache {
     );
     const outputs = await session.run(feeds);
     const parts = kept.map((value) => bytesOf(outputs[value.name]!));
-    return yielding(this.#cut(parts, places.length));
+    return runInSlices(this.#cut(parts, places.length));
   }
 
   /** The first `count` rows of the prefix's outputs, each with its part of all values. */

@@ -24,11 +24,11 @@ export interface SplitRequest {
   readonly rowInputs: ReadonlyMap<string, number>;
   /** Graph inputs that change between epochs or are not the model's: trained tensors and targets. */
   readonly changing: readonly string[];
-  readonly room: PrefixRoom;
+  readonly room: PrefixLimits;
 }
 
 /** Limits of stored values. */
-export interface PrefixRoom {
+export interface PrefixLimits {
   /** Maximum bytes to store. */
   readonly bytes: number;
   /** Number of examples. */
@@ -188,7 +188,7 @@ function sum(values: readonly number[]): number {
 }
 
 /** How values of the frozen prefix are kept. */
-export interface PrefixOptions extends PrefixRoom {
+export interface PrefixOptions extends PrefixLimits {
   /** Folder of the file that stores them; by default they are in memory. */
   readonly folder?: string;
 }

@@ -19,12 +19,12 @@ export function numbersOf(feeds: Feeds): number {
 }
 
 /** The parts sorted by work, the largest first. */
-export function byWork(parts: readonly BatchPart[]): BatchPart[] {
+export function sortedByWork(parts: readonly BatchPart[]): BatchPart[] {
   return [...parts].sort((a, b) => numbersOf(b.inputs) - numbersOf(a.inputs));
 }
 
 /** Parts of `rows` rows in the batch's order. */
-export function inOrder(inputs: Feeds, targets: Feeds, rows: number, total: number): BatchPart[] {
+export function inBatchOrder(inputs: Feeds, targets: Feeds, rows: number, total: number): BatchPart[] {
   return cut(inputs, targets, rows, total).map((piece, i) => ({
     ...piece,
     places: Array.from({ length: rows }, (_, row) => i * rows + row),
@@ -32,12 +32,12 @@ export function inOrder(inputs: Feeds, targets: Feeds, rows: number, total: numb
 }
 
 /** The parts grouped into runs of `branches`, which divides their number. */
-export function inRuns(parts: readonly BatchPart[], branches: number): BatchPart[][] {
+export function groupedInRuns(parts: readonly BatchPart[], branches: number): BatchPart[][] {
   return Array.from({ length: parts.length / branches }, (_, i) => parts.slice(i * branches, (i + 1) * branches));
 }
 
 /** The targets of run `at`: its parts', the batch's, and the features of the other runs. */
-export function besideOthers(
+export function targetsOfRun(
   { runs, targets, total }: BatchRuns,
   features: readonly (Tensor | undefined)[],
   at: number,

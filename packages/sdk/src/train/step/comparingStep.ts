@@ -4,10 +4,10 @@ import { subgraphs } from '../../graph/walk.ts';
 import type { ProviderReport } from '../../runtime/session.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import type { MaskDrawer } from '../dropout.ts';
-import { type BatchPart, type Comparison, featuresAlone, partLoss, targetsOfParts } from '../graph/comparingLoss.ts';
+import { type BatchPart, type Comparison, featuresOnly, partLoss, targetsOfParts } from '../graph/comparingLoss.ts';
 import type { ParameterSet } from '../parameters.ts';
 import type { PrefixReport } from '../prefix/split.ts';
-import { type BatchRuns, besideOthers, byWork, inOrder, inRuns, numbersOf } from './batchParts.ts';
+import { type BatchRuns, targetsOfRun, sortedByWork, inBatchOrder, groupedInRuns, numbersOf } from './batchParts.ts';
 import type { LossAndGradients } from './gradientMean.ts';
 import { GradientStep } from './gradientStep.ts';
 import { pieceRows, rowsOf } from './microBatch.ts';
@@ -108,7 +108,7 @@ export class ComparingStep {
   async #first(inputs: Feeds, targets: Feeds): Promise<[Feeds, Feeds]> {
     const batch = await this.#runsOf(inputs, targets);
     if (!batch) return [inputs, targets];
-    return [batch.runs[0]![0]!.inputs, besideOthers(batch, await this.#features(batch), 0)];
+    return [batch.runs[0]![0]!.inputs, targetsOfRun(batch, await this.#features(batch), 0)];
   }
 
   async lossAndGradients(
@@ -127,7 +127,7 @@ export class ComparingStep {
     const features = await this.#features(batch);
     for (const [i, [first]] of batch.runs.entries()) {
       step.masks.runs = drawn + i;
-      const own = await step.lossAndGradients(first!.inputs, besideOthers(batch, features, i), lossScale);
+      const own = await step.lossAndGradients(first!.inputs, targetsOfRun(batch, features, i), lossScale);
       features[i] ??= own.features;
       loss += own.loss;
       for (const [name, gradient] of own.gradients) {
@@ -168,7 +168,10 @@ export class ComparingStep {
     const isLarge = share * bytes > (memory === 'auto' ? LARGE_BYTES : memory) && rows < total;
     if (!isLarge && (!halves || share > WORTH)) return undefined;
     const [each, branches] = isLarge ? [rows, 1] : [total / 2, 2];
-    const runs = inRuns(byWork((isLarge ? parts(each) : halves) ?? inOrder(inputs, targets, each, total)), branches);
+    const runs = groupedInRuns(
+      sortedByWork((isLarge ? parts(each) : halves) ?? inBatchOrder(inputs, targets, each, total)),
+      branches,
+    );
     const graphs = await this.#graphsFor(runs.length, branches);
     this.#last = graphs.step;
     this.#taken = { batchRows: total, rows: each * branches };
@@ -183,7 +186,7 @@ export class ComparingStep {
     const graphs = {
       runs,
       step: stepOf({ loss: partLoss(this.#comparison, branches), shares: runs }),
-      features: stepOf({ loss: featuresAlone(this.#comparison, branches), featuresOnly: true }),
+      features: stepOf({ loss: featuresOnly(this.#comparison, branches), featuresOnly: true }),
     };
     this.#graphs.set(branches, graphs);
     return graphs;

@@ -1,7 +1,7 @@
 /** @file Finds the one graph for batches of all sizes after a few batches. */
 
 import { isDeepStrictEqual } from 'node:util';
-import { yielding } from '../../graph/eventLoop.ts';
+import { runInSlices } from '../../graph/eventLoop.ts';
 import { arrayOf, type Feeds, sizeOf } from '../../runtime/tensor.ts';
 import { dynamicGraph, type DynamicGraph } from '../graph/dynamicGraph.ts';
 import {
@@ -193,7 +193,7 @@ export class DynamicGraphCache {
   async #graphAt(inputs: Feeds, targets: Feeds): Promise<TrainingGraph | undefined> {
     try {
       const { prepared } = await prepareStep({ ...this.#request, pieceRows: (rows) => rows }, inputs, targets);
-      return await yielding(prepared.build());
+      return await runInSlices(prepared.build());
     } catch {
       return undefined;
     }

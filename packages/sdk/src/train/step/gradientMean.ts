@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
-import { yielding } from '../../graph/eventLoop.ts';
+import { runInSlices } from '../../graph/eventLoop.ts';
 import { slices } from '../slices.ts';
 
 /** A batch's loss and gradients, in the graph's layout, by adapter input name. */
@@ -61,7 +61,7 @@ export class GradientMean {
       const mean = isFirst ? new Float32Array(gradient.length) : this.#means.get(name);
       if (mean?.length !== gradient.length) throw differ();
       this.#means.set(name, mean);
-      await yielding(moveTowards(mean, gradient, share));
+      await runInSlices(moveTowards(mean, gradient, share));
     }
   }
 

@@ -20,9 +20,9 @@ import type { ParameterSet } from '../parameters.ts';
 import { PrefixCache } from '../prefix/prefixCache.ts';
 import type { PrefixOptions, PrefixReport } from '../prefix/split.ts';
 import { MemoryRows, RowFile, type RowStore } from '../prefix/rowStore.ts';
-import { rowInputsOf } from '../../ops/rows/rowPlaces.ts';
+import { rowInputsOf } from '../../ops/rows/batchAxes.ts';
 import type { FrozenPrefix, TrainingGraph } from '../graph/trainingGraph.ts';
-import { yielding } from '../../graph/eventLoop.ts';
+import { runInSlices } from '../../graph/eventLoop.ts';
 import { multiply } from '../slices.ts';
 import type { CompiledStep, GradientStepRequest, MemoryPlan } from './stepRequest.ts';
 
@@ -156,7 +156,7 @@ export class GradientStep {
       // The graph differentiates by scale · value.
       const factor = input.tensor.scale * unscale;
       const gradient = gradients.get(input.name);
-      if (gradient && factor !== 1) await yielding(multiply(gradient, factor));
+      if (gradient && factor !== 1) await runInSlices(multiply(gradient, factor));
     }
     const features = graph.features === undefined ? {} : { features: outputs[graph.features]! };
     return { loss: outputs[graph.loss]!.data[0] as number, gradients, ...features };
@@ -200,7 +200,7 @@ export class GradientStep {
     // Released first, so that a next graph as large as the last fits.
     await this.#graphs.makeRoom(this.#graphs.last?.bytes);
     const { prepared, rows, total } = await prepareStep(this.#request, inputs, targets, room);
-    const graph = await yielding(prepared.build());
+    const graph = await runInSlices(prepared.build());
     const { forwardBytes, weightBytes } = graph;
     const bytes = forwardBytes + weightBytes;
     await this.#graphs.makeRoom(bytes);

@@ -2,7 +2,7 @@
 
 import { sessionModel } from '../../graph/file/onnxFile.ts';
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
-import { yielding } from '../../graph/eventLoop.ts';
+import { runInSlices } from '../../graph/eventLoop.ts';
 import { scopeOf } from '../../match/modulePath.ts';
 import { frozenProducts } from '../../ops/precision/frozenProducts.ts';
 import {
@@ -98,7 +98,7 @@ async function measure(
     pieceRows: fewRows,
   };
   const { prepared, piece } = await prepareStep(own, few.inputs, few.targets);
-  const graph = await yielding(prepared.build());
+  const graph = await runInSlices(prepared.build());
   // Called once: it may draw random values.
   const initial = parameters(graph.inputs);
   // Values passed between parts are briefly held twice, and must not leave a GPU.
@@ -119,7 +119,7 @@ async function measure(
     if (comparison)
       return comparedStep({ ...own, parameters: () => initial, precision: found }, comparison, batch, lossScale);
     if (!found) return stepOf(graph, exact);
-    return stepOf(graph, await run(await yielding(inPrecision(graph.model, found, isOfGradient)), lossScale ?? 1));
+    return stepOf(graph, await run(await runInSlices(inPrecision(graph.model, found, isOfGradient)), lossScale ?? 1));
   };
   const wanted = await stepIn(undefined);
   for (const forGradients of leftOut(

@@ -7,7 +7,7 @@ import { openOnnx } from '../../graph/file/onnxFile.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { LowRank } from '../../lora/methods/lora.ts';
 import { findSites } from '../../match/sites.ts';
-import { viewOf } from '../../match/view.ts';
+import { prepareForMatching } from '../../match/view.ts';
 import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32, int64, tensor } from '../../runtime/tensor.ts';
 import { ParameterSet } from '../parameters.ts';
@@ -36,7 +36,7 @@ test.each([
   // Keys and values of the encoder's states then come from the past.
   ['with a past', true, 5],
 ] as const)('%s', async (_, usesPast, reached) => {
-  const base = viewOf(openOnnx(file).model as Parameters<typeof viewOf>[0]);
+  const base = prepareForMatching(openOnnx(file).model as Parameters<typeof prepareForMatching>[0]);
   const feeds = feedsOf(base, usesPast);
   const sites = findSites(base.graph).filter(({ path }) => /layers\.0.*(q_proj|v_proj)|fc1/.test(path));
   expect(sites).toHaveLength(6);

@@ -1,13 +1,13 @@
 /** @file Prepares a step: its graph, for the rows computed at once, and its feeds. */
 
-import { yielding } from '../../graph/eventLoop.ts';
+import { runInSlices } from '../../graph/eventLoop.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { declaredType } from '../../ops/inferGraph.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
 import type { MaskDrawer } from '../dropout.ts';
 import { type PreparedTraining, prepareTraining, type TrainingGraph } from '../graph/trainingGraph.ts';
 import type { ParameterSet } from '../parameters.ts';
-import type { PrefixRoom } from '../prefix/split.ts';
+import type { PrefixLimits } from '../prefix/split.ts';
 import { cut, type Piece, pieceRows, rowsOf } from './microBatch.ts';
 import type { GradientStepRequest } from './stepRequest.ts';
 
@@ -27,13 +27,13 @@ export async function prepareStep(
   request: GradientStepRequest,
   inputs: Feeds,
   targets: Feeds,
-  room?: PrefixRoom,
+  room?: PrefixLimits,
 ): Promise<PreparedStep> {
   const { base, lossWeight, precision, pieceRows: choose = pieceRows, session } = request;
   const lossScale = request.lossScale && precision?.name === 'float16' ? 'always' : (request.lossScale ?? false);
   const own = { ...request, lossScale, prefix: room };
   const whole = { inputs, targets };
-  const prepared = await yielding(prepareTraining({ ...own, ...whole }));
+  const prepared = await runInSlices(prepareTraining({ ...own, ...whole }));
   const total = rowsOf(inputs, targets);
   const rows =
     total === undefined
@@ -42,7 +42,12 @@ export async function prepareStep(
   if (!lossWeight || total === undefined || rows >= total || !takesAnyBatch(base, inputs))
     return { prepared, rows: undefined, total, piece: whole };
   const [piece] = cut(inputs, targets, rows, total) as [Piece];
-  return { prepared: await yielding(prepareTraining({ ...own, ...piece, pieces: total / rows })), rows, total, piece };
+  return {
+    prepared: await runInSlices(prepareTraining({ ...own, ...piece, pieces: total / rows })),
+    rows,
+    total,
+    piece,
+  };
 }
 
 /** Whether the batch size is variable; a model exported for a fixed batch cannot take a part of it. */

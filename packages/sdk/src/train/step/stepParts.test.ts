@@ -8,7 +8,7 @@ import { Ema } from '../ema.ts';
 import { GradientMean } from './gradientMean.ts';
 import { LossScale } from './lossScale.ts';
 import { ParameterSet } from '../parameters.ts';
-import { yielding } from '../../graph/eventLoop.ts';
+import { runInSlices } from '../../graph/eventLoop.ts';
 
 const names = Object.keys(shapes);
 const floats = (name: string): Float32Array => goldenFloats(name)!;
@@ -19,9 +19,9 @@ describe('clipping', () => {
     ['value', { value: 0.01 }],
   ])('bounds gradients by %s as torch does', async (kind, options) => {
     const gradients = names.map((name) => floats(`gradient.0.${name}`));
-    const norm = await yielding(normOf(gradients));
+    const norm = await runInSlices(normOf(gradients));
     expect(norm).toBeCloseTo(Math.hypot(...gradients.flatMap((each) => [...each])), 10);
-    await yielding(
+    await runInSlices(
       clip(options).gradients!(new Map(names.map((name, i) => [name, gradients[i]!])), { step: 0, seed: 0, norm }),
     );
     names.forEach((name, i) => {
@@ -34,7 +34,7 @@ describe('clipping', () => {
 
   it('leaves gradients alone that are within the bound', async () => {
     const gradient = Float32Array.of(0.3, -0.4);
-    await yielding(clip({ norm: 0.6 }).gradients!(new Map([['w', gradient]]), { step: 0, seed: 0, norm: 0.5 }));
+    await runInSlices(clip({ norm: 0.6 }).gradients!(new Map([['w', gradient]]), { step: 0, seed: 0, norm: 0.5 }));
     expect(gradient).toEqual(Float32Array.of(0.3, -0.4));
   });
 });
@@ -54,7 +54,7 @@ describe('the moving average', () => {
     const ema = new Ema({ decay: 0.8, warmup: false });
     ema.begin(parametersOf((name) => floats(`initial.${name}`)));
     for (let step = 0; step < 12; step++)
-      await yielding(ema.after(parametersOf((name) => floats(`gradient.${step}.${name}`))));
+      await runInSlices(ema.after(parametersOf((name) => floats(`gradient.${step}.${name}`))));
     for (const { input, value } of ema.averaged(parametersOf((name) => floats(`initial.${name}`))).all) {
       const expected = floats(`ema.${input.name}`);
       value.forEach((each, i) => {
@@ -73,7 +73,7 @@ describe('the moving average', () => {
       [8, 0.25],
       [3, 0.25],
     ] as const) {
-      await yielding(ema.after(of(value)));
+      await runInSlices(ema.after(of(value)));
       expected = decay * expected + (1 - decay) * value;
     }
     expect(ema.averaged(of(0)).all[0]!.value[0]).toBeCloseTo(expected, 6);
@@ -175,7 +175,7 @@ describe('turns', () => {
     }
     let turns = 0;
     const timer = setInterval(() => turns++, 0);
-    expect(await yielding(work())).toBe(20);
+    expect(await runInSlices(work())).toBe(20);
     clearInterval(timer);
     expect(turns).toBeGreaterThan(2);
   });

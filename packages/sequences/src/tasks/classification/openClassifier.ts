@@ -17,7 +17,7 @@ import { headPredictor, type SequencePredictorOptions } from '../records/headPre
 
 /**
  * Loads a classifier of sequence files: `{ id, label, score }`, where `score` is the probability. With several adapters
- * it is their mean, and `deviation` their standard deviation. Apply an adapter's head first: `modelFor(model,
+ * it is their mean, and `deviation` their standard deviation. Apply an adapter's head first: `modelForAdapter(model,
  * adapter)`.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` without a classification head; `CONFIG_INVALID`, `FILE_NOT_FOUND` of the
  * tokenizer
@@ -61,7 +61,7 @@ export function openLabeller<R extends SequenceRecord, Source, Options extends D
 
 /**
  * Loads a regressor of sequence files: `{ id, value }`, or several numbers by name. With several adapters they are
- * means, and `deviation` is the standard deviation. Apply an adapter's head first: `modelFor(model, adapter)`.
+ * means, and `deviation` is the standard deviation. Apply an adapter's head first: `modelForAdapter(model, adapter)`.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` without a regression head; `CONFIG_INVALID`, `FILE_NOT_FOUND` of the
  * tokenizer
  */

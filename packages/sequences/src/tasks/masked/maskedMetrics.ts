@@ -5,14 +5,14 @@ import {
   bootstrapDraws,
   bootstrapIntervals,
   type Draws,
-  listedPorts,
+  describedPorts,
   logSumExp,
   type MetricCollector,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import { tokenOutput } from '../outputOfTokens.ts';
-import { eachAsked } from './masking.ts';
+import { maskedTokens } from './masking.ts';
 
 interface MaskedPort {
   readonly output: string;
@@ -35,7 +35,7 @@ export function maskedPort(model: TaskModel, tokenizer: SequenceTokenizer): Mask
   if (found && found.output !== 'last_hidden_state') return found;
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `"${model.name}" does not guess masked tokens: that takes an output "logits" [batch, tokens, ${tokenizer.size} or more], and its outputs are ${listedPorts(model.outputs)}. Export the model with the head that it was pre-trained with (task fill-mask).`,
+    `"${model.name}" does not guess masked tokens: that takes an output "logits" [batch, tokens, ${tokenizer.size} or more], and its outputs are ${describedPorts(model.outputs)}. Export the model with the head that it was pre-trained with (task fill-mask).`,
   );
 }
 
@@ -139,7 +139,7 @@ export class MaskedMetrics implements MetricCollector<MaskedScores> {
 
   update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
     const scores = tokenOutput(outputs, this.#port.output, this.#port.size);
-    for (const { row, at, record, token } of eachAsked(targets))
+    for (const { row, at, record, token } of maskedTokens(targets))
       this.guesses.addScores(record, token, scores.at(row, at));
   }
 

@@ -9,7 +9,7 @@ import { openSequenceTask } from '../openSequenceTask.ts';
 import type { SequenceDataset, SequenceExample, SequenceTask, TokenOptions } from '../sequenceTask.ts';
 import { type MaskedScores, MaskedMetrics, maskedPort } from './maskedMetrics.ts';
 import { maskedReport } from './maskedReport.ts';
-import { askedTokens, fixedSeed, maskedTargets, Masking, type MaskingOptions } from './masking.ts';
+import { countMaskedTokens, fixedSeed, maskedTargets, Masking, type MaskingOptions } from './masking.ts';
 
 /** Options of {@link maskedModelling}. */
 export interface MaskedModellingOptions extends TokenOptions, MaskingOptions {
@@ -74,7 +74,7 @@ async function prepare<R extends SequenceRecord, Source, Options extends DivideO
     collate,
     // Only masked tokens reach the head.
     loss: (g, outputs, { labels }) => crossEntropy(g, outputs[output]!, labels!, { countedOnly: true }),
-    lossWeight: askedTokens,
+    lossWeight: countMaskedTokens,
     metrics,
     ...(validation && {
       report: (request) =>

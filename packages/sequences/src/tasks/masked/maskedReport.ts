@@ -5,7 +5,7 @@ import type { SequenceRecord } from '../../record.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import type { SequenceDataset, SequenceExample } from '../sequenceTask.ts';
 import { MaskedSums, type MaskedMetrics } from './maskedMetrics.ts';
-import { eachAsked, type Masking } from './masking.ts';
+import { maskedTokens, type Masking } from './masking.ts';
 
 class TokenFrequencies {
   readonly #counts = new Map<number, number>();
@@ -59,7 +59,7 @@ export async function maskedReport<R extends SequenceRecord>(
   for await (const { batch } of batchesOf({ dataset: validation, collate }, request.batchSize)) {
     base.update(await request.run(batch.inputs, 'base'), batch.targets);
     adapted.update(await request.run(batch.inputs, 'adapted'), batch.targets);
-    for (const { record, token } of eachAsked(batch.targets))
+    for (const { record, token } of maskedTokens(batch.targets))
       guessed.add(record, token, -Math.log(frequencies.share(token)), token === frequencies.best);
   }
   const [before, after] = [base.guesses, adapted.guesses];

@@ -4,7 +4,7 @@ import { Random } from '@onnx-lora/sdk/data';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import '../../../../../test/support/seed.ts';
-import { fixedSeed, type MaskedVocabulary, Masking, NOT_ASKED } from './masking.ts';
+import { fixedSeed, type MaskedVocabulary, Masking, IGNORED_LABEL } from './masking.ts';
 
 /** ESM's: <cls>, <pad>, <eos>, <unk>, 29 letters, <mask>. */
 const esm: MaskedVocabulary = { size: 33, maskId: 32, specialIds: new Set([0, 1, 2, 32]), unknownId: 3 };
@@ -29,7 +29,7 @@ describe('masking', () => {
       for (const [at, id] of row.entries()) {
         const isSpecial = id < 4;
         if (!isSpecial) counts.candidates++;
-        const isAsked = labels[at] !== NOT_ASKED;
+        const isAsked = labels[at] !== IGNORED_LABEL;
         if (isAsked ? isSpecial || labels[at] !== id : ids[at] !== id) wrong.push([at, id, ids[at], labels[at]]);
         if (!isAsked) continue;
         counts.chosen++;
@@ -49,13 +49,13 @@ describe('masking', () => {
     const random = new Random(2);
     const row = rowOf(400, random);
     const all = new Masking(esm, { rate: 0.5, masked: 1, random: 0 }).mask(row, random);
-    const asked = all.labels.filter((label) => label !== NOT_ASKED).length;
+    const asked = all.labels.filter((label) => label !== IGNORED_LABEL).length;
     expect(asked).toBeGreaterThan(150);
     expect(asked).toBeLessThan(250);
     expect(all.ids.filter((id) => id === 32)).toHaveLength(asked);
     const seen = new Masking(esm, { masked: 0, random: 0 }).mask(row, random);
     expect(seen.ids).toEqual(row);
-    expect(seen.labels.some((label) => label !== NOT_ASKED)).toBe(true);
+    expect(seen.labels.some((label) => label !== IGNORED_LABEL)).toBe(true);
   });
 
   test('asks at least one token of a row that has any, and the same ones for the same seed', () => {
@@ -69,7 +69,7 @@ describe('masking', () => {
         const row = [0, ...letters, 2];
         const masking = new Masking(esm, { spanLength });
         const { ids, labels } = masking.mask(row, new Random(seed));
-        const asked = labels.filter((label) => label !== NOT_ASKED);
+        const asked = labels.filter((label) => label !== IGNORED_LABEL);
         const candidates = letters.filter((id) => id > 3).length;
         expect(asked.length).toBeGreaterThanOrEqual(Math.min(1, candidates));
         expect(asked.length).toBeLessThanOrEqual(candidates);
@@ -84,7 +84,7 @@ describe('masking', () => {
     const lengths: number[] = [];
     for (let i = 0; i < 200; i++) {
       const { labels, ids } = masking.mask(rowOf(2000, random), random);
-      const spans = labels.map((label) => (label === NOT_ASKED ? '.' : 'x')).join('').match(/x+/g)!; // prettier-ignore
+      const spans = labels.map((label) => (label === IGNORED_LABEL ? '.' : 'x')).join('').match(/x+/g)!; // prettier-ignore
       expect(spans.join('')).toHaveLength(60);
       expect(ids.filter((id) => id === 32)).toHaveLength(60);
       lengths.push(...spans.map((span) => span.length));
@@ -99,7 +99,7 @@ describe('masking', () => {
     const random = new Random(4);
     const masking = new Masking(esm, { spanLength: 8, masked: 0.5, random: 0 });
     const { ids, labels } = masking.mask(rowOf(3000, random), random);
-    const kinds = labels.map((label, at) => (label === NOT_ASKED ? '.' : ids[at] === 32 ? 'm' : 'k')).join('');
+    const kinds = labels.map((label, at) => (label === IGNORED_LABEL ? '.' : ids[at] === 32 ? 'm' : 'k')).join('');
     // Were it token by token, half of all neighbours would differ.
     const neighbours = kinds.match(/(?=[mk][mk])/g)!.length;
     const changes = kinds.match(/(?=mk|km)/g)!.length;

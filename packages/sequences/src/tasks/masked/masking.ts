@@ -53,7 +53,7 @@ interface MaskedRow {
 }
 
 /** Label of tokens that are not predicted: torch's `ignore_index`. */
-export const NOT_ASKED = -100;
+export const IGNORED_LABEL = -100;
 
 /**
  * Masks tokens as in BERT: each is selected with the probability `rate`; by default 80% of these become the mask token,
@@ -104,7 +104,7 @@ export class Masking {
     const candidates = [...row.keys()].filter((at) => this.canBeAsked(row[at]!));
     const spans = this.#spanLength === undefined ? this.#single(candidates, random) : this.#spans(candidates, random);
     const ids = [...row];
-    const labels = row.map(() => NOT_ASKED);
+    const labels = row.map(() => IGNORED_LABEL);
     for (const span of spans) {
       const kind = random.next();
       for (const at of span) {
@@ -158,7 +158,7 @@ const source = {
 
 /** Batch targets: `labels` int64 `[batch, tokens]`, −100 for tokens that stay; `records` int64 `[batch]`, indices. */
 export function maskedTargets(rows: readonly MaskedRow[], records: readonly number[], length: number): Feeds {
-  const labels = rows.flatMap((row) => Array.from({ length }, (_, at) => row.labels[at] ?? NOT_ASKED));
+  const labels = rows.flatMap((row) => Array.from({ length }, (_, at) => row.labels[at] ?? IGNORED_LABEL));
   return { labels: int64(labels, [rows.length, length]), records: int64([...records], [rows.length]) };
 }
 
@@ -170,20 +170,20 @@ interface Asked {
 }
 
 /** Iterates over the tokens of a batch to predict. */
-export function* eachAsked({ labels, records }: Feeds): Generator<Asked> {
+export function* maskedTokens({ labels, records }: Feeds): Generator<Asked> {
   const [rows, length] = labels!.dims as readonly [number, number];
   for (let row = 0; row < rows; row++) {
     const record = Number(records!.data[row]);
     for (let at = 0; at < length; at++) {
       const token = Number(labels!.data[row * length + at]);
-      if (token !== NOT_ASKED) yield { row, at, record, token };
+      if (token !== IGNORED_LABEL) yield { row, at, record, token };
     }
   }
 }
 
 /** Number of tokens of a batch to predict. */
-export function askedTokens({ labels }: Feeds): number {
+export function countMaskedTokens({ labels }: Feeds): number {
   let count = 0;
-  for (const label of labels!.data) if (Number(label) !== NOT_ASKED) count++;
+  for (const label of labels!.data) if (Number(label) !== IGNORED_LABEL) count++;
   return count;
 }

@@ -11,7 +11,7 @@ import { sequencePredictor } from '../records/sequencePredictor.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
 import type { TokenRow } from '../sequenceTask.ts';
 import { lengthSettings, type SequenceFactory, sequenceFactory } from '../sequenceTaskFactory.ts';
-import { fixedSeed, Masking, type MaskingOptions, maskingSettings, NOT_ASKED } from './masking.ts';
+import { fixedSeed, Masking, type MaskingOptions, maskingSettings, IGNORED_LABEL } from './masking.ts';
 import { MaskedSums, maskedPort } from './maskedMetrics.ts';
 import type { MaskedModellingOptions } from './maskedModelling.ts';
 
@@ -52,7 +52,7 @@ export async function openMaskedScorer<R extends SequenceRecord, Source, Options
       for (const { row, found } of rows) {
         const scores = tokenOutput(found, output, size);
         for (const [at, token] of row.labels.entries())
-          if (token !== NOT_ASKED) guesses.addScores(0, token, scores.at(0, at));
+          if (token !== IGNORED_LABEL) guesses.addScores(0, token, scores.at(0, at));
       }
       const { perplexity, accuracy } = guesses.scores();
       return [{ id, perplexity, accuracy, masked: guesses.size.guesses }];

@@ -26,7 +26,7 @@ export interface SequencePredictorOptions<Options = object> extends TokenOptions
 }
 
 /** Makes the prediction of a record from the answers of its rows. */
-export type SaidOf<R> = (record: R, rows: readonly Pick<SequenceRow, 'row' | 'members'>[]) => Prediction;
+export type RecordAnswer<R> = (record: R, rows: readonly Pick<SequenceRow, 'row' | 'members'>[]) => Prediction;
 
 /** An opened head with its model's inputs. */
 export interface OpenedHead {
@@ -50,7 +50,7 @@ export async function openHead<R extends SequenceRecord, Source, Options extends
   model: RunnableModel,
   options: SequencePredictorOptions<Options>,
   { noun, each }: { readonly noun: string; readonly each?: (tokenizer: SequenceTokenizer) => void },
-  made: (head: OpenedHead) => SaidOf<R>,
+  made: (head: OpenedHead) => RecordAnswer<R>,
 ): Promise<Predictor> {
   const { adapter, adapters = {}, ensemble = [] } = options;
   requireAnswers([...(adapter ? [adapter] : []), ...Object.values(adapters), ...ensemble], noun);

@@ -100,15 +100,15 @@ export function sequenceProcessor<Item, Row extends TokenRow = TokenRow>({
 }
 
 /** A model that evaluates items of any kind, such as positions of a sequence. */
-export interface SequenceAsker<Item, Found> extends AsyncDisposable {
+export interface ItemModel<Item, Found> extends AsyncDisposable {
   /** Evaluates items in order; they are taken lazily, a few batches ahead. */
   ask(items: Iterable<Item>): AsyncGenerator<Found>;
   /** Frees the session. */
   release(): Promise<void>;
 }
 
-/** Options of {@link openAsker}. */
-export interface AskingOptions extends Omit<RunnableOptions, 'adapters'> {
+/** Options of {@link openItemModel}. */
+export interface ItemModelOptions extends Omit<RunnableOptions, 'adapters'> {
   /** The adapter; without one the base alone. */
   readonly adapter?: Adapter | undefined;
   /** Rows per run; 32 by default. */
@@ -119,7 +119,7 @@ export interface AskingOptions extends Omit<RunnableOptions, 'adapters'> {
  * Loads a model to evaluate items of one row each; `found` reads the row's outputs `[1, …]`.
  * @throws OnnxLoraError `CONFIG_INVALID` for a batch size below 1; like `recordPredictor`
  */
-export async function openAsker<Item extends object, Found>(
+export async function openItemModel<Item extends object, Found>(
   model: RunnableModel,
   {
     found,
@@ -129,8 +129,8 @@ export async function openAsker<Item extends object, Found>(
     readonly row: (item: Item) => TokenRow;
     readonly found: (outputs: Outputs, item: Item) => Found;
   },
-  { adapter, batchSize = 32, ...load }: AskingOptions,
-): Promise<SequenceAsker<Item, Found>> {
+  { adapter, batchSize = 32, ...load }: ItemModelOptions,
+): Promise<ItemModel<Item, Found>> {
   if (!Number.isInteger(batchSize) || batchSize < 1)
     throw new OnnxLoraError(
       'CONFIG_INVALID',

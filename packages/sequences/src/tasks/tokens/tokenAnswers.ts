@@ -91,7 +91,7 @@ export interface ShownRecord<Truth> {
 }
 
 /** The worst sequences, and some in the middle. */
-export function worstAndUsual<Truth>(
+export function worstAndMedian<Truth>(
   found: readonly ShownRecord<Truth>[],
   worst: number,
   usual: number,

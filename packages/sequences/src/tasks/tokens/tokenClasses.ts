@@ -6,7 +6,7 @@ import {
   chooseHead,
   type ClassWeighting,
   crossEntropy,
-  listed,
+  quotedNames,
   type MetricCollector,
   type MetricsNamed,
   type PreparedTask,
@@ -141,7 +141,7 @@ function unknownClass(
 ): OnnxLoraError {
   return new OnnxLoraError(
     'DATA_INVALID',
-    `${where}: ${one} ${part + 1} of "${id}" has the class "${label}", but the classes of the training data are ${listed(labels, 30)}. Correct it, or declare it as an unknown class (unknown: ['${label}'], --set unknown=${label}).`,
+    `${where}: ${one} ${part + 1} of "${id}" has the class "${label}", but the classes of the training data are ${quotedNames(labels, 30)}. Correct it, or declare it as an unknown class (unknown: ['${label}'], --set unknown=${label}).`,
   );
 }
 

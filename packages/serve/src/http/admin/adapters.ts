@@ -1,14 +1,14 @@
 /** @file Routes for admin keys: upload, activate, pin, split and delete adapters. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { z } from 'zod';
 import type { StoredVersion } from '../../adapters/catalog.ts';
 import { splitSchema } from '../../adapters/manifest.ts';
 import type { AdapterStore } from '../../adapters/store.ts';
 import { jsonBody } from '../json.ts';
-import { type Route, type Asked, route } from '../routes.ts';
-import { resolved, type Service } from '../service.ts';
+import { type Route, type RouteRequest, route } from '../routes.ts';
+import { withAdapter, type Service } from '../service.ts';
 import { sentForm } from '../predict/uploadedFiles.ts';
 
 const named = z.object({ name: z.string().max(128) });
@@ -51,7 +51,7 @@ export function adminRoutes(service: Service, maxUploadBytes: number): Route[] {
     url: string,
     summary: string,
     schemas: { readonly body?: z.ZodType<Body>; readonly query?: z.ZodType<Query> },
-    make: (asked: Asked<Named, Query>, body: Body) => Promise<void>,
+    make: (asked: RouteRequest<Named, Query>, body: Body) => Promise<void>,
   ): Route =>
     route({
       method,
@@ -83,7 +83,7 @@ export function adminRoutes(service: Service, maxUploadBytes: number): Route[] {
         return store().upload({
           name: params.name,
           files: files.map(({ name, bytes }) => ({ name, size: bytes.length, content: once(bytes) })),
-          ...defined({ version, digest, signature }),
+          ...withoutUndefined({ version, digest, signature }),
           activate: activate !== 'false',
         });
       },
@@ -128,7 +128,7 @@ export function adminRoutes(service: Service, maxUploadBytes: number): Route[] {
       'load an adapter before the first request for it',
       { query: whole },
       async ({ params: { name }, query: { version }, caller }) => {
-        const adapter = await resolved(service, { adapter: name, version }, caller);
+        const adapter = await withAdapter(service, { adapter: name, version }, caller);
         await (await service.variants.get(adapter)).session();
       },
     ),

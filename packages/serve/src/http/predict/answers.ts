@@ -4,10 +4,10 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TaskFactory } from '@onnx-lora/sdk/plugin';
 import type { Prediction } from '@onnx-lora/sdk/tasks';
 import type { ResolvedAdapter } from '../../adapters/catalog.ts';
-import { inNameOf, ownerOf } from '../../inference/request.ts';
-import type { AskedTask } from '../../inference/variants.ts';
+import { runAs, ownerOf } from '../../inference/request.ts';
+import type { RequestedTask } from '../../inference/variants.ts';
 import { HttpError } from '../errors.ts';
-import type { Asked } from '../routes.ts';
+import type { RouteRequest } from '../routes.ts';
 import type { Service } from '../service.ts';
 import { asFiles, type SentFile } from './uploadedFiles.ts';
 
@@ -29,14 +29,14 @@ export async function answersAbout(
   service: Service,
   adapter: ResolvedAdapter | null,
   files: readonly SentFile[],
-  { caller, signal }: Pick<Asked<unknown, unknown>, 'caller' | 'signal'>,
-  asked?: AskedTask,
+  { caller, signal }: Pick<RouteRequest<unknown, unknown>, 'caller' | 'signal'>,
+  asked?: RequestedTask,
 ): Promise<Answers> {
   const variant = await service.variants.get(adapter);
   const { task, predictor } = await variant.predictor(asked);
   const options = { signal, ...(!task.input?.records && { batchSize: FILES_AT_A_TIME }) };
   const predictions = await asFiles(files, endingsFor(service, task), (paths) =>
-    inNameOf(ownerOf(caller, {}, signal), async () => {
+    runAs(ownerOf(caller, {}, signal), async () => {
       const found: Prediction[] = [];
       try {
         for await (const { prediction } of predictor.predict(paths, options)) {

@@ -4,8 +4,8 @@ import type { Prediction } from '@onnx-lora/sdk/tasks';
 import { z } from 'zod';
 import { answersAbout } from './answers.ts';
 import { jsonBody } from '../json.ts';
-import { type Asked, type Route, route } from '../routes.ts';
-import { resolved, type Service } from '../service.ts';
+import { type RouteRequest, type Route, route } from '../routes.ts';
+import { withAdapter, type Service } from '../service.ts';
 import { bareType, sentForm, type SentForm } from './uploadedFiles.ts';
 
 const query = z.object({
@@ -59,11 +59,11 @@ export function predictRoutes(service: Service): Route[] {
 
 async function predicted(
   service: Service,
-  { query: asked, body, request, caller, signal }: Asked<unknown, Query>,
+  { query: asked, body, request, caller, signal }: RouteRequest<unknown, Query>,
 ): Promise<PredictAnswer> {
   const form = await formOf(body, request.headers['content-type']);
   const { fields } = form;
-  const adapter = await resolved(
+  const adapter = await withAdapter(
     service,
     {
       adapter: asked.adapter ?? fields['adapter'],

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { type Stage, stages } from '../../operation/counters.ts';
-import type { Asking, ServerStatus } from './serverStatus.ts';
+import type { QueryForm, ServerStatus } from './serverStatus.ts';
 import { type Route, route } from '../routes.ts';
 import type { Service } from '../service.ts';
 
@@ -121,7 +121,7 @@ export function statusRoutes(service: Service): Route[] {
 }
 
 /** By the model's domain, since all adapters read the same inputs. */
-function askingOf({ base: { family, registry } }: Service): Asking {
+function askingOf({ base: { family, registry } }: Service): QueryForm {
   if (!family) return { kind: 'none' };
   switch (family.domain) {
     case 'text':

@@ -4,7 +4,7 @@ import type { Moment, Spread } from '../../operation/history.ts';
 import type { Stage } from '../../operation/counters.ts';
 
 /** How people query the model: chat, text in a column, or files with these endings; `none` if impossible. */
-export type Asking =
+export type QueryForm =
   | { readonly kind: 'chat' | 'none' }
   | { readonly kind: 'text'; readonly column: string }
   | { readonly kind: 'file'; readonly endings: readonly string[] };
@@ -49,7 +49,7 @@ export interface ServerStatus {
   /** The last half hour in spans of ten seconds, oldest first, without GET requests. */
   readonly history: readonly Moment[];
   /** How the page queries the model. */
-  readonly asking: Asking;
+  readonly asking: QueryForm;
   /** Number of batches, and their means. */
   readonly batches: Readonly<Record<'count' | 'requests' | 'rows' | 'adapters' | 'padding', number>>;
   /** Durations in milliseconds of the latest 1,024 requests or batches. */

@@ -6,7 +6,7 @@ import type { InferRequest, TensorMessage } from './schemas.ts';
 import { datatypeOf, fromBytes, fromValues, toBytes, toJson } from './tensors.ts';
 
 /** Splits a body into JSON and bytes by the length header. @throws OnnxLoraError `INPUT_INVALID` */
-export function twoParts(body: Buffer, length: string | undefined): Readonly<Record<'json' | 'bytes', Buffer>> {
+export function splitBinaryBody(body: Buffer, length: string | undefined): Readonly<Record<'json' | 'bytes', Buffer>> {
   if (length === undefined) return { json: body, bytes: body.subarray(body.length) };
   const end = /^\d{1,15}$/.test(length) ? Number(length) : NaN;
   if (!(end <= body.length)) {

@@ -3,11 +3,11 @@
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import { isRunFailure } from '@onnx-lora/sdk/core';
 import type { GraphPort } from '@onnx-lora/sdk/tasks';
-import { inNameOf, ownerOf } from '../../inference/request.ts';
+import { runAs, ownerOf } from '../../inference/request.ts';
 import type { Caller } from '../../operation/access.ts';
 import { HttpError, inputInvalid } from '../errors.ts';
 import type { InferRequest, InferResponse, ModelMetadata, PortMetadata } from './schemas.ts';
-import { BASE_VERSION, resolved, type Service, type Wanted } from '../service.ts';
+import { BASE_VERSION, withAdapter, type Service, type AdapterSelection } from '../service.ts';
 import { datatypeOf } from './tensors.ts';
 
 export interface ServerMetadata {
@@ -25,7 +25,7 @@ export function serverMetadata({ version }: Service): ServerMetadata {
   };
 }
 
-export type Named = Pick<Wanted, 'model' | 'version'> & { readonly model: string };
+export type Named = Pick<AdapterSelection, 'model' | 'version'> & { readonly model: string };
 
 /** @throws HttpError 503 while the server is not ready */
 export function requireReady(service: Service): void {
@@ -34,7 +34,7 @@ export function requireReady(service: Service): void {
 
 /** Inputs and outputs of a model. @throws OnnxLoraError as `resolved` */
 export async function metadataOf(service: Service, named: Named, caller: Caller): Promise<ModelMetadata> {
-  const adapter = await resolved(service, named, caller);
+  const adapter = await withAdapter(service, named, caller);
   const { model } = await service.variants.get(adapter);
   return {
     name: named.model,
@@ -49,7 +49,7 @@ function described([name, { type, dims = [] }]: [string, GraphPort]): PortMetada
   return { name, datatype: datatypeOf(type), shape: dims.map((dim) => (typeof dim === 'number' ? dim : -1)) };
 }
 
-export interface Asker {
+export interface InferenceCaller {
   readonly caller: Caller;
   readonly signal: AbortSignal;
   /** Deadline by `performance.now()`. */
@@ -73,11 +73,11 @@ export async function infer(
   named: Named,
   asked: InferRequest,
   feedsOf: () => Feeds,
-  { caller, signal, deadline = Infinity }: Asker,
+  { caller, signal, deadline = Infinity }: InferenceCaller,
 ): Promise<Inferred> {
   const parameters = asked.parameters ?? {};
   const wanted = { ...named, adapter: text('lora', parameters['lora']), sticky: text('sticky', parameters['sticky']) };
-  const adapter = await resolved(service, wanted, caller);
+  const adapter = await withAdapter(service, wanted, caller);
   const feeds = feedsOf();
   const variant = await service.variants.get(adapter);
   const names = Object.keys(variant.model.outputs);
@@ -87,7 +87,7 @@ export async function infer(
   const session = await variant.session();
   const owner = ownerOf(caller, parameters, signal);
   const until = Math.min(owner.deadline ?? Infinity, deadline);
-  const outputs = await inNameOf({ ...owner, ...(until !== Infinity && { deadline: until }) }, () =>
+  const outputs = await runAs({ ...owner, ...(until !== Infinity && { deadline: until }) }, () =>
     session.run(feeds, { adapter: adapter?.key ?? null, fetches }),
   ).catch((error: unknown) => {
     throw unfit(named.model, feeds, error);

@@ -2,18 +2,18 @@
 
 import { z } from 'zod';
 import { HEADER_LENGTH } from '../../client/tensors.ts';
-import { messagesOf, tensorsOf, twoParts } from './binary.ts';
+import { messagesOf, tensorsOf, splitBinaryBody } from './binary.ts';
 import { infer, metadataOf, requireReady, serverMetadata } from './infer.ts';
 import { jsonBody, TENSOR_BUDGET } from '../json.ts';
-import { type Asked, type Route, route } from '../routes.ts';
+import { type RouteRequest, type Route, route } from '../routes.ts';
 import { inferRequest, inferResponse, modelMetadata } from './schemas.ts';
-import { resolved, type Service } from '../service.ts';
+import { withAdapter, type Service } from '../service.ts';
 import { configOf, statisticsOf } from './triton.ts';
 
 const model = z.object({ model: z.string().describe('the base, or "base:adapter"') });
 const versioned = model.extend({ version: z.string().optional() });
 type Params = z.infer<typeof versioned>;
-type Handle = (asked: Asked<Params, unknown>) => Promise<unknown>;
+type Handle = (asked: RouteRequest<Params, unknown>) => Promise<unknown>;
 
 /** The protocol's routes. */
 export function v2Routes(service: Service): Route[] {
@@ -38,7 +38,7 @@ export function v2Routes(service: Service): Route[] {
         z.object({ name: z.string(), ready: flag }),
         async ({ params, caller }) => {
           requireReady(service);
-          await resolved(service, params, caller);
+          await withAdapter(service, params, caller);
           return { name: params.model, ready: true };
         },
       ),
@@ -86,9 +86,9 @@ export function v2Routes(service: Service): Route[] {
 
 async function answered(
   service: Service,
-  { params, body, request, reply, caller, signal }: Asked<Params, unknown>,
+  { params, body, request, reply, caller, signal }: RouteRequest<Params, unknown>,
 ): Promise<unknown> {
-  const { json, bytes } = twoParts(body, headerOf(request.headers[HEADER_LENGTH]));
+  const { json, bytes } = splitBinaryBody(body, headerOf(request.headers[HEADER_LENGTH]));
   const asked = await jsonBody(inferRequest, json, TENSOR_BUDGET);
   const inferred = await infer(service, params, asked, () => tensorsOf(asked, bytes), { caller, signal });
   const messages = messagesOf(inferred.outputs, asked);

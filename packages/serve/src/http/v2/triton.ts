@@ -5,7 +5,7 @@ import type { Caller } from '../../operation/access.ts';
 import type { Duration } from '../../operation/modelStatistics.ts';
 import { inputInvalid } from '../errors.ts';
 import { type Route, route } from '../routes.ts';
-import { BASE_VERSION, resolved, type Service } from '../service.ts';
+import { BASE_VERSION, withAdapter, type Service } from '../service.ts';
 import { metadataOf, type Named } from './infer.ts';
 
 /** Triton's `ModelConfig`. */
@@ -39,7 +39,7 @@ export async function configOf(service: Service, named: Named, caller: Caller): 
 }
 
 /** Triton's `ModelStatistics`. */
-export interface ToldStatistics {
+export interface StatisticsMessage {
   readonly name: string;
   readonly version: string;
   readonly last_inference: number;
@@ -54,10 +54,10 @@ export async function statisticsOf(
   service: Service,
   named: Partial<Named>,
   caller: Caller,
-): Promise<{ readonly model_stats: readonly ToldStatistics[] }> {
+): Promise<{ readonly model_stats: readonly StatisticsMessage[] }> {
   const { model } = named;
   if (model !== undefined) {
-    const adapter = await resolved(service, { ...named, model }, caller);
+    const adapter = await withAdapter(service, { ...named, model }, caller);
     return { model_stats: [told(service, model, adapter?.version ?? BASE_VERSION, adapter?.key ?? null)] };
   }
   const adapters = (await service.catalog.list()).filter(({ name }) => caller.mayUse(name));
@@ -65,7 +65,7 @@ export async function statisticsOf(
   return { model_stats: [told(service, service.name, BASE_VERSION, null), ...all] };
 }
 
-function told({ statistics }: Service, name: string, version: string, key: string | null): ToldStatistics {
+function told({ statistics }: Service, name: string, version: string, key: string | null): StatisticsMessage {
   const { lastInference, rows, batches, success, fail, queue, compute, bySize } = statistics.of(key);
   // Joining and splitting of tensors counts as computing.
   const within = (count: number): Duration => ({ count, ns: 0 });
@@ -143,12 +143,12 @@ export async function modelsFor(service: Service, caller: Caller): Promise<Liste
 
 /** @throws OnnxLoraError as `resolved` */
 export async function loadModel(service: Service, model: string, caller: Caller): Promise<void> {
-  await (await service.variants.get(await resolved(service, { model }, caller))).session();
+  await (await service.variants.get(await withAdapter(service, { model }, caller))).session();
 }
 
 /** @throws OnnxLoraError `INPUT_INVALID` for the base; as `resolved` */
 export async function unloadModel(service: Service, model: string, caller: Caller): Promise<void> {
-  const adapter = await resolved(service, { model }, caller);
+  const adapter = await withAdapter(service, { model }, caller);
   if (!adapter) throw inputInvalid('The base stays in memory. Name an adapter: base:adapter.');
   service.forget(adapter.key);
 }

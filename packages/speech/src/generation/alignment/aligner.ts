@@ -4,7 +4,7 @@ import { type AdapterSession, int64, OnnxLoraError, type Tensor } from '@onnx-lo
 import { type RunnableModel, type RunnableOptions, fromHalves } from '@onnx-lora/sdk/tasks';
 import { crossAttentions, type DecoderPorts } from '../encoderAndDecoder.ts';
 import type { GenerationConfig } from '../generationConfig.ts';
-import type { HeardSizes } from '../../features/audioContext.ts';
+import type { ContextSizes } from '../../features/audioContext.ts';
 import type { DecodeOptions } from '../speechEngine.ts';
 
 export interface Grid {
@@ -114,7 +114,7 @@ export interface AlignRequest {
   /** Encoder positions that are sound. */
   readonly positions: number;
   /** Input sizes of the encoder, if smaller than the graph's. */
-  readonly sizes?: HeardSizes;
+  readonly sizes?: ContextSizes;
 }
 
 /** A decoder with its attention weights as outputs, loaded on first use. */
@@ -151,7 +151,7 @@ export class Aligner {
     for (const each of this.#opened.values()) await (await each.catch(() => undefined))?.session.release();
   }
 
-  async #open(sizes: HeardSizes | undefined): Promise<OpenedAligner> {
+  async #open(sizes: ContextSizes | undefined): Promise<OpenedAligner> {
     const cut = crossAttentions(this.#model, sizes);
     if (!cut) {
       throw new OnnxLoraError(

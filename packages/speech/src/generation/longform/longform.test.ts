@@ -10,10 +10,10 @@ import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { speechFamilies } from '../../families/index.ts';
 import golden from '../../fixtures/longform.json' with { type: 'json' };
 import { joinedClips, shared } from '../../fixtures/joinedClips.ts';
-import { Hearing } from '../../features/audioContext.ts';
+import { ContextSelector } from '../../features/audioContext.ts';
 import { openTranscriber } from '../openTranscriber.ts';
 import type { Transcriber, TranscriptSegment } from '../transcriber.ts';
-import type { TranscriberParts } from '../writeWindows.ts';
+import type { TranscriberParts } from '../transcribeWindows.ts';
 import type { DecodedWindow } from '../decodingRules.ts';
 import type { DecodeOptions, SpeechEngine } from '../speechEngine.ts';
 import { cutSegments, joinTexts, SlidingAudio } from './windows.ts';
@@ -157,7 +157,7 @@ describe('an hour', () => {
     const extractor = { sampleRate: rate, maxSamples: 30 * rate, extract: () => float32([0], [1]), batch: () => ({}) } as unknown as TranscriberParts['extractor']; // prettier-ignore
     const model = {} as RunnableModel;
     const parts: TranscriberParts = {
-      hearing: new Hearing({ model, extractor, adapters: {}, context: 'auto' }),
+      hearing: new ContextSelector({ model, extractor, adapters: {}, context: 'auto' }),
       aligner: {
         times: () => Promise.reject(new Error('No words are asked for.')),
       } as unknown as TranscriberParts['aligner'],

@@ -10,9 +10,9 @@ import {
   promptTokens,
   type TranscriberParts,
   type WindowRequest,
-  writeWindows,
+  transcribeWindows,
   type WrittenWindow,
-} from '../writeWindows.ts';
+} from '../transcribeWindows.ts';
 import { knownLanguage } from '../generationConfig.ts';
 import type { TranscribeOptions, Transcript, TranscriptSegment } from '../transcriber.ts';
 import { cutSegments, joinTexts, SlidingAudio } from './windows.ts';
@@ -154,7 +154,7 @@ class Listener {
   async #write(samples: Float32Array, timestamps: boolean): Promise<WrittenWindow> {
     const own = this.#language === undefined ? this.#options : { ...this.#options, language: this.#language };
     const request = { ...this.#request, timestamps, previous: this.#previous };
-    const [written] = await writeWindows(this.#parts, [samples], own, request);
+    const [written] = await transcribeWindows(this.#parts, [samples], own, request);
     this.#language ??= written!.language;
     return written!;
   }

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { evaluate, modelFor, openModel, type Model, train } from '@onnx-lora/sdk';
+import { evaluate, modelForAdapter, openModel, type Model, train } from '@onnx-lora/sdk';
 import type { ReportRequest } from '@onnx-lora/sdk/tasks';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toWave } from '../../audio/formats/wav.ts';
@@ -54,7 +54,7 @@ describe('audio classification', () => {
     expect(metrics['accuracy']).toBe(1);
     expect(confusion).toEqual({ labels: ['high', 'low'], counts: [[2, 0], [0, 2]] }); // prettier-ignore
 
-    const adapted = modelFor<Model>(model, adapter);
+    const adapted = modelForAdapter<Model>(model, adapter);
     const classifier = await audioClassifier(adapted);
     const session = await model.session({ adapters: { adapter }, worker: false });
     const files = [join(folder, 'low', '0.wav'), join(folder, 'high', '1.wav')];
@@ -113,7 +113,7 @@ describe('audio classification', () => {
     const { metrics } = await evaluate(model, { task, adapter });
     expect(Object.keys(metrics)).toEqual(['rmse', 'mae', 'r2', 'spearman']);
     expect(metrics.rmse).toBeLessThan(50);
-    const own = modelFor<Model>(model, adapter);
+    const own = modelForAdapter<Model>(model, adapter);
     const session = await own.session({ adapters: { adapter }, worker: false });
     const processor = await audioClassifier(own, {}, 'numbers');
     const outputs = await session.run(await processor.feeds([join(folder, 'low', '0.wav')]), { adapter: 'adapter' });

@@ -140,7 +140,7 @@ export const audioRegressionTask: AudioTask = audioTask({
 
 /**
  * A processor from recordings to feeds and from scores to labels. Needs the feature extractor's file in the model's
- * folder. Put an adapter with its own labels or head into the model first: `modelFor(model, adapter)`.
+ * folder. Put an adapter with its own labels or head into the model first: `modelForAdapter(model, adapter)`.
  * @example
  * ```ts
  * const classifier = await audioClassifier(model);

@@ -6,7 +6,7 @@ import {
   type Examples,
   type HeadOption,
   type HeadPort,
-  listedPorts,
+  describedPorts,
   mistakeCaption,
   missingHeadError,
   type ReportClip,
@@ -67,7 +67,7 @@ export function requiredHead(model: TaskModel): HeadPort {
   if (head) return head;
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `"${model.name}" does not classify sound: it has no float32 output "logits" [batch, classes] (it has ${listedPorts(model.outputs)}). Name the adapter that brings its head, or export it with one.`,
+    `"${model.name}" does not classify sound: it has no float32 output "logits" [batch, classes] (it has ${describedPorts(model.outputs)}). Name the adapter that brings its head, or export it with one.`,
   );
 }
 

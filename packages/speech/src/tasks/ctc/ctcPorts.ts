@@ -1,7 +1,7 @@
 /** @file Ports of a CTC model, and words from its frames. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { type CtcTokenizer, listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { type CtcTokenizer, describedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { type AudioPorts, audioPorts } from '../audioFeeds.ts';
 
 export interface CtcPorts extends AudioPorts {
@@ -29,7 +29,7 @@ export function ctcPorts(model: TaskModel): CtcPorts {
   if (given?.type !== 'float32' || given.dims?.length !== 3) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `"${model.name}" has no float32 output "logits" [batch, frames, labels] (it has ${listedPorts(model.outputs)}). Use the float32 file of a model with a CTC head.`,
+      `"${model.name}" has no float32 output "logits" [batch, frames, labels] (it has ${describedPorts(model.outputs)}). Use the float32 file of a model with a CTC head.`,
     );
   }
   const labels = given.dims[2];

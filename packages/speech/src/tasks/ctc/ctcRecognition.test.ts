@@ -1,7 +1,7 @@
 /** @file CTC recognition from sound to text, held against torch where it can be. */
 
 import { readFileSync } from 'node:fs';
-import { evaluate, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import { evaluate, type Model, modelForAdapter, openModel, train } from '@onnx-lora/sdk';
 import { type ReportRequest, wordErrors } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Audio } from '../../audio/audio.ts';
@@ -151,7 +151,7 @@ describe('a new vocabulary', () => {
     expect(heard.map(({ text }) => text)).toEqual(spoken);
     await transcriber.release();
 
-    const prepared = await task.prepare(modelFor<Model>(model, adapter));
+    const prepared = await task.prepare(modelForAdapter<Model>(model, adapter));
     expect(prepared.head).toBeUndefined();
     const session = await model.session({ adapters: { adapter }, worker: false });
     const sections = await prepared.report!({

@@ -10,7 +10,7 @@ import {
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { waveAugmentSetting } from '../../augment/augmentWave.ts';
 import { speechDataSettings } from '../../data/manifest.ts';
@@ -36,7 +36,7 @@ import { trainingContext } from './trainingContext.ts';
 import { transcriptLabels, type TranscriptOptions, usableRecords } from './transcriptLabels.ts';
 import { transcriptionPredictor } from './transcriptionPredictor.ts';
 import { Transcriptions } from './transcriptions.ts';
-import { type RecognitionExample, writtenTask } from './writtenTask.ts';
+import { type RecognitionExample, recognitionTask } from './recognitionTask.ts';
 
 /** Options of {@link speechRecognition}. */
 export interface SpeechRecognitionOptions extends AudioTrainingOptions, TranscriptOptions, ScoringOptions {
@@ -144,7 +144,7 @@ export const speechRecognitionTask: AudioTask = audioTask({
     return transcriptionPredictor({
       transcriber,
       reader,
-      request: defined({ language, task, timestamps, beams }),
+      request: withoutUndefined({ language, task, timestamps, beams }),
       adapter: adapter ? ADAPTER : null,
       adapters: Object.keys(adapters),
     });
@@ -182,7 +182,7 @@ async function prepare(
   const spoken = new Set(records.map((record) => record.language ?? language));
   const isInEnglish =
     task === 'translate' || [...spoken].every((each) => (each === undefined ? !isMultilingual : isEnglish(each)));
-  return writtenTask({
+  return recognitionTask({
     model,
     ports,
     ...hearing,

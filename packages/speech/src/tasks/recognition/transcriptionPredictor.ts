@@ -1,6 +1,6 @@
 /** @file The predictor of transcripts for short and long recordings and streams. */
 
-import { defined } from '@onnx-lora/sdk/data';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { type Answer, chosenAdapter, type Predictor, type Source, sourcesOf } from '@onnx-lora/sdk/tasks';
 import { type AudioReader, monoStreamAt } from '../../audio/audio.ts';
 import { joinPieces } from '../../audio/audioFileReader.ts';
@@ -63,7 +63,7 @@ export function transcriptionPredictor({
       for (const [i, { source }] of batch.entries()) {
         if (parts) for (const segment of heard[i]!.segments ?? []) yield partOf(source, segment);
         const { text, language, segments } = heard[i]!;
-        yield { source, prediction: { text, ...defined({ language, segments }) } };
+        yield { source, prediction: { text, ...withoutUndefined({ language, segments }) } };
       }
     };
     const long = async function* (source: number, recording: Source, chosen: string | null): AsyncGenerator<Answer> {
@@ -75,7 +75,10 @@ export function transcriptionPredictor({
       }
       const language = segments[0]?.language;
       const text = joinTexts(segments.map((segment) => segment.text), language); // prettier-ignore
-      yield { source, prediction: { text, ...defined({ language, segments: wantsTimes ? segments : undefined }) } };
+      yield {
+        source,
+        prediction: { text, ...withoutUndefined({ language, segments: wantsTimes ? segments : undefined }) },
+      };
     };
     let number = -1;
     for await (const asked of sourcesOf(sources)) {

@@ -2,7 +2,7 @@
 
 import { float32, type Tensor } from '@onnx-lora/sdk';
 import { ParameterSet, gradientCosines, type MeasuredPrecision } from '@onnx-lora/sdk/core';
-import { released } from '../../lent.ts';
+import { released } from '../../scratch.ts';
 import { type Check, type CheckContext, failed, judge, notApplicable, type Outcome, passed } from '../check.ts';
 import type { ConformanceCase } from '../case.ts';
 import { compareGradients, compareTensors, largestMagnitude, short } from '../compare.ts';

@@ -4,7 +4,7 @@ import type { Runtime, Feeds, Tensor } from '@onnx-lora/sdk';
 import { type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
 import { sessionModel, inferNode, opsetOf } from '@onnx-lora/sdk/plugin';
 import { port } from '../../graphs.ts';
-import { released } from '../../lent.ts';
+import { released } from '../../scratch.ts';
 import type { ConformanceCase } from '../case.ts';
 import { type Check, judge, notApplicable } from '../check.ts';
 import { compareTensors } from '../compare.ts';

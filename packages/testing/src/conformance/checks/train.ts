@@ -10,7 +10,7 @@ import {
   type TrainerRequest,
 } from '@onnx-lora/sdk/core';
 import { sizeOf } from '@onnx-lora/sdk/tasks';
-import { released } from '../../lent.ts';
+import { released } from '../../scratch.ts';
 import type { CaseTraining, ConformanceCase } from '../case.ts';
 import { type Check, judge, notApplicable } from '../check.ts';
 import { compareNumbers, compareTensors } from '../compare.ts';

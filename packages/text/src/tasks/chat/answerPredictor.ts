@@ -19,7 +19,7 @@ import type { RowPrompt } from '../../generation/checkedPrompts.ts';
 import type { GenerateOptions } from '../../generation/generateOptions.ts';
 import { openGenerator } from '../../generation/openGenerator.ts';
 import type { GeneratedText } from '../../generation/textGenerator.ts';
-import { askedPrompt } from './askedPrompt.ts';
+import { promptWithReference } from './promptWithReference.ts';
 import { languageModel } from './openSftData.ts';
 
 /** Options of {@link openAnswerer}. */
@@ -74,7 +74,7 @@ export async function openAnswerer(
   const waitingFor = (source: number, chosen: string | null, { id, record, ...read }: StreamedPrompt): Waiting => {
     const said = 'messages' in record ? JSON.stringify(record.messages) : record.prompt;
     requireShort(said.length, record.where, tokenizer.isPerLetter, Math.max(SHORT, LETTERS_OF_TOKEN * rules.most));
-    const prompt = askedPrompt(record, { tokenizer, template })?.ids;
+    const prompt = promptWithReference(record, { tokenizer, template })?.ids;
     if (prompt && prompt.length < rules.most) return { source, id, prompt, adapter: chosen, ...read };
     throw new OnnxLoraError(
       'DATA_INVALID',

@@ -6,7 +6,7 @@ import type { ConversationRecord } from '../../data/readConversations.ts';
 import { likeliestByDefault } from '../../generation/generateOptions.ts';
 import { openGenerator } from '../../generation/openGenerator.ts';
 import type { GeneratedText } from '../../generation/textGenerator.ts';
-import { askedPrompt, type AskingRules } from './askedPrompt.ts';
+import { promptWithReference, type PromptRules } from './promptWithReference.ts';
 
 /** Maximum number of conversations. */
 const MOST = 6;
@@ -15,7 +15,7 @@ const TOKENS = 64;
 /** Maximum characters of a question; its end is kept. */
 const SHOWN = 600;
 
-export interface AnswerRules extends AskingRules {
+export interface AnswerRules extends PromptRules {
   /** Maximum tokens of a row. */
   readonly most: number;
 }
@@ -31,7 +31,7 @@ export async function answerSection(
 ): Promise<readonly ReportSection[]> {
   const asking = records.filter((record) => 'messages' in record || record.prompt !== '');
   const prompts = evenlySpaced(asking.length, MOST).flatMap((i) => {
-    const prompt = askedPrompt(asking[i]!, rules);
+    const prompt = promptWithReference(asking[i]!, rules);
     const isShown = prompt?.wanted !== undefined && prompt.ids.length + TOKENS <= rules.most;
     return isShown ? [{ ...prompt, where: asking[i]!.where }] : [];
   });

@@ -10,7 +10,7 @@ import { openTokenizer } from '@onnx-lora/sequences';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chatFixtures, openBigrams } from '../../fixtures/bigrams.ts';
 import type { GivenConversation } from '../../data/readConversations.ts';
-import { askedPrompt } from './askedPrompt.ts';
+import { promptWithReference } from './promptWithReference.ts';
 import { chat } from './chat.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-answers-'));
@@ -137,7 +137,7 @@ describe('answers', () => {
   test('are asked for by what stands before them', () => {
     const rules = { tokenizer, template: undefined };
     // As texts begin in training, without what ends them.
-    expect(askedPrompt({ prompt: 'a', completion: ' b', where: '' }, rules)).toEqual({ ids: [tokenizer.idOf('<s>'), ...tokenizer.tokens('a').ids], asked: 'a', wanted: ' b' }); // prettier-ignore
-    expect(askedPrompt({ prompt: '', completion: 'b', where: '' }, rules)).toBeUndefined();
+    expect(promptWithReference({ prompt: 'a', completion: ' b', where: '' }, rules)).toEqual({ ids: [tokenizer.idOf('<s>'), ...tokenizer.tokens('a').ids], asked: 'a', wanted: ' b' }); // prettier-ignore
+    expect(promptWithReference({ prompt: '', completion: 'b', where: '' }, rules)).toBeUndefined();
   });
 });

@@ -12,7 +12,7 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import { type SettingRows, settingsOf } from '@onnx-lora/sdk/plugin';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
-import type { Learned } from '../../chat/sftTokens.ts';
+import type { LearnedTokens } from '../../chat/sftTokens.ts';
 import {
   type ConversationDataOptions,
   type ConversationRecord,
@@ -28,7 +28,7 @@ import { measureAnswers, measureChat } from './measureChat.ts';
 import { ChatMetrics, type ChatScores, learnedTokens } from './chatMetrics.ts';
 import { answerSection } from './answerSection.ts';
 import { embeddingNoise } from './embeddingNoise.ts';
-import { apartFed, groupedFeeds, groupedRules, PackedDataset } from './rowLayouts.ts';
+import { packedFeeds, groupedFeeds, groupedRules, PackedDataset } from './rowLayouts.ts';
 import { narrowed } from './runBatches.ts';
 import { openSftData } from './openSftData.ts';
 import { NOT_LEARNED, SftDataset, type SftExample } from './sftRows.ts';
@@ -39,7 +39,7 @@ export interface ChatOptions extends ConversationDataOptions {
    * Learned tokens: everything that the assistant says (`answers`, the default), the `last` answer of each
    * conversation, or `all` tokens, prompts included. Texts without a prompt are learned as a whole.
    */
-  readonly learn?: Learned | undefined;
+  readonly learn?: LearnedTokens | undefined;
   /**
    * NEFTune: in training, uniform noise up to ±`neftune / √(tokens · width)` on token embeddings. Usual values are 5 to
    * 15; none by default.
@@ -161,7 +161,7 @@ async function prepare(
     const isTrained = examples[0]?.draw !== undefined;
     const fed = isTrained ? groupedFeeds(input, rows, longest, attentionGroups) : input.feeds(rows);
     const length = fed[input.ports.ids]!.dims[1]!;
-    const { inputs, segments } = apartFed(rows, fed, input.ports);
+    const { inputs, segments } = packedFeeds(rows, fed, input.ports);
     const labels = rows.flatMap((row) => Array.from({ length }, (_, at) => row.labels[at] ?? NOT_LEARNED));
     const ofRows = (values: readonly number[]): ReturnType<typeof int64> => int64([...values], [rows.length]);
     const targets = {

@@ -8,7 +8,7 @@ import type { ChatMetrics } from './chatMetrics.ts';
 import { runBatches } from './runBatches.ts';
 import type { SftDataset, SftExample } from './sftRows.ts';
 import type { AnswererOptions } from './answerPredictor.ts';
-import { askedPrompt, type AskingRules } from './askedPrompt.ts';
+import { promptWithReference, type PromptRules } from './promptWithReference.ts';
 
 /** Data and metrics of a measurement. */
 export interface ChatMeasurement {
@@ -34,7 +34,7 @@ export async function measureChat(
 }
 
 export interface AnswerMeasurement {
-  readonly rules: AskingRules & { readonly most: number };
+  readonly rules: PromptRules & { readonly most: number };
   /** Number of prompts to answer, 0 for none. */
   readonly answers: number;
   readonly generate?: AnswererOptions['generate'];
@@ -62,7 +62,7 @@ export async function measureAnswers(
   const records = [...new Set(asked.map((example) => dataset.recordAt(example)!))];
   const { maxNewTokens = TOKENS } = generate ?? {};
   const prompts = records.flatMap((record) => {
-    const prompt = askedPrompt(record, rules);
+    const prompt = promptWithReference(record, rules);
     const isAnswered = prompt?.wanted !== undefined && prompt.ids.length + maxNewTokens <= rules.most;
     return isAnswered ? [{ ids: prompt.ids, wanted: prompt.wanted }] : [];
   });

@@ -1,10 +1,10 @@
 /** @file Opens a language model for supervised fine-tuning: its logits, tokenizer, and rules for rows. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { describedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { openSequenceInput, type SequenceInput, type SequenceNames, type SequenceTokenizer } from '@onnx-lora/sequences'; // prettier-ignore
 import { openChatTemplate, readNamedTokens } from '../../chat/chatTemplate.ts';
-import type { Learned } from '../../chat/sftTokens.ts';
+import type { LearnedTokens } from '../../chat/sftTokens.ts';
 import type { SftRules } from './sftRows.ts';
 
 /** Names of a language model's input, for errors. */
@@ -25,7 +25,7 @@ export interface LogitsPort {
 }
 
 export interface SftOptions {
-  readonly learn: Learned;
+  readonly learn: LearnedTokens;
   /** Maximum tokens of a row. */
   readonly maxLength?: number | undefined;
   readonly tokenizer?: SequenceTokenizer | undefined;
@@ -66,6 +66,6 @@ function logitsPort(model: TaskModel, tokenizer: SequenceTokenizer): LogitsPort 
   if (dims?.length === 3 && typeof size === 'number' && size >= tokenizer.size) return { output, size };
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `"${model.name}" writes no text: that takes an output "logits" [batch, tokens, ${tokenizer.size} or more], and its outputs are ${listedPorts(model.outputs)}. Export the model with its head (optimum-cli export onnx --task text-generation-with-past).`,
+    `"${model.name}" writes no text: that takes an output "logits" [batch, tokens, ${tokenizer.size} or more], and its outputs are ${describedPorts(model.outputs)}. Export the model with its head (optimum-cli export onnx --task text-generation-with-past).`,
   );
 }

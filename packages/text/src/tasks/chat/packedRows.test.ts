@@ -2,8 +2,8 @@
 
 import { int64 } from '@onnx-lora/sdk';
 import { describe, expect, test } from 'vitest';
-import { apartFed, packedRows } from './rowLayouts.ts';
-import { fedRow } from './sftRows.ts';
+import { packedFeeds, packedRows } from './rowLayouts.ts';
+import { feedsOfRow } from './sftRows.ts';
 
 describe('rows of several', () => {
   test('have the row with the least room in which each fits', () => {
@@ -24,9 +24,9 @@ describe('rows of several', () => {
   });
 
   test('begin positions anew, from where the model begins', () => {
-    const row = { ...fedRow({ ids: Int32Array.of(7, 8, 9, 7, 8), labels: new Int32Array(5), bytes: 0 }), segments: [3, 2] }; // prettier-ignore
+    const row = { ...feedsOfRow({ ids: Int32Array.of(7, 8, 9, 7, 8), labels: new Int32Array(5), bytes: 0 }), segments: [3, 2] }; // prettier-ignore
     const fed = { ids: int64([7, 8, 9, 7, 8, 0], [1, 6]), at: int64([2, 3, 4, 5, 6, 1], [1, 6]) };
-    const { inputs, segments } = apartFed([row], fed, { ids: 'ids', positions: 'at' });
+    const { inputs, segments } = packedFeeds([row], fed, { ids: 'ids', positions: 'at' });
     expect(Array.from(segments.data, Number)).toEqual([0, 0, 0, 1, 1, 1]);
     expect(Array.from(inputs['at']!.data, Number)).toEqual([2, 3, 4, 2, 3, 4]);
     expect(inputs['ids']).toBe(fed.ids);

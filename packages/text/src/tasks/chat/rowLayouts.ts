@@ -82,7 +82,7 @@ function joined(rows: readonly SftRow[]): SftRow {
 }
 
 /** Feeds of packed rows: positions that restart with each conversation, and each token's segment. */
-export function apartFed(
+export function packedFeeds(
   rows: readonly SftRow[],
   inputs: Feeds,
   { ids, positions }: SequencePorts,

@@ -6,7 +6,7 @@ import {
   lengthBuckets,
   logSumExp,
   type MeasureRequest,
-  type Narrowed,
+  type ReducedEvaluation,
   rowsPerRun,
 } from '@onnx-lora/sdk/tasks';
 import { PLACES, rowsOfFeeds, tokenOutput, withLogitPlaces } from '@onnx-lora/sequences';
@@ -97,7 +97,7 @@ export async function* runBatches({
 }
 
 /** Splits a batch with `rows` rows per example into runs of at most `MOST_SCORES` logits of learned tokens. */
-export const narrowed = (size: number, rows: number = 1): Narrowed => ({
+export const narrowed = (size: number, rows: number = 1): ReducedEvaluation => ({
   model: withLogitPlaces,
   batches: ({ inputs, targets }, model) => {
     const whole = PLACES in model.inputs ? atPlaces({ inputs, targets }) : { inputs, targets };

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Dataset } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer, TokenRow } from '@onnx-lora/sequences';
 import type { ChatTemplate } from '../../chat/chatTemplate.ts';
-import { chatTokens, type Learned, plainTokens, type SftTokens } from '../../chat/sftTokens.ts';
+import { chatTokens, type LearnedTokens, plainTokens, type SftTokens } from '../../chat/sftTokens.ts';
 import { conversationKey, type ConversationRecord } from '../../data/readConversations.ts';
 
 /** The label of tokens that are not learned: torch's `ignore_index`. */
@@ -24,7 +24,7 @@ export interface SftRules {
   readonly tokenizer: SequenceTokenizer;
   /** The model's chat template, if it has one. */
   readonly template: ChatTemplate | undefined;
-  readonly learned: Learned;
+  readonly learned: LearnedTokens;
   /** The token that ends a text, if any. */
   readonly end: number | undefined;
   /** Maximum tokens of a row. */
@@ -52,14 +52,14 @@ export function noTemplate(where: string): OnnxLoraError {
 }
 
 /** A row in memory; lists of numbers would take several times as much. */
-export interface KeptRow {
+export interface CompactRow {
   readonly ids: Int32Array;
   readonly labels: Int32Array;
   readonly bytes: number;
 }
 
 /** Makes a row of some tokens. The first token and those after a gap lack their context, so they are not learned. */
-function rowOf({ ids, isLearned, bytes }: SftTokens, places: readonly number[]): KeptRow {
+function rowOf({ ids, isLearned, bytes }: SftTokens, places: readonly number[]): CompactRow {
   const learned = places.map((at, i) => places[i - 1] === at - 1 && isLearned[at]!);
   return {
     ids: Int32Array.from(places, (at) => ids[at]!),
@@ -83,7 +83,7 @@ function cropped({ ids, isLearned }: SftTokens, most: number, specialIds: Readon
 }
 
 interface RowsOfRecord {
-  readonly rows: readonly KeptRow[];
+  readonly rows: readonly CompactRow[];
   readonly isCropped: boolean;
 }
 
@@ -104,12 +104,12 @@ function rowsOf(record: ConversationRecord, rules: SftRules): RowsOfRecord {
 }
 
 /** The first row of a record, which has its answer; undefined if nothing of it is learned. */
-export function oneRowOf(record: ConversationRecord, rules: SftRules): KeptRow | undefined {
+export function singleRow(record: ConversationRecord, rules: SftRules): CompactRow | undefined {
   return rowsOf(record, rules).rows[0];
 }
 
 /** Unpacks a kept row. */
-export function fedRow({ ids: kept, labels, bytes }: KeptRow): SftRow {
+export function feedsOfRow({ ids: kept, labels, bytes }: CompactRow): SftRow {
   const ids = Array.from(kept);
   return {
     ids,
@@ -138,7 +138,7 @@ export class SftDataset implements Dataset<SftExample> {
   readonly isDeterministic = true;
   readonly lengths: readonly number[];
   readonly warnings: readonly string[];
-  readonly #rows: readonly KeptRow[];
+  readonly #rows: readonly CompactRow[];
   readonly #records: readonly ConversationRecord[];
   readonly #recordOf: readonly number[];
 
@@ -187,6 +187,6 @@ export class SftDataset implements Dataset<SftExample> {
     const kept = this.#rows[index];
     if (!kept) throw new RangeError(`There is no example ${index}: the dataset has ${this.length}.`);
     const record = this.#recordOf[index]!;
-    return Promise.resolve({ row: fedRow(kept), record, ...(draw === undefined ? {} : { draw }) });
+    return Promise.resolve({ row: feedsOfRow(kept), record, ...(draw === undefined ? {} : { draw }) });
   }
 }

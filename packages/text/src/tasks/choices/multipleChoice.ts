@@ -24,7 +24,7 @@ import {
 import { type PredictorOptions, type SettingRows, settingsOf } from '@onnx-lora/sdk/plugin';
 import type { ConversationRecord } from '../../data/readConversations.ts';
 import { type ChoiceColumns, type ChoiceDataOptions, type ChoiceRecord, choiceSettings, type ChoiceSource, readChoiceFile, readChoices } from '../../data/readChoices.ts'; // prettier-ignore
-import { choiceAsSaid, choiceScores, chooseAnswers, type ChosenAnswer } from '../../metrics/chooseAnswers.ts';
+import { answeredWith, choiceScores, chooseAnswers, type ChosenAnswer } from '../../metrics/chooseAnswers.ts';
 import { chat, type ChatOptions } from '../chat/chat.ts';
 import type { ChatScores } from '../chat/chatMetrics.ts';
 import type { SftDataset, SftExample } from '../chat/sftRows.ts';
@@ -73,7 +73,7 @@ async function prepare(
   const asked = new Map<ConversationRecord, ChoiceRecord>();
   const taught = (records: readonly ChoiceRecord[]): ConversationRecord[] =>
     records.map((record) => {
-      const said = choiceAsSaid(record.prompt, record.choices[record.answer!]!, record.where);
+      const said = answeredWith(record.prompt, record.choices[record.answer!]!, record.where);
       asked.set(said, record);
       return said;
     });

@@ -2,8 +2,14 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Dataset } from '@onnx-lora/sdk/tasks';
-import { answered, preferenceKey, type PreferenceRecord, promptKey, type Said } from '../../data/readPreferences.ts';
-import { fedRow, type KeptRow, oneRowOf, type SftRow, type SftRules } from '../chat/sftRows.ts';
+import {
+  answered,
+  preferenceKey,
+  type PreferenceRecord,
+  promptKey,
+  type TextOrMessages,
+} from '../../data/readPreferences.ts';
+import { feedsOfRow, type CompactRow, singleRow, type SftRow, type SftRules } from '../chat/sftRows.ts';
 
 /** A pair of rows. */
 export interface PreferenceExample {
@@ -19,7 +25,7 @@ export interface PreferenceExample {
 
 interface KeptExample {
   readonly record: PreferenceRecord;
-  readonly rows: readonly KeptRow[];
+  readonly rows: readonly CompactRow[];
   readonly isGood: boolean;
 }
 
@@ -41,7 +47,7 @@ export class PreferenceDataset implements Dataset<PreferenceExample> {
     const made = given.map(({ record, said, isGood }) => ({
       record,
       isGood,
-      rows: said.map(([of, answer]) => oneRowOf(answered(of, answer), rules)),
+      rows: said.map(([of, answer]) => singleRow(answered(of, answer), rules)),
     }));
     this.#examples = made.flatMap(({ record, isGood, rows }) => {
       const whole = rows.filter((row) => row !== undefined);
@@ -83,7 +89,7 @@ export class PreferenceDataset implements Dataset<PreferenceExample> {
     const kept = this.#examples[index];
     if (!kept) throw new RangeError(`There is no example ${index}: the dataset has ${this.length}.`);
     return Promise.resolve({
-      rows: kept.rows.map(fedRow),
+      rows: kept.rows.map(feedsOfRow),
       reference: Array.from(this.#reference.subarray(2 * index, 2 * index + 2)),
       isGood: kept.isGood,
       ...(draw === undefined ? {} : { draw }),
@@ -94,7 +100,7 @@ export class PreferenceDataset implements Dataset<PreferenceExample> {
 /** A pair of answers, each with the record of its prompt. */
 interface Sides {
   readonly record: PreferenceRecord;
-  readonly said: readonly (readonly [to: PreferenceRecord, answer: Said])[];
+  readonly said: readonly (readonly [to: PreferenceRecord, answer: TextOrMessages])[];
   readonly isGood: boolean;
 }
 

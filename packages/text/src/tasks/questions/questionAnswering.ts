@@ -10,7 +10,7 @@ import {
   type HeadOption,
   headSetting,
   labelsOrNumbers,
-  listedPorts,
+  describedPorts,
   type Predictor,
   type PreparedTask,
   type ReportRequest,
@@ -238,7 +238,7 @@ export async function openQuestionAnswerer(
   if (!port) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `"${model.name}" does not answer questions: it has neither float32 outputs "start_logits" and "end_logits" [batch, tokens] nor "logits" [batch, tokens, 2] for start and end (it has ${listedPorts(model.outputs)}). Name the adapter that brings its head (--adapter), or export it with one.`,
+      `"${model.name}" does not answer questions: it has neither float32 outputs "start_logits" and "end_logits" [batch, tokens] nor "logits" [batch, tokens, 2] for start and end (it has ${describedPorts(model.outputs)}). Name the adapter that brings its head (--adapter), or export it with one.`,
     );
   }
   const mayLack = options.mayLack ?? model.learned?.['mayLack'] === true;

@@ -3,7 +3,7 @@
 import { copyFileSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { evaluate, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import { evaluate, type Model, modelForAdapter, openModel, train } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/data';
 import type { Answer } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, it, test } from 'vitest';
@@ -218,7 +218,7 @@ test('answers are learned, measured, found in new texts, and shown', async () =>
   const held = all.slice(130) as { question: string; context: string; answers: { text: string; start: number }[] }[];
   writeFileSync(join(folder, 'new.jsonl'), held.map(({ question, context }) => `${JSON.stringify({ question, context })}\n`).join('')); // prettier-ignore
   const options = { adapter, load: { threads: 1 }, maxLength: 16, overlap: 4 };
-  const answerer = await openQuestionAnswerer(modelFor<Model>(model, adapter), options);
+  const answerer = await openQuestionAnswerer(modelForAdapter<Model>(model, adapter), options);
   const answers: Answer[] = [];
   for await (const each of answerer.predict([join(folder, 'new.jsonl')])) answers.push(each);
   await answerer.release();
@@ -236,5 +236,5 @@ test('where texts may lack the answer, both kinds are measured', async () => {
   const { adapter } = await run.done;
   const { metrics } = await evaluate(model, { task, adapter, threads: 1 });
   expect(Object.keys(metrics)).toEqual(['f1', 'exactMatch', 'answeredF1', 'noAnswerAccuracy', 'loss']);
-  expect(modelFor<Model>(model, adapter).learned).toMatchObject({ mayLack: true });
+  expect(modelForAdapter<Model>(model, adapter).learned).toMatchObject({ mayLack: true });
 });

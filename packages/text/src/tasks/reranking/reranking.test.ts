@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { evaluate, type Feeds, float32, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import { evaluate, type Feeds, float32, type Model, modelForAdapter, openModel, train } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/data';
 import type { Answer, ReportRequest } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, it, test } from 'vitest';
@@ -72,7 +72,7 @@ test('which documents fit is learned, measured and answered, and the report has 
 
   const held = all.slice(300);
   writeFileSync(join(folder, 'new.jsonl'), held.map(({ query, document }) => `${JSON.stringify({ query, document })}\n`).join('')); // prettier-ignore
-  const reranker = await openTextReranker(modelFor<Model>(model, adapter), { adapter, load: { threads: 1 } });
+  const reranker = await openTextReranker(modelForAdapter<Model>(model, adapter), { adapter, load: { threads: 1 } });
   const answers: Answer[] = [];
   for await (const each of reranker.predict([join(folder, 'new.jsonl')])) answers.push(each);
   await reranker.release();

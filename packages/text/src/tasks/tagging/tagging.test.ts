@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { evaluate, type Feeds, float32, int64, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import { evaluate, type Feeds, float32, int64, type Model, modelForAdapter, openModel, train } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/data';
 import { type Answer, intervalsOf, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
 import { openTokenizer } from '@onnx-lora/sequences';
@@ -203,7 +203,10 @@ test('names are learned, measured, and found in new texts', async () => {
   expect(metrics['accuracy']).toBeGreaterThan(0.95);
   const held = all.slice(120);
   writeFileSync(join(folder, 'new.txt'), held.map(({ tokens }) => `${tokens.join(' ')}\n`).join(''));
-  const predictor = await openTokenClassifier(modelFor<Model>(model, adapter), { adapter, load: { threads: 1 } });
+  const predictor = await openTokenClassifier(modelForAdapter<Model>(model, adapter), {
+    adapter,
+    load: { threads: 1 },
+  });
   const answers: Answer[] = [];
   for await (const each of predictor.predict([join(folder, 'new.txt')])) answers.push(each);
   await predictor.release();

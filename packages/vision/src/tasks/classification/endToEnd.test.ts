@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Adapter, evaluate, merge, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import { type Adapter, evaluate, merge, type Model, modelForAdapter, openModel, train } from '@onnx-lora/sdk';
 import type { Task } from '@onnx-lora/sdk/tasks';
 import { expect, test } from 'vitest';
 import { writeDigits } from '../../../../../test/fixtures/digits.ts';
@@ -62,7 +62,7 @@ test('numbers come in units of the data, with the adapter and merged', async () 
   expect(metrics['spearman']).toBeGreaterThan(0.75);
 
   const factory = imageRegressionTask(decoder, preprocessors);
-  const processor = await factory.processor(modelFor<Model>(model, adapter));
+  const processor = await factory.processor(modelForAdapter<Model>(model, adapter));
   const feeds = await processor.feeds(images.slice(180, 184));
   const found = processor.decode(await outputs(model, feeds, adapter), feeds);
   for (const { value } of found) expect(Math.abs(Number(value) - 5900)).toBeLessThan(400);
@@ -87,7 +87,7 @@ test('several labels, with thresholds of their own', async () => {
 
   const adapter = await trained(model, task);
   expect(Object.keys(adapter.notes.learned!['thresholds'] as object)).toEqual(['even', 'large', 'loop']);
-  const own = modelFor<Model>(model, adapter);
+  const own = modelForAdapter<Model>(model, adapter);
   const { metrics } = await evaluate(model, { task: multiLabelClassification(file), adapter, threads: 1 });
   expect(metrics['mAP']).toBeGreaterThan(0.85);
   expect(metrics['microF1']).toBeGreaterThan(0.75);

@@ -141,7 +141,7 @@ export const imageRegressionTask: ImageTask = imageTask({
 
 /**
  * A processor from image files to feeds and from outputs to labels. Needs `preprocessor_config.json` in the model's
- * folder. Put an adapter with its own labels or head into the model first: `modelFor(model, adapter)`.
+ * folder. Put an adapter with its own labels or head into the model first: `modelForAdapter(model, adapter)`.
  * @example
  * ```ts
  * const classifier = await imageClassifier(model);

@@ -1,7 +1,7 @@
 import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import { type Model, modelForAdapter, openModel, train } from '@onnx-lora/sdk';
 import type { PreparedTask, ReportSection } from '@onnx-lora/sdk/tasks';
 import { expect, test } from 'vitest';
 import { readDigits, writeDigits } from '../../../../../docs/examples/support/digits.ts';
@@ -21,8 +21,8 @@ async function digitsIn(count: number): Promise<string> {
   return folder;
 }
 
-async function sectionsOf(model: Model, prepared: PreparedTask, adapter?: Parameters<typeof modelFor>[1]) {
-  const own = adapter ? modelFor<Model>(model, adapter) : model;
+async function sectionsOf(model: Model, prepared: PreparedTask, adapter?: Parameters<typeof modelForAdapter>[1]) {
+  const own = adapter ? modelForAdapter<Model>(model, adapter) : model;
   const session = await own
     .withOutputs(prepared.outputs ?? [])
     .session({ worker: false, ...(adapter ? { adapters: { adapter } } : {}) });

@@ -1,7 +1,7 @@
 /** @file Class maps from logits, and their predictions as PNG. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { describedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { Color, Mask } from '../../augment/sample.ts';
 import { indexedPng } from '../../image/imageFile.ts';
 import type { Geometry } from '../../preprocess/geometry.ts';
@@ -23,7 +23,7 @@ export function segmentationPorts(model: TaskModel): SegmentationPorts {
   if (output === undefined) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `"${model.name}" does not segment images: it has no float32 output "logits" [batch, classes, rows, columns] (it has ${listedPorts(model.outputs)}). Export it with its segmentation head.`,
+      `"${model.name}" does not segment images: it has no float32 output "logits" [batch, classes, rows, columns] (it has ${describedPorts(model.outputs)}). Export it with its segmentation head.`,
     );
   }
   const classes = port!.dims![1]!;

@@ -1,7 +1,7 @@
 /** @file The classes of class maps, from the data, the model or the user. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { labelsOrNumbers, listed, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { labelsOrNumbers, quotedNames, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { definingRecords } from '@onnx-lora/sdk/data';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
 import type { ImageData, ImageRecord } from '../../data/imageRecord.ts';
@@ -65,7 +65,7 @@ export function checkNumber(number: number, labels: readonly string[], place: st
   if (number < labels.length || number === IGNORED) return;
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `The mask ${place} has the class number ${number}, but there are ${labels.length} classes, 0 to ${labels.length - 1}: ${listed(labels, 20)}. Name all classes of your data in "labels" (--set labels=…), in the order of their numbers; the model then gets a new head for them.`,
+    `The mask ${place} has the class number ${number}, but there are ${labels.length} classes, 0 to ${labels.length - 1}: ${quotedNames(labels, 20)}. Name all classes of your data in "labels" (--set labels=…), in the order of their numbers; the model then gets a new head for them.`,
   );
 }
 
@@ -77,7 +77,7 @@ function objectClasses(request: ClassesRequest, categories: readonly string[]): 
   if (unknown !== undefined) {
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `"${request.data.root}" has objects of the category "${unknown}", which is none of the labels: ${listed(chosen.labels, 20)}.${didYouMean(unknown, chosen.labels)} Add it to "labels".`,
+      `"${request.data.root}" has objects of the category "${unknown}", which is none of the labels: ${quotedNames(chosen.labels, 20)}.${didYouMean(unknown, chosen.labels)} Add it to "labels".`,
     );
   }
   const background = chosen.labels.findIndex((label) => !isThing(label));
@@ -97,7 +97,7 @@ function fitting({ model, classes }: ClassesRequest, labels: readonly string[]):
   if (labels.length < 2 || labels.length > 255 || new Set(labels).size < labels.length) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      `"labels" must name 2 to 255 classes, each once, but is ${listed(labels, 20)}. Name the background too.`,
+      `"labels" must name 2 to 255 classes, each once, but is ${quotedNames(labels, 20)}. Name the background too.`,
     );
   }
   const own = labelsOrNumbers(model, classes);

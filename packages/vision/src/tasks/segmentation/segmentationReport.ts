@@ -17,7 +17,7 @@ import type { ImageDecoder } from '../../image/image.ts';
 import { meanOver, PixelConfusion } from '../../metrics/maskMetrics.ts';
 import type { ImageLoader } from '../../preprocess/imageLoader.ts';
 import { resizeNearest } from '../../preprocess/resize/resize.ts';
-import { paintMask, sideBySide, shrunk, webp, galleries } from '../../report/overlay.ts';
+import { paintMask, joinHorizontally, shrunk, webp, galleries } from '../../report/overlay.ts';
 import { classMap, classMapOfImage, type ClassScores, scoresOf, labelColors } from './classMap.ts';
 import type { SegmentationClasses } from './segmentationClasses.ts';
 import { IGNORED } from './segmentationLoss.ts';
@@ -140,7 +140,7 @@ async function picture(
   const [truth, answer] = [named(masks![0]!), named(found)];
   const name = basename(record.file);
   return {
-    image: await webp(sideBySide([image, paint(masks![0]!), paint(found)])),
+    image: await webp(joinHorizontally([image, paint(masks![0]!), paint(found)])),
     alt: `${name}: the image, its true classes (${truth}), and those that were found (${answer})`,
     caption: `${name}: mean IoU ${meanIou.toFixed(3)}\ntrue: ${truth}\nfound: ${answer}`,
     isWide: true,

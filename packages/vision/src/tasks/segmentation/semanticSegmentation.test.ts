@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { evaluate, float32, type Model, modelFor, openModel, type Tensor, train } from '@onnx-lora/sdk';
+import { evaluate, float32, type Model, modelForAdapter, openModel, type Tensor, train } from '@onnx-lora/sdk';
 import { type PreparedTask, GraphBuilder } from '@onnx-lora/sdk/tasks';
 import { inferNode } from '@onnx-lora/sdk/plugin';
 import sharp from 'sharp';
@@ -192,7 +192,7 @@ test('other classes get a new head, which an adapter brings along', async () => 
   const { adapter } = await run.done;
   const { metrics } = await evaluate(model, { task, adapter, batchSize: 8 });
   expect(metrics['meanIou']).toBeGreaterThan(0.6);
-  const own = modelFor(model, adapter);
+  const own = modelForAdapter(model, adapter);
   expect(own.outputs['logits']!.dims?.[1]).toBe(4);
   const segmenter = await semanticSegmenter(own);
   const session = await model.session({ adapters: { adapter } });

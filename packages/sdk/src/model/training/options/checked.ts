@@ -4,8 +4,8 @@ import { didYouMean, OnnxLoraError } from '../../../errors.ts';
 import type { Metrics } from '../../../statistics/measure.ts';
 import type { PreparedTask } from '../../../plugin/preparedTask.ts';
 import type { PluginRegistry } from '../../../plugin/registry/loadPlugins.ts';
-import { type Known, knownOptions } from '../../../knownOptions.ts';
-import { defined } from '../../../plugin/defined.ts';
+import { type OptionNames, knownOptions } from '../../../knownOptions.ts';
+import { withoutUndefined } from '../../../plugin/withoutUndefined.ts';
 import { settingSchema, type SettingInfo } from '../../../plugin/settings.ts';
 import type { MetricChoice } from '../../../statistics/metricChoice.ts';
 import { checkMachine } from '../../../runtime/providers/providers.ts';
@@ -14,7 +14,7 @@ import { createOptimizer, optimizerNames, type OptimizerOptions } from '../../..
 import type { Optimizer } from '../../../train/optimizers/optimizer.ts';
 import { scheduleOf } from '../../../train/schedules/schedule.ts';
 import type { Transformation } from '../../../train/transformation.ts';
-import { requireTask } from '../../loaded/givenArguments.ts';
+import { requireTask } from '../../loaded/argumentChecks.ts';
 import type { Model } from '../../loaded/model.ts';
 import { whole } from '../../../checks.ts';
 import type { AnyOptionRow, AnyOptionRows } from './optionRow.ts';
@@ -23,7 +23,7 @@ import { type CheckedOptions, trainDefaults, type TrainOptions, trainOptionRows 
 /** Rejects unknown names in the options of `train` and of each nested object. */
 const requireKnown: ReadonlyMap<string, (given: unknown) => void> = new Map(
   Object.entries({ train: { fields: trainOptionRows }, ...trainOptionRows } as AnyOptionRows).flatMap(
-    ([name, { fields }]) => (fields ? [[name, knownOptions(name, fields as unknown as Known<unknown>)]] : []),
+    ([name, { fields }]) => (fields ? [[name, knownOptions(name, fields as unknown as OptionNames<unknown>)]] : []),
   ),
 );
 
@@ -46,7 +46,7 @@ export function checked<During extends Metrics>(
     given,
     registry.providers.map(({ name }) => name),
   );
-  const options = { ...trainDefaults, ...(defined(given) as TrainOptions<During>) };
+  const options = { ...trainDefaults, ...(withoutUndefined(given) as TrainOptions<During>) };
   const { steps, from, lora, optimizer, schedule, warmupSteps } = options;
   // Zero steps return the adapter in `from` unchanged.
   const isNone = steps === 0 && from !== undefined;

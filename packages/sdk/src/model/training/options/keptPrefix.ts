@@ -1,7 +1,7 @@
 /** @file Decides whether to cache the outputs of frozen layers per example, and how much. */
 
 import { totalmem } from 'node:os';
-import { defined } from '../../../plugin/defined.ts';
+import { withoutUndefined } from '../../../plugin/withoutUndefined.ts';
 import type { Dataset } from '../../../plugin/dataset.ts';
 import type { PrefixOptions } from '../../../train/prefix/split.ts';
 
@@ -29,6 +29,6 @@ export function keptPrefix(wanted: CachePrefix, data: Dataset<unknown>, reads: n
     bytes,
     examples,
     changing,
-    ...defined({ leastShare: areMany ? LEAST_SHARE_OF_LENGTHS : undefined, folder }),
+    ...withoutUndefined({ leastShare: areMany ? LEAST_SHARE_OF_LENGTHS : undefined, folder }),
   };
 }

@@ -8,7 +8,7 @@ import { type OptimizerName, optimizerNames, type OptimizerOptions } from '../..
 import type { Optimizer } from '../../../train/optimizers/optimizer.ts';
 import { type ScheduleName, scheduleNames, type ScheduleOptions } from '../../../train/schedules/schedule.ts';
 import { MAX_SEED } from '../../../checks.ts';
-import { nameSuchAs, type OptionRows } from './optionRow.ts';
+import { oneOfOrPlugin, type OptionRows } from './optionRow.ts';
 import type { Sampling } from './sampling.ts';
 
 /** A plugin's optimizer with its settings. */
@@ -93,7 +93,7 @@ export const learningRows: OptionRows<LearningOptions, DefaultedLearning> = {
   seed: { kind: 'number', whole: true, min: 0, max: MAX_SEED, default: 0, onResume: 'fixed',
     group: 'Steps and batches', description: 'random seed; random seed; the same seed gives the same run' },
   lr: { kind: 'number', above: 0, default: 1e-3, onResume: 'mayChange', group: 'Optimization', description: 'peak learning rate' },
-  optimizer: { kind: 'other', schema: nameSuchAs(optimizerNames), orObject: true, default: 'adamw', onResume: 'fixed', placeholder: '<name>',
+  optimizer: { kind: 'other', schema: oneOfOrPlugin(optimizerNames), orObject: true, default: 'adamw', onResume: 'fixed', placeholder: '<name>',
     group: 'Optimization', description: `${optimizerNames.join(', ')}, or a plugin's; or JSON with its settings` },
   schedule: { kind: 'choice', of: scheduleNames, orObject: true, default: 'linear', onResume: 'mayChange', placeholder: '<name>',
     group: 'Optimization', description: `learning rate schedule: ${scheduleNames.join(', ')}` },

@@ -61,7 +61,7 @@ export type OptionRows<Options, Defaulted extends keyof Options> = {
 } & { readonly [Key in Defaulted]: { readonly default: Options[Key] } };
 
 /** One of these names, or a plugin's, which is checked where it is used. */
-export function nameSuchAs(words: readonly string[]): z.ZodType<string> {
+export function oneOfOrPlugin(words: readonly string[]): z.ZodType<string> {
   const name = z.string({ error: `must be a name, such as ${words.join(', ')}` });
   return name.min(1, { error: 'must not be empty' });
 }

@@ -13,7 +13,7 @@ import type { BadLossPolicy } from '../badLoss.ts';
 import type { BadSamplePolicy } from '../batchQueue.ts';
 import type { EarlyStopping } from '../objective.ts';
 import type { CachePrefix } from './keptPrefix.ts';
-import { nameSuchAs, type OptionRows } from './optionRow.ts';
+import { oneOfOrPlugin, type OptionRows } from './optionRow.ts';
 
 /** When and where a run saves checkpoints. */
 export interface CheckpointOptions {
@@ -144,7 +144,7 @@ export const runRows: OptionRows<TrainingRunOptions, DefaultedRun> = {
       bytes: { kind: 'number', above: 0, required: true, description: 'the most bytes that are kept' },
       folder: { kind: 'text', description: 'where they are kept, in place of memory' },
     } },
-  provider: { kind: 'other', schema: nameSuchAs(providerNames), onResume: 'noResult', placeholder: '<name>',
+  provider: { kind: 'other', schema: oneOfOrPlugin(providerNames), onResume: 'noResult', placeholder: '<name>',
     group: 'Hardware', description: `execution provider: ${providerNames.join(', ')}` },
   threads: { kind: 'number', whole: true, min: 1, max: 256, onResume: 'noResult', group: 'Hardware', description: 'CPU threads (default: all cores)' },
   onBegin: { onResume: 'noResult' },

@@ -2,12 +2,12 @@
 
 import { Adapter } from '../../../adapter/adapter.ts';
 import type { BasePrecision } from '../../../ops/precision/precision.ts';
-import { defined } from '../../../plugin/defined.ts';
+import { withoutUndefined } from '../../../plugin/withoutUndefined.ts';
 import { ortVersion } from '../../../runtime/ort.ts';
 import { Random } from '../../../runtime/random.ts';
 import type { ConcreteProvider, ProviderReport } from '../../../runtime/session.ts';
 import type { Feeds } from '../../../runtime/tensor.ts';
-import { inPlaceOf } from '../../../train/graph/comparingLoss.ts';
+import { withComparisonOf } from '../../../train/graph/comparingLoss.ts';
 import { ParameterSet } from '../../../train/parameters.ts';
 import type { PrefixReport } from '../../../train/prefix/split.ts';
 import { ShuffledBatches } from '../../../train/sampling/sampler.ts';
@@ -77,14 +77,14 @@ export async function compile(prepared: Prepared, planned: Planned): Promise<Com
     base: shaped.onnx.model,
     plan: initial.plan,
     seed,
-    loss: inPlaceOf(data, (g, outputs, given) => data.loss(g, outputs, given)),
+    loss: withComparisonOf(data, (g, outputs, given) => data.loss(g, outputs, given)),
     runtime: shaped.workerRuntime,
     session,
     groups,
     memory: options.memory,
     optimizer: optimizerOf(options.optimizer, shaped.registry),
     transformations: transformationsOf(options),
-    ...defined({
+    ...withoutUndefined({
       lossWeight: data.lossWeight && ((given: Feeds) => data.lossWeight!(given)),
       prefix: typeof prefix === 'string' ? undefined : prefix,
       inside: data.inside,
@@ -95,9 +95,9 @@ export async function compile(prepared: Prepared, planned: Planned): Promise<Com
   const { precision, noted, lossScale, warnings } = await runPrecision(request, shaped, state?.precision, first);
   const model = noted ? shaped.derived({ precision: noted }) : shaped;
   const lossScaling = lossScale === undefined ? undefined : { initial: lossScale };
-  const trainer = new Trainer({ ...request, ...defined({ precision, lossScaling }) });
+  const trainer = new Trainer({ ...request, ...withoutUndefined({ precision, lossScaling }) });
   const quantizedBase = shaped.quantizedFrom && { ...shaped.quantizedFrom, ...(planned.hasLost && { loftq: true }) };
-  const added = defined({ inputSizes: data.inputSizes, precision: noted, quantizedBase });
+  const added = withoutUndefined({ inputSizes: data.inputSizes, precision: noted, quantizedBase });
   const notes = { ...model.notes, task: options.task.name, ...added };
   const makeAdapter = (): Adapter => {
     const adapter = initial.finish((trainer.averaged ?? trainer.parameters!).tensors(), base);

@@ -2,19 +2,19 @@
 
 import type { Adapter } from '../../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../../errors.ts';
-import { defined } from '../../../plugin/defined.ts';
+import { withoutUndefined } from '../../../plugin/withoutUndefined.ts';
 import { guardedTask } from '../../../plugin/guards/guardedTask.ts';
 import type { PreparedTask } from '../../../plugin/preparedTask.ts';
 import type { SessionOptions } from '../../../runtime/session.ts';
 import type { OrderOptions } from '../../../train/sampling/sampler.ts';
 import { attachHead } from '../../head/attachHead.ts';
-import { modelFor } from '../../head/forAdapter.ts';
+import { modelForAdapter } from '../../head/forAdapter.ts';
 import { probedHead } from '../../initial/probedHead.ts';
 import { loadAdapter } from '../../opening/loadAdapter.ts';
 import type { Model } from '../../loaded/model.ts';
 import type { PlannedAdapter } from '../../planning/loraOptions.ts';
 import { planAdapter } from '../../planning/planAdapter.ts';
-import { sessionHere } from '../../loaded/precision.ts';
+import { sessionOnMachine } from '../../loaded/precision.ts';
 import type { FoundCheckpoint } from '../checkpoints/checkpointFolder.ts';
 import { checkpointToResume, requireNoOthers } from '../checkpoints/resume.ts';
 import { requireMetric } from '../objective.ts';
@@ -50,18 +50,18 @@ export interface Prepared {
 export async function prepare(given: Model, options: CheckedOptions): Promise<Prepared> {
   const { seed, batchSize: most, onBadSample } = options;
   const begun = typeof options.from === 'string' ? await loadAdapter(options.from) : options.from;
-  const own = begun ? modelFor(given, begun) : given;
+  const own = begun ? modelForAdapter(given, begun) : given;
   const early = begun ? undefined : { model: given, planned: planAdapter(given, options.lora) };
   const from = await checkpointToResume(options);
   await requireNoOthers(options, from);
-  const machine = defined({ provider: options.provider, threads: options.threads });
-  const session = await sessionHere(given.precision, machine, given.workerRuntime);
+  const machine = withoutUndefined({ provider: options.provider, threads: options.threads });
+  const session = await sessionOnMachine(given.precision, machine, given.workerRuntime);
   const data = await guardedTask(options.task).prepare(own);
   requireExamples(data);
   requireMetric(metricOf(options), () => data.metrics().result());
   // A resumed run has its head's values in the checkpoint.
   const values = from ? undefined : await probedHead(own, data, { session, batchSize: most, onBadSample });
-  const headed = data.head && attachHead(own, data.head, defined({ seed, values }));
+  const headed = data.head && attachHead(own, data.head, withoutUndefined({ seed, values }));
   const whole = headed?.model ?? own;
   const { length } = data.train;
   const batchSize = Math.min(most, length);
@@ -73,7 +73,7 @@ export async function prepare(given: Model, options: CheckedOptions): Promise<Pr
     model: whole,
     options: { ...session, allowBaseMismatch: true },
     batchSize,
-    ...defined({ adapter: begun, onBatch: options.onBegin }),
+    ...withoutUndefined({ adapter: begun, onBatch: options.onBegin }),
   });
   return {
     options,

@@ -28,7 +28,7 @@ export type InnerFragment = (g: GraphBuilder, own: Value, site: InnerSite) => Va
  * Replaces values for all their readers, and notes the types of emitted ones.
  * @throws OnnxLoraError `PLUGIN_INVALID` for a value outside the main graph, or a replacement of another shape
  */
-export function withInside(
+export function replaceInnerValues(
   model: ModelProto,
   types: Map<string, ValueType>,
   targets: Feeds,

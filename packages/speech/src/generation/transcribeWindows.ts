@@ -6,7 +6,7 @@ import { adapterOf, adaptersOf, requireEach, selectRows } from '@onnx-lora/seque
 import type { AudioReader } from '../audio/audio.ts';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';
 import type { Aligner } from './alignment/aligner.ts';
-import type { Heard, HeardSizes, Hearing } from '../features/audioContext.ts';
+import type { SelectedContext, ContextSizes, ContextSelector } from '../features/audioContext.ts';
 import { type CheckedWindow, decodeWithFallback, type FallbackOptions, usualFallback } from './longform/fallback.ts';
 import { knownLanguage, promptOf } from './generationConfig.ts';
 import type { ClipOptions, TranscribeOptions } from './transcriber.ts';
@@ -17,7 +17,7 @@ export interface TranscriberParts {
   readonly engine: SpeechEngine;
   readonly tokenizer: SpeechTokenizer;
   readonly extractor: FeatureExtractor;
-  readonly hearing: Hearing;
+  readonly hearing: ContextSelector;
   readonly reader: AudioReader;
   readonly aligner: Aligner;
 }
@@ -42,7 +42,7 @@ export interface WindowRequest {
 /** A text with its encoder states. */
 export interface WrittenWindow extends CheckedWindow {
   readonly states: Tensor;
-  readonly sizes?: HeardSizes;
+  readonly sizes?: ContextSizes;
   readonly prompt: readonly number[];
   /** Language code, for multilingual models. */
   readonly language?: string;
@@ -51,7 +51,7 @@ export interface WrittenWindow extends CheckedWindow {
 /**
  * Transcribes clips as a batch. @throws OnnxLoraError `INPUT_INVALID`, before any work, for an unknown language or task
  */
-export async function writeWindows(
+export async function transcribeWindows(
   parts: Omit<TranscriberParts, 'reader' | 'aligner'>,
   clips: readonly Float32Array[],
   options: ClipOptions,
@@ -59,7 +59,7 @@ export async function writeWindows(
 ): Promise<WrittenWindow[]> {
   requireEach(options.adapter ?? null, clips.length, 'clips');
   const texts: WrittenWindow[] = [];
-  for (const { rows, heard } of heardAlike(parts, clips, options.adapter ?? null)) {
+  for (const { rows, heard } of groupedByContext(parts, clips, options.adapter ?? null)) {
     const own = rows.map((row) => clips[row]!);
     const adapter = adaptersOf(options.adapter ?? null, rows);
     const written = await writeBatch(parts, own, heard, { ...options, adapter }, request);
@@ -69,12 +69,12 @@ export async function writeWindows(
 }
 
 /** Groups clips by context. A model of any length groups equal lengths, since it would hear a batch's padding. */
-export function heardAlike(
+export function groupedByContext(
   { extractor, hearing }: Pick<TranscriberParts, 'extractor' | 'hearing'>,
   clips: readonly Float32Array[],
   choice: AdapterChoice,
-): { readonly rows: number[]; readonly heard: Heard }[] {
-  const groups = new Map<unknown, { readonly rows: number[]; readonly heard: Heard }>();
+): { readonly rows: number[]; readonly heard: SelectedContext }[] {
+  const groups = new Map<unknown, { readonly rows: number[]; readonly heard: SelectedContext }>();
   for (const [row, { length }] of clips.entries()) {
     const heard = hearing.of(adapterOf(choice, row), length);
     const key = extractor.maxSamples === undefined ? row : JSON.stringify(heard.sizes);
@@ -88,7 +88,7 @@ export function heardAlike(
 async function writeBatch(
   parts: Omit<TranscriberParts, 'reader' | 'aligner'>,
   clips: readonly Float32Array[],
-  { extractor, sizes }: Heard,
+  { extractor, sizes }: SelectedContext,
   { language: asked, task, beams, maxTokens, adapter = null, signal }: ClipOptions,
   { timestamps, previous = [], fallback, random }: WindowRequest,
 ): Promise<WrittenWindow[]> {

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import { ByTuner } from '../../lora/methods/byTuner.ts';
 import type { ChosenTuner } from '../../lora/methods/adaptedLayer.ts';
-import { type LaidOut, laidOut, type PlacedModuleAdapter } from '../../lora/methods/moduleAdapter.ts';
+import { type InLayout, inLayout, type PlacedModuleAdapter } from '../../lora/methods/moduleAdapter.ts';
 import type { TensorSpec } from '../../lora/tuner.ts';
 import type { Site } from '../../match/sites.ts';
 import { Random } from '../../runtime/random.ts';
@@ -15,7 +15,7 @@ import { PEFT_PREFIX } from '../formats/tensorNames.ts';
  * The modules that a tuner adapts: those with more tensors than weight and bias. Creates tensors that files omit.
  * @throws OnnxLoraError `ADAPTER_INVALID` for a missing tensor
  */
-export function tunedModules(
+export function placeTunerModules(
   { tensors }: Adapter,
   chosen: ChosenTuner,
   siteOf: (module: string) => Site | undefined,
@@ -65,7 +65,7 @@ export function tunedModules(
       const tensor =
         each.saved ??
         made.get(name) ??
-        remade(tuning.path, role, dims, () => each.first(new Random(0), (other) => laidOut(made.get(other)!)));
+        remade(tuning.path, role, dims, () => each.first(new Random(0), (other) => inLayout(made.get(other)!)));
       made.set(name, tensor);
       return { role, tensor, names: inFile };
     });
@@ -135,7 +135,7 @@ function requirePlaces(what: string, { type, data, dims }: Tensor, { integers }:
 const MADE_BYTES = 2 ** 31;
 
 /** Creates a tensor. @throws OnnxLoraError `ADAPTER_INVALID` for one larger than any adapter's */
-function remade(path: string, role: string, dims: readonly number[], first: () => LaidOut): Tensor {
+function remade(path: string, role: string, dims: readonly number[], first: () => InLayout): Tensor {
   if (4 * sizeOf(dims) <= MADE_BYTES) {
     const { integers, value } = first();
     return integers ?? float32(value, dims);

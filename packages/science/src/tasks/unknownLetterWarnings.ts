@@ -12,7 +12,7 @@ const MOST_UNKNOWN = 0.1;
 const aminoAcids = 'ACDEFGHIKLMNPQRSTVWY';
 
 /** Warns of sequences that the model can hardly read, from the first records. */
-export function unfitLetters(tokenizer: SequenceTokenizer, records: readonly SequenceRecord[]): string[] {
+export function unknownLetterWarnings(tokenizer: SequenceTokenizer, records: readonly SequenceRecord[]): string[] {
   const looked = records.slice(0, LOOKED_AT);
   const guess = new AlphabetGuess();
   for (const { sequence } of looked) guess.add(sequence);

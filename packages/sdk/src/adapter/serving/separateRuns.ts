@@ -10,7 +10,7 @@ import { keyOf, type RowAdapter } from './activeFeeds.ts';
  * Why a batch needs several runs. `different`: the module cannot vary by row, as a convolution's kernel. `mixed`: the
  * tuner makes a row's result depend on other rows, so each row is a run.
  */
-export type Apart =
+export type SeparateRuns =
   | { readonly kind: 'different'; readonly module: string }
   | { readonly kind: 'mixed'; readonly tuning: Pick<ModuleAdapter, 'parameter' | 'path'> };
 
@@ -29,7 +29,7 @@ interface ApartRequest {
  * Runs each adapter's rows, or each adapted row, separately, and reassembles the results in order.
  * @throws OnnxLoraError `INPUT_INVALID` for outputs without rows, and for row-wise runs of indivisible inputs
  */
-export async function runApart(request: ApartRequest & Apart): Promise<Record<string, Tensor>> {
+export async function runSeparately(request: ApartRequest & SeparateRuns): Promise<Record<string, Tensor>> {
   const { kind, apart, choice, feeds, outputs, isDivisible, run } = request;
   for (const output of outputs) if (typeof apart.outputs.get(output) !== 'number') throw withoutRows(request, output);
   if (kind === 'mixed') requireDivisible(request);
@@ -104,7 +104,7 @@ function copyRows(
 }
 
 /** @throws OnnxLoraError `INPUT_INVALID` if a row cannot run alone */
-function requireDivisible(request: ApartRequest & Apart): void {
+function requireDivisible(request: ApartRequest & SeparateRuns): void {
   const { model, apart, choice, feeds, isDivisible } = request;
   if (!isDivisible) throw mixed(request, `"${model}" takes batches of ${choice.length} rows alone`);
   for (const [name, { dims }] of Object.entries(feeds)) {
@@ -114,7 +114,7 @@ function requireDivisible(request: ApartRequest & Apart): void {
   }
 }
 
-function withoutRows(request: ApartRequest & Apart, output: string): OnnxLoraError {
+function withoutRows(request: ApartRequest & SeparateRuns, output: string): OnnxLoraError {
   const { model, apart, outputs } = request;
   const others = outputs.filter((each) => typeof apart.outputs.get(each) === 'number');
   const fetch = others.length > 0 ? `, or ask for other outputs alone (fetches: ${JSON.stringify(others)})` : '';
@@ -126,7 +126,7 @@ function withoutRows(request: ApartRequest & Apart, output: string): OnnxLoraErr
 }
 
 /** The error for rows that would affect each other. */
-function mixed(request: ApartRequest & Apart, fault: string, fetch = ''): OnnxLoraError {
+function mixed(request: ApartRequest & SeparateRuns, fault: string, fetch = ''): OnnxLoraError {
   const label = request.kind === 'mixed' ? labelOf(request.tuning) : request.module;
   return new OnnxLoraError(
     'INPUT_INVALID',

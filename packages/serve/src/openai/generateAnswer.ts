@@ -5,12 +5,12 @@ import { Readable } from 'node:stream';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Answer } from '@onnx-lora/sdk/tasks';
 import { z } from 'zod';
-import type { Asked } from '../http/routes.ts';
-import { resolved, type Service } from '../http/service.ts';
-import { inNameOf, ownerOf } from '../inference/request.ts';
+import type { RouteRequest } from '../http/routes.ts';
+import { withAdapter, type Service } from '../http/service.ts';
+import { runAs, ownerOf } from '../inference/request.ts';
 import { taskAmong, wantedModel } from './models.ts';
 import { refusedParameter } from './parameters.ts';
-import { MOST_CHOICES, settingsOf, type Writing } from './sampling.ts';
+import { MOST_CHOICES, settingsOf, type SamplingParameters } from './sampling.ts';
 
 interface Usage {
   prompt_tokens: number;
@@ -29,7 +29,7 @@ type Finish = 'stop' | 'length';
 
 export const finish: z.ZodType<Finish> = z.enum(['stop', 'length']);
 
-export interface Told {
+export interface AnswerMessages {
   /** Prefix of ids: `chatcmpl`. */
   readonly id: string;
   /** Object names of an answer and of a chunk. */
@@ -41,12 +41,12 @@ export interface Told {
   readonly piece: (text: string | undefined) => object;
 }
 
-export interface AskedTexts {
-  readonly writing: Writing;
+export interface CompletionRequest {
+  readonly writing: SamplingParameters;
   readonly records: readonly object[];
   /** JSON schema of the texts, and the parameter that it came in. */
   readonly schema?: { readonly schema: object; readonly param: string } | undefined;
-  readonly told: Told;
+  readonly told: AnswerMessages;
 }
 
 /**
@@ -54,15 +54,15 @@ export interface AskedTexts {
  * @returns the answer's body; undefined if streamed
  * @throws OnnxLoraError as `resolved` and the task; HttpError 400
  */
-export async function written(
+export async function generateAnswer(
   service: Service,
-  { signal, caller, reply }: Pick<Asked<unknown, unknown>, 'signal' | 'caller' | 'reply'>,
-  { writing, records, schema, told }: AskedTexts,
+  { signal, caller, reply }: Pick<RouteRequest<unknown, unknown>, 'signal' | 'caller' | 'reply'>,
+  { writing, records, schema, told }: CompletionRequest,
 ): Promise<unknown> {
   const { model, stream = false, stream_options: more, n = 1 } = writing;
   if (n * records.length > MOST_CHOICES)
     throw refusedParameter('n', `${n} answers to each of ${records.length} prompts are more than the ${MOST_CHOICES} of a request. Ask for fewer.`); // prettier-ignore
-  const adapter = await resolved(service, wantedModel(service, model), caller);
+  const adapter = await withAdapter(service, wantedModel(service, model), caller);
   const task = taskAmong(service, ['chat']);
   const variant = await service.variants.get(adapter);
   const { predictor } = await variant
@@ -74,7 +74,7 @@ export async function written(
   const lines = records.flatMap((record) => Array<string>(n).fill(JSON.stringify(record)));
   const source = Readable.from([Buffer.from(lines.join('\n'))]);
   const answers = predictor.predict([source], { signal, parts: stream })[Symbol.asyncIterator]();
-  const next = (): Promise<IteratorResult<Answer>> => inNameOf(ownerOf(caller, {}, signal), () => answers.next());
+  const next = (): Promise<IteratorResult<Answer>> => runAs(ownerOf(caller, {}, signal), () => answers.next());
   const about = { id: `${told.id}-${randomUUID()}`, created: Math.floor(Date.now() / 1000), model };
   // The first answer comes before the headers, so that failures get a status.
   const first = await next();

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Context } from '../context.ts';
 import { readSettings, readYaml, settingsIn } from '../settings/readSettings.ts';
-import { askedIn, type AskedPlugin, type InstalledPackage, installedPlugins } from './loadNamed.ts';
+import { requestedIn, type RequestedPlugin, type InstalledPackage, installedPlugins } from './loadNamed.ts';
 
 export interface PluginFlags {
   readonly plugins?: readonly string[];
@@ -14,16 +14,16 @@ export interface PluginFlags {
 }
 
 /** Requested plugins, those of flags first, without duplicates. @throws OnnxLoraError as reading the settings */
-export async function askedPlugins(
+export async function requestedPlugins(
   { plugins = [], config, resume }: PluginFlags,
   folder: string,
-): Promise<AskedPlugin[]> {
-  const byFlag = plugins.map((name) => askedIn(folder, name));
+): Promise<RequestedPlugin[]> {
+  const byFlag = plugins.map((name) => requestedIn(folder, name));
   const file = typeof config === 'string' ? config : configIn(resume);
   // The command reads the other keys.
   const { plugins: given = null } = file === undefined ? {} : await readYaml(file);
   const { plugins: byFile = [] } = given === null ? {} : settingsIn({ plugins: given }, file!);
-  const all = [...byFlag, ...byFile.map((name) => askedIn(path.dirname(path.resolve(file!)), name))];
+  const all = [...byFlag, ...byFile.map((name) => requestedIn(path.dirname(path.resolve(file!)), name))];
   return all.filter(({ name }, i) => all.findIndex((each) => each.name === name) === i);
 }
 
@@ -35,14 +35,14 @@ function configIn(folder: unknown): string | undefined {
 export type Loaded = Pick<Context, 'registry' | 'plugins' | 'folder'>;
 
 /** Installed plugin packages that are not loaded. */
-export function notLoaded({ registry, plugins, folder }: Loaded): InstalledPackage[] {
+export function installedButNotLoaded({ registry, plugins, folder }: Loaded): InstalledPackage[] {
   const loaded = new Set([...registry.plugins.map(({ name }) => name), ...plugins]);
   return installedPlugins(folder).filter(({ name }) => !loaded.has(name));
 }
 
 /** ` Installed, but not loaded: onnx-lora-cells (--plugin onnx-lora-cells loads it).`; empty if none. */
 export function notLoadedHint(loaded: Loaded): string {
-  const names = notLoaded(loaded).map(({ name }) => name);
+  const names = installedButNotLoaded(loaded).map(({ name }) => name);
   if (names.length === 0) return '';
   const how = names.length === 1 ? `--plugin ${names[0]} loads it` : '--plugin NAME loads one';
   return ` Installed, but not loaded: ${names.join(', ')} (${how}).`;
@@ -56,7 +56,7 @@ export async function flagsOfRun(source: string, { plugins }: Loaded): Promise<s
   const { plugins: names = [] } = await readSettings({}, config).catch(() => ({ plugins: [] }));
   const folder = path.dirname(path.resolve(config));
   return names
-    .map((name) => askedIn(folder, name).name)
+    .map((name) => requestedIn(folder, name).name)
     .filter((name) => !plugins.includes(name))
     .map((name) => `--plugin ${name}`);
 }

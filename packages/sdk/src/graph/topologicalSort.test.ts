@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { inOrder } from './inOrder.ts';
+import { topologicallySorted } from './topologicalSort.ts';
 import { attributeType, type GraphProto, type NodeProto } from './proto.ts';
 
 const node = (output: string, ...input: string[]): NodeProto => ({ opType: 'Sum', input, output: [output] });
@@ -10,12 +10,12 @@ const order = (graph: GraphProto): string[] => graph.node!.map(({ output }) => o
 
 test('an ordered graph stays the same object', () => {
   const graph = { node: [node('a', 'x'), node('b', 'a', '')] };
-  expect(inOrder(graph)).toBe(graph);
+  expect(topologicallySorted(graph)).toBe(graph);
 });
 
 test('what is read moves before its first reader, all else stays', () => {
   const graph = { node: [node('b', 'a', 'w'), node('c', 'b'), node('d', 'x'), node('a', 'late'), node('late', 'x')] };
-  expect(order(inOrder(graph))).toEqual(['late', 'a', 'b', 'c', 'd']);
+  expect(order(topologicallySorted(graph))).toEqual(['late', 'a', 'b', 'c', 'd']);
 });
 
 test('what a subgraph reads from outside counts, and subgraphs are ordered too', () => {
@@ -24,13 +24,13 @@ test('what a subgraph reads from outside counts, and subgraphs are ordered too',
     opType: 'If', input: ['c'], output: ['y'],
     attribute: [{ name: 'then_branch', type: attributeType.graph, g: branch }],
   }; // prettier-ignore
-  const sorted = inOrder({ node: [choose, node('outside', 'x')] });
+  const sorted = topologicallySorted({ node: [choose, node('outside', 'x')] });
   expect(order(sorted)).toEqual(['outside', 'y']);
   expect(order(sorted.node![1]!.attribute![0]!.g!)).toEqual(['p', 'q']);
 });
 
 test('a circle ends', () => {
-  expect(order(inOrder({ node: [node('a', 'b'), node('b', 'a')] })).sort()).toEqual(['a', 'b']);
+  expect(order(topologicallySorted({ node: [node('a', 'b'), node('b', 'a')] })).sort()).toEqual(['a', 'b']);
 });
 
 test('any shuffled graph', () => {
@@ -41,7 +41,7 @@ test('any shuffled graph', () => {
   fc.assert(
     fc.property(graphs, (nodes) => {
       const done = new Set(['x']);
-      const sorted = inOrder({ node: nodes }).node!;
+      const sorted = topologicallySorted({ node: nodes }).node!;
       expect(new Set(sorted)).toEqual(new Set(nodes));
       for (const each of sorted) {
         for (const name of each.input!) expect(done).toContain(name);

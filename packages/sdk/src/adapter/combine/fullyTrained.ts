@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import { floats } from '../../graph/tensorData.ts';
-import { capital, type KeptParameter, type Source } from './sources.ts';
+import { capitalised, type KeptParameter, type Source } from './sources.ts';
 
 /** The parts of an adapter that decide it. */
 export type FullyTrained = Pick<Source, 'name' | 'weight' | 'parameters'> & {
@@ -12,13 +12,13 @@ export type FullyTrained = Pick<Source, 'name' | 'weight' | 'parameters'> & {
 };
 
 /** A parameter with its owners. */
-export interface Owned {
+export interface OwnedParameter {
   readonly kept: KeptParameter;
   readonly count: number;
 }
 
 /** The fully trained parameters of the result by PEFT's names, unweighted. Throws as {@link requireOneOwner}. */
-export function keptParameters(sources: readonly Source[]): Map<string, Tensor> {
+export function fullyTrainedParameters(sources: readonly Source[]): Map<string, Tensor> {
   return new Map([...requireOneOwner(sources, () => true)].map(([name, { kept }]) => [name, kept.tensor]));
 }
 
@@ -31,8 +31,8 @@ export function keptParameters(sources: readonly Source[]): Map<string, Tensor> 
 export function requireOneOwner(
   sources: readonly FullyTrained[],
   lacksBase: (kept: KeptParameter) => boolean,
-): Map<string, Owned> {
-  const owners = new Map<string, Owned & { readonly source: FullyTrained }>();
+): Map<string, OwnedParameter> {
+  const owners = new Map<string, OwnedParameter & { readonly source: FullyTrained }>();
   for (const source of sources) {
     for (const [name, kept] of source.parameters) {
       const label = kept.module === '' ? kept.parameter : `${kept.module}.${kept.parameter}`;
@@ -44,7 +44,7 @@ export function requireOneOwner(
       if (other && kept.parameter === 'weight') {
         throw new OnnxLoraError(
           'INPUT_INVALID',
-          `${capital(source.name)} has trained "${label}" in full, and ${other.name} adapts it from the base's values, which are gone then. Train both in the same way, or serve them side by side.`,
+          `${capitalised(source.name)} has trained "${label}" in full, and ${other.name} adapts it from the base's values, which are gone then. Train both in the same way, or serve them side by side.`,
         );
       }
       owners.set(name, before ? { ...before, count: before.count + 1 } : { source, kept, count: 1 });
@@ -56,7 +56,7 @@ export function requireOneOwner(
 function trainedByBoth(one: string, other: string, label: string): OnnxLoraError {
   return new OnnxLoraError(
     'INPUT_INVALID',
-    `${capital(one)} and ${other} have both trained "${label}" in full, to different values, and without the base's own these cannot be weighed. Train the adapters without modules_to_save and biases, or serve them side by side.`,
+    `${capitalised(one)} and ${other} have both trained "${label}" in full, to different values, and without the base's own these cannot be weighed. Train the adapters without modules_to_save and biases, or serve them side by side.`,
   );
 }
 
@@ -65,7 +65,7 @@ function requirePositive({ name, weight }: FullyTrained, label: string): void {
   if (weight > 0) return;
   throw new OnnxLoraError(
     'INPUT_INVALID',
-    `${capital(name)} has trained "${label}" in full, and with the weight ${weight} it would have to be subtracted from the base's, which the adapter does not hold. Use an adapter without modules_to_save and biases.`,
+    `${capitalised(name)} has trained "${label}" in full, and with the weight ${weight} it would have to be subtracted from the base's, which the adapter does not hold. Use an adapter without modules_to_save and biases.`,
   );
 }
 

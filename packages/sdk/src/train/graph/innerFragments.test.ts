@@ -7,7 +7,7 @@ import type { ModelProto } from '../../graph/proto.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { float32 } from '../../runtime/tensor.ts';
-import { type InnerFragment, withInside } from './inside.ts';
+import { type InnerFragment, replaceInnerValues } from './innerFragments.ts';
 
 const x = { name: 'x', type: 'float32', shape: [2, 3] } as const;
 
@@ -29,7 +29,7 @@ const sum: InnerFragment = (g, own, { targets: { noise: given }, value }) =>
 describe('a fragment inside the graph', () => {
   it('is in all that reads the value', async () => {
     const { model, types, square, output } = squares();
-    const { graph, ...rest } = withInside(model, types, { noise }, { [square]: sum });
+    const { graph, ...rest } = replaceInnerValues(model, types, { noise }, { [square]: sum });
     expect(types.get('target/noise')).toMatchObject({ type: 'float32', shape: [2, 3] });
     const port = { name: 'target/noise', type: 'float32', shape: [2, 3] } as const;
     const declared = modelOf({ opset: 18, inputs: [x, port], outputs: [output], nodes: graph!.node!, initializers: graph!.initializer! }); // prettier-ignore
@@ -42,13 +42,15 @@ describe('a fragment inside the graph', () => {
 
   it('may leave a batch as it is', () => {
     const { model, types, square } = squares();
-    expect(withInside(model, types, {}, { [square]: sum })).toBe(model);
+    expect(replaceInnerValues(model, types, {}, { [square]: sum })).toBe(model);
   });
 
   it('needs a value, and gives another of its shape', () => {
     const { model, types, square } = squares();
     const row: InnerFragment = (g, own) => g.ReduceSum(own, [0], false);
-    expect(() => withInside(model, types, {}, { [square]: row })).toThrow(/is float32 \[3\], and ".*" float32 \[2, 3\]/); // prettier-ignore
-    expect(() => withInside(model, types, { noise }, { x: sum })).toThrow(/no node of the main graph computes "x"/);
+    expect(() => replaceInnerValues(model, types, {}, { [square]: row })).toThrow(/is float32 \[3\], and ".*" float32 \[2, 3\]/); // prettier-ignore
+    expect(() => replaceInnerValues(model, types, { noise }, { x: sum })).toThrow(
+      /no node of the main graph computes "x"/,
+    );
   });
 });

@@ -1,12 +1,12 @@
 /** @file Losses and class scores of single examples. */
 
-import { type Adapter, type Feeds, type Model, modelFor, OnnxLoraError, type Session, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
+import { type Adapter, type Feeds, type Model, modelForAdapter, OnnxLoraError, type Session, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
 import { sessionModel } from '@onnx-lora/sdk/plugin';
 import { batchesOf, type Dataset, type PreparedTask, type RunnableOptions } from '@onnx-lora/sdk/tasks';
 import { lossFeeds, lossGraph, OUTPUT, TARGET } from '../lossGraph.ts';
 
 /** A model with or without an adapter, and the examples to run. */
-export interface Asked {
+export interface EvaluatedModel {
   readonly model: Model;
   readonly adapter?: Adapter | undefined;
   readonly data: PreparedTask;
@@ -18,7 +18,7 @@ export interface Asked {
  * The loss of each example, in order.
  * @throws OnnxLoraError `CONFIG_INVALID` for a task whose loss compares examples; as `model.session`
  */
-export async function lossesOf(asked: Asked): Promise<Float64Array> {
+export async function lossesOf(asked: EvaluatedModel): Promise<Float64Array> {
   const { model, data, examples } = asked;
   if (!data.lossWeight)
     throw new OnnxLoraError('CONFIG_INVALID', 'One example has no loss by itself in a task without lossWeight, as those are whose loss compares examples. Take a task of classes, labels, numbers or texts, or give yours a lossWeight.'); // prettier-ignore
@@ -53,7 +53,7 @@ export interface ClassScores {
  * The scores that the loss compares with labels.
  * @throws OnnxLoraError `CONFIG_INVALID` for another loss; `DATA_INVALID` for several sizes; as `model.session`
  */
-export async function scoresOf(asked: Asked): Promise<ClassScores> {
+export async function scoresOf(asked: EvaluatedModel): Promise<ClassScores> {
   const scores: Tensor[] = [];
   let names: Pick<ClassScores, 'output' | 'labels'> | undefined;
   for await (const { feeds } of saidOf(asked)) {
@@ -71,8 +71,8 @@ interface Said {
   readonly feeds: Feeds;
 }
 
-async function* saidOf({ model, adapter, data, examples, machine }: Asked): AsyncGenerator<Said> {
-  const whole = adapter ? modelFor(model, adapter) : model;
+async function* saidOf({ model, adapter, data, examples, machine }: EvaluatedModel): AsyncGenerator<Said> {
+  const whole = adapter ? modelForAdapter(model, adapter) : model;
   const own = whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []);
   const session = await own.session({ ...machine, ...(adapter ? { adapters: { adapter } } : {}) });
   try {
@@ -87,7 +87,7 @@ async function* saidOf({ model, adapter, data, examples, machine }: Asked): Asyn
 }
 
 /** The loss's one output of scores, and the integer labels of its rows. */
-function scoreNames({ model, data }: Asked, feeds: Feeds): Pick<ClassScores, 'output' | 'labels'> {
+function scoreNames({ model, data }: EvaluatedModel, feeds: Feeds): Pick<ClassScores, 'output' | 'labels'> {
   const read = new Set(lossGraph(model, data, feeds).graph!.node!.flatMap(({ input = [] }) => input));
   const [output, ...others] = [...read].filter((name) => name.startsWith(OUTPUT));
   const rows = output === undefined ? '' : feeds[output]!.dims.slice(0, -1).join();

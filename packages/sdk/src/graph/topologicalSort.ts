@@ -5,9 +5,9 @@ import { withSubgraphs } from './uniqueNames.ts';
 import { indexNodes, readNames } from './walk.ts';
 
 /** Sorts nodes topologically, keeping the file's order; the same object if sorted. Cycles stay in place. */
-export function inOrder(graph: GraphProto): GraphProto {
+export function topologicallySorted(graph: GraphProto): GraphProto {
   const inner = (graph.node ?? []).some(({ attribute }) => attribute?.some(({ g, graphs }) => g ?? graphs?.length))
-    ? withSubgraphs(graph, inOrder)
+    ? withSubgraphs(graph, topologicallySorted)
     : graph;
   const nodes = inner.node ?? [];
   const { producer } = indexNodes(nodes);

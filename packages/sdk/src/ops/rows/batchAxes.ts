@@ -30,7 +30,7 @@ export function rowInputsOf(graph: GraphProto, inputs: Feeds): RowInputs {
 }
 
 /** Batch axis of a value; `none` if it is the same for all rows, `unknown` after a selection of rows, for example. */
-export type RowPlace = number | 'none' | 'unknown';
+export type BatchAxis = number | 'none' | 'unknown';
 
 /** Prime numbers of rows: one small enough to trace indices 0, 1, …, and one longer than any slice in a graph. */
 const [FEW, MANY] = [61, 10_007];
@@ -80,7 +80,7 @@ const namesNothing = (dim: string): boolean => /^(\?|unk__|s\d+$)/.test(dim);
 const namesBatch = (dim: string): boolean => /batch/i.test(dim);
 
 /** Finds the batch axis of values. Guesses are tried in turn, as needed. */
-export class RowPlaces {
+export class BatchAxes {
   /** The inputs that have rows. */
   readonly inputs: BatchInputs;
   readonly #model: ModelProto;
@@ -95,7 +95,7 @@ export class RowPlaces {
   }
 
   /** Batch axis of a value of the main graph whose rows are independent. */
-  of(name: string): RowPlace {
+  of(name: string): BatchAxis {
     const isCut = this.#isCut(name);
     for (const [i, guess] of this.#guesses.entries()) {
       if (isCut && guess.rows < MANY) continue;

@@ -7,7 +7,7 @@ import { Random } from '../../runtime/random.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { inferNode } from '../infer.ts';
 import { inferGraph } from '../inferGraph.ts';
-import { computeOnlyPicked } from './narrow.ts';
+import { pushDownSelections } from './pushDownSelections.ts';
 
 const random = new Random(2);
 const pixels = float32(
@@ -19,12 +19,12 @@ const base = vitModel({ hidden: 16, layers: 2, heads: 2, image: 16, patch: 4, cl
 function narrowed(model: ModelProto, outputs: readonly string[]): { model: ModelProto; slices: NodeProto[] } {
   const types = inferGraph(model, { shapes: { pixel_values: pixels.dims } });
   const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: 'pick/' });
-  const node = computeOnlyPicked(model.graph!.node!, types, g, outputs);
+  const node = pushDownSelections(model.graph!.node!, types, g, outputs);
   const graph = { ...model.graph!, node, initializer: [...model.graph!.initializer!, ...g.initializers] };
   return { model: { ...model, graph }, slices: node.filter(({ name }) => name?.startsWith('pick/')) };
 }
 
-describe('computeOnlyPicked', () => {
+describe('pushDownSelections', () => {
   test('a classifier on the first token computes only that token in its last layer, with the same scores', async () => {
     const { model, slices } = narrowed(base, ['logits']);
     // The query's input and the residual stream are the last values that need other tokens.

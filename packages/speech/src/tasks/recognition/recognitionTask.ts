@@ -32,7 +32,7 @@ export type RecognitionExample = SpeechExample<readonly number[]>;
 
 type RecognitionDataset = SpeechDataset<readonly number[]>;
 
-export interface WrittenTaskParts {
+export interface RecognitionTaskParts {
   readonly model: TaskModel;
   readonly ports: RecognitionPorts;
   readonly extractor: FeatureExtractor;
@@ -52,8 +52,8 @@ export interface WrittenTaskParts {
 const PADDED_SECONDS = 0.5;
 
 /** Makes the task. */
-export function writtenTask(
-  parts: WrittenTaskParts,
+export function recognitionTask(
+  parts: RecognitionTaskParts,
 ): PreparedTask<RecognitionExample, MetricsNamed<'wer' | 'cer'>, TeacherForcedScores> {
   const { train, validation, warnings, alsoFits, inputSizes, ports, transcriptions, normalise } = parts;
   const { records } = validation ?? train;
@@ -88,7 +88,7 @@ export function writtenTask(
 
 function batchOf(
   examples: readonly RecognitionExample[],
-  { model, ports, extractor, labels: { start, pad }, longest }: WrittenTaskParts,
+  { model, ports, extractor, labels: { start, pad }, longest }: RecognitionTaskParts,
 ): Batch {
   const rows = examples.map(({ target }) => target);
   const length = labelLength(Math.max(...rows.map((row) => row.length)), longest);
@@ -102,7 +102,7 @@ function batchOf(
 
 async function reportOf(
   { model, adapter, options, batchSize }: ReportRequest,
-  { transcriptions, normalise, extractor }: WrittenTaskParts,
+  { transcriptions, normalise, extractor }: RecognitionTaskParts,
   { records }: RecognitionDataset,
 ): Promise<readonly ReportSection[]> {
   // Unreadable recordings were reported when measured.

@@ -4,12 +4,12 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { EsmTokenizer } from '@onnx-lora/sequences';
-import { unfitLetters } from './unfitLetters.ts';
+import { unknownLetterWarnings } from './unknownLetterWarnings.ts';
 
 const vocabulary = readFileSync(fileURLToPath(new URL('../fixtures/esmMasked/vocab.txt', import.meta.url)), 'utf8');
 const esm = new EsmTokenizer(vocabulary.trimEnd().split('\n'));
 const warnings = (...sequences: string[]): string[] =>
-  unfitLetters(
+  unknownLetterWarnings(
     esm,
     sequences.map((sequence, i) => ({ id: String(i), sequence, where: `a.fasta, line ${2 * i + 1}` })),
   );

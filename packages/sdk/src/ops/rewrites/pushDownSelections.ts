@@ -25,7 +25,7 @@ const others = new Set(['LayerNormalization', 'RMSNormalization', 'Softmax', 'Ma
  * Computes values read at a single position for that position alone. Exact. Updates `types`. Nodes of `g` are placed
  * where they are read; `outputs` are needed whole.
  */
-export function computeOnlyPicked(
+export function pushDownSelections(
   nodes: readonly NodeProto[],
   types: Map<string, ValueType>,
   g: GraphBuilder,

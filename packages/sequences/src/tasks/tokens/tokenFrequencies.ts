@@ -8,7 +8,7 @@ import type { PartReportOptions } from './tokenClasses.ts';
 type Counted = ReturnType<typeof tokenTally>;
 
 /** Class counts by token. */
-export class TokenGuess {
+export class TokenFrequencies {
   readonly #classes: number;
   readonly #all: number[];
   readonly #byToken = new Map<number, number[]>();
@@ -52,7 +52,7 @@ export function classComparison<R extends SequenceRecord>(
   adapted: Counted,
   base: Counted | undefined,
 ): ReportSection {
-  const guess = new TokenGuess(labels.length);
+  const guess = new TokenFrequencies(labels.length);
   train.records.forEach((record, i) => guess.learn(tokenizer.tokens(record.sequence).ids, train.targets[i]!));
   const [majority, byLetter] = [tokenTally({ labels }), tokenTally({ labels })];
   validation.records.forEach(({ sequence }, record) => {

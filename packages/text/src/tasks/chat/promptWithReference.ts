@@ -7,7 +7,7 @@ import type { ConversationRecord } from '../../data/readConversations.ts';
 import { noTemplate } from './sftRows.ts';
 
 /** A prompt, and the answer in the data. */
-export interface AskedPrompt {
+export interface PromptWithReference {
   /** Token ids, with special tokens and the generation prompt. */
   readonly ids: readonly number[];
   /** The last message, or the prompt's text. */
@@ -16,7 +16,7 @@ export interface AskedPrompt {
   readonly wanted: string | undefined;
 }
 
-export interface AskingRules {
+export interface PromptRules {
   readonly tokenizer: SequenceTokenizer;
   /** The model's chat template, if it has one. */
   readonly template: ChatTemplate | undefined;
@@ -27,7 +27,10 @@ export interface AskingRules {
  * prompt. Undefined without one.
  * @throws OnnxLoraError `CONFIG_INVALID` for a conversation without a template; `DATA_INVALID` as the template
  */
-export function askedPrompt(record: ConversationRecord, { tokenizer, template }: AskingRules): AskedPrompt | undefined {
+export function promptWithReference(
+  record: ConversationRecord,
+  { tokenizer, template }: PromptRules,
+): PromptWithReference | undefined {
   if (!('messages' in record)) {
     const { prompt, completion } = record;
     if (prompt === '') return undefined;
