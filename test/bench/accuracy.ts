@@ -44,8 +44,8 @@ export const vit: string = path.join(project, 'docs/examples/models/vit-mnist');
 const stamps = path.join(project, '../shared/data/stamps');
 
 /**
- * Trains each case with several seeds on both sides, one thread each, and prints accuracies on data that was held out, and
- * what our adapter reaches when PEFT has loaded it.
+ * Trains each case with several seeds on both sides, one thread each, and prints accuracies on held-out data, also that of our
+ * adapter loaded by PEFT.
  */
 export async function compareAccuracy(python: string, script: string, print: (line: string) => void): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-accuracy-'));

@@ -37,7 +37,7 @@ export interface Sides {
   readonly script: string;
   /** Where graphs run here. */
   readonly provider: Provider;
-  /** Why there is nothing beside it; torch then only exports the models. */
+  /** Reason to leave torch out; it then only exports the models. */
   readonly notBeside?: string | undefined;
   /** Whether the processor computes in bfloat16, so that torch is timed with it as well. */
   readonly hasBfloat16?: boolean;

@@ -31,8 +31,8 @@ export type ChildOrder =
   | WriteOrder;
 
 /**
- * To open a model and write it to `write`, with the adapter in the folder `merge` in its weights, or unchanged, its weights
- * beside it where they exceed `inlineLimit` bytes.
+ * Order to open a model and write it to `write`, unchanged or with the adapter of the folder `merge` in its weights. Weights
+ * beyond `inlineLimit` bytes go beside the file.
  */
 export interface WriteOrder {
   readonly open: string;

@@ -39,7 +39,7 @@ export async function timeImages(folder: string): Promise<ImageFigures> {
   return { imageMs: found };
 }
 
-/** One photo and what is done to it. */
+/** One photo and its preprocessing. */
 export interface ImageCase {
   readonly name: string;
   readonly file: string;

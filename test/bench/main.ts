@@ -1,4 +1,4 @@
-/** @file `npm run bench`: times LoRA on a ViT-S/16, and PEFT beside it on request. */
+/** @file `npm run bench`: times LoRA on a ViT-S/16, on request against PEFT. */
 
 import { fileURLToPath } from 'node:url';
 import type { ChildOrder } from './child.ts';

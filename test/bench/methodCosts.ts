@@ -28,7 +28,7 @@ const [STEPS, WARM_UPS] = [5, 1];
  * Trains queries and values of a ViT on two images by LoRA of rank 8 and by each tuner, on one thread, and writes how many times
  * LoRA's processor time the quickest step takes. LoRA is measured again after every few tuners.
  *
- * @param file where the figures go, as JSON; read first, and only what it lacks is measured
+ * @param file JSON of the figures; existing ones are kept, and missing ones are measured
  */
 export async function measureMethods(vit: string, file: string, print: (line: string) => void): Promise<void> {
   const model = await openModel(vit, { plugins: [methodsPlugin] });

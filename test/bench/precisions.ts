@@ -113,7 +113,7 @@ function spaced<Item>(items: readonly Item[], count: number): Item[] {
 }
 
 /**
- * Trains and measures what the file does not have yet, and prints what is there.
+ * Trains and measures the cases missing in the file, and prints all results.
  *
  * @param precisions names, the one first that others are held against
  * @param only cases that the regular expression matches
@@ -150,7 +150,7 @@ async function resultOf(
   precision: PrecisionName,
   seed: number,
 ): Promise<Pick<PrecisionResult, 'value' | 'cpu'>> {
-  // Products of small models are rounded, too, though that gains nothing: what is asked is what rounding costs.
+  // Products of small models are rounded, too, though that gains nothing: the question is the cost of rounding.
   const chosen = precision === 'float32' ? precision : { name: precision, smallest: 4096 };
   const model = await openModel(source, { families, precision: chosen });
   const task = await taskOf(seed);

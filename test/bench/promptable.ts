@@ -1,4 +1,4 @@
-/** @file Promptable segmentation on real images: what a small SAM learns, with the settings of the Python script beside. */
+/** @file Promptable segmentation on real images by a small SAM, with the settings of the Python script in this folder. */
 
 import { evaluate, openModel, train } from '@onnx-lora/sdk';
 import { promptableSegmentation, readImageData, visionFamilies } from '@onnx-lora/vision';

@@ -24,7 +24,7 @@ export interface BenchSettings {
   readonly threads: number;
 }
 
-/** What does not depend on the machine. */
+/** Settings that do not depend on the machine. */
 export type Sizes = Omit<BenchSettings, 'provider' | 'threads'>;
 
 /** Name of a model to time. */

@@ -49,7 +49,7 @@ export async function childLine(work: () => Promise<ChildResult>): Promise<strin
 /**
  * Runs a program and parses the last line that it prints.
  *
- * @throws Error with what it wrote to stderr, when it fails
+ * @throws Error with its stderr, if it fails
  */
 export async function lastJson(program: string, args: readonly string[]): Promise<unknown> {
   const { stdout } = await execute(program, args, { maxBuffer: 1 << 24 });

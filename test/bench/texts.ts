@@ -65,7 +65,7 @@ const rates = { lr: 1e-3, weightDecay: 0, schedule: 'linear', warmupSteps: 0, th
 interface Subject {
   readonly model: string;
   readonly lora: LoraOptions;
-  /** With the test part as what is held out, or without anything. */
+  /** With the test part held out, or without held-out data. */
   readonly task: (isHeldOut: boolean) => Promise<TrainOptions['task']>;
   readonly options: Omit<TrainOptions, 'task'>;
 }

@@ -15,11 +15,11 @@ const SEEDS = 3;
 const T = 4.303;
 
 /**
- * Trains each case on both sides with three seeds and prints what the test part says, times and memory, each training in a process
- * of its own. The difference has the paired interval over seeds.
+ * Trains each case on both sides with three seeds, each in its own process, and prints metrics of the test part, times and
+ * memory. The difference has the paired interval over seeds.
  *
  * @param only which cases
- * @param precisions in what the base computes here; there it is float32
+ * @param precisions of the base here; PEFT uses float32
  * @throws OnnxLoraError `FILE_NOT_FOUND` where the data are not there
  */
 export async function compareTexts(

@@ -1,4 +1,4 @@
-/** @file Transcription of real recordings: how long it takes, and what is written. */
+/** @file Times and texts of transcriptions of real recordings. */
 
 import { openModel } from '@onnx-lora/sdk';
 import { monoAt, openTranscriber, AudioFileReader, speechFamilies } from '@onnx-lora/speech';

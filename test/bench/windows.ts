@@ -60,7 +60,7 @@ const settings = { steps: 64, batchSize: 8, lr: 1e-3, warmupSteps: 10, weightDec
 const normalise = basicNormaliser({ removeDiacritics: true });
 
 /**
- * Trains and measures what the file does not have yet, all folds of one seed before the next, and prints what is there.
+ * Trains and measures the results missing in the file, all folds of one seed before the next, and prints all.
  *
  * @param variants names of variants, separated by commas
  * @throws OnnxLoraError `FILE_NOT_FOUND` where model or recordings are not there, `INPUT_INVALID` for another variant
@@ -198,7 +198,7 @@ export function windowLines(results: readonly WindowResult[]): string[] {
   ];
 }
 
-/** The mean difference in points with its 95% interval. Recordings are drawn, each with what all seeds made of it. */
+/** The mean difference in points with its 95% interval. Recordings are resampled, each with the results of all seeds. */
 function differenceIn(pairs: readonly { readonly each: WindowResult; readonly full: WindowResult }[]): string {
   const byClip = new Map<string, { more: number; characters: number }>();
   for (const { each, full } of pairs) {

@@ -87,7 +87,7 @@ async function importPlugin(name: string): Promise<Plugin> {
   throw new OnnxLoraError('CONFIG_INVALID', `"${name}" exports no plugin. Export what definePlugin gives.`);
 }
 
-/** Has PEFT load what is made here, case by case. */
+/** Has PEFT load our adapters, case by case. */
 async function exchangeAll(
   folders: readonly string[],
   python: string,

@@ -32,7 +32,7 @@ interface Told {
   readonly difference: number | null;
 }
 
-/** Types whose files say too little for PEFT itself: it makes what is missing by another decomposition, or not at all. */
+/** Types with incomplete files even for PEFT: it recomputes the missing part by another decomposition, or not at all. */
 const unlikeInPeft: Readonly<Record<string, string>> = {
   PSOFT: 'its basis has the signs of LAPACK, and PEFT does not save it',
   FROD: 'PEFT loads V and leaves U as that of the V before',

@@ -39,7 +39,7 @@ const typedArrays = [
  * Puts counting constructors in the place of the global ones. To be called before the code under test is loaded, which
  * may keep references to them.
  *
- * Not seen: lists that grow element by element, and what the engine allocates for itself. Samples of the heap show those.
+ * Not counted: lists that grow element by element, and internal allocations of the engine. Samples of the heap show those.
  */
 export function countAllocations(): void {
   const scope = globalThis as unknown as Record<string, unknown>;

@@ -106,7 +106,7 @@ function parsed(bytes: Uint8Array): object | undefined {
   }
 }
 
-/** Also for what is too deep to be written, or refers to itself. */
+/** JSON text; also for values that are too deep for JSON.stringify, or refer to themselves. */
 function text(json: object): string {
   try {
     return JSON.stringify(json);

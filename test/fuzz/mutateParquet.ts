@@ -1,4 +1,4 @@
-/** @file Damage to Parquet files: in the pages, in what the end says of the columns, or in both. */
+/** @file Damage to Parquet files: in the pages, in the footer, or in both. */
 
 import type { Random } from '@onnx-lora/sdk/data';
 import { mutateBytes } from './mutateBytes.ts';

@@ -64,7 +64,7 @@ export function mutateProtobuf(random: Random, bytes: Uint8Array, others: readon
       return withField(bytes, place, [nestedNode(depth), bytes.slice(place.start, place.end)]);
     }
     case 5:
-      // A length that says something else than what follows.
+      // A length that differs from the content.
       return withField(bytes, field, [tag(field.number, field.wire), edge(random), bytes.slice(field.content, field.end)]); // prettier-ignore
     case 6:
       return withField(bytes, field, [tag(field.number, random.index(8)), bytes.slice(field.content, field.end)]);

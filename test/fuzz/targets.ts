@@ -1,4 +1,4 @@
-/** @file The parsers of foreign bytes: what each is given, and what is done with whatever it accepts. */
+/** @file The parsers of foreign bytes, with their inputs and the use of accepted results. */
 
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -54,7 +54,7 @@ export interface FuzzTarget {
   mutate(random: Random, bytes: Uint8Array, others: readonly Uint8Array[]): Uint8Array;
   /** Bytes beyond the limits that a file may take whatever its size, such as for a model's usual input. */
   readonly room?: number;
-  /** Parses, and uses what is accepted. Throws an OnnxLoraError, or nothing. */
+  /** Parses, and uses accepted results. Throws an OnnxLoraError, or nothing. */
   run(bytes: Uint8Array): Promise<void> | void;
 }
 
@@ -329,7 +329,7 @@ function useAdapter(adapter: Adapter): void {
   refusalOf(() => void toOrtAdapter(adapter));
 }
 
-/** The OnnxLoraError that `work` ends with, so that what comes after it is tried all the same. */
+/** The OnnxLoraError of `work`, returned so that later steps still run. */
 function refusalOf(work: () => void): Error | undefined {
   try {
     work();

@@ -1,4 +1,4 @@
-/** @file Runs the commands of a user who has never seen this repository. */
+/** @file Runs the commands of a user outside of this repository. */
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -57,7 +57,7 @@ export const installWords: readonly string[] = [
 ];
 
 /**
- * Refuses a text that does not have what it should.
+ * Refuses a text without the expected parts.
  *
  * @throws Error that shows the text
  */

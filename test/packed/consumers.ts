@@ -1,4 +1,4 @@
-/** @file A user's first steps with the published packages: every entry is imported, and the README's lines do what they say. */
+/** @file A user's first steps with the published packages: imports every entry, and runs the README's lines. */
 
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -21,7 +21,7 @@ const kinds: readonly Expected[] = [
 /**
  * Generates a plugin of each kind, installs and tests it, and trains with it.
  *
- * @param folder is made, for the kind that is the default; its name is the plugin's. The others are beside it
+ * @param folder created for the default kind and named like its plugin; other kinds get folders beside it
  */
 export function checkGeneratedPlugin(folder: string): void {
   for (const [i, expected] of kinds.entries()) checkKind(i === 0 ? folder : `${folder}-${expected.kind}`, expected);

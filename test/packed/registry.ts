@@ -13,7 +13,7 @@ const VERDACCIO = 'verdaccio@6.8';
  * Starts verdaccio on a free port, for all commands that {@link run} starts from then on.
  *
  * @param folder is made, for the program and its packages
- * @returns what ends it
+ * @returns a function that ends it
  * @throws Error with what verdaccio printed, where it does not answer within a minute
  */
 export async function startRegistry(folder: string): Promise<() => void> {

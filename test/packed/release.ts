@@ -16,7 +16,7 @@ export interface Published {
  * Publishes all packages with the versions and changelogs that the changesets say.
  *
  * @param clone is made: the working tree as it is, with changes that are not committed, but for new files that git does not know
- * @throws Error where packages differ in their version, or an SBOM lacks what the package depends on
+ * @throws Error if versions of packages differ, or an SBOM lacks a dependency
  */
 export function release(clone: string): Published[] {
   // A fresh clone may have no author, which git asks for.

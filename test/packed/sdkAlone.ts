@@ -1,4 +1,4 @@
-/** @file Whoever installs the SDK alone gets no domain with it, and not more than the budget. */
+/** @file An installation of the SDK alone holds no domain packages, and stays within the budget. */
 
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -6,7 +6,7 @@ import { npmInstall, run } from './command.ts';
 import { emptyProject } from './release.ts';
 import { megabytes } from './tarballs.ts';
 
-/** Everything but ONNX Runtime and what it brings, in bytes. */
+/** Bytes of all packages except ONNX Runtime and its dependencies. */
 const BUDGET = 3e6;
 
 /** Dependencies of the domains and of the command. */
@@ -34,7 +34,7 @@ export function checkSdkAlone(folder: string): void {
   run(folder, 'node', 'learn.js');
 }
 
-/** A program that needs the SDK and the test kit: it fails where an adapter is not what it was after saving and merging. */
+/** A program that uses the SDK and the test kit: it fails if saving or merging changes an adapter. */
 const LEARN = `import assert from 'node:assert/strict';
 import { openModel } from '@onnx-lora/sdk';
 import { checkAdapterRoundTrip, linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';

@@ -1,4 +1,4 @@
-/** @file Finds case folders: those of this repository, and those of a larger collection beside it where there is one. */
+/** @file Finds case folders of this repository, and of a larger collection beside it, if any. */
 
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';

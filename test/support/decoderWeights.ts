@@ -19,7 +19,7 @@ export interface DecoderForm {
 export const sizes = { layers: 2, hidden: 32, heads: 4, width: 16, inner: 64, vocabulary: 24, positions: 16 } as const;
 
 const { layers, hidden, heads, width, inner, vocabulary, positions } = sizes;
-/** A matrix `[in, out]`, and what four bits make of it. */
+/** A matrix `[in, out]`, and its four-bit quantisation. */
 interface Matrix {
   readonly values: Float32Array;
   readonly dims: readonly [number, number];

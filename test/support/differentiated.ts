@@ -55,7 +55,7 @@ export function differentiated(
   return { model, backward, text };
 }
 
-/** The gradients' values by the name of what they differentiate by. */
+/** Values of the gradients, by the names of their variables. */
 export async function gradientValues(
   { model, backward }: Differentiated,
   feeds: Feeds,

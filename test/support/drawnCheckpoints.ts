@@ -8,7 +8,7 @@ import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { toHalf, toShorts } from '@onnx-lora/sdk/tasks';
 
-/** An input of a run: whole numbers, or what the hash makes of `seed`. */
+/** An input of a run: integers, or numbers from a hash of `seed`. */
 interface DrawnInput {
   readonly dims: readonly number[];
   readonly values?: readonly number[];

@@ -17,7 +17,7 @@ export class ExactProducts implements ProductEmitter {
     this.g = new GraphBuilder({ opset, infer: inferNode, prefix: 'exact/' });
   }
 
-  /** The product without what is added to it. */
+  /** The product without its addend. */
   emit({ x, weight, isTransposed, windows }: FrozenProduct): Value {
     const { g } = this;
     if (!windows) return g.MatMul({ name: x, type: 'float32' }, this.#matrix(weight, isTransposed));

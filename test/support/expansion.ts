@@ -26,10 +26,10 @@ export interface Operand {
   readonly values?: (random: Random, dims: readonly number[]) => Tensor;
 }
 
-/** A node to expand and what to feed it. */
+/** A node to expand and its feeds. */
 export interface Fused {
   readonly op: string;
-  /** com.microsoft unless told otherwise. */
+  /** com.microsoft by default. */
   readonly domain?: string;
   /** 17 unless told otherwise. */
   readonly opset?: number;
@@ -46,7 +46,7 @@ export interface Fused {
 export const x = (...shape: Dim[]): Operand => ({ shape });
 /** Random floats that the file holds. */
 export const w = (...shape: Dim[]): Operand => ({ shape, constant: true });
-/** Whole numbers that are fed. */
+/** Fed integers. */
 export const integers = (
   type: 'int32' | 'int64' | 'uint8' | 'int8' | 'bool',
   shape: readonly Dim[],
@@ -60,7 +60,7 @@ export const integers = (
     return tensor(type, type === 'int8' ? Int8Array.from(data) : Uint8Array.from(data), dims);
   },
 });
-/** Whole numbers from `low` to `high − 1` that the file holds. */
+/** Integers from `low` to `high − 1` in the file. */
 export const bytes = (type: 'int8' | 'uint8', low: number, high: number, ...shape: Dim[]): Operand => ({
   shape,
   constant: true,

@@ -1,8 +1,8 @@
-/** @file A runtime that computes wrongly, for tests of what should notice. */
+/** @file A runtime that computes wrongly, for tests of checks. */
 
 import { OrtRuntime, type Runtime, type Tensor } from '@onnx-lora/sdk';
 
-/** A runtime with a fault in what goes in or what comes out. */
+/** A runtime with a fault in its inputs or outputs. */
 export function faultyRuntime(fault: {
   feed?: (name: string, tensor: Tensor) => Tensor;
   output?: (name: string, tensor: Tensor) => Tensor;

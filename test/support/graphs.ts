@@ -1,3 +1,3 @@
-/** @file The test kit's graphs, for tests that compare graphs with what they compute. */
+/** @file The test kit's graphs, for tests that compare graphs and their outputs. */
 
 export { cpuSession, difference, modelFrom, modelOf, runOnce } from '../../packages/testing/src/graphs.ts';

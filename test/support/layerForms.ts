@@ -1,4 +1,4 @@
-/** @file Layers as graphs have them, each beside what a change of its weight does to its output. */
+/** @file Forms of layers in graphs, each with the effect of a weight's change on its output. */
 
 import type { GraphBuilder, Value } from '../../packages/sdk/src/graph/builder.ts';
 import type { Attributes } from '../../packages/sdk/src/graph/attributes.ts';
@@ -19,7 +19,7 @@ export interface LayerForm {
   readonly input: { readonly type?: 'float32' | 'float64' | 'float16' | 'int32'; readonly shape: readonly number[] };
   /** Emits the layer: nodes named in the scope `/fc`, random weights. */
   readonly build: (g: WeightBuilder, x: Value, weight: WeightMaker) => Value;
-  /** Emits what a delta of the weight, in torch's layout and of every group's full width, adds to the output. */
+  /** Emits the change of the output by a delta of the weight, in torch's layout and of every group's full width. */
   readonly change: (g: GraphBuilder, x: Value, delta: Value) => Value;
   readonly groups?: number;
   readonly hasBias?: boolean;
@@ -110,7 +110,7 @@ function chosen(
   };
 }
 
-/** Anew for each form, so that its numbers do not hang on which were made before. */
+/** Created again for each form, so that its numbers do not depend on earlier forms. */
 let random = new Random(6);
 const int8 = codeType(codeTypes.int8)!;
 
@@ -380,7 +380,7 @@ export const layerForms: Readonly<Record<string, LayerForm>> = {
     g.MatMul(x, g.Gather(weight, experts, 0))),
 }; // prettier-ignore
 
-/** The model of a form, its path `fc`; `weights` says with which numbers. */
+/** The model of a form, its path `fc`; `weights` gives its numbers. */
 export function formModel(
   { build, input }: LayerForm,
   weights: (dims: readonly number[], i: number) => ArrayLike<number> = (dims) => randomFloats(dims, random),

@@ -1,9 +1,9 @@
 /**
- * @file Draws small models at random, for the test that holds training graphs against finite differences. A model is a list of
- * steps; each makes a value `[batch, length, width]` of two earlier ones, and what no step reads is summed in the end. So values
- * are read several times, added to themselves, and carried past layers.
+ * @file Draws small models at random, for the test of training graphs against finite differences. A model is a list of steps;
+ * each makes a value `[batch, length, width]` of two earlier ones, and unread values are summed in the end. So values are read
+ * several times, added to themselves, and carried past layers.
  *
- * Sizes are drawn on both sides of what decides between two ways to compute:
+ * Sizes are drawn on both sides of the thresholds between two ways to compute:
  *
  * | size                                                | where                                                      |
  * | --------------------------------------------------- | ---------------------------------------------------------- |
@@ -11,7 +11,7 @@
  * | 24 numbers of a head with rotary positions          | `NARROWEST` in `train/forward/fuseRotary.ts`               |
  * | 256 numbers of a head                               | `WIDEST_HEAD` in `autodiff/rules.ts`                       |
  * | 1e30, which a mask adds                             | `SWALLOWS` in `train/forward/addMasks.ts`                  |
- * | scores twice as large as what they are made of | `regionOf` in `train/forward/chunkAttention.ts` |
+ * | scores twice as large as their operands | `regionOf` in `train/forward/chunkAttention.ts` |
  * | a mask of half of the scores                        | `addMasks.ts`                              |
  * | 64 numbers of constants that are compared           | `SMALL` in `train/forward/commonSubexpressions.ts`                   |
  * | 16 numbers of constants that a builder shares       | `GraphBuilder.constant`                                    |
@@ -32,7 +32,7 @@ import { type Feeds, float32, int64, sizeOf, type Tensor } from '../../packages/
 import { ModelBuilder, type SmallModel } from '../../packages/testing/src/models/modelBuilder.ts';
 import type { LossFragment } from '../../packages/sdk/src/train/graph/addLoss.ts';
 
-/** A step: what it does, to which values, counted back from the last, and one of its forms. */
+/** A step: its operator, its operands counted back from the last value, and one of its forms. */
 interface DrawnStep {
   readonly op: StepName;
   readonly a: number;
@@ -167,7 +167,7 @@ class Building {
     return this.#builder.weight(name, dims, range, offset);
   }
 
-  /** `[batch, length, width]` of what the model reads. */
+  /** The model's input as `[batch, length, width]`. */
   start(start: DrawnModel['start'], x: Value): Value {
     const { g, width, length } = this;
     if (start === 'floats') return this.linear(x, 'start', FEATURES, width, 0);
@@ -284,7 +284,7 @@ const steps: Readonly<Record<StepName, Step>> = {
   attention: (m, a, b, form) => {
     const { g, length } = m;
     const size = [8, 24, 32][form % 3]!;
-    // One head beyond what a sum over heads is taken over.
+    // A single head, wider than the limit of sums over heads.
     const [heads, wide] = form % 12 === 11 ? [1, 260] : [2, size];
     const [q, k, v] = [[a, size], [b, size], [b, wide]].map(([x, each], i) => m.heads(m.linear(x as Value, undefined, m.width, heads * (each as number), form + i), heads, each as number)) as [Value, Value, Value]; // prettier-ignore
     const [turnedQ, turnedK] = form % 2 === 0 ? [q, k] : [m.rotated(q, size), m.rotated(k, size)];

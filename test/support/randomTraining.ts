@@ -73,7 +73,7 @@ export interface Computed {
 /** So small in doubles that hardly a step crosses a bend, such as that of Relu. */
 const STEP = 1e-6;
 
-/** A drawn model with what trains it. */
+/** A random model with its training. */
 export class RandomTraining {
   readonly #drawn: DrawnTraining;
   readonly #random: RandomModel;
@@ -249,7 +249,7 @@ export class RandomTraining {
   }
 }
 
-/** A runtime that counts what it loads. */
+/** A runtime that counts loaded graphs. */
 class CountingRuntime extends OrtRuntime {
   loaded = 0;
 

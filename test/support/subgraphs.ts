@@ -10,7 +10,7 @@ import {
 import { modelOf } from './graphs.ts';
 import { WeightBuilder } from './storedWeights.ts';
 
-/** Emits what a branch or a body computes of the outer value x. */
+/** Emits the contents of a branch or body, which reads the outer value x. */
 export type Body = (g: WeightBuilder, x: Value) => Value;
 
 const x: Value = { name: 'x', type: 'float32', shape: ['batch', 4] };

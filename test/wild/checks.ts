@@ -92,7 +92,7 @@ function isWhole({ kind, weightShape }: ModuleInfo): boolean {
   return kind !== 'parameter' && (kind === 'linear' || kind === 'embedding' || weightShape[1] !== 1);
 }
 
-/** One model with its feeds, and what it computes in ONNX Runtime without us. */
+/** One model with its feeds, and its outputs in plain ONNX Runtime. */
 class Subject {
   readonly model: Model;
   readonly wild: WildModel;
@@ -110,7 +110,7 @@ class Subject {
     this.#lora = { r: 4, loraAlpha: wild.alpha ?? 1, targetModules: isWhole };
   }
 
-  /** An adapter that changes nothing computes what the file does in ONNX Runtime alone. */
+  /** With an adapter that changes nothing, outputs equal those of the file in plain ONNX Runtime. */
   async baseProblems(): Promise<string[]> {
     const { config, tensors } = await randomAdapter(this.model, { lora: this.#lora });
     const nothing = [...tensors].map(([name, tensor]): [string, Tensor] => [
@@ -164,7 +164,7 @@ class Subject {
     return [losses[0]!, losses.at(-1)!];
   }
 
-  /** Merged, the file computes in ONNX Runtime alone what the adapter does in a session. */
+  /** The merged file in plain ONNX Runtime gives the outputs of the adapter in a session. */
   async mergeProblems(): Promise<string[]> {
     const adapter = await randomAdapter(this.model, { lora: this.#lora });
     const adapted = await this.#adapted(adapter);

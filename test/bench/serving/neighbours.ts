@@ -23,7 +23,7 @@ const TENANTS = 5;
 const SHARE = 0.12;
 const FLOOD = 100;
 
-/** Measures what the other tenants wait, and prints it. */
+/** Measures and prints the latencies of the other tenants. */
 export async function measureNeighbours(
   self: string,
   { subject, seconds, rounds, connections }: NeighbourSettings,
@@ -47,7 +47,7 @@ export async function measureNeighbours(
     const crowded: number[] = [];
     let refused = 0;
     for (let seed = 10; seed < 10 * (rounds + 1); seed += 10) {
-      // The same requests at the same moments each time: what differs is what comes besides.
+      // The same requests at the same moments each time; only the additional load differs.
       const four = async (): Promise<readonly number[]> => {
         const rate = { perSecond: (TENANTS - 1) * SHARE * most };
         return (await load({ keys: others, rate, seed })).latencyMs;

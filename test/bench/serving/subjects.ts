@@ -50,7 +50,7 @@ export function images(sizes: Sizes): Subject {
   };
 }
 
-/** A BERT that is asked about texts as short as what people type into a search box. */
+/** A BERT with requests of short texts, like search queries. */
 export function texts(
   { hidden, layers, heads, r }: Pick<Sizes, 'hidden' | 'layers' | 'heads' | 'r'>,
   lengths: readonly [number, number] = [6, 10],
