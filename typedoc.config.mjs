@@ -58,7 +58,7 @@ export default {
 };
 
 /**
- * What needs no words of its own: a member that has one value, such as `type: 'step'`, says it; and what has the members of
+ * Names that need no docstring: a member that has one value, such as `type: 'step'`, says it; and what has the members of
  * an object type without a name says what they are, as `scale: { x: number; y: number }`.
  *
  * @param {import('typedoc').Application} app

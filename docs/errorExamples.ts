@@ -8,9 +8,9 @@ import { writeDigits } from '../test/fixtures/digits.ts';
 
 /** How to end in an error. */
 export type ErrorExample = {
-  /** What is wrong, where the call does not show it. */
+  /** The mistake, if the call does not show it. */
   readonly about?: string;
-  /** What of the message differs from machine to machine, and what the page shows in its place. */
+  /** A part of the message that differs between machines, and its replacement on the page. */
   readonly varies?: readonly [found: RegExp, shown: string];
 } & ({ readonly command: string } | { readonly program: string; readonly run: () => Promise<unknown> });
 
@@ -61,7 +61,7 @@ export const errorExamples: Readonly<Record<ErrorCode, ErrorExample>> = {
   RUNTIME_FAILED: { program: 'runtimeFailed.ts', run: () => import('./errors/runtimeFailed.ts') },
   CANCELLED: { program: 'cancelled.ts', run: () => import('./errors/cancelled.ts') },
   OVERLOADED: {
-    about: 'Of three runs one computes, one may wait, and the third is refused.',
+    about: 'One of three runs computes, one may wait, and the third is refused.',
     program: 'overloaded.ts',
     run: () => import('./errors/overloaded.ts'),
   },

@@ -25,7 +25,7 @@ const told = (name: string): boolean => tutorials.includes(`docs/examples/dist/$
 /** Those that a change runs, too: the README's own, and what takes seconds. The guides' fences run the same calls as the others. */
 const everyChange = new Set('quickstart plugin serve testPlugin'.split(' '));
 
-/** What an example must print for its page to be true. */
+/** Required output of an example, as its page shows it. */
 const says: Readonly<Record<string, RegExp>> = {
   // The index, in the last column, is about as good as the right adapter for each.
   mixture:

@@ -3,14 +3,14 @@
 import type { DescribedFamily, ModuleName } from '@onnx-lora/sdk/plugin';
 import { slugify } from './.vitepress/slugify.ts';
 
-/** What a page is about. */
+/** Contents of a page. */
 export interface FamilyPage {
   readonly title: string;
   /** Where the site's sidebar has the page. */
   readonly group: string;
   readonly order: number;
   readonly families: readonly DescribedFamily[];
-  /** What makes a model's input: `image processor`. */
+  /** Preprocessor of the model's input: `image processor`. */
   readonly preprocessor: string;
   /** An example of a model that no family knows. */
   readonly stranger: string;

@@ -56,7 +56,7 @@ const pages: Readonly<Record<string, () => string | Promise<string>>> = {
       stranger: 'an encoder of your own',
       text: `Which sequences a model reads, proteins, DNA, RNA or molecules, is not told by its family: ChemBERTa and models of antibodies are both RoBERTa, ESM-2 and the Nucleotide Transformers both ESM. BERT, RoBERTa and ESM name their modules alike: keep \`config.json\` beside a model that was exported without its head.
 
-ESMFold, whose \`config.json\` says \`esm\` and \`is_folding_model\`, and the Evoformer are here at the level of their graphs: adapters in the attention over pairs of residues are placed, trained and merged as PEFT does it, but data and loss are yours. Of ESMFold export a graph with torch's newer exporter (\`dynamo=True\`); the older one writes negative axes that ONNX does not have.
+ESMFold, whose \`config.json\` says \`esm\` and \`is_folding_model\`, and the Evoformer are here at the level of their graphs: adapters in the attention over pairs of residues are placed, trained and merged as PEFT does it, but data and loss are yours. Export ESMFold's graph with torch's newer exporter (\`dynamo=True\`); the older one writes negative axes that ONNX does not have.
 
 `,
     }),
@@ -94,7 +94,7 @@ order: 45
 
 # Architectures
 
-What [is built from a checkpoint](../guides/build.md): by \`model_type\` of \`config.json\`, and the classes that its \`architectures\` may name. Where it names none, the first of a row is built.
+Architectures that are [built from a checkpoint](../guides/build.md), by \`model_type\` of \`config.json\`, and the classes that its \`architectures\` may name. Where it names none, the first of a row is built.
 
 | \`model_type\` | classes |
 | --- | --- |

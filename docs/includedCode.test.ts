@@ -17,7 +17,7 @@ test.each(pages)('%s', async (page) => {
   await expect(await withIncludedCode(page, readFileSync(file, 'utf8'))).toMatchFileSnapshot(file);
 });
 
-/** What a fence that names a region of a file holds. */
+/** Contents of a fence that names a region of a file. */
 async function shown(file: string, region: string): Promise<string> {
   const page = await withIncludedCode('docs/page.md', `\`\`\`ts file=${file}#${region}\n\`\`\`\n`);
   return page.split('\n').slice(1, -2).join('\n');

@@ -29,7 +29,7 @@ ${tuners.map(row).join('\n')}
 - merges: [a plain model](./merge.md) can be written that computes the same. Taken out again: \`unmerge\` gives the base back.
 - blends: several adapters can be [mixed by weights](./combine.md) in a session; of others one can be weakened (\`{ a: 0.5 }\`) at most.
 - step: processor time of a step of training, as a multiple of LoRA's of rank 8; queries and values of a ViT-S/16 with the tuner's defaults, two images, one thread (\`npm run bench -- --methods FILE\`). It is above 1.3 where the change is no product of two small factors, so that its gradient has the weight's size (FourierFT, WaveFT, SHiRA, FRoD, HRA, PEANuT); where the defaults have ranks in the hundreds or full rank (VeRA, PVeRA, RandLoRA), or train as many numbers as the weight has (OSF); and where the base is computed twice (X-LoRA).
-- as LoRA: [\`convertToLora\`](./tuners.md#run-and-merge) makes plain LoRA of it, for programs that know no other: exactly, or by the largest singular values (nearly). What is LoRA differs from it in training alone: it is served, merged and combined as LoRA is, also where no plugin knows it.
+- as LoRA: [\`convertToLora\`](./tuners.md#run-and-merge) makes plain LoRA of it, for programs that know no other: exactly, or by the largest singular values (nearly). Methods marked LoRA differ in training alone: their adapters are served, merged and combined as LoRA, also without the plugin.
 - Random matrices that layers share (VeRA, PVeRA, RandLoRA) are in the file unless \`save_projection\` is false, and are drawn again from their key then. RandLoRA's are in it once for each layer, as PEFT writes them: of all linear layers of a ViT-B with the default rank that is some 700 MB, without them 6 MB.
 
 ## Beside PEFT
@@ -39,11 +39,11 @@ PEFT has no SoRA, DyLoRA, ReLoRA, COLA, PeriodicLoRA, AFLoRA, ALoRA, MoRA and Mi
 - ReLoRA, COLA and PeriodicLoRA add the change to what is fixed after each \`restart_every\` steps, up to \`restarts\` times. ReLoRA then begins a new LoRA and keeps the largest tenth of the optimizer's moments (\`prune_ratio\`); COLA begins one with an optimizer that knows nothing yet; PeriodicLoRA adds a part of the change (\`momentum_ratio\`) and trains the rest on. ReLoRA and COLA want their own schedule, \`schedule: { name: 'jagged_cosine', every }\` with \`every\` as \`restart_every\`; PeriodicLoRA a constant rate.
 - AFLoRA needs \`total_step\`, the steps of the run; which matrix is frozen when is by the paper, as its authors have published no code.
 - ALoRA (\`--tuner allocating-lora\`; what PEFT calls aLoRA is another method) needs examples that are held out. After each \`review_every\` steps, \`reviews\` times, it computes the loss of a batch of them without each direction and with it alone, and moves the \`moved\` that matter least. A review takes as long as twice as many steps as there are directions.
-- MixLoRA needs the names of the layers of a feed-forward block, the one that yields what the block does last: \`"feedforward_modules":["up_proj","gate_proj","down_proj"]\`. Without, each layer is a block. What lies between them is computed \`top_k\` times; layers outside of blocks get LoRA.
+- MixLoRA needs the names of the layers of a feed-forward block, the one that yields what the block does last: \`"feedforward_modules":["up_proj","gate_proj","down_proj"]\`. Without, each layer is a block. Layers between them are computed \`top_k\` times; layers outside of blocks get LoRA.
 
 ## Optimizers
 
-The plugin has ways to move LoRA's numbers too, by the names that \`optimizer\` and \`--optimizer\` take, alone or with settings: \`--optimizer '{"name":"riemannian","reg":0.001}'\`. What they save is an adapter as any other, and runs go on from checkpoints to the same bytes.
+The plugin has ways to move LoRA's numbers too, by the names that \`optimizer\` and \`--optimizer\` take, alone or with settings: \`--optimizer '{"name":"riemannian","reg":0.001}'\`. They save ordinary adapters, and runs resume from checkpoints to the same bytes.
 
 | \`--optimizer\` | what it does | settings | held to |
 | --- | --- | --- | --- |
@@ -92,7 +92,7 @@ function row(tuner: Tuner): string {
   return `| \`${name}\` | \`${peftType}\`${variant === undefined ? '' : ` with \`${variant}\``} | ${paper === undefined ? title : `[${title}](${paper})`}: ${what} | ${kinds.map((kind) => `\`${kind}\``).join(', ')} | ${yes(isLora || merges(math))} | ${yes(isLora || canBeTakenOut(math))} | ${yes(isLora || blends(math))} | ${isLora ? 'is LoRA' : 'factors' in math || math.toLora ? 'exactly' : merges(math) ? 'nearly' : 'no'} | ${costs[name] === undefined ? '–' : costs[name].toFixed(2)} |`;
 }
 
-/** What says but how an adapter is trained: elsewhere it is LoRA itself. */
+/** Configs that only say how an adapter is trained: elsewhere it is LoRA itself. */
 const ofTraining = new Set(['velora_config', 'monteclora_config']);
 
 function merges(math: AdapterLayer): boolean {

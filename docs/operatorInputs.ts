@@ -1,4 +1,4 @@
-/** @file What ONNX and ONNX Runtime call the inputs of operators that have several: as `onnx.defs` and the contrib schemas say. */
+/** @file Names of inputs in ONNX and ONNX Runtime, for operators that have several: as `onnx.defs` and the contrib schemas say. */
 
 /** Names in their order, by operator. */
 export const operatorInputs: Readonly<Record<string, string>> = {

@@ -26,7 +26,7 @@ order: 60
 
 # Operators
 
-Which ONNX operators gradients pass, which hold layers that can be adapted, and of which types and shapes are known. Inference is not limited by this page: whatever ONNX Runtime runs, the SDK runs.
+ONNX operators with a gradient, with adaptable layers, and with type and shape inference. Inference is not limited by this page: whatever ONNX Runtime runs, the SDK runs.
 
 This page is made from the tables that the SDK works with. Names are those of ONNX's own domain and of \`com.microsoft\`; an operator of another domain with the same name is unknown, unless [a plugin](../guides/plugin.md) says what it is.
 
@@ -54,13 +54,13 @@ ${ops.length} operators. _Not into_ names inputs that count as constants, such a
 | --- | --- | --- | --- | --- |
 ${ops.map(gradientRow).join('\n')}
 
-${listOf(sorted(manyOutputOps))} take gradients of all their outputs. Of any other operator, the loss may depend on the first output alone.
+${listOf(sorted(manyOutputOps))} take gradients of all their outputs. The loss may depend on the first output alone of any other operator.
 
 ### Integers and packed weights
 
 ${listOf(sorted(straightThrough()))} round, or read what was rounded. Their gradients are those of the float operators that they stand for, and 0 outside of the range of the integers; scales and zero points are constants. They are checked against those float operators.
 
-### What ends a gradient
+### Stop gradients
 
 Outputs of these do not change smoothly with their inputs, so they count as constants: ${listOf(sorted(stopGradientOps))}.
 
@@ -86,15 +86,15 @@ ${webgpuLines(ops).join('\n')}
 
 Taken apart into standard operators where layers in them are adapted or gradients pass them, from opset 11 on; put together again where nothing was changed. An attribute or a form that the rule does not know leaves the operator as it is.
 
-Of ONNX's own: ${listOf(sorted(Object.keys(expansionRows['']!)))}.
+ONNX's own: ${listOf(sorted(Object.keys(expansionRows['']!)))}.
 
-Of \`com.microsoft\`: ${listOf(sorted(Object.keys(expansionRows['com.microsoft']!)))}.
+\`com.microsoft\`: ${listOf(sorted(Object.keys(expansionRows['com.microsoft']!)))}.
 
 Not taken apart: mixtures of experts, sparse, paged and packed attention, a cache whose buffer is longer than what it holds, \`do_rotary\` inside \`Attention\`, beam search, and everything of \`com.microsoft.nchwc\`.
 
 ## Operators whose types and shapes are known
 
-Of others the file's own \`value_info\` is taken, or a plugin's rule; where there is neither, a gradient that needs the shape fails with [\`MODEL_UNSUPPORTED\`](./errors.md#model-unsupported).
+For others the file's own \`value_info\` is taken, or a plugin's rule; where there is neither, a gradient that needs the shape fails with [\`MODEL_UNSUPPORTED\`](./errors.md#model-unsupported).
 
 ${listOf(sorted(Object.keys(inferenceRules)))}.
 `;

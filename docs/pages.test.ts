@@ -123,7 +123,7 @@ function proseOf(page: string): string {
   return read(page).replaceAll(/^ *```[\s\S]*?^ *```$/gm, '');
 }
 
-/** What a page has in `code`. */
+/** Text in `code` of a page. */
 function spansOf(page: string): string[] {
   return [...proseOf(page).matchAll(/`([^`]+)`/g)].map(([, span]) => span!);
 }

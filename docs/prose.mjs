@@ -15,7 +15,7 @@ const rules = [
   [/^(?:From|To|By|With|For|In|As|Whether|How) (?:what|whom|whose)\b/, clause],
   [/^(?:Where|When) (?:what|that which|nothing|there is no)\b/, clause],
   [/\bof which\b/, '"of which"'],
-  [/\bwhich (?:has|have|is|are|was|does|do) (?:not|no|none)\b/, '"which has not"'],
+  [/\bwhich (?:(?:has|have) (?:not|none)|(?:is|are) (?:no|none))\b/, '"which has not"'],
   [/\bwhat there is\b|\bthere is none\b/, '"what there is"'],
 ];
 

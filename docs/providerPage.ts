@@ -1,4 +1,4 @@
-/** @file The page of the providers: what there is on which platform, what is tried, and what falls back. */
+/** @file The page of the providers: by platform, with the order of attempts and fallbacks. */
 
 import { format, resolveConfig } from 'prettier';
 import { providersToTry } from '../packages/sdk/src/runtime/providers/providers.ts';
@@ -35,7 +35,7 @@ The execution providers of ONNX Runtime that the SDK runs graphs on. [The guide]
 
 ## Where there is which
 
-What onnxruntime-node ${version} has. There is no build for Macs with Intel processors.
+Execution providers of onnxruntime-node ${version}. There is no build for Macs with Intel processors.
 
 | platform | providers | \`auto\` tries |
 | --- | --- | --- |
@@ -54,7 +54,7 @@ Values of \`provider\` in \`train\`, \`evaluate\` and \`model.session\`, and of 
 | \`dml\` | \`DmlExecutionProvider\` | GPUs with Direct3D 12 | nothing: DirectML comes along | no |
 | \`coreml\` | \`CoreMLExecutionProvider\` | GPU and Neural Engine of Apple silicon | nothing: CoreML is part of macOS | no |
 
-## What happens when one does not work
+## Failures
 
 [Errors](./errors.md), or what is done about it, of a session of \`model.session\`, which also takes \`fallback\`, \`verify\` and \`strict\`:
 
@@ -69,7 +69,7 @@ Values of \`provider\` in \`train\`, \`evaluate\` and \`model.session\`, and of 
 
 Operators that compute with integers only, such as shapes, may always run on the CPU: ONNX Runtime leaves them there by choice. A run whose inputs are wrong fails on any provider, and none takes over. \`evaluate\` does as a session does. \`train\` goes on with the next one of \`auto\` where a graph cannot be loaded; its steps are not compared with the CPU's, and one that fails ends the run.
 
-## What falls back
+## Fallbacks
 
 \`session.providerReport\` and \`run.providerReport\` tell it of any model. For the small ViT of the quickstart, on WebGPU with 8 images, counted in operators:
 

@@ -68,7 +68,7 @@ Programs give these to \`train\` by the same names, and the command line by the 
 - may change: ${onResume('mayChange')}
 - no result: ${onResume('noResult')}
 
-## Of a sweep
+## Sweeps
 
 The file of [\`sweep\`](../guides/sweep.md) has these under its key \`sweep\`, beside the settings above, which all trials have in common.
 
@@ -76,7 +76,7 @@ The file of [\`sweep\`](../guides/sweep.md) has these under its key \`sweep\`, b
 | --- | --- | --- | --- |
 ${sweepTable.rows.map(row).join('\n')}
 
-## Of tasks in a row
+## Continual learning
 
 The file of [\`continual\`](../guides/continual.md) has these under its key \`continual\`, beside the settings above, which all tasks have in common.
 
@@ -105,7 +105,7 @@ function row(info: Parameters<typeof rowSchema>[0]): string {
   return `| \`${keyOf(name)}\` | ${words(rowSchema(info))} | ${otherwise} | ${withFlags(description)} |`;
 }
 
-/** What a schema accepts, in words. */
+/** Accepted values of a schema, in words. */
 function words(schema: JsonSchema): string {
   if (Object.keys(schema).length === 0) return 'any value';
   if (schema.anyOf) return schema.anyOf.map((each) => words(each as JsonSchema)).join(', or ');

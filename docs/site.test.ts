@@ -165,7 +165,7 @@ async function widthOf(page: Page): Promise<number> {
   return page.evaluate('document.documentElement.scrollWidth');
 }
 
-/** What hinders readers who see little or use a keyboard, as WCAG 2.1 AA has it: contrast, names of buttons and the like. */
+/** Barriers by WCAG 2.1 AA for readers who see little or use a keyboard: contrast, names of buttons and the like. */
 async function violations(page: Page): Promise<unknown> {
   await page.addScriptTag({ path: fileURLToPath(import.meta.resolve('axe-core/axe.min.js')) });
   return page.evaluate(`axe

@@ -6,8 +6,8 @@
  * may be others, but those of a line with "before" and "after" only by a tenth. A line `…` stands for lines left out. Where one
  * begins with `error:`, the commands must fail. A `cd` holds for the fences that follow. Other fences (`bash`) are not run.
  *
- * Every change runs the pages that between them take each step that others take, too; a nightly run takes all pages. What takes
- * minutes or the network is `sh nightly`: there `npm install --prefix` is run, and a share in percent that the page
+ * Every change runs some of the pages, a nightly run all. Commands that take
+ * minutes or the network are `sh nightly` fences: there `npm install --prefix` is run, and a share in percent that the page
  * shows is met to a point, on lines with an arrow.
  */
 
@@ -114,8 +114,8 @@ function isAlike(shown: string, printed: string, isShare: boolean): boolean {
 }
 
 /**
- * A new folder that looks like a clone after `npm ci` and `npm run build`. What is made beside it finds the packages, too, as
- * if they were installed there.
+ * A new folder that looks like a clone after `npm ci` and `npm run build`. Folders beside it find the packages, too, as if
+ * they were installed there.
  */
 function clone(): string {
   const parent = mkdtempSync(path.join(tmpdir(), 'onnx-lora-tutorial-'));

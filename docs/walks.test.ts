@@ -1,4 +1,4 @@
-/** @file The walks of CONTRIBUTING are done in a copy of the repository, and its tests pass there. Of the nightly run. */
+/** @file The walks of CONTRIBUTING are done in a copy of the repository, and its tests pass there. For the nightly run. */
 
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -70,7 +70,7 @@ interface Journal {
   readonly trials: Record<string, unknown>;
 }
 
-/** What a sweep found, without times and memory. */
+/** Results of a sweep, without times and memory. */
 function found(file: string): unknown {
   const { metric, base, trials, configurations } = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as {
     readonly metric: string;

@@ -50,7 +50,7 @@ const config: UserConfig<DefaultTheme.Config> = defineConfig({
         miniSearch: {
           searchOptions: {
             // Guides come before the reference, and before properties of the same name, whose sections are short and so match
-            // well. Of properties, those of the SDK's options come before the types that pass them on.
+            // well. Properties of the SDK's options come before the types that pass them on.
             boostDocument: (id: string) => {
               if (id.includes('/reference/api/')) return /\/sdk\/index\/.*Options\.html/.test(id) ? 0.22 : 0.1;
               return id.includes('/reference/') ? 0.5 : 1;

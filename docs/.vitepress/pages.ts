@@ -11,7 +11,7 @@ import { exampleNames } from './examples.ts';
 export interface Page {
   /** Relative to `docs`: `guides/train.md`. */
   readonly path: string;
-  /** What the sidebar calls it. */
+  /** Name in the sidebar. */
   readonly title: string;
   /** Its place among the pages of its section; groups follow the first of their pages. */
   readonly order: number;

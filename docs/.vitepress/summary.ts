@@ -1,4 +1,4 @@
-/** @file What a page is about, in a sentence, for search engines and previews of links. */
+/** @file Summary of a page in a sentence, for search engines and link previews. */
 
 /** The first sentences of a page's first paragraph, as plain text of some 160 characters; '' for a page without one. */
 export function summaryOf(markdown: string): string {

@@ -1,5 +1,5 @@
 /**
- * @file One adapter of several that were trained on other tasks: for digits of which there are few (LoRAHub), and for two kinds at
+ * @file One adapter of several that were trained on other tasks: for rare digits (LoRAHub), and for two kinds at
  * once (ZipLoRA).
  */
 
@@ -28,7 +28,7 @@ for (const [one, other] of [
   pairs[`${one}, ${other}`] = await together(one, other);
 console.table(pairs);
 
-/** Accuracies on digits with all these shifts at once, of which there are two each. */
+/** Accuracies on digits with all these shifts at once, two of each. */
 async function byFewExamples(kinds: readonly Shift[]): Promise<Record<string, string>> {
   const data = path.join(folder, 'few', kinds.join('-'));
   await writeDigits(path.join(data, 'train'), twoOfEach(digits.slice(4000)), kinds);

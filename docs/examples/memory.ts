@@ -1,5 +1,5 @@
 /**
- * @file What takes memory in training, and what lowers it: the same two steps, each time with another option, in a process of
+ * @file Memory of training, and ways to lower it: the same two steps, each time with another option, in a process of
  * its own. Without words it is a taste; `node memory.js full` makes the table of the guide.
  */
 

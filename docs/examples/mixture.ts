@@ -13,7 +13,7 @@ import { type Kind, shiftedAdapters, shifts } from './support/shiftedAdapters.ts
 const folder = 'runs/mixture';
 const { model, adapters, digits } = await shiftedAdapters(folder);
 for (const [i, shift] of shifts.entries()) {
-  // What the router learns on is a little of each.
+  // The router's training data: a little of each.
   await writeDigits(path.join(folder, 'all'), digits.slice(4000 + 1000 * i, 4000 + 1000 * (i + 1)), shift, 1000 * i);
 }
 

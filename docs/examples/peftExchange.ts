@@ -83,7 +83,7 @@ console.log(`saved, renamed and loaded again: off by ${same}`);
 // #endregion same
 if (same !== 0) throw new Error('Something was lost on the way.');
 
-/** What the model with an adapter says: `[batch, classes]`. */
+/** Output of the model with an adapter: `[batch, classes]`. */
 async function logitsOf(which: Model, adapted: Adapter, images: Tensor): Promise<Tensor> {
   const session = await which.session({ adapters: { adapted } });
   const outputs = await session.run({ pixel_values: images }, { adapter: 'adapted' });

@@ -149,7 +149,7 @@ await (await base.session({ adapters: { turned: await loadAdapter('runs/release/
 console.log(`\n${described.name} ${described.version}: files and base are as released, the adapter has ${size} bytes`);
 // #endregion start
 
-/** What a session answers for all pictures. */
+/** A session's answers for all pictures. */
 async function answersOf(
   asked: AdapterSession,
   adapter: string | null,

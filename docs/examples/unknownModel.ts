@@ -1,5 +1,5 @@
 /**
- * @file An .onnx file of which nothing is known: what is in it, whether it is fed right, what to adapt where no layer has a
+ * @file An unknown .onnx file: what is in it, whether it is fed right, what to adapt where no layer has a
  * name, a task of one's own, and an adapter that is checked before it is trusted.
  */
 

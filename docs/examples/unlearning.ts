@@ -45,7 +45,7 @@ async function withdraw(seed: number, tryAll: boolean): Promise<void> {
   const reference = { model, adapter: learned };
   const unlearned = (options: Omit<UnlearningOptions, 'forget' | 'retain'>): Promise<Adapter> =>
     trained(model, { task: unlearning({ forget, retain, ...options }), from: learned, steps: 200, batchSize: 16, lr: 1e-3 }); // prettier-ignore
-  // What training again keeps, which comes first.
+  // Data that training again keeps, which comes first.
   let again: number | undefined;
   const note = async (way: string, adapter: Adapter, on = model): Promise<void> => {
     const scores = await measureUnlearning(on, { forget, retain, unseen, adapter });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { root } from './fences.ts';
 
 /**
- * What the ` ```diff ` fences of a page make of files, by path from the root of the repository. A fence is written as git
+ * Files after the ` ```diff ` fences of a page, by path from the root of the repository. A fence is written as git
  * writes one, but `@@ NAME` stands for line numbers: what follows begins at the first line that has the name, and leaves
  * out as much as it likes between its lines.
  *

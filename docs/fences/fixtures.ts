@@ -18,7 +18,7 @@ export function copyOf(source: string): Fixture {
   return (file) => cp(path.join(root, source), file, { recursive: true });
 }
 
-/** What an adapter is made of. */
+/** Parts of an adapter. */
 export interface AdapterParts {
   readonly model: Fixture;
   readonly families: readonly ModelFamily[];

@@ -6,7 +6,7 @@ import ts from 'typescript';
 import { diffsOf } from './diffs.ts';
 import { fencesOf, root } from './fences.ts';
 
-/** What the compiler says of the pages. */
+/** The compiler's errors in the pages. */
 export interface CompiledPages {
   /** `page:line message` of every error in a `ts` fence, by page. */
   readonly errors: ReadonlyMap<string, readonly string[]>;
@@ -78,7 +78,7 @@ function diffs(): { changed: ReadonlyMap<string, string>; problem?: string } {
   }
 }
 
-/** What each package exports from, by its absolute path: the folder that typedoc describes it in. */
+/** Entry points of each package, by absolute path: the folder that typedoc describes it in. */
 function entryPoints(): Map<string, string> {
   const folders = readdirSync(join(root, 'packages')).map((name) => join(root, 'packages', name));
   return new Map(
@@ -104,7 +104,7 @@ const kinds = [
 function apiPagesOf(program: ts.Program, entries: ReadonlyMap<string, string>): Set<string> {
   const checker = program.getTypeChecker();
   const pages = new Set<string>();
-  // What two entries of a package export has its page where it is exported first.
+  // A name that two entries of a package export has its page at the first.
   const seen = new Set<ts.Symbol>();
   for (const [entry, folder] of entries) {
     for (const index of [folder, folder.split('/').slice(0, 2).join('/'), `${folder}/index.md`]) pages.add(index);
@@ -113,7 +113,7 @@ function apiPagesOf(program: ts.Program, entries: ReadonlyMap<string, string>): 
       const kind = kinds.find(([flag]) => own.flags & flag)?.[1];
       if (!kind || seen.has(own)) continue;
       seen.add(own);
-      // Of a class that is exported as a type alone, only its interface is.
+      // A class that is exported as a type alone only has an interface.
       const isType = symbol.declarations?.some(
         (each) => ts.isExportSpecifier(each) && ts.isTypeOnlyExportDeclaration(each),
       );

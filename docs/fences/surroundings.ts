@@ -1,4 +1,4 @@
-/** @file What the code of a page finds around it: a folder with the files that it names, and what it declares. */
+/** @file Surroundings of a page's code: a folder with the files that it names, and what it declares. */
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -63,7 +63,7 @@ export const int8Vit: Fixture = madeFrom('vit', ({ onnx: { model } }) => {
   return { ...model, graph: { ...graph, node, initializer } };
 });
 
-/** The ViT where a DETR is meant, of which only the preprocessor is asked. */
+/** The ViT in place of a DETR, whose preprocessor alone is used. */
 export const detr: Fixture = async (folder) => {
   await copyOf(vit)(folder);
   await writeFile(path.join(folder, 'config.json'), '{ "model_type": "detr" }');

@@ -21,7 +21,7 @@ beforeAll(async () => {
   model = await openModel(published, { plugins: [classesPlugin] });
 });
 
-/** Files of 8 numbers, of which the one at the place of their class and the one four further are larger, and their table. */
+/** Files of 8 numbers and their table; the numbers at the class's position and four further are larger. */
 function samples(name: string, labels: readonly string[], each = 15): string {
   mkdirSync(path.join(folder, name));
   const lines = Array.from({ length: each * labels.length }, (_, i) => {
@@ -62,7 +62,7 @@ it('asks for a new head with the labels of the data, and holds out of each class
 it.each([
   ['a row without a label', '0.txt,\n', 'line 2, column "label": a class is expected, but it is empty. Name one, or remove the line.'], // prettier-ignore
   ['one class alone that the model does not know', '0.txt,rice\n1.txt,rice\n', 'has one class only, "rice", and the model does not know it among several. A classifier needs at least two: add another class.'], // prettier-ignore
-  ['labels of which the model knows most', '0.txt,dust\n1.txt,husk\n2.txt,stones\n', 'Not among them: "stones". Did you mean "stone"? Rename them after the model\'s classes; or'], // prettier-ignore
+  ['labels that the model mostly knows', '0.txt,dust\n1.txt,husk\n2.txt,stones\n', 'Not among them: "stones". Did you mean "stone"? Rename them after the model\'s classes; or'], // prettier-ignore
   ['a file outside of the folder', '../model/config.json,rye\n', 'lies outside of'],
 ])('refuses %s', async (_, lines, message) => {
   const table = path.join(folder, 'bad.csv');

@@ -27,13 +27,13 @@ export interface FileClassesOptions extends ClassifierOptions, HeadOption {
   readonly seed?: number | undefined;
 }
 
-/** Learns of which class files are, from a table with the columns `path` and `label`. */
+/** Learns classes of files, from a table with the columns `path` and `label`. */
 export function fileClasses(table: string, options: FileClassesOptions = {}): Task<Labelled<Numbers, number>> {
   // Labels, heads, loss, metrics and report.
   return classification('file-classes', filesOf(table, options), options);
 }
 
-/** What is this domain's own: how files are read, fed and called. */
+/** The domain's part: reading, feeding and naming of files. */
 function filesOf(table: string, { validation = 0.2, seed = 0 }: FileClassesOptions): Examples<Numbers, Sample> {
   return {
     noun: 'files',

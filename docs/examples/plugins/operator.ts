@@ -3,7 +3,7 @@
 import type { OperatorRule } from '@onnx-lora/sdk/plugin';
 
 /**
- * `com.microsoft:Inverse` of matrices X `[batch, n, n]`. Of Y = X⁻¹ follows dX = −Yᵀ·dY·Yᵀ.
+ * `com.microsoft:Inverse` of matrices X `[batch, n, n]`. Y = X⁻¹ gives dX = −Yᵀ·dY·Yᵀ.
  *
  * @see Petersen & Pedersen, "The Matrix Cookbook" (2012), equation 124
  */

@@ -9,7 +9,7 @@ import { oneCore } from './provider.ts';
 import { sizes } from './section.ts';
 import { jsonLines } from './tracker.ts';
 
-/** What needs no domain. */
+/** Contributions without a domain. */
 export const extrasPlugin: Plugin = definePlugin({
   name: 'onnx-lora-extras',
   version: '1.0.0',

@@ -1,4 +1,4 @@
-/** @file What one plugin lends to another: a reader of samples, and a preprocessor that needs one. */
+/** @file A service that one plugin lends to another: a reader of samples, and a preprocessor that needs one. */
 
 import { readFile } from 'node:fs/promises';
 import { float32 } from '@onnx-lora/sdk';

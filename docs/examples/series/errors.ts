@@ -8,7 +8,7 @@ import type { SeriesPreprocessor } from './preprocessor.ts';
 type Forecasts = Readonly<Record<string, Tensor>>;
 
 /**
- * What anyone can forecast from windows `[batch, length, variables]` without a model: the last reading again, and with a
+ * A baseline forecast from windows `[batch, length, variables]` without a model: the last reading again, and with a
  * season the readings of one season ago.
  */
 export function baselines({ data, dims }: Tensor, horizon: number, season?: number): Forecasts {

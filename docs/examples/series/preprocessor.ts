@@ -7,7 +7,7 @@ import { isObject, type JsonObject, readJsonObject } from '@onnx-lora/sdk/data';
 import type { Preprocessor, PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import { readReadings } from './readings.ts';
 
-/** What `preprocessor_config.json` says. */
+/** Fields of `preprocessor_config.json`. */
 export interface SeriesConfig {
   /** Rows that the model looks back on. */
   readonly length: number;

@@ -7,7 +7,7 @@ import type { SeriesConfig } from './preprocessor.ts';
 
 const HIDDEN = 32;
 
-/** What the model was made for: a day of hours to the next six. */
+/** The model's own task: a day of hours to the next six. */
 export const seriesConfig: SeriesConfig = {
   length: 24,
   horizon: 6,

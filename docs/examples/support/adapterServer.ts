@@ -5,7 +5,7 @@ import { type ErrorCode, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { Prediction } from '@onnx-lora/sdk/tasks';
 import type { RequestBatcher } from './requestBatcher.ts';
 
-/** What a server is made of. */
+/** Parts of a server. */
 export interface ServerParts {
   readonly batcher: RequestBatcher;
   /** From the bytes of an image to what the model is fed, without a batch dimension. */
@@ -18,7 +18,7 @@ export interface ServerParts {
   readonly patience: number;
 }
 
-/** What a client did wrong, or should know. */
+/** A client's mistake, or a notice for it. */
 export class HttpError extends Error {
   readonly status: number;
 
@@ -28,7 +28,7 @@ export class HttpError extends Error {
   }
 }
 
-/** What a client may be told of errors of the SDK. The rest is our fault, and its message stays here. */
+/** The client's view of the SDK's errors. The rest is our fault, and its message stays here. */
 const statuses: Partial<Record<ErrorCode, number>> = { DATA_INVALID: 400, OVERLOADED: 503, CANCELLED: 504 };
 
 /** `POST /<adapter>` with an image answers as that adapter does, `POST /` as the base does. */

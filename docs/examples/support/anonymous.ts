@@ -1,5 +1,5 @@
 /**
- * @file Stands in for an .onnx file of which nothing is known: a digit reader as a converter might hand it over that numbers all
+ * @file Stands in for an unknown .onnx file: a digit reader as a converter might hand it over that numbers all
  * nodes and tensors, drops the metadata, and puts the application's last steps into the graph.
  */
 

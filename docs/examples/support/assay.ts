@@ -9,7 +9,7 @@ const gb1 = fileURLToPath(new URL('../../data/gb1', import.meta.url));
 /**
  * Writes a twelfth of the data set GB1 as `<folder>/fitness.csv` with its wild type, and `ideas.csv`.
  *
- * @returns what there is now, in words
+ * @returns a summary of the data, in words
  */
 export async function makeAssay(folder: string): Promise<string> {
   await rm(folder, { recursive: true, force: true });

@@ -9,7 +9,7 @@ const RATE = 16_000;
 /**
  * Writes 120 recordings of one to three beeps, a second each, and `manifest.csv`: 96 to train on and 24 to test.
  *
- * @returns what there is now, in words
+ * @returns a summary of the data, in words
  */
 export async function makeBeeps(folder: string): Promise<string> {
   await rm(folder, { recursive: true, force: true });

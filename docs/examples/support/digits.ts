@@ -40,7 +40,7 @@ export async function readDigits(): Promise<Digit[]> {
   return torchPermutation(digits.length, 1).map((index) => digits[index]!);
 }
 
-/** Writes digits as `<folder>/<label>/<number>.png`, the first of which is `from`, with a shift, or one after the other. */
+/** Writes digits as `<folder>/<label>/<number>.png`, numbered from `from`, with a shift, or one after the other. */
 export async function writeDigits(
   folder: string,
   digits: readonly Digit[],
@@ -63,7 +63,7 @@ export async function writeDigits(
 /**
  * Writes the inverted digits of the tutorials: `<folder>/train` and `<folder>/test`, 1,000 and 500.
  *
- * @returns what there is now, in words
+ * @returns a summary of the data, in words
  */
 export async function makeDigits(folder: string): Promise<string> {
   await rm(folder, { recursive: true, force: true });
@@ -94,7 +94,7 @@ function shifted(pixels: Uint8Array, shift: Shift): Uint8Array {
   return pixels.map((_, i) => sourceOf(pixels, Math.floor(i / SIZE), i % SIZE, shift));
 }
 
-/** What is seen at a place of a digit that was moved. */
+/** Pixel at a position of a shifted digit. */
 function sourceOf(pixels: Uint8Array, row: number, column: number, shift: Shift): number {
   const at = (y: number, x: number): number => pixels[y * SIZE + x] ?? 0;
   if (shift === 'turned') return at(column, SIZE - 1 - row);

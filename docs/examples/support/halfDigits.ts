@@ -1,5 +1,5 @@
 /**
- * @file A task of one's own, with nothing but the SDK: digits of which the lower half is hidden, as behind the frame of a meter.
+ * @file A task of one's own, with nothing but the SDK: digits with a hidden lower half, as behind the frame of a meter.
  */
 
 import { float32, int64, stack, type Tensor } from '@onnx-lora/sdk';
@@ -13,7 +13,7 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import type { readDigits } from './digits.ts';
 
-/** What the model is fed, and what it shall answer. */
+/** The model's input, and its target. */
 export interface DigitExample {
   /** `[3, 28, 28]`, from −1 to 1 */
   readonly image: Tensor;

@@ -4,7 +4,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Random } from '@onnx-lora/sdk/data';
 
-/** What the mails of each department ask for. */
+/** Requests in the mails of each department. */
 const departments: Readonly<Record<string, readonly string[]>> = {
   repairs: ['fix', 'repair', 'clean', 'wash'],
   sales: ['buy', 'purchase', 'sell', 'offer'],
@@ -23,7 +23,7 @@ const count = 1000;
 /**
  * Writes `<folder>/mails.csv`, and `new-mails.csv` with mails that nobody has sorted.
  *
- * @returns what there is now, in words
+ * @returns a summary of the data, in words
  */
 export async function makeMails(folder: string): Promise<string> {
   await rm(folder, { recursive: true, force: true });

@@ -17,13 +17,13 @@ const kinds: readonly (readonly [name: (stem: string) => string, kind: string, l
 const first = ['date', 'mail', 'color', 'cache', 'text', 'web', 'image', 'sound', 'graph', 'time', 'file', 'net'];
 const second = ['parse', 'tools', 'view', 'utils', 'format', 'server', 'index', 'lite', 'stream', 'sort'];
 
-/** Of so many questions one is held out. */
+/** One of so many questions is held out. */
 const HELD_OUT = 6;
 
 /**
  * Writes `train.jsonl` and `validation.jsonl`, conversations of a question and an answer, about packages of different names.
  *
- * @returns what there is now, in words
+ * @returns a summary of the data, in words
  */
 export async function makePackageQuestions(folder: string): Promise<string> {
   await rm(folder, { recursive: true, force: true });

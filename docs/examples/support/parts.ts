@@ -17,7 +17,7 @@ const kinds: Readonly<Record<string, { readonly count: number; readonly outline:
 /**
  * Writes `<folder>/<kind>/<number>.jpg`.
  *
- * @returns what there is now, in words
+ * @returns a summary of the data, in words
  */
 export async function makeParts(folder: string): Promise<string> {
   await rm(folder, { recursive: true, force: true });

@@ -62,7 +62,7 @@ export class RequestBatcher {
       const answers = await this.#run(wanted.map(({ row }) => row));
       wanted.forEach(({ resolve }, i) => resolve(answers[i]!));
     } catch (error) {
-      // What is wrong with one row, such as an adapter that cannot be read, must not fail the others.
+      // A fault of one row, such as an unreadable adapter, must not fail the others.
       if (wanted.length === 1) wanted[0]!.reject(error as Error);
       else for (const one of wanted) await this.#answer([one]);
     }

@@ -8,13 +8,13 @@ import { methodsPlugin } from '@onnx-lora/methods';
 import { imageClassification, visionPlugin } from '@onnx-lora/vision';
 import { type Digit, readDigits, type Shift, writeDigits } from './digits.ts';
 
-/** What an adapter is trained on. */
+/** Training data of an adapter. */
 export type Kind = Extract<Shift, 'turned' | 'inverted' | 'shrunken' | 'striped'>;
 
 /** All of them. */
 export const shifts: readonly Kind[] = ['turned', 'inverted', 'shrunken', 'striped'];
 
-/** What {@link shiftedAdapters} makes. */
+/** Result of {@link shiftedAdapters}. */
 export interface ShiftedAdapters {
   readonly model: Model;
   /** By their kinds. */

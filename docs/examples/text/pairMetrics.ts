@@ -53,7 +53,7 @@ function rankOfOwn(texts: Tensor, partners: Tensor, i: number): number {
   return rank;
 }
 
-/** Of rows of length 1. */
+/** For rows of length 1. */
 function cosine(a: Tensor, i: number, b: Tensor, j: number): number {
   const width = a.dims[1]!;
   let sum = 0;

@@ -14,7 +14,7 @@ export function pooledTensor({ data, dims }: Tensor, mask: Tensor): Tensor {
     const token = Math.floor(i / width);
     if (Number(mask.data[token]) !== 0) sums[Math.floor(token / tokens) * width + (i % width)]! += Number(value);
   });
-  // Of length 1, a sum is the same as a mean.
+  // At length 1, a sum is the same as a mean.
   return unitTensor(float32(sums, [rows, width]));
 }
 

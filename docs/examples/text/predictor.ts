@@ -34,7 +34,7 @@ async function textProcessor(model: RunnableModel): Promise<TextProcessor> {
     records: lines,
     rows: (text) => [tokenizer.ids(text)],
     feeds: (rows) => tokenizer.feeds(rows).inputs,
-    // What is padding is in the feeds alone.
+    // Only the feeds say which tokens are padding.
     decode: (outputs, feeds) => vectorsOf(pooledTensor(outputs[output]!, feeds['attention_mask']!)),
     answers: (text, [row]) => [{ id: text, embedding: row!.found }],
   };

@@ -104,7 +104,7 @@ it('the predictor gives embeddings, the same alone and beside a longer text', as
 });
 
 it('the loss is the cross-entropy of each text with all partners and negatives', async () => {
-  // Of different lengths, so that there is padding, which must not count.
+  // Different lengths need padding, which must not count.
   const columns = [
     ['fix my car', 'how can i find a way to lift the stone'],
     ['repair the auto', 'raise one rock'],

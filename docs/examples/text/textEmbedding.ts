@@ -23,7 +23,7 @@ export interface TextEmbeddingOptions {
   readonly validation?: string | number | undefined;
   /** Seeds what is held out; 0 by default. */
   readonly seed?: number | undefined;
-  /** What cosines are divided by; 0.05 by default. */
+  /** Divisor of the cosines; 0.05 by default. */
   readonly temperature?: number | undefined;
 }
 

@@ -69,7 +69,7 @@ export class TextTokenizer {
         [rows.length, tokens],
       );
     const mask = filled((row, at) => Number(at < row.length));
-    // What is masked may be any token; BERT's padding is 0.
+    // A masked token may be any token; BERT's padding is 0.
     const all = { input_ids: filled((row, at) => row[at] ?? 0), attention_mask: mask, token_type_ids: filled(() => 0) };
     const inputs = Object.entries(all).filter(([name]) => this.#inputs.includes(name));
     return { inputs: Object.fromEntries(inputs), mask };

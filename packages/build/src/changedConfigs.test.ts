@@ -1,4 +1,4 @@
-/** @file What other files beside the weights change: whether a graph of speech has a mask, and what is refused. */
+/** @file Effects of other files beside the weights: whether a graph of speech has a mask, and what is refused. */
 
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -19,11 +19,11 @@ const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-drawn-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const all = drawnCheckpoints(path.join(import.meta.dirname, '../fixtures/drawn'));
-/** Of each type in the run of every change; all of them at night. */
+/** Draws per type by day; all of them at night. */
 const FEW = 3;
 const plugins = { plain: buildPlugin, fused: buildPluginWith([], { form: 'fused' }) };
 
-/** Fields of which some values cannot be built, by model type. */
+/** Fields with values that cannot be built, by model type. */
 const refusable: Readonly<Record<string, readonly string[]>> = {
   beit: ['image_size'],
   bert: ['is_decoder', 'add_cross_attention'],
@@ -46,14 +46,14 @@ const refusable: Readonly<Record<string, readonly string[]>> = {
 };
 /** Activations with weights of their own, which are refused everywhere. */
 const weighted = ['prelu', 'xielu'];
-/** Fields of which transformers itself runs no other value in these classes, and why; by model type. */
+/** Fields that transformers itself runs with no other value in these classes, and why; by model type. */
 const undrawn: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   beit: { add_fpn: 'of backbones alone' },
   mt5: { tie_word_embeddings: 'transformers sets it' },
   swinv2: { use_absolute_embeddings: 'its table of positions has a row too many in transformers' },
 };
 
-/** What came of a checkpoint: nothing where it is right, the field that is refused, or what is wrong. */
+/** Outcome of a checkpoint: nothing where it is right, the field that is refused, or what is wrong. */
 async function outcome(drawn: DrawnCheckpoint, form: keyof typeof plugins): Promise<string | undefined> {
   const folder = path.join(scratch, drawn.id);
   // The fused kernel takes several tokens behind a cache for one text alone: see layers/texts/fusedDecoder.test.ts.

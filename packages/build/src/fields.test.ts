@@ -73,7 +73,7 @@ test.each(folders)('every field of %s counts', async (folder) => {
   const before = printed(built.graphs);
   const passedOver: string[] = [];
   for (const [place, value] of fieldsOf(config)) {
-    // What is left out here is what `onnx-lora build` does not name as taken from the config.
+    // Fields are left out here that `onnx-lora build` does not name as taken from the config.
     if (!(place.join('.') in built.config) || others(value).length === 0) continue;
     let counts = false;
     for (const other of others(value)) {

@@ -43,7 +43,7 @@ function changed({ config, tensors }: Adapter, changes: Readonly<Record<string, 
 describe('SHiRA', () => {
   it("trains the numbers that PEFT's seed chooses", async () => {
     const adapter = await randomAdapter(model, { lora: { tuner: { name: 'shira', r: 1, random_seed: 11 }, targetModules } }); // prettier-ignore
-    // Of a layer from 8 to 6, by PEFT 0.21.2's random_mask.
+    // For a layer from 8 to 6, by PEFT 0.21.2's random_mask.
     expect(of(adapter, 'encoder.0.shira_indices')).toEqual([1, 1, 1, 2, 2, 2, 2, 3, 3, 4, 4, 4, 5, 5, 1, 2, 3, 1, 2, 4, 6, 1, 5, 3, 5, 6, 2, 6]); // prettier-ignore
   });
 
@@ -182,7 +182,7 @@ describe('errors', () => {
     [
       'none at all',
       { name: 'supertuning' },
-      'the layer has 48 numbers, of which sparsity 0.99 leaves none to be trained',
+      'the layer has 48 numbers, and sparsity 0.99 leaves none of them to train',
     ],
     [
       'an alpha without a rank',

@@ -17,7 +17,7 @@ const folders = [own, ...(isNightly && existsSync(all) ? [all] : [])].flatMap((f
 );
 
 /**
- * What PEFT computes otherwise than its own formula. C3A's gradient by the layer's input takes the vectors in the wrong direction,
+ * Checks in which PEFT departs from its own formula. C3A's gradient by the layer's input takes the vectors in the wrong direction,
  * so that all layers but the last adapted one are trained by others than their gradients; ours are those of differences, and
  * `peft-c3a-differentiated` has PEFT's with the same product, differentiated by torch.
  */
@@ -26,7 +26,7 @@ const wrongInPeft: Readonly<Record<string, readonly string[]>> = { 'peft-c3a': [
 /** Also variants of LoRA, whose type is LORA, and its optimizers. */
 const held = /^peft-|^methods-|^lora-(?:bdlora|kasa|mica|monteclora|velora|loraplus|lorafa|riemannian)/;
 
-/** What is served and cannot be trained on, so that fewer checks apply. */
+/** Adapters that are served and cannot be trained, so that fewer checks apply. */
 const servedAlone = new Set(['peft-vblora-topk']);
 
 describe("PEFT's numbers", () => {

@@ -19,7 +19,7 @@ const first = checkedTuners.filter(([, tuner], i) => tuner !== checkedTuners[i -
 const checkedIn = (form: number): typeof checkedTuners =>
   isNightly ? checkedTuners : first.filter((_, i) => i % 3 === form);
 
-/** What they compute is no weight. */
+/** They compute no weight. */
 const noWeight = /^(?:hydralora|lily|mixlora|mola)$/;
 /** They compute a layer with another input, and layers of 8 bits round theirs: such adapters are not made. */
 const inOtherInputs = /rounds its input before it multiplies/;
@@ -77,7 +77,7 @@ describe.each([
     );
     if (rounding.length > 0) return;
     const taken = await unmerge(merged, adapter, files[1], { overwrite: true }).catch((error: Error) => error);
-    // Of a layer that is computed without its weight, the weight is gone; and AdaMSS finds its groups in the weights.
+    // A layer that is computed without its weight has lost it; and AdaMSS finds its groups in the weights.
     if (taken instanceof Error)
       expect(taken.message).toMatch(/cannot be taken out of a merged model|^The adapter has groups of/);
     else if (bits === 4 && beside.length === 2) expect(readFileSync(files[1]).equals(readFileSync(base))).toBe(true);

@@ -1,4 +1,4 @@
-/** @file What tensors begin with: a layer is then as it was, and what PEFT makes of its weight is made of it here. */
+/** @file Initial values of tensors: a layer is then as it was, and what PEFT makes of its weight is made of it here. */
 
 import path from 'node:path';
 import { Adapter, loadAdapter, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
@@ -145,7 +145,7 @@ it("AdaMSS's vectors are those of torch's seed", async () => {
 
 it("FRoD's basis is PEFT's but for signs, its directions with it, and its places are drawn as by torch", async () => {
   const { layers, begin, adapter, expected } = await subjectOf('peft-frod');
-  // Of the others, two weights of 16 rows in 24 dimensions, most vectors are free.
+  // In the others, two weights of 16 rows in 24 dimensions, most vectors are free.
   for (const layer of layers.filter((each) => each.path.endsWith('up'))) {
     const begun = begin(layer);
     const bases = [begun, adapter.tensors].map((each) => columnsOf(each.get('base_model.frod_V.up')!));

@@ -28,7 +28,7 @@ afterAll(() => {
 
 type Of = (word: string, ...place: number[]) => number;
 
-/** Of `encoder.0`: 12 inputs, 8 outputs. What is added to its weight in row o and column i. */
+/** `encoder.0` has 12 inputs and 8 outputs. The value added to its weight in row o and column i. */
 const formulas: Readonly<
   Record<string, { readonly settings: object; readonly change: (of: Of, o: number, i: number) => number }>
 > = {

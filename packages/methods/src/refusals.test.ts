@@ -1,4 +1,4 @@
-/** @file What tuners refuse: settings that fit no layer or are not read, layers, and files that lack what they need. */
+/** @file Refusals of tuners: settings that fit no layer or are not read, layers, and files that lack what they need. */
 
 import path from 'node:path';
 import { loadAdapter, openModel } from '@onnx-lora/sdk';

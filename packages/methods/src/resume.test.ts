@@ -19,7 +19,7 @@ type Row = Partial<TrainOptions> & { readonly tuner?: LoraOptions['tuner'] };
 /** Steps of a run, and the one after which it is stopped: between two restarts. */
 const [STEPS, STOPPED] = [9, 4];
 
-/** What tuners do around steps, or draw for them, and optimizers. */
+/** Tuners with hooks around steps or random draws, and optimizers. */
 const rows: readonly Row[] = [
   { tuner: { name: 'adalora', init_r: 4, target_r: 2, tinit: 1, tfinal: 2, total_step: STEPS } },
   { tuner: { name: 'aflora', r: 2, total_step: STEPS } },

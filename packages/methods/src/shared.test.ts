@@ -107,7 +107,7 @@ describe('Poly', () => {
         expect(each).toBeCloseTo((data as Float32Array)[i]!, 5);
       });
     }
-    // Of two, each row has what its task says for it.
+    // With two, each row has its task's values.
     const drawn = await randomAdapter(gpt2, { lora: { tuner: { ...tuner, n_tasks: 2 }, targetModules: ['c_attn'] } });
     const both = new Adapter(drawn.config, new Map([...drawn.tensors].map(([name, own]) => [name, { ...own, data: (own.data as Float32Array).map((_, i) => 3 * Math.sin(i * i + name.length)) } as Tensor]))); // prettier-ignore
     const task_ids = int64(Array.from({ length: rows }, (_, i) => i % 2), [rows]); // prettier-ignore

@@ -1,4 +1,4 @@
-/** @file What merging an adapter makes of a model, `unmerge` undoes: weights and biases are those of the base again. */
+/** @file The merge of an adapter, `unmerge` undoes: weights and biases are those of the base again. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,7 +24,7 @@ async function numbers(file: string): Promise<number[]> {
   ]);
 }
 
-// Of convolutions the change of the weight is taken back by what the tuner says of it, of others by what it computes.
+// A convolution's change is removed by the tuner's formula, others' by their computed change.
 it.each([
   'boft',
   'boft-conv2d',

@@ -9,7 +9,7 @@ import { rowsOf, smallServer } from '../fixtures/smallServer.ts';
 const python = process.env['ONNX_LORA_PYTHON'] ?? 'python3';
 const has = (module: string): boolean => spawnSync(python, ['-c', `import ${module}`]).status === 0;
 
-/** What a client of ours in Python has seen. */
+/** Answers that our Python client received. */
 async function told(script: string, words: readonly string[], rows: readonly (readonly number[])[]): Promise<Told> {
   const file = fileURLToPath(new URL(`../fixtures/${script}`, import.meta.url));
   const child = spawn(python, [file, ...words], { stdio: ['pipe', 'pipe', 'inherit'] });

@@ -64,7 +64,7 @@ it('thousands of idle connections take nothing from others', async () => {
   const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => ask('net:a1', rowsOf(1, i))));
   expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
   expect(child.exitCode).toBeNull();
-  // Of each, as much as sockets and what Node knows of them.
+  // Per connection, the memory of sockets and Node's state for them.
   expect(process.memoryUsage.rss() - before).toBeLessThan(50 * 2 ** 20 + count * 20_000);
 }, 60_000);
 

@@ -36,7 +36,7 @@ afterAll(() => {
 });
 
 let model: Model;
-/** What clients ask. */
+/** Requests of the clients. */
 const questions: Feeds[] = [];
 /** By the digest of an adapter, what its merged model answers to each question; by '' the base. */
 const expected = new Map<string, Float32Array[]>();
@@ -208,7 +208,7 @@ test('every answer is that of the merged model, whatever happens meanwhile', { t
   expect(answered + CANCELLED + OVERLOADED + FILE_NOT_FOUND).toBe(REQUESTS);
   expect(answered).toBeGreaterThan(REQUESTS / 2);
   expect(worst).toBeLessThan(1e-5);
-  // Of that many, most come when everything has its place.
+  // Most of that many arrive when everything is loaded.
   if (REQUESTS >= 100_000) expect(process.memoryUsage().rss - memoryBefore).toBeLessThan(100 * 2 ** 20);
   // It was a fire.
   expect(mixed).toBeGreaterThan(REQUESTS / 100);

@@ -28,7 +28,7 @@ const BASE = 'base';
 export function chatCommand(context: Context): Command {
   return commandOf({
     name: 'chat',
-    description: `Chats with a language model that has a chat template, and streams its answers to the terminal. Of several adapters, the first answers; "/adapter NAME" switches, "/adapter ${BASE}" uses none, "/reset" starts over, "/quit" ends. From a pipe, each line is a turn.`,
+    description: `Chats with a language model that has a chat template, and streams its answers to the terminal. The first of several adapters answers; "/adapter NAME" switches, "/adapter ${BASE}" uses none, "/reset" starts over, "/quit" ends. From a pipe, each line is a turn.`,
     words: modelArgument,
     flags: [
       'model',

@@ -7,7 +7,7 @@ import { isObject, readJsonObject } from '@onnx-lora/sdk/data';
 import type { Preprocessor, PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import { readNumbers } from './numbers.ts';
 
-/** What `preprocessor_config.json` says. Change: what your models were trained with. */
+/** Fields of `preprocessor_config.json`. Change: what your models were trained with. */
 interface NumbersConfig {
   /** Numbers per file. */
   readonly length: number;
@@ -67,7 +67,7 @@ export class NumbersPreprocessorFactory implements PreprocessorFactory {
 
 /**
  * The preprocessor that lies beside a model.
- * @throws OnnxLoraError `CONFIG_INVALID` where there is none of ours
+ * @throws OnnxLoraError `CONFIG_INVALID` without one of ours
  */
 export async function preprocessorOf(model: TaskModel): Promise<Preprocessor> {
   const file = path.join(model.folder ?? '.', FILE);

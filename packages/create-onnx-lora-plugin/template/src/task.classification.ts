@@ -33,7 +33,7 @@ const [INPUT, OUTPUT] = ['x', 'logits'];
 
 const NAME = '{{task}}';
 
-/** What is held out, which head answers, and how classes count in the loss. */
+/** Held-out data, the head, and weights of classes in the loss. */
 export interface ClassificationSettings extends ClassifierOptions, HeadOption {
   /** A table of its own, or a fraction of the data, of each class its share; 0.2 by default. */
   readonly validation?: string | number;
@@ -55,7 +55,7 @@ interface Numbers {
   readonly numbers: Tensor;
 }
 
-/** What is this plugin's own: how samples are read and fed. */
+/** The plugin's part: how samples are read and fed. */
 function samplesOf(table: string, validation: string | number, seed: number): Examples<Numbers, Sample> {
   return {
     // Change: what samples are called in messages, `spectra` and `spectrum`, `cells` and `cell` …

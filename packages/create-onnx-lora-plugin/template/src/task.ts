@@ -24,7 +24,7 @@ const [INPUT, OUTPUT] = ['x', 'logits'];
 
 const NAME = '{{task}}';
 
-/** What is held out, and how it is chosen. */
+/** Held-out data, and how it is chosen. */
 export interface RegressionSettings {
   /** A table of its own, or a fraction of the data; 0.2 by default. */
   readonly validation?: string | number;

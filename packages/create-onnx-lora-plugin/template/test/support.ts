@@ -1,4 +1,4 @@
-/** @file What the tests share: a small model with the plugin loaded, and data, in a folder that is removed after the file. */
+/** @file Shared by the tests: a small model with the plugin loaded, and data, in a folder that is removed after the file. */
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import plugin from '../src/index.ts';
 // Checks run a model hundreds of times, and machines that test are slow: vitest's own limit is 5 seconds.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-/** What there is to test with. */
+/** Test data. */
 export interface Example {
   readonly model: Model;
   /** The table of the data. */

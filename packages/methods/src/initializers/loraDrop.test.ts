@@ -19,7 +19,7 @@ it('keeps the layers whose changes are largest on the inputs', async () => {
   const widths = [16, 24, 16, 24];
   const rows = 5;
   const x = widths.map((width, k) => Float64Array.from({ length: rows * width }, (_, i) => (k + 1) * Math.sin(1 + k + 1.3 * i))); // prettier-ignore
-  // Of each row ‖s·B·(A·x)‖², with s = alpha / √r of rsLoRA.
+  // ‖s·B·(A·x)‖² per row, with s = alpha / √r of rsLoRA.
   const energies = layers.map((layer, k) => {
     const [A, B] = ['lora_A', 'lora_B'].map((name) => adapter.tensors.get(`base_model.model.${layer}.${name}.weight`)!); // prettier-ignore
     const [r, out, width] = [A!.dims[0]!, B!.dims[0]!, widths[k]!];
@@ -40,7 +40,7 @@ it('keeps the layers whose changes are largest on the inputs', async () => {
     layers.map((layer, k) => {
       const observer = initializer.observe({ width: widths[k]!, r: 4, random });
       const all = matrix(rows, widths[k]!, x[k]);
-      // In two batches, of which the second has the first row again: its weight in the mean is that of its number.
+      // In two batches; the second has the first row again: its weight in the mean is that of its number.
       for (const part of [all, all]) observer.update({ rows, gram: matmul(part, part, { transposeA: true }), sum: new Float64Array(widths[k]!), max: 1 }); // prettier-ignore
       return { path: layer, r: 4, observer };
     });

@@ -44,7 +44,7 @@ const x = float32(
   [2, 5, WIDTH],
 );
 
-/** What the net makes of a token, by a loop over the experts that its router takes. */
+/** Outputs of the net for a token, by a loop over the experts of its router. */
 function computed(adapter: Adapter, token: readonly number[], k: number): number[] {
   const numbers = (name: string): Float32Array => adapter.tensors.get(name)!.data as Float32Array;
   const weights = new Map(model.sites().map((site) => [site.path, site.weight.stored.read()]));

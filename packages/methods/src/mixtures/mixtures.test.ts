@@ -106,7 +106,7 @@ describe('gates', () => {
   it('that know but one adapter give what it gives alone', async () => {
     const { task_0, task_1 } = tasks as Record<'task_0' | 'task_1', Adapter>;
     const silent = new Adapter(task_1.config, new Map([...task_1.tensors].map(([name, tensor]) => [name, { ...tensor, data: new Float32Array(tensor.data.length) } as Tensor]))); // prettier-ignore
-    // Of what the other does there is no direction: the score of every token is 0, which is the least.
+    // The other's change has no direction: the score of every token is 0, which is the least.
     expectSame(await run(mixtureOf({ task_0, silent }, { topK: 1 })), await run(task_0), 5);
   });
 
@@ -250,7 +250,7 @@ it('with the best alone computes each token by one of the adapters', async () =>
     const isByLayers = mixture.config.peftType === 'MOLA';
     const rows = numbers(await run(limitedToBest(mixture)));
     const [, outputs] = every[0]!.dims as [number, number];
-    // Of one classifier all layers of a row are by the same adapter.
+    // With one classifier, all layers of a row use the same adapter.
     if (!isByLayers)
       for (let row = 0; row < x.dims[0]!; row++) {
         const distances = every.map((each) => Math.hypot(...numbers(each).slice(row * outputs, (row + 1) * outputs).map((value, i) => value - rows[row * outputs + i]!))); // prettier-ignore

@@ -15,7 +15,7 @@ export const poly: Tuner = {
   name: 'poly',
   peftType: POLY,
   paper: 'https://arxiv.org/abs/2202.13914',
-  description: `Poly: LoRAs of which each task has a mix; ${TASK_IDS} says of which task a row is`,
+  description: `Poly: LoRAs that each task mixes; ${TASK_IDS} has each row's task`,
   // `task` is not PEFT's: the task of all rows.
   defaults: { r: 8, poly_type: 'poly', n_tasks: 1, n_skills: 4, n_splits: 1, init_weights: true, task: null, exclude_modules: null }, // prettier-ignore
   rowInputs: [TASK_IDS],

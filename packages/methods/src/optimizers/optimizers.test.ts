@@ -102,7 +102,7 @@ it('inverts what can be, and the rest as a pseudo-inverse', () => {
   };
   expectInverse(4, 9, 0.01);
   expectInverse(6, 30, 0);
-  // Of rank 3.
+  // Rank 3.
   expectInverse(6, 3, 0);
 });
 
@@ -147,7 +147,7 @@ describe('whole runs', () => {
     ['lorafa', 'lora-lorafa', { useDora: true }, '"layers.0.up" has DoRA'],
     ['lorafa', 'lora-lora-bias', { loraBias: true }, '"layers.0.up" has lora_B.bias'],
     ['lorafa', 'lora-lorafa', { tuner: 'loha' }, 'there is no linear layer with LoRA'],
-    ['riemannian', 'lora-lorafa', { tuner: 'loha' }, 'is for LoRA on linear layers, and there is none'],
+    ['riemannian', 'lora-lorafa', { tuner: 'loha' }, 'needs LoRA on a linear layer'],
   ] as const)('of %s refuse what they cannot: %s %j', async (optimizer, name, more, message) => {
     const { model, all } = await options(name);
     const own: LoraOptions = { targetModules: ['up', 'down'], ...('tuner' in more ? more : { r: 4, ...more }) };

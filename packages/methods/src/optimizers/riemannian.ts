@@ -31,7 +31,7 @@ export const riemannian: OptimizerFactory = {
         if (stacked)
           throw new OnnxLoraError('CONFIG_INVALID', `The optimizer riemannian takes two factors of a layer, and "${stacked.path}" has several pairs in one tensor (targetParameters). Leave it out, or take another optimizer.`); // prettier-ignore
         if (modules.some(isPair)) return new Map();
-        throw new OnnxLoraError('CONFIG_INVALID', 'The optimizer riemannian is for LoRA on linear layers, and there is none. Adapt linear layers by LoRA, or take another optimizer.'); // prettier-ignore
+        throw new OnnxLoraError('CONFIG_INVALID', 'The optimizer riemannian needs LoRA on a linear layer. Adapt linear layers by LoRA, or take another optimizer.'); // prettier-ignore
       },
       *gradients(modules): ReturnType<NonNullable<Optimizer['gradients']>> {
         for (const { A, B } of pairsOf(modules)) {

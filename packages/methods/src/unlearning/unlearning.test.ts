@@ -10,7 +10,7 @@ import { measureUnlearning, membershipOf } from './measureUnlearning.ts';
 import { unlearning, type UnlearningOptions } from './unlearning.ts';
 
 let model: Model;
-/** What the base answers for each of twelve inputs, which are to be kept or lost. */
+/** The base's answers for twelve inputs, to be kept or lost. */
 let answers: number[];
 const size = 5 * 8;
 const inputs = Float32Array.from({ length: 12 * size }, (_, i) => Math.sin(1.7 * i * i));

@@ -11,7 +11,7 @@ export type UnlearningMethod = 'bounded' | 'npo' | 'difference' | 'kl' | 'ascent
 export interface UnlearningOptions {
   /** Training data of this task are forgotten. */
   readonly forget: Task;
-  /** What is kept: of the kind of `forget`, whose examples join its batches. A run measures its validation data. */
+  /** Data to keep: of the kind of `forget`, whose examples join its batches. A run measures its validation data. */
   readonly retain: Task;
   /**
    * `bounded`, the default: L_r + weight · max(0, bound − L_f), which stops once enough is forgotten (GS-LoRA). `npo`:
@@ -57,7 +57,7 @@ export function unlearning(options: UnlearningOptions): Task {
   for (const [name, value] of Object.entries({ bound, weight, beta }))
     if (!(value > 0 && Number.isFinite(value))) throw new OnnxLoraError('CONFIG_INVALID', `${name} must be a number above 0, and is ${value}.`); // prettier-ignore
   const compares = method === 'npo' || method === 'kl';
-  if (compares && !reference) throw new OnnxLoraError('CONFIG_INVALID', `${method} compares with the model before unlearning, and there is none. Name it, as reference: { model }, with the adapter that training goes on from.`); // prettier-ignore
+  if (compares && !reference) throw new OnnxLoraError('CONFIG_INVALID', `${method} needs the model before unlearning. Name it, as reference: { model }, with the adapter that training goes on from.`); // prettier-ignore
   if (!compares && reference) throw new OnnxLoraError('CONFIG_INVALID', `The reference has no use for ${method}. Leave it out, or unlearn by npo or kl.`); // prettier-ignore
   return {
     name: `unlearn-${retain.name}`,

@@ -167,7 +167,7 @@ describe.skipIf(!existsSync(esol))('on ESOL (needs ../shared beside the checkout
       .map((line) => line.split(',')[0]!);
     const checked = await checkMolecules(smiles.map(record));
     expect(checked.records).toHaveLength(1128);
-    // As MurckoScaffoldSmiles of RDKit 2026.09 for Python finds, of which every one is the same.
+    // As MurckoScaffoldSmiles of RDKit 2026.09 for Python finds; all are the same.
     expect(new Set(smiles.map((each) => chemistry.scaffold(each))).size).toBe(269);
   });
 });

@@ -653,7 +653,7 @@ describe('records', () => {
     expect(data.train.every(({ sequence }) => sequence.startsWith('MK'))).toBe(true);
     expect(data.splitBy).toContain('at random');
     expect(await readSequenceData(stream(), options)).toEqual(data);
-    // What was read is taken as it is.
+    // Data that was read is taken as it is.
     expect(await readSequenceData(data)).toEqual(data);
     expect((await readSequenceData(records, { validation: 0 })).validation).toBeUndefined();
     expect((await readSequenceData(records, { holdOut: 0.1, splitBy: 'random' })).validation).toHaveLength(2);

@@ -168,7 +168,7 @@ describe('the deviations of an ensemble', () => {
     // Errors are twice as large.
     expect(found.factor).toBeCloseTo(2, 1);
     expect(found.ranking).toBeGreaterThan(0.2);
-    // Of a normal distribution of deviation 2: what lies within z of it.
+    // For a normal distribution of deviation 2: what lies within z of it.
     expect(found.coverage[3]).toMatchObject({ level: 0.95 });
     expect(found.coverage[3]!.found).toBeCloseTo(0.673, 1);
     const right = ensembleCalibration({ measured, mean, deviation: deviation.map((each) => 2 * each) });

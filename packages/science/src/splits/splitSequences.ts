@@ -93,7 +93,7 @@ export async function splitSequences(
 }
 
 const unfair =
-  'The split is at random, because no fair part can be held out: groups, or sequences that are like one another, are too large, or classes have one alone. What is measured says little about sequences that are not like those that are trained on.';
+  'The split is at random, because no fair part can be held out: groups, or sequences that are like one another, are too large, or classes have one alone. The metrics then say little about sequences unlike the training data.';
 
 /** True if the held-out part has about the right size and, unless the user chose `by`, some of every class. */
 function isFair(split: RecordSplit<SequenceRecord>, { fraction, by, byClass = true }: SequenceSplitOptions): boolean {

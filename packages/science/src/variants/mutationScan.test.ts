@@ -50,7 +50,7 @@ describe('by likelihood', () => {
 });
 
 describe('by a model that predicts numbers', () => {
-  /** What it predicts of a sequence by itself. */
+  /** Its prediction for a sequence by itself. */
   async function predicted(text: string, value: number): Promise<number> {
     const session = await headed.session();
     const ids = [0, ...[...text].map((letter) => vocabulary.indexOf(letter)), 2];

@@ -140,7 +140,7 @@ async function sides(
 const isOneOf = (found: Files, ...sets: readonly Files[]): boolean =>
   sets.some((each) => JSON.stringify(each) === JSON.stringify(found));
 
-/** Of the calls by which a writer changes files, how many lie between two that are tried. */
+/** Step between the file calls of a writer that are tried. */
 const STEP = isNightly ? 1 : 3;
 
 describe.each(Object.entries(cases))('%s', (name, each) => {

@@ -10,7 +10,7 @@ let collect: (() => void) | undefined;
 
 /**
  * Runs V8's garbage collector, which does not see the size of tensors outside its heap.
- * @param bytes of tensors that may have become garbage; few are left to the collector
+ * @param bytes of tensors that may have become garbage; small sums are left to V8
  */
 export function collectGarbage(bytes: number = Infinity): void {
   if (bytes < WORTH) return;

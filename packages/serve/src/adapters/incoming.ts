@@ -47,7 +47,7 @@ export async function receive(
     const name = ADAPTER_FILES.find((each) => each === file.name);
     if (!name || sizes[name] !== undefined)
       throw inputInvalid(
-        `"${file.name}" was sent, which is no file of an adapter or came twice. Send ${ADAPTER_FILES.join(' and ')}, each once.`,
+        `"${file.name}" is not a file of an adapter, or was sent twice. Send ${ADAPTER_FILES.join(' and ')}, each once.`,
       );
     if (file.size !== undefined && file.size > limits[name]) throw tooLarge(name, limits[name]);
     sizes[name] = await write(path.join(folder, name), file.content, limits[name]);

@@ -28,7 +28,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** What the program has said by its end, and whether it was killed. */
+/** Output of the program, and whether it was killed. */
 async function run(root: string, at: number): Promise<{ said: string[]; wasKilled: boolean }> {
   const words = [path.join(scratch, 'killedStore.js'), root, path.join(scratch, 'adapters'), String(at)];
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -85,7 +85,7 @@ function notThere(routes: readonly Route[], method: string, url: string): HttpEr
   const asked = `${method} ${address.slice(0, 200)}`;
   return others.length > 0
     ? new HttpError(405, 'HTTP', `There is no ${asked}, but ${others.join(' and ')}. Ask by that.`)
-    : new HttpError(404, 'HTTP', `There is no ${asked}. GET /openapi.json lists what there is.`);
+    : new HttpError(404, 'HTTP', `There is no ${asked}. GET /openapi.json lists all routes.`);
 }
 
 function noCompiler(): never {

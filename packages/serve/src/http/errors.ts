@@ -58,7 +58,7 @@ export class HttpError extends Error {
 }
 
 /**
- * Converts an error. Of a server's failure, clients get only the code; the log has the rest.
+ * Converts an error. For failures of the server, clients get only the code; the log has the rest.
  * @param hidePaths removes local paths from a message
  */
 export function failedAnswer(given: unknown, hidePaths: (message: string) => string): FailedAnswer {

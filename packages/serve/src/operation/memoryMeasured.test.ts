@@ -93,7 +93,7 @@ it.runIf(isNightly && process.platform === 'linux')(
     // Adapters of 1 MiB each, and what is made of them.
     expect(free.most()).toBeGreaterThan(3 * alone);
 
-    // With fewer adapters in memory, nothing is refused for long, and less than every other request at all. What the worker has not
+    // With fewer adapters in memory, nothing is refused for long, and less than every other request at all. It may be exceeded by the worker's
     // collected is what it may be passed by, here and below.
     const enough = Math.ceil(free.most() / 2);
     const bounded = await served(folder, { maxMemoryBytes: enough });

@@ -25,7 +25,7 @@ export function serverMetrics(): ServerMetrics {
   const tallies = new Counters();
   const requests = metrics.counter('onnx_lora_requests_total', 'Requests that have ended, by their status.');
   const seconds = metrics.histogram('onnx_lora_request_seconds', 'From the first byte to the last one sent.', SECONDS);
-  const waited = metrics.histogram('onnx_lora_queue_seconds', 'What requests waited for their batch.', SECONDS);
+  const waited = metrics.histogram('onnx_lora_queue_seconds', 'Waiting time of requests for their batch.', SECONDS);
   const computed = metrics.histogram('onnx_lora_compute_seconds', 'What batches computed.', SECONDS);
   const jobs = metrics.histogram('onnx_lora_batch_requests', 'Requests in a batch.', COUNTS);
   const rows = metrics.histogram('onnx_lora_batch_rows', 'Rows of a batch.', COUNTS);

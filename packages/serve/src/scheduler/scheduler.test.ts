@@ -39,7 +39,7 @@ const job = (work: Work, more: Partial<Job<Work>> = {}): Job<Work> => {
   return { work, key: 'k', rows: 1, length: 0, adapter: null, tenant: 't', priority: 0, ...more };
 };
 
-/** What becomes of a request: its answer, or the code or message of its error. */
+/** Outcome of a request: its answer, or the code or message of its error. */
 const outcome = async (asked: Promise<string>): Promise<string> => {
   try {
     return await asked;

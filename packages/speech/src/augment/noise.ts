@@ -127,7 +127,7 @@ export function applyBackground(samples: Float32Array, { clips, snr }: Backgroun
 /**
  * Loads a folder's recordings, recursively, mono at `sampleRate`, in the order of their paths: noise for `background`,
  * impulse responses for `reverb`. All are held in memory.
- * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` if there is none or one cannot be read
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` without files, or if one cannot be read
  */
 export async function loadClips(reader: AudioReader, folder: string, sampleRate: number): Promise<Float32Array[]> {
   const clips = await clipsIn(reader, folder, sampleRate);

@@ -70,10 +70,10 @@ export async function withinSeconds(
   if (kept.length === 0) {
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `Of ${records.length} recordings ${counts}, so that none is left. Change minSeconds or maxSeconds.`,
+      `No recording of ${records.length} is left: ${counts}. Change minSeconds or maxSeconds.`,
     );
   }
-  return { records: kept, warnings: [`Of ${records.length} recordings ${counts}; they are left out.`] };
+  return { records: kept, warnings: [`Some of ${records.length} recordings are left out: ${counts}.`] };
 }
 
 function requireReader(reader: AudioReader | undefined): AudioReader {

@@ -505,10 +505,10 @@ describe('limits of length', () => {
     const content = { 'manifest.csv': rows, ...recordings('a.wav', 'b.wav', 'c.wav') };
     expect(await read(content, { minSeconds: 0.5, maxSeconds: 20 })).toEqual({
       train: [{ audio: 'b.wav', duration: 3 }],
-      warnings: ['Of 3 recordings 1 are shorter than 0.5 s and 1 are longer than 20 s; they are left out.'],
+      warnings: ['Some of 3 recordings are left out: 1 are shorter than 0.5 s and 1 are longer than 20 s.'],
     });
     expect(await read(content, { maxSeconds: 30 })).not.toHaveProperty('warnings');
-    await expect(read(content, { minSeconds: 40 })).rejects.toThrow(/none is left/);
+    await expect(read(content, { minSeconds: 40 })).rejects.toThrow(/No recording of/);
     await expect(read(content, { minSeconds: 2, maxSeconds: 1 })).rejects.toThrow(/minSeconds is 2 and maxSeconds 1/);
   });
 

@@ -77,7 +77,7 @@ const encoders: readonly Row[] = [
   ],
   [
     wavlm,
-    // Of queries, keys and values the graph has only products.
+    // For queries, keys and values, the graph has only products.
     [
       ...encoder('wavlm', 'pos_conv_embed.conv').filter((path) => !/[qkv]_proj/.test(path)),
       attention('wavlm'),

@@ -1,4 +1,4 @@
-/** @file What is left of a window of which only the beginning is heard. */
+/** @file The window's remainder if only its beginning is computed. */
 
 import { describe, expect, it } from 'vitest';
 import { AudioFileReader } from '../audio/audioFileReader.ts';
@@ -51,7 +51,7 @@ describe('features of the beginning', () => {
 
   it('are silence where they are left out', () => {
     const { data } = whisper.extract(noise(5));
-    // Of each band all frames after half a second of silence are equal, so that one may stand for others.
+    // In each band, all frames after half a second of silence are equal, so that one may stand for others.
     for (const row of [0, 41, 79]) expect(new Set((data as Float32Array).slice(row * 3000 + 550, (row + 1) * 3000)).size).toBe(1); // prettier-ignore
   });
 

@@ -23,7 +23,7 @@ function plain(fftLength: number, more: Partial<FilterBankOptions> = {}): Filter
   };
 }
 
-/** What passes each filter, `[frames][filters]`, before the logarithm. */
+/** Energies of each filter, `[frames][filters]`, before the logarithm. */
 function heard(options: FilterBankOptions, samples: Float32Array, frames: number): number[][] {
   const bank = new FilterBank(options);
   const data = new Float32Array(frames * bank.count);
@@ -51,7 +51,7 @@ function expectPowers(got: readonly number[], expected: readonly number[]): void
   expect(got).toHaveLength(expected.length);
   const most = expected.reduce((max, x) => Math.max(max, x), 0);
   expected.forEach((power, k) => {
-    // Float32 holds seven digits of the amplitudes, of which the largest is the measure.
+    // Float32 holds seven digits of the largest amplitude.
     expect(Math.abs(Math.sqrt(got[k]!) - Math.sqrt(power))).toBeLessThan(1e-6 * Math.sqrt(most));
   });
 }

@@ -1,4 +1,4 @@
-/** @file What generation_config.json says, also where it says what cannot be; and the prompts that follow from it. */
+/** @file Tests of generation_config.json, valid or contradictory, and the prompts that follow from it. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -114,7 +114,7 @@ interface PromptRequest {
   readonly language?: string;
   readonly task?: 'transcribe' | 'translate';
   readonly timestamps: boolean;
-  /** Ids of the previous text, of which the end is used. */
+  /** Ids of the previous text; its end is used. */
   readonly previous?: readonly number[];
 }
 

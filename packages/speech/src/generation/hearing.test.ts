@@ -22,9 +22,9 @@ const folder = path.join(import.meta.dirname, '../../../../test/fixtures/whisper
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-hearing-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 const rate = 16_000;
-/** Of a window of one second, which is 100 frames; of these alone, as adapters of old note it. */
+/** For a window of one second, which is 100 frames; of these alone, as adapters of old note it. */
 const [FRAMES, SECONDS] = [60, 0.6];
-/** What {@link SECONDS} hear. */
+/** Frames of {@link SECONDS}. */
 const SPREAD = { first: 62, spread: 10, last: 2 };
 const load = { provider: 'cpu', threads: 1, worker: false } as const;
 const asked = { language: 'en', maxTokens: 12 } as const;
@@ -57,7 +57,7 @@ async function tokensOf(sound: Float32Array, adapter: RowAdapter, by: Transcribe
   return [...found!.tokens];
 }
 
-/** What the joined graph for such frames writes, token by token, without a cache: neither of the transcriber's files. */
+/** Output of the joined graph for such frames, token by token, without a cache: neither of the transcriber's files. */
 async function writtenByJoined(sound: Float32Array, size: InputSize, hasAdapter: boolean): Promise<number[]> {
   const config = await readGenerationConfig(model, await openSpeechTokenizer(folder));
   const full = await openExtractor(model, [new FeatureExtractorFactory(new AudioFileReader())]);
@@ -205,7 +205,7 @@ test('evaluate and the answers for files hear as the transcriber does', async ()
   expect(await rate1(short)).toBeCloseTo(await expected('short'), 10);
   expect(await rate1(whole)).toBeCloseTo(await expected('whole'), 10);
   expect(await expected('short')).not.toBe(await expected('whole'));
-  // What is set goes before what is noted; the base alone is always measured with the whole window.
+  // Settings override notes; the base alone is always measured with the whole window.
   expect(await rate1(short, 'full')).toBeCloseTo(await expected('whole'), 10);
   const few = await openTranscriber(model, { ...load, adapters: { whole }, contextSeconds: SECONDS });
   expect(await rate1(whole, SECONDS)).toBeCloseTo(await expected('whole', few), 10);

@@ -132,7 +132,7 @@ it('keeps the right keys and values while beams part and clips end: as if each p
   }
 });
 
-/** Texts of which every pass is a first one. */
+/** Texts whose passes are all first ones. */
 function recomputing(
   decoder: SpeechDecoder,
   states: Tensor,
@@ -157,7 +157,7 @@ it('gives the same logits where it computes only those that are read', async () 
   const { first } = servingParts(model);
   const narrow = withLogitPlaces(first);
   expect([PLACES in first.inputs, PLACES in narrow.inputs]).toEqual([false, true]);
-  // What gives no logits stays as it is.
+  // Models without logits stay as they are.
   const encoder = model.part('encoder_model');
   expect(withLogitPlaces(encoder)).toBe(encoder);
   const states = float32(
@@ -190,7 +190,7 @@ it('hears the language, and writes behind prompts of other lengths', async () =>
     expect([mixed[0]!.tokens, mixed[2]!.tokens]).toEqual([base[0], base[2]]);
     const [alone] = await engine.decode(selectRows(states, [1]), [long], { maxTokens: golden.steps, scores: true });
     expect(mixed[1]).toEqual(alone);
-    // What is drawn for a row depends on the seed, and not on the other rows.
+    // A row's draws depend on the seed, and not on the other rows.
     const drawn = async (rows: readonly number[], seed: number): Promise<unknown[]> => {
       const own = { temperature: 4, random: new Random(seed), maxTokens: golden.steps };
       const found = await engine.decode(selectRows(states, rows), rows.map(() => golden.prompt), own); // prettier-ignore

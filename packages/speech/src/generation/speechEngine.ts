@@ -128,7 +128,7 @@ export class SpeechEngine {
     if (languages.size === 0) {
       throw new OnnxLoraError(
         'INPUT_INVALID',
-        `"${this.#loaded.model.name}" knows one language, so there is none to find out.`,
+        `"${this.#loaded.model.name}" knows one language only, so it cannot detect languages.`,
       );
     }
     const codes = [...languages.keys()];

@@ -1,4 +1,4 @@
-/** @file What may be written next, beside transformers' processors and openai-whisper's rules. */
+/** @file Allowed next tokens, against transformers' processors and openai-whisper's rules. */
 
 import { GenerationFile } from '@onnx-lora/sequences';
 import { expect, it } from 'vitest';

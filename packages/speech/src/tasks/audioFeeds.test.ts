@@ -67,12 +67,12 @@ test('frames that are sound are known of any kind of features', () => {
   const fed = { lengths: [4, 4], padded: 4 };
   const numbers = (feeds: Feeds): unknown => Object.entries(feeds).map(([name, { data }]) => [name, ...Array.from(data, Number)]); // prettier-ignore
   const own = clips.map((features) => ({ features }));
-  // Of samples without a mask, what the clip has; with one, what the mask says.
+  // For samples without a mask, the clip's length; with one, what the mask says.
   expect(numbers(ownFrames(own, {}, fed, (length) => length / 2))).toEqual([['frames', 2, 1]]);
   expect(numbers(ownFrames(own, { mask: 'm' }, { lengths: [4, 2], padded: 4 }, undefined))).toEqual([
     ['shares', 1, 0.5],
   ]);
-  // Of spectrograms of fixed length, the share that is no silence.
+  // For spectrograms of fixed length, the share without silence.
   const windows = [3, 6].map((frames) => ({ features: float32(new Float32Array(24), [4, 6]), sound: { timeAxis: 1, frames } as const })); // prettier-ignore
   expect(numbers(ownFrames(windows, {}, fed, undefined))).toEqual([['shares', 0.5, 1]]);
   expect(framesOf(ownFrames(windows, {}, fed, undefined), 3)).toEqual([2, 3]);

@@ -29,7 +29,8 @@ export async function checkBuilder(builder: ModelBuilder, { folder }: BuilderExa
     const graphs = await call('build', () => builder.build(folder, { families: [] }));
     if (graphs.size === 0) problems.push('build gives no graph');
     for (const [name, model] of graphs) {
-      if (!/^[\w-]+$/.test(name)) problems.push(`build gives a graph the name "${name}", which is none for a file`);
+      if (!/^[\w-]+$/.test(name))
+        problems.push(`build gives a graph the name "${name}", which is not a valid file name`);
       const found = await findingsLater(async () => {
         const session = await new OrtRuntime().createSession({ ...sessionModel(model), name });
         return released(session, async () => []);

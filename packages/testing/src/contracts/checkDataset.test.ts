@@ -37,8 +37,8 @@ let calls = 0;
 it.each<[string, DatasetFactory['prepare'], string | RegExp]>([
   ['fails', () => Promise.reject(new Error('no disk')), 'prepare fails: no disk'],
   ['fails the second time', (request) => (existsSync(path.join(request.folder, 'copy.csv')) ? Promise.reject(new Error('it is there')) : copy(request)), 'a second prepare in the same folder fails: it is there'], // prettier-ignore
-  ['returns nothing', () => Promise.resolve(undefined as never), 'prepare returns undefined, which is no path that is there'], // prettier-ignore
-  ['returns a path without a file', () => Promise.resolve('none.csv'), 'prepare returns "none.csv", which is no path that is there'], // prettier-ignore
+  ['returns nothing', () => Promise.resolve(undefined as never), 'prepare returns undefined, which does not exist'], // prettier-ignore
+  ['returns a path without a file', () => Promise.resolve('none.csv'), 'prepare returns "none.csv", which does not exist'], // prettier-ignore
   [
     'returns another path each time',
     async (request) => {

@@ -30,7 +30,7 @@ export async function checkDataset(dataset: DatasetFactory, { source, bad }: Dat
     findingsLater(async () => {
       const first = await call('prepare', () => prepare(source, folder));
       if (typeof first !== 'string' || !existsSync(first))
-        return [`prepare returns ${JSON.stringify(first)}, which is no path that is there`];
+        return [`prepare returns ${JSON.stringify(first)}, which does not exist`];
       const before = bytesIn(folder);
       const again = await call('a second prepare in the same folder', () => prepare(source, folder));
       return [

@@ -162,7 +162,7 @@ describe('an optimizer', () => {
     [
       'forgets',
       () => {
-        // What it remembers is its own, and no checkpoint has it.
+        // Its state is private, and not in a checkpoint.
         let mean = 0;
         return sgd({
           *update(value, gradient, _, { lr }) {
@@ -291,7 +291,7 @@ describe('a plugin', () => {
       });
       const task = { name: 'cell-counting', prepare: () => Promise.resolve({ train: { length: 0 } }) } as never;
       expect(await checkPlugin(plugin, { tasks: [{ task, model }] })).toEqual([
-        'task "cell-counting": the data must have two examples at least, of which it has fewer',
+        'task "cell-counting": the data must have at least two examples',
       ]);
     } finally {
       rmSync(folder, { recursive: true, force: true });

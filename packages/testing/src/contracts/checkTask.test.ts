@@ -195,7 +195,7 @@ describe('losses, metrics and answers', () => {
   });
 });
 
-/** What a mistake in JavaScript throws. */
+/** Error of a mistake in JavaScript. */
 const broken = (): never => {
   throw new TypeError('x is not iterable');
 };

@@ -46,7 +46,7 @@ export async function checkTask<Example>(
 ): Promise<string[]> {
   return findingsLater(async () => {
     const data = await call('prepare', () => task.prepare(model));
-    if (data.train.length < 2) return ['the data must have two examples at least, of which it has fewer'];
+    if (data.train.length < 2) return ['the data must have at least two examples'];
     const { fed, modules } = call("the model with the task's head, outputs and inputSizes", () => modelOf(model, data));
     const lora = loraOf(model, options.lora, modules);
     await call('begin', () => data.begin?.({ model: fed, options: { threads: 1, worker: false }, batchSize: 2 }));

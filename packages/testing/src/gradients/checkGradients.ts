@@ -63,7 +63,7 @@ export async function checkGradients(
     if (!Number.isFinite(found.loss)) {
       throw new OnnxLoraError(
         'LOSS_NOT_FINITE',
-        `The loss of the batch is ${found.loss}, of which there are no differences. Check the batch and the loss.`,
+        `The loss of the batch is ${found.loss}, so it has no finite differences. Check the batch and the loss.`,
       );
     }
     const scale = largest([...found.gradients.values()].map((each) => float32(each, [each.length])));

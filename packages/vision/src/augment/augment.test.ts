@@ -162,7 +162,7 @@ test('crops have the share and the shape that were asked for, and all of them oc
   expect(Math.min(...shares)).toBeGreaterThan(0.19);
   expect(Math.max(...shares)).toBeLessThan(0.61);
   expect(Math.max(...shares) - Math.min(...shares)).toBeGreaterThan(0.35);
-  // Of a stripe no window has the shape, so the middle is taken.
+  // No window of a stripe has the shape, so the middle is taken.
   expect(augment({ image: synthetic(90, 3, 1) }, [randomResizedCrop()], 1).image).toMatchObject({
     width: 4,
     height: 3,

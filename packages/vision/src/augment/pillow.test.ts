@@ -34,7 +34,7 @@ interface Golden {
 
 const black: Color = [0, 0, 0];
 
-/** What the golden's operation makes of its picture. */
+/** Result of the golden's operation on its picture. */
 const operations: Record<string, (image: Image, golden: Golden) => { readonly data: Uint8Array }> = {
   brightness: (image, { value }) => adjustBrightness(image, value),
   contrast: (image, { value }) => adjustContrast(image, value),

@@ -22,7 +22,7 @@ export interface SharpDecoderOptions {
 
 /**
  * Decodes JPEG, PNG, WebP, TIFF, GIF and AVIF like Pillow's `ImageOps.exif_transpose` and `convert("RGB")`: upright,
- * first frame, alpha dropped without compositing, colour profiles ignored. Of 16-bit gray it takes the high byte, where
+ * first frame, alpha dropped without compositing, colour profiles ignored. For 16-bit gray it takes the high byte, where
  * Pillow clips to white.
  */
 export class SharpDecoder implements ImageDecoder {

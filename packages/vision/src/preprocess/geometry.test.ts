@@ -94,7 +94,7 @@ describe('geometryOf', () => {
       },
       { height: 20, width: 45 },
     );
-    // 22 pixels wide, of which the first six are cut off.
+    // 22 pixels wide; the first six are cut off.
     expect(pointToInput(clip, [45, 20])).toEqual([16, 10]);
     expect(pointToInput(clip, [0, 0])).toEqual([-6, 0]);
   });

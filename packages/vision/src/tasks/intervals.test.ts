@@ -16,7 +16,7 @@ const draw = (...dims: number[]): Tensor =>
     dims,
   );
 
-/** What an image gives to a collector. */
+/** An image's entry in a collector. */
 interface Seen {
   readonly outputs: Readonly<Record<string, Tensor>>;
   readonly targets: Feeds;

@@ -13,13 +13,13 @@ interface Sizes {
   /** Depth and width per stage. */
   readonly stages: readonly { readonly depth: number; readonly width: number }[];
   readonly act: Activation;
-  /** Of the last norm only. */
+  /** Epsilon of the last norm only. */
   readonly eps: number;
   /** Layer scale. */
   readonly isScaled: boolean;
 }
 
-/** Of all norms but the last. */
+/** Epsilon of all other norms. */
 const EPSILON = 1e-6;
 
 function sizes(c: Config): Sizes {

@@ -8,9 +8,9 @@ import { asSequence } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
 import type { TransformerSizes } from '../../layers/sizes.ts';
 
-/** Of the norms of maps, whatever config.json says. */
+/** Epsilon of the norms of maps, whatever config.json says. */
 export const SAM_EPSILON = 1e-6;
-/** Of the norm after the last attention. */
+/** Epsilon of the norm after the last attention. */
 const LAST_EPSILON = 1e-5;
 /** Downsampling of attention between prompts and image in each layer; config.json gives the last one's only. */
 const NARROWER = 2;

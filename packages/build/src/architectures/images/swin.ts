@@ -25,7 +25,7 @@ export interface SwinSizes {
   readonly hasPositions: boolean;
 }
 
-/** Of the norms after patches and merging, whatever config.json says. */
+/** Epsilon of the norms after patches and merging, whatever config.json says. */
 export const SWIN_EPSILON = 1e-5;
 
 /** Reads the fields of both versions. */

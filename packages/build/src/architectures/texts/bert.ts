@@ -14,7 +14,7 @@ export interface BertSizes extends TransformerSizes {
   readonly vocabulary: number;
   readonly positions: number;
   readonly types: number;
-  /** Rows of the task table, of which the first is used; absent without a table. */
+  /** Rows of the task table; the first is used; absent without a table. */
   readonly tasks?: number;
 }
 

@@ -39,7 +39,7 @@ test.each([
     pasts = { ...pasts, ...asPasts(step) };
   }
 
-  // What Optimum feeds where there is no past: one number per head, which must not count.
+  // Optimum's feeds without a past: one number per head, which must not count.
   const { heads, size } = {
     heads: first['present.0.decoder.key']!.dims[1]!,
     size: first['present.0.decoder.key']!.dims[3]!,
@@ -56,7 +56,7 @@ test.each([
   expectClose(then['logits']!, columns(want, FIRST, ids.dims[1]!));
 });
 
-/** What was kept, as the next token's graph takes it. */
+/** The cache, as the next token's graph takes it. */
 function asPasts(outputs: Feeds): Feeds {
   const kept = Object.entries(outputs).filter(([name]) => name.startsWith('present.'));
   return Object.fromEntries(kept.map(([name, value]) => [name.replace('present', 'past_key_values'), value]));

@@ -17,7 +17,8 @@ export const dylora: Tuner = {
   name: 'dylora',
   peftType: 'DYLORA',
   paper: 'https://arxiv.org/abs/2210.07558',
-  description: 'DyLoRA: LoRA of which each step trains the first directions alone, to be cut to any rank afterwards',
+  description:
+    'DyLoRA: LoRA that trains a random number of leading directions per step, and can be cut to any rank afterwards',
   // `rank`: directions used outside of training; all by default. `frozen`: a step trains only the last of its
   // directions.
   defaults: { r: 8, lora_alpha: 16, rank: null, frozen: false, seed: 0 },

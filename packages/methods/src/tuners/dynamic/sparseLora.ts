@@ -28,7 +28,7 @@ export const sora: Tuner = {
   name: 'sora',
   peftType: 'SORA',
   paper: 'https://arxiv.org/abs/2311.11696',
-  description: 'SoRA: LoRA with a gate on each direction, of which a proximal step closes those that matter little',
+  description: 'SoRA: LoRA with a gate per direction; a proximal step closes unimportant ones',
   // The authors' names and values: weight of the mean gate in the loss, and step of the soft threshold.
   defaults: { r: 8, lora_alpha: 16, sparse_lambda: 10, sparse_lambda_2: 3e-4 },
   tune: (layer, settings) => {

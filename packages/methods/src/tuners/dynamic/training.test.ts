@@ -1,4 +1,4 @@
-/** @file What tuners that do something around steps leave behind. */
+/** @file Effects of the hooks that tuners have around steps. */
 
 import path from 'node:path';
 import { type Adapter, convertToLora, type Feeds, loadAdapter, type Model, openModel } from '@onnx-lora/sdk';

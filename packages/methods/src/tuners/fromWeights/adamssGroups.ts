@@ -80,7 +80,7 @@ function rowsOf({ U }: Vectors, rows: readonly number[]): Matrix {
 export function rankOf(layer: TargetLayer, rows: readonly number[], settings: AdamssSettings): number {
   const { subspace_rank: asked, use_dynamic_rank: isDynamic, svd_threshold: threshold } = settings;
   if (!isDynamic) return Math.max(1, Math.min(rows.length, asked));
-  // Of the products of rows, whose singular values are the squares.
+  // SVD of the products of rows; its singular values are the squares.
   const { S } = svd(rowsOf(vectorsOf(layer, settings), rows));
   const squares = S.map((each) => each * each);
   return Math.max(1, Math.min(squares.filter((each) => each > threshold * squares[0]!).length, asked));

@@ -24,7 +24,7 @@ export const supertuning: Tuner = {
   },
   refuses: (layer, { sparsity }) =>
     count(layer, sparsity) < 1
-      ? `has ${layer.in * layer.out} numbers, of which sparsity ${String(sparsity)} leaves none to be trained`
+      ? `has ${layer.in * layer.out} numbers, and sparsity ${String(sparsity)} leaves none of them to train`
       : undefined,
   tune: (layer, settings, _, saved) => {
     const { select_top: top, lora_alpha: alpha, init_weights: begins, save_precomputed_indices: isSaved } = settings;

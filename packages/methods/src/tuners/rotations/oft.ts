@@ -106,7 +106,7 @@ function blockSize(features: number, r: number, size: number): number {
   if ((r === 0) === (size === 0)) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      `Of "r" (how many blocks) and "oft_block_size" of the tuner "oft" one must be 0, and they are ${r} and ${size}. Give one of them.`,
+      `One of "r" (the number of blocks) and "oft_block_size" of the tuner "oft" must be 0, but they are ${r} and ${size}. Give one of them.`,
     );
   }
   return r === 0 ? nearestDivisor(features, size) : features / nearestDivisor(features, r);

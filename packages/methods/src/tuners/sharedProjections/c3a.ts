@@ -8,7 +8,7 @@ export const c3a: Tuner = {
   name: 'c3a',
   peftType: 'C3A',
   paper: 'https://arxiv.org/abs/2407.19342',
-  description: 'C3A: a change of high rank of circulant blocks, each of which is one vector, turned from row to row',
+  description: 'C3A: a high-rank change of circulant blocks: each block is one vector, shifted from row to row',
   defaults: { block_size: 256, block_size_pattern: {}, init_weights: 'xavier_uniform', bias: 'none', ...peftLayers },
   tune: (layer, settings) => {
     requireOnly(settings, { bias: 'none' });

@@ -51,7 +51,7 @@ export const fourierft: Tuner = {
       throw wrong(
         settings,
         'n_frequency',
-        `at most ${Math.floor(MOST_BYTES / 8 / (height + width))} for "${path}", of which waves take 1 GiB`,
+        `at most ${Math.floor(MOST_BYTES / 8 / (height + width))} for "${path}", whose waves take 1 GiB`,
       );
     const rowTurn: Turn = (places, p, k) => ((p * Math.floor(places[k]! / inputs)) % out) / out;
     const columnTurn: Turn = (places, k, q) => ((q * (places[k]! % inputs)) % inputs) / inputs;

@@ -9,7 +9,7 @@ export const pvera: Tuner = {
   name: 'pvera',
   peftType: 'PVERA',
   paper: 'https://arxiv.org/abs/2512.07703',
-  description: 'PVeRA: as VeRA, of which training draws the inner vector from a distribution that is trained',
+  description: 'PVeRA: VeRA with its inner vector drawn from a trained distribution',
   defaults: {
     r: 256,
     projection_prng_key: 0,

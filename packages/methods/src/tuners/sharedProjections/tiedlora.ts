@@ -17,7 +17,7 @@ export const tiedlora: Tuner = {
     const trains = settings['trains'] as readonly string[];
     const isKnown = Array.isArray(trains) && trains.every((each) => parts.some((part) => part === each));
     if (!isKnown || trains.length === 0) throw wrong(settings, 'trains', `some of ${parts.join(', ')}`);
-    if (!trains.includes('B') && !trains.includes('v')) throw wrong(settings, 'trains', 'with B or v, one of which begins at zero'); // prettier-ignore
+    if (!trains.includes('B') && !trains.includes('v')) throw wrong(settings, 'trains', 'with B or v; one of them starts at zero'); // prettier-ignore
     const tensor = (part: (typeof parts)[number], own: TensorSpec): TensorSpec => ({
       ...own,
       ...(trains.includes(part) ? {} : { role: 'frozen' }),

@@ -11,7 +11,7 @@ export const unilora: Tuner = {
   name: 'unilora',
   peftType: 'UNILORA',
   paper: 'https://arxiv.org/abs/2506.00799',
-  description: 'UniLoRA: one vector, of which all numbers of all factors are chosen ones',
+  description: 'UniLoRA: one vector, from which all values of all factors are picked',
   defaults: {
     r: 4,
     proj_seed: 42,

@@ -151,7 +151,7 @@ export const dataSettings: SettingRows<SequenceDataOptions> = {
   alphabet: {
     kind: 'choice',
     of: ['protein', 'dna', 'rna', 'smiles'],
-    description: 'What letters stand for: protein, dna, rna or smiles; found out by default.',
+    description: 'The alphabet: protein, dna, rna or smiles; found out by default.',
   },
   wildType: { kind: 'text', description: 'Sequence that mutations are counted in, or a FASTA file with it.' },
   firstPosition: {

@@ -22,7 +22,7 @@ describe('LocalAligner', () => {
   it('scores as parasail does', () => {
     const aligner = new LocalAligner(scoring);
     let same = 0;
-    // What is worth less may lie anywhere, outside of the band.
+    // Cheaper alignments may lie anywhere, outside of the band.
     const near = pairs.filter(([, , score]) => score > 100);
     expect(near.length).toBe(74);
     for (const [a, b, score, identical] of near) {
@@ -30,7 +30,7 @@ describe('LocalAligner', () => {
       const found = aligner.align(one, other, 0);
       expect(found.score).toBe(score);
       expect(aligner.align(other, one, 0)).toEqual(found);
-      // Of alignments with one score this one takes that with most identical letters, parasail any.
+      // Among alignments of equal score, ours has the most identical letters; parasail takes any.
       expect(found.identical).toBeGreaterThanOrEqual(identical);
       if (found.identical === identical) same++;
     }

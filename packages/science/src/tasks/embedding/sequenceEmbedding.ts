@@ -68,7 +68,7 @@ const embeddingSettings: SettingRows<SequenceEmbeddingOptions> = {
     kind: 'choice',
     of: ['mean', 'first', 'residues'],
     description:
-      'mean (of all residues), first (the state of <cls>), or when predicting residues (one for each). What modules.json says by default, else mean.',
+      'mean (of all residues), first (the state of <cls>), or when predicting residues (one for each). By default as modules.json says, else mean.',
   },
   output: {
     kind: 'text',
@@ -110,7 +110,7 @@ export const sequenceRetrievalTask: AnsweringFactory = sequenceFactory<
     if (pool !== 'residues') return sequenceRetrieval(data, { ...options, pool });
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      'The setting pool is "residues", of which predictors answer with a vector for each. To train, take mean or first.',
+      'The setting pool is "residues", so predictors answer with a vector per residue. To train, take mean or first.',
     );
   },
   predictor: (model, options, given) => embeddingPredictor(sequenceDomain, model, options, given),

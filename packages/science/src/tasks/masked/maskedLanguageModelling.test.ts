@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
 import { maskedLanguageModelling, maskedLanguageModellingTask } from './maskedLanguageModelling.ts';
 
-/** What is not to be guessed: torch's `ignore_index`. */
+/** Ignored labels: torch's `ignore_index`. */
 const NOT_ASKED = -100;
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-masked-'));
@@ -71,7 +71,7 @@ describe('masked-language modelling', () => {
     expect(high).toBeGreaterThan(after.metrics['perplexity']!);
     expect(high).toBeLessThan(before.intervals!['perplexity']![0]);
 
-    // What answers record by record hides the same letters: together they are what was measured.
+    // Predictions record by record mask the same letters: together they are what was measured.
     const own = modelForAdapter<Model>(model, adapter);
     const predictor = await maskedLanguageModellingTask.predictor(own, { adapter, load: { threads: 1 } });
     const answers: Prediction[] = [];

@@ -170,7 +170,7 @@ function numberOf({ where, id }: SequenceRecord, residue: string | number, lette
   if (typeof number === 'number' && Number.isFinite(number)) return number;
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `${where}: residue ${letter + 1} of "${id}" has the label ${JSON.stringify(residue)}, which is no number. Correct it, leave it empty where nothing is known, or take the task residue-classification for classes.`,
+    `${where}: residue ${letter + 1} of "${id}" has the label ${JSON.stringify(residue)}, which is not a number. Correct it, leave it empty if it is unknown, or take the task residue-classification for classes.`,
   );
 }
 
@@ -181,7 +181,7 @@ const residueSettings: SettingRows<Pick<SequenceHeadOptions, 'head'> & Answering
   tooLong: {
     kind: 'choice',
     of: ['crop', 'windows', 'error'],
-    description: 'Of longer sequences: windows (all of it, in pieces; default), crop or error.',
+    description: 'For longer sequences: windows (all of it, in pieces; default), crop or error.',
   },
 };
 
@@ -191,7 +191,7 @@ export const residueClassificationTask: AnsweringFactory = answeringFactory(sequ
   description:
     'A class for each residue, such as its secondary structure or whether it binds; the data is a table with a letter per residue, or a list.',
   settings: {
-    unknown: { kind: 'texts', description: 'Labels of residues of which nothing is known, such as X.' },
+    unknown: { kind: 'texts', description: 'Labels of unknown residues, such as X.' },
     classWeights: classifierSettings('').classWeights,
     labelSmoothing: classifierSettings('').labelSmoothing,
     ...residueSettings,

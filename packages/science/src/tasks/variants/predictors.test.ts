@@ -59,7 +59,7 @@ describe('variant-effect', () => {
     expectClose(answers, scores['additive']!);
     expect(answers.map(({ id }) => id)).toHaveLength(3);
     expect(read.at(-1)).toBeGreaterThan(20);
-    // What is there already is left out.
+    // Existing answers are left out.
     expect((await answered(predictor, table(), 2)).answers).toEqual(answers.slice(2));
     await predictor.release();
   });

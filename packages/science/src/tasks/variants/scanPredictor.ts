@@ -39,8 +39,8 @@ const SHOWN = 8;
 
 const meanings = {
   likelihood:
-    'Log-odds of each residue against that of the wild type: below 0 the model finds it less likely than the wild type, which is no measurement of what it does.',
-  model: 'What the model predicts of each substitution, less what it predicts of the wild type.',
+    'Log-odds of each residue against that of the wild type: below 0 the model finds it less likely than the wild type, and that is not a measured effect.',
+  model: 'Prediction for each substitution, minus the prediction for the wild type.',
 } as const;
 
 /** Answers `{ id, mutation, score }` for each substitution of each sequence, and reports heat maps. */

@@ -95,7 +95,7 @@ function measuredOf(data: SequenceData, { validation, evalSplit, value }: Varian
   if (measured.length > 1) return measured;
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `Of ${records.length} variants ${measured.length} ${measured.length === 1 ? 'was' : 'were'} measured, and orders are compared of two or more. Name the column with the measurements (columns.values, on the command line --set columns.values=…).`,
+    `${measured.length} of ${records.length} variants ${measured.length === 1 ? 'has' : 'have'} a measurement, and a ranking needs two or more. Name the column with the measurements (columns.values, on the command line --set columns.values=…).`,
   );
 }
 

@@ -37,7 +37,7 @@ export const variantEffectTask: AnsweringFactory = sequenceFactory<VariantEffect
       kind: 'choice',
       of: ['additive', 'together'],
       description:
-        'What masked-marginals masks for several substitutions: additive (default) each alone, together all at once.',
+        'Positions that masked-marginals masks for several substitutions: additive (default) each alone, together all at once.',
     },
     value: {
       kind: 'text',

@@ -17,7 +17,7 @@ const executablePath = [process.env['CHROMIUM'], '/usr/bin/chromium', '/usr/bin/
 const ops = { tenant: 'ops', sha256: '2c69bc9111c27110a9b9a7974ba3f8ac0c053c16b23a0738115ee829fbc4d57b', admin: true };
 const shop = { tenant: 'shop', sha256: '44cfdcdd88354fa1412781f5a01a901c9112db33bfa8b165fbec9b618d9cf112' };
 
-/** What markup would do, and a name too long for a line. */
+/** A name with markup, and one too long for a line. */
 const evil = `"><img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`;
 const strange: AdapterCatalog = {
   resolve: async (name) => {
@@ -144,7 +144,7 @@ describe.skipIf(executablePath === undefined)('the page', () => {
     return page;
   };
 
-  /** What went wrong on the page. */
+  /** Errors on the page. */
   function watched(page: Page): string[] {
     const problems: string[] = [];
     page.on('pageerror', (error) => problems.push(error.message));

@@ -72,7 +72,7 @@ export interface PortMetadata {
   readonly shape: readonly number[];
 }
 
-/** What a model takes and gives. */
+/** Inputs and outputs of a model. */
 export interface ModelMetadata {
   /** The base, or `base:adapter`. */
   readonly name: string;

@@ -110,7 +110,7 @@ describe.each(goldens)('%s', (name, golden) => {
       fc.asyncProperty(fc.nat(bytes.length - 1), async (length) => {
         const got = await outcome(bytes.slice(0, length));
         if (got instanceof Error) expect(got).toBeInstanceOf(OnnxLoraError);
-        // What says no length and ends between two frames is not known to be cut; and a tag at the end may be.
+        // A file without a length that ends between two frames is not known to be cut; and a tag at the end may be.
         else if (name !== 'piped.flac') expect(same(got, whole)).toBe(true);
       }),
       { numRuns: 15 },

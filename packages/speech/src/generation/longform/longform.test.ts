@@ -200,7 +200,7 @@ describe('an hour', () => {
     ]);
     // At most 223 tokens, as transformers and OpenAI's have it.
     expect(Math.max(...prompts.map(({ length }) => length))).toBe(225);
-    // What was drawn at a high temperature is no help.
+    // Text drawn at a high temperature is no help.
     for (const [coldest, length] of [
       [0.4, 6],
       [0.6, 1],

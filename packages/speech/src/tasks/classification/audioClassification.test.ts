@@ -145,7 +145,7 @@ describe('audio classification', () => {
     await expect(factory.create({ data, seed: 0 }).prepare(model)).rejects.toThrow(
       /ratings\.csv, line 2, column "value": .*"loud"/,
     );
-    // What a program gives is checked as what words give.
+    // Options of a program are checked like the command line's.
     const given = (options: object): Promise<unknown> => audioRegression(folder, options).prepare(model);
     await expect(given({ maxSeconds: 0 })).rejects.toThrow(/^maxSeconds must be a number above 0, but it is 0\./);
     await expect(given({ splitBy: 'voice' })).rejects.toThrow(/^splitBy must be one of speaker, text, recording/);

@@ -12,9 +12,9 @@ import { ctcRecognition } from './ctcRecognition.ts';
 import { isCtc } from './ctcPorts.ts';
 import { openCtcTranscriber } from './ctcTranscriber.ts';
 
-/** What transformers' Wav2Vec2ForCTC makes of `clips` (transformers, torch; float32). */
+/** Outputs of transformers' Wav2Vec2ForCTC for `clips` (torch, float32). */
 const goldens = JSON.parse(readFileSync(`${wav2vec2}/goldens.json`, 'utf8')) as {
-  /** What is not said in the clips, so that the losses are large. */
+  /** Texts that are not said in the clips, so that the losses are large. */
   texts: string[];
   sum: number;
   mean: number;
@@ -48,7 +48,7 @@ describe('a model of characters', () => {
     const collector = prepared.metrics();
     collector.update(await session.run(inputs), targets);
     await session.release();
-    // What torch calls mean: over labels of each row, then over rows.
+    // torch's mean: over labels of each row, then over rows.
     expect(collector.result()['loss']).toBeCloseTo(goldens.mean, 4);
   });
 
@@ -140,7 +140,7 @@ describe('a new vocabulary', () => {
     const { metrics, intervals, draws } = await evaluate(model, { task, adapter });
     expect(metrics).toMatchObject({ wer: 0, cer: 0 });
     expect(intervals).toMatchObject({ wer: [0, 0], cer: [0, 0] });
-    // Of four clips: the mean of the losses of the sets is that of the clips.
+    // For four clips: the mean of the losses of the sets is that of the clips.
     const { units, values } = draws!['loss']!;
     expect(units).toBe(4);
     const [mean, spread] = [values.reduce((sum, each) => sum + each, 0) / values.length, Math.max(...values) - Math.min(...values)]; // prettier-ignore

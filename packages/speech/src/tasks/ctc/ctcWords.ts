@@ -61,7 +61,7 @@ export async function ctcWords(
   };
 }
 
-/** The vocabulary of a model, the adapter's first. @throws OnnxLoraError `CONFIG_INVALID` if there is none */
+/** The vocabulary of a model, the adapter's first. @throws OnnxLoraError `CONFIG_INVALID` without one */
 export async function ctcTokenizer(
   model: TaskModel,
   ports: CtcPorts,

@@ -91,7 +91,7 @@ test('holds out what can find another recording, or nothing', async () => {
     const { train: groups, validation } = await audioRetrieval(labelled, options).prepare(model);
     return [groups.length, validation?.length];
   };
-  // Of six recordings of a kind, one is too few to hold out, and two are held out instead.
+  // One of six recordings of a kind is too few to hold out, so two are held out.
   expect(await sizes({ holdOut: 0.17 })).toEqual([6, 6]);
   expect(await sizes({ holdOut: 0.01 })).toEqual([9, undefined]);
   await expect(sizes({ validation: 0.17 })).rejects.toThrow(/Hold more recordings out/);

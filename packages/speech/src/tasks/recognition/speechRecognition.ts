@@ -59,7 +59,7 @@ export type RecognitionScores = MetricsNamed<'wer' | 'cer'>;
 export type SpeechRecognitionTaskOptions = SpeechRecognitionOptions & Pick<TranscribeOptions, 'timestamps' | 'beams'>;
 
 const settings = settingsOf<SpeechRecognitionTaskOptions>({
-  language: { kind: 'text', description: 'What is spoken, where the data does not say it, such as es.' },
+  language: { kind: 'text', description: 'Language of the recordings without one in the data, such as es.' },
   task: {
     kind: 'choice',
     of: ['transcribe', 'translate'],
@@ -77,13 +77,13 @@ const settings = settingsOf<SpeechRecognitionTaskOptions>({
   timestamps: {
     kind: 'choice',
     of: ['none', 'segment', 'word'],
-    description: 'Of transcripts: none (default), segment or word; when each is said.',
+    description: 'Timestamps in transcripts: none (default), segment or word.',
   },
   beams: {
     kind: 'number',
     whole: true,
     min: 1,
-    description: 'Of transcripts: texts that are followed at once; 1 by default.',
+    description: 'Beams of the search for transcripts; 1 by default.',
   },
   specAugment: specAugmentSetting,
   normalizer: {
@@ -95,7 +95,7 @@ const settings = settingsOf<SpeechRecognitionTaskOptions>({
   head: {
     kind: 'choice',
     of: ['auto', 'new', 'keep'],
-    description: 'Of a CTC model: auto (default), new or keep; whether it gets a new vocabulary.',
+    description: 'For a CTC model: auto (default), new or keep; whether it gets a new vocabulary.',
   },
   ...speechDataSettings,
 });
@@ -130,7 +130,7 @@ const ADAPTER = 'adapter';
 /** The task `speech-recognition`, which predicts transcripts. */
 export const speechRecognitionTask: AudioTask = audioTask({
   name: 'speech-recognition',
-  description: 'What is said; the data is recordings with their transcripts.',
+  description: 'Transcribe or translate; the data is recordings with their transcripts.',
   settings,
   // PEFT's example for Whisper: a step on eight clips teaches as much as one on thirty-two, at a quarter of the time.
   defaults: { batchSize: 8, warmupSteps: 0.1 },

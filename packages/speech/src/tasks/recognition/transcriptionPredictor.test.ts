@@ -1,4 +1,4 @@
-/** @file What predict is told of short and long recordings, and of what streams in. */
+/** @file Predictions for short, long and streamed recordings. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -19,7 +19,7 @@ beforeAll(async () => {
   model = await openModel(folder, { families: speechFamilies });
 });
 
-/** What the model hears differently: silence, a tone, noise. */
+/** Recordings that the model transcribes differently: silence, a tone, noise. */
 const sounds: readonly ((at: number) => number)[] = [
   () => 0,
   (at) => 0.5 * Math.sin(at * 0.1),
@@ -89,6 +89,6 @@ test('only those are heard that are asked for', async () => {
   const onBatch = (done: number, total: number): unknown => progress.push(done, total);
   expect(await transcriptions.of(request({ examples: [2], onBatch }))).toEqual([undefined, undefined, third]);
   expect(progress).toEqual([1, 1]);
-  // What was heard for another is not told to who did not ask for it.
+  // A transcript of one request is not given to another.
   expect(await transcriptions.of(request({ examples: [0] }))).toEqual([first]);
 });

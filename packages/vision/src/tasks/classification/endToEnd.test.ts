@@ -72,7 +72,7 @@ test('numbers come in units of the data, with the adapter and merged', async () 
   const merged = await openModel(folder, { families: visionFamilies });
   const again = processor.decode(await outputs(merged, feeds), feeds);
   found.forEach(({ value }, i) => expect(again[i]!['value']).toBeCloseTo(Number(value), 1));
-  // What it answers is known to be numbers, so another training keeps the head.
+  // Its answers are known to be numbers, so another training keeps the head.
   expect((await imageRegression(file, { columns: { values: ['grams'] } }).prepare({ ...merged, folder: vit, learned: merged.learned, inputs: merged.inputs, outputs: merged.outputs, name: 'merged' })).head).toBeUndefined(); // prettier-ignore
 });
 

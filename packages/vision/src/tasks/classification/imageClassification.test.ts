@@ -283,7 +283,7 @@ describe('imageClassificationTask', () => {
     const measured = await prepared.collate([await prepared.validation!.get(0)]);
     expect(measured.targets['labels']!.type).toBe('int64');
     expect(() => factory.create({ data, seed: 1, settings: { augment: 'standart' } })).toThrow(/mean "standard"/);
-    // What a program gives is checked as what words give.
+    // Options of a program are checked like the command line's.
     const given = (options: object): Promise<unknown> => imageClassification(data, options).prepare(model());
     await expect(given({ mixUp: 0 })).rejects.toThrow(/^mixUp must be a number above 0, but it is 0\. Blends images/);
     await expect(given({ columns: { image: 3 } })).rejects.toThrow(/^columns\.image must be text, but it is 3\./);

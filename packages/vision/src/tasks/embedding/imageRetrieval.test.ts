@@ -77,7 +77,7 @@ describe('imageRetrieval', () => {
   test('knows later which images it was trained on, also those that one pass leaves over', async () => {
     const model = await openModel(vit);
     const folder = dataFolder({});
-    // Of each digit seven images: in groups of two, one is left over in each pass.
+    // Seven images per digit: in groups of two, one is left over in each pass.
     const digits = await readDigits();
     const some = Array.from({ length: 10 }, (_, label) => digits.filter((each) => each.label === label).slice(0, 7));
     await writeDigits(folder, some.flat(), 'upright');

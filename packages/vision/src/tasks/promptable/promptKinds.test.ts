@@ -99,7 +99,7 @@ test('a mask that was found is shown again', async () => {
     const first = await ask(new Float32Array(32 * 32));
     const again = await ask(first.logits[first.best]!.data);
     expect(again.masks[again.best]).toMatchObject({ width: 64, height: 48 });
-    // What it is shown changes what it answers.
+    // Other prompts give other answers.
     expect([...again.logits[0]!.data]).not.toEqual([...first.logits[0]!.data]);
     await expect(image.predict({ points, labels: [1, 0], mask: new Float32Array(7) })).rejects.toThrow('a square');
   } finally {

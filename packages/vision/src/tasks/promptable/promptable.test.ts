@@ -37,7 +37,7 @@ const drawn = (shapes: string, ground: string): Promise<Buffer> =>
     .png()
     .toBuffer();
 
-/** Striped discs, of which the model takes a stripe for a thing of its own; the whole disc is meant. */
+/** Striped discs; the model takes a stripe for an object; the whole disc is meant. */
 async function stripedDiscs(count: number, seed: number): Promise<ImageRecord[]> {
   const random = new Random(seed);
   return Promise.all(

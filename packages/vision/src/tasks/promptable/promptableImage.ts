@@ -114,7 +114,7 @@ export interface GenerateMasksOptions {
 
 /** A generated mask. */
 export interface FoundMask {
-  /** Of the image's size. */
+  /** In the image's size. */
   readonly mask: Mask;
   /** The model's estimate of its IoU. */
   readonly score: number;

@@ -39,7 +39,7 @@ export interface PromptableLoss {
 export const OUTSIDE = -1;
 
 /**
- * SAM's loss: 20 parts focal loss, one part Dice, one part squared error of the estimated IoU. Of several masks for a
+ * SAM's loss: 20 parts focal loss, one part Dice, one part squared error of the estimated IoU. Among several masks for a
  * prompt, the one with the largest true IoU is trained, since a prompt is ambiguous; all estimates are. Padding is
  * ignored.
  * @param outputs logits `masks` `[batch, prompts, masks, height, width]` and estimated IoU `scores` `[batch, prompts,
@@ -95,7 +95,7 @@ function targetsOf(
   if (!Number.isInteger(y) || !Number.isInteger(x)) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `The model makes masks of ${width} x ${height} from images of ${inputWidth} x ${inputHeight}, which is no whole multiple. Check preprocessor_config.json.`,
+      `The model makes masks of ${width} x ${height} from images of ${inputWidth} x ${inputHeight}; the image's size must be a whole multiple of the mask's. Check preprocessor_config.json.`,
     );
   }
   const isInside = g.Cast(g.Greater(truth, OUTSIDE / 2), 1);

@@ -77,7 +77,7 @@ function objectClasses(request: ClassesRequest, categories: readonly string[]): 
   if (unknown !== undefined) {
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `"${request.data.root}" has objects of the category "${unknown}", which is none of the labels: ${quotedNames(chosen.labels, 20)}.${didYouMean(unknown, chosen.labels)} Add it to "labels".`,
+      `"${request.data.root}" has objects of the category "${unknown}", but the labels are: ${quotedNames(chosen.labels, 20)}.${didYouMean(unknown, chosen.labels)} Add it to "labels".`,
     );
   }
   const background = chosen.labels.findIndex((label) => !isThing(label));

@@ -97,7 +97,7 @@ describe('as transformers does it', () => {
     expect(await lossOf(logits, labels)).toBeCloseTo(goldens.loss, 5);
     const classWeights = [0.5, 1, 2];
     expect(await lossOf(logits, labels, { classWeights })).toBeCloseTo(goldens.weightedLoss, 5);
-    // What a batch weighs is what its loss is divided by, so that parts add up to the whole.
+    // A batch's weight is the divisor of its loss, so that parts add up to the whole.
     const known = bytesOf(goldens.labels).filter((number) => number !== 255);
     expect(prepared.lossWeight!(targets)).toBe(known.length);
     const weighted = await prepare(scene, { classWeights });

@@ -187,7 +187,7 @@ export function flacFrameSamples(head: Uint8Array): number | undefined {
   return frameHeader(head.subarray(0, MOST_HEADER))?.samples;
 }
 
-/** Parses the frame header at the beginning of `head`; undefined if there is none. */
+/** Parses the frame header at the beginning of `head`; undefined without one. */
 function frameHeader(head: Uint8Array): FrameHeader | undefined {
   const [a, b = 0, c = 0, d = 0] = head;
   if (a !== 0xff || (b & 0xfe) !== 0xf8 || (d & 1) !== 0) return undefined;

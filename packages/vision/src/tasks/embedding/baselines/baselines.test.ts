@@ -14,7 +14,7 @@ interface Probe {
   readonly predicted: readonly number[];
 }
 
-/** What scikit-learn makes of the same numbers. */
+/** scikit-learn's results for the same numbers. */
 const golden = fixture<{
   train: number[];
   labels: number[];

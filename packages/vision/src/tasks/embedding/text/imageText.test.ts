@@ -17,7 +17,7 @@ import { zeroShotClassifier } from './zeroShot.ts';
 
 const tiny = fileURLToPath(new URL('../../../../fixtures/embedding/clip-tiny', import.meta.url));
 
-/** What transformers' CLIPModel makes of the pictures and captions. */
+/** Outputs of transformers' CLIPModel for the pictures and captions. */
 const golden = fixture<{
   captions: string[];
   input_ids: number[][];
