@@ -65,7 +65,7 @@ const quiet = (...dims: number[]): GivenInput => ({ dims, values: 'quiet' });
 const ids = (below: number, ...dims: number[]): GivenInput => ({ dims, values: { below } });
 const all = (value: number, ...dims: number[]): GivenInput => ({ dims, values: value });
 
-const roundsWeights = 'the graph rounds activations to 8 bits, so that differences are steps';
+const roundsWeights = 'the graph rounds activations to 8 bits, so differences are steps';
 const ofBatch = 'activations are quantised by the largest of the whole batch, so that a row depends on the others';
 const loop =
   'each of its LSTMs is a Loop, and what a Loop does with the rows is not followed: one adapter for each batch';

@@ -62,7 +62,7 @@ Models made by others, out of packages that anyone can install: ${results.length
 | --- | --- | --- | --- | --- | ${wildChecks.map(() => '---').join(' | ')} | --- |
 ${results.map(rowOf).join('\n')}
 
-## Failed and left out
+## Failures and omissions
 
 ${reasonsOf(results)}
 
