@@ -18,7 +18,7 @@ order: 10
 
 # Command line
 
-All commands of \`onnx-lora\` and what they take, as \`onnx-lora COMMAND --help\` says it. [The guide](../guides/command-line.md) tells how they go together. Flags that may stand in a YAML file as well are in [settings](./settings.md).
+All commands of \`onnx-lora\` with arguments and flags, as in \`onnx-lora COMMAND --help\`. [The guide](../guides/command-line.md) shows how they go together. [Settings](./settings.md) lists the flags that a YAML file may have.
 
 Every command knows \`-h, --help\`; \`onnx-lora --version\` prints the version. Results go to stdout, everything else to stderr.
 
@@ -27,8 +27,8 @@ Every command knows \`-h, --help\`; \`onnx-lora --version\` prints the version. 
 | 0 | done |
 | 1 | a bug in onnx-lora or a plugin; \`--debug\` shows where |
 | 2 | a mistake in the call, a file or the data; stderr says what, where, and what to do ([error codes](./errors.md)) |
-| 3 | a training run has diverged: all is written, and the adapter is of no use |
-| 130, 143 | training was stopped by Ctrl-C or SIGTERM; what there was is saved |
+| 3 | a training run has diverged: all is written, but the adapter is useless |
+| 130, 143 | training was stopped by Ctrl-C or SIGTERM; its state is saved |
 
 | command | what it does |
 | --- | --- |

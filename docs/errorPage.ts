@@ -1,4 +1,4 @@
-/** @file The page of the error codes, made from what the SDK says of them and from examples that were run. */
+/** @file The page of the error codes, made from the SDK's table and from examples that are run. */
 
 import type { ErrorCode } from '@onnx-lora/sdk';
 import { errorCodes } from '@onnx-lora/sdk/core';
@@ -24,9 +24,9 @@ order: 30
 
 # Error codes
 
-Whatever a caller can cause ends in an \`OnnxLoraError\`. Its message says what failed, where, what was expected and found, and what to do. Its \`code\` is one of those below, \`cause\` the error underneath where there is one, and \`docs\` the section of this page. A program looks at the code; messages may change.
+Every mistake of a caller ends in an \`OnnxLoraError\`. Its message says what failed, where, what was expected and found, and what to do. Its \`code\` is one of those below, \`cause\` the underlying error, if any, and \`docs\` the section of this page. Programs should check the code; messages may change.
 
-On the command line every one of them exits with 2, and \`onnx-lora explain CODE\` says what stands here. An error that is no \`OnnxLoraError\` is a bug, and exits with 1.
+On the command line they exit with 2, and \`onnx-lora explain CODE\` prints its section. Any other error is a bug, and exits with 1.
 
 This page is made from the SDK's own table, and its examples are run by the tests.
 

@@ -36,9 +36,9 @@ group: ${group}
 
 # ${title}
 
-A family knows what the modules of a model are called and which of them are worth adapting. With it, \`openModel\` and the command line need no targets, adapters of transformers 4 and 5 fit graphs of either, and the usual task is known.
+For users who choose a model or its targets: a family knows the names of a model's modules and the usual targets. With it, \`openModel\` and the command line need no targets, adapters of transformers 4 and 5 fit graphs of either, and the usual task is known.
 
-\`config.json\` decides where it names a \`model_type\`. Without it a family is recognised by the paths of modules in the graph: \`{n}\` is a number, \`^\` the beginning of a path. A model that no family knows, such as ${stranger}, is adapted with \`targetModules: 'all-linear'\` or names of your choice.
+\`config.json\` decides if it has a \`model_type\`. Otherwise a family is recognised by the paths of modules in the graph: \`{n}\` is a number, \`^\` the beginning of a path. A model without a family, such as ${stranger}, is adapted with \`targetModules: 'all-linear'\` or names of your choice.
 
 ${more}This page is made from the families themselves.
 

@@ -21,11 +21,11 @@ order: 50
 
 # Model families
 
-All ${families.length} families of \`@onnx-lora/vision\`, \`@onnx-lora/speech\`, \`@onnx-lora/science\` and \`@onnx-lora/text\`. A model of none of them is trained all the same: name the modules (\`targetModules\`) and [a task](../concepts/plugin.md). [A plugin](../guides/plugin.md) brings families of its own.
+All ${families.length} families of \`@onnx-lora/vision\`, \`@onnx-lora/speech\`, \`@onnx-lora/science\` and \`@onnx-lora/text\`. Other models can be trained too: name the modules (\`targetModules\`) and [a task](../concepts/plugin.md). [A plugin](../guides/plugin.md) may bring families.
 
-- _adapted by default_: roles of modules; the family's own page says how the modules are called, and why these.
+- _adapted by default_: roles of modules; the family's own page has the module names and the reason.
 - _both names_: whether transformers 4 and 5 call its modules differently, so that a table [translates adapters](../concepts/match.md#names-have-generations) between the two.
-- _files_: what it is [published as](../concepts/compose.md), where that is more than one file; a file in brackets may be absent.
+- _files_: what it is [published as](../concepts/compose.md), if more than one file; a file in brackets may be absent.
 
 This page is made from the families themselves.
 

@@ -54,7 +54,7 @@ const pages: Readonly<Record<string, () => string | Promise<string>>> = {
       families: scienceFamilies,
       preprocessor: 'tokenizer',
       stranger: 'an encoder of your own',
-      text: `Which sequences a model reads, proteins, DNA, RNA or molecules, is not told by its family: ChemBERTa and models of antibodies are both RoBERTa, ESM-2 and the Nucleotide Transformers both ESM. BERT, RoBERTa and ESM name their modules alike: keep \`config.json\` beside a model that was exported without its head.
+      text: `A family does not tell whether a model reads proteins, DNA, RNA or molecules: ChemBERTa and models of antibodies are both RoBERTa, ESM-2 and the Nucleotide Transformers both ESM. BERT, RoBERTa and ESM name their modules alike: keep \`config.json\` beside a model that was exported without its head.
 
 ESMFold, whose \`config.json\` says \`esm\` and \`is_folding_model\`, and the Evoformer are here at the level of their graphs: adapters in the attention over pairs of residues are placed, trained and merged as PEFT does it, but data and loss are yours. Export ESMFold's graph with torch's newer exporter (\`dynamo=True\`); the older one writes negative axes that ONNX does not have.
 

@@ -18,23 +18,23 @@ group: Tools and extensions
 
 # Methods beside LoRA
 
-\`@onnx-lora/methods\` brings ways to adapt a model other than LoRA. It is a plugin as any other, and the command line has it with it: \`--tuner loha\`, or with settings \`--tuner '{"name":"loha","r":4}'\`. Settings have PEFT's names and defaults. Adapters are files of PEFT's, read and written; outputs, loss, gradients, steps of training and merged weights of each are held to PEFT's numbers by the tests (but for gradients of C3A, which PEFT computes otherwise than its own formula, and here are those of the formula), and what PEFT does not have to the formula of its paper.
+\`@onnx-lora/methods\` is for those who want another way to adapt a model than LoRA; after this page you can choose one and its settings. It is an ordinary plugin, which the command line includes: \`--tuner loha\`, or with settings \`--tuner '{"name":"loha","r":4}'\`. Settings have PEFT's names and defaults. Adapters are read and written as PEFT's files; tests compare outputs, loss, gradients, training steps and merged weights of each with PEFT (except gradients of C3A, where PEFT deviates from its own formula), and methods that PEFT lacks with their papers' formulas.
 
-Which one to take is a question to [measure](./sweep.md). Plain LoRA, with its targets, rank and rate [chosen well](./targets-rank-and-rate.md), is hard to beat, and serves every row of a batch with an adapter of its own in one run; those below need a run for each adapter of a batch. Most want a learning rate of their own.
+Which one to take is a question to [measure](./sweep.md). Plain LoRA, with its targets, rank and rate [chosen well](./targets-rank-and-rate.md), is hard to beat, and serves every row of a batch with its own adapter in one run; those below need a run per adapter of a batch. Most need their own learning rate.
 
 | \`--tuner\` | \`peft_type\` | what is trained | layers | merges | taken out again | blends | as LoRA | step |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 ${tuners.map(row).join('\n')}
 
 - merges: [a plain model](./merge.md) can be written that computes the same. Taken out again: \`unmerge\` gives the base back.
-- blends: several adapters can be [mixed by weights](./combine.md) in a session; of others one can be weakened (\`{ a: 0.5 }\`) at most.
+- blends: several adapters can be [mixed by weights](./combine.md) in a session; others can only be weakened (\`{ a: 0.5 }\`).
 - step: processor time of a step of training, as a multiple of LoRA's of rank 8; queries and values of a ViT-S/16 with the tuner's defaults, two images, one thread (\`npm run bench -- --methods FILE\`). It is above 1.3 where the change is no product of two small factors, so that its gradient has the weight's size (FourierFT, WaveFT, SHiRA, FRoD, HRA, PEANuT); where the defaults have ranks in the hundreds or full rank (VeRA, PVeRA, RandLoRA), or train as many numbers as the weight has (OSF); and where the base is computed twice (X-LoRA).
 - as LoRA: [\`convertToLora\`](./tuners.md#run-and-merge) makes plain LoRA of it, for programs that know no other: exactly, or by the largest singular values (nearly). Methods marked LoRA differ in training alone: their adapters are served, merged and combined as LoRA, also without the plugin.
 - Random matrices that layers share (VeRA, PVeRA, RandLoRA) are in the file unless \`save_projection\` is false, and are drawn again from their key then. RandLoRA's are in it once for each layer, as PEFT writes them: of all linear layers of a ViT-B with the default rank that is some 700 MB, without them 6 MB.
 
 ## Beside PEFT
 
-PEFT has no SoRA, DyLoRA, ReLoRA, COLA, PeriodicLoRA, AFLoRA, ALoRA, MoRA and MixLoRA; their files are in its layout, with names of our own (MoRA's are those of its authors' fork of PEFT), and the tests hold them to their authors' formulas in torch. All but the last two become plain LoRA exactly, by \`convertToLora\` or \`onnx-lora convert ADAPTER OUT --plain-from MODEL\`: SoRA and ALoRA of as many ranks as gates are open, DyLoRA of the rank that \`dyloraAtRank(adapter, rank)\` cuts it to, ReLoRA, COLA and PeriodicLoRA of the rank times one more than they have restarted.
+PEFT lacks SoRA, DyLoRA, ReLoRA, COLA, PeriodicLoRA, AFLoRA, ALoRA, MoRA and MixLoRA; their files are in its layout, with names of our own (MoRA's are those of its authors' fork of PEFT), and tests compare them with their authors' formulas in torch. All but the last two become plain LoRA exactly, by \`convertToLora\` or \`onnx-lora convert ADAPTER OUT --plain-from MODEL\`: SoRA and ALoRA of as many ranks as gates are open, DyLoRA of the rank that \`dyloraAtRank(adapter, rank)\` cuts it to, ReLoRA, COLA and PeriodicLoRA of the rank times one more than they have restarted.
 
 - ReLoRA, COLA and PeriodicLoRA add the change to what is fixed after each \`restart_every\` steps, up to \`restarts\` times. ReLoRA then begins a new LoRA and keeps the largest tenth of the optimizer's moments (\`prune_ratio\`); COLA begins one with an optimizer that knows nothing yet; PeriodicLoRA adds a part of the change (\`momentum_ratio\`) and trains the rest on. ReLoRA and COLA want their own schedule, \`schedule: { name: 'jagged_cosine', every }\` with \`every\` as \`restart_every\`; PeriodicLoRA a constant rate.
 - AFLoRA needs \`total_step\`, the steps of the run; which matrix is frozen when is by the paper, as its authors have published no code.
@@ -54,7 +54,7 @@ The plugin has ways to move LoRA's numbers too, by the names that \`optimizer\` 
 
 ## Layers by a short run
 
-LoRA-drop asks a short run which layers matter, by how much their changes make of inputs of the task, and gives the others no adapter. (In the [paper](https://arxiv.org/abs/2402.07721) those share one.)
+LoRA-drop finds by a short run which layers matter, by the size of their changes on the task's inputs, and gives the others no adapter. (In the [paper](https://arxiv.org/abs/2402.07721) those share one.)
 
 \`\`\`ts
 import { loraDrop } from '@onnx-lora/methods';

@@ -28,7 +28,7 @@ order: 60
 
 ONNX operators with a gradient, with adaptable layers, and with type and shape inference. Inference is not limited by this page: whatever ONNX Runtime runs, the SDK runs.
 
-This page is made from the tables that the SDK works with. Names are those of ONNX's own domain and of \`com.microsoft\`; an operator of another domain with the same name is unknown, unless [a plugin](../guides/plugin.md) says what it is.
+This page is made from the tables that the SDK works with. Names are those of ONNX's own domain and of \`com.microsoft\`; an operator of another domain with the same name is unknown, unless [a plugin](../guides/plugin.md) defines it.
 
 ## Layers that can be adapted
 

@@ -33,7 +33,7 @@ order: 70
 
 The execution providers of ONNX Runtime that the SDK runs graphs on. [The guide](../guides/providers.md) says how to install, choose and verify one.
 
-## Where there is which
+## Platforms
 
 Execution providers of onnxruntime-node ${version}. There is no build for Macs with Intel processors.
 
@@ -51,14 +51,14 @@ Values of \`provider\` in \`train\`, \`evaluate\` and \`model.session\`, and of 
 | \`cpu\` | \`CPUExecutionProvider\` | the processor | nothing | yes |
 | \`webgpu\` | \`WebGpuExecutionProvider\` | any GPU, through Dawn | a driver for Vulkan (Linux), Direct3D 12 (Windows) or Metal (macOS) | yes, on Mesa's software driver |
 | \`cuda\` | \`CUDAExecutionProvider\` | NVIDIA GPUs | [its library](../guides/providers.md#nvidia-cuda), CUDA 12, cuDNN 9 | no |
-| \`dml\` | \`DmlExecutionProvider\` | GPUs with Direct3D 12 | nothing: DirectML comes along | no |
+| \`dml\` | \`DmlExecutionProvider\` | GPUs with Direct3D 12 | nothing: DirectML is included | no |
 | \`coreml\` | \`CoreMLExecutionProvider\` | GPU and Neural Engine of Apple silicon | nothing: CoreML is part of macOS | no |
 
 ## Failures
 
-[Errors](./errors.md), or what is done about it, of a session of \`model.session\`, which also takes \`fallback\`, \`verify\` and \`strict\`:
+[Errors](./errors.md), or the reaction, of a session of \`model.session\`, which also takes \`fallback\`, \`verify\` and \`strict\`:
 
-| case | \`provider\` by name | with others to go on with: \`auto\`, \`fallback\` | with \`strict\` |
+| case | \`provider\` by name | with other providers: \`auto\`, \`fallback\` | with \`strict\` |
 | --- | --- | --- | --- |
 | not in the build, library missing | \`PROVIDER_UNAVAILABLE\` | \`auto\` leaves it out; \`PROVIDER_UNAVAILABLE\` where \`fallback\` names it | \`PROVIDER_UNAVAILABLE\` |
 | does not start, such as without a driver | \`PROVIDER_UNAVAILABLE\` | the next one, with a warning | \`PROVIDER_UNAVAILABLE\` |
@@ -67,17 +67,17 @@ Values of \`provider\` in \`train\`, \`evaluate\` and \`model.session\`, and of 
 | first run differs from the CPU's | compared only with \`verify\`: \`PROVIDER_UNAVAILABLE\` | the next one, with a warning | \`PROVIDER_UNAVAILABLE\` |
 | has no kernel for some operators | they run on the CPU | they run on the CPU | \`PROVIDER_UNAVAILABLE\` |
 
-Operators that compute with integers only, such as shapes, may always run on the CPU: ONNX Runtime leaves them there by choice. A run whose inputs are wrong fails on any provider, and none takes over. \`evaluate\` does as a session does. \`train\` goes on with the next one of \`auto\` where a graph cannot be loaded; its steps are not compared with the CPU's, and one that fails ends the run.
+Operators that compute with integers only, such as shapes, may always run on the CPU: ONNX Runtime leaves them there by choice. A run with wrong inputs fails on any provider, and none takes over. \`evaluate\` behaves as a session. \`train\` takes the next one of \`auto\` if a graph cannot be loaded; its steps are not compared with the CPU's, and a failing one ends the run.
 
 ## Fallbacks
 
-\`session.providerReport\` and \`run.providerReport\` tell it of any model. For the small ViT of the quickstart, on WebGPU with 8 images, counted in operators:
+\`session.providerReport\` and \`run.providerReport\` count them in any model. For the small ViT of the quickstart, on WebGPU with 8 images, counted in operators:
 
 | graph | on WebGPU | on the CPU | of these, integers only | without a kernel |
 | --- | --- | --- | --- | --- |
 ${placed.join('\n')}
 
-\`npx vitest run docs/providers.test.ts\` measures it anew where WebGPU has a driver. Operators whose gradients fall back in part: [autodiff](../concepts/autodiff.md#on-webgpu); those whose kernels are wrong: [operators](./operators.md#wrong-on-webgpu).
+\`npx vitest run docs/providers.test.ts\` measures it again if WebGPU has a driver. Operators whose gradients fall back in part: [autodiff](../concepts/autodiff.md#on-webgpu); those whose kernels are wrong: [operators](./operators.md#wrong-on-webgpu).
 `;
 }
 

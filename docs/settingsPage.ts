@@ -37,12 +37,12 @@ order: 20
 
 # Settings in a YAML file
 
-\`--config run.yaml\` takes settings of ${new Intl.ListFormat('en').format(commands.map((name) => `[\`${name}\`](./command-line.md#${name})`))} from a file. Each key is a flag without its dashes${exceptions()}, and a flag on the command line goes before the file. A run of \`train\` leaves its own settings, defaults filled in, as \`config.yaml\` in its folder.
+\`--config run.yaml\` takes settings of ${new Intl.ListFormat('en').format(commands.map((name) => `[\`${name}\`](./command-line.md#${name})`))} from a file. Each key is a flag without its dashes${exceptions()}; flags on the command line override the file. A run of \`train\` writes its settings, defaults included, to \`config.yaml\` in its folder.
 
 \`\`\`yaml
 ${exampleOfSettings}\`\`\`
 
-Paths count from the folder that the command is run in, but those of \`plugins\` from that of the file. \`batch_size\` and \`batchSize\` are read as \`batch-size\`, and an empty value as none. A key that is not known, or there twice, is an error.
+Paths are relative to the current folder, those of \`plugins\` to the file's. \`batch_size\` and \`batchSize\` are read as \`batch-size\`, and an empty value as none. Unknown or repeated keys are errors.
 
 ## In an editor
 
@@ -50,7 +50,7 @@ Paths count from the folder that the command is run in, but those of \`plugins\`
 onnx-lora schema > onnx-lora.schema.json
 \`\`\`
 
-writes the JSON schema (draft-07) of such files, with the tasks and what \`set\` may hold. Editors with a YAML language server, such as VS Code with its YAML extension, then complete keys, show what they mean, and mark mistakes, in a file that begins with the line above. The package has the same schema as \`node_modules/@onnx-lora/cli/schema/onnx-lora.schema.json\`.
+writes the JSON schema (draft-07) of such files, with the tasks and the keys of \`set\`. Editors with a YAML language server, such as VS Code with its YAML extension, then complete and explain keys and mark mistakes, in a file that begins with the line above. The package has the same schema as \`node_modules/@onnx-lora/cli/schema/onnx-lora.schema.json\`.
 
 ## All settings
 
@@ -60,9 +60,9 @@ This table is made from the settings themselves.
 | --- | --- | --- | --- |
 ${(Object.keys(settingInfos) as SettingName[]).map((name) => row(settingInfos[name])).join('\n')}
 
-## Options of a run that goes on
+## Options of a resumed run
 
-Programs give these to \`train\` by the same names, and the command line by the flags above. \`resume\` refuses another value of an option that is fixed. One that may change holds from the checkpoint on, which a warning tells. The others change no number of the adapter.
+Programs give these to \`train\` by the same names, and the command line by the flags above. \`resume\` refuses another value of a fixed option. A changed option holds from the checkpoint on, with a warning. The others change no number of the adapter.
 
 - fixed: ${onResume('fixed')}
 - may change: ${onResume('mayChange')}
@@ -70,7 +70,7 @@ Programs give these to \`train\` by the same names, and the command line by the 
 
 ## Sweeps
 
-The file of [\`sweep\`](../guides/sweep.md) has these under its key \`sweep\`, beside the settings above, which all trials have in common.
+The file of [\`sweep\`](../guides/sweep.md) has these under its key \`sweep\`, beside the settings above, which all trials share.
 
 | key | value | default | meaning |
 | --- | --- | --- | --- |
@@ -78,7 +78,7 @@ ${sweepTable.rows.map(row).join('\n')}
 
 ## Continual learning
 
-The file of [\`continual\`](../guides/continual.md) has these under its key \`continual\`, beside the settings above, which all tasks have in common.
+The file of [\`continual\`](../guides/continual.md) has these under its key \`continual\`, beside the settings above, which all tasks share.
 
 | key | value | default | meaning |
 | --- | --- | --- | --- |
@@ -86,7 +86,7 @@ ${continualTable.rows.map(row).join('\n')}
 `;
 }
 
-/** Options of `train` by what another value does to a run that goes on. */
+/** Options of `train` by the effect of another value on a resumed run. */
 function onResume(rule: AnyOptionRow['onResume']): string {
   const named = Object.entries(trainOptionRows).filter(([, row]) => row.onResume === rule);
   return named.map(([name]) => `\`${name}\``).join(', ');
