@@ -57,7 +57,7 @@ export function usualIdentity(alphabet: Alphabet): number {
  *
  * Finds similar sequences by words, then by alignment: docs/concepts/sequence-clusters.md tells how, and what it
  * misses.
- * @throws OnnxLoraError `INPUT_INVALID` for an identity outside of 0 to 1
+ * @throws OnnxLoraError `INPUT_INVALID` for an identity outside of (0, 1]
  * @see Li and Godzik, "Cd-hit" (2006); Steinegger and Söding, "Clustering huge protein sequence sets in linear time"
  * (2018)
  */
