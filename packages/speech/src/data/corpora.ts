@@ -91,7 +91,7 @@ function pathOf({ value, place }: Entry, folder: string): string {
     );
   }
   if (/\.ark:\d+$/.test(value))
-    throw refused("the recording lies in one of Kaldi's archives, which are not read", 'Extract it with wav-copy.');
+    throw refused('the recording lies in a Kaldi archive, a format that cannot be read', 'Extract it with wav-copy.');
   return fileInside(folder, value, place, 'audioFolder');
 }
 

@@ -239,7 +239,7 @@ describe('layouts', () => {
     ['a command', { 'wav.scp': 'r1 sox a.mp3 -t wav - |\n' }, /wav\.scp, line 1: .*commands from files are not run/],
     ['a command of a pipe in front', { 'wav.scp': 'r1 | touch /tmp/x\n' }, /commands from files are not run/],
     ['standard input', { 'wav.scp': 'r1 -\n' }, /commands from files are not run/],
-    ['an archive', { 'wav.scp': 'r1 data/raw.ark:12\n' }, /archives, which are not read/],
+    ['an archive', { 'wav.scp': 'r1 data/raw.ark:12\n' }, /a Kaldi archive, a format that cannot be read/],
     ['a path that leaves the folder', { 'wav.scp': 'r1 ../r1.wav\n' }, /lies outside of/],
     ['no path', { 'wav.scp': 'r1\n' }, /no file is named/],
     ['an id that comes twice', { 'wav.scp': 'r1 a.wav\nr1 a.wav\n' }, /line 2: "r1" comes a second time/],

@@ -62,7 +62,7 @@ describe('FilterBank', () => {
     (size) => {
       const samples = noise(size + 3 * 140);
       const frames = heard(plain(size), samples, 141);
-      // The first, the last before the next block, and the last, which is not one of a full four.
+      // The first, the last before the next block, and the last, whose block of four is incomplete.
       for (const i of [0, 2, 127, 128, 140]) {
         expectPowers(frames[i]!, powers([...samples.subarray(3 * i, 3 * i + size)], size));
       }

@@ -13,7 +13,7 @@ export function singleSpaced(text: string): string {
   return text.replace(spaces, ' ');
 }
 
-/** Removes brackets and their content, which is not speech: `[laughter]`, `<unk>`, `(applause)`. */
+/** Removes brackets and their content, as it is no speech: `[laughter]`, `<unk>`, `(applause)`. */
 export function withoutBrackets(text: string): string {
   return without(without(text, /[<[][^>\]]*[>\]]/gu, '>]'), /\([^)]+?\)/gu, ')');
 }

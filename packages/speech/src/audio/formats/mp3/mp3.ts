@@ -106,7 +106,7 @@ export interface MpegHeader {
 }
 
 const RATES = [44_100, 48_000, 32_000];
-/** kbit/s by index, for MPEG 1 and for MPEG 2 and 2.5; 0 is "free", which is not supported. */
+/** kbit/s by index, for MPEG 1 and for MPEG 2 and 2.5; 0 is the unsupported "free". */
 const BITRATES = [
   [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],
   [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],

@@ -27,7 +27,7 @@ async function openVorbis(bytes: ByteCursor, head: Uint8Array): Promise<OpenAudi
   if (shape.channels < 1 || shape.channels > MAX_CHANNELS || shape.sampleRate < 1) {
     throw audioInvalid(
       bytes,
-      `is Vorbis of ${shape.channels} channels at ${shape.sampleRate} Hz, which is not read. ${DAMAGED}`,
+      `is Vorbis of ${shape.channels} channels at ${shape.sampleRate} Hz, unsupported here. ${DAMAGED}`,
     );
   }
   return {

@@ -83,7 +83,7 @@ function opusHead(bytes: ByteCursor, head: Uint8Array): OpusHead {
     head.length < 19 ||
     !(isPlain || (family === 1 && channels >= 1 && channels <= 8 && mapping.length === channels))
   ) {
-    throw audioInvalid(bytes, `is Opus of ${channels} channels in layout ${family}, which is not read. ${DAMAGED}`);
+    throw audioInvalid(bytes, `is Opus of ${channels} channels in layout ${family}, unsupported here. ${DAMAGED}`);
   }
   const table = isPlain ? [0, 1].slice(0, channels) : mapping;
   if (streamCount < 1 || coupledStreamCount > streamCount || streamCount + coupledStreamCount > 255) {
