@@ -22,7 +22,7 @@ export async function readClassMask(file: string): Promise<Mask> {
   if (isColour) {
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `The mask "${file}" is a picture in colours, which do not say which class they are. Save class numbers as gray, or with a palette.`,
+      `The mask "${file}" is a picture in colours, without class numbers. Save class numbers as gray, or with a palette.`,
     );
   }
   const data = new Uint8Array(numbers.length);

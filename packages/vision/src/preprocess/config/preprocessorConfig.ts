@@ -51,13 +51,13 @@ function refuseUnknown(fields: ImageFields, className: string | undefined, type:
   const known = [...processorTypes.keys()].map((name) => `${name}ImageProcessor`).join(', ');
   if (type !== undefined && misleadingTypes.has(type)) {
     throw fields.error(
-      `${className} resizes by rules of its own, which are not supported. Known are ${known}; bring a PreprocessorFactory of your own in a plugin for this one.`,
+      `${className} resizes by unsupported rules of its own. Known are ${known}; bring a PreprocessorFactory of your own in a plugin for this one.`,
     );
   }
   const unknownFields = fields.names.filter((name) => !knownFields.has(name) && !name.startsWith('_'));
   if (unknownFields.length > 0) {
     throw fields.error(
-      `${className ?? 'a processor without a name'} asks for ${unknownFields.map((name) => `"${name}"`).join(', ')}, which is not supported. Known are ${known}; remove the field if it does not matter, or bring a PreprocessorFactory of your own in a plugin.`,
+      `${className ?? 'a processor without a name'} asks for ${unknownFields.map((name) => `"${name}"`).join(', ')}, unsupported here. Known are ${known}; remove the field if it does not matter, or bring a PreprocessorFactory of your own in a plugin.`,
     );
   }
 }
@@ -101,7 +101,7 @@ function sizeRule(
   }
   if (size.size === 1 && longest !== undefined) return { kind: 'longest-edge', edge: longest };
   throw fields.error(
-    `"size" has ${[...size.keys()].map((key) => `"${key}"`).join(' and ')}, which is not supported. Give "height" and "width", "max_height" and "max_width", "shortest_edge" (with "longest_edge" as its bound, if need be), or "longest_edge".`,
+    `"size" has ${[...size.keys()].map((key) => `"${key}"`).join(' and ')}, an unsupported form. Give "height" and "width", "max_height" and "max_width", "shortest_edge" (with "longest_edge" as its bound, if need be), or "longest_edge".`,
   );
 }
 

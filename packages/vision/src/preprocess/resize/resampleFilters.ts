@@ -1,6 +1,6 @@
 /** @file Pillow's resampling filters and their weights. */
 
-/** Filters by Pillow's names; callers handle `nearest`, which has no weights. */
+/** Filters by Pillow's names; callers handle `nearest`, a filter without weights. */
 export type Resample = 'nearest' | 'lanczos' | 'bilinear' | 'bicubic' | 'box' | 'hamming';
 
 /** Filters by Pillow's numbers (`PIL.Image.Resampling`), as in `preprocessor_config.json`. */
