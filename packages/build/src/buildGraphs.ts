@@ -159,6 +159,6 @@ function requireAllRead(config: Config, file: string, ignore: readonly string[])
   const said = unread.map((name) => `"${name}": ${config.shown(name)}`);
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `"${file}" asks for ${listed(said)}, which is not known here, and might change what the model computes. If it does not, build without it: --ignore ${unread[0]}.`,
+    `"${file}" asks for ${listed(said)}. This is not known here, and might change what the model computes. If it does not, build without it: --ignore ${unread[0]}.`,
   );
 }

@@ -54,7 +54,7 @@ export class Config {
   divisor(name: string, width: number, absent?: number): number {
     const value = this.size(name, absent);
     if (width % value === 0) return value;
-    throw this.#fields.error(`"${this.#path}${name}" is ${value}, which does not divide ${width}. Correct it, or copy the file again from where the model was published.`); // prettier-ignore
+    throw this.#fields.error(`"${this.#path}${name}" is ${value}, but must divide ${width}. Correct it, or copy the file again from where the model was published.`); // prettier-ignore
   }
 
   /** A whole number of at least `least`. */

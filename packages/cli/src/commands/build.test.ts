@@ -102,10 +102,10 @@ it.each([
   [{ hidden_act: 'snake' }, /"hidden_act": "snake", which no graph is built for/],
   [
     { use_something_new: true },
-    /asks for "use_something_new": true, which is not known here.*--ignore use_something_new/,
+    /asks for "use_something_new": true\. This is not known here.*--ignore use_something_new/,
   ],
   [{ hidden_size: 'wide' }, /"hidden_size" must be a whole number/],
-  [{ num_attention_heads: 5 }, /"num_attention_heads" is 5, which does not divide 32/],
+  [{ num_attention_heads: 5 }, /"num_attention_heads" is 5, but must divide 32/],
 ])('refuses %j', async (change, message) => {
   const folder = path.join(temporaryFolder(), 'vit');
   cpSync(checkpoint('vit-cls'), folder, { recursive: true });
