@@ -9,7 +9,7 @@ import { zeros } from '../tensors.ts';
 
 export const mora: Tuner = {
   name: 'mora',
-  // Keys and names of the authors' fork of PEFT, which does not read `lora_alpha`.
+  // Keys and names of the authors' fork of PEFT. It does not read `lora_alpha`.
   ...variantOfLora('use_mora', true, { mora_type: 1 }),
   paper: 'https://arxiv.org/abs/2405.12130',
   description:
