@@ -64,7 +64,7 @@ async function library(): Promise<typeof S3> {
   } catch (cause) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      'Adapters in an object store want @aws-sdk/client-s3, which is not installed: npm install @aws-sdk/client-s3.',
+      'Adapters in an object store need the package @aws-sdk/client-s3. Install it: npm install @aws-sdk/client-s3.',
       { cause },
     );
   }

@@ -8,7 +8,7 @@ const MOST_MESSAGES = 10_000;
 /** Maximum bytes besides raw tensors. */
 const MOST_BYTES = 4 * 2 ** 20;
 
-/** Field of raw tensors, which is not decoded. */
+/** Field of raw tensors; they are not decoded. */
 const RAW = 7;
 
 /**
