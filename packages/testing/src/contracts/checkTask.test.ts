@@ -88,7 +88,7 @@ describe('examples and batches', () => {
       { train: { ...examples, weights: [1] } },
       /weights of the training data must be 3 numbers/,
     ],
-    ['too few', { train: { ...examples, length: 1 } }, /two examples at least/],
+    ['too few', { train: { ...examples, length: 1 } }, /at least two examples/],
     ['fed under another name', { collate: fed({ z: float32([1, 2, 3, 4], [2, 2]) }) }, /does not feed "x"|feeds "z"/],
     [
       'fed in another shape',
