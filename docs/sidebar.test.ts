@@ -64,7 +64,10 @@ test('pages with a group stand in it, where its first page would', () => {
 });
 
 test.each([
-  ['---\ntitle: x\n---\n\n# Title\n\nA summary of `a`, [here](b.md). And *more*.\n\nNot this.', 'A summary of a, here. And more.'],
+  [
+    '---\ntitle: x\n---\n\n# Title\n\nA summary of `a`, [here](b.md). And *more*.\n\nNot this.',
+    'A summary of a, here. And more.',
+  ],
   ['[Reference](../index.md) / x\n\n# x\n\n> **x**(): `void`\n\n```ts\nlet a;\n```\n\nDoes x.', 'Does x.'],
   [`# x\n\n${'word '.repeat(40)}end.`, `${'word '.repeat(32).trim()} …`],
   [`# x\n\nFirst. Second ${'word '.repeat(40)}end.`, 'First.'],

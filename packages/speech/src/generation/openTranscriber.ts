@@ -10,7 +10,7 @@ import { openExtractor } from '../features/featureExtractor.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
 import { isCtc } from '../tasks/ctc/ctcPorts.ts';
 import { openCtcTranscriber } from '../tasks/ctc/ctcTranscriber.ts';
-import { openSpeechTokenizer } from '../text/openSpeechTokenizer.ts';
+import { openSpeechTokenizer, tokenizerFolder } from '../text/openSpeechTokenizer.ts';
 import { Aligner } from './alignment/aligner.ts';
 import { servingParts } from './encoderAndDecoder.ts';
 import { readGenerationConfig } from './generationConfig.ts';
@@ -64,7 +64,7 @@ async function openWriter(
 ): Promise<Transcriber> {
   // Reports an unsupported model before missing files.
   servingParts(model);
-  const words = tokenizer ?? (await openSpeechTokenizer(folderOf(model)));
+  const words = tokenizer ?? (await openSpeechTokenizer(tokenizerFolder(model)));
   const config = await readGenerationConfig(model, words);
   const features = extractor ?? (await openExtractor(model, preprocessors));
   const { adapters = {} } = load;
@@ -72,14 +72,6 @@ async function openWriter(
   const engine = await SpeechEngine.open(model, config, load);
   const aligner = new Aligner(model, config, load);
   return new EncoderDecoderTranscriber({ engine, tokenizer: words, extractor: features, hearing, reader, aligner });
-}
-
-function folderOf({ folder, name }: RunnableModel): string {
-  if (folder !== undefined) return folder;
-  throw new OnnxLoraError(
-    'CONFIG_INVALID',
-    `"${name}" is a lone .onnx file, so nothing says what its tokens are. Open the folder that it was published in.`,
-  );
 }
 
 /** Transcribes with a {@link SpeechEngine}. */

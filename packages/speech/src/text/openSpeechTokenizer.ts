@@ -11,7 +11,7 @@ import {
   readTokenizerFile,
   readTokenLines,
 } from '@onnx-lora/sdk/data';
-import { CtcTokenizer, type CtcTokenizerOptions } from '@onnx-lora/sdk/tasks';
+import { CtcTokenizer, type CtcTokenizerOptions, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { isTimestamp, type SpeechTokenizer, SubwordTokenizer } from './subwordTokenizer.ts';
 
 /** Options of the tokenizer. */
@@ -111,4 +111,13 @@ function ctcFrom(
 function textOf(value: unknown): string | undefined {
   const text = isObject(value) ? value['content'] : value;
   return typeof text === 'string' ? text : undefined;
+}
+
+/** The folder of a model, which has its tokenizer. @throws OnnxLoraError `CONFIG_INVALID` for a lone .onnx file */
+export function tokenizerFolder({ folder, name }: TaskModel): string {
+  if (folder !== undefined) return folder;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${name}" is a single .onnx file without a tokenizer. Open the folder that it was published in, with tokenizer.json and config.json.`,
+  );
 }

@@ -20,7 +20,7 @@ import type { FeatureExtractor } from '../../features/featureExtractor.ts';
 import { openTranscriber } from '../../generation/openTranscriber.ts';
 import type { TranscribeOptions } from '../../generation/transcriber.ts';
 import { readGenerationConfig } from '../../generation/generationConfig.ts';
-import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';
+import { openSpeechTokenizer, tokenizerFolder } from '../../text/openSpeechTokenizer.ts';
 import { isCtc } from '../ctc/ctcPorts.ts';
 import { ctcRecognition, type CtcRecognitionOptions } from '../ctc/ctcRecognition.ts';
 import { isEnglish, scoringNormaliser, type ScoringOptions } from '../../text/normalise/englishNormaliser.ts';
@@ -158,7 +158,7 @@ async function prepare(
 ): Promise<PreparedTask<RecognitionExample, RecognitionScores, TeacherForcedScores>> {
   const { language, task } = options;
   const ports = recognitionPorts(model);
-  const tokenizer = await openSpeechTokenizer(folderOf(model));
+  const tokenizer = await openSpeechTokenizer(tokenizerFolder(model));
   const config = await readGenerationConfig(model, tokenizer);
   const labels = transcriptLabels(config, tokenizer, { language, task });
   const sound = await openAudioTask(model, source, options);
@@ -196,14 +196,6 @@ async function prepare(
     transcriptions: new Transcriptions({ records, reader, extractor, tokenizer, context, isMultilingual, language, task }), // prettier-ignore
     normalise: scoringNormaliser(options, isInEnglish),
   });
-}
-
-function folderOf({ folder, name }: TaskModel): string {
-  if (folder !== undefined) return folder;
-  throw new OnnxLoraError(
-    'CONFIG_INVALID',
-    `"${name}" is a lone .onnx file, so nothing says what its tokens are. Put it into a folder with tokenizer.json and config.json from where the model was published.`,
-  );
 }
 
 /** Wraps the extractor to reject clips beyond the model's window, whose transcripts would exceed the sound. */
