@@ -8,6 +8,7 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { peeked } from '@onnx-lora/sdk/data';
 import { notFound } from '@onnx-lora/sdk/plugin';
 
+/** Bytes of an opened source. */
 export interface OpenBytes {
   /** Name in messages. */
   readonly name: string;
