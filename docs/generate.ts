@@ -68,7 +68,7 @@ ESMFold, whose \`config.json\` says \`esm\` and \`is_folding_model\`, and the Ev
       families: textFamilies,
       preprocessor: 'tokenizer',
       stranger: 'a language model of your own',
-      text: `A lone .onnx file is recognised by the names of its modules; families that took over LLaMA's names are then taken for LLaMA, whose targets they share. Keep \`config.json\` beside it all the same: it also says which positions and which ends of an answer the model knows.
+      text: `A single .onnx file is recognised by the names of its modules; families that took over LLaMA's names are then taken for LLaMA, whose targets they share. Keep \`config.json\` beside it all the same: it also says which positions and which ends of an answer the model knows.
 
 A folder as optimum writes it, whose \`model.onnx\` asks for the keys and values of earlier positions (\`past_key_values\`), opens as a model that begins without any: it asks for the text alone and yields the logits alone, which is what training needs. \`model.part('model')\` is the file as it is, and writes token by token; it takes the same adapters, and \`merge\` into a folder writes it. A \`decoder_model.onnx\` with its \`decoder_with_past_model.onnx\` or \`decoder_model_merged.onnx\` does the same.
 

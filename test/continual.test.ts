@@ -1,4 +1,4 @@
-/** @file Tasks in a row as users run them: killed with SIGKILL again and again, they end with the bytes of a run that never was; stopped, they go on. */
+/** @file Tasks in a row as users run them: killed with SIGKILL again and again, they end with the bytes of a run that never was; stopped, they continue. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -78,12 +78,13 @@ it.runIf(isNightly).each(['sequential', 'replay', 'o-lora', 'inf-lora', 'sd-lora
   },
 );
 
-it('Ctrl-C saves, exits as shells have it, and the same command goes on', { timeout: 600_000 }, async () => {
+it('Ctrl-C saves, exits as shells have it, and the same command continues', { timeout: 600_000 }, async () => {
   const { child, ended } = learn('ewc', 'stopped');
   await told(child, 'task 1 of 2');
   child.kill('SIGINT');
   const { code, stderr } = await ended;
-  expect({ code, stderr }).toMatchObject({ code: 130, stderr: expect.stringContaining('To go on, give the same command again.') }); // prettier-ignore
+  expect({ code, stderr }).toMatchObject({ code: 130, stderr: expect.stringContaining('To continue, give the same command again.') }); // prettier-ignore
   expect(await learn('ewc', 'stopped').ended).toMatchObject({ code: 0 });
-  expect(resultOf('stopped')).toEqual(resultOf('ewc-whole'));
+  expect(await learn('ewc', 'whole').ended).toMatchObject({ code: 0 });
+  expect(resultOf('stopped')).toEqual(resultOf('whole'));
 });

@@ -1,6 +1,6 @@
 /**
- * @file Folders of an earlier version still load: its runs resume and its configs repeat to its adapter, its sweep goes on to its table.
- * `EARLIER=path/to/onnx-lora.js npx vitest run test/earlier.test.ts` writes the fixtures anew with the command of another version.
+ * @file Folders of an earlier version still load: its runs resume and its configs repeat to its adapter, its sweep continues to its table.
+ * `EARLIER=path/to/onnx-lora.js npx vitest run test/earlier.test.ts` writes the fixtures again with the command of another version.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -155,7 +155,7 @@ describe.each(Object.keys(runs))('%s', (name) => {
   });
 });
 
-it('a sweep goes on: finished trials are kept, and the table is the one of a sweep in one go', () => {
+it('a sweep continues: finished trials are kept, and the table is the one of a sweep in one go', () => {
   const trials = path.join(folder, 'sweeps/digits/trials');
   const written = (): number[] => kept.map((trial) => statSync(path.join(trials, trial, 'metrics.jsonl')).mtimeMs);
   const kept = readdirSync(trials);

@@ -124,7 +124,7 @@ describe.each(forms)('%s', (_, form) => {
     const { rounding } = await merge(builder, adapter, folder, { requantize: true });
     expect(rounding).toHaveLength(form.bits ? 7 * sizes.layers : 0);
     const merged = await openModel(folder, { families: textFamilies });
-    // Four bits are rounded anew.
+    // Four bits are rounded again.
     expect(relative(await logitsOf(merged), adapted)).toBeLessThan(form.bits ? 0.5 * change : 1e-5);
   });
 

@@ -186,7 +186,7 @@ describe('trained tokens', () => {
   });
 });
 
-it('leaves out whole rows or features where that is said, in a run that goes on from the file as well', async () => {
+it('leaves out whole rows or features where that is said, in a run that continues from the file as well', async () => {
   const opened = await openCase('lora-linear');
   const lossesOf = async (more: Pick<Parameters<typeof train>[1], 'lora' | 'from'>): Promise<[number[], Adapter]> => {
     const run = await train(opened.model, { task: task(opened), steps: 3, lr: 0.05, ...more });

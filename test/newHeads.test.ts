@@ -517,7 +517,7 @@ describe('a head for a model without one', () => {
   });
 });
 
-it('goes on from a checkpoint, with its labels only', async () => {
+it('continues from a checkpoint, with its labels only', async () => {
   const model = await opened(classifier);
   const task = taskOf(five, {});
   const options = { task, lora, steps: 6, batchSize: 4, lr: 1e-2, seed: 2, threads: 1 } as const;

@@ -1,4 +1,4 @@
-/** @file Sweeps as users run them: killed with SIGKILL again and again, they end with the table of one that never was; stopped, they go on. */
+/** @file Sweeps as users run them: killed with SIGKILL again and again, they end with the table of one that never was; stopped, they continue. */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -143,7 +143,7 @@ it('Ctrl-C lets trials save, and exits as shells have it', { timeout: 600_000 },
   await setTimeout(500);
   child.kill('SIGINT');
   const { code, stderr } = await ended;
-  expect({ code, stderr }).toMatchObject({ code: 130, stderr: expect.stringContaining('To go on, give the same command again.') }); // prettier-ignore
+  expect({ code, stderr }).toMatchObject({ code: 130, stderr: expect.stringContaining('To continue, give the same command again.') }); // prettier-ignore
 });
 
 it.each(['rates', 'ranks', 'alphas', 'methods'])('docs/examples/sweeps/%s.yaml can be made', async (name) => {

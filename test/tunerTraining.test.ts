@@ -188,7 +188,7 @@ describe('AdaLoRA', () => {
     train: { losses: number[]; lr: number; weightDecay: number };
   };
 
-  it('allots ranks as PEFT does, step by step, and goes on from a state to the same bits', async () => {
+  it('allots ranks as PEFT does, step by step, and continues from a state to the same bits', async () => {
     const model = await openModel(path.join(folder, 'model.onnx'), { plugins: [methodsPlugin] });
     const adapter = await loadAdapter(path.join(folder, 'adapter'));
     const { tensors: given } = await readSafetensors(path.join(folder, 'inputs.safetensors'));
@@ -243,7 +243,7 @@ describe('AdaLoRA', () => {
   });
 
   it(
-    'goes on after it was killed, and its directions that are left compute the same in the layout of PEFT',
+    'continues after it was killed, and its directions that are left compute the same in the layout of PEFT',
     { timeout: 60_000 },
     async () => {
       const model = await openModel(path.join(folder, 'model.onnx'), { plugins: [methodsPlugin] });

@@ -157,7 +157,7 @@ function options(): Pick<TrainOptions, 'task' | 'batchSize'> {
 }
 
 describe('training', () => {
-  it('goes on after an interruption as if there had been none, and saves what PEFT reads', async () => {
+  it('continues after an interruption as if there had been none, and saves what PEFT reads', async () => {
     const all = { ...options(), lora: IA3, lr: 0.05, steps: 6 };
     const whole = await (await train(model, all)).done;
     const folder = path.join(scratch, 'checkpoints');

@@ -24,7 +24,7 @@ interface AccuracyCase {
   readonly name: string;
   readonly data: 'rotated digits' | 'stamps';
   readonly targets: 'q,v' | 'all-linear';
-  /** Whether the head begins anew, though the labels may be the model's. */
+  /** Whether the head starts over, though the labels may be the model's. */
   readonly newHead: boolean;
 }
 

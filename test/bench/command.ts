@@ -60,13 +60,13 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
   --promptable PYTHON  only what a small SAM learns of prompted masks, and how fast, beside PEFT
   --speech PYTHON  only what Whisper tiny.en learns of Spanish recordings, and how fast, beside PEFT
   --text PYTHON    only what encoders and a small language model learn of texts, and how fast, beside PEFT, with three seeds
-  --precisions FILE  only what is learned in each precision, with three seeds; adds its results to FILE, and goes on where
+  --precisions FILE  only what is learned in each precision, with three seeds; adds its results to FILE, and continues where
                    it ends; --precision is float32,int8-backward,int8 unless named, --training chooses among the tasks
   --methods FILE   only what a step costs by each method beside LoRA, as a multiple of LoRA's; adds to FILE what it lacks
   --serve          only a server under load, with a thousand adapters and with one, beside a plain loop; with --peft beside
                    FastAPI with PEFT as well; --training chooses among images, texts and neighbours
   --pictures FOLDER  latency over load as pictures
-  --window FILE    only what a short window costs Whisper tiny.en, by cross-validation; adds its results to FILE, and goes on
+  --window FILE    only what a short window costs Whisper tiny.en, by cross-validation; adds its results to FILE, and continues
                    where it ends. Hours; --variants are default,full unless named; there are int8-backward and int8, too
   --transcribe PYTHON  only how fast Whisper tiny.en writes down recordings, beside transformers`;
 

@@ -1,4 +1,4 @@
-/** @file The inputs of a run, each made anew from the run's seed and its number. */
+/** @file The inputs of a run, each made again from the run's seed and its number. */
 
 import type { Random } from '@onnx-lora/sdk/data';
 import { pick } from './mutateBytes.ts';

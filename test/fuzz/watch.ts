@@ -23,7 +23,7 @@ const HEAP_MEGABYTES = 512;
 /** However busy the machine is, an input that waits for something takes longer than this. */
 const MAX_WALL_SECONDS = 60;
 
-/** Parses `count` damaged files, and goes on behind one that hangs. */
+/** Parses `count` damaged files, and continues behind one that hangs. */
 export async function fuzzTarget({ target, count, seed, root, worker }: RunOrder): Promise<TargetReport> {
   const start = performance.now();
   const failures: Failure[] = [];

@@ -10,7 +10,7 @@ export const jsonLines: TrackerFactory = {
   name: 'jsonl',
   description: 'Every event as a line of events.jsonl.',
   create: ({ folder, settings, firstStep }) => {
-    // A run that goes on adds to what is there.
+    // A run that continues adds to what is there.
     const file = createWriteStream(path.join(folder, 'events.jsonl'), { flags: firstStep > 0 ? 'a' : 'w' });
     file.write(`${JSON.stringify({ type: 'begin', firstStep, settings })}\n`);
     return {

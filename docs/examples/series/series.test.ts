@@ -93,7 +93,7 @@ it('trains, and forecasts, on the command line', async () => {
   expect(after['seasonalRelativeError']).toBeLessThan(0.9);
   expect(readFileSync(path.join(out, 'report.html'), 'utf8')).toContain('Errors of pressure by step');
 
-  // The readings after the last: the wave goes on within the noise.
+  // The readings after the last: the wave continues within the noise.
   const hours = Array.from({ length: 6 }, (_, i) => 800 + i);
   const truth = hours.map((hour) => 20 + 6 * Math.sin((hour / 6) * Math.PI) + 2 * Math.sin((hour / 30) * Math.PI));
   const answers = await callJson<[{ temperature: number[] }]>('predict', published, boiler, ...plugin, '--task', 'forecast', '--adapter', path.join(out, 'adapter')); // prettier-ignore

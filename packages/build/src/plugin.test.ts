@@ -136,7 +136,7 @@ describe('a merged model as a checkpoint', () => {
     for (const [i, value] of floats(expected).entries()) expect(Number(logits.data[i])).toBeCloseTo(value, 3);
   });
 
-  test('is refused of an .onnx file, onto itself, and as a lone file', async () => {
+  test('is refused of an .onnx file, onto itself, and as a single file', async () => {
     const adapter = await loadAdapter(path.join(fixture('vit-cls'), 'adapter'));
     await buildModel(fixture('vit-cls'), place('vit'));
     const built = await openModel(place('vit'), { plugins });

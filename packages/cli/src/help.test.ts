@@ -57,7 +57,7 @@ it('breaks rows of a table between words, and no other lines', () => {
   expect(narrowed(row, 60)).toBe(
     '*  vit.encoder.layer.0.attention.attention.value  linear\n    96×96  9,312  float32    node-name',
   );
-  const command = `To go on: onnx-lora train --resume ${'runs/'.repeat(12)}`;
+  const command = `To continue: onnx-lora train --resume ${'runs/'.repeat(12)}`;
   expect(narrowed(command, 60)).toBe(command);
   // Colours take no place.
   const dim = `\u001B[2m${row}\u001B[22m`;

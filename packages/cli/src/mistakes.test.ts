@@ -199,7 +199,7 @@ describe('the adapter', () => {
   it('is a folder without one', async () => {
     const folder = temporaryFolder();
     expect(await mistake(folder, 'convert', folder, path.join(folder, 'a.onnx_adapter'))).toMatchInlineSnapshot(`
-      "error: "FOLDER" holds no adapter_config.json: it is not an adapter that PEFT or onnx-lora has saved. Name the folder that holds it, with adapter_model.safetensors beside it.
+      "error: "FOLDER" holds no adapter_config.json, so it is not an adapter of PEFT or onnx-lora. Name the folder with it and adapter_model.safetensors beside it.
       "
     `);
   });

@@ -128,7 +128,7 @@ function problemUnlessIn(words: readonly string[]): (value: string) => string | 
 function wordProblem(value: string): string | undefined {
   return /^[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*$/.test(value)
     ? undefined
-    : 'it must be of small letters, digits and hyphens, and begin with a letter';
+    : 'it must consist of lowercase letters, digits and hyphens, and begin with a letter';
 }
 
 function lineProblem(value: string): string | undefined {

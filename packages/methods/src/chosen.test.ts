@@ -162,7 +162,7 @@ describe('UniLoRA', () => {
     const adapter = await loadAdapter(path.join(cases, 'peft-unilora-indices/adapter'));
     const alone = new Adapter(adapter.config, new Map([...adapter.tensors].filter(([name]) => name.includes('theta'))));
     await expect(model.place(alone)).rejects.toThrow(
-      "The adapter's file has only what all its layers share (base_model.unilora_theta_d), and PEFT draws the rest of UNILORA anew",
+      "The adapter's file has only what all its layers share (base_model.unilora_theta_d), and PEFT draws the rest of UNILORA again",
     );
   });
 });

@@ -157,7 +157,7 @@ describe('MonteCLoRA', () => {
     });
   });
 
-  it('draws for each step and layer anew, and the same for the same', () => {
+  it('draws for each step and layer again, and the same for the same', () => {
     const tensor = (count: number): StepTensor => ({ dims: [count], value: new Float32Array(count) });
     const after = (step: number, seed = 1): Float32Array[] => {
       const modules = targetModules.map((each) => ({ layer: { path: each } as TargetLayer, tensors: { normal: tensor(3000), wishart: tensor(500), dirichlet: tensor(2) } })); // prettier-ignore

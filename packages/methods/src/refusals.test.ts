@@ -22,7 +22,7 @@ function tunerOf(name: string): Tuner {
 }
 
 it.each([
-  ['oft', { r: 2 }, /must be 0, and they are 2 and 32/],
+  ['oft', { r: 2 }, /must be 0, but they are 2 and 32/],
   ['hra', { r: 0 }, /setting r must be a whole number of at least 1, and is 0/],
   ['oft', { num_cayley_neumann_terms: 1e9 }, /num_cayley_neumann_terms must be at most 64, and is 1000000000/],
   ['peanut', { depth: 1e9 }, /depth must be at most 64, and is 1000000000/],

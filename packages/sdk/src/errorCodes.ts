@@ -38,11 +38,11 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     causes: [
       'A path is mistyped, or relative to another folder: paths count from the folder that the command runs in.',
       'A model folder lacks a file: no `.onnx` in it, no tokenizer, or not all parts of a model of several files.',
-      'A word that is no path was taken for a model on the hub, and the hub has none of that name or cannot be reached.',
+      'A name that is not a path was looked up on the hub, which has no such model or cannot be reached.',
       '`--resume` names a folder that holds no run, or no checkpoint yet.',
     ],
     remedies: [
-      'Compare the path in the message with what is there.',
+      'Compare the path in the message with the files.',
       'Copy what is missing from where the model or adapter was published: all of its files, not one alone.',
       'For a private model on the hub, set `HF_TOKEN`.',
     ],
@@ -77,7 +77,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     ],
   },
   MODEL_UNSUPPORTED: {
-    summary: 'The model is valid, but not made for what is asked of it.',
+    summary: 'The model is valid, but does not support the request.',
     causes: [
       'The task needs an input or output that the model does not have, such as logits of its head.',
       'A gradient or loss needs a shape that the graph leaves open.',
@@ -163,19 +163,19 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     ],
   },
   INPUT_INVALID: {
-    summary: 'A value that a program passed to a function is not what the function takes.',
+    summary: 'A function got an invalid argument.',
     causes: [
       'A tensor has the wrong type, shape or number of values, or an input of the model is not fed.',
       'A name is unknown: of an adapter in the session, of a part of the model, of a value in its graph.',
       'Things are combined that cannot be, such as adapters that were trained in full with different values.',
     ],
     remedies: [
-      'Compare what was passed with what the message says is taken; `model.inputs` tells types and shapes.',
+      'Compare the argument with the expected value in the message; `model.inputs` has types and shapes.',
       'Feeds made by a preprocessor or tokenizer of the model fit it.',
     ],
   },
   NO_GRADIENT: {
-    summary: 'Training needs the gradient of an operator that has none here.',
+    summary: 'Training needs the gradient of an operator without one.',
     causes: [
       'An operator without a gradient rule lies between an adapted layer and the loss.',
       'The rule does not cover this form of the operator, such as a mode, a packed weight, or sizes that the graph does not know.',
@@ -199,7 +199,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     ],
     remedies: [
       'Lower `--lr`, warm it up (`--warmup-steps`), or bound the gradients (`--clip-norm`).',
-      'To go on past single bad batches: `--on-bad-loss skip`, or `backoff`, which halves the learning rate as well.',
+      'To continue past single bad batches: `--on-bad-loss skip`, or `backoff`, which halves the learning rate as well.',
       'Look at the examples that the message names.',
     ],
   },
@@ -217,7 +217,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     ],
   },
   PROVIDER_UNAVAILABLE: {
-    summary: 'The execution provider that was asked for cannot be used.',
+    summary: 'The requested execution provider cannot be used.',
     causes: [
       'The name is mistyped, or onnxruntime-node has no such provider for this operating system and processor.',
       "CUDA's libraries, which onnxruntime-node downloads on request only, are not installed.",
@@ -246,7 +246,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     summary: 'An operation was cancelled, or requested after the end of its run.',
     causes: [
       'The `AbortSignal` that was passed to a run, a training or a transcription was aborted while it waited or worked.',
-      'A training run was asked for something after its last step.',
+      'A training run was used after its last step.',
     ],
     remedies: [
       'Nothing, where the program cancelled it itself; otherwise look for who aborts the signal, such as a timeout.',

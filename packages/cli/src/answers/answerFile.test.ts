@@ -16,7 +16,7 @@ const newFile = (ending: string): string => path.join(root, `${count++}`, `answe
 const of = { task: 'numbers' };
 
 describe.each(['csv', 'tsv', 'jsonl'])('%s', (ending) => {
-  it('goes on from wherever it was cut off, and ends as it would have without', async () => {
+  it('continues from wherever it was cut off, and ends as it would have without', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.tuple(fc.string({ unit: 'grapheme' }), fc.double({ noNaN: true })), {

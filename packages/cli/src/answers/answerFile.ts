@@ -167,7 +167,7 @@ async function findPart(file: string, of: AnswersOf): Promise<Found | undefined>
   const other = note && Object.keys({ ...note.of, ...of }).find((name) => shown(note.of[name]) !== shown(of[name]));
   if (!note || other !== undefined) {
     throw usageError(
-      `"${partOf(file)}" holds answers of an interrupted command that is not this one${other === undefined ? '' : ` (${other}: ${shown(note!.of[other])} then, ${shown(of[other])} now)`}. Repeat that command to go on with it, remove the file to begin anew, or name another --out.`,
+      `"${partOf(file)}" holds answers of an interrupted command that is not this one${other === undefined ? '' : ` (${other}: ${shown(note!.of[other])} then, ${shown(of[other])} now)`}. Repeat that command to continue with it, remove the file to start over, or name another --out.`,
     );
   }
   const separator = separatorOf(file);

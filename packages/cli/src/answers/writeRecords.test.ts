@@ -1,4 +1,4 @@
-/** @file Answers record by record: interrupted and gone on with, to a file, to standard output, in a format of the task's own. */
+/** @file Answers record by record: interrupted and continued with, to a file, to standard output, in a format of the task's own. */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -89,7 +89,7 @@ async function answered(lengths: LineLengths, changes: Partial<RecordsRequest>):
   return { stdout, stderr, code };
 }
 
-it('goes on after an interrupt, in whichever file it came, without computing or losing an answer', async () => {
+it('continues after an interrupt, in whichever file it came, without computing or losing an answer', async () => {
   const folder = temporaryFolder();
   const sources = ['a.txt', 'b.txt'].map((name) => path.join(folder, name));
   writeFileSync(sources[0]!, lines(0, 20));
@@ -103,12 +103,12 @@ it('goes on after an interrupt, in whichever file it came, without computing or 
     lengths.stopAfter = stopAfter;
     const { code, stderr } = await answered(lengths, { sources, out: pieces });
     expect(code).toBe(130);
-    expect(stderr).toContain('The same command goes on after the last answer');
+    expect(stderr).toContain('The same command continues after the last answer');
     expect(existsSync(pieces)).toBe(false);
   }
   const { code, stderr } = await answered(lengths, { sources, out: pieces });
   expect(code).toBeUndefined();
-  expect(stderr).toMatch(/going on after 2\d answers/);
+  expect(stderr).toMatch(/continuing after 2\d answers/);
   expect(readFileSync(pieces, 'utf8')).toBe(readFileSync(whole, 'utf8'));
   // An answer that was under way when it was stopped is made again.
   expect(lengths.asked).toBeLessThanOrEqual(35 + 2);
@@ -116,7 +116,7 @@ it('goes on after an interrupt, in whichever file it came, without computing or 
   expect(readFileSync(path.join(folder, 'pieces.html'), 'utf8')).toContain('Lengths &lt;all&gt;');
 });
 
-it('begins anew only if told so where a file has changed', async () => {
+it('starts over only if told so where a file has changed', async () => {
   const folder = temporaryFolder();
   const sources = [path.join(folder, 'a.txt')];
   const out = path.join(folder, 'answers.jsonl');

@@ -48,7 +48,7 @@ interface Sink {
 export async function writeRecords(request: RecordsRequest): Promise<void> {
   const { predictor, out, terminal, progress, sources, batchSize, beyond } = request;
   const sink = await openSink(request);
-  if (sink.answers > 0) progress.note(`going on after ${grouped(sink.answers)} answers`);
+  if (sink.answers > 0) progress.note(`continuing after ${grouped(sink.answers)} answers`);
   const stop = new AbortController();
   const interrupt = new Interrupt(() => {
     stop.abort();
@@ -132,7 +132,7 @@ async function openSink(request: RecordsRequest): Promise<Sink> {
   const known = answerEndings.includes(ending);
   const writer = known ? undefined : predictor.writer?.(out);
   if (writer)
-    return fromStart(writer, `Nothing is kept of them: only ${quotedNames(answerEndings)} can be gone on with.`);
+    return fromStart(writer, `Nothing is kept of them: only ${quotedNames(answerEndings)} can be continued with.`);
   if (!known)
     throw usageError(
       `"${out}" is no file that answers can be written to. Name one that ends in ${[...answerEndings, ...(predictor.writerEndings ?? [])].join(', ').replace(/, ([^,]*)$/, ' or $1')}.`,
@@ -149,7 +149,7 @@ async function openSink(request: RecordsRequest): Promise<Sink> {
     endSource: () => file.endSource(),
     finish: () => file.finish(),
     stop: () => file.close(),
-    onStop: 'The same command goes on after the last answer.',
+    onStop: 'The same command continues after the last answer.',
   };
 }
 

@@ -126,7 +126,7 @@ class Chat {
     const [command, name, ...more] = said.split(/\s+/) as [string, ...string[]];
     if (command === '/reset' && name === undefined) {
       conversation.reset();
-      return this.#tell('The conversation begins anew.');
+      return this.#tell('The conversation starts over.');
     }
     const known = [BASE, ...names];
     if (command !== '/adapter' || more.length > 0)

@@ -50,7 +50,7 @@ export function continualCommand(context: Context): Command {
       'output',
     ],
     examples: [
-      'onnx-lora continual --config continual.yaml            # into runs/continual; once more to go on',
+      'onnx-lora continual --config continual.yaml            # into runs/continual; once more to continue',
       'onnx-lora continual --config continual.yaml --json | jq .forgetting',
       'onnx-lora predict models/vit new.png --adapter runs/continual',
     ],
@@ -85,7 +85,7 @@ export function continualCommand(context: Context): Command {
       } catch (error) {
         if (!(error instanceof OnnxLoraError) || error.code !== 'CANCELLED' || interrupt.code === undefined)
           throw error;
-        progress.note('To go on, give the same command again.');
+        progress.note('To continue, give the same command again.');
         context.terminal.result(flags, { out, ending: 'stopped', learned: told.names }, () => [`Stopped; learned so far: ${told.names.join(', ') || 'nothing'}.`]); // prettier-ignore
         context.exitWith(interrupt.code);
       } finally {

@@ -36,7 +36,7 @@ describe('with the adapter of a run', () => {
     const all = await measured('--adapter', out, '--split', 'all');
     expect(all).toMatchObject({ examples: 40, trainedOn: 32 });
     expect(all).not.toHaveProperty('leftOut');
-    // Also where the data are divided anew.
+    // Also where the data are divided again.
     expect(await measured('--adapter', out, '--validation', '0.5', '--seed', '3')).toMatchObject({ trainedOn: 0 });
 
     const { stdout } = await call(['eval', vit, '--data', data, '--adapter', out]);

@@ -48,7 +48,7 @@ describe('a task that fails', () => {
   it.each([
     [
       'report',
-      `warning: the report lacks what the task shows of itself: The task "failing" fails in report: metrics boom. ${AUTHOR}`,
+      `warning: the report lacks the task's sections:  The task "failing" fails in report: metrics boom. ${AUTHOR}`,
     ],
     ['section', 'warning: the report lacks the section "Half a table": Cannot read properties of undefined'],
   ])('in its %s leaves all else', async (where, warning) => {

@@ -23,7 +23,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import('./sweep.ts')).sweepCommand,
   },
   continual: {
-    summary: 'learn one task after the other, and measure what is kept',
+    summary: 'learn several tasks in turn, and measure forgetting',
     load: async () => (await import('./continual.ts')).continualCommand,
   },
   eval: {

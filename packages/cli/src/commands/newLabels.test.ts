@@ -65,7 +65,7 @@ it('a new head is trained, told of, measured, asked and merged', async () => {
   const { code, stderr, stdout } = await call([
     'train', '--task', 'image-classification', '--data', data, '--model', vit, '--out', out, '--lr', '5e-3', '--json', '--set', 'calibrate',
   ]); // prettier-ignore
-  expect(stderr).toMatch(/classifier begins anew with 3/);
+  expect(stderr).toMatch(/classifier gets 3 new outputs/);
   expect(code).toBe(0);
   const { after } = JSON.parse(stdout) as { after: { accuracy: number } };
   expect(after.accuracy).toBeGreaterThan(0.8);
@@ -95,7 +95,7 @@ it('a new head is trained, told of, measured, asked and merged', async () => {
   mkdirSync(merged);
   const lone = path.join(merged, 'model.onnx');
   const told = await call(['merge', vit, '--adapter', out, '--out', lone]);
-  // Nothing lands beside a lone file, and what it still wants is said at once.
+  // Nothing lands beside a single file, and what it still wants is said at once.
   expect(readdirSync(merged)).toEqual(['model.onnx']);
   expect(told.stdout).toContain('it also wants preprocessor_config.json beside it: merge into a folder');
   expect((await openModel(lone)).config).toMatchObject({
@@ -115,7 +115,7 @@ it('a new head is trained, told of, measured, asked and merged', async () => {
   expect(opened).toMatchObject({ label: 'snowman', score: expect.closeTo(served!.score, 4) });
 });
 
-it('--from keeps the head where the labels are the adapter’s, and begins it anew where they are not', async () => {
+it('--from keeps the head where the labels are the adapter’s, and begins it again where they are not', async () => {
   const folder = temporaryFolder();
   const data = namedDigits(path.join(folder, 'things'), { perClass: 3 });
   const others = path.join(folder, 'others');
@@ -127,11 +127,11 @@ it('--from keeps the head where the labels are the adapter’s, and begins it an
   expect((await call([...words, '--data', data, '--out', first!, '--quiet'])).code).toBe(0);
   const same = await call([...words, '--data', data, '--from', first!, '--out', second!]);
   expect(same.code).toBe(0);
-  expect(same.stderr).not.toContain('begins anew');
+  expect(same.stderr).not.toContain('starts over');
   expect((await loadAdapter(second!)).notes.labels).toEqual(['bar', 'chair', 'snowman']);
   const other = await call([...words, '--data', others, '--from', first!, '--out', third!]);
   expect(other.stderr).toContain(
-    'The labels are not those of the adapter that the run begins with (bar, chair, snowman): classifier begins anew.',
+    'The labels are not those of the adapter that the run begins with (bar, chair, snowman): classifier starts over.',
   );
   expect(other.code).toBe(0);
   const { notes, tensors } = await loadAdapter(third!);

@@ -50,7 +50,7 @@ it('learns a number with no other flag, says what that buys, and answers for fil
   const all = await measured('--split', 'all');
   expect(all['trainedOn']).toBeGreaterThan(300);
   expect(all['examples']).toBe(held['examples']! + all['trainedOn']!);
-  // Also where the data are divided anew, by a column that says something else.
+  // Also where the data are divided again, by a column that says something else.
   const otherwise = await measured('--set', 'columns.split=two_vs_rest');
   expect(otherwise['leftOut']).toBeGreaterThan(0);
   expect(otherwise).toMatchObject({ trainedOn: 0 });

@@ -54,7 +54,7 @@ export function sweepCommand(context: Context): Command {
     ],
     examples: [
       'onnx-lora sweep --config sweep.yaml --plan              # what would be trained?',
-      'onnx-lora sweep --config sweep.yaml                     # into runs/sweep; once more to go on',
+      'onnx-lora sweep --config sweep.yaml                     # into runs/sweep; once more to continue',
       'onnx-lora sweep --config sweep.yaml --json | jq .recommendation',
     ],
   }).action(async (flags: SweepFlags) => {
@@ -111,8 +111,8 @@ export function sweepCommand(context: Context): Command {
       const sofar = ending === 'done' ? '' : 'So far: ';
       const outcome = { ...known, recommendation: `${sofar}${recommendationOf(known)}` };
       const page = await write(out, outcome, ending, file, journal);
-      if (ending === 'time') progress.note(`The ${file.options.minutes} minutes are over. With more of them, the same command goes on.`); // prettier-ignore
-      if (ending === 'stopped') progress.note('To go on, give the same command again.');
+      if (ending === 'time') progress.note(`The ${file.options.minutes} minutes are over. With more of them, the same command continues.`); // prettier-ignore
+      if (ending === 'stopped') progress.note('To continue, give the same command again.');
       context.terminal.result(flags, { out, page, ending, ...outcomeJson(outcome) }, () => asText(outcome, out, page, journal)); // prettier-ignore
       context.exitWith(interrupt.code ?? exitCodes.done);
       requireSome(outcome, ids, journal);

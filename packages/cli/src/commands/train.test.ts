@@ -372,7 +372,7 @@ describe('stopping', () => {
     expect(code).toBe(2);
     expect(stderr).toMatch(/The batch held the examples (\d \(.*\.png\)(, | and )?){4}\./);
     expect(stderr).toContain(
-      `Begin anew with a tenth of the rate: onnx-lora train --config ${path.join(out, 'config.yaml')} --lr 1e+29 --overwrite`,
+      `Start over with a tenth of the rate: onnx-lora train --config ${path.join(out, 'config.yaml')} --lr 1e+29 --overwrite`,
     );
     expect(readdirSync(path.join(out, 'checkpoints'))).toEqual(['step-1']);
     // The command is one that is taken, and leads to the next.
@@ -407,7 +407,7 @@ describe('stopping', () => {
 });
 
 describe('--resume', () => {
-  it('goes on after Ctrl-C, and ends with the files of a run that was never interrupted', async () => {
+  it('continues after Ctrl-C, and ends with the files of a run that was never interrupted', async () => {
     const folder = temporaryFolder();
     const data = turnedDigits(folder);
     const common = ['--data', data, '--steps', '12', '--eval-every', '4', '--load-best', '--tensorboard', ...quick];
@@ -422,7 +422,7 @@ describe('--resume', () => {
     process.emit('SIGINT');
     const stopped = await running;
     expect(stopped.code).toBe(130);
-    expect(stopped.stderr).toContain(`To go on: onnx-lora train --resume '${out}'`);
+    expect(stopped.stderr).toContain(`To continue: onnx-lora train --resume '${out}'`);
     const reached = steps(out).length;
     expect(reached).toBeLessThan(12);
 
@@ -430,7 +430,7 @@ describe('--resume', () => {
     appendFileSync(path.join(out, 'metrics.jsonl'), `{"type":"step","step":${reached + 1},"loss":9}\n{"type":"st`);
     const { code, stdout, stderr } = await call(['train', '--resume', out, '--json']);
     expect(code).toBe(0);
-    expect(stderr).toContain(`going on after step ${reached}`);
+    expect(stderr).toContain(`continuing after step ${reached}`);
     const result = JSON.parse(stdout) as Record<string, string>;
     expect(result).toMatchObject({
       ...expected,
@@ -445,7 +445,7 @@ describe('--resume', () => {
     expect(readdirSync(path.join(out, 'tensorboard'))).toHaveLength(2);
   });
 
-  it('goes on with what may change, which the run then notes', async () => {
+  it('continues with what may change, which the run then notes', async () => {
     const folder = temporaryFolder();
     const out = path.join(folder, 'run');
     const data = turnedDigits(folder);
@@ -520,7 +520,7 @@ describe('--resume', () => {
     expect(code).toBe(2);
   });
 
-  it('begins anew where no checkpoint was reached', async () => {
+  it('starts over where no checkpoint was reached', async () => {
     const folder = temporaryFolder();
     const data = path.join(folder, 'digits');
     writeDigits(data, { perClass: 2, classes: [3, 8] });
@@ -530,7 +530,7 @@ describe('--resume', () => {
     rmSync(path.join(out, 'adapter'), { recursive: true });
     const { code, stderr } = await call(['train', '--resume', out]);
     expect(code).toBe(0);
-    expect(stderr).toContain('The run had not reached its first checkpoint, so it begins anew.');
+    expect(stderr).toContain('The run had not reached its first checkpoint, so it starts over.');
     expect(steps(out).map(([step]) => step)).toEqual([1, 2]);
     expect(existsSync(path.join(out, 'adapter'))).toBe(true);
   });
@@ -760,7 +760,7 @@ it('says while it trains, at the end, in the report and by its exit code that a 
   };
   expect(found.loss).toBeGreaterThan(2 * found.start);
   expect(found.step).toBeLessThan(16);
-  const during = new RegExp(`The run has diverged: after step ${found.step} the loss is \\S+, and it began at \\S+\\. Train anew with a lower learning rate, such as a tenth of it \\(5\\)`); // prettier-ignore
+  const during = new RegExp(`The run has diverged: after step ${found.step} the loss is \\S+, and it began at \\S+\\. Train again with a lower learning rate, such as a tenth of it \\(5\\)`); // prettier-ignore
   expect(diverged.stderr).toMatch(during);
   expect(diverged.report).toMatch(during);
   expect(diverged.report).toContain(`<dd>The run has diverged</dd><dd class="why">At step ${found.step} the loss was`);

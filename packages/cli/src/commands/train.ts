@@ -79,7 +79,7 @@ function configToResume(folder: string, flags: TrainFlags): string {
   const other = ['config', 'out', 'overwrite'].find((name) => flags[name] !== undefined);
   if (other !== undefined) {
     throw usageError(
-      `--resume goes on in "${folder}" with the settings of its config.yaml, so --${other} has no use. Leave one of them out.`,
+      `--resume continues in "${folder}" with the settings of its config.yaml, so --${other} has no use. Leave one of them out.`,
     );
   }
   const config = path.join(folder, 'config.yaml');

@@ -24,7 +24,7 @@ it('a promise that is rejected becomes one warning', async () => {
   await new Promise(setImmediate);
   trackers.add(event);
   await trackers.close();
-  expect(warnings).toEqual(['the tracker "away" failed and hears no more: no connection']);
+  expect(warnings).toEqual(['the tracker "away" failed and gets no more events:  no connection']);
   expect(closed).toBe(0);
 });
 

@@ -1,4 +1,4 @@
-/** @file Trackers of a run. A failing one is dropped, and training goes on. */
+/** @file Trackers of a run. A failing one is dropped, and training continues. */
 
 import type { PluginRegistry, TrainEvent } from '@onnx-lora/sdk';
 import { didYouMean, guard, type TrackedRun, type Tracker } from '@onnx-lora/sdk/plugin';
@@ -71,7 +71,7 @@ export class Trackers {
     } catch (error) {
       if (!this.#active.delete(name)) return;
       const message = error instanceof Error ? error.message : String(error);
-      this.#warn(`the tracker "${name}" failed and hears no more: ${message}`);
+      this.#warn(`the tracker "${name}" failed and gets no more events:  ${message}`);
     }
   }
 }

@@ -60,7 +60,7 @@ function cells(labels: readonly string[], counts: readonly (readonly number[])[]
     return row.flatMap((count, predicted) => {
       if (count === 0) return [];
       const share = count / total;
-      const title = `true ${label}, said ${labels[predicted]}: ${count} of ${total}`;
+      const title = `true ${label}, predicted ${labels[predicted]}: ${count} of ${total}`;
       const kind = predicted === truth ? 'hit' : 'miss';
       const number =
         labels.length <= MOST_NUMBERED
@@ -81,7 +81,7 @@ function cells(labels: readonly string[], counts: readonly (readonly number[])[]
         return `<text x="${left - 6}" y="${middle(i, top)}" dy=".35em" text-anchor="end">${name}</text><text transform="translate(${middle(i, left)} ${top - 6}) rotate(-60)" dy=".35em">${name}</text><text class="recall" x="${width}" y="${middle(i, top)}" dy=".35em" text-anchor="end">${recall(counts[i] ?? [], i)}</text>`;
       })
     : [
-        `<text x="${left}" y="12">said →</text><text transform="translate(12 ${top}) rotate(-90)" text-anchor="end">true →</text>`,
+        `<text x="${left}" y="12">predicted →</text><text transform="translate(12 ${top}) rotate(-90)" text-anchor="end">true →</text>`,
       ];
   return `<svg class="confusion" viewBox="0 0 ${width} ${height}" role="img" aria-label="Confusion matrix of ${labels.length} classes." style="--font:${isNamed ? font : 12}px">
 <rect class="ground" x="${left}" y="${top}" width="${(size * labels.length).toFixed(1)}" height="${(size * labels.length).toFixed(1)}"/>

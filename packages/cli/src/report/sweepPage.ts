@@ -141,7 +141,7 @@ function scatter({ configurations, metric }: SweepOutcome, cost: Cost): string {
 function notes({ resampling, methods }: SweepOutcome, isWhole: boolean, parallel: number): string {
   const shares = resampling.ratio > 0;
   const lines = [
-    isWhole ? '' : 'Not all trials have been made. The same command goes on.',
+    isWhole ? '' : 'Not all trials have been made. The same command continues.',
     'Scores are means over seeds and folds. The brackets hold them with a probability of 95%, by a bootstrap that draws held-out examples and seeds; of a task without draws by Student’s t over seeds.',
     'Over the base: by how much a configuration is better than the model without it on the same held-out examples. These intervals hold all at once with a probability of 95% (balanced simultaneous intervals, Beran 1988), so that they bear choosing the best of many.',
     'Tests are paired: each pair has seed and fold in common. p is that of Student’s t-test, and as Holm’s method has it for all methods together.',

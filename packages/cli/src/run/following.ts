@@ -86,7 +86,7 @@ function withLowerRate(error: OnnxLoraError, run: TrainingRun, { folder, setting
   );
   const advice =
     checkpoint === undefined || isGrown
-      ? `Begin anew with a tenth of the rate: onnx-lora train --config ${quoted(folder.config)} --lr ${lr} --overwrite`
+      ? `Start over with a tenth of the rate: onnx-lora train --config ${quoted(folder.config)} --lr ${lr} --overwrite`
       : `The run as it was then is in "${checkpoint}", which serves as an adapter too; go on from there with a tenth of the rate: ${resumeCommand(folder)} --lr ${lr}`;
   return new OnnxLoraError(error.code, `${error.message} ${advice}`, { cause: error });
 }
@@ -100,7 +100,7 @@ export function resumeCommand({ path }: RunFolder): string {
 export function record({ folder, history, progress }: Work, event: LoggedEvent): void {
   history.add(event);
   const failure = folder.log(event);
-  if (failure) progress.note(`warning: metrics.jsonl cannot be written (${failure.message}); the training goes on.`);
+  if (failure) progress.note(`warning: metrics.jsonl cannot be written (${failure.message}); the training continues.`);
 }
 
 function tell(event: TrainEvent, run: TrainingRun, work: Work): void {

@@ -54,8 +54,8 @@ export async function begin(
         progress.note(`warning: ${damaged} line${damaged === 1 ? '' : 's'} of metrics.jsonl could not be read, and the report lacks what they told.`); // prettier-ignore
       progress.note(
         run.firstStep > 0
-          ? `going on after step ${run.firstStep}`
-          : 'The run had not reached its first checkpoint, so it begins anew.',
+          ? `continuing after step ${run.firstStep}`
+          : 'The run had not reached its first checkpoint, so it starts over.',
       );
       const measured = history.evaluations.find(({ step }) => step === 0);
       return measured && { ...measured, draws: readDraws(folder.path).before };

@@ -121,7 +121,7 @@ async function adapterToBegin(given: Settings): Promise<ChosenAdapter | undefine
   const other = ofNewAdapters.find((name) => given[name] !== undefined);
   if (other !== undefined)
     throw usageError(
-      `--from begins with an adapter that says what is adapted and how, and ${flagOf(other)} says how a new one is made. Leave one of them out.`,
+      `--from starts from an adapter with its own settings, and ${flagOf(other)} is a setting of a new one. Leave one of them out.`,
     );
   if (given.out !== undefined) requireOther(path.join(given.out, 'adapter'), [source]);
   return { adapter: await loadAdapter(source), source };

@@ -72,7 +72,7 @@ async function taskSections(
       })),
     ];
   } catch (error) {
-    progress.note(`warning: the report lacks what the task shows of itself: ${messageOf(error)}`);
+    progress.note(`warning: the report lacks the task's sections:  ${messageOf(error)}`);
     return [];
   } finally {
     await session?.release();

@@ -92,7 +92,7 @@ export async function runTraining(given: Settings, options: TrainRunOptions, con
     progress.note(
       prepared.head.attach
         ? `The model has no head for this task: ${newModules.join(', ')} begins with ${prepared.head.labels.length} output${prepared.head.labels.length === 1 ? '' : 's'}, and is trained in full.`
-        : `The labels are not the model's: ${newModules.join(', ')} begins anew with ${prepared.head.labels.length}, and is trained in full.`,
+        : `The labels are not the model's: ${newModules.join(', ')} gets ${prepared.head.labels.length} new outputs, and is trained in full.`,
     );
   }
   const notes = prepared.notes ?? [];
@@ -146,12 +146,12 @@ async function trainInFolder(
     ...trainOptions(settings, folder.checkpoints, overwrite),
     resume,
     onBegin: (done, total) =>
-      progress.showLive(done, total, `asking the model as it is  ${grouped(done)} of ${grouped(total)}`),
+      progress.showLive(done, total, `evaluating the frozen model   ${grouped(done)} of ${grouped(total)}`),
     ...withoutUndefined({ stopAfter }),
   });
   if (run.prefix.kept) {
     progress.note(
-      `keeping what the frozen layers give for each example: ${(100 * run.prefix.share).toFixed(0)}% of the forward pass`,
+      `caching outputs of the frozen layers per example:  ${(100 * run.prefix.share).toFixed(0)}% of the forward pass`,
     );
   }
   if (run.provider !== 'cpu') {
@@ -214,7 +214,7 @@ async function trainInFolder(
       }),
     );
     if (worse !== undefined) progress.note(`warning: ${worse}`);
-    if (result.stopped && made > 0) progress.note(`To go on: ${resumeCommand(folder)}`);
+    if (result.stopped && made > 0) progress.note(`To continue: ${resumeCommand(folder)}`);
     return {
       // Scripts must notice an unusable adapter.
       exitCode: interrupt.code ?? (diverged ? exitCodes.diverged : exitCodes.done),

@@ -41,7 +41,7 @@ export function warnOfDivergence(work: Work, result: TrainResult, diverged: Dive
   if (!diverged) return;
   const { settings, folder, progress } = work;
   const lr = Number((settings.lr / 10).toPrecision(6));
-  const message = `The run has diverged, and its adapter is of no use: ${lossesOf(diverged)} Train anew with a lower rate: onnx-lora train --config ${quoted(folder.config)} --lr ${lr} --overwrite`;
+  const message = `The run has diverged, and its adapter is of no use: ${lossesOf(diverged)} Train again with a lower rate: onnx-lora train --config ${quoted(folder.config)} --lr ${lr} --overwrite`;
   // The run itself has recorded divergence of its own losses.
   if (diverged !== result.diverged) record(work, { type: 'warning', step: diverged.step, message });
   progress.note(`warning: ${message}`);

@@ -31,7 +31,7 @@ export const continualTable: SettingTable<ContinualSettings, CommandSetting> = s
     schema: z.record(z.string().regex(/\D/), z.string().min(1), {
       error: 'must be names, no whole numbers, and folders, such as turned: data/turned',
     }),
-    description: 'what is learned, in this order: a name and its data each',
+    description: 'the tasks in order: a name and its data each',
   },
   method: {
     kind: 'choice',

@@ -41,7 +41,7 @@ export function resolveSettings(
 
 /** The config.yaml of a run, which `--config` reads. */
 export function formatConfig(settings: Settings): string {
-  return `# Settings of this run. To go on with it: onnx-lora train --resume <this folder>\n# To repeat it: onnx-lora train --config <this file> --out <another folder>\n${stringify(configOf(settings))}`;
+  return `# Settings of this run. To continue with it: onnx-lora train --resume <this folder>\n# To repeat it: onnx-lora train --config <this file> --out <another folder>\n${stringify(configOf(settings))}`;
 }
 
 /** Settings by their config keys. */

@@ -25,7 +25,7 @@ export function settingsSchema(registry: PluginRegistry): JsonSchema {
     additionalProperties: false,
     properties: {
       ...Object.fromEntries(names.map((name) => [keyOf(name), propertyOf(name, registry)])),
-      sweep: sectionSchema(sweepTable, 'for onnx-lora sweep: what is tried'),
+      sweep: sectionSchema(sweepTable, 'for onnx-lora sweep: the settings to try'),
       continual: sectionSchema(continualTable, 'for onnx-lora continual: tasks that are learned one after the other'),
     },
   };

@@ -75,7 +75,7 @@ export const sweepTable: SettingTable<SweepOptions, CommandSetting> = settingsOf
     whole: true,
     min: 2,
     max: 100,
-    description: 'halving: one of so many goes on, with so many times the steps',
+    description: 'halving: one in so many continues, with that many times the steps',
     default: 3,
   },
   rungs: {
@@ -109,7 +109,7 @@ export const sweepTable: SettingTable<SweepOptions, CommandSetting> = settingsOf
   minutes: {
     kind: 'number',
     above: 0,
-    description: 'ends after so long, all calls together; a later call with more goes on',
+    description: 'minutes for all calls together; a later call with more continues',
   },
   memory: {
     kind: 'number',

@@ -97,7 +97,7 @@ export class Journal {
     } catch (cause) {
       throw new OnnxLoraError(
         'FILE_INVALID',
-        `"${file}" is no journal of a sweep, or is damaged. Name another folder with --out, or begin anew with --overwrite.`,
+        `"${file}" is no journal of a sweep, or is damaged. Name another folder with --out, or start over with --overwrite.`,
         { cause },
       );
     }

@@ -181,7 +181,7 @@ describe('trials', () => {
 describe('halving', () => {
   const names = ['lora 0.1', 'lora 0.4', 'lora 0.2', 'lora 0.3', 'ia3 0.5', 'ia3 0.6'];
 
-  it('goes on with the best of each method, to the end with one', async () => {
+  it('continues with the best of each method, to the end with one', async () => {
     const { began } = await run(planOf(names, 1), { parallel: 1 }, undefined, { search: 'halving' });
     const at = (part: number | undefined, ...own: string[]): string[] =>
       own.map((name) => `${name.replace(' ', '-')}-seed-0${part === undefined ? '' : ` ${part}`}`);

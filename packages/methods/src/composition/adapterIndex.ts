@@ -77,7 +77,7 @@ export class AdapterIndex {
     const found = [...tensors].map(([name, { type, dims }]) => `${name} ${type} [${dims.join(', ')}]`).join(', ');
     throw new OnnxLoraError(
       'FILE_INVALID',
-      `"${file}" is no index of adapters: expected are the metadata "format": "${FORMAT}" and "adapters" with their names, and finite numbers, weights float32 [adapters, width] and biases float32 [adapters]; found ${JSON.stringify(metadata).slice(0, 500)} and ${found || 'no tensors'}. Make it anew: AdapterIndex.of.`,
+      `"${file}" is no index of adapters: expected are the metadata "format": "${FORMAT}" and "adapters" with their names, and finite numbers, weights float32 [adapters, width] and biases float32 [adapters]; found ${JSON.stringify(metadata).slice(0, 500)} and ${found || 'no tensors'}. Make it again: AdapterIndex.of.`,
     );
   }
 

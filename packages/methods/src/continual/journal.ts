@@ -52,7 +52,7 @@ export class Journal {
     const content = await read(file);
     const other = [...new Set([...Object.keys(is), ...Object.keys(content.about)])].find((name) => content.about[name] !== is[name]); // prettier-ignore
     if (other !== undefined)
-      throw new OnnxLoraError('CONFIG_INVALID', `"${kept.folder}" holds tasks that were learned with other settings: ${other} was ${shown(content.about[other])} and is ${shown(is[other])}. Go on with the same, name another folder, or begin anew by overwrite.`); // prettier-ignore
+      throw new OnnxLoraError('CONFIG_INVALID', `"${kept.folder}" holds tasks that were learned with other settings: ${other} was ${shown(content.about[other])} and is ${shown(is[other])}. Continue with the same, name another folder, or start over by overwrite.`); // prettier-ignore
     return new Journal(kept, content);
   }
 
@@ -115,7 +115,7 @@ async function read(file: string): Promise<Content> {
       tasks: finished,
     };
   } catch (cause) {
-    throw new OnnxLoraError('FILE_INVALID', `"${file}" says nothing of tasks that were learned, or is damaged. Name another folder, or begin anew by overwrite.`, { cause }); // prettier-ignore
+    throw new OnnxLoraError('FILE_INVALID', `"${file}" says nothing of tasks that were learned, or is damaged. Name another folder, or start over by overwrite.`, { cause }); // prettier-ignore
   }
 }
 

@@ -100,7 +100,7 @@ it('has the gradients of differences, with the loss of the router', async () => 
 it.each([
   [['down', 'gate', 'up'], '"block.up" comes before another layer of its feed-forward block'],
   [['up', 'gate'], '"block.gate" comes before another layer of its feed-forward block'],
-  [['gate', 'up'], 'cannot be computed once more: the one does not follow from the others'],
+  [['gate', 'up'], 'cannot be computed a second time: the one does not follow from the others'],
 ])('refuses the order %j', async (feedforward_modules, message) => {
   const lora = { tuner: { ...tuner, feedforward_modules }, targetModules: modules };
   await expect(randomAdapter(model, { lora })).rejects.toThrow(message);

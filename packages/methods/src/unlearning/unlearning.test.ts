@@ -147,7 +147,7 @@ it.each([
   [{ bound: -1 }, /bound must be a number above 0/],
   [{ weight: NaN }, /weight must be a number above 0/],
   [{ method: 'npo' as const, beta: 0 }, /beta must be a number above 0/],
-  [{ method: 'kl' as const }, /kl needs the model before unlearning to compare with/],
+  [{ method: 'kl' as const }, /kl needs the model before unlearning\. Name it/],
   [{ reference: {} as never }, /The reference has no use for bounded/],
 ])('refuses %j', (options, message) => {
   expect(() => unlearning({ forget: known(lost), retain: known(kept), ...options })).toThrow(message);

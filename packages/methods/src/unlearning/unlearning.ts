@@ -57,7 +57,7 @@ export function unlearning(options: UnlearningOptions): Task {
   for (const [name, value] of Object.entries({ bound, weight, beta }))
     if (!(value > 0 && Number.isFinite(value))) throw new OnnxLoraError('CONFIG_INVALID', `${name} must be a number above 0, and is ${value}.`); // prettier-ignore
   const compares = method === 'npo' || method === 'kl';
-  if (compares && !reference) throw new OnnxLoraError('CONFIG_INVALID', `${method} needs the model before unlearning. Name it, as reference: { model }, with the adapter that training goes on from.`); // prettier-ignore
+  if (compares && !reference) throw new OnnxLoraError('CONFIG_INVALID', `${method} needs the model before unlearning. Name it, as reference: { model }, with the adapter that training continues from.`); // prettier-ignore
   if (!compares && reference) throw new OnnxLoraError('CONFIG_INVALID', `The reference has no use for ${method}. Leave it out, or unlearn by npo or kl.`); // prettier-ignore
   return {
     name: `unlearn-${retain.name}`,

@@ -86,7 +86,7 @@ interface SpelledData extends SequenceData {
 
 const sequences: DataReader<SequenceRecord, SpelledData, SequenceSource, SequenceDataOptions> = {
   noun: 'sequences',
-  remedy: 'choose what is not divided (splitBy)',
+  remedy: 'choose the groups to keep together (splitBy)',
   read: readSource,
   holdOut: async ({ train, alphabet }, fraction, { seed = 0, splitBy: by, identity, needs = [] }) => {
     // Numbers to predict are not classes, even where all are whole.

@@ -26,7 +26,7 @@ const esmFamily = scienceFamily({
 /**
  * Meta's protein language models as in transformers, from 8 million to 15 billion parameters, and Nucleotide
  * Transformers, which are published as ESM: version 1 with learned positions, version 2 with rotary ones and a gated
- * feed-forward layer under the same names. A lone .onnx file needs the prefix `esm.`: without it the names are BERT's.
+ * feed-forward layer under the same names. A single .onnx file needs the prefix `esm.`: without it the names are BERT's.
  */
 export const esm: DescribedFamily = {
   ...esmFamily,

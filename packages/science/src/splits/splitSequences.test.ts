@@ -259,7 +259,7 @@ describe('splitSequences', () => {
       const two = records.slice(0, 4).map((each, i) => ({ ...each, group: i < 2 ? 'a' : 'b' }));
       const { splitBy, warnings, held } = await splitSequences(two, { fraction: 0.2 });
       expect([splitBy, held.length]).toEqual(['at random; duplicates stay together', 1]);
-      expect(warnings).toEqual([expect.stringContaining('is random, because no fair part can be held out')]);
+      expect(warnings).toEqual([expect.stringContaining('is at random, because no fair part can be held out')]);
     });
   });
 });

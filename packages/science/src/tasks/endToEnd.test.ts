@@ -96,7 +96,7 @@ describe('numbers', () => {
     expect((await task.prepare(modelForAdapter<Model>(model, adapter))).head).toBeUndefined();
   });
 
-  test('start from what the frozen model can tell, and go on after an interruption', async () => {
+  test('start from what the frozen model can tell, and continue after an interruption', async () => {
     const still = { steps: 1, batchSize: 16, lr: 1e-9, threads: 1 } as const;
     const started = async (own: Task): Promise<number> => {
       const start = (await (await train(model, { task: own, ...still })).done).adapter;

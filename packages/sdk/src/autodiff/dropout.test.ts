@@ -1,4 +1,4 @@
-/** @file Dropout in training mode draws anew in each run, so its gradient is held against the output of the same run. */
+/** @file Dropout in training mode draws again in each run, so its gradient is held against the output of the same run. */
 
 import { expect, test } from 'vitest';
 import { differentiated } from '../../../../test/support/differentiated.ts';

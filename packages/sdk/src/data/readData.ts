@@ -44,7 +44,7 @@ export interface HeldOut<Item, Data> extends RecordSplit<Item> {
 export interface DataReader<Item, Data extends ReadData<Item>, Source, Options> {
   /** The examples in the plural: `images`. */
   readonly noun: string;
-  /** The user's remedy where nothing can be held out: `choose what is not divided (splitBy)`. */
+  /** The user's remedy where nothing can be held out: `choose the groups to keep together (splitBy)`. */
   readonly remedy: string;
   /** Reads data by their own splits. `beside` is the training data, where these are its validation data. */
   readonly read: (source: Source, options: Options, beside?: Data) => Promise<Data>;
@@ -126,5 +126,5 @@ export async function givenRecords<Given, Item>(
 export function requireRecords(records: readonly unknown[], source: unknown, noun: string): void {
   if (records.length > 0) return;
   const name = typeof source === 'string' ? `"${source}"` : 'The given data';
-  throw new OnnxLoraError('DATA_INVALID', `${name} has no ${noun}. Check what the task was given.`);
+  throw new OnnxLoraError('DATA_INVALID', `${name} has no ${noun}. Check the task's data.`);
 }

@@ -174,7 +174,7 @@ async function examplesOf(
   if (split === 'all' && data.measure && validation) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      `The task "${task}" measures in a way of its own what its data hold out. Give data without parts to measure all of them, or leave the split "all" out.`,
+      `The task "${task}" evaluates held-out data in its own way. Give data without parts to measure all of them, or leave the split "all" out.`,
     );
   }
   const asked = split === 'all' && validation ? joined(train, validation) : (validation ?? train);

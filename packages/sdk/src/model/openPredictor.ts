@@ -127,7 +127,7 @@ function taskOf({ name, family, registry: { tasks } }: Model, asked: string | un
   const known = tasks.map((task) => task.name);
   const missing =
     asked === undefined
-      ? `Nothing says what "${name}" is asked for.`
+      ? `The task of "${name}" is unknown.`
       : `No plugin of "${name}" brings the task "${asked}".${didYouMean(asked, known)}`;
   throw new OnnxLoraError(
     'CONFIG_INVALID',

@@ -47,7 +47,7 @@ describe('permutations', () => {
 
 // After torch.manual_seed(3).
 it.each([
-  // torch.randn(37): the last 16 are drawn anew, over what was there.
+  // torch.randn(37): the last 16 are drawn again, over what was there.
   [37, { 0: -0.076644, 8: -0.051681, 15: 0.416331, 20: 1.046023, 21: -0.067686, 30: 0.658914, 36: 0.724239 }],
   [32, { 0: -0.076644, 8: -0.051681, 15: 0.416331, 16: 0.261501, 31: -0.146808 }],
 ])('%i normal numbers', (count, expected) => {

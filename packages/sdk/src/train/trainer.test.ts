@@ -361,7 +361,7 @@ describe('dropout', () => {
     expect(Math.abs(none - all)).toBeGreaterThan(1e-3);
   });
 
-  it('draws as large a share as it should, anew in each run, and the same from one seed', () => {
+  it('draws as large a share as it should, again in each run, and the same from one seed', () => {
     const masks = [{ name: 'a', module: 'm', dims: [100, 333], keep: 0.9 }];
     const drawn = (seed: number): Uint8Array[] => {
       const drawer = new MaskDrawer(seed);
@@ -376,7 +376,7 @@ describe('dropout', () => {
     expect(drawn(4)[0]).not.toEqual(first);
   });
 
-  it('goes on to the same bits', async () => {
+  it('continues to the same bits', async () => {
     const options = { plan: plan(0.3), seed: 5 };
     const steps = async (trainer: Trainer, count: number): Promise<number[]> => {
       const losses: number[] = [];

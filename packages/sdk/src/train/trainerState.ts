@@ -119,6 +119,6 @@ function unprefixed(prefix: string, tensors: ReadonlyMap<string, Tensor>): Map<s
 function refused(problem: string): OnnxLoraError {
   return new OnnxLoraError(
     'FILE_INVALID',
-    `The saved state does not belong to this run: ${problem}. Resume with the settings that it was saved with, or start anew.`,
+    `The saved state does not belong to this run: ${problem}. Resume with the settings that it was saved with, or start over.`,
   );
 }

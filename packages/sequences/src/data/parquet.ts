@@ -85,7 +85,7 @@ export async function readAnyTable(file: string): Promise<Table> {
   const all: Row[] = [];
   for await (const row of rows) all.push(row);
   if (all.length > 0) return { file, columns, rows: all };
-  throw refused(file, 'has no rows. Give every example a row of its own');
+  throw refused(file, 'has no rows. Give each example its own row');
 }
 
 async function metadataOf(path: string, file: AsyncBuffer): Promise<FileMetaData> {

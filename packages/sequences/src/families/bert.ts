@@ -40,7 +40,7 @@ const debertaModules: RoleNames = {
 /** Modules of transformers' sequence and token classifiers. */
 export const classifierNames: readonly string[] = ['^classifier', '^classifier.dense', '^classifier.out_proj'];
 
-/** BERT, and MosaicBERT (DNABERT-2). A lone .onnx file needs the prefix `bert.`: without it the names are ESM's. */
+/** BERT, and MosaicBERT (DNABERT-2). A single .onnx file needs the prefix `bert.`: without it the names are ESM's. */
 export const bert: DescribedFamily = encoderFamily({
   name: 'bert',
   title: 'BERT, MiniLM, ProtBERT and DNABERT',
@@ -60,7 +60,7 @@ export const bert: DescribedFamily = encoderFamily({
   preprocessors: ['BertTokenizer', 'DNATokenizer', 'PreTrainedTokenizerFast'],
 });
 
-/** RoBERTa, XLM-R, ChemBERTa and AbLang's port. A lone .onnx file needs the prefix `roberta.` to be recognised. */
+/** RoBERTa, XLM-R, ChemBERTa and AbLang's port. A single .onnx file needs the prefix `roberta.` to be recognised. */
 export const roberta: DescribedFamily = encoderFamily({
   name: 'roberta',
   title: 'RoBERTa, XLM-R and ChemBERTa',

@@ -17,7 +17,7 @@ export interface SearchSettings {
   readonly beams: number;
   /** As in transformers: a sequence's score is divided by its length to this power. */
   readonly lengthPenalty: number;
-  /** Whether beam search stops at as many results as beams; `never` goes on while better ones are possible. */
+  /** Whether beam search stops at as many results as beams; `never` continues while better ones are possible. */
   readonly earlyStopping: boolean | 'never';
   /** Above 1, repeated tokens become less likely; 1 turns it off. */
   readonly repetitionPenalty: number;

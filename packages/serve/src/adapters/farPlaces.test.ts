@@ -43,7 +43,7 @@ const expectClose = (found: readonly number[], expected: readonly number[]): voi
   found.forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 4));
 };
 
-it('serves adapters of an object store, replaced ones too, and goes on while it is away', async () => {
+it('serves adapters of an object store, replaced ones too, and continues while it is away', async () => {
   const small = await smallServer();
   const bucket = path.join(small.folder, 'bucket');
   cpSync(small.runs, path.join(bucket, 'vit/adapters'), { recursive: true });

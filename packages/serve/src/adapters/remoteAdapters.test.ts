@@ -230,7 +230,7 @@ it('reads nothing of an adapter that says it is too large, and no more of one th
   }
 });
 
-it('fetches anew what is damaged on the disk, and clears up what was torn', async () => {
+it('fetches again what is damaged on the disk, and clears up what was torn', async () => {
   const place = new Place();
   place.put('cats', 0);
   place.put('birds', 1);

@@ -54,7 +54,7 @@ const upload = (name: string, seed: number, more: Partial<Upload> = {}): Upload 
 const keyOf = (name: string, seed: number): string => `${name}@${adapters[seed - 1]!.digest}`;
 const left = (folder: string): string[] => readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => /incoming.|tmp/.test(name)); // prettier-ignore
 
-test('an upload is there, as it was sent, also for who opens the store anew', async () => {
+test('an upload is there, as it was sent, also for who opens the store again', async () => {
   const folder = root();
   let store = await AdapterStore.open(folder, { baseDigest: base });
   const { digest, weights, config } = adapters[0]!;

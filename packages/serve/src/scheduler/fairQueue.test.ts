@@ -46,7 +46,7 @@ test('who asks for little goes first, until it has had its lead', () => {
   for (let i = 0; i < 9; i++) queue.add(entry('b'));
   expect(taken(queue, 5)).toBe('bbbbb');
   expect(taken(queue, 4)).toMatch(/^(ab|ba){2}$/u);
-  // With nothing waiting for a moment, it has not won its lead anew, but as much as `a` has had since.
+  // With nothing waiting for a moment, it has not won its lead again, but as much as `a` has had since.
   expect(taken(queue, 4)).toMatch(/^(ab|ba){2}$/u);
   expect([queue.loadOf('b').jobs, taken(queue, 3)]).toEqual([0, 'aaa']);
   for (let i = 0; i < 9; i++) queue.add(entry('b'));

@@ -43,7 +43,7 @@ export function readSpeechData(source: SpeechSource, options: SpeechDataOptions 
 
 const recordings: DataReader<SpeechRecord, SpeechData, SpeechSource, SpeechDataOptions> = {
   noun: 'recordings',
-  remedy: 'choose what is not divided (splitBy)',
+  remedy: 'choose the groups to keep together (splitBy)',
   read: async (source, options) => {
     if (typeof source === 'object' && 'train' in source) return source;
     const all = await (typeof source === 'string' ? readLayout(source, options) : givenRecords(source, checkedRecord));

@@ -97,7 +97,7 @@ describe('a dataset of recordings', () => {
     expect(draws[0]).toEqual(draws[2]);
     expect(draws[0]).not.toEqual(draws[1]);
     expect([...(await data.get(2)).features.data]).toEqual([9, 9]);
-    // Nothing is extracted anew for it.
+    // Nothing is extracted again for it.
     expect(calls).toEqual([2]);
   });
 

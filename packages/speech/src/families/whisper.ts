@@ -27,7 +27,7 @@ const encoderDecoderFiles: FamilyFiles = {
 /**
  * OpenAI's Whisper of all sizes and its distillations, also with a classifier on the encoder. Module paths begin at
  * `model.encoder` or `model.decoder`, in an exported encoder at `layers`; transformers 4 and 5 use the same names. A
- * lone .onnx file is recognised by the encoder's two convolutions.
+ * single .onnx file is recognised by the encoder's two convolutions.
  */
 export const whisper: DescribedFamily = speechFamily({
   name: 'whisper',

@@ -62,7 +62,7 @@ describe('features of the beginning', () => {
     for (const seconds of [29, 60]) expect(shortExtractor(whisper, seconds)).toBeUndefined();
   });
 
-  it('are not made of a clip that goes on', () => {
+  it('are not made of a clip that continues', () => {
     const short = shortExtractor(whisper, 5)!;
     expect(() => short.extract(noise(5.2))).toThrow(/lasts 5\.2 s.*contextSeconds/);
   });

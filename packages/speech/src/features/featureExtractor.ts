@@ -75,7 +75,7 @@ export async function openExtractor(
   if (model.folder === undefined) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      `"${model.name}" is a lone .onnx file, so nothing says what is made of its sound. Put ${fileName} (from where the model was published) beside it.`,
+      `"${model.name}" is a single .onnx file, so nothing says what is made of its sound. Put ${fileName} (from where the model was published) beside it.`,
     );
   }
   const { config, path } = await describedIn(model.folder, model.name);

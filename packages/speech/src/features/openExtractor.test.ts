@@ -57,7 +57,7 @@ describe('openExtractor', () => {
     await write('preprocessor_config.json', '[1]');
     await expect(open()).rejects.toThrow('is not a JSON object');
     await expect(openExtractor({ name: 'm.onnx', inputs: {}, outputs: {} }, factories)).rejects.toThrow(
-      '"m.onnx" is a lone .onnx file',
+      '"m.onnx" is a single .onnx file',
     );
   });
 

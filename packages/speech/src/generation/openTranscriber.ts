@@ -162,7 +162,7 @@ class EncoderDecoderTranscriber implements Transcriber {
     if (long < 0) return;
     throw new OnnxLoraError(
       'INPUT_INVALID',
-      `Clip ${long} has ${(clips[long]!.length / sampleRate).toFixed(1)} s, and the model hears ${maxSamples / sampleRate} s at once. Use transcribe, which goes on from window to window.`,
+      `Clip ${long} has ${(clips[long]!.length / sampleRate).toFixed(1)} s, and the model hears ${maxSamples / sampleRate} s at once. Use transcribe, which continues from window to window.`,
     );
   }
 }

@@ -36,7 +36,7 @@ describe.skipIf(!existsSync(oracle))('whisper-tiny.en (needs ../shared beside th
     spanish = await loadAdapter(path.join(oracle, 'adapter-trained'));
   });
 
-  /** Features of 30 s: what is stored ends with the sound, and its last column goes on. */
+  /** Features of 30 s: what is stored ends with the sound, and its last column continues. */
   const whole = (own: readonly { readonly path: string }[]): Tensor => {
     const frames = 3000;
     const data = new Float32Array(own.length * 80 * frames);

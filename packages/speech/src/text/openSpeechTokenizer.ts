@@ -113,7 +113,7 @@ function textOf(value: unknown): string | undefined {
   return typeof text === 'string' ? text : undefined;
 }
 
-/** The folder of a model, which has its tokenizer. @throws OnnxLoraError `CONFIG_INVALID` for a lone .onnx file */
+/** The folder of a model, which has its tokenizer. @throws OnnxLoraError `CONFIG_INVALID` for a single .onnx file */
 export function tokenizerFolder({ folder, name }: TaskModel): string {
   if (folder !== undefined) return folder;
   throw new OnnxLoraError(

@@ -83,7 +83,9 @@ function resumeProblems(make: () => OptimizerMemory, lr: number): string[] {
   }
   return isDeepStrictEqual(bowl.value, resumed.value)
     ? []
-    : ['one that takes over its state goes on with other bits: all that it remembers must be in the arrays of init()'];
+    : [
+        'one that takes over its state continues with other bits: all that it remembers must be in the arrays of init()',
+      ];
 }
 
 function curvature(i: number): number {

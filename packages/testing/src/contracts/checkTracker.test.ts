@@ -56,7 +56,7 @@ it.each<[string, (run: TrackedRun) => Tracker, string[]]>([
   ['add', () => ({ ...silent, add: ({ type }) => (type === 'skipped' ? fail() : undefined) }), ['add of the event "skipped" fails: offline']], // prettier-ignore
   ['add, later', () => ({ ...silent, add: ({ type }) => (type === 'step' ? Promise.reject(new Error('offline')) : undefined) }), ['add of the event "step" fails: offline']], // prettier-ignore
   ['close', () => ({ ...silent, close: fail }), ['close fails: offline', 'close after nothing fails: offline']],
-  ['close of a run that goes on', ({ firstStep }) => ({ ...silent, close: () => (firstStep > 0 ? fail() : undefined) }), ['close after nothing fails: offline']], // prettier-ignore
+  ['close of a run that continues', ({ firstStep }) => ({ ...silent, close: () => (firstStep > 0 ? fail() : undefined) }), ['close after nothing fails: offline']], // prettier-ignore
 ])('one that fails in %s is told so', async (_, create, problems) => {
   expect(await checkTracker(factory(create))).toEqual(problems);
 });

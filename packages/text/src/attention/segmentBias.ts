@@ -22,7 +22,7 @@ export function segmentBias(model: TaskModel, positions: string | undefined): No
   if (positions === undefined && !isRotary(model)) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `Packing begins positions anew with each conversation, but "${model.name}" has no input position_ids, and its positions are not rotary, so that later conversations of a row would stand where none begins. Export it with position_ids, or leave packing out.`,
+      `Packing begins positions again with each conversation, but "${model.name}" has no input position_ids, and its positions are not rotary, so that later conversations of a row would stand where none begins. Export it with position_ids, or leave packing out.`,
     );
   }
   return Object.fromEntries(

@@ -106,7 +106,7 @@ export class ChatTemplate {
     const last = said.at(-1);
     if (continueFinalMessage) {
       if (typeof last?.['content'] !== 'string')
-        throw refused(where, 'its last message has no text to go on with', 'End it with the beginning of an answer');
+        throw refused(where, 'its last message has no text to continue with', 'End it with the beginning of an answer');
       said[said.length - 1] = { ...last, content: last['content'] + OPEN };
     }
     const text = this.#run(

@@ -40,7 +40,7 @@ export const mixtral: DescribedFamily = textFamily({
 
 /**
  * Qwen2-MoE, Qwen1.5-MoE and Qwen3-MoE, with other names than Mixtral's in transformers 4; Qwen2's layers add a shared
- * expert. A lone .onnx file is recognised by the experts of either version.
+ * expert. A single .onnx file is recognised by the experts of either version.
  */
 export const qwenMoe: DescribedFamily = textFamily({
   name: 'qwen2_moe',

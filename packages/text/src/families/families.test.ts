@@ -28,7 +28,7 @@ const optLayer = ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 's
 const stacked = ['mlp.gate', 'mlp.experts.gate_up_proj', 'mlp.experts.down_proj'];
 const sharedExpert = [...under('mlp.shared_expert', 'gate_proj', 'up_proj', 'down_proj'), 'mlp.shared_expert_gate'];
 
-/** `model_type` and generation, the family, the modules, the ends of those adapted by default, and who takes a lone file. */
+/** `model_type` and generation, the family, the modules, the ends of those adapted by default, and who takes a single file. */
 const models: [model: string, family: string, paths: string[], targets: string[], lone: string][] = [
   ...[
     ['llama', 'llama'],

@@ -23,7 +23,7 @@ const llamaNames: RoleNames = {
 };
 
 /**
- * Decoders under LLaMA's names: grouped-query attention, rotary positions, gated feed-forward layers. A lone .onnx file
+ * Decoders under LLaMA's names: grouped-query attention, rotary positions, gated feed-forward layers. A single .onnx file
  * is recognised by these names alone, whether of LLaMA or a family that shares them; a query-key-value layer that an
  * exporter joined has parts with these names. ESM C shares them, too.
  */

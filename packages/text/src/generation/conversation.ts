@@ -62,7 +62,7 @@ export async function openConversation(
   if (!template) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `"${name}" has no chat template, so it was taught no conversations. Have it go on with a text, by generator.generate, or put chat_template.jinja beside it.`,
+      `"${name}" has no chat template, so it was taught no conversations. Have it continue with a text, by generator.generate, or put chat_template.jinja beside it.`,
     );
   }
   return new ChatConversation(generator, template, beginning);

@@ -28,7 +28,7 @@ export interface GenerateOptions extends RowOptions, SamplingOptions {
   readonly numReturnSequences?: number;
   /** Exponent of the length that divides a beam's score. */
   readonly lengthPenalty?: number;
-  /** Whether a beam search ends with as many texts as beams; `never` goes on until no better one is possible. */
+  /** Whether a beam search ends with as many texts as beams; `never` continues until no better one is possible. */
   readonly earlyStopping?: boolean | 'never';
   /** Above 1, tokens that already occur become less likely. */
   readonly repetitionPenalty?: number;

@@ -169,7 +169,7 @@ it('draws the same from the same seed, for a row whatever the others are', async
   expect((await generator.complete(prompts[0]!, { topK: 1, temperature: 2 })).tokens).toEqual(base[0]);
 });
 
-it('reads only what is new of a conversation that goes on', async () => {
+it('reads only what is new of a conversation that continues', async () => {
   const fed: number[] = [];
   await using generator = await opened(counted(fed));
   const first = await generator.complete(prompts[1]!, { maxNewTokens: 6 });
@@ -195,7 +195,7 @@ it('reads only what is new of a conversation that goes on', async () => {
   expect(await passes([...prompts[0]!, ...base[0]!.slice(0, 2), 9])).toEqual([1, 1, 1]);
 });
 
-it('begins anew where nothing says which dimension grows', async () => {
+it('starts over where nothing says which dimension grows', async () => {
   const fed: number[] = [];
   const inputs = Object.fromEntries(
     Object.entries(model.inputs).map(([name, port]) => [name, { ...port, dims: port.dims?.map(() => 1) }]),
@@ -210,7 +210,7 @@ it('begins anew where nothing says which dimension grows', async () => {
   expect([tokens, fed]).toEqual([base[1]!.slice(0, 2), [16, 1]]);
 });
 
-it('stops when it is cancelled, and goes on with another text', async () => {
+it('stops when it is cancelled, and continues with another text', async () => {
   await using generator = await opened();
   const controller = new AbortController();
   const tokens: number[] = [];

@@ -142,7 +142,7 @@ it('what is valid is allowed, in any order, as JavaScript and Python write it', 
   }
 });
 
-it('whatever is gone on with can be ended, and is valid then', () => {
+it('whatever is continued with can be ended, and is valid then', () => {
   const random = new Random(7);
   for (const schema of [person, tree, either, object, list]) {
     const isValid = ajv.compile(schema);

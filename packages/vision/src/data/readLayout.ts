@@ -103,7 +103,7 @@ const layouts = (options: ImageDataOptions): FolderLayouts<ImageRecord> => ({
   plain: (root, { files }) => imagesIn(root, files),
   classes: async (root, entries) => {
     const [cat, dog] = [join(root, 'cat', '1.png'), join(root, 'dog', '1.png')];
-    const advice = `Put the images of each class into a folder of its own: "${cat}", "${dog}"; or name them in a manifest.`;
+    const advice = `Put the images of each class into their own folder: "${cat}", "${dog}"; or name them in a manifest.`;
     const classes = await classFolders(root, entries, imageFiles, advice);
     return classes.flatMap(({ label, folder, entries: { files } }) =>
       imagesIn(folder, files).map((record) => ({ ...record, label })),

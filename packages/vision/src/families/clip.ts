@@ -39,7 +39,7 @@ const towerTasks: readonly string[] = [
 
 const towerQuery = 'encoder.layers.{n}.self_attn.q_proj';
 
-/** CLIP as transformers writes it: both towers, or one; a lone .onnx file is recognised by its projection. */
+/** CLIP as transformers writes it: both towers, or one; a single .onnx file is recognised by its projection. */
 export const clip: DescribedFamily = visionFamily({
   name: 'clip',
   title: 'CLIP',
@@ -73,7 +73,7 @@ export const clip: DescribedFamily = visionFamily({
 
 const siglipQuery = 'encoder.layers.{n}.self_attn.q_proj';
 
-/** SigLIP and SigLIP 2 as transformers writes them: both towers or one. A lone .onnx file is recognised by its head. */
+/** SigLIP and SigLIP 2 as transformers writes them: both towers or one. A single .onnx file is recognised by its head. */
 export const siglip: DescribedFamily = visionFamily({
   name: 'siglip',
   title: 'SigLIP and SigLIP 2',

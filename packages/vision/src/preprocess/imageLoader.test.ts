@@ -149,8 +149,8 @@ describe('imageLoader', () => {
     expect(await run(30 * 30 * 3 - 1, { augmentations: [flip] })).toBe(3);
   });
 
-  it('augments what it has kept anew', async () => {
-    const file = await noise('anew.png', 30, 30);
+  it('augments what it has kept again', async () => {
+    const file = await noise('again.png', 30, 30);
     const loader = imageLoader(preprocessorWith(new CountingDecoder()));
     const draw = (seed: number): Promise<unknown> =>
       loader.load({

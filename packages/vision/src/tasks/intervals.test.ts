@@ -1,4 +1,4 @@
-/** @file Intervals of metrics over images: what a bootstrap finds that measures each drawn set of images anew. */
+/** @file Intervals of metrics over images: what a bootstrap finds that measures each drawn set of images again. */
 
 import { type Feeds, float32, int64, type Tensor } from '@onnx-lora/sdk';
 import { bootstrapIntervals, intervalsOf, type MetricCollector, RetrievalMetrics } from '@onnx-lora/sdk/tasks';

@@ -34,7 +34,7 @@ describe('a run with a plugin', () => {
       'train', vit, '--plugin', everything, '--data', 'turned-digits:3', '--out', out, '--steps', '3', '--batch-size', '10', '--r', '2', '--lr', '1e-3', '--init', 'ones', '--optimizer', 'sign-descent', '--provider', 'here', '--schedule', 'constant', '--track', 'text-file', '--track', 'broken',
     ]); // prettier-ignore
     expect(stderr).toContain('drawing digits');
-    expect(stderr).toContain('warning: the tracker "broken" failed and hears no more: the service is away');
+    expect(stderr).toContain('warning: the tracker "broken" failed and gets no more events:  the service is away');
     expect(stderr).toContain('warning: the report lacks "slip": nothing is not a table');
     expect(code).toBe(0);
 
@@ -62,7 +62,7 @@ describe('a run with a plugin', () => {
 
     // Going on finds them too; nothing is left to do.
     const resumed = await call(['train', '--resume', again]);
-    expect([resumed.code, resumed.stderr.includes('going on after step 3')]).toEqual([0, true]);
+    expect([resumed.code, resumed.stderr.includes('continuing after step 3')]).toEqual([0, true]);
     expect(readFileSync(path.join(again, 'steps.txt'), 'utf8').match(/closed/g)).toHaveLength(2);
   });
 

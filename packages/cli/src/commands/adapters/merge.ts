@@ -44,7 +44,7 @@ export function mergeCommand(context: Context): Command {
     ],
     examples: [
       'onnx-lora merge models/vit --adapter runs/photos --out models/vit-photos   # a folder as the base has, for predict',
-      'onnx-lora merge models/vit --adapter runs/photos --out photos.onnx         # a lone file, for other runtimes',
+      'onnx-lora merge models/vit --adapter runs/photos --out photos.onnx         # a single file, for other runtimes',
       'onnx-lora merge models/vit --adapter runs/cats --adapter runs/birds --weight 0.7,0.3 -o both.onnx',
     ],
   }).action((word: string | undefined, flags: MergeFlags) => run(context, word, flags, merge));
@@ -91,7 +91,7 @@ async function run(
   context.terminal.result(flags, result, () => [...asText(result, out), ...stillNeeded(model, out)]);
 }
 
-/** Files that `predict` needs besides a lone .onnx; labels are inside. */
+/** Files that `predict` needs besides a single .onnx; labels are inside. */
 function stillNeeded({ folder }: Model, out: string): string[] {
   if (!out.endsWith('.onnx') || folder === undefined) return [];
   const names = companionsIn(folder).filter((name) => PROCESSOR.test(name));

@@ -88,7 +88,7 @@ export const relora: Tuner = {
   name: 'relora',
   peftType: 'RELORA',
   paper: 'https://arxiv.org/abs/2307.05695',
-  description: 'ReLoRA: LoRA that is added to what is fixed every so many steps, and begins anew',
+  description: 'ReLoRA: LoRA that is added to what is fixed every so many steps, and starts over',
   // `prune_ratio`: share of the optimizer's moments that a restart zeroes, the smallest first.
   defaults: { ...restartDefaults, prune_ratio: 0.9 },
   tune: (layer, settings, ...more) => {
@@ -138,12 +138,12 @@ export const cola: Tuner = {
     }),
 };
 
-/** PeriodicLoRA: merges a share of B·A, and goes on with the rest. */
+/** PeriodicLoRA: merges a share of B·A, and continues with the rest. */
 export const periodicLora: Tuner = {
   name: 'periodic-lora',
   peftType: 'PERIODIC_LORA',
   paper: 'https://arxiv.org/abs/2402.16141',
-  description: 'PeriodicLoRA: every so many steps a share (`momentum_ratio`) of the product B·A is added to a fixed part, and the rest goes on; with 1, LoRA begins anew', // prettier-ignore
+  description: 'PeriodicLoRA: every so many steps a share (`momentum_ratio`) of the product B·A is added to a fixed part, and the rest continues; with 1, LoRA starts over', // prettier-ignore
   // Share and period of the authors' scripts.
   defaults: { ...restartDefaults, restart_every: 250, restarts: 8, momentum_ratio: 0.1 },
   tune: (layer, settings, ...more) => {

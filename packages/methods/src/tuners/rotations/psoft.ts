@@ -26,7 +26,7 @@ export const psoft: Tuner = {
   peftType: 'PSOFT',
   paper: 'https://openreview.net/forum?id=FSHrinMArK',
   description:
-    'PSOFT: rotates the principal part of a weight between its singular vectors, which are in the file too; PEFT makes them anew, and reads right only files of its own',
+    'PSOFT: rotates the principal part of a weight between its singular vectors, which are in the file too; PEFT makes them again, and reads right only files of its own',
   notInPeft: [A, B],
   defaults: {
     r: 32,

@@ -140,7 +140,7 @@ export const sequenceColumns: ColumnRoles<keyof SequenceColumns> = {
     usual: ['split', 'set', 'subset', 'partition'],
   },
   group: {
-    description: 'Column of what is never divided between splits.',
+    description: 'Column of groups that are never divided between splits.',
     usual: ['group', 'group_id', 'cluster', 'cluster_id'],
   },
 };

@@ -110,7 +110,7 @@ describe('masked-language modelling', () => {
     expect(new Set(frequent)).toEqual(new Set(['E', 'K']));
   });
 
-  test('masks anew each time it trains, and the same letters each time it measures', async () => {
+  test('masks again each time it trains, and the same letters each time it measures', async () => {
     const task = maskedLanguageModelling(fasta('more', sequences), { validation: 0.2, splitBy: 'random' });
     const prepared = await task.prepare(model);
     const data = prepared.train;

@@ -50,7 +50,6 @@ export function openPerplexity(model: RunnableModel, options?: PerplexityOptions
 /** The task `masked-language-modelling` and its predictor, see {@link openPerplexity}. */
 export const maskedLanguageModellingTask: AnsweringFactory = maskedFactory(sequenceDomain, {
   name: 'masked-language-modelling',
-  description:
-    'Goes on with what the model was pre-trained on, with sequences of your own; the data is sequences without labels.',
+  description: "Continues the model's pre-training with your own sequences; the data is sequences without labels.",
   task: maskedLanguageModelling,
 });

@@ -54,7 +54,7 @@ describe('a config that contradicts its tensors', () => {
     [
       'DoRA without magnitudes',
       { use_dora: true },
-      /says use_dora, and there is no lora_magnitude_vector for "encoder\.0", "encoder\.1"\. PEFT would make it anew/,
+      /says use_dora, and there is no lora_magnitude_vector for "encoder\.0", "encoder\.1"\. PEFT would initialize it/,
     ],
     [
       'biases of B that are not there',
@@ -109,7 +109,7 @@ describe('keys that are unknown', () => {
       await model.place(adapter);
     });
     expect(told).toHaveLength(1);
-    expect(told[0]).toMatch(/^"[^"]+adapter_config\.json" has keys that are not known here, and are not heeded: "use_magic": true, "shape": \{"a":1\}\. PEFT passes over such keys, too\./); // prettier-ignore
+    expect(told[0]).toMatch(/^"[^"]+adapter_config\.json" has unknown keys, which are ignored: "use_magic": true, "shape": \{"a":1\}\. PEFT passes over such keys, too\./); // prettier-ignore
   });
 
   it('are passed over where they say nothing', async () => {

@@ -106,7 +106,7 @@ function requirePromised(
   if (wrong.length === 0) return;
   throw invalid(
     isOn
-      ? `${where} says ${key}, and there is no ${role} for ${firstNames(wrong)}. PEFT would make it anew. Save the adapter again, or take ${key} away if it was trained without.`
+      ? `${where} says ${key}, and there is no ${role} for ${firstNames(wrong)}. PEFT would initialize it. Save the adapter again, or take ${key} away if it was trained without.`
       : `${where} does not say ${key}, and there is a ${role} for ${firstNames(wrong)}, which PEFT would leave out. Set ${key} to true, or remove these tensors.`,
   );
 }
@@ -156,7 +156,7 @@ function warningsOf({ config, tensors }: AdapterParts, tunerKeys: Iterable<strin
   return [
     ...(unknown.length === 0
       ? []
-      : [`has keys that are not known here, and are not heeded: ${firstNames(unknown)}. PEFT passes over such keys, too. Check what wrote the file: a later version may compute something else.`]), // prettier-ignore
+      : [`has unknown keys, which are ignored: ${firstNames(unknown)}. PEFT ignores them, too. Check what wrote the file: a later version may compute something else.`]), // prettier-ignore
     ...(names.length === 0 || hasAny
       ? []
       : [`says modules_to_save: ${JSON.stringify(names)}, and there are no tensors of them: the base's own stay. If it was trained with a head of its own, save it again.`]), // prettier-ignore

@@ -78,7 +78,7 @@ function planOf(adapters: readonly BranchesOfAdapter[]): AdapterPlan {
   const refusal = (path: string, why: string): OnnxLoraError =>
     new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `The weight of "${path}" has too few bits to hold what the adapters make of it, and beside the layer ${why}. Merge into the model before it was quantised, or quantise the weight anew with what that loses (requantize: true; --requantize).`,
+      `The weight of "${path}" has too few bits to hold what the adapters make of it, and beside the layer ${why}. Merge into the model before it was quantised, or quantise the weight again with what that loses (requantize: true; --requantize).`,
     );
   const seen = new Set<string>();
   for (const { tunings, weight } of adapters)

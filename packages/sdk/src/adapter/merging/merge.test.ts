@@ -113,12 +113,12 @@ describe('a weight of few bits', () => {
       const session = await serve(base, { adapter });
       const served = (await session.run(feeds, { adapter: 'adapter' }))[session.outputNames[0]!]!;
       await session.release();
-      // To the last digits, where quantised anew it is off by more than a thousandth.
+      // To the last digits, where quantised again it is off by more than a thousandth.
       const error = relativeError(floats(await output(model, feeds)), floats(served));
       expect(error).toBeLessThan(1e-5);
-      const anew = mergeAdapter(base.model, base.place(adapter), { mayLose: 1 });
-      expect(anew).toMatchObject({ beside: [], rounding: [{ module: 'fc' }] });
-      expect(relativeError(floats(await output(anew.model, feeds)), floats(served))).toBeGreaterThan(1e-3);
+      const again = mergeAdapter(base.model, base.place(adapter), { mayLose: 1 });
+      expect(again).toMatchObject({ beside: [], rounding: [{ module: 'fc' }] });
+      expect(relativeError(floats(await output(again.model, feeds)), floats(served))).toBeGreaterThan(1e-3);
     },
   );
 });

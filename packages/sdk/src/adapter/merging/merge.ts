@@ -204,6 +204,6 @@ function tooCoarse({ placed: { tuning }, edits }: Part, mayLose: number): OnnxLo
   const { stored } = edits!.flat()[0]!;
   return new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `The adapter of "${tuning.path}" cannot be taken out: the file does not say that it is beside the layer, and quantising the weight (${stored.storage}) anew would take more than ${100 * mayLose}% of its change away. Use the base model that it was merged into.`,
+    `The adapter of "${tuning.path}" cannot be removed: the file does not say that it is beside the layer, and quantising the weight (${stored.storage}) again would take more than ${100 * mayLose}% of its change away. Use the base model that it was merged into.`,
   );
 }

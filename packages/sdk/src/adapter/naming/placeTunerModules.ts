@@ -99,7 +99,7 @@ export function requireLayers({ tensors, config }: Adapter): void {
   if (names.some((name) => name.startsWith(PEFT_PREFIX) || !name.startsWith(SHARED_PREFIX))) return;
   throw new OnnxLoraError(
     'ADAPTER_INVALID',
-    `The adapter's file has only what all its layers share (${names[0]}), and PEFT draws the rest of ${config.peftType} anew in the order in which the model's class has its layers, which a graph does not tell. Save it again in PEFT with all that it has (save_indices=True, save_projection=True).`,
+    `The adapter's file has only what all its layers share (${names[0]}), and PEFT draws the rest of ${config.peftType} again in the order in which the model's class has its layers, which a graph does not tell. Save it again in PEFT with all that it has (save_indices=True, save_projection=True).`,
   );
 }
 

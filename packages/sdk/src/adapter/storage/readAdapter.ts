@@ -97,7 +97,7 @@ async function readFiles(folder: string, maxTensors: number | undefined): Promis
     if (model !== undefined) throw isModel(folder, `it holds ${model}, and no ${CONFIG_FILE}`);
     throw new OnnxLoraError(
       'ADAPTER_INVALID',
-      `"${folder}" holds no ${CONFIG_FILE}: it is not an adapter that PEFT or onnx-lora has saved. Name the folder that holds it, with ${WEIGHTS_FILE} beside it.`,
+      `"${folder}" holds no ${CONFIG_FILE}, so it is not an adapter of PEFT or onnx-lora. Name the folder with it and ${WEIGHTS_FILE} beside it.`,
     );
   }
   const text = await readText(configFile);

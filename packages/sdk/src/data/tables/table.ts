@@ -67,7 +67,7 @@ function withRows(table: Table): Table {
   const { file, columns } = table;
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `"${file}" has no rows${columns.length > 0 ? ` but its first line, which names the columns: ${quotedNames(columns)}` : ''}. Give every example a row of its own.`,
+    `"${file}" has no rows${columns.length > 0 ? ` but its first line, which names the columns: ${quotedNames(columns)}` : ''}. Give each example its own row.`,
   );
 }
 

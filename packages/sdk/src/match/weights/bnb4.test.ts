@@ -1,4 +1,4 @@
-/** @file Weights of MatMulBnb4, against what ONNX Runtime multiplies with, before and after they are written anew. */
+/** @file Weights of MatMulBnb4, against what ONNX Runtime multiplies with, before and after they are written again. */
 
 import { describe, expect, test } from 'vitest';
 import { difference, modelOf, runOnce } from '../../../../../test/support/graphs.ts';

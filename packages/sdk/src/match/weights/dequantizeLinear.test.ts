@@ -1,4 +1,4 @@
-/** @file Weights behind DequantizeLinear, against ONNX Runtime, before and after they are written anew. */
+/** @file Weights behind DequantizeLinear, against ONNX Runtime, before and after they are written again. */
 
 import { describe, expect, test } from 'vitest';
 import { difference } from '../../../../../test/support/graphs.ts';

@@ -61,7 +61,7 @@ const kinds: Record<string, LoraOptions> = {
 };
 
 describe.each(Object.entries(kinds))('%s', (_, lora) => {
-  it('is the same bytes after no step, and goes on as if it had never ended', async () => {
+  it('is the same bytes after no step, and continues as if it had never ended', async () => {
     const half = await saved(await trained({ lora, steps: 3 }));
     expect((await saved(await trained({ from: half.folder, steps: 0 }))).bytes).toEqual(half.bytes);
     const [whole, on] = [await trained({ lora, steps: 6 }), await trained({ from: half.folder, steps: 3 })];
@@ -78,7 +78,7 @@ describe.each(Object.entries(kinds))('%s', (_, lora) => {
   });
 });
 
-it('can be interrupted, and goes on from a checkpoint', async () => {
+it('can be interrupted, and continues from a checkpoint', async () => {
   const { folder: from } = await saved(await trained({ lora: { r: 2, targetModules: ['fc1'] }, steps: 2 }));
   const checkpoints = { folder: path.join(folder, 'checkpoints'), every: 2 };
   const whole = await saved(await trained({ from, steps: 4 }));

@@ -1,4 +1,4 @@
-/** @file Runs on a base in integers, and in float16: what stays in float32, how they go on, what their adapters serve and merge into. */
+/** @file Runs on a base in integers, and in float16: what stays in float32, how they continue, what their adapters serve and merge into. */
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -111,7 +111,7 @@ describe.each(everyHere)('a run on a base in $precision.name', ({ precision }) =
     expect(off(tensorOf(exact.adapter), tensorOf(rounded.adapter))).toBeLessThan(0.05);
   });
 
-  it('goes on to the same bytes, and not in another precision', async () => {
+  it('continues to the same bytes, and not in another precision', async () => {
     const model = await openModel(file, { precision });
     const whole = await trained(model);
     const place = path.join(folder, `run-${precision.name}`);

@@ -193,7 +193,7 @@ it('runs the weights of an LSTM as merged, and says that its file is for the exp
   expect(furthest(found, expected as unknown as Tensor)).toBeLessThan(1e-5);
   await expect(saveOnnxAdapter(adapter, path.join(folder, 'no.onnx_adapter'))).rejects.toThrow('target_parameters');
   await expect(loadAdapter(adapters['lstm']!)).rejects.toThrow(
-    /"lstm\.weight_ih_l0" has shape .*\(a weight of LSTM or GRU.*load the PEFT folder/,
+    /"lstm\.weight_ih_l0" has shape .*\(a weight of LSTM or GRU.*load the original PEFT folder/,
   );
 });
 

@@ -147,7 +147,7 @@ describe('unmerge', () => {
 });
 
 describe('a quantised weight', () => {
-  it('stays as it is where rounding would take the change away, unless it shall be quantised anew', async () => {
+  it('stays as it is where rounding would take the change away, unless it shall be quantised again', async () => {
     const form = layerForms['MatMulNBits']!;
     const file = path.join(folder, 'few-bits.onnx');
     writeOnnx(file, formModel(form));
@@ -165,11 +165,11 @@ describe('a quantised weight', () => {
     const served = await valuesOf(model, { adapter });
     const differenceOf = async (merged: string): Promise<number> =>
       Math.max(...(await valuesOf(await openModel(merged))).map((value, i) => Math.abs(value - served[i]!)));
-    const [beside, anew] = [path.join(folder, 'beside.onnx'), path.join(folder, 'anew.onnx')];
+    const [beside, again] = [path.join(folder, 'beside.onnx'), path.join(folder, 'again.onnx')];
     expect(await merge(model, adapter, beside)).toMatchObject({ beside: ['fc'], rounding: [], modules: ['fc'] });
     expect(await differenceOf(beside)).toBeLessThan(1e-5);
-    const requantized = await merge(model, adapter, anew, { requantize: true });
+    const requantized = await merge(model, adapter, again, { requantize: true });
     expect(requantized).toMatchObject({ beside: [], rounding: [{ module: 'fc', storage: 'uint4, blocks of 16' }] });
-    expect(await differenceOf(anew)).toBeGreaterThan(1e-2);
+    expect(await differenceOf(again)).toBeGreaterThan(1e-2);
   });
 });

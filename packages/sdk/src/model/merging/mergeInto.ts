@@ -116,7 +116,7 @@ async function requireNotBelow(
     if (holders(record, await placeAll(below, adapters, options), adapters, left).length === 0) continue;
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `"${model.name}" has had other adapters merged into it since, and what they compute stands on what is to be taken out. Take those out first.`,
+      `"${model.name}" has had other adapters merged into it since, and they build on the one to remove. Remove those first.`,
     );
   }
 }

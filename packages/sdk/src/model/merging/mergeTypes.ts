@@ -17,7 +17,7 @@ export interface MergeResult {
    * Modules whose weight cannot hold the change, such as 8-bit weights or grouped convolutions: branches compute it.
    */
   readonly beside: readonly string[];
-  /** The folder's `config.json` with an adapter's new labels. A lone .onnx file has them in its metadata. */
+  /** The folder's `config.json` with an adapter's new labels. A single .onnx file has them in its metadata. */
   readonly config?: string;
 }
 

@@ -79,7 +79,7 @@ function partsFor(model: Model, place: string): readonly PartFile[] {
   return [{ file, model, prefix: '', onlyServes: false }];
 }
 
-/** A lone file carries its config in the metadata. */
+/** A single file carries its config in the metadata. */
 function withConfig(graph: ModelProto, { config }: Model, place: string): ModelProto {
   return place.endsWith('.onnx') && config ? withOwnConfig(graph, config) : graph;
 }

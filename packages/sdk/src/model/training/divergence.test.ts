@@ -16,7 +16,7 @@ test('a loss that stays far above its start is told once, with step, start and l
   expect(told).toEqual([26]);
   expect(found).toEqual({ step: 26, start: 2, loss: 48 });
   expect(divergedMessage({ step: 21, start: 2, loss: 48 }, 50)).toBe(
-    'The run has diverged: after step 21 the loss is 48, and it began at 2. Train anew with a lower learning rate, such as a tenth of it (5).',
+    'The run has diverged: after step 21 the loss is 48, and it began at 2. Train again with a lower learning rate, such as a tenth of it (5).',
   );
 });
 
@@ -43,7 +43,7 @@ test('noise, a loss that falls, a small loss and a spike that is over are none',
   expect([spike.told.length, spike.found]).toEqual([1, undefined]);
 });
 
-test('a run that goes on knows its start; a held-out loss that is no number is told', () => {
+test('a run that continues knows its start; a held-out loss that is no number is told', () => {
   const first = new DivergenceWatch(40);
   watched(repeated(2, 15), 40, first);
   const second = new DivergenceWatch(40, structuredClone(first.state));

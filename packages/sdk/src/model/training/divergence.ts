@@ -73,7 +73,7 @@ export class DivergenceWatch {
 /** The warning for the user. */
 export function divergedMessage({ step, start, loss }: Divergence, lr: number): string {
   const rate = Number((lr / 10).toPrecision(2));
-  return `The run has diverged: after step ${step} the loss is ${short(loss)}, and it began at ${short(start)}. Train anew with a lower learning rate, such as a tenth of it (${rate}).`;
+  return `The run has diverged: after step ${step} the loss is ${short(loss)}, and it began at ${short(start)}. Train again with a lower learning rate, such as a tenth of it (${rate}).`;
 }
 
 function short(value: number): string {

@@ -32,7 +32,7 @@ describe('a metric after training', () => {
 });
 
 describe('an objective', () => {
-  it('knows the best, and starts patience anew only for what counts', () => {
+  it('knows the best, and starts patience again only for what counts', () => {
     const objective = new Objective(undefined, { patience: 2, minDelta: 0.1 });
     const found = [0.5, 0.55, 0.7, 0.75, 0.75].map((accuracy, i) => {
       const isBest = objective.update(i + 1, { accuracy, loss: 9 });

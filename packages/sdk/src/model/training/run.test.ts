@@ -1,4 +1,4 @@
-/** @file Tests of a run: what it tells, how it is held and stopped, what it does about bad luck, and how it goes on. */
+/** @file Tests of a run: what it tells, how it is held and stopped, what it does about bad luck, and how it continues. */
 
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { open } from 'node:fs/promises';
@@ -197,7 +197,7 @@ describe('holding and stopping', () => {
     [4, 4],
     [0.31, 4],
     [99, 10],
-  ])('stopAfter %d ends it after step %d, and it goes on as if it had not', async (stopAfter, step) => {
+  ])('stopAfter %d ends it after step %d, and it continues as if it had not', async (stopAfter, step) => {
     const checkpoints = { folder: newFolder(), every: 100 };
     const part = await run({ held: 8 }, { checkpoints, stopAfter });
     expect(part.result).toMatchObject({ steps: step, endedBy: step < 10 ? 'stop' : 'steps' });
@@ -207,7 +207,7 @@ describe('holding and stopping', () => {
     expect(bytesOf(rest.result.adapter)).toBe(bytesOf(whole.result.adapter));
   });
 
-  it('pause holds the run after a step, resume lets it go on, and nothing else changes', async () => {
+  it('pause holds the run after a step, resume lets it continue, and nothing else changes', async () => {
     const expected = await run();
     const held = await train(model, { ...settings, task: tinyTask() });
     const steps: number[] = [];
@@ -492,7 +492,7 @@ describe('checkpoints', () => {
     expect(bytesOf(await loadAdapter(path.join(constant, 'step-8')))).toBe(bytesOf(shorter.result.adapter));
   });
 
-  it('are gone on from as if nothing had happened, also with batches loaded ahead', async () => {
+  it('are continued from as if nothing had happened, also with batches loaded ahead', async () => {
     const expected = await run();
     const place = newFolder();
     await run({}, { ...every(place), checkpoints: { folder: place, every: 2, keep: 9 } });
@@ -505,7 +505,7 @@ describe('checkpoints', () => {
   });
 
   it.each(['balanced', 'length'] as const)(
-    'are gone on from with the same draws, where examples are random and sampling is %s',
+    'are continued from with the same draws, where examples are random and sampling is %s',
     async (sampling) => {
       const draws: string[] = [];
       const onGet = (index: number, draw: number | undefined): void => void draws.push(`${draw}: ${index}`);
@@ -533,7 +533,7 @@ describe('checkpoints', () => {
     },
   );
 
-  it('are gone on from with what frozen layers gave computed again', async () => {
+  it('are continued from with what frozen layers gave computed again', async () => {
     const task = { isDeterministic: true, rows: 12, delay: 1 };
     const options = { lora: { r: 4, targetModules: ['fc2'] }, batchSize: 5, steps: 12 };
     const place = newFolder();
@@ -637,7 +637,7 @@ describe('checkpoints', () => {
     const other = path.join(folder, 'other.onnx');
     writeOnnx(other, mlp(scaled).model);
     await expect(run({}, { resume }, await openModel(other))).rejects.toThrow('was trained on another base');
-    const others = 'holds checkpoints of an earlier run. Go on from them';
+    const others = 'holds checkpoints of an earlier run. Continue from them';
     await expect(run({}, every(place))).rejects.toThrow(others);
     const elsewhere = newFolder();
     await run({}, every(elsewhere));
@@ -670,7 +670,7 @@ describe('checkpoints', () => {
       [4, 8, 10].map(
         (step) =>
           expect.stringMatching(
-            `^The checkpoint of step ${step} is not written, and the training goes on: .*${path.basename(place)}`,
+            `^The checkpoint of step ${step} is not written, and the training continues: .*${path.basename(place)}`,
           ) as string,
       ),
     );
@@ -685,7 +685,7 @@ describe('checkpoints', () => {
     );
   });
 
-  it('written before stay when the disk fills up, and are gone on from', async () => {
+  it('written before stay when the disk fills up, and are continued from', async () => {
     const place = newFolder();
     const files = createRequire(import.meta.url)('node:fs/promises') as { open: typeof open };
     const original = files.open;
@@ -711,7 +711,7 @@ describe('checkpoints', () => {
     const warnings = ofType(told, 'warning').map(({ message }) => message);
     expect(warnings).toHaveLength(2);
     expect(warnings[0]).toBe(
-      `The checkpoint of step 8 is not written, and the training goes on: "${path.join(place, 'step-8')}" could not be written: ENOSPC: no space left on device, write. Check the path, its rights and the free space. Earlier checkpoints are as they were.`,
+      `The checkpoint of step 8 is not written, and the training continues: "${path.join(place, 'step-8')}" could not be written: ENOSPC: no space left on device, write. Check the path, its rights and the free space. Earlier checkpoints are unchanged.`,
     );
     // Nothing half written is left.
     expect(readdirSync(place)).toEqual(['step-4']);
@@ -740,7 +740,7 @@ function otherValue({ kind, of = [], min = 1, default: usual }: AnyOptionRow): u
   throw new Error('Give another value of this option.');
 }
 
-describe('an option that is another when a run goes on', () => {
+describe('an option that is another when a run continues', () => {
   const lengths = Array.from({ length: 40 }, (_, i) => 1 + (i % 7));
   const task = tinyTask({ held: 8, lengths });
   /** Values that no row gives, and those that this run does not begin with. */

@@ -325,7 +325,7 @@ export class Run implements TrainingRun {
       (folder) => this.#events.add({ type: 'checkpoint', step, folder }),
       (error: Error) => {
         this.#savedStep = this.firstStep;
-        const message = `The checkpoint of step ${step} is not written, and the training goes on: ${error.message} Earlier checkpoints are as they were.`;
+        const message = `The checkpoint of step ${step} is not written, and the training continues: ${error.message} Earlier checkpoints are unchanged.`;
         this.#events.add({ type: 'warning', step, message });
       },
     );

@@ -141,7 +141,7 @@ describe('the file', () => {
     expect(names[0]).toMatch(/^events\.out\.tfevents\.1700000000\..+\.0$/);
   });
 
-  it('of a run that goes on tells that what came after is void', () => {
+  it('of a run that continues tells that what came after is void', () => {
     const board = new TensorBoardWriter(path.join(folder, 'd'), { firstStep: 40 });
     board.close();
     expect(read(board.file)[1]).toMatchObject({ step: 41, start: true });

@@ -4,7 +4,7 @@ import type { NameTable } from '../../adapter/naming/nameTable.ts';
 
 /** Facts by which a family is recognised. */
 export interface ModelFacts {
-  /** Parsed `config.json` of the model's folder; absent for a lone .onnx file. */
+  /** Parsed `config.json` of the model's folder; absent for a single .onnx file. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** Module paths of the graph, such as `vit.encoder.layer.0.attention.attention.query`. */
   readonly modulePaths: readonly string[];

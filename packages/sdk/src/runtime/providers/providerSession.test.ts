@@ -112,7 +112,7 @@ describe('auto', () => {
     expect([log.at(-1), loaded()]).toEqual(['release dml', 0]);
   });
 
-  it('goes on with the CPU when a provider does not start, and says why', async () => {
+  it('continues with the CPU when a provider does not start, and says why', async () => {
     const { session, warnings, loaded, run } = await open({ absent: ['dml'] }, {});
     expect([session.provider, loaded()]).toEqual(['cpu', 1]);
     expect(await run()).toEqual(twice);
@@ -121,7 +121,7 @@ describe('auto', () => {
     ]);
   });
 
-  it('goes on with the CPU when a provider cannot load this graph', async () => {
+  it('continues with the CPU when a provider cannot load this graph', async () => {
     const { session, warnings } = await open({ refusing: ['dml'] }, {});
     expect(session.provider).toBe('cpu');
     expect(warnings).toEqual([
@@ -129,24 +129,24 @@ describe('auto', () => {
     ]);
   });
 
-  it('goes on with the CPU when the first run differs, and gives the right outputs', async () => {
+  it('continues with the CPU when the first run differs, and gives the right outputs', async () => {
     const { session, log, warnings, run } = await open({ off: { dml: 0.5 } }, {});
     expect(await run()).toEqual(twice);
     expect(session.provider).toBe('cpu');
     expect(log.slice(-4)).toEqual(['run dml', 'load cpu', 'release dml', 'run cpu']);
     expect(warnings).toEqual([
-      'The provider "dml" computes "y" of "net.onnx" differently from the CPU: by 0.025 of its largest value, where 0.01 is accepted. Use cpu, or accept more (verify: { tolerance }). "net.onnx" goes on with cpu.',
+      'The provider "dml" computes "y" of "net.onnx" differently from the CPU: by 0.025 of its largest value, where 0.01 is accepted. Use cpu, or accept more (verify: { tolerance }). "net.onnx" continues with cpu.',
     ]);
     // It stays there.
     expect(await run()).toEqual(twice);
     expect(log.filter((each) => each === 'run dml')).toHaveLength(1);
   });
 
-  it('goes on with the CPU when the first run fails', async () => {
+  it('continues with the CPU when the first run fails', async () => {
     const { session, warnings, run } = await open({ failing: ['dml'] }, {});
     expect(await run()).toEqual(twice);
     expect(session.provider).toBe('cpu');
-    expect(warnings).toEqual(['ONNX Runtime failed on "net.onnx": out of memory. "net.onnx" goes on with cpu.']);
+    expect(warnings).toEqual(['ONNX Runtime failed on "net.onnx": out of memory. "net.onnx" continues with cpu.']);
   });
 
   it('keeps a provider that alone can load the graph, and says that it is not verified', async () => {

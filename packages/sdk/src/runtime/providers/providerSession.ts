@@ -207,7 +207,7 @@ class ProviderSession implements Session {
         // Inputs that also fail on the CPU have thrown already.
         if (options.strict || others.length === 0 || !(error instanceof OnnxLoraError)) throw error;
         const next = await loadFirst(this.#request, others);
-        warn(options, `${error.message} "${source.name}" goes on with ${next.provider}.`);
+        warn(options, `${error.message} "${source.name}" continues with ${next.provider}.`);
         await this.#loaded.graph.release();
         this.#loaded = next;
       }

@@ -95,7 +95,7 @@ describe('the event loop', () => {
     return turns;
   }
 
-  it('goes on during a run, which blocks it in place', async () => {
+  it('continues during a run, which blocks it in place', async () => {
     const worker = await open(long.source, { threads: 1 });
     const inPlace = await open(long.source, { threads: 1 }, new OrtRuntime());
     expect(await turnsDuring(() => worker.run(long.feeds))).toBeGreaterThan(100);

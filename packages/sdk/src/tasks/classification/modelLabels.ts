@@ -96,7 +96,7 @@ export function differentLabels(labels: Iterable<string>, { root, noun }: DataNa
   if (names.length > 0) return names;
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `The ${noun} of "${root}" have no labels. Put the ${noun} of each class into a folder of its own, or name their labels in a manifest.`,
+    `The ${noun} of "${root}" have no labels. Put the ${noun} of each class into their own folder, or name their labels in a manifest.`,
   );
 }
 

@@ -87,6 +87,6 @@ export function savedFloats(state: ReadonlyMap<string, Tensor>, name: string, si
 function invalid(name: string, problem: string): OnnxLoraError {
   return new OnnxLoraError(
     'FILE_INVALID',
-    `The saved state does not belong to this run: "${name}" ${problem}. Resume with the model, adapter and optimizer that it was saved with, or start anew.`,
+    `The saved state does not belong to this run: "${name}" ${problem}. Resume with the model, adapter and optimizer that it was saved with, or start over.`,
   );
 }

@@ -74,7 +74,7 @@ describe.each(Object.entries(variants))('%s', (variant, options) => {
     }
   });
 
-  it('goes on bit for bit from a saved state', () => {
+  it('continues bit for bit from a saved state', () => {
     const optimizer = memoryOf(options);
     let other: OptimizerMemory | undefined;
     const values = Object.fromEntries(Object.keys(shapes).map((name) => [name, floats(`initial.${name}`)]));

@@ -48,7 +48,7 @@ describe('a file of rows', () => {
   });
 
   // The file has lost its name, but Linux still shows it.
-  it.runIf(process.platform === 'linux')('does not give damaged rows back, and keeps them anew', async () => {
+  it.runIf(process.platform === 'linux')('does not give damaged rows back, and keeps them again', async () => {
     const own = path.join(folder, 'damaged');
     const store = await RowFile.create(own, 300);
     for (const key of ['a', 'b', 'c']) await store.write(key, row(key.charCodeAt(0)));

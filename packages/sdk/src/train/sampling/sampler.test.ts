@@ -56,7 +56,7 @@ describe('the order of examples', () => {
     expect(() => new ShuffledBatches(0, 2, 1)).toThrow('There are no examples to train on.');
   });
 
-  it('goes on from a saved state, wherever it was taken', () => {
+  it('continues from a saved state, wherever it was taken', () => {
     fc.assert(
       fc.property(
         fc.record({

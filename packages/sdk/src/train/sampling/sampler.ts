@@ -41,7 +41,7 @@ export class ShuffledBatches implements Iterator<number[], never> {
   /** @throws OnnxLoraError `DATA_INVALID` without examples */
   constructor(length: number, batchSize: number, seed: number | RandomState, options: OrderOptions = {}) {
     if (length < 1)
-      throw new OnnxLoraError('DATA_INVALID', 'There are no examples to train on. Check what the task was given.');
+      throw new OnnxLoraError('DATA_INVALID', "There are no examples to train on. Check the task's data.");
     this.#length = length;
     this.#batchSize = batchSize;
     this.#options = options;
@@ -87,7 +87,7 @@ export class ShuffledBatches implements Iterator<number[], never> {
     if (!Number.isInteger(position) || position < 0 || position > sampler.#order.length) {
       throw new OnnxLoraError(
         'FILE_INVALID',
-        `The saved order of examples does not belong to this data: it stands at example ${position} of ${length}. Resume with the data that it was saved with, or start anew.`,
+        `The saved order of examples does not belong to this data: it stands at example ${position} of ${length}. Resume with the data that it was saved with, or start over.`,
       );
     }
     sampler.#position = position;

@@ -164,7 +164,7 @@ describe('the mean of gradients', () => {
 });
 
 describe('turns', () => {
-  it('let the event loop turn while work goes on, and return its result', async () => {
+  it('let the event loop turn while work continues, and return its result', async () => {
     function* work(): Generator<void, number> {
       for (let i = 0; i < 20; i++) {
         const until = performance.now() + 2;

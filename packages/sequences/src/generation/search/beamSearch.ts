@@ -10,7 +10,7 @@ export interface BeamRequest extends SearchRequest {
   readonly beams: number;
   /** A sequence's score is divided by its length to this power. */
   readonly lengthPenalty: number;
-  /** Whether a row is done at as many results as beams; `never` goes on while better ones are possible. */
+  /** Whether a row is done at as many results as beams; `never` continues while better ones are possible. */
   readonly earlyStopping: boolean | 'never';
 }
 

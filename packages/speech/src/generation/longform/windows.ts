@@ -19,7 +19,7 @@ export class SlidingAudio {
   /** At most `length` samples from `start`, fewer at the end; drops earlier ones. */
   async window(start: number, length: number): Promise<{ readonly samples: Float32Array; readonly isLast: boolean }> {
     this.#forget(start);
-    // One more sample tells whether the recording goes on.
+    // One more sample tells whether the recording continues.
     while (!this.#hasEnded && this.#end <= start + length) {
       const { done, value } = await this.#pieces.next();
       if (done === true) this.#hasEnded = true;

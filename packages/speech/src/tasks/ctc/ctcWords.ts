@@ -103,7 +103,7 @@ async function ownTokenizer(
   }
   if (model.folder === undefined) {
     if (isOptional) return undefined;
-    throw refuse('is a lone .onnx file, so nothing says which characters it writes');
+    throw refuse('is a single .onnx file, so nothing says which characters it writes');
   }
   let found: Awaited<ReturnType<typeof openSpeechTokenizer>>;
   try {

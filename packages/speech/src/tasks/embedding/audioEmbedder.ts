@@ -152,7 +152,7 @@ async function whole(source: AudioSource | AsyncIterable<Uint8Array>, reader: Au
     if (frames <= MAX_SECONDS * sampleRate) continue;
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `The stream of sound goes on for more than ${MAX_SECONDS} s, and an embedding is of a whole recording. Cut it into pieces.`,
+      `The stream of sound continues for more than ${MAX_SECONDS} s, and an embedding is of a whole recording. Cut it into pieces.`,
     );
   }
   return { sampleRate, channels: joinPieces(all, frames) } satisfies Audio;

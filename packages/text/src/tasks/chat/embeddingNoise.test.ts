@@ -1,4 +1,4 @@
-/** @file The noise of NEFTune is where it should be, as much as it should be, and the same where a run goes on. */
+/** @file The noise of NEFTune is where it should be, as much as it should be, and the same where a run continues. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -89,7 +89,7 @@ test('is added to the embeddings of tokens that are trained on', async () => {
   }
 });
 
-test('is the same where a run goes on, and is not there where the model is measured', async () => {
+test('is the same where a run continues, and is not there where the model is measured', async () => {
   const task = chat(data, { neftune: 8, validation: 0.3 });
   const asked: TrainOptions = { task, steps: 6, batchSize: 3, lr: 0.05, lora, threads: 1 };
   const bytes = ({ tensors }: { tensors: ReadonlyMap<string, { data: unknown }> }): unknown[] => [...tensors].map(([, { data: each }]) => each); // prettier-ignore

@@ -27,7 +27,7 @@ export function embeddingNoise(model: TaskModel, ids: string, alpha: number, see
   if (embeddings?.dims?.length !== 3 || typeof width !== 'number') {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `"${model.name}" shows no embeddings [batch, tokens, width] of "${ids}" in its main graph, which get the noise of NEFTune. Leave neftune out, or export the model anew as one graph without branches.`,
+      `"${model.name}" shows no embeddings [batch, tokens, width] of "${ids}" in its main graph, which get the noise of NEFTune. Leave neftune out, or export the model again as one graph without branches.`,
     );
   }
   return {

@@ -23,7 +23,7 @@ describe('rows of several', () => {
     expect(filled.filter((each) => each <= 64).length).toBeLessThanOrEqual(1);
   });
 
-  test('begin positions anew, from where the model begins', () => {
+  test('begin positions again, from where the model begins', () => {
     const row = { ...feedsOfRow({ ids: Int32Array.of(7, 8, 9, 7, 8), labels: new Int32Array(5), bytes: 0 }), segments: [3, 2] }; // prettier-ignore
     const fed = { ids: int64([7, 8, 9, 7, 8, 0], [1, 6]), at: int64([2, 3, 4, 5, 6, 1], [1, 6]) };
     const { inputs, segments } = packedFeeds([row], fed, { ids: 'ids', positions: 'at' });

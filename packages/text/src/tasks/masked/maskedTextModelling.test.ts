@@ -12,7 +12,7 @@ import { maskedTextModelling, openTextPerplexity } from './maskedTextModelling.t
 const folder = fileURLToPath(new URL('../../../../../test/fixtures/chemberta-small', import.meta.url));
 const lines = Array.from({ length: 60 }, (_, i) => `${'C'.repeat(2 + (i % 4))}OC${'N'.repeat(1 + (i % 3))}`);
 
-it('an encoder goes on learning on lines of text, and says how well it knows them', async () => {
+it('an encoder continues learning on lines of text, and says how well it knows them', async () => {
   const model = await openModel(folder, { plugins: [textPlugin] });
   const file = join(dataFolder({ 'texts.txt': `${lines.join('\n')}\n` }), 'texts.txt');
   const task = maskedTextModelling(file, { validation: 0.25 });

@@ -50,6 +50,6 @@ export function openTextPerplexity(
 export const maskedTextModellingTask: AnsweringFactory = maskedFactory(textDomain, {
   name: 'masked-text-modelling',
   description:
-    'Goes on with what an encoder was pre-trained on, with texts of your own; the data is lines, or a column of texts, without labels.',
+    'Continues with what an encoder was pre-trained on, with texts of your own; the data is lines, or a column of texts, without labels.',
   task: maskedTextModelling,
 });

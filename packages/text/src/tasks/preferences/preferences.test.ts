@@ -60,7 +60,7 @@ describe('preferences', () => {
     for (const [name, value] of Object.entries(whole.result())) expect(parts.result()[name]).toBeCloseTo(value, 6);
   });
 
-  test('goes on to the same bytes', async () => {
+  test('continues to the same bytes', async () => {
     const asked: TrainOptions = { task: preferences(pairs, { loss: 'kto' }), steps: 6, batchSize: 5, lr: 0.05, lora, threads: 1 }; // prettier-ignore
     const whole = await (await train(model, asked)).done;
     const checkpoints = { folder: join(folder, 'run'), every: 2 };

@@ -31,7 +31,7 @@ export async function readClassMask(file: string): Promise<Mask> {
     if (number > 255 && number !== 65535) {
       throw new OnnxLoraError(
         'DATA_INVALID',
-        `The mask "${file}" has the class number ${number}, and 255 is the highest. Number its classes anew.`,
+        `The mask "${file}" has the class number ${number}, and 255 is the highest. Number its classes again.`,
       );
     }
     data[i] = number;

@@ -15,7 +15,7 @@ export class ImageFields extends ConfigFields {
     return this.only(name, `a whole number of pixels from 1 to ${largestEdge}`, isEdge);
   }
 
-  /** `count` whole numbers of pixels; a lone number is a list of one. */
+  /** `count` whole numbers of pixels; a single number is a list of one. */
   edges(name: string, count: number): number[] | undefined {
     const value = this.raw(name);
     if (value === undefined) return undefined;

@@ -73,7 +73,7 @@ export async function preprocessorOf(
   if (model.folder === undefined) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      `"${model.name}" is a lone .onnx file, so nothing says how its images are resized and normalised. Put ${fileName} (from where the model was published) beside it.`,
+      `"${model.name}" is a single .onnx file, so nothing says how its images are resized and normalised. Put ${fileName} (from where the model was published) beside it.`,
     );
   }
   const readPart = (file: string) => readJsonObject(file, largestFile, "a preprocessor's file");

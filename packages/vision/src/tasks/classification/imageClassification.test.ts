@@ -153,13 +153,13 @@ describe('imageClassification', () => {
       /no image processor/,
     ],
     [
-      'a lone file',
+      'a single file',
       () => {
         const { folder: _, ...lone } = model();
         return lone;
       },
       'CONFIG_INVALID',
-      /lone .onnx file/,
+      /single .onnx file/,
     ],
     [
       'another size',

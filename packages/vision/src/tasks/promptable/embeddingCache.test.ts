@@ -15,7 +15,7 @@ test('what was not used for longest goes first, and what is too large is not hel
   expect([cache.get('a'), cache.get('b'), cache.get('c')]).toEqual([a, undefined, c]);
   cache.set('large', { x: float32(new Float32Array(1024), [1024]) });
   expect(cache.get('large')).toBeUndefined();
-  // Set anew, a key counts once.
+  // Set again, a key counts once.
   cache.set('c', c);
   expect(cache.get('a')).toBe(a);
   cache.clear();

@@ -119,7 +119,7 @@ describe('examples', () => {
     const [first, second] = [await data.get(0, 0), await data.get(1, 1)];
     expect(first.prompts.length).toBe(2);
     expect(isOn(first, pointsOf(first)[1]![0]!, 1)).toBe(true);
-    // In training the lone object is asked for twice; measured it counts once.
+    // In training the single object is asked for twice; measured it counts once.
     expect([second.weights, (await data.get(1)).weights]).toEqual([
       [1, 1],
       [1, 0],

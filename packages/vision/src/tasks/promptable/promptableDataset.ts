@@ -44,7 +44,7 @@ export interface PromptableDatasetOptions {
   readonly seed: number;
 }
 
-/** Prompts for objects with known masks, sampled anew for each draw. */
+/** Prompts for objects with known masks, sampled again for each draw. */
 export class PromptableDataset extends RecordDataset<Item, PromptableExample, undefined> {
   /** Prompts vary, unless the data give all of them. */
   readonly changingInputs: readonly string[];

@@ -61,5 +61,5 @@ test('SAM’s own weights are the default, and cross-entropy takes the place of 
 
 test('a loss of nothing, and masks that do not fit the image, are refused', () => {
   expect(() => built(losses[0]!, { focal: 0, dice: 0, iou: 0 })).toThrow(OnnxLoraError);
-  expect(() => built(losses[0]!, {}, 12)).toThrow(/no whole multiple/);
+  expect(() => built(losses[0]!, {}, 12)).toThrow(/must be a whole multiple/);
 });

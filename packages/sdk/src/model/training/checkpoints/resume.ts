@@ -79,7 +79,7 @@ export async function checkpointToResume({ resume, checkpoints }: TrainOptions):
   if (resume === true && !checkpoints) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      'resume: true goes on from checkpoints.folder, but that is missing. Give it, or name the folder as resume.',
+      'resume: true continues from checkpoints.folder, but that is missing. Give it, or name the folder as resume.',
     );
   }
   const place = resume === true ? checkpoints!.folder : resume;
@@ -87,7 +87,7 @@ export async function checkpointToResume({ resume, checkpoints }: TrainOptions):
   if (found || resume === true) return found;
   throw new OnnxLoraError(
     'FILE_NOT_FOUND',
-    `There is no checkpoint in "${place}": it holds no folder step-N. Name the folder of a run that has reached its first checkpoint, or start anew.`,
+    `There is no checkpoint in "${place}": it holds no folder step-N. Name the folder of a run that has reached its first checkpoint, or start over.`,
   );
 }
 
@@ -97,7 +97,7 @@ export async function requireNoOthers({ checkpoints }: TrainOptions, from: Found
   if (from && path.resolve(path.dirname(from.folder)) === path.resolve(checkpoints.folder)) return;
   throw new OnnxLoraError(
     'FILE_INVALID',
-    `"${checkpoints.folder}" holds checkpoints of an earlier run. Go on from them (resume: true), name another folder, or replace them (overwrite: true).`,
+    `"${checkpoints.folder}" holds checkpoints of an earlier run. Continue from them (resume: true), name another folder, or replace them (overwrite: true).`,
   );
 }
 

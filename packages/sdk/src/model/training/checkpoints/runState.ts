@@ -144,6 +144,6 @@ export function parseRunState(folder: string, state: unknown): RunState {
   const [issue] = error.issues;
   throw new OnnxLoraError(
     'FILE_INVALID',
-    `"${folder}" holds a state that this onnx-lora does not understand (${issue!.path.join('.')}: ${issue!.message}). Resume with the version that wrote it, or start anew.`,
+    `"${folder}" holds a state that this onnx-lora does not understand (${issue!.path.join('.')}: ${issue!.message}). Resume with the version that wrote it, or start over.`,
   );
 }

@@ -54,7 +54,7 @@ export function checked<During extends Metrics>(
   if (from !== undefined && lora !== undefined)
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      'from names the adapter to begin with, which says what is adapted and how, and lora says so too. Leave one of them out.',
+      'from starts from an adapter with its own settings, and lora has the settings of a new one. Leave one of them out.',
     );
   // Created only to throw early: training creates them again.
   optimizerOf(optimizer, registry);

@@ -114,7 +114,7 @@ describe('a run', () => {
     expectSame(kept, await run({ ...options, cachePrefix: false }));
   });
 
-  it('that is interrupted goes on with nothing kept, to the same bits', async () => {
+  it('that is interrupted continues with nothing kept, to the same bits', async () => {
     const whole = await run({ task: task(true) });
     const checkpoints = { folder: path.join(folder, 'checkpoints') };
     // In the middle of the second epoch.

@@ -83,7 +83,7 @@ function withHead(lora: LoraOptions = {}, modules: readonly string[]): LoraOptio
 
 function newHeadOf({ notes: { labels } }: Adapter, modules: readonly string[]): string {
   const had = labels ? `${labels.slice(0, 5).join(', ')}${labels.length > 5 ? ', …' : ''}` : 'others, or none';
-  return `The labels are not those of the adapter that the run begins with (${had}): ${modules.join(', ')} begins anew.`;
+  return `The labels are not those of the adapter that the run begins with (${had}): ${modules.join(', ')} starts over.`;
 }
 
 /** Digest of the initial values that are constants or starting points, so that a resumed run has the same. */
@@ -96,7 +96,7 @@ function digestOf({ plan }: Initialised): string {
 /** @throws OnnxLoraError `CONFIG_INVALID` for an adapter that is frozen as a whole */
 function requireTrained({ plan, config }: Initialised): void {
   if (plan.some((tuning) => tuning.trained().length > 0)) return;
-  throw new OnnxLoraError('CONFIG_INVALID', `The adapter has nothing to train: all that its ${config.peftType} has is frozen. Train another tuner, or a head beside it (modulesToSave).`); // prettier-ignore
+  throw new OnnxLoraError('CONFIG_INVALID', `The adapter has nothing to train: all tensors of its ${config.peftType} are frozen. Train another tuner, or a head beside it (modulesToSave).`); // prettier-ignore
 }
 
 /** @throws OnnxLoraError `DATA_INVALID` if a tuner needs held-out examples and there are none */

@@ -100,6 +100,6 @@ export function requireExamples({ train: { length }, validation }: PreparedTask)
     'DATA_INVALID',
     validation
       ? `There is nothing to train on: all ${validation.length} examples are in a part that is only measured on, such as "test" or "validation". Put some into its part "train", or take the parts away.`
-      : 'There is nothing to train on: the data have no examples. Check what the task was given.',
+      : "There is nothing to train on: the data have no examples. Check the task's data.",
   );
 }

@@ -29,7 +29,7 @@ export async function textTokenizer(model: TaskModel): Promise<TextTokenizer> {
   if (model.folder === undefined) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      `"${model.name}" is a lone .onnx file, so nothing says how its texts become tokens. Put tokenizer.json and tokenizer_config.json (from where the model was published) beside it.`,
+      `"${model.name}" is a single .onnx file, so nothing says how its texts become tokens. Put tokenizer.json and tokenizer_config.json (from where the model was published) beside it.`,
     );
   }
   const path = join(model.folder, 'tokenizer.json');
