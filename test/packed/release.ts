@@ -21,7 +21,9 @@ export interface Published {
 export function release(clone: string): Published[] {
   // A fresh clone may have no author, which git asks for.
   const author = ['-c', 'user.name=release', '-c', 'user.email=release@localhost'];
-  const commit = run('.', 'git', ...author, 'stash', 'create').trim() || 'HEAD';
+  // Without changes, git fails or prints nothing, depending on its version.
+  const isChanged = run('.', 'git', 'status', '--porcelain', '--untracked-files=no') !== '';
+  const commit = isChanged ? run('.', 'git', ...author, 'stash', 'create').trim() : 'HEAD';
   const sha = run('.', 'git', 'rev-parse', commit).trim();
   run('.', 'git', 'clone', '--quiet', '--shared', '--no-checkout', '.', clone);
   run(clone, 'git', 'checkout', '--quiet', '-b', 'release', sha);

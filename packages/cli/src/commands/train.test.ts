@@ -313,7 +313,7 @@ describe('--from', () => {
     expect(readFileSync(path.join(second, 'report.html'), 'utf8')).toContain(`--from ${first}`);
     expect((await call(['train', '--resume', second, '--quiet'])).code).toBe(0);
     for (const [flags, message] of [
-      [['--from', first, '--r', '4'], '--from begins with an adapter that says what is adapted and how, and --r says'],
+      [['--from', first, '--r', '4'], '--from starts from an adapter with its own settings, and --r is'],
       [['--from', path.join(folder, 'none')], 'There is no adapter'],
       [['--from', first, '--out', first, '--overwrite'], 'would be overwritten'],
     ] as const) {

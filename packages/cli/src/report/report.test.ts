@@ -343,7 +343,7 @@ describe('the confusion matrix', () => {
     expect(width).toBe(560);
     expect(height).toBeLessThanOrEqual(600);
     expect(html.split('<g><title>')).toHaveLength(1 + classes + 1);
-    expect(html).toContain('<title>true class 2 &lt;&amp;&gt;, said class 4 &lt;&amp;&gt;: 3 of 10</title>');
+    expect(html).toContain('<title>true class 2 &lt;&amp;&gt;, predicted class 4 &lt;&amp;&gt;: 3 of 10</title>');
     for (const [, x, y, w] of html.matchAll(/<rect class="(?:hit|miss)" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"/g)) {
       expect(Number(x) + Number(w)).toBeLessThanOrEqual(width!);
       expect(Number(y) + Number(w)).toBeLessThanOrEqual(height!);

@@ -109,7 +109,7 @@ describe('keys that are unknown', () => {
       await model.place(adapter);
     });
     expect(told).toHaveLength(1);
-    expect(told[0]).toMatch(/^"[^"]+adapter_config\.json" has unknown keys, which are ignored: "use_magic": true, "shape": \{"a":1\}\. PEFT passes over such keys, too\./); // prettier-ignore
+    expect(told[0]).toMatch(/^"[^"]+adapter_config\.json" has unknown keys, which are ignored: "use_magic": true, "shape": \{"a":1\}\. PEFT ignores them, too\./); // prettier-ignore
   });
 
   it('are passed over where they say nothing', async () => {

@@ -94,7 +94,7 @@ it('can be interrupted, and continues from a checkpoint', async () => {
 it('refuses what does not go together', async () => {
   const from = await trained({ lora: { r: 2, targetModules: ['fc1'] }, steps: 1 });
   await expect(train(model, { ...settings, from, lora: { r: 2 } })).rejects.toThrow(
-    /from names the adapter to begin with/,
+    /from starts from an adapter with its own settings/,
   );
   await expect(train(model, { ...settings, steps: 0 })).rejects.toThrow(/steps must be a whole number of at least 1/);
   const other = path.join(folder, 'other.onnx');

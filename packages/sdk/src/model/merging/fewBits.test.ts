@@ -155,7 +155,7 @@ describe.each([4, 'nf4'] as const)('into %s bits,', (bits) => {
     const model = await open(bits);
     const [one, two] = [await adapterOf(model, kinds.LoRA), await adapterOf(model, kinds.LoRA, 8)];
     await expect(unmerge(model, one, newFile())).rejects.toThrow(
-      /"encoder.0" cannot be taken out: the file does not say/,
+      /"encoder.0" cannot be removed: the file does not say/,
     );
     const both = await merged(model, [one, two]);
     await expect(unmerge(both, one, newFile())).rejects.toThrow('2 adapters were merged into');
