@@ -12,7 +12,7 @@ import { Random } from '../../runtime/random.ts';
 import { isNightly } from '../../../../../test/support/nightly.ts';
 
 /** How often the run is killed: in the middle of an operation on files, and at any time. */
-const KILLS = isNightly ? { inFiles: 16, anyTime: 16 } : { inFiles: 5, anyTime: 4 };
+const KILLS = isNightly ? { inFiles: 16, anyTime: 16 } : { inFiles: 8, anyTime: 6 };
 
 let program = '';
 let folder = '';
