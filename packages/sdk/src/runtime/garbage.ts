@@ -8,10 +8,7 @@ const WORTH = 32 * 2 ** 20;
 
 let collect: (() => void) | undefined;
 
-/**
- * Runs V8's garbage collector, which does not see the size of tensors outside its heap.
- * @param bytes of tensors that may have become garbage; small sums are left to V8
- */
+/** Runs V8's garbage collector, which does not see tensors outside its heap. Few `bytes` of garbage are left to V8. */
 export function collectGarbage(bytes: number = Infinity): void {
   if (bytes < WORTH) return;
   collect ??= exposed();
