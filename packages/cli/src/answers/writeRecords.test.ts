@@ -152,7 +152,7 @@ it("writes the task's own format, and takes it back when it is stopped", async (
   stopped.stopAfter = 2;
   const { stderr } = await answered(stopped, { sources, out: path.join(folder, 'lengths.npz') });
   expect(stopped.ends).toBe(-1);
-  expect(stderr).toContain('Nothing is kept of them');
+  expect(stderr).toContain('They are not kept');
   await expect(answered(lengths, { sources, out: path.join(folder, 'x.txt') })).rejects.toThrow(
     'ends in .csv, .tsv, .jsonl or .npz',
   );

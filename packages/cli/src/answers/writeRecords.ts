@@ -131,8 +131,7 @@ async function openSink(request: RecordsRequest): Promise<Sink> {
   const ending = path.extname(out).toLowerCase();
   const known = answerEndings.includes(ending);
   const writer = known ? undefined : predictor.writer?.(out);
-  if (writer)
-    return fromStart(writer, `Nothing is kept of them: only ${quotedNames(answerEndings)} can be continued with.`);
+  if (writer) return fromStart(writer, `They are not kept: only ${quotedNames(answerEndings)} can be continued.`);
   if (!known)
     throw usageError(
       `"${out}" is no file that answers can be written to. Name one that ends in ${[...answerEndings, ...(predictor.writerEndings ?? [])].join(', ').replace(/, ([^,]*)$/, ' or $1')}.`,

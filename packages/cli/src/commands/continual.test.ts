@@ -83,7 +83,7 @@ it('a folder that holds something else, other tasks, or in which another process
   const { words, out, folder } = tasksOf('continual: { TASKS }');
   mkdirSync(out, { recursive: true });
   writeFileSync(path.join(out, 'mine.txt'), '');
-  expect((await call(words)).stderr).toContain(`The folder "${out}" is not empty, and holds no run of tasks to continue with.`); // prettier-ignore
+  expect((await call(words)).stderr).toContain(`The folder "${out}" is not empty, and holds no run of tasks to continue.`); // prettier-ignore
   const other = path.join(folder, 'runs/b');
   mkdirSync(other);
   const lock = FileLock.take(path.join(other, 'continual.lock')) as FileLock;

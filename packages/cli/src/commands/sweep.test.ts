@@ -72,7 +72,7 @@ it('a folder that holds something else, or in which a sweep is made, is refused'
   mkdirSync(out, { recursive: true });
   writeFileSync(path.join(out, 'mine.txt'), '');
   expect((await call(words)).stderr).toContain(
-    `The folder "${out}" is not empty, and holds no sweep to continue with.`,
+    `The folder "${out}" is not empty, and holds no sweep to continue.`,
   );
   const other = path.join(folder, 'runs/b');
   mkdirSync(other);

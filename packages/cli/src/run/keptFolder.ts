@@ -29,9 +29,7 @@ export function requireKept({ path: out, noun, journal, lock }: KeptFolder, over
     throw new OnnxLoraError('FILE_INVALID', `"${out}" cannot be used: ${(cause as Error).message}. Name a folder with --out.`, { cause }); // prettier-ignore
   }
   if (names.length > 0 && !names.includes(journal) && !overwrite)
-    throw usageError(
-      `The folder "${out}" is not empty, and holds no ${noun} to continue with. Name another with --out.`,
-    );
+    throw usageError(`The folder "${out}" is not empty, and holds no ${noun} to continue. Name another with --out.`);
 }
 
 /**
