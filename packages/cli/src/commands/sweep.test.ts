@@ -71,9 +71,7 @@ it('a folder that holds something else, or in which a sweep is made, is refused'
   const { words, out, folder } = sweepOf('sweep: {}');
   mkdirSync(out, { recursive: true });
   writeFileSync(path.join(out, 'mine.txt'), '');
-  expect((await call(words)).stderr).toContain(
-    `The folder "${out}" is not empty, and holds no sweep to continue.`,
-  );
+  expect((await call(words)).stderr).toContain(`The folder "${out}" is not empty, and holds no sweep to continue.`);
   const other = path.join(folder, 'runs/b');
   mkdirSync(other);
   const lock = FileLock.take(path.join(other, 'sweep.lock')) as FileLock;
