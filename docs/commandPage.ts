@@ -97,10 +97,15 @@ export function withFlags(text: string): string {
   return text.replaceAll('|', String.raw`\|`).replaceAll(/--[a-z][a-z-]*/g, '`$&`');
 }
 
+/** A command's context with every plugin of this repository; it prints nothing. */
+export async function context(): Promise<Context> {
+  const nobody = { write: () => {} };
+  const made = await Context.of(commandScope({ stdout: nobody, stderr: nobody }));
+  await made.load([], await allBuiltinPlugins());
+  return made;
+}
+
 /** The command line with every plugin of this repository. */
 export async function program(): Promise<ReturnType<typeof createProgram>> {
-  const nobody = { write: () => {} };
-  const context = await Context.of(commandScope({ stdout: nobody, stderr: nobody }));
-  await context.load([], await allBuiltinPlugins());
-  return createProgram(context);
+  return createProgram(await context());
 }

@@ -1,6 +1,7 @@
-/** @file Writes the pages that are made from the code: `npm run generate`, by `generate.mjs`. */
+/** @file Writes the pages and the JSON schema that are made from the code: `npm run generate`, by `generate.mjs`. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
+import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { architectures } from '@onnx-lora/build';
 import { scienceFamilies } from '@onnx-lora/science';
@@ -8,14 +9,16 @@ import { speechFamilies } from '@onnx-lora/speech';
 import { textFamilies } from '@onnx-lora/text';
 import { visionFamilies } from '@onnx-lora/vision';
 import { format, resolveConfig } from 'prettier';
-import { commandPage, program } from './commandPage.ts';
+import { settingsSchema } from '../packages/cli/src/settings/settingsSchema.ts';
+import { commandPage, context, program } from './commandPage.ts';
 import { familyPage } from './familyPage.ts';
+import { root } from './fences/fences.ts';
 import { familyTable } from './familyTable.ts';
 import { methodPage } from './methodPage.ts';
 import { operatorPage } from './operatorPage.ts';
 import { settingsPage } from './settingsPage.ts';
 
-/** The text of each page, by its path from `docs`. */
+/** The text of each file, by its path from `docs`. */
 const pages: Readonly<Record<string, () => string | Promise<string>>> = {
   'reference/command-line.md': async () => commandPage(await program()),
   'reference/settings.md': async () => {
@@ -23,6 +26,8 @@ const pages: Readonly<Record<string, () => string | Promise<string>>> = {
     const takers = (await program()).commands.filter((each) => each.name() !== 'serve' && each.options.some(({ long }) => long === '--config')); // prettier-ignore
     return settingsPage(takers.map((command) => command.name()));
   },
+  '../packages/cli/schema/onnx-lora.schema.json': async () =>
+    JSON.stringify(settingsSchema((await context()).registry), null, 2),
   'reference/families.md': familyTable,
   'reference/operators.md': operatorPage,
   'reference/architectures.md': architecturePage,
@@ -104,8 +109,8 @@ ${rows.join('\n')}
 
 for (const [path, pageOf] of Object.entries(pages)) {
   const file = fileURLToPath(new URL(path, import.meta.url));
-  const page = await format(await pageOf(), { ...(await resolveConfig(file)), parser: 'markdown' });
+  const page = await format(await pageOf(), { ...(await resolveConfig(file)), filepath: file });
   if (page === readFileSync(file, 'utf8')) continue;
   writeFileSync(file, page);
-  console.log(`docs/${path}`);
+  console.log(relative(root, file));
 }
