@@ -28,9 +28,9 @@ test.runIf(isNightly).each(walksOf('CONTRIBUTING.md').map((walk) => [walk.title,
   '%s',
   { timeout: 900_000 },
   (_, { files, checks }) => {
-    for (const [file, code] of files) {
+    for (const [file, content] of files) {
       mkdirSync(join(copy, dirname(file)), { recursive: true });
-      writeFileSync(join(copy, file), code);
+      writeFileSync(join(copy, file), content);
     }
     try {
       for (const words of checks) expect(run(['run', ...words.split(' ')])).toMatch(/Tests +\d+ passed/);

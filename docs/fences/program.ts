@@ -71,7 +71,9 @@ function errorsIn(program: ts.Program, path: string): { row: number; message: st
 /** Files as CONTRIBUTING's diffs leave them, by absolute path. */
 function diffs(): { changed: ReadonlyMap<string, string>; problem?: string } {
   try {
-    const changed = [...diffsOf('CONTRIBUTING.md')].map(([path, code]) => [join(root, path), code] as const);
+    const changed = [...diffsOf('CONTRIBUTING.md')].flatMap(([path, content]) =>
+      typeof content === 'string' ? [[join(root, path), content] as const] : [],
+    );
     return { changed: new Map(changed) };
   } catch (error) {
     return { changed: new Map(), problem: (error as Error).message };

@@ -5,9 +5,9 @@ import path from 'node:path';
 
 const root = path.join(import.meta.dirname, '../..');
 
-/** Matches files that mock modules, spy on shared ones, or use state of the whole process, such as WebGPU's device. */
+/** Matches files that mock modules, spy on shared ones, or use the whole process: WebGPU's device, its memory. */
 const CHANGES_THE_PROCESS =
-  /webgpu|\bvi\.(mock|spyOn|stub\w+|resetModules)\(|process\.chdir\(|process\.env\[?[.'\w\]]+ = /;
+  /webgpu|memoryUsage|\bvi\.(mock|spyOn|stub\w+|resetModules)\(|process\.chdir\(|process\.env\[?[.'\w\]]+ = /;
 
 /** Test files that run the built programs. */
 const programs = [

@@ -55,6 +55,7 @@ export { OptimizerMemory } from './train/optimizers/memory.ts';
 export * as optimizerTools from './train/optimizers/settings.ts';
 export { createOptimizer } from './train/optimizers/named.ts';
 export type { ParameterGroup, TrainedTensor } from './train/groups.ts';
+export * from './train/transformation.ts';
 export type {
   ConcreteProvider,
   FallenBackNode,

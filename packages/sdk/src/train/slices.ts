@@ -33,6 +33,13 @@ export function* sumOfSquares(values: Float32Array): Generator<void, number> {
   return sum;
 }
 
+/** The Euclidean norm of several arrays together, such as all gradients of a step. */
+export function* normOf(arrays: Iterable<Float32Array>): Generator<void, number> {
+  let sum = 0;
+  for (const values of arrays) sum += yield* sumOfSquares(values);
+  return Math.sqrt(sum);
+}
+
 // A separate function: a variable captured by a closure is boxed at each change.
 function squaresOf(values: Float32Array, from: number, to: number): number {
   let sum = 0;

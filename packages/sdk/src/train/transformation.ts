@@ -1,9 +1,9 @@
-/** @file The contract of transformations around an optimizer's step, and gradient clipping. */
+/** @file Transformations around an optimizer's step: their contract, and gradient clipping. */
 
 import { notNegative } from '../checks.ts';
 import type { Tensor } from '../runtime/tensor.ts';
 import type { ParameterSet } from './parameters.ts';
-import { multiply, slices, sumOfSquares } from './slices.ts';
+import { multiply, slices } from './slices.ts';
 
 /** The step of a transformation. */
 export interface TransformedStep {
@@ -17,7 +17,7 @@ export interface TransformedStep {
 
 /** Changes gradients before the optimizer's step, or follows the parameters after it; in place, in slices. */
 export interface Transformation {
-  /** Its option, and the prefix of its tensors in checkpoints. */
+  /** Its option, if it has one, and the prefix of its tensors in checkpoints; unique in a run. */
   readonly name: string;
   /** Called once the parameters are known. */
   begin?(parameters: ParameterSet): void;
@@ -43,13 +43,6 @@ export interface TransformationState {
 
 /** Clips gradients by their global norm, or each element by value. */
 export type ClipOptions = { readonly norm: number } | { readonly value: number };
-
-/** The Euclidean norm of all gradients together. */
-export function* normOf(gradients: Iterable<Float32Array>): Generator<void, number> {
-  let sum = 0;
-  for (const gradient of gradients) sum += yield* sumOfSquares(gradient);
-  return Math.sqrt(sum);
-}
 
 /** Clips gradients as torch does. @throws OnnxLoraError `CONFIG_INVALID` for a bound below 0 */
 export function clip(options: ClipOptions): Transformation {

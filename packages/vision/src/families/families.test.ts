@@ -14,7 +14,7 @@ const takers = (facts: ModelFacts): string[] =>
 interface Adapted {
   /** Last parts of the paths that are adapted by default; from the papers, by hand. */
   readonly parts: readonly string[];
-  /** What must not be in such a path. */
+  /** Paths that are left out. */
   readonly never?: RegExp;
   /** Module paths of a model that names.json does not have. */
   readonly modules?: readonly string[];

@@ -20,6 +20,7 @@ import { evaluate } from '../evaluate.ts';
 import type { Model } from '../loaded/model.ts';
 import { openModel } from '../openModel.ts';
 import type { Optimizer } from '../../train/optimizers/optimizer.ts';
+import { clip } from '../../train/transformation.ts';
 import { train } from '../train.ts';
 import { latestCheckpoint } from './checkpoints/checkpointFolder.ts';
 import type { TrainingRun, TrainResult } from './trainingRun.ts';
@@ -361,6 +362,8 @@ describe('evaluation', () => {
     [{ ema: 0.99 }, 'ema must be true or false'],
     [{ ema: { decay: 1 } }, 'ema.decay must be a number from 0 to below 1, such as 0.999, but it is 1.'],
     [{ clip: { nrom: 1 } }, 'clip has no option "nrom".'],
+    [{ transformations: [clip({ norm: 1 })] }, 'transformations must be a list of transformations, each with its own name, which is not clip or ema, but it is an object.'], // prettier-ignore
+    [{ transformations: 'noise' }, 'transformations must be a list'],
     [{ checkpoints: 'runs' }, 'checkpoints must be an object with folder, every, keep, overwrite, but it is "runs".'],
     [{ checkpoints: { every: 3 } }, 'checkpoints.folder must be text, but it is undefined.'],
     [{ cachePrefix: true }, "cachePrefix must be 'auto', false, or an object with bytes, but it is true."],
@@ -740,6 +743,12 @@ function otherValue({ kind, of = [], min = 1, default: usual }: AnyOptionRow): u
   throw new Error('Give another value of this option.');
 }
 
+it('takes transformations of your own as it takes those of options', async () => {
+  const own = await run({}, { transformations: [{ ...clip({ norm: 0.01 }), name: 'own' }] });
+  expect(bytesOf(own.result.adapter)).toBe(bytesOf((await run({}, { clip: { norm: 0.01 } })).result.adapter));
+  expect(bytesOf(own.result.adapter)).not.toBe(bytesOf((await run()).result.adapter));
+});
+
 describe('an option that is another when a run continues', () => {
   const lengths = Array.from({ length: 40 }, (_, i) => 1 + (i % 7));
   const task = tinyTask({ held: 8, lengths });
@@ -754,6 +763,7 @@ describe('an option that is another when a run continues', () => {
     optimizer: ['sgd'],
     groups: [[{ match: () => true, lr: 1e-3 }]],
     clip: [{ norm: 1 }],
+    transformations: [[{ name: 'none' }]],
     sampling: ['length'],
     batchLength: [20, { sampling: 'length' }],
     initBatches: [1, { lora: { ...settings.lora, initLoraWeights: 'eva' } }],

@@ -103,7 +103,7 @@ export function groupsOf({ weightDecay, loraPlusRatio, groups = [], lr }: Checke
 export function transformationsOf(options: CheckedOptions): Transformation[] {
   return Object.entries(trainOptionRows).flatMap(([name, { transformation }]) => {
     const value = options[name as keyof CheckedOptions];
-    return !transformation || value === undefined || value === false ? [] : [transformation(value as never)];
+    return !transformation || value === undefined || value === false ? [] : transformation(value as never);
   });
 }
 

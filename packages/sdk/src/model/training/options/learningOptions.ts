@@ -1,7 +1,7 @@
 /** @file Learning options of `train`: types and rows. */
 
 import { z } from 'zod';
-import { clip, type ClipOptions } from '../../../train/transformation.ts';
+import { clip, type ClipOptions, type Transformation } from '../../../train/transformation.ts';
 import { Ema, type EmaOptions } from '../../../train/ema.ts';
 import type { ParameterGroup } from '../../../train/groups.ts';
 import { type OptimizerName, optimizerNames, type OptimizerOptions } from '../../../train/optimizers/named.ts';
@@ -60,6 +60,8 @@ export interface LearningOptions {
   readonly clip?: ClipOptions;
   /** Averages the parameters over steps (EMA); the average is evaluated and saved. */
   readonly ema?: boolean | EmaOptions;
+  /** Transformations of your own around the optimizer's step, in this order, after those of the other options. */
+  readonly transformations?: readonly Transformation[];
 }
 
 /** The options that have a default. */
@@ -113,7 +115,15 @@ export const learningRows: OptionRows<LearningOptions, DefaultedLearning> = {
       group: 'Optimization', description: 'exponential moving average of the adapter, such as 0.999; the average is measured and saved' },
     warmup: { kind: 'flag', description: 'follow faster at first' },
   } },
+  transformations: { kind: 'other', onResume: 'mayChange', transformation: (given) => given, description: 'transformations of your own',
+    schema: z.unknown().refine((value) => areTransformations(value), { error: 'must be a list of transformations, each with its own name, which is not clip or ema' }) },
 };
+
+function areTransformations(value: unknown): boolean {
+  if (!Array.isArray(value)) return false;
+  const names = ['clip', 'ema', ...value.map((each: Partial<Transformation> | null) => each?.name)];
+  return names.every((name) => typeof name === 'string' && name !== '') && new Set(names).size === names.length;
+}
 
 function isStopAfter(value: unknown): boolean {
   return typeof value === 'number' && value > 0 && (value < 1 || Number.isSafeInteger(value));

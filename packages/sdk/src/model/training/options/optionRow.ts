@@ -49,8 +49,8 @@ export type OptionRow<Option> = IdentityFacts & {
   readonly fields?: FieldRows<Option>;
   /** Also allows an object or list, checked where it is used. */
   readonly orObject?: true;
-  /** Creates the transformation around the optimizer's step, unless the value is false. */
-  readonly transformation?: (value: Exclude<Option, false>) => Transformation;
+  /** Creates the transformations around the optimizer's step, unless the value is false. */
+  readonly transformation?: (value: Exclude<Option, false>) => Transformation | readonly Transformation[];
 } & (SettingRow<Option, FlagFacts> | { readonly kind?: undefined });
 
 /** A row per option, checked by the compiler. Exactly those in `Defaulted` have a default. */
@@ -74,8 +74,8 @@ export interface AnyOptionRow extends Loose<Omit<SettingInfo, 'default'> & FlagF
   readonly fields?: AnyOptionRows;
   /** Also allows an object or list, checked where it is used. */
   readonly orObject?: true;
-  /** Creates the transformation around the optimizer's step, unless the value is false. */
-  readonly transformation?: (value: never) => Transformation;
+  /** Creates the transformations around the optimizer's step, unless the value is false. */
+  readonly transformation?: (value: never) => Transformation | readonly Transformation[];
   /** Mandatory in its object. */
   readonly required?: true;
 }

@@ -55,6 +55,7 @@ export async function plan(prepared: Prepared): Promise<Planned> {
     steps,
     batchSize,
     groups,
+    transformations: options.transformations?.map(({ name }) => name),
     sampling: digestOfOrder(order),
     evaluateEvery,
     firstValues: continued?.digest ?? digestOf(initial),
