@@ -1,7 +1,7 @@
 /** @file Ports of SAM and its relatives, and their preprocessor. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { GraphPort, TaskModel } from '@onnx-lora/sdk/tasks';
+import { type GraphPort, quotedNames, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { type ImageReading, type OpenedImages, openImages } from '../imageTask.ts';
 
 export interface SamPorts {
@@ -43,14 +43,14 @@ export function samPorts(model: TaskModel, choice: MaskChoice = 'several'): SamP
   if (pixels === undefined || (points === undefined) !== (labels === undefined) || (!points && !boxes)) {
     throw unsupported(
       model,
-      `it takes ${listed(inputs)}, and not an image (pixel_values) with points (input_points, input_labels) or boxes (input_boxes). A SAM that is published as two files is opened by the folder that holds both: the vision encoder, and the prompt encoder with the mask decoder`,
+      `it takes ${quotedNames(Object.keys(inputs), 8)}, and not an image (pixel_values) with points (input_points, input_labels) or boxes (input_boxes). A SAM that is published as two files is opened by the folder that holds both: the vision encoder, and the prompt encoder with the mask decoder`,
     );
   }
   const unknown = Object.keys(inputs).filter((name) => ![pixels, points, labels, boxes, mask].includes(name));
   if (unknown.length > 0)
     throw unsupported(model, `nothing is known to feed its input "${unknown[0]}". Export it without`);
   if (scores === undefined || masks === undefined) {
-    throw unsupported(model, `it gives ${listed(outputs)}, and not "pred_masks" and "iou_scores"`);
+    throw unsupported(model, `it gives ${quotedNames(Object.keys(outputs), 8)}, and not "pred_masks" and "iou_scores"`);
   }
   if (inputs[pixels]!.type !== 'float32') {
     throw unsupported(
@@ -86,12 +86,6 @@ export function maskPorts(
 
 function named(ports: Readonly<Record<string, GraphPort>>, names: readonly string[]): string | undefined {
   return names.find((name) => name in ports);
-}
-
-function listed(ports: Readonly<Record<string, GraphPort>>): string {
-  return Object.keys(ports)
-    .map((name) => `"${name}"`)
-    .join(', ');
 }
 
 function unsupported(model: TaskModel, message: string): OnnxLoraError {
