@@ -93,6 +93,7 @@ module.exports = {
     packageRule('text', ['sdk', 'sequences']),
     packageRule('methods', ['sdk']),
     packageRule('build', ['sdk']),
+    packageRule('openvino', ['sdk']),
     packageRule('serve', ['sdk']),
     packageRule('cli', ['sdk', 'vision', 'speech', 'science', 'text', 'methods', 'build', 'serve']),
     // Its template is a plugin, which imports the SDK; the generator itself imports none of the packages.
@@ -108,6 +109,7 @@ module.exports = {
       },
     },
     onlyIn('onnxruntime-node', '^packages/sdk/src/runtime/ort[.]ts$'),
+    onlyIn('koffi', '^packages/openvino/src/api[.]ts$'),
     onlyIn('ml-matrix', '^packages/sdk/src/linalg/decompositions[.]ts$'),
     onlyIn('csv-parse', '^packages/sdk/src/data/tables/tableStream[.]ts$'),
     onlyIn('tinypool', '^packages/sdk/src/data/inThreads[.]ts$'),

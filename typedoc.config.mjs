@@ -20,6 +20,7 @@ export default {
     'packages/build',
     'packages/methods',
     'packages/testing',
+    'packages/openvino',
     'packages/serve',
     'packages/cli',
     'packages/create-onnx-lora-plugin',

@@ -55,6 +55,19 @@ has_chromium() { command -v chromium >/dev/null; }
 programs() {
   debian has_vulkan 'the tests on WebGPU are skipped.' mesa-vulkan-drivers libvulkan1
   debian has_chromium 'the tests in a browser are skipped.' chromium
+  openvino
+}
+
+# OpenVINO's wheel, in a folder of its own; nothing of Python runs.
+openvino() {
+  local folder
+  folder=${XDG_CACHE_HOME:-$HOME/.cache}/onnx-lora-openvino
+  if [ -n "${ONNX_LORA_OPENVINO:-}" ]; then return 0; fi
+  if "${PYTHON:-python3}" -m pip install --quiet --upgrade --no-deps --target "$folder" openvino==2026.4.1 2>/dev/null; then
+    export ONNX_LORA_OPENVINO=$folder/openvino/libs
+  else
+    echo 'No pip, or PyPI cannot be reached: the tests on OpenVINO are skipped.'
+  fi
 }
 
 # The README's command: it installs, builds, and checks types, too.

@@ -23,14 +23,17 @@ export function pagesAsTests(): Plugin {
 
 function testsOf(file: string, fences: readonly Fence[]): string {
   const surroundings = JSON.stringify(join(root, 'docs/fences/surroundings.ts'));
+  const openvino = JSON.stringify(join(root, 'test/support/openvino.ts'));
   return [
     `import { afterAll, beforeAll, test } from 'vitest';`,
     `import { enter, leave, use } from ${surroundings};`,
+    `import { hasOpenvino } from ${openvino};`,
     `beforeAll(() => enter(${JSON.stringify(fences)}), 120_000);`,
     `afterAll(leave);`,
-    ...fences.map(({ line }) => {
+    ...fences.map(({ line, code }) => {
+      const here = code.includes("provider: 'openvino'") ? 'hasOpenvino' : 'true';
       const module = JSON.stringify(`${file}?fence=${line}`);
-      return `test('line ${line}', async () => { await use(await import(${module})) });`;
+      return `test.runIf(${here})('line ${line}', async () => { await use(await import(${module})) });`;
     }),
   ].join('\n');
 }

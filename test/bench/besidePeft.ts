@@ -84,7 +84,8 @@ export async function compareTraining(
       const theirs = new Map([...new Set(precisions.flatMap(besideOf))].map((precision) => [precision, [] as TrainingFigures[]])); // prettier-ignore
       for (let turn = 0; turn < TURNS; turn++) {
         for (const [precision, figures] of ours) {
-          const order = { train: { ...each, precision, provider }, model: file, steps: STEPS };
+          const engine = precision === 'bfloat16' ? 'openvino' : provider;
+          const order = { train: { ...each, precision, provider: engine }, model: file, steps: STEPS };
           figures.push((await runChild(self, order, SMALL_HEAP)) as TrainingFigures);
         }
         const wanted = each.targets === 'all' ? 'all' : 'q,v';

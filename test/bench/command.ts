@@ -53,7 +53,8 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
                    beside another provider than cpu, where torch sees one
   --training TEXT  only training steps beside PEFT, of the models and targets that the regular expression matches
   --precision NAMES  of training steps beside PEFT: float32 (default), int8, int8-backward, float16, int4,
-                   nf4; several with commas between; on other providers than cpu, float32,float16 unless named
+                   nf4, bfloat16 on OpenVINO; several with commas between; on other providers than cpu, float32,float16
+                   unless named
   --images PYTHON  only photos decoded and preprocessed, beside transformers with Pillow
   --audio PYTHON   only features of sound, beside transformers with NumPy and torch
   --accuracy PYTHON  only what adapters and new heads reach on real images, beside PEFT

@@ -2,7 +2,8 @@
 
 import { type Feeds, float32, int64, type Model, openModel, type PrecisionName, type Provider } from '@onnx-lora/sdk';
 import { crossEntropy, ctc, type LossFragment } from '@onnx-lora/sdk/tasks';
-import { measurePrecision, ParameterSet, planAdapter, Trainer, type TrainerRequest } from '@onnx-lora/sdk/core';
+import { openvinoPlugin } from '@onnx-lora/openvino';
+import { measurePrecision, ParameterSet, planAdapter, sessionIn, Trainer, type TrainerRequest } from '@onnx-lora/sdk/core'; // prettier-ignore
 import { Random } from '@onnx-lora/sdk/data';
 import { gpuMb } from './gpu.ts';
 import { peakMb } from './largeModel.ts';
@@ -128,7 +129,7 @@ export async function timeSteps(
   steps: number,
 ): Promise<TrainingFigures> {
   const before = provider === 'cpu' ? undefined : await gpuMb();
-  const model = await openModel(file, { precision });
+  const model = await openModel(file, { precision, plugins: [openvinoPlugin] });
   const subject = subjects[name];
   const { plan } = planAdapter(model, { r: 8, loraAlpha: 16, targetModules: modulesOf(model, subject, targets) });
   const random = new Random(1);
@@ -142,14 +143,15 @@ export async function timeSteps(
     ...(subject.isMean ? { lossWeight: () => 1 } : {}),
     ...(examples ? { prefix: { bytes: 1 << 30, examples: rows } } : {}),
     runtime: model.runtime,
-    session: { provider, threads: 2 },
+    session: sessionIn(model.precision, { provider, threads: 2 }),
     parameters: (all) => ParameterSet.initial(all, random),
     name,
   } satisfies TrainerRequest;
   const measured =
     model.precision &&
+    model.precision.name !== 'bfloat16' &&
     (await measurePrecision({ ...request, precision: model.precision }, { inputs, targets: labels }));
-  const { precision: used, lossScale: initial } = measured ?? {};
+  const { precision: used, lossScale: initial } = measured || {};
   const scaled = initial === undefined ? {} : { lossScaling: { initial } };
   const trainer = new Trainer({ ...request, ...scaled, precision: used });
   await trainer.step(inputs, labels, 1e-4, examples);

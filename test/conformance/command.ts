@@ -1,11 +1,12 @@
-/** @file The command `conformance FOLDER… [--check NAME] [--precision NAME] [--plugin NAME] [--peft PYTHON] [--json]`. */
+/** @file The command `conformance FOLDER… [--check NAME] [--precision NAME] [--provider NAME] [--plugin NAME] [--peft PYTHON] [--json]`. */
 
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { buildPlugin } from '@onnx-lora/build';
 import { methodsPlugin, tuners } from '@onnx-lora/methods';
-import { OnnxLoraError, type PrecisionName } from '@onnx-lora/sdk';
+import { openvinoPlugin } from '@onnx-lora/openvino';
+import { loadPlugins, OnnxLoraError, OrtRuntime, type PrecisionName, type Runtime } from '@onnx-lora/sdk';
 import type { Plugin } from '@onnx-lora/sdk/plugin';
 import { speechPlugin } from '@onnx-lora/speech';
 import { visionPlugin } from '@onnx-lora/vision';
@@ -13,13 +14,14 @@ import { type Exchanged, exchange } from './exchange.ts';
 import { precisionNames } from '@onnx-lora/sdk/core';
 import { type CheckName, checkNames, type CheckReport, conformance } from '@onnx-lora/testing';
 
-const usage = `Usage: npm run conformance -- FOLDER… [--check NAME]… [--precision NAME] [--plugin NAME]… [--peft PYTHON] [--json]
+const usage = `Usage: npm run conformance -- FOLDER… [--check NAME]… [--precision NAME] [--provider NAME] [--plugin NAME]… [--peft PYTHON] [--json]
 
 Holds cases against the SDK: each folder holds a model, an adapter and PEFT's numbers (a case.json), or is a folder of
 such. Prints one line per case and check; exits with 1 if any fails.
 
   --check NAME  only this check; may be repeated: ${checkNames.join(', ')}; build of checkpoints
   --precision NAME  gradients alone, with frozen products in this precision: ${precisionNames.join(', ')}
+  --provider NAME  where graphs run, such as openvino; cpu by default
   --plugin NAME  one that brings tuners, families or operators; @onnx-lora/methods is there without
   --peft PYTHON  instead of checks: an adapter of each case's kind is made here, and PEFT loads and merges it
   --json        one JSON document instead of lines`;
@@ -50,6 +52,7 @@ async function run(args: readonly string[], print: (line: string) => void): Prom
       check: { type: 'string', multiple: true },
       json: { type: 'boolean' },
       precision: { type: 'string' },
+      provider: { type: 'string' },
       plugin: { type: 'string', multiple: true },
       peft: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
@@ -60,11 +63,12 @@ async function run(args: readonly string[], print: (line: string) => void): Prom
     return values.help ? 0 : EXIT_USAGE;
   }
   const named = await Promise.all((values.plugin ?? []).map((name) => importPlugin(name)));
-  const plugins = [...new Set([...named, methodsPlugin, visionPlugin, speechPlugin, buildPlugin])];
+  const plugins = [...new Set([...named, methodsPlugin, visionPlugin, speechPlugin, buildPlugin, openvinoPlugin])];
   if (values.peft !== undefined) return exchangeAll(positionals, values.peft, plugins, print);
   const report = await conformance(positionals, {
     plugins,
     checks: (values.check ?? []) as CheckName[],
+    ...(values.provider === undefined ? {} : { runtime: runtimeOn(values.provider, plugins) }),
     ...(values.precision === undefined ? {} : { precision: values.precision as PrecisionName }),
     onCheck: (found) => {
       if (!values.json) print(line(found));
@@ -74,6 +78,15 @@ async function run(args: readonly string[], print: (line: string) => void): Prom
   if (values.json) print(JSON.stringify(report, undefined, 2));
   else print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} not applicable` : ''}`);
   return failed > 0 ? EXIT_FAILED : 0;
+}
+
+/** A runtime whose sessions are all on this provider. */
+function runtimeOn(provider: string, plugins: readonly Plugin[]): Runtime {
+  const own =
+    loadPlugins(plugins)
+      .providers.find(({ name }) => name === provider)
+      ?.create() ?? new OrtRuntime();
+  return { createSession: (source, options) => own.createSession(source, { ...options, provider }) };
 }
 
 /** The plugin that a package exports. @throws OnnxLoraError `CONFIG_INVALID` for a package without a plugin */

@@ -1,5 +1,7 @@
 /** @file `@onnx-lora/sdk/core`: the layers under the public API, whose names may change in a minor release. */
 
+export { memorySource } from './graph/bytes.ts';
+export { decodeModel } from './graph/file/decode.ts';
 export { type Chunks, encodeModel } from './graph/file/encode.ts';
 export { FileLock, type Holder } from './files/fileLock.ts';
 export type { Owner } from './files/owner.ts';

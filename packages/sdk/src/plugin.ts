@@ -51,6 +51,7 @@ export { type Orthogonal, qr } from './linalg/qr.ts';
 export { type NamedBase, inNaming, transformersGeneration } from './adapter/naming/generations.ts';
 export { type Generation, type NamePair, type NameTable, translatePath } from './adapter/naming/nameTable.ts';
 export type { OptimizedModule, Optimizer, OptimizerState, UpdateSettings } from './train/optimizers/optimizer.ts';
+export { RunQueue, type QueueOptions } from './runtime/runQueue.ts';
 export { OptimizerMemory } from './train/optimizers/memory.ts';
 export * as optimizerTools from './train/optimizers/settings.ts';
 export { createOptimizer } from './train/optimizers/named.ts';

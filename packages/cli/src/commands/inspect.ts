@@ -53,11 +53,10 @@ export function inspectCommand(context: Context): Command {
     const model = await openNamed(oneModel(word, flags['model'], settings), context, settings);
     const matched = preview(model, settings);
     const { precision } = model;
-    if (precision?.name === 'float16') {
+    if (precision?.name === 'float16' || precision?.name === 'bfloat16')
       throw usageError(
-        'inspect does not measure float16 on a GPU. Train a few steps with it and without: --steps 5 --no-eval --provider webgpu.',
+        `inspect does not measure ${precision.name}. Train a few steps with it and without: --steps 5 --no-eval --provider ${precision.name === 'float16' ? 'webgpu' : 'openvino'}.`,
       );
-    }
     const gain = precision && { ...precision, ...(await measurePrecisionGain(model, precision)) };
     const nonMatches = flags.why ? model.nonMatches() : undefined;
     if (flags.json)

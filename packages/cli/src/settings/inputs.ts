@@ -50,7 +50,7 @@ export const inputTable: SettingTable<
     of: precisionNames,
     placeholder: '<which>',
     description:
-      'precision of frozen layers: int8 (int8-backward: gradients only) on the CPU, float16 on a GPU; int4 and nf4 save memory',
+      'precision of frozen layers: int8 (int8-backward: gradients only) on the CPU, float16 on a GPU; int4 and nf4 save memory; bfloat16: all, with --provider openvino',
     default: 'float32',
     group: 'Model, data and task',
   },

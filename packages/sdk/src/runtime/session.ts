@@ -10,12 +10,17 @@ export type ConcreteProvider = 'cpu' | 'cuda' | 'dml' | 'coreml' | 'webgpu';
 /** Where a graph runs: `auto` picks the best working provider; plugins may add names. */
 export type Provider = 'auto' | ConcreteProvider | (string & {});
 
+/** Where a session runs: a provider of ONNX Runtime, or the engine of a plugin. */
+export type SessionProvider = ConcreteProvider | (string & {});
+
 /** Options of a session. */
 export interface SessionOptions {
   /** The execution provider; `auto` by default. */
   readonly provider?: Provider;
   /** Threads per operator on the CPU; by default the environment variable `ONNX_LORA_THREADS`, or all cores. */
   readonly threads?: number;
+  /** Arithmetic of engines that have several; float32 by default, which is ONNX Runtime's only one. */
+  readonly arithmetic?: 'float32' | 'bfloat16';
   /** `inference` by default. `training` turns off memory patterns, which would double a loop's peak. */
   readonly purpose?: 'training' | 'inference';
   /** Copy weights on loading into the fastest layout (default); if false they stay memory-mapped, a little slower. */
@@ -71,7 +76,7 @@ export interface FallenBackNode {
 /** Where a graph actually ran. */
 export interface ProviderReport {
   /** The session's provider. */
-  readonly provider: ConcreteProvider;
+  readonly provider: SessionProvider;
   /** Number of operators by provider; unknown providers under ONNX Runtime's own name. */
   readonly nodes: Readonly<Record<string, number>>;
   /** Operators that ran on the CPU; empty on the CPU provider. */
@@ -86,6 +91,8 @@ export interface SessionSource {
   readonly bytes: Uint8Array;
   /** Folder of the external data. */
   readonly folder?: string;
+  /** The files of the external data, relative to `folder`. */
+  readonly files?: readonly string[];
   /** The file as the user named it, for error messages. */
   readonly name: string;
 }
@@ -96,8 +103,8 @@ export interface Session {
   readonly inputNames: readonly string[];
   /** Names of the graph's outputs. */
   readonly outputNames: readonly string[];
-  /** The actual provider. Verification of the first run may change it. */
-  readonly provider: ConcreteProvider;
+  /** The actual provider, or the engine of a plugin. Verification of the first run may change it. */
+  readonly provider: SessionProvider;
   /**
    * Runs the graph once. Runs of one session take turns. Tensors must not change before the run ends.
    * @param feeds one tensor per graph input that is not bound

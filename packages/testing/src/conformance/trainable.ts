@@ -78,13 +78,13 @@ export async function trainerFor(
     plan,
     loss: lossFragment(requiredLoss(subject)),
     runtime,
-    session: { threads: 1 },
+    session: { threads: 1, ...(precision?.name === 'bfloat16' && { arithmetic: precision.name }) },
     ...optimizer,
     ...(drawMask ? { drawMask } : {}),
     parameters: (inputs) => ParameterSet.of(placed, inputs),
     name: subject.id,
   } satisfies TrainerRequest;
-  if (!precision) return { trainer: new Trainer(request), placed };
+  if (!precision || precision.name === 'bfloat16') return { trainer: new Trainer(request), placed };
   const measured = await measurePrecision(
     { ...request, precision },
     { inputs: subject.feeds, targets: subject.targets },

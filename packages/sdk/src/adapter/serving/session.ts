@@ -13,7 +13,7 @@ import { refold } from '../../match/view.ts';
 import { type BasePrecision, inPrecision } from '../../ops/precision/precision.ts';
 import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
 import { warn } from '../../runtime/providers/providers.ts';
-import type { ConcreteProvider, ProviderReport, Runtime, Session, SessionOptions } from '../../runtime/session.ts';
+import type { SessionProvider, ProviderReport, Runtime, Session, SessionOptions } from '../../runtime/session.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import {
   ActiveAdapters,
@@ -135,7 +135,7 @@ export class AdapterSession implements AsyncDisposable {
   }
 
   /** The execution provider. Verification of the first run may change it. */
-  get provider(): ConcreteProvider {
+  get provider(): SessionProvider {
     return this.#session.provider;
   }
 

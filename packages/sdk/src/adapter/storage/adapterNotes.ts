@@ -82,6 +82,7 @@ const productChoice = {
 export const precisionSchema: z.ZodType<BasePrecision> = z.discriminatedUnion('name', [
   z.strictObject({ name: z.enum(['int8', 'int8-backward']), saturates: z.boolean(), ...productChoice }),
   z.strictObject({ name: z.literal('float16'), ...productChoice }),
+  z.strictObject({ name: z.literal('bfloat16') }),
 ]);
 
 const sha256 = z.string().regex(/^[\da-f]{64}$/);

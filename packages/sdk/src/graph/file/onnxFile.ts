@@ -205,7 +205,7 @@ export function slicesOf(model: ModelProto): FileSlice[] {
  * copy. Large computed weights go to a scratch file.
  * @throws OnnxLoraError `FILE_INVALID` for a file that changed after opening
  */
-export function sessionModel(given: ModelProto): { bytes: Uint8Array; folder?: string } {
+export function sessionModel(given: ModelProto): { bytes: Uint8Array; folder?: string; files?: readonly string[] } {
   const model = scratchWeights(given);
   const slices = slicesOf(model);
   requireUnchanged(slices);
@@ -224,5 +224,6 @@ export function sessionModel(given: ModelProto): { bytes: Uint8Array; folder?: s
     bytes.set(chunk, at);
     at += chunk.length;
   }
-  return { bytes, ...(folder !== undefined && { folder }) };
+  if (folder === undefined) return { bytes };
+  return { bytes, folder, files: [...new Set(slices.map((slice) => path.relative(folder, slice.path)))] };
 }

@@ -54,7 +54,7 @@ export interface ModelSessionOptions
 // prettier-ignore
 const requireKnown = knownOptions<ModelSessionOptions>('model.session', {
   adapters: true, allowBaseMismatch: true, adapterSource: true, targetModules: true, modulesToSave: true, useDora: true,
-  worker: true, provider: true, threads: true, prepack: true, optimize: true, mergesEqual: true, spins: true, fallback: true, verify: true, strict: true,
+  worker: true, provider: true, threads: true, arithmetic: true, prepack: true, optimize: true, mergesEqual: true, spins: true, fallback: true, verify: true, strict: true,
   onWarning: true, maxQueue: true,
 });
 const requireKnownToPlace = knownOptions<PlaceOptions>('model.place', { allowBaseMismatch: true, toTrain: true });

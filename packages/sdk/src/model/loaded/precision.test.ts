@@ -345,7 +345,7 @@ describe('a precision', () => {
   });
 
   it.each([
-    ['of no such name', { precision: 'int9' as 'int8' }, 'There is no precision "int9". Did you mean "int4" or "int8"? There are float32, int8, int8-backward, float16, int4, nf4.'],
+    ['of no such name', { precision: 'int9' as 'int8' }, 'There is no precision "int9". Did you mean "int4" or "int8"? There are float32, int8, int8-backward, float16, bfloat16, int4, nf4.'],
     ['for a model with no product that is large enough', { precision: 'int8' as const }, 'has no product with a float32 weight of at least 32768 numbers, so that precision "int8" would change nothing.'],
   ])('%s is refused', async (_, options, message) => {
     await expect(openModel(file, options)).rejects.toThrow(message);

@@ -40,7 +40,7 @@ export async function precisionOnMachine(
   given: Exclude<RequestedPrecision, WeightPrecision>,
   runtime: Runtime,
 ): Promise<BasePrecision> {
-  if (given.name === 'float16') return given;
+  if (given.name === 'float16' || given.name === 'bfloat16') return given;
   return { ...given, saturates: given.saturates ?? (await measureSaturation(runtime)) };
 }
 
@@ -49,7 +49,7 @@ export async function precisionOnMachine(
  * @throws OnnxLoraError `CONFIG_INVALID` if the precision excludes the provider; `PROVIDER_UNAVAILABLE` if it does not
  *   work on this machine
  */
-export async function sessionOnMachine<Options extends Pick<SessionOptions, 'provider'>>(
+export async function sessionOnMachine<Options extends Pick<SessionOptions, 'provider' | 'arithmetic'>>(
   precision: BasePrecision | undefined,
   options: Options,
   runtime: Runtime,
@@ -148,6 +148,7 @@ export async function runPrecision(
   batch: Batch & { beginning(count: number): Promise<Batch> },
 ): Promise<RunPrecision> {
   const known = before ?? model.precision;
+  if (known?.name === 'bfloat16') return { noted: known, warnings: [] };
   if (!known || known.inFloat32) return { precision: known && ofWeights(known, model), noted: known, warnings: [] };
   const few = comparisonOf(request.loss) ? await batch.beginning(COMPARED) : batch;
   const measured = await measurePrecision({ ...request, precision: known }, batch, few);

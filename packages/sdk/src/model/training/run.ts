@@ -6,7 +6,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { Batch } from '../../plugin/dataset.ts';
 import { evenlySpaced, loadExamples } from '../../tasks/batches.ts';
 import type { PrefixReport } from '../../train/prefix/split.ts';
-import type { ConcreteProvider, ProviderReport } from '../../runtime/session.ts';
+import type { SessionProvider, ProviderReport } from '../../runtime/session.ts';
 import { examplesOf, gradientsOf, namesOf } from './batchGradients.ts';
 import type { LoadedBatch } from './batchQueue.ts';
 import { divergedMessage } from './divergence.ts';
@@ -30,7 +30,7 @@ type RunParts = Prepared & Planned & Compiled;
 export class Run implements TrainingRun {
   readonly steps: number;
   readonly firstStep: number;
-  readonly provider: ConcreteProvider;
+  readonly provider: SessionProvider;
   readonly trainableParameters: number;
   readonly prefix: PrefixReport;
   readonly done: Promise<TrainResult>;

@@ -3,7 +3,7 @@
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { Metrics } from '../../statistics/measure.ts';
 import type { PrefixReport } from '../../train/prefix/split.ts';
-import type { ConcreteProvider, ProviderReport } from '../../runtime/session.ts';
+import type { SessionProvider, ProviderReport } from '../../runtime/session.ts';
 import type { Divergence, TrainEvent } from '../../plugin/events.ts';
 
 /** Result of a run. */
@@ -42,7 +42,7 @@ export interface TrainingRun<Scores extends Metrics = Metrics>
   /** Steps of the resumed run; 0 for a new one. */
   readonly firstStep: number;
   /** The execution provider. */
-  readonly provider: ConcreteProvider;
+  readonly provider: SessionProvider;
   /** Number of trained values. */
   readonly trainableParameters: number;
   /** The cache of frozen layers, or the reason for its absence. */

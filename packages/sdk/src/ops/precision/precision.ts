@@ -2,6 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
+import { providerNames } from '../../runtime/providers/providers.ts';
 import type { SessionOptions } from '../../runtime/session.ts';
 import { withContrib } from '../domains.ts';
 import { opsetOf } from '../inferGraph.ts';
@@ -13,11 +14,12 @@ import { IntegerProducts, withProducts } from './integerProducts.ts';
  * Precision of a frozen base. `float32`: as in the file. `int8`: products with frozen weights in int8, forward and
  * backward. `int8-backward`: only those of gradients, so that losses and outputs stay those of float32. `float16`:
  * products in half precision, on a GPU. `int4` and `nf4`: 4-bit weights computed in float32, to save memory.
+ * `bfloat16`: the whole graph, by an engine that has such arithmetic, such as OpenVINO.
  */
-export type PrecisionName = 'float32' | 'int8' | 'int8-backward' | 'float16' | 'int4' | 'nf4';
+export type PrecisionName = 'float32' | 'int8' | 'int8-backward' | 'float16' | 'bfloat16' | 'int4' | 'nf4';
 
 /** All names, the default first. */
-export const precisionNames: readonly PrecisionName[] = ['float32', 'int8', 'int8-backward', 'float16', 'int4', 'nf4'];
+export const precisionNames: readonly PrecisionName[] = ['float32', 'int8', 'int8-backward', 'float16', 'bfloat16', 'int4', 'nf4']; // prettier-ignore
 
 interface ProductChoice {
   /** Fewest elements of a weight; default 32,768, since smaller products gain nothing. */
@@ -40,6 +42,12 @@ export interface HalfPrecision extends ProductChoice {
   readonly name: 'float16';
 }
 
+/** The engine's own arithmetic: the graph stays as it is. */
+export interface EnginePrecision extends Pick<ProductChoice, 'inFloat32'> {
+  /** Name of the precision. */
+  readonly name: 'bfloat16';
+}
+
 /** 4-bit weights, as `quantize` writes them: blockwise integers with a scale and zero point, or QLoRA's NF4. */
 export interface WeightPrecision {
   /** Name of the precision. */
@@ -51,11 +59,18 @@ export interface WeightPrecision {
 }
 
 /** A precision below float32 on one machine. */
-export type BasePrecision = IntegerPrecision | HalfPrecision;
+export type BasePrecision = ProductPrecision | EnginePrecision;
+
+/** A precision of chosen products, by rewriting the graph. */
+export type ProductPrecision = IntegerPrecision | HalfPrecision;
 
 /** The precision that a user requests; missing facts about the processor are measured. */
 export type PrecisionChoice =
-  PrecisionName | HalfPrecision | WeightPrecision | (Partial<IntegerPrecision> & Pick<IntegerPrecision, 'name'>);
+  | PrecisionName
+  | HalfPrecision
+  | EnginePrecision
+  | WeightPrecision
+  | (Partial<IntegerPrecision> & Pick<IntegerPrecision, 'name'>);
 
 /** Whether a precision only quantizes weights. */
 export function isWeightPrecision(asked: { readonly name: PrecisionName }): asked is WeightPrecision {
@@ -77,6 +92,7 @@ const FIRST_OPSET = 11;
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` naming the model, if no product could use it
  */
 export function requirePrecision(model: ModelProto, asked: BasePrecision, name: string): void {
+  if (asked.name === 'bfloat16') return;
   const { name: precision, smallest = SMALLEST } = asked;
   const opset = opsetOf(model);
   if (precision !== 'float16' && opset < FIRST_OPSET) {
@@ -94,14 +110,21 @@ export function requirePrecision(model: ModelProto, asked: BasePrecision, name: 
 
 /**
  * Session options for a precision.
- * @throws OnnxLoraError `CONFIG_INVALID` for a provider without such products
+ * @throws OnnxLoraError `CONFIG_INVALID` for a provider without such products or arithmetic
  */
-export function sessionIn<Options extends Pick<SessionOptions, 'provider'>>(
+export function sessionIn<Options extends Pick<SessionOptions, 'provider' | 'arithmetic'>>(
   precision: { readonly name: PrecisionName } | undefined,
   options: Options,
 ): Options {
   if (!precision || precision.name === 'float32' || isWeightPrecision(precision)) return options;
   const { provider = 'auto' } = options;
+  if (precision.name === 'bfloat16') {
+    if (!providerNames.includes(provider)) return { ...options, arithmetic: 'bfloat16' };
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `precision "bfloat16" needs an engine with such arithmetic, but the provider is "${provider}", and ONNX Runtime has none. Name the provider "openvino" of @onnx-lora/openvino, or leave precision out.`,
+    );
+  }
   if (precision.name === 'float16') {
     if (provider !== 'auto' && provider !== 'cpu') return options;
     throw new OnnxLoraError(
@@ -122,7 +145,7 @@ export function* inPrecision(
   precision: BasePrecision | undefined,
   isBackward: IsBackward = () => false,
 ): Generator<void, ModelProto> {
-  if (!precision) return model;
+  if (!precision || precision.name === 'bfloat16') return model;
   const chosen = chosenProducts(model, precision, isBackward);
   // Weights that overflow float16 are only found when a batch is measured.
   const fitting = [...chosen].filter(([, { weight }]) => precision.name !== 'float16' || fitsHalf(weight));
@@ -130,13 +153,13 @@ export function* inPrecision(
   return { ...model, graph, opsetImport: withContrib(model) };
 }
 
-function emitterOf(model: ModelProto, precision: BasePrecision): ProductEmitter {
+function emitterOf(model: ModelProto, precision: ProductPrecision): ProductEmitter {
   if (precision.name === 'float16') return new HalfProducts(model.graph ?? {}, opsetOf(model));
   return new IntegerProducts(opsetOf(model), precision.saturates);
 }
 
 function productsIn(
-  { name, smallest = SMALLEST }: BasePrecision,
+  { name, smallest = SMALLEST }: ProductPrecision,
   graph: GraphProto = {},
 ): ReadonlyMap<NodeProto, FrozenProduct> {
   if (name === 'float16') return halfProducts(graph, smallest);
@@ -146,7 +169,7 @@ function productsIn(
 /** The products that a precision computes, by node. */
 export function chosenProducts(
   { graph }: ModelProto,
-  precision: BasePrecision,
+  precision: ProductPrecision,
   isBackward: IsBackward,
 ): ReadonlyMap<NodeProto, FrozenProduct> {
   const exact = new Set(precision.inFloat32);

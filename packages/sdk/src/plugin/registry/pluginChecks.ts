@@ -113,10 +113,14 @@ function checkTask(task: TaskFactory, plugin: string): void {
   );
 }
 
-/** A dataset's name ends at a colon, and has two letters at least, unlike a drive of Windows. */
+/**
+ * A dataset's name ends at a colon, and has two letters at least, unlike a drive of Windows. A provider's may name a device
+ * after a colon.
+ */
 function checkName(name: string, kind: ContributionKind, plugin: string): void {
   const isDataset = kind === 'datasets';
-  if ((isDataset ? /^[A-Za-z0-9][A-Za-z0-9-]+$/ : /^[A-Za-z0-9][\w.-]*$/).test(name)) return;
+  const plain = kind === 'providers' ? name.replace(/:(?=\w)/, '.') : name;
+  if ((isDataset ? /^[A-Za-z0-9][A-Za-z0-9-]+$/ : /^[A-Za-z0-9][\w.-]*$/).test(plain)) return;
   const characters = isDataset ? 'letters, digits and "-", two at least' : 'letters, digits, "-", "_" and "."';
   const shown = kinds[kind].word.replace(/^an? /, '');
   throw invalid(

@@ -65,7 +65,12 @@ export function noSuchProvider(wanted: string, ofPlugins: readonly string[] = []
   const names = [...providerNames, ...ofPlugins];
   // Names are short: suggest only the nearest.
   const [near] = nearest(wanted, names, 1);
-  const hint = near === undefined ? '' : ` Did you mean "${near}"?`;
+  const isOpenvino = /^openvino(:|$)/.test(wanted);
+  const hint = isOpenvino
+    ? ' It is in the package @onnx-lora/openvino: install it, and name it among the plugins (--plugin @onnx-lora/openvino).'
+    : near === undefined
+      ? ''
+      : ` Did you mean "${near}"?`;
   return new OnnxLoraError(
     'PROVIDER_UNAVAILABLE',
     `There is no provider "${wanted}".${hint} Providers are ${names.join(', ')}.`,

@@ -4,6 +4,7 @@ import { FeedCheck } from '../../adapter/serving/feedCheck.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
 import type { ModelProto } from '../../graph/proto.ts';
+import { providerNames } from '../../runtime/providers/providers.ts';
 import { collectGarbage } from '../../runtime/garbage.ts';
 import type { ProviderReport, Session } from '../../runtime/session.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
@@ -301,7 +302,8 @@ export class GradientStep {
       folder === undefined ? new MemoryRows(bytes) : await RowFile.create(folder, bytes));
     this.#prefix = { kept: true, nodes, share, bytesPerExample, where: folder === undefined ? 'memory' : 'file' };
     const open = (): Promise<Session> =>
-      runtime.createSession({ ...sessionModel(model), name }, { ...options, verify: false, prepack });
+      // Engines of plugins verify what they compute.
+      runtime.createSession({ ...sessionModel(model), name }, { ...options, prepack, ...(providerNames.includes(options?.provider ?? 'auto') && { verify: false }) }); // prettier-ignore
     return new PrefixCache({ open, kept, rows, store, shapes, examples });
   }
 }

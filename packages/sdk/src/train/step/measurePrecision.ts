@@ -6,7 +6,7 @@ import { runInSlices } from '../../graph/eventLoop.ts';
 import { scopeOf } from '../../match/modulePath.ts';
 import { frozenProducts } from '../../ops/precision/frozenProducts.ts';
 import {
-  type BasePrecision,
+  type ProductPrecision,
   type HalfPrecision,
   inPrecision,
   type IntegerPrecision,
@@ -50,7 +50,7 @@ export interface MeasuredProduct {
 /** A precision for this model and data. */
 export interface MeasuredPrecision {
   /** The precision, with the products that stay in float32. */
-  readonly precision: BasePrecision;
+  readonly precision: ProductPrecision;
   /** Products that can use it, in graph order. */
   readonly products: readonly MeasuredProduct[];
   /** Least cosine of a tensor's gradient with that of float32; 1 if all products stay in float32. */
@@ -71,7 +71,7 @@ export interface MeasuredPrecision {
  * @throws OnnxLoraError as `Trainer.compile`
  */
 export async function measurePrecision(
-  request: GradientStepRequest & { readonly precision: BasePrecision },
+  request: GradientStepRequest & { readonly precision: ProductPrecision },
   batch: Piece,
   few: Piece = batch,
 ): Promise<MeasuredPrecision> {
@@ -84,7 +84,7 @@ export async function measurePrecision(
 }
 
 async function measure(
-  request: GradientStepRequest & { readonly precision: BasePrecision },
+  request: GradientStepRequest & { readonly precision: ProductPrecision },
   batch: Piece,
   few: Piece,
 ): Promise<MeasuredPrecision> {
@@ -115,7 +115,7 @@ async function measure(
   const { products, exact, lossScale, convolutions = new Set() } = first;
   const tooFar = unique(products.filter(({ error }) => error > MOST));
   const comparison = few === batch ? undefined : comparisonOf(request.loss);
-  const stepIn = async (found: BasePrecision | undefined): Promise<Step> => {
+  const stepIn = async (found: ProductPrecision | undefined): Promise<Step> => {
     if (comparison)
       return comparedStep({ ...own, parameters: () => initial, precision: found }, comparison, batch, lossScale);
     if (!found) return stepOf(graph, exact);

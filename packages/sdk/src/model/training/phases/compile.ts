@@ -5,7 +5,7 @@ import type { BasePrecision } from '../../../ops/precision/precision.ts';
 import { withoutUndefined } from '../../../plugin/withoutUndefined.ts';
 import { ortVersion } from '../../../runtime/ort.ts';
 import { Random } from '../../../runtime/random.ts';
-import type { ConcreteProvider, ProviderReport } from '../../../runtime/session.ts';
+import type { SessionProvider, ProviderReport } from '../../../runtime/session.ts';
 import type { Feeds } from '../../../runtime/tensor.ts';
 import { withComparisonOf } from '../../../train/graph/comparingLoss.ts';
 import { ParameterSet } from '../../../train/parameters.ts';
@@ -40,7 +40,7 @@ export interface Compiled {
   readonly checkpoints: CheckpointFolder | undefined;
   readonly precision: BasePrecision | undefined;
   readonly versions: Readonly<Record<string, string>>;
-  readonly provider: ConcreteProvider;
+  readonly provider: SessionProvider;
   readonly trainableParameters: number;
   readonly prefix: PrefixReport;
   readonly makeAdapter: () => Adapter;
