@@ -38,7 +38,7 @@ group: ${group}
 
 For users who choose a model or its targets: a family knows the names of a model's modules and the usual targets. With it, \`openModel\` and the command line need no targets, adapters of transformers 4 and 5 fit graphs of either, and the usual task is known.
 
-\`config.json\` decides if it has a \`model_type\`. Otherwise a family is recognised by the paths of modules in the graph: \`{n}\` is a number, \`^\` the beginning of a path. A model without a family, such as ${stranger}, is adapted with \`targetModules: 'all-linear'\` or names of your choice.
+\`config.json\` decides if it has a \`model_type\`. Otherwise a family is recognised by the paths of modules in the graph: \`{n}\` is a number, \`^\` the beginning of a path. Of two names, the second is that of transformers 5. A model without a family, such as ${stranger}, is adapted with \`targetModules: 'all-linear'\` or names of your choice.
 
 ${more}This page is made from the families themselves.
 
@@ -46,23 +46,20 @@ ${more}This page is made from the families themselves.
 | --- | --- | --- | --- |
 ${families.map((family) => `| [${family.title}](#${slugify(family.title)}) | ${codes(family.modelTypes)} | ${codes(family.preprocessors)} | ${codes(family.tasks.slice(0, 1))} |`).join('\n')}
 
-${families.map((family) => sectionOf(family, preprocessor)).join('\n\n')}
+${families.map(sectionOf).join('\n\n')}
 `;
 }
 
-function sectionOf(family: DescribedFamily, preprocessor: string): string {
-  const { name, title, paper, signatures, targetsFrom, tasks, preprocessors } = family;
+function sectionOf(family: DescribedFamily): string {
+  const { name, title, paper, signatures, targetsFrom, tasks } = family;
   return `## ${title}
 
 ${paper}.
 
-- name: \`${name}\`
-- recognised without \`config.json\` by ${signatures.map(markOf).join('; or ')}
-- adapted by default:
-${targetsOf(family)}
-- why: ${targetsFrom}
+- \`${name}\`, recognised by ${signatures.map(markOf).join('; or ')}
 - tasks: ${codes(tasks) === '–' ? 'one of your own' : codes(tasks)}
-- ${preprocessor}: ${codes(preprocessors)}`;
+- default targets (${targetsFrom}):
+${targetsOf(family)}`;
 }
 
 /** The heading's anchor, as GitHub and VitePress spell it. */
@@ -90,7 +87,7 @@ function spelling(name: ModuleName): string {
   if (name instanceof RegExp) return `\`${name.source}\``;
   if (typeof name === 'string') return `\`${name}\``;
   const both = ([4, 5] as const).filter((generation) => name[generation] !== undefined);
-  return both.map((generation) => `\`${name[generation]}\` (transformers ${generation})`).join(' = ');
+  return both.map((generation) => `\`${name[generation]}\``).join(' = ');
 }
 
 /** Names as code, or a dash for none. */
