@@ -38,7 +38,7 @@ group: ${group}
 
 For users who choose a model or its targets: a family knows the names of a model's modules and the usual targets. With it, \`openModel\` and the command line need no targets, adapters of transformers 4 and 5 fit graphs of either, and the usual task is known.
 
-\`config.json\` decides if it has a \`model_type\`. Otherwise a family is recognised by the paths of modules in the graph: \`{n}\` is a number, \`^\` the beginning of a path. Of two names, the second is that of transformers 5. A model without a family, such as ${stranger}, is adapted with \`targetModules: 'all-linear'\` or names of your choice.
+\`config.json\` decides if it has a \`model_type\`. Otherwise a family is recognised by the paths of modules in the graph: \`{n}\` is a number, \`^\` the beginning of a path. The second of two names is that of transformers 5. A model without a family, such as ${stranger}, is adapted with \`targetModules: 'all-linear'\` or names of your choice.
 
 ${more}This page is made from the families themselves.
 

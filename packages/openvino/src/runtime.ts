@@ -44,6 +44,7 @@ const apis = new Map<string, Api>();
 export class OpenvinoRuntime implements Runtime {
   readonly #options: OpenvinoOptions;
 
+  /** A runtime on one device. */
   constructor(options: OpenvinoOptions = {}) {
     this.#options = options;
   }

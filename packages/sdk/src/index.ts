@@ -82,9 +82,11 @@ export { WorkerRuntime } from './runtime/worker/workerRuntime.ts';
 export { checkMachine } from './runtime/providers/providers.ts';
 export { BoundFeeds } from './runtime/boundFeeds.ts';
 export type { TransferableBuffers } from './runtime/transferableBuffers.ts';
-export type { Provider, Runtime, Session } from './runtime/session.ts';
+export type { Provider, Runtime, Session, SessionProvider } from './runtime/session.ts';
 export type {
   BasePrecision,
+  EnginePrecision,
+  ProductPrecision,
   WeightPrecision,
   HalfPrecision,
   IntegerPrecision,

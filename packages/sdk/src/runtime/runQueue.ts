@@ -4,6 +4,7 @@ import { OnnxLoraError } from '../errors.ts';
 
 /** Options of one task. */
 export interface QueueOptions {
+  /** Drops a waiting task, or abandons a running one. */
   readonly signal?: AbortSignal | undefined;
   /** Called once, after the task ended or was dropped. */
   readonly ended?: () => void;
@@ -18,7 +19,11 @@ export class RunQueue {
   #isClosed = false;
   #whenIdle: (() => void)[] = [];
 
-  /** @param name what runs, for error messages @param limit maximum number of waiting tasks */
+  /**
+   * An empty queue.
+   * @param name its subject in error messages
+   * @param limit maximum number of waiting tasks
+   */
   constructor(name: string, limit: number = Infinity) {
     this.#name = name;
     this.#limit = limit;
