@@ -1,6 +1,6 @@
 /** @file Sessions on OpenVINO give what ONNX Runtime gives. Skipped without the library. */
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import {
   type Feeds,
@@ -34,6 +34,8 @@ const pixels = (rows: number): Feeds => ({
     [rows, 3, 28, 28],
   ),
 });
+/** Kernels for such processors have the fault for certain. */
+const hasAvx512 = existsSync('/proc/cpuinfo') && readFileSync('/proc/cpuinfo', 'utf8').includes('avx512');
 /** Relative to the norm. */
 function off(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   let [sum, all] = [0, 0];
@@ -135,10 +137,15 @@ describe.runIf(hasOpenvino)('OpenVINO', () => {
     const feeds = Object.fromEntries(['x', 'dy'].map((name) => [name, float32(Float32Array.from({ length: 4 * size }, () => values.normal()), [4, size])])); // prettier-ignore
     const runtime = new OpenvinoRuntime();
     const wrong = await runtime.createSession(source, { purpose: 'inference' });
-    // Where this fails, OpenVINO has mended it, and ownConstants.ts can go.
-    await expect(wrong.run(feeds)).rejects.toThrow(
-      /^OpenVINO computes ".*" of "square" otherwise than ONNX Runtime: by 1\.\d of its norm, where its arithmetic explains 0\.001\. Use the provider cpu\.$/,
+    const refused = await wrong.run(feeds).then(
+      () => '',
+      (error: Error) => error.message,
     );
+    // Where this fails on a processor with AVX-512, OpenVINO has mended it, and ownConstants.ts can go.
+    if (hasAvx512 || refused !== '')
+      expect(refused).toMatch(
+        /^OpenVINO computes ".*" of "square" otherwise than ONNX Runtime: by [\d.]+ of its norm, where its arithmetic explains 0\.001\. Use the provider cpu\.$/,
+      );
     await wrong.release();
     const right = await runtime.createSession(source, { purpose: 'training' });
     await right.run(feeds);
