@@ -19,12 +19,12 @@ export function encodedWith(model: ModelProto, shapes: InputShapes): Uint8Array 
   return Buffer.concat(encodeModel({ ...model, graph: { ...model.graph, input } }) as Uint8Array[]);
 }
 
-/** Whether these sizes are among those of a shape. */
+/** Whether these sizes are among those of a shape of as many dimensions. */
 export function fits(shape: readonly number[], dims: readonly number[]): boolean {
-  return shape.length === dims.length && shape.every((size, i) => size === -1 || size === dims[i]);
+  return shape.every((size, i) => size === -1 || size === dims[i]);
 }
 
-/** A shape with -1 where the sizes are others; the sizes themselves if they are more or fewer. */
+/** A shape with -1 where the sizes are others. */
 export function merged(shape: readonly number[] | undefined, dims: readonly number[]): readonly number[] {
-  return shape?.length === dims.length ? dims.map((size, i) => (shape[i] === size ? size : -1)) : dims;
+  return shape === undefined ? dims : dims.map((size, i) => (shape[i] === size ? size : -1));
 }

@@ -41,7 +41,8 @@ export class OpenvinoSession implements Session {
   readonly outputNames: readonly string[];
   readonly #parts: SessionParts;
   readonly #queue: RunQueue;
-  #compiled: Compiled | undefined;
+  /** By the dimensions of the inputs: one adapter for all rows is a scalar, one for each row a vector. */
+  readonly #compiled = new Map<string, Compiled>();
 
   constructor(parts: SessionParts) {
     const { provider, name, maxQueue } = parts;
@@ -62,7 +63,7 @@ export class OpenvinoSession implements Session {
 
   async release(): Promise<void> {
     await this.#queue.close();
-    this.#drop();
+    for (const ranks of [...this.#compiled.keys()]) this.#drop(ranks);
   }
 
   async #run(feeds: Feeds, fetches: readonly string[]): Promise<Record<string, Tensor>> {
@@ -78,22 +79,23 @@ export class OpenvinoSession implements Session {
    */
   async #compiledFor(feeds: Feeds): Promise<Compiled> {
     const { api, read, device, properties, name, reference } = this.#parts;
-    const known = this.#compiled?.shapes;
-    if (this.#compiled && this.inputNames.every((each) => fits(known!.get(each)!, feeds[each]!.dims)))
-      return this.#compiled;
+    const ranks = this.inputNames.map((each) => feeds[each]!.dims.length).join();
+    const before = this.#compiled.get(ranks);
+    const known = before?.shapes;
+    if (before && this.inputNames.every((each) => fits(known!.get(each)!, feeds[each]!.dims))) return before;
     const shapes = new Map(this.inputNames.map((each) => [each, merged(known?.get(each), feeds[each]!.dims)]));
-    this.#drop();
+    this.#drop(ranks);
     try {
       // First, so that two engines never hold the weights at once.
       const expected = await reference(feeds);
       const model = await read(shapes);
       const compiled = await api.compile(model, device, properties).finally(() => api.free('model', model));
       const made = { shapes, compiled, request: api.request(compiled) };
-      this.#compiled = made;
+      this.#compiled.set(ranks, made);
       expected?.compare(await this.#infer(made, expected.feeds, this.outputNames));
       return made;
     } catch (cause) {
-      this.#drop();
+      this.#drop(ranks);
       throw failed('cannot compile', name, cause);
     }
   }
@@ -123,12 +125,13 @@ export class OpenvinoSession implements Session {
     return { type, dims, data: new Data(copy) };
   }
 
-  #drop(): void {
+  #drop(ranks: string): void {
     const { api } = this.#parts;
-    if (!this.#compiled) return;
-    api.free('infer_request', this.#compiled.request);
-    api.free('compiled_model', this.#compiled.compiled);
-    this.#compiled = undefined;
+    const old = this.#compiled.get(ranks);
+    if (!old) return;
+    api.free('infer_request', old.request);
+    api.free('compiled_model', old.compiled);
+    this.#compiled.delete(ranks);
   }
 }
 
