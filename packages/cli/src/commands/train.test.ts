@@ -680,7 +680,7 @@ describe('what is wrong before the first step', () => {
     [['--targets', 'nope'], 'No module in'],
     [['--task', 'image-clasification'], 'Did you mean "image-classification"'],
     [['--provider', 'gpu'], 'There is no provider "gpu". Did you mean "cpu"?'],
-    [['--precision', 'int9'], '--precision must be one of float32, int8, int8-backward, float16, int4, nf4'],
+    [['--precision', 'int9'], '--precision must be one of float32, int8, int8-backward, float16, bfloat16, int4, nf4'],
     [['--precision', 'float16'], 'precision "float16" computes on a GPU, but the provider is "auto".'],
     [
       ['--precision', 'int8', '--provider', 'cuda'],
