@@ -63,7 +63,7 @@ export class OpenvinoSession implements Session {
 
   async release(): Promise<void> {
     await this.#queue.close();
-    for (const ranks of [...this.#compiled.keys()]) this.#drop(ranks);
+    for (const ranks of this.#compiled.keys()) this.#drop(ranks);
   }
 
   async #run(feeds: Feeds, fetches: readonly string[]): Promise<Record<string, Tensor>> {
