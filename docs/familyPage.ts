@@ -1,6 +1,6 @@
 /** @file A page that says what the families of a domain package are, made from the families themselves. */
 
-import type { DescribedFamily, ModuleName } from '@onnx-lora/sdk/plugin';
+import { asInLora, type DescribedFamily, type ModuleName } from '@onnx-lora/sdk/plugin';
 import { slugify } from './.vitepress/slugify.ts';
 
 /** Contents of a page. */
@@ -28,6 +28,7 @@ export function familyPage({
   stranger,
   text: more = '',
 }: FamilyPage): string {
+  const usual = mostCommon(families.map(({ tasks }) => tasks));
   return `---
 title: ${title}
 order: ${order}
@@ -46,19 +47,26 @@ ${more}This page is made from the families themselves.
 | --- | --- | --- | --- |
 ${families.map((family) => `| [${family.title}](#${slugify(family.title)}) | ${codes(family.modelTypes)} | ${codes(family.preprocessors)} | ${codes(family.tasks.slice(0, 1))} |`).join('\n')}
 
-${families.map(sectionOf).join('\n\n')}
+Tasks, where a family names no others: ${codes(usual)}. Default targets without a source: ${asInLora}.
+
+${families.map((family) => sectionOf(family, usual)).join('\n\n')}
 `;
 }
 
-function sectionOf(family: DescribedFamily): string {
+/** The list that comes most often. */
+function mostCommon(lists: readonly (readonly string[])[]): readonly string[] {
+  const count = (list: readonly string[]): number => lists.filter((each) => each.join() === list.join()).length;
+  return lists.reduce((best, each) => (count(each) > count(best) ? each : best));
+}
+
+function sectionOf(family: DescribedFamily, usual: readonly string[]): string {
   const { name, title, paper, signatures, targetsFrom, tasks } = family;
   return `## ${title}
 
 ${paper}.
 
 - \`${name}\`, recognised by ${signatures.map(markOf).join('; or ')}
-- tasks: ${codes(tasks) === '–' ? 'one of your own' : codes(tasks)}
-- default targets (${targetsFrom}):
+${tasks.join() === usual.join() ? '' : `- tasks: ${tasks.length === 0 ? 'one of your own' : codes(tasks)}\n`}- default targets${targetsFrom === asInLora ? '' : ` (${targetsFrom})`}:
 ${targetsOf(family)}`;
 }
 

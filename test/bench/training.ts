@@ -3,7 +3,15 @@
 import { type Feeds, float32, int64, type Model, openModel, type PrecisionName, type Provider } from '@onnx-lora/sdk';
 import { crossEntropy, ctc, type LossFragment } from '@onnx-lora/sdk/tasks';
 import { openvinoPlugin } from '@onnx-lora/openvino';
-import { measurePrecision, ParameterSet, planAdapter, sessionIn, Trainer, type TrainerRequest } from '@onnx-lora/sdk/core'; // prettier-ignore
+import {
+  isProductPrecision,
+  measurePrecision,
+  ParameterSet,
+  planAdapter,
+  sessionIn,
+  Trainer,
+  type TrainerRequest,
+} from '@onnx-lora/sdk/core';
 import { Random } from '@onnx-lora/sdk/data';
 import { gpuMb } from './gpu.ts';
 import { peakMb } from './largeModel.ts';
@@ -149,7 +157,7 @@ export async function timeSteps(
   } satisfies TrainerRequest;
   const measured =
     model.precision &&
-    model.precision.name !== 'bfloat16' &&
+    isProductPrecision(model.precision) &&
     (await measurePrecision({ ...request, precision: model.precision }, { inputs, targets: labels }));
   const { precision: used, lossScale: initial } = measured || {};
   const scaled = initial === undefined ? {} : { lossScaling: { initial } };

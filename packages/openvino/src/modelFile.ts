@@ -4,17 +4,27 @@ import { constants } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { SessionSource } from '@onnx-lora/sdk/plugin';
+import { encodeModel } from '@onnx-lora/sdk/core';
+import type { ModelProto, SessionSource } from '@onnx-lora/sdk/plugin';
 
 const NAME = 'onnx-lora-openvino-';
 let count = 0;
 
+/** Sizes of inputs, by name; -1 is one that changes between runs. */
+export type InputShapes = ReadonlyMap<string, readonly number[]>;
+
 /**
- * Calls `use` with a temporary file of the graph beside its external data. Links would do without a file there, but OpenVINO
+ * Calls `use` with a temporary file of the graph, for these sizes of its inputs, beside its external data. Links would do without a file there, but OpenVINO
  * follows none out of the folder, and a hard link changes the time by which the SDK sees that a file was replaced. Graph and
  * data are copied if nothing may be written there, or the data are links themselves.
  */
-export async function withModelFile<T>(source: SessionSource, use: (file: string) => Promise<T>): Promise<T> {
+export async function withModelFile<T>(
+  data: Pick<SessionSource, 'folder' | 'files'>,
+  graph: ModelProto,
+  shapes: InputShapes,
+  use: (file: string) => Promise<T>,
+): Promise<T> {
+  const source = { ...data, bytes: encodedWith(graph, shapes) };
   const { file, remove } = (await besideData(source)) ?? (await copied(source));
   try {
     return await use(file);
@@ -23,12 +33,25 @@ export async function withModelFile<T>(source: SessionSource, use: (file: string
   }
 }
 
+/** The graph with these sizes declared. OpenVINO's C API could set them after reading, but it makes a scalar a vector. */
+function encodedWith(model: ModelProto, shapes: InputShapes): Uint8Array {
+  const input = (model.graph?.input ?? []).map((info) => {
+    const shape = shapes.get(info.name!);
+    if (!shape) return info;
+    const dim = shape.map((size) => (size === -1 ? {} : { dimValue: size }));
+    return { ...info, type: { tensorType: { ...info.type?.tensorType, shape: { dim } } } };
+  });
+  return Buffer.concat(encodeModel({ ...model, graph: { ...model.graph, input } }) as Uint8Array[]);
+}
+
+type Source = Omit<SessionSource, 'name'>;
+
 interface Written {
   readonly file: string;
   readonly remove: () => Promise<void>;
 }
 
-async function besideData({ bytes, folder, files = [] }: SessionSource): Promise<Written | undefined> {
+async function besideData({ bytes, folder, files = [] }: Source): Promise<Written | undefined> {
   if (folder === undefined) return undefined;
   const root = await realpath(folder);
   const real = await Promise.all(files.map((name) => realpath(path.join(folder, name))));
@@ -42,7 +65,7 @@ async function besideData({ bytes, folder, files = [] }: SessionSource): Promise
   }
 }
 
-async function copied({ bytes, folder = '', files = [] }: SessionSource): Promise<Written> {
+async function copied({ bytes, folder = '', files = [] }: Source): Promise<Written> {
   const place = await mkdtemp(path.join(tmpdir(), NAME));
   const remove = (): Promise<void> => rm(place, { recursive: true, force: true });
   try {

@@ -12,18 +12,19 @@ const MOST_BYTES = 2 ** 30;
  * OpenVINO's CPU plugin packs a square weight once, by its address, and uses the packed form also where it is read transposed:
  * gradients are then multiplied by W in place of Wᵀ. Nodes that read it so get a copy. Beyond {@link MOST_BYTES} weights keep
  * one form, and the comparison with ONNX Runtime refuses the graph.
- * @param ranks which weights: in bfloat16 products are packed otherwise, and only convolutions of 3 dimensions or more need it
+ * @param folder of the external data
+ * @param leastRank 2, or 3 in bfloat16, where products are packed otherwise and only convolutions need it
  */
 export async function withOwnConstants(
   model: ModelProto,
-  ranks: { readonly least: number },
-  folder?: string,
+  folder: string | undefined,
+  leastRank: number,
 ): Promise<ModelProto> {
   const { initializer = [], node = [] } = model.graph ?? {};
   const squares = new Map<string, TensorProto>();
   for (const tensor of initializer) {
     const { name, dims = [] } = tensor;
-    if (name && dims.length >= ranks.least && Number(dims[0]) === Number(dims[1])) squares.set(name, tensor);
+    if (name && dims.length >= leastRank && Number(dims[0]) === Number(dims[1])) squares.set(name, tensor);
   }
   const first = new Map<string, boolean>();
   const copies = new Map<string, TensorProto>();

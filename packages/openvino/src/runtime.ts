@@ -4,9 +4,8 @@ import type { Runtime, Session } from '@onnx-lora/sdk';
 import type { SessionOptions, SessionSource } from '@onnx-lora/sdk/plugin';
 import { decodeModel, memorySource } from '@onnx-lora/sdk/core';
 import { type Api, type Handle, loadApi } from './api.ts';
-import { encodedWith, type InputShapes } from './inputShapes.ts';
 import { findLibrary } from './library.ts';
-import { withModelFile } from './modelFile.ts';
+import { type InputShapes, withModelFile } from './modelFile.ts';
 import { withOwnConstants } from './ownConstants.ts';
 import { failed, OpenvinoSession } from './session.ts';
 import { referenceOn } from './reference.ts';
@@ -69,10 +68,10 @@ export class OpenvinoRuntime implements Runtime {
     const decoded = decodeModel(memorySource(source.bytes), source.name);
     const graph =
       purpose === 'training'
-        ? await withOwnConstants(decoded, { least: arithmetic === 'float32' ? 2 : 3 }, source.folder)
+        ? await withOwnConstants(decoded, source.folder, arithmetic === 'float32' ? 2 : 3)
         : decoded;
     const read = (shapes: InputShapes): Promise<Handle> =>
-      withModelFile({ ...source, bytes: encodedWith(graph, shapes) }, (file) => api.readModel(file));
+      withModelFile(source, graph, shapes, (file) => api.readModel(file));
     try {
       // Names the operators that are missing, before any work.
       const model = await read(new Map());

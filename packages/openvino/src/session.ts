@@ -5,7 +5,7 @@ import { RunQueue, type RunOptions } from '@onnx-lora/sdk/plugin';
 import { arrayOf } from '@onnx-lora/sdk/tasks';
 import { type Api, elementType, type Handle } from './api.ts';
 import type { Reference } from './reference.ts';
-import { fits, type InputShapes, merged } from './inputShapes.ts';
+import type { InputShapes } from './modelFile.ts';
 
 /** Parts of a session. */
 export interface SessionParts {
@@ -133,6 +133,16 @@ export class OpenvinoSession implements Session {
     api.free('compiled_model', old.compiled);
     this.#compiled.delete(ranks);
   }
+}
+
+/** Whether these sizes are among those of a shape of as many dimensions. */
+function fits(shape: readonly number[], dims: readonly number[]): boolean {
+  return shape.every((size, i) => size === -1 || size === dims[i]);
+}
+
+/** A shape with -1 where the sizes are others. */
+function merged(shape: readonly number[] | undefined, dims: readonly number[]): readonly number[] {
+  return shape === undefined ? dims : dims.map((size, i) => (shape[i] === size ? size : -1));
 }
 
 /** The error of the library, by the last line of its message, which has the reason. */

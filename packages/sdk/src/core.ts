@@ -112,7 +112,7 @@ export type { LossScalingOptions } from './train/step/lossScale.ts';
 export { providerNames } from './runtime/providers/providers.ts';
 export { measurePrecisionGain, type PrecisionGain } from './model/loaded/precisionGain.ts';
 export { quantizedBits } from './ops/quantization/forms.ts';
-export { isWeightPrecision, precisionNames, sessionIn } from './ops/precision/precision.ts';
+export { isProductPrecision, isWeightPrecision, precisionNames, sessionIn } from './ops/precision/precision.ts';
 export { type RequestedPrecision, requestedPrecision, precisionOnMachine } from './model/loaded/precision.ts';
 export {
   gradientCosines,

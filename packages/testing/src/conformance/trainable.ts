@@ -9,6 +9,7 @@ import {
   type AdapterPlan,
   ParameterSet,
   type MeasuredPrecision,
+  isProductPrecision,
   measurePrecision,
   Trainer,
   type TrainerRequest,
@@ -78,13 +79,13 @@ export async function trainerFor(
     plan,
     loss: lossFragment(requiredLoss(subject)),
     runtime,
-    session: { threads: 1, ...(precision?.name === 'bfloat16' && { arithmetic: precision.name }) },
+    session: { threads: 1, ...(precision && !isProductPrecision(precision) && { arithmetic: precision.name }) },
     ...optimizer,
     ...(drawMask ? { drawMask } : {}),
     parameters: (inputs) => ParameterSet.of(placed, inputs),
     name: subject.id,
   } satisfies TrainerRequest;
-  if (!precision || precision.name === 'bfloat16') return { trainer: new Trainer(request), placed };
+  if (!precision || !isProductPrecision(precision)) return { trainer: new Trainer(request), placed };
   const measured = await measurePrecision(
     { ...request, precision },
     { inputs: subject.feeds, targets: subject.targets },

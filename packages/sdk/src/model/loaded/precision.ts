@@ -8,6 +8,7 @@ import {
   type BasePrecision,
   type WeightPrecision,
   type PrecisionChoice,
+  isProductPrecision,
   type PrecisionName,
   precisionNames,
   sessionIn,
@@ -148,7 +149,7 @@ export async function runPrecision(
   batch: Batch & { beginning(count: number): Promise<Batch> },
 ): Promise<RunPrecision> {
   const known = before ?? model.precision;
-  if (known?.name === 'bfloat16') return { noted: known, warnings: [] };
+  if (known && !isProductPrecision(known)) return { noted: known, warnings: [] };
   if (!known || known.inFloat32) return { precision: known && ofWeights(known, model), noted: known, warnings: [] };
   const few = comparisonOf(request.loss) ? await batch.beginning(COMPARED) : batch;
   const measured = await measurePrecision({ ...request, precision: known }, batch, few);

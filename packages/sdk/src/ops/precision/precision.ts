@@ -77,6 +77,11 @@ export function isWeightPrecision(asked: { readonly name: PrecisionName }): aske
   return asked.name === 'int4' || asked.name === 'nf4';
 }
 
+/** Whether a precision rewrites products; an engine's own does not. */
+export function isProductPrecision(precision: BasePrecision): precision is ProductPrecision {
+  return precision.name !== 'bfloat16';
+}
+
 /** Whether a node belongs to the backward pass. */
 export type IsBackward = (node: NodeProto) => boolean;
 
@@ -92,7 +97,7 @@ const FIRST_OPSET = 11;
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` naming the model, if no product could use it
  */
 export function requirePrecision(model: ModelProto, asked: BasePrecision, name: string): void {
-  if (asked.name === 'bfloat16') return;
+  if (!isProductPrecision(asked)) return;
   const { name: precision, smallest = SMALLEST } = asked;
   const opset = opsetOf(model);
   if (precision !== 'float16' && opset < FIRST_OPSET) {
@@ -145,7 +150,7 @@ export function* inPrecision(
   precision: BasePrecision | undefined,
   isBackward: IsBackward = () => false,
 ): Generator<void, ModelProto> {
-  if (!precision || precision.name === 'bfloat16') return model;
+  if (!precision || !isProductPrecision(precision)) return model;
   const chosen = chosenProducts(model, precision, isBackward);
   // Weights that overflow float16 are only found when a batch is measured.
   const fitting = [...chosen].filter(([, { weight }]) => precision.name !== 'float16' || fitsHalf(weight));
