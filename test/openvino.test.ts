@@ -15,14 +15,16 @@ import {
 } from '@onnx-lora/sdk';
 import { encodeModel, ParameterSet, planAdapter, sessionIn, Trainer } from '@onnx-lora/sdk/core';
 import { Random } from '@onnx-lora/sdk/data';
-import { type SessionSource, writeOnnx } from '@onnx-lora/sdk/plugin';
-import { crossEntropy } from '@onnx-lora/sdk/tasks';
+import { type ModelProto, type SessionSource, writeOnnx } from '@onnx-lora/sdk/plugin';
+import { crossEntropy, ctc } from '@onnx-lora/sdk/tasks';
 import { ModelBuilder, randomAdapter } from '@onnx-lora/testing';
 import { visionFamilies } from '@onnx-lora/vision';
 import { describe, expect, it } from 'vitest';
 import { golden, mlp } from '../packages/sdk/fixtures/inits/mlp.ts';
 import { tinyTask } from '../packages/sdk/fixtures/tinyTask.ts';
 import { vitModel } from './fixtures/vit.ts';
+import { differentiated } from './support/differentiated.ts';
+import { runOnce } from './support/graphs.ts';
 import { temporaryFolder } from '../packages/cli/fixtures/call.ts';
 import { openvinoPlugin, OpenvinoRuntime } from '@onnx-lora/openvino';
 import { hasOpenvino } from './support/openvino.ts';
@@ -45,6 +47,10 @@ function off(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   }
   return Math.sqrt(sum / all);
 }
+const sourceOf = (model: ModelProto, name: string): SessionSource => ({
+  bytes: Buffer.concat(encodeModel(model) as Uint8Array[]),
+  name,
+});
 const open = (precision: PrecisionName = 'float32'): Promise<Model> =>
   openModel(path.join(file, '../..'), { families: visionFamilies, plugins: [openvinoPlugin], precision });
 
@@ -133,8 +139,7 @@ describe.runIf(hasOpenvino)('OpenVINO', () => {
     const [x, dy] = ['x', 'dy'].map((name) => ({ name, type: 'float32' as const, shape: [4, size] }));
     const weight = builder.weight('w', [size, size]);
     const [y, dx] = [g.MatMul(x!, weight), g.Gemm(dy!, weight, undefined, { transB: true })];
-    const bytes = Buffer.concat(encodeModel(builder.model([x!, dy!], [y, dx])) as Uint8Array[]);
-    const source: SessionSource = { bytes, name: 'square' };
+    const source = sourceOf(builder.model([x!, dy!], [y, dx]), 'square');
     const values = new Random(4);
     const feeds = Object.fromEntries(['x', 'dy'].map((name) => [name, float32(Float32Array.from({ length: 4 * size }, () => values.normal()), [4, size])])); // prettier-ignore
     const runtime = new OpenvinoRuntime();
@@ -159,13 +164,56 @@ describe.runIf(hasOpenvino)('OpenVINO', () => {
     await right.release();
   });
 
+  it.each(['float32', 'bfloat16'] as const)('leaves the CTC loss to ONNX Runtime (%s)', async (arithmetic) => {
+    const shapes = { x: [2, 40, 16], w: [16, 8] };
+    const labels = int64([1, 2, 3, 3, 4, -100, 2, 1], [2, 4]);
+    const { model } = differentiated(shapes, ['x', 'w'], (g, { x, w }) =>
+      ctc(g, g.MatMul(g.Tanh(x!), w!), g.constant(labels), { blank: 0, zeroInfinity: true }),
+    );
+    const random = new Random(5);
+    const feeds = Object.fromEntries(Object.entries(shapes).map(([name, dims]) => [name, float32(Float32Array.from({ length: dims.reduce((a, b) => a * b) }, () => random.normal()), dims)])); // prettier-ignore
+    const session = await new OpenvinoRuntime().createSession(sourceOf(model, 'ctc'), {
+      arithmetic,
+      purpose: 'training',
+    });
+    const expected = await runOnce(model, feeds);
+    // Twice: the second run must not see numbers of the first.
+    await session.run(Object.fromEntries(Object.entries(feeds).map(([name, each]) => [name, { ...each, data: (each.data as Float32Array).map((value) => -value) }]))); // prettier-ignore
+    const found = await session.run(feeds);
+    for (const [name, { data }] of Object.entries(expected))
+      expect(off(found[name]!.data as Float32Array, data as Float32Array), name).toBeLessThan(arithmetic === 'float32' ? 1e-5 : 0.02); // prettier-ignore
+    const report = await session.providerReport!(feeds);
+    expect(report.fallenBack.map(({ op }) => op)).toContain('Scan');
+    expect(report.nodes['openvino']! + report.nodes['cpu']!).toBeGreaterThanOrEqual(model.graph!.node!.length);
+    await session.release();
+  });
+
+  it('computes a RotaryEmbedding, which it lacks, by standard operators', async () => {
+    const builder = new ModelBuilder({ seed: 6 });
+    const { g } = builder;
+    const x = { name: 'x', type: 'float32' as const, shape: [2, 3, 5, 8] };
+    const tables = [builder.weight('cos', [5, 4]), builder.weight('sin', [5, 4])];
+    const y = g.emit('RotaryEmbedding', [x, g.ints([0]), ...tables], {}, 'com.microsoft');
+    const model = builder.model([x], [{ ...y, type: 'float32', shape: x.shape }]);
+    const random = new Random(7);
+    const feeds = {
+      x: float32(
+        Float32Array.from({ length: 240 }, () => random.normal()),
+        x.shape,
+      ),
+    };
+    const session = await new OpenvinoRuntime().createSession(sourceOf(model, 'rotary'));
+    const [found, expected] = [await session.run(feeds), await runOnce(model, feeds)];
+    expect(off(found[y.name]!.data as Float32Array, expected[y.name]!.data as Float32Array)).toBeLessThan(1e-6);
+    await session.release();
+  });
+
   it('names an operator that it lacks before it runs', async () => {
     const builder = new ModelBuilder({ seed: 3 });
     const x = { name: 'x', type: 'float32' as const, shape: [1] };
     const model = builder.model([x], [builder.g.Neg(x)]);
     model.graph!.node![0] = { ...model.graph!.node![0]!, opType: 'Nothing', domain: 'org.example' };
-    const source = { bytes: Buffer.concat(encodeModel(model) as Uint8Array[]), name: 'strange' };
-    await expect(new OpenvinoRuntime().createSession(source)).rejects.toThrow(
+    await expect(new OpenvinoRuntime().createSession(sourceOf(model, 'strange'))).rejects.toThrow(
       /^OpenVINO cannot load "strange": .*Nothing/,
     );
   });

@@ -1,12 +1,14 @@
 /** @file The runtime port on OpenVINO. */
 
-import type { Runtime, Session } from '@onnx-lora/sdk';
-import type { SessionOptions, SessionSource } from '@onnx-lora/sdk/plugin';
-import { decodeModel, memorySource } from '@onnx-lora/sdk/core';
-import { type Api, type Handle, loadApi } from './api.ts';
+import { type Runtime, type Session, WorkerRuntime } from '@onnx-lora/sdk';
+import { inferGraph, type ModelProto, type SessionOptions, type SessionSource } from '@onnx-lora/sdk/plugin';
+import { CONTRIB, decodeModel, encodeModel, expandOperators, memorySource } from '@onnx-lora/sdk/core';
+import { type Api, loadApi } from './api.ts';
 import { findLibrary } from './library.ts';
-import { type InputShapes, withModelFile } from './modelFile.ts';
+import { withModelFile } from './modelFile.ts';
 import { withOwnConstants } from './ownConstants.ts';
+import { partsOf } from './parts.ts';
+import { PartsSession, type RunnablePart } from './partsSession.ts';
 import { failed, OpenvinoSession } from './session.ts';
 import { referenceOn } from './reference.ts';
 
@@ -65,34 +67,71 @@ export class OpenvinoRuntime implements Runtime {
       NUM_STREAMS: '1',
       ...(device === 'CPU' && cpuProperties(threads)),
     };
-    const decoded = decodeModel(memorySource(source.bytes), source.name);
-    const graph =
-      purpose === 'training'
-        ? await withOwnConstants(decoded, source.folder, arithmetic === 'float32' ? 2 : 3)
-        : decoded;
-    const read = (shapes: InputShapes): Promise<Handle> =>
-      withModelFile(source, graph, shapes, (file) => api.readModel(file));
-    try {
-      // Names the operators that are missing, before any work.
-      const model = await read(new Map());
-      const [inputNames, outputNames] = [api.names(model, 'input'), api.names(model, 'output')];
-      api.free('model', model);
-      const accepted = (typeof verify === 'object' ? verify.tolerance : undefined) ?? tolerance;
+    const accepted = (typeof verify === 'object' ? verify.tolerance : undefined) ?? tolerance;
+    const sessionOf = async (part: SessionSource, model: ModelProto): Promise<Session> => {
+      const { graph, inputNames, outputNames } = await convertible(model, async (form) => {
+        const graph =
+          purpose === 'training' ? await withOwnConstants(form, part.folder, arithmetic === 'float32' ? 2 : 3) : form;
+        const made = await withModelFile(part, graph, new Map(), (file) => api.readModel(file));
+        const names = { inputNames: api.names(made, 'input'), outputNames: api.names(made, 'output') };
+        api.free('model', made);
+        return { graph, ...names };
+      });
       return new OpenvinoSession({
         api,
         inputNames,
         outputNames,
-        read,
+        read: (shapes) => withModelFile(part, graph, shapes, (file) => api.readModel(file)),
         device,
         properties,
         provider,
         maxQueue,
-        name: source.name,
+        name: part.name,
         reference: async (feeds) =>
-          verify === false ? undefined : referenceOn({ source, options, tolerance: accepted }, feeds),
+          verify === false ? undefined : referenceOn({ source: part, options, tolerance: accepted }, feeds),
       });
+    };
+    try {
+      const model = decodeModel(memorySource(source.bytes), source.name);
+      const parts = partsOf(model);
+      if (parts.length === 1) return await sessionOf(source, model);
+      const opened: RunnablePart[] = [];
+      for (const { engine, model: part } of parts) {
+        const own = { ...source, bytes: Buffer.concat(encodeModel(part) as Uint8Array[]) };
+        const session =
+          engine === 'openvino'
+            ? await sessionOf(own, part)
+            : await new WorkerRuntime().createSession(own, { ...options, provider: 'cpu', verify: false });
+        opened.push({ session, model: part });
+      }
+      return new PartsSession({ name: source.name, provider, maxQueue, parts: opened, ...namesOf(model) });
     } catch (cause) {
       throw failed('cannot load', source.name, cause);
     }
   }
+}
+
+/** The form of a graph that OpenVINO converts: with standard operators where it lacks one of ONNX Runtime's own. */
+async function convertible<T>(model: ModelProto, convert: (form: ModelProto) => Promise<T>): Promise<T> {
+  try {
+    return await convert(model);
+  } catch (cause) {
+    const { message } = cause as Error;
+    const graph = model.graph ?? {};
+    const plain = expandOperators(
+      { ...model, graph },
+      inferGraph(model),
+      ({ domain, opType = '' }) => domain === CONTRIB && message.includes(opType),
+    );
+    if (plain.graph.node?.length === graph.node?.length) throw cause;
+    return await convert(plain);
+  }
+}
+
+function namesOf({ graph }: ModelProto): { readonly inputNames: string[]; readonly outputNames: string[] } {
+  const held = new Set(graph?.initializer?.map(({ name }) => name));
+  return {
+    inputNames: (graph?.input ?? []).map(({ name }) => name!).filter((name) => !held.has(name)),
+    outputNames: (graph?.output ?? []).map(({ name }) => name!),
+  };
 }

@@ -6,8 +6,18 @@ export { type Chunks, encodeModel } from './graph/file/encode.ts';
 export { FileLock, type Holder } from './files/fileLock.ts';
 export type { Owner } from './files/owner.ts';
 export { weightsDigest } from './graph/file/digest.ts';
-export { floatAttribute, indexWhole, intAttribute, intsAttribute, stringAttribute, subgraphs } from './graph/walk.ts';
+export {
+  floatAttribute,
+  indexNodes,
+  indexWhole,
+  intAttribute,
+  intsAttribute,
+  readNames,
+  stringAttribute,
+  subgraphs,
+} from './graph/walk.ts';
 export { isStatic } from './graph/value.ts';
+export { valueInfo } from './graph/valueInfo.ts';
 export { runSync } from './graph/eventLoop.ts';
 export { operatorName } from './graph/knownOperators.ts';
 export { CONTRIB } from './ops/domains.ts';

@@ -70,8 +70,8 @@ function fromRaw(type: NonNullable<ReturnType<typeof dataTypeName>>, bytes: Uint
   const size = bytesPerElement(type);
   const ArrayType = arrayOf(type);
   const whole = bytes.length - (bytes.length % size);
-  // Typed arrays need aligned offsets; copy only if unaligned.
-  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  // Typed arrays need aligned offsets; copy only if unaligned. A Buffer's own `slice` would not copy.
+  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
   return new ArrayType(aligned.buffer as ArrayBuffer, aligned.byteOffset, whole / size);
 }
 
