@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gpuNames } from './gpu.ts';
+import { providerOf } from './settings.ts';
 import { lastJson, runChild, SMALL_HEAP } from './spawn.ts';
 import { median } from './statistics.ts';
 import type { TrainingCase, TrainingFigures } from './training.ts';
@@ -84,8 +85,11 @@ export async function compareTraining(
       const theirs = new Map([...new Set(precisions.flatMap(besideOf))].map((precision) => [precision, [] as TrainingFigures[]])); // prettier-ignore
       for (let turn = 0; turn < TURNS; turn++) {
         for (const [precision, figures] of ours) {
-          const engine = precision === 'bfloat16' ? 'openvino' : provider;
-          const order = { train: { ...each, precision, provider: engine }, model: file, steps: STEPS };
+          const order = {
+            train: { ...each, precision, provider: providerOf(precision, provider) },
+            model: file,
+            steps: STEPS,
+          };
           figures.push((await runChild(self, order, SMALL_HEAP)) as TrainingFigures);
         }
         const wanted = each.targets === 'all' ? 'all' : 'q,v';

@@ -1,10 +1,11 @@
 /**
- * @file Accuracy lost to a base in integers: the same trainings in each precision, with several seeds. Each result is a line
+ * @file Accuracy lost to a base in integers or bfloat16: the same trainings in each precision, with several seeds. Each result is a line
  * of a file, so that interrupted work can resume.
  */
 
 import { evaluate, openModel, type PrecisionName, train, type TrainOptions } from '@onnx-lora/sdk';
 import { readSequenceData, scienceFamilies, sequenceRegression } from '@onnx-lora/science';
+import { openvinoPlugin } from '@onnx-lora/openvino';
 import { imageClassification, promptableSegmentation, readImageData, visionFamilies } from '@onnx-lora/vision';
 import { existsSync } from 'node:fs';
 import { appendFile, mkdtemp, rm } from 'node:fs/promises';
@@ -12,6 +13,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { digitsOfExamples, type Digits, vit } from './accuracy.ts';
+import { providerOf } from './settings.ts';
 import { resultsIn } from './windows.ts';
 import { promptableModel, promptableSettings, promptableTargets, stamps } from './promptable.ts';
 
@@ -151,14 +153,16 @@ async function resultOf(
   seed: number,
 ): Promise<Pick<PrecisionResult, 'value' | 'cpu'>> {
   // Products of small models are rounded, too, though that gains nothing: the question is the cost of rounding.
-  const chosen = precision === 'float32' ? precision : { name: precision, smallest: 4096 };
-  const model = await openModel(source, { families, precision: chosen });
+  const isWhole = precision === 'float32' || precision === 'bfloat16';
+  const chosen = isWhole ? precision : { name: precision, smallest: 4096 };
+  const model = await openModel(source, { families, plugins: [openvinoPlugin], precision: chosen });
+  const provider = providerOf(precision);
   const task = await taskOf(seed);
   const before = process.cpuUsage();
-  const run = await train(model, { ...options, task, seed, threads: 1 });
+  const run = await train(model, { ...options, task, seed, threads: 1, provider });
   const { adapter } = await run.done;
   const { user, system } = process.cpuUsage(before);
-  const { metrics } = await evaluate(model, { task, adapter, threads: 1 });
+  const { metrics } = await evaluate(model, { task, adapter, threads: 1, provider });
   return { value: points * (metrics as Readonly<Record<string, number>>)[metric]!, cpu: (user + system) / 1e6 };
 }
 

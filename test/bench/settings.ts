@@ -1,6 +1,6 @@
 /** @file Settings of a benchmark run: sizes of the model, the batch, and numbers of rounds. */
 
-import type { Provider } from '@onnx-lora/sdk';
+import type { PrecisionName, Provider } from '@onnx-lora/sdk';
 
 /** The settings of one run; children and the Python script get them as JSON. */
 export interface BenchSettings {
@@ -62,3 +62,8 @@ export const quickSizes: Sizes = {
   warmUps: 1,
   swaps: 3,
 };
+
+/** The provider of a precision: OpenVINO for bfloat16, which ONNX Runtime lacks. */
+export function providerOf(precision: PrecisionName, other: Provider = 'cpu'): Provider {
+  return precision === 'bfloat16' ? 'openvino' : other;
+}

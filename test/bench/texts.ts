@@ -1,5 +1,7 @@
 /** @file Texts on real data: what encoders and a small language model learn, with the settings of the Python script beside. */
 
+import { openvinoPlugin } from '@onnx-lora/openvino';
+import { providerOf } from './settings.ts';
 import { evaluate, type LoraOptions, openModel, type PrecisionName, train, type TrainOptions } from '@onnx-lora/sdk';
 import {
   chat,
@@ -131,12 +133,13 @@ export async function textsOf(
   precision: PrecisionName,
 ): Promise<TextFigures> {
   const { model: source, lora, task: read, options } = subjectOf(each, minilm);
-  const model = await openModel(source, { plugins: [textPlugin], precision });
+  const model = await openModel(source, { plugins: [textPlugin, openvinoPlugin], precision });
+  const provider = providerOf(precision);
   const task = await read(false);
   const [start, cpu] = [performance.now(), process.cpuUsage()];
-  const { adapter } = await (await train(model, { ...options, task, lora, seed })).done;
+  const { adapter } = await (await train(model, { ...options, task, lora, seed, provider })).done;
   const [seconds, used] = [(performance.now() - start) / 1000, process.cpuUsage(cpu)];
   const peak = peakMb();
-  const { metrics } = await evaluate(model, { task: await read(true), adapter, threads: 1 });
+  const { metrics } = await evaluate(model, { task: await read(true), adapter, threads: 1, provider });
   return { value: metrics[each.metric]!, seconds, cpu: (used.user + used.system) / 1e6, peakMb: peak };
 }

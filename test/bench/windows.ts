@@ -6,6 +6,7 @@
 import { OnnxLoraError, openModel, train } from '@onnx-lora/sdk';
 import { bootstrapInterval, countEdits, type EditCounts } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/data';
+import { openvinoPlugin } from '@onnx-lora/openvino';
 import {
   basicNormaliser,
   monoAt,
@@ -20,6 +21,7 @@ import { existsSync } from 'node:fs';
 import { appendFile, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { recognitionModel, recordings } from './recognition.ts';
+import { providerOf } from './settings.ts';
 
 /** Length of the window in training, default or whole, and precision of the base. */
 const windowVariants = {
@@ -27,9 +29,10 @@ const windowVariants = {
   full: { contextSeconds: 'full', precision: 'float32' },
   'int8-backward': { contextSeconds: 'auto', precision: 'int8-backward' },
   int8: { contextSeconds: 'auto', precision: 'int8' },
+  bfloat16: { contextSeconds: 'auto', precision: 'bfloat16' },
 } as const;
 /** The reference of a variant. */
-const besideOf = (variant: string): string => (variant.startsWith('int8') ? 'default' : 'full');
+const besideOf = (variant: string): string => (/^int8|^bfloat16$/.test(variant) ? 'default' : 'full');
 type Variant = keyof typeof windowVariants;
 
 /** Result of one training on held-out recordings. */
@@ -127,19 +130,21 @@ async function resultOf(
   { seed, variant, threads }: { readonly seed: number; readonly variant: Variant; readonly threads: number },
 ): Promise<Omit<WindowResult, 'fold' | 'seed' | 'variant'>> {
   const { contextSeconds, precision } = windowVariants[variant];
-  const model = await openModel(recognitionModel, { families: speechFamilies, precision });
+  const opened = { families: speechFamilies, plugins: [openvinoPlugin] };
+  const model = await openModel(recognitionModel, { ...opened, precision });
   // All of them are trained on, whichever split the data mean them for.
   const all = taught
     .toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
     .map((record): SpeechRecord => ({ ...record, split: 'train' }));
   const task = speechRecognition(all, { contextSeconds });
   const lora = { r: 8, loraAlpha: 16, targetModules: ['q_proj', 'v_proj'] };
-  const run = await train(model, { ...settings, seed, threads, task, lora });
+  const run = await train(model, { ...settings, seed, threads, task, lora, provider: providerOf(precision) });
   const [start, cpu] = [performance.now(), process.cpuUsage()];
   const { adapter } = await run.done;
   const [seconds, used] = [(performance.now() - start) / 1000, process.cpuUsage(cpu)];
-  // Each adapter is heard with the window that it notes.
-  const transcriber = await openTranscriber(model, { adapters: { adapter }, threads });
+  // Each adapter is heard with the window that it notes, and one of OpenVINO by ONNX Runtime.
+  const heardBy = precision === 'bfloat16' ? await openModel(recognitionModel, opened) : model;
+  const transcriber = await openTranscriber(heardBy, { adapters: { adapter }, threads });
   const reader = new AudioFileReader();
   const clips: ClipResult[] = [];
   const byLength = test.toSorted((a, b) => a.text!.length - b.text!.length);

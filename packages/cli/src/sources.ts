@@ -41,6 +41,11 @@ export async function openNamed(
   { fix, precision }: Pick<Settings, 'fix' | 'precision'> = {},
 ): Promise<Model> {
   const source = requireModel(model);
+  if (precision === 'auto') {
+    throw usageError(
+      '--precision auto is for train alone, which times steps in each precision. Name one here; an adapter notes in which it learned.',
+    );
+  }
   const isOnnx = holdsGraph(source);
   const isBuilt = !isOnnx && registry.builders.some((each) => each.recognises(source));
   if (isBuilt && stderr.isTTY) stderr.write(`building the graph of ${source} from its checkpoint\n`);

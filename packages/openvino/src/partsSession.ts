@@ -56,8 +56,9 @@ export class PartsSession implements Session {
     const fallenBack: FallenBackNode[] = [];
     for (const { session, model } of this.#parts) {
       const own = model.graph?.node ?? [];
-      nodes[session.provider] = (nodes[session.provider] ?? 0) + own.length;
-      if (session.provider === this.provider) continue;
+      const { provider } = session;
+      nodes[provider] = (nodes[provider] ?? 0) + own.length;
+      if (provider === this.provider) continue;
       for (const { opType = '', name = '' } of own) fallenBack.push({ op: opType, name, reason: 'no-kernel' });
     }
     return Promise.resolve({ provider: this.provider, nodes, fallenBack });

@@ -87,6 +87,7 @@ export class OpenvinoRuntime implements Runtime {
         provider,
         maxQueue,
         name: part.name,
+        operators: graph.graph?.node?.length ?? 0,
         reference: async (feeds) =>
           verify === false ? undefined : referenceOn({ source: part, options, tolerance: accepted }, feeds),
       });

@@ -1,7 +1,7 @@
 /** @file A session on OpenVINO: compiled for the sizes of its feeds, and verified before its numbers are used. */
 
 import { type Feeds, OnnxLoraError, type Session, type Tensor } from '@onnx-lora/sdk';
-import { RunQueue, type RunOptions } from '@onnx-lora/sdk/plugin';
+import { type ProviderReport, RunQueue, type RunOptions } from '@onnx-lora/sdk/plugin';
 import { arrayOf } from '@onnx-lora/sdk/tasks';
 import { type Api, elementType, type Handle } from './api.ts';
 import type { Reference } from './reference.ts';
@@ -18,6 +18,8 @@ export interface SessionParts {
   readonly device: string;
   /** Properties of the compilation. */
   readonly properties: Readonly<Record<string, string>>;
+  /** Number of operators of the graph. */
+  readonly operators: number;
   /** The model's name in messages. */
   readonly name: string;
   /** The provider's name. */
@@ -64,6 +66,12 @@ export class OpenvinoSession implements Session {
   /** As `run`, but the outputs are in the library's memory, which the next run overwrites and `release` frees. */
   lend(feeds: Feeds): Promise<Record<string, Tensor>> {
     return this.#queue.add(() => this.#run(feeds, this.outputNames));
+  }
+
+  /** Operators of the graph, all of them here; OpenVINO fuses some. */
+  providerReport(): Promise<ProviderReport> {
+    const { provider } = this;
+    return Promise.resolve({ provider, nodes: { [provider]: this.#parts.operators }, fallenBack: [] });
   }
 
   async release(): Promise<void> {

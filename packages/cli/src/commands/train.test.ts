@@ -169,6 +169,44 @@ describe('a run', () => {
   });
 });
 
+describe('--precision auto', () => {
+  it('times steps, names what takes no part, and trains as the chosen precision does', async () => {
+    const folder = temporaryFolder();
+    const data = turnedDigits(folder);
+    const trained = async (out: string, ...precision: string[]): Promise<[string, Buffer]> => {
+      const place = path.join(folder, out);
+      const run = ['train', vit, '--data', data, '--out', place, '--steps', '3', '--no-eval', ...quick, ...precision];
+      const { code, stderr } = await call(run);
+      expect(code, stderr).toBe(0);
+      return [stderr, readFileSync(path.join(place, 'adapter/adapter_model.safetensors'))];
+    };
+    // Its products are too small for integers, so float32 is the only choice.
+    const [told, chosen] = await trained('auto', '--precision', 'auto');
+    expect(told).toMatch(/^precision int8 is left out: ".*" has no product with a float32 weight/m);
+    expect(told).toMatch(/^precision float32 on cpu, by the time of a step: float32 \d+ ms$/m);
+    expect(parse(readFileSync(path.join(folder, 'auto/config.yaml'), 'utf8'))).toMatchObject({ precision: 'float32', provider: 'cpu' }); // prettier-ignore
+    const [, plain] = await trained('plain', '--precision', 'float32', '--provider', 'cpu');
+    expect(chosen.equals(plain)).toBe(true);
+  });
+
+  it('is refused where nothing is trained, and on a provider without a choice', async () => {
+    const folder = temporaryFolder();
+    const { code, stderr } = await call(['eval', vit, '--data', folder, '--precision', 'auto']);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/^error: --precision auto is for train alone/)]);
+    const other = await call([
+      'train',
+      vit,
+      '--data',
+      turnedDigits(folder),
+      '--precision',
+      'auto',
+      '--provider',
+      'dml',
+    ]);
+    expect(other.stderr).toMatch(/--precision auto has no choice on the provider "dml"\. Name the precision\./);
+  });
+});
+
 describe('--validation', () => {
   it('holds a fraction of flat folders out, and measures before and after on it, as eval does', async () => {
     const folder = temporaryFolder();

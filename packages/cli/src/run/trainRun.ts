@@ -16,6 +16,7 @@ import { type Work, trackersOf, saveAdapter, complete, resumeCommand, placementL
 import { measure, begin, worseNote } from './measuring.ts';
 import { keepDraws } from './draws.ts';
 import { divergenceOf, warnOfDivergence, verdictOfRun } from './verdict.ts';
+import { withFastestPrecision } from './fastestPrecision.ts';
 import { exitCodes } from '../terminal/errors.ts';
 import { measureAndReport } from './shownSections.ts';
 import { type PlannedRun, planRun } from './planning.ts';
@@ -74,7 +75,8 @@ export async function runTraining(given: Settings, options: TrainRunOptions, con
   if (resume) named?.checkUntaken();
   else named?.checkFree(overwrite);
   const progress = new Progress(context.terminal, { quiet });
-  const planned = await planRun(given, context, { named, progress });
+  const settled = given.precision === 'auto' ? await withFastestPrecision(given, context, progress) : given;
+  const planned = await planRun(settled, context, { named, progress });
   const { model, task, prepared, folder, settings, preview, newModules } = planned;
   const work: Work = {
     model,

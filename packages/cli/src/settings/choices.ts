@@ -39,7 +39,7 @@ const closed = { init: 'initialisation', tuner: 'tuner', optimizer: 'optimizer' 
 export function checkNames(settings: Settings, registry: PluginRegistry): void {
   checkMachine(settings, namesOf(registry.providers));
   const { precision = 'float32' } = settings;
-  if (precision !== 'float32') sessionIn({ name: precision }, settings);
+  if (precision !== 'float32' && precision !== 'auto') sessionIn({ name: precision }, settings);
   const choices = choicesOf(registry);
   for (const [setting, noun] of Object.entries(closed) as [keyof typeof closed, string][]) {
     const given = settings[setting];

@@ -47,10 +47,10 @@ export const inputTable: SettingTable<
   },
   precision: {
     kind: 'choice',
-    of: precisionNames,
+    of: [...precisionNames, 'auto'],
     placeholder: '<which>',
     description:
-      'precision of frozen layers: int8 (int8-backward: gradients only) on the CPU, float16 on a GPU; int4 and nf4 save memory; bfloat16: all, with --provider openvino',
+      'precision of frozen layers: int8 (int8-backward: gradients only) on the CPU, float16 on a GPU; int4 and nf4 save memory; bfloat16: all, with --provider openvino; auto (train only): the fastest of this machine',
     default: 'float32',
     group: 'Model, data and task',
   },

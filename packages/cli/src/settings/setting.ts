@@ -33,7 +33,7 @@ export interface Settings
     > {
   model?: string;
   fix?: Record<string, FixedSetting>;
-  precision?: PrecisionName;
+  precision?: PrecisionName | 'auto';
   data?: string;
   validation?: string | number;
   task?: string;
