@@ -241,6 +241,29 @@ describe.runIf(hasOpenvino)('OpenVINO', () => {
     await bytesOf({ checkpoints, stopAfter: 4 });
     expect(await bytesOf({ checkpoints, resume: true })).toBe(whole);
   });
+
+  it('says so when a run that began here goes on elsewhere', async () => {
+    const folder = temporaryFolder();
+    const file = path.join(folder, 'mlp.onnx');
+    writeOnnx(file, mlp((layer) => golden(`base.${layer}.weight`)).model);
+    const model = await openModel(file, { plugins: [openvinoPlugin] });
+    const options: TrainOptions = {
+      task: tinyTask(),
+      lora: { r: 4, targetModules: ['fc1', 'fc2'] },
+      steps: 4,
+      batchSize: 8,
+      checkpoints: { folder: path.join(folder, 'run'), every: 2 },
+    };
+    await (
+      await train(model, { ...options, provider: 'openvino', stopAfter: 2 })
+    ).done;
+    const run = await train(model, { ...options, provider: 'cpu', resume: true });
+    const warnings: string[] = [];
+    for await (const event of run) if (event.type === 'warning') warnings.push(event.message);
+    expect(warnings).toEqual([
+      'The run began elsewhere, so it may not end bit for bit as it would have: provider was openvino and is cpu.',
+    ]);
+  });
 });
 
 it('bfloat16 is refused on a provider without such arithmetic', async () => {

@@ -52,7 +52,7 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
   --peft [PYTHON]  also time PEFT on torch, with this Python (default: python3), and training steps on further models; on a GPU
                    beside another provider than cpu, where torch sees one
   --training TEXT  only training steps beside PEFT, of the models and targets that the regular expression matches
-  --precision NAMES  of training steps beside PEFT: float32 (default), int8, int8-backward, float16, int4,
+  --precision NAMES  of training steps beside PEFT, and of servers: float32 (default), int8, int8-backward, float16, int4,
                    nf4, bfloat16 on OpenVINO; several with commas between; on other providers than cpu, float32,float16
                    unless named
   --images PYTHON  only photos decoded and preprocessed, beside transformers with Pillow
@@ -173,7 +173,8 @@ export async function benchCommand(
       const isWanted = (name: string): boolean => chosen.test(name);
       const wanted = subjects.filter(({ name }) => isWanted(name));
       const beside = neighbours && isWanted('neighbours') ? { neighbours } : {};
-      await measureServing(places, { ...serving, ...beside, subjects: wanted }, print);
+      const precisions = named('float32').filter((each) => each !== 'float32');
+      await measureServing(places, { ...serving, ...beside, subjects: wanted, precisions }, print);
       return 0;
     }
     const sizes = values.quick ? quickSizes : full;

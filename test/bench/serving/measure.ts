@@ -6,9 +6,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { merge } from '@onnx-lora/sdk';
+import { merge, type PrecisionName } from '@onnx-lora/sdk';
 import { serve } from '@onnx-lora/serve';
-import type { Sizes } from '../settings.ts';
+import { providerOf, type Sizes } from '../settings.ts';
 import { runChild } from '../spawn.ts';
 import { median, quantile } from '../statistics.ts';
 import type { LoadFigures, LoadOrder } from './load.ts';
@@ -21,6 +21,8 @@ import { images, type Subject, texts, writeAdapters } from './subjects.ts';
 export interface ServingSettings {
   readonly subjects: readonly Subject[];
   readonly adapters: number;
+  /** Further precisions of the server's base. */
+  readonly precisions?: readonly PrecisionName[];
   /** Clients that send as much as they can, each with one request at a time. */
   readonly clients: number;
   /** Seconds of each load. */
@@ -87,7 +89,15 @@ export async function measureServing(
 async function measureSubject(
   { self, python, script }: ServingPlaces,
   subject: Subject,
-  { adapters, clients, seconds, rounds, levels, cold }: Omit<ServingSettings, 'subjects' | 'neighbours'>,
+  {
+    adapters,
+    precisions = [],
+    clients,
+    seconds,
+    rounds,
+    levels,
+    cold,
+  }: Omit<ServingSettings, 'subjects' | 'neighbours'>,
   print: (line: string) => void,
 ): Promise<Loaded[]> {
   const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-serving-'));
@@ -115,6 +125,17 @@ async function measureSubject(
       sides.push({ name: `FastAPI with PEFT, ${few} adapters`, url: others[1]!.url, adapters: few });
     }
 
+    for (const precision of precisions) {
+      const own = await subject.open(folder, precision);
+      const provider = providerOf(precision);
+      const beside = await serve(own, { adapters: runs, port: 0, name: 'served', provider });
+      others.push(beside);
+      const url = `${beside.url}/v2/models/served/infer`;
+      for (const count of [1, adapters])
+        sides.push({ name: `${count} adapter${count === 1 ? '' : 's'} in ${precision} on ${provider}`, url, adapters: count }); // prettier-ignore
+      await load({ url, adapters, rate: { sequence: Array.from({ length: adapters }, (_, i) => i) } });
+    }
+
     // All have been asked for once: what that costs is measured by itself.
     await load({ url, adapters, rate: { sequence: Array.from({ length: adapters }, (_, i) => i) } });
     for (const side of sides) await load({ ...side, rate: { sequence: Array<number>(10).fill(0) } });
@@ -129,7 +150,10 @@ async function measureSubject(
     for (const [i, { name }] of sides.entries()) print(`    ${name}: ${most[i]!.toFixed(1)}`);
     print(`    one client alone, ${adapters} adapters: ${median(alone).toFixed(1)}`);
     const ratio = (a: readonly number[], b: readonly number[]): string => median(a.map((each, i) => each / b[i]!)).toFixed(2); // prettier-ignore
-    print(`    ${adapters} adapters ÷ one ${ratio(found[1]!, found[0]!)}, ÷ one client ${ratio(found[1]!, alone)}, ÷ plain loop ${ratio(found[1]!, found[2]!)}${found[3] ? `, ÷ FastAPI ${ratio(found[1]!, found[3])}` : ''}`); // prettier-ignore
+    print(`    ${adapters} adapters ÷ one ${ratio(found[1]!, found[0]!)}, ÷ one client ${ratio(found[1]!, alone)}, ÷ plain loop ${ratio(found[1]!, found[2]!)}${python === undefined ? '' : `, ÷ FastAPI ${ratio(found[1]!, found[3]!)}`}`); // prettier-ignore
+    const least = sides.length - 2 * precisions.length;
+    for (const [i, { name }] of sides.entries())
+      if (i >= least) print(`    ${name} ÷ that in float32 ${ratio(found[i]!, found[(i - least) % 2]!)}`);
 
     print('  requests at random moments: median and 99th percentile of their times in ms');
     const loaded = sides.map(({ name }) => ({ name, points: [] as Loaded['points'][number][] }));

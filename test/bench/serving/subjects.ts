@@ -3,7 +3,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { buildPlugin } from '@onnx-lora/build';
-import { Adapter, float32, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
+import { openvinoPlugin } from '@onnx-lora/openvino';
+import { Adapter, float32, type Model, openModel, type PrecisionName, type Tensor } from '@onnx-lora/sdk';
 import { writeOnnx } from '@onnx-lora/sdk/plugin';
 import { writeSafetensors, Random } from '@onnx-lora/sdk/data';
 import { randomAdapter } from '@onnx-lora/testing';
@@ -21,8 +22,8 @@ export interface Subject {
   readonly r: number;
   /** The model's config, with its name in transformers. */
   readonly config: Readonly<Record<string, unknown>> & { readonly model_type: string };
-  /** Writes the model into a folder and opens it. */
-  readonly open: (folder: string) => Promise<Model>;
+  /** Writes the model into a folder and opens it; with OpenVINO's provider for bfloat16. */
+  readonly open: (folder: string, precision?: PrecisionName) => Promise<Model>;
 }
 
 /** A ViT that is asked about images. */
@@ -43,9 +44,9 @@ export function images(sizes: Sizes): Subject {
       patch_size: patch,
       num_labels: classes,
     },
-    open: async (folder) => {
+    open: async (folder, precision = 'float32') => {
       writeOnnx(path.join(folder, 'vit.onnx'), vitModel(sizes));
-      return openModel(path.join(folder, 'vit.onnx'));
+      return openModel(path.join(folder, 'vit.onnx'), { precision, plugins: [openvinoPlugin] });
     },
   };
 }
@@ -74,11 +75,11 @@ export function texts(
     asked: { kind: 'texts', vocabulary, lengths },
     r,
     config,
-    open: async (folder) => {
+    open: async (folder, precision = 'float32') => {
       await mkdir(path.join(folder, 'bert'));
       await writeFile(path.join(folder, 'bert/config.json'), JSON.stringify(config));
       await writeSafetensors(path.join(folder, 'bert/model.safetensors'), bertWeights(config));
-      return openModel(path.join(folder, 'bert'), { plugins: [buildPlugin] });
+      return openModel(path.join(folder, 'bert'), { plugins: [buildPlugin, openvinoPlugin], precision });
     },
   };
 }
