@@ -8,7 +8,7 @@ import { gpuNames } from './gpu.ts';
 import { providerOf } from './settings.ts';
 import { lastJson, runChild, SMALL_HEAP } from './spawn.ts';
 import { median } from './statistics.ts';
-import type { TrainingCase, TrainingFigures } from './training.ts';
+import { isCheckpoint, type TrainingCase, type TrainingFigures } from './training.ts';
 
 /** A case on both sides. */
 export interface TrainingComparison extends TrainingCase {
@@ -78,11 +78,12 @@ export async function compareTraining(
     if (notBeside !== undefined) report(`PEFT is left out: ${notBeside}.`);
     for (const line of tableHead(isGpu)) report(line);
     for (const each of cases) {
-      const file = path.join(folder, `${each.model}.onnx`);
+      const own = each.precisions ?? precisions;
+      const file = path.join(folder, isCheckpoint(each.model) ? each.model : `${each.model}.onnx`);
       if (!found.some(({ model }) => model === each.model))
         await lastJson(python, [script, 'export', each.model, file]);
-      const ours = new Map(precisions.map((precision) => [precision, [] as TrainingFigures[]]));
-      const theirs = new Map([...new Set(precisions.flatMap(besideOf))].map((precision) => [precision, [] as TrainingFigures[]])); // prettier-ignore
+      const ours = new Map(own.map((precision) => [precision, [] as TrainingFigures[]]));
+      const theirs = new Map([...new Set(own.flatMap(besideOf))].map((precision) => [precision, [] as TrainingFigures[]])); // prettier-ignore
       for (let turn = 0; turn < TURNS; turn++) {
         for (const [precision, figures] of ours) {
           const order = {
@@ -98,19 +99,19 @@ export async function compareTraining(
           figures.push((await lastJson(python, order)) as TrainingFigures);
         }
       }
-      const first = median([...joined(ours.get(precisions[0]!)!).stepMs]);
+      const first = median([...joined(ours.get(own[0]!)!).stepMs]);
       for (const [precision, figures] of ours) {
         const onnxLora = joined(figures);
-        const own = median([...onnxLora.stepMs]);
+        const step = median([...onnxLora.stepMs]);
         for (const besideIn of besideOf(precision)) {
           const turns = theirs.get(besideIn)!;
           const peft = turns.length === 0 ? undefined : joined(turns);
           const beside = peft && {
             peft,
-            time: own / median([...peft.stepMs]),
+            time: step / median([...peft.stepMs]),
             memory: isGpu ? onnxLora.gpuMb! / peft.gpuMb! : onnxLora.peakMb / peft.peakMb,
           };
-          found.push({ ...each, precision, provider, onnxLora, besideIn, ...beside, ofFirst: own / first });
+          found.push({ ...each, precision, provider, onnxLora, besideIn, ...beside, ofFirst: step / first });
           report(tableLine(found.at(-1)!, isGpu));
         }
       }

@@ -23,7 +23,7 @@ import { measureServing, quickServing, servingSettings } from './serving/measure
 import { compareSound } from './sound.ts';
 import { runChild } from './spawn.ts';
 import { compareTranscription } from './transcribeBesideTransformers.ts';
-import { quickTrainingCases, trainingCases } from './training.ts';
+import { largeCases, quickTrainingCases, trainingCases } from './training.ts';
 import { measureMethods } from './methodCosts.ts';
 import { comparePrecisions } from './precisions.ts';
 import { compareTexts } from './textsBesidePeft.ts';
@@ -38,6 +38,7 @@ const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--
        npm run bench -- --speech PYTHON
        npm run bench -- --text PYTHON [--training TEXT]
        npm run bench -- --precisions FILE [--precision NAMES] [--training TEXT]
+       npm run bench -- --large PYTHON [--training TEXT]
        npm run bench -- --methods FILE
        npm run bench -- --serve [--peft [PYTHON]] [--pictures FOLDER] [--training TEXT] [--quick]
        npm run bench -- --window FILE [--variants NAMES] [--threads N]
@@ -63,6 +64,7 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
   --text PYTHON    only what encoders and a small language model learn of texts, and how fast, beside PEFT, with three seeds
   --precisions FILE  only what is learned in each precision, with three seeds; adds its results to FILE, and continues where
                    it ends; --precision is float32,int8-backward,int8 unless named, --training chooses among the tasks
+  --large PYTHON   only training steps of models from 100 to 1,200 million parameters, beside PEFT; language models from checkpoints
   --methods FILE   only what a step costs by each method beside LoRA, as a multiple of LoRA's; adds to FILE what it lacks
   --serve          only a server under load, with a thousand adapters and with one, beside a plain loop; with --peft beside
                    FastAPI with PEFT as well; --training chooses among images, texts and neighbours
@@ -126,6 +128,7 @@ export async function benchCommand(
         speech: { type: 'string' },
         text: { type: 'string' },
         precisions: { type: 'string' },
+        large: { type: 'string' },
         methods: { type: 'string' },
         window: { type: 'string' },
         serve: { type: 'boolean' },
@@ -152,6 +155,12 @@ export async function benchCommand(
       speech: (python) => compareRecognition(programs.self, python, programs.speech, print),
       text: (python) => compareTexts(programs.self, python, programs.text, chosen, named('float32,int8'), print),
       precisions: (file) => comparePrecisions(file, named('float32,int8-backward,int8'), chosen, print),
+      large: (python) =>
+        compareTraining(
+          { self: programs.self, python, script: programs.training, provider: 'cpu' },
+          { cases: largeCases.filter(({ model }) => chosen.test(model)), precisions: named('float32') },
+          print,
+        ),
       methods: (file) =>
         inFolder(async (folder) => {
           writeOnnx(path.join(folder, 'vit.onnx'), vitModel());

@@ -2,6 +2,7 @@
 
 import { type Feeds, float32, int64, type Model, openModel, type PrecisionName, type Provider } from '@onnx-lora/sdk';
 import { crossEntropy, ctc, type LossFragment } from '@onnx-lora/sdk/tasks';
+import { buildPlugin } from '@onnx-lora/build';
 import { openvinoPlugin } from '@onnx-lora/openvino';
 import {
   isProductPrecision,
@@ -21,7 +22,10 @@ export type TrainingTargets = 'q,v' | 'all' | 'top q,v';
 
 /** A model that the Python script can export. */
 export type ModelName =
-  'vit-tiny' | 'vit-s' | 'vit-b' | 'esm2-8m' | 'esm2-35m' | 'whisper-tiny' | 'wav2vec2-base' | 'sam-b';
+  'vit-tiny' | 'vit-s' | 'vit-b' | 'esm2-8m' | 'esm2-35m' | 'whisper-tiny' | 'wav2vec2-base' | 'sam-b' | LargeName;
+
+/** Models from 100 million parameters. */
+type LargeName = 'bert-base' | 'esm2-150m' | 'vit-l' | 'whisper-small' | 'qwen2-0.5b' | 'qwen2-0.5b-bf16' | 'llama-1b';
 
 /** One figure to find. */
 export interface TrainingCase {
@@ -31,6 +35,8 @@ export interface TrainingCase {
   readonly precision?: PrecisionName;
   /** Where it runs; `cpu` by default. */
   readonly provider?: Provider;
+  /** Precisions to measure, in place of those of the whole comparison. */
+  readonly precisions?: readonly PrecisionName[];
 }
 
 /** A model so small that a software driver computes it in seconds, to try the benchmark itself. */
@@ -52,6 +58,20 @@ export const trainingCases: readonly TrainingCase[] = [
   { model: 'sam-b', targets: 'q,v' },
 ];
 
+/** Models from 100 million parameters, each with the precisions that its size asks for. */
+export const largeCases: readonly TrainingCase[] = [
+  { model: 'bert-base', targets: 'q,v' },
+  { model: 'esm2-150m', targets: 'q,v' },
+  { model: 'vit-l', targets: 'q,v' },
+  { model: 'whisper-small', targets: 'q,v' },
+  { model: 'qwen2-0.5b', targets: 'q,v', precisions: ['float32', 'int4', 'nf4'] },
+  { model: 'qwen2-0.5b-bf16', targets: 'q,v' },
+  { model: 'llama-1b', targets: 'q,v', precisions: ['int4', 'nf4'] },
+];
+
+/** Language models are written as checkpoints, whose graphs the build package makes. */
+export const isCheckpoint = (model: ModelName): boolean => /^(qwen2|llama)/.test(model);
+
 interface Subject {
   readonly batch: (random: Random) => { readonly inputs: Feeds; readonly targets: Feeds };
   readonly loss: LossFragment;
@@ -60,7 +80,7 @@ interface Subject {
   readonly layers: number;
 }
 
-const classified: LossFragment = (g, { output }, { labels }) => crossEntropy(g, output!, labels!);
+const classified: LossFragment = (g, { output, logits = output }, { labels }) => crossEntropy(g, logits!, labels!);
 
 const vit = (batch = 8, image = 224, layers = 12): Subject => ({
   batch: (random) => ({
@@ -72,13 +92,40 @@ const vit = (batch = 8, image = 224, layers = 12): Subject => ({
   layers,
 });
 
-const esm = (layers: number): Subject => ({
+const tokens = (ids: Feeds[string]): Feeds => ({
+  input_ids: ids,
+  attention_mask: int64(new Array<number>(ids.data.length).fill(1), ids.dims),
+});
+
+const esm = (layers: number, batch = 8): Subject => ({
   batch: (random) => {
-    const ids = numbers(random, [8, 256], 4, 24);
+    const ids = numbers(random, [batch, 256], 4, 24);
+    return { inputs: tokens(ids), targets: { labels: ids } };
+  },
+  loss: classified,
+  isMean: true,
+  layers,
+});
+
+const whisper = (batch: number, layers: number): Subject => ({
+  batch: (random) => {
+    const labels = numbers(random, [batch, 48], 0, 50000);
     return {
-      inputs: { input_ids: ids, attention_mask: int64(new Array<number>(8 * 256).fill(1), [8, 256]) },
-      targets: { labels: ids },
+      inputs: { input_features: floats(random, [batch, 80, 3000]), decoder_input_ids: labels },
+      targets: { labels },
     };
+  },
+  loss: classified,
+  isMean: true,
+  layers,
+});
+
+/** Each token predicts the next. */
+const causal = (positions: number, vocabulary: number, layers: number): Subject => ({
+  batch: (random) => {
+    const ids = numbers(random, [1, positions], 0, vocabulary);
+    const next = int64([...(ids.data as BigInt64Array).slice(1), -100n].map(Number), ids.dims);
+    return { inputs: tokens(ids), targets: { labels: next } };
   },
   loss: classified,
   isMean: true,
@@ -91,18 +138,22 @@ const subjects: Readonly<Record<ModelName, Subject>> = {
   'vit-b': vit(),
   'esm2-8m': esm(6),
   'esm2-35m': esm(12),
-  'whisper-tiny': {
-    batch: (random) => {
-      const labels = numbers(random, [4, 48], 0, 50000);
-      return {
-        inputs: { input_features: floats(random, [4, 80, 3000]), decoder_input_ids: labels },
-        targets: { labels },
-      };
-    },
+  'bert-base': {
+    batch: (random) => ({
+      inputs: tokens(numbers(random, [8, 128], 1000, 30000)),
+      targets: { labels: numbers(random, [8], 0, 100) },
+    }),
     loss: classified,
     isMean: true,
-    layers: 4,
+    layers: 12,
   },
+  'esm2-150m': esm(30, 2),
+  'vit-l': vit(2, 224, 24),
+  'whisper-small': whisper(1, 12),
+  'qwen2-0.5b': causal(128, 151_936, 24),
+  'qwen2-0.5b-bf16': causal(128, 151_936, 24),
+  'llama-1b': causal(512, 128_256, 16),
+  'whisper-tiny': whisper(4, 4),
   'wav2vec2-base': {
     batch: (random) => ({
       inputs: { input_values: floats(random, [4, 5 * 16000]) },
@@ -137,7 +188,7 @@ export async function timeSteps(
   steps: number,
 ): Promise<TrainingFigures> {
   const before = provider === 'cpu' ? undefined : await gpuMb();
-  const model = await openModel(file, { precision, plugins: [openvinoPlugin] });
+  const model = await openModel(file, { precision, plugins: [openvinoPlugin, buildPlugin] });
   const subject = subjects[name];
   const { plan } = planAdapter(model, { r: 8, loraAlpha: 16, targetModules: modulesOf(model, subject, targets) });
   const random = new Random(1);

@@ -1,6 +1,6 @@
 """Training steps of PEFT on torch, and the same models as ONNX files with the same random weights.
 
-training_on_torch.py export MODEL FILE           writes the model
+training_on_torch.py export MODEL FILE           writes the model; as a checkpoint where FILE has no ending
 training_on_torch.py step MODEL TARGETS STEPS [DEVICE [PRECISION]]
                                                  milliseconds of each step and peak memory, as one line of JSON
 
@@ -27,7 +27,36 @@ def vit(batch=8, image_size=224, **sizes):
     return transformers.ViTForImageClassification(config), inputs, torch.randint(0, 100, (batch,))
 
 
-def esm(hidden, layers):
+def bert():
+    model = transformers.BertForSequenceClassification(transformers.BertConfig(num_labels=100))
+    ids = torch.randint(1000, 30000, (8, 128))
+    return model, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, torch.randint(0, 100, (8,))
+
+
+def causal(config, positions, dtype=torch.float32):
+    with torch.device("meta"):
+        model = transformers.AutoModelForCausalLM.from_config(config)
+    model = model.to(dtype).to_empty(device="cpu")
+    for name, value in model.named_parameters():
+        torch.nn.init.normal_(value, 1.0 if "norm" in name else 0.0, 0.02)
+    # Buffers of positions are computed, not drawn.
+    model.model.rotary_emb = type(model.model.rotary_emb)(config)
+    model.tie_weights()
+    ids = torch.randint(0, config.vocab_size, (1, positions))
+    return model, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, ids
+
+
+QWEN2 = {
+    "vocab_size": 151936, "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24,
+    "num_attention_heads": 14, "num_key_value_heads": 2, "tie_word_embeddings": True,
+}  # fmt: skip
+LLAMA = {
+    "vocab_size": 128256, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+def esm(hidden, layers, batch=8):
     model = transformers.EsmForMaskedLM(
         transformers.EsmConfig(
             vocab_size=33,
@@ -43,25 +72,25 @@ def esm(hidden, layers):
             emb_layer_norm_before=False,
         )
     )
-    ids = torch.randint(4, 24, (8, 256))
+    ids = torch.randint(4, 24, (batch, 256))
     return model, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, ids
 
 
-def whisper():
+def whisper(width=384, layers=4, heads=6, batch=4):
     model = transformers.WhisperForConditionalGeneration(
         transformers.WhisperConfig(
             vocab_size=51865,
-            d_model=384,
-            encoder_layers=4,
-            decoder_layers=4,
-            encoder_attention_heads=6,
-            decoder_attention_heads=6,
-            encoder_ffn_dim=1536,
-            decoder_ffn_dim=1536,
+            d_model=width,
+            encoder_layers=layers,
+            decoder_layers=layers,
+            encoder_attention_heads=heads,
+            decoder_attention_heads=heads,
+            encoder_ffn_dim=4 * width,
+            decoder_ffn_dim=4 * width,
         )
     )
-    labels = torch.randint(0, 50000, (4, 48))
-    return model, {"input_features": torch.randn(4, 80, 3000), "decoder_input_ids": labels}, labels
+    labels = torch.randint(0, 50000, (batch, 48))
+    return model, {"input_features": torch.randn(batch, 80, 3000), "decoder_input_ids": labels}, labels
 
 
 def wav2vec2():
@@ -89,6 +118,13 @@ MODELS = {
     "whisper-tiny": whisper,
     "wav2vec2-base": wav2vec2,
     "sam-b": sam,
+    "bert-base": bert,
+    "esm2-150m": lambda: esm(640, 30, batch=2),
+    "vit-l": lambda: vit(batch=2, hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096),
+    "whisper-small": lambda: whisper(768, 12, 12, batch=1),
+    "qwen2-0.5b": lambda: causal(transformers.Qwen2Config(**QWEN2), 128),
+    "qwen2-0.5b-bf16": lambda: causal(transformers.Qwen2Config(**QWEN2), 128, torch.bfloat16),
+    "llama-1b": lambda: causal(transformers.LlamaConfig(**LLAMA), 512),
 }
 
 
@@ -99,6 +135,10 @@ def output(result):
 def export(name, file):
     model, inputs, _ = MODELS[name]()
     model.eval()
+    if not file.endswith(".onnx"):
+        model.save_pretrained(file)
+        print("{}")
+        return
     names = list(inputs)
     forward = model.forward
     model.forward = lambda *values: output(
