@@ -10,6 +10,7 @@ import { loadPlugins, OnnxLoraError, OrtRuntime, type PrecisionName, type Runtim
 import type { Plugin } from '@onnx-lora/sdk/plugin';
 import { speechPlugin } from '@onnx-lora/speech';
 import { visionPlugin } from '@onnx-lora/vision';
+import { detectionLosses } from './detectionLosses.ts';
 import { type Exchanged, exchange } from './exchange.ts';
 import { precisionNames } from '@onnx-lora/sdk/core';
 import { type CheckName, checkNames, type CheckReport, conformance } from '@onnx-lora/testing';
@@ -67,6 +68,7 @@ async function run(args: readonly string[], print: (line: string) => void): Prom
   if (values.peft !== undefined) return exchangeAll(positionals, values.peft, plugins, print);
   const report = await conformance(positionals, {
     plugins,
+    losses: detectionLosses,
     checks: (values.check ?? []) as CheckName[],
     ...(values.provider === undefined ? {} : { runtime: runtimeOn(values.provider, plugins) }),
     ...(values.precision === undefined ? {} : { precision: values.precision as PrecisionName }),

@@ -66,8 +66,11 @@ export type {
   SessionSource,
   Verification,
 } from './runtime/session.ts';
+export type { GraphEdge } from './graph/stopGradients.ts';
 export {
   type FamilyFiles,
+  type FamilyGraph,
+  type FamilyLayer,
   type FamilyPart,
   type ModelFacts,
   type ModelFamily,
@@ -121,6 +124,7 @@ export type {
 export { type Bytes, type ByteSource, type ComputedBytes, type FileSlice, memorySource } from './graph/bytes.ts';
 export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
 export { floats, readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
+export { valueInfo } from './graph/valueInfo.ts';
 export { type GraphIndex, indexGraph } from './graph/walk.ts';
 export { type Bindings, inferGraph, opsetOf } from './ops/inferGraph.ts';
 export { inferNode } from './ops/infer.ts';

@@ -31,7 +31,7 @@ export { checkProvider } from './contracts/checkProvider.ts';
 export { checkTracker, type TrackerExamples } from './contracts/checkTracker.ts';
 export { checkSection } from './contracts/checkSection.ts';
 
-export type { CaseLoss } from './conformance/case.ts';
+export type { CaseLoss, CaseLosses, CaseObjective } from './conformance/case.ts';
 export {
   type CheckReport,
   checkNames,

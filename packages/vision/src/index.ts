@@ -3,6 +3,7 @@
 export { beit, deit, vit, vitMae, dinov2, dinov3Vit } from './families/vit.ts';
 export { clip, siglip } from './families/clip.ts';
 export { convnext, dinov3Convnext, resnet } from './families/convnets.ts';
+export { conditionalDetr, deformableDetr, dFine, owlvit, rtDetr, yolos } from './families/detectors.ts';
 export { detr } from './families/detr.ts';
 export { efficientSam, mobileSam, sam, sam2 } from './families/sam.ts';
 export { visionFamilies } from './families/index.ts';
@@ -158,6 +159,18 @@ export {
   semanticSegmenter,
   type SemanticSegmenterOptions,
 } from './tasks/segmentation/semanticSegmentation.ts';
+export { type DetectorPorts, detectorOutputs } from './tasks/detection/detectorPorts.ts';
+export {
+  type ClassLoss,
+  type DetectionLoss,
+  detectionLoss,
+  type DetectionTargets,
+  type DetectorOutputs,
+  type Predictions,
+} from './tasks/detection/losses/detectionLoss.ts';
+export type { EdgeBins, EdgeHeads } from './tasks/detection/losses/edgeLosses.ts';
+export type { MatchingCost } from './tasks/detection/losses/matching.ts';
+export { detectionTargets, type ImageObjects } from './tasks/detection/targets.ts';
 export type { SegmentationScores, SegmentationLossOptions } from './tasks/segmentation/segmentationLoss.ts';
 export type { SegmentationExample } from './tasks/segmentation/segmentationReport.ts';
 export type { PromptableSegmenterOptions, MaskPrediction } from './tasks/promptable/promptableSegmenter.ts';

@@ -6,14 +6,14 @@ import { OnnxLoraError, type Model, openModel, type OpenOptions, type Feeds, typ
 import { isObject, type JsonObject, readSafetensors } from '@onnx-lora/sdk/data';
 import { parseTensorName } from '@onnx-lora/sdk/core';
 import type { Dim } from '@onnx-lora/sdk/plugin';
-import { arrayOf, type GraphPort, sizeOf } from '@onnx-lora/sdk/tasks';
+import { arrayOf, type GraphPort, type LossFragment, sizeOf } from '@onnx-lora/sdk/tasks';
 
 /** The loss of a case, as in case.json. */
 export interface CaseLoss {
   /** `cross-entropy`, `mse` … */
   readonly kind: string;
-  /** The output that it reads. */
-  readonly output: string;
+  /** The output that it reads, if it is one. */
+  readonly output?: string;
   /** Label to ignore. */
   readonly ignoreIndex?: number;
   /** For CTC. */
@@ -23,6 +23,17 @@ export interface CaseLoss {
   /** For CTC: whether labels too long for their frames have a loss of 0. */
   readonly zero_infinity?: boolean;
 }
+
+/** A loss that the caller of {@link conformance} knows. */
+export interface CaseObjective {
+  /** The loss as a graph fragment. */
+  readonly loss: LossFragment;
+  /** Its targets, from the tensors of the case that are no inputs of the model; these by default. */
+  readonly targets?: (given: Feeds) => Feeds;
+}
+
+/** Losses that the caller knows, by {@link CaseLoss.kind}. */
+export type CaseLosses = Readonly<Record<string, (loss: CaseLoss) => CaseObjective>>;
 
 /** PEFT's training of the adapter on the case's batch. */
 export interface CaseTraining {
@@ -47,6 +58,8 @@ export interface CaseDescription {
   /** Every adaptable module of the torch model: path → [weight shape, torch class]. */
   readonly modules: Readonly<Record<string, readonly [readonly number[], string]>>;
   readonly loss?: CaseLoss;
+  /** Edges of the graph at which torch stops gradients. */
+  readonly stopGradient?: readonly { readonly node: string; readonly tensor: string }[];
   readonly train?: CaseTraining;
   /** Why PEFT cannot merge the adapter. */
   readonly noMerge?: string;
@@ -60,6 +73,8 @@ export interface ConformanceCase extends CaseDescription {
   readonly id: string;
   readonly folder: string;
   readonly model: Model;
+  /** The loss, where the caller knows it. */
+  readonly objective?: CaseObjective;
   /** The batch, by graph input. */
   readonly feeds: Feeds;
   /** Inputs of the loss: `labels` … */
@@ -110,7 +125,7 @@ export function hasAdapter(folder: string): boolean {
 /** Opens a case. @throws OnnxLoraError for missing, damaged or invalid files */
 export async function readCase(
   folder: string,
-  options: Pick<OpenOptions, 'plugins' | 'runtime'>,
+  { losses = {}, ...options }: Pick<OpenOptions, 'plugins' | 'runtime'> & { readonly losses?: CaseLosses | undefined },
 ): Promise<ConformanceCase> {
   const description = parseDescription(path.join(folder, DESCRIPTION));
   const { tensors } = await readSafetensors(path.join(folder, 'inputs.safetensors'));
@@ -124,13 +139,17 @@ export async function readCase(
   const isFed = ([name]: [string, Tensor]): boolean => description.inputs.includes(name) || rowInputs.includes(name);
   const isMask = ([name]: [string, Tensor]): boolean => name.startsWith(MASK);
   const merged = path.join(folder, 'merged.safetensors');
+  const { loss } = description;
+  const objective = loss && Object.hasOwn(losses, loss.kind) ? losses[loss.kind]!(loss) : undefined;
+  const targets = Object.fromEntries([...tensors].filter((entry) => !isFed(entry) && !isMask(entry)));
   return {
     ...description,
     id: caseName(folder),
     folder,
-    model: opened.withRowInputs(rowInputs),
+    model: opened.withRowInputs(rowInputs).withStoppedGradients(),
+    ...(objective ? { objective } : {}),
     feeds: { ...Object.fromEntries([...tensors].filter(isFed)), ...emptyCache(opened, tensors) },
-    targets: Object.fromEntries([...tensors].filter((entry) => !isFed(entry) && !isMask(entry))),
+    targets: objective?.targets?.(targets) ?? targets,
     masks: new Map([...tensors].filter(isMask).map(([name, mask]) => [name.slice(MASK.length), mask])),
     expected: numbers,
     ...(existsSync(merged) ? { merged: (await readSafetensors(merged)).tensors } : {}),
@@ -168,7 +187,7 @@ function foldedScales(expected: ReadonlyMap<string, Tensor>): Record<string, Flo
 
 function parseDescription(file: string): CaseDescription {
   const json = parseObject(readFileSync(file, 'utf8'), file);
-  const { loss, train, tolerance } = json;
+  const { loss, train, tolerance, stopGradient } = json;
   const relativeRms = (tolerance as { relativeRms?: unknown } | undefined)?.relativeRms;
   return {
     inputs: strings(json, 'inputs', file),
@@ -177,6 +196,7 @@ function parseDescription(file: string): CaseDescription {
     trainable: strings(json, 'trainable', file),
     modules: (json['modules'] ?? {}) as CaseDescription['modules'],
     ...(isObject(loss) ? { loss: loss as unknown as CaseLoss } : {}),
+    ...(Array.isArray(stopGradient) ? { stopGradient: stopGradient as { node: string; tensor: string }[] } : {}),
     ...(isObject(train) ? { train: train as unknown as CaseTraining } : {}),
     ...(typeof json['noMerge'] === 'string' ? { noMerge: json['noMerge'] } : {}),
     ...(typeof relativeRms === 'number' ? { relativeRms } : {}),

@@ -1,7 +1,7 @@
 /** @file Checks of conformance and their outcomes. */
 
 import type { BasePrecision, PluginRegistry, Runtime } from '@onnx-lora/sdk';
-import type { ConformanceCase } from './case.ts';
+import type { CaseLosses, ConformanceCase } from './case.ts';
 import { type Difference, short } from './compare.ts';
 
 /** Outcome of a check. */
@@ -19,6 +19,8 @@ export interface CheckContext {
   readonly runtime: Runtime;
   /** Precision of gradients; float32 by default. */
   readonly precision?: BasePrecision | undefined;
+  /** Losses besides the built-in ones. */
+  readonly losses?: CaseLosses | undefined;
   /** Plugins for opening models. */
   readonly plugins: PluginRegistry;
   /** An empty folder, deleted afterwards. */

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError, type OpenOptions, type PrecisionName, OrtRuntime, type Runtime } from '@onnx-lora/sdk';
 import { requestedPrecision, precisionOnMachine, isWeightPrecision, catalogueOf } from '@onnx-lora/sdk/core';
-import { caseName, type ConformanceCase, hasAdapter, findCases, readCase } from './case.ts';
+import { type CaseLosses, caseName, type ConformanceCase, hasAdapter, findCases, readCase } from './case.ts';
 import { checkCheckpoint, readCheckpointCase } from './checkpoint.ts';
 import { type Check, type CheckContext, type CheckName, failed, type Outcome } from './check.ts';
 import { discover, load } from './checks/discover.ts';
@@ -48,6 +48,8 @@ export interface ConformanceReport {
 export interface ConformanceOptions {
   /** Plugins for opening the cases' models. */
   readonly plugins?: OpenOptions['plugins'];
+  /** Losses besides those of the SDK, by their kind in case.json; none by default. */
+  readonly losses?: CaseLosses;
   /** Names of the checks to run; all by default. */
   readonly checks?: readonly CheckName[];
   /** Precision of frozen products, such as `int8`. Then only gradients (by cosine) and the loss (to 2%) are checked. */
@@ -73,6 +75,7 @@ export async function conformance(
     checks: names = [],
     precision: asked = 'float32',
     runtime = new OrtRuntime(),
+    losses,
     onCheck,
   }: ConformanceOptions = {},
 ): Promise<ConformanceReport> {
@@ -89,7 +92,7 @@ export async function conformance(
   const registry = catalogueOf(plugins);
   const reports: CheckReport[] = [];
   for (const folder of findCases(typeof folders === 'string' ? [folders] : folders)) {
-    for await (const report of checkCase(folder, wanted, { plugins: registry, runtime, precision })) {
+    for await (const report of checkCase(folder, wanted, { plugins: registry, runtime, precision, losses })) {
       reports.push(report);
       onCheck?.(report);
     }

@@ -10,7 +10,7 @@ import {
   meanSquaredError,
   type LossFragment,
 } from '@onnx-lora/sdk/tasks';
-import type { CaseLoss } from './case.ts';
+import type { CaseLoss, ConformanceCase } from './case.ts';
 
 type Fragment = (
   g: GraphBuilder,
@@ -37,11 +37,18 @@ export function lossFragment(loss: CaseLoss): LossFragment {
   if (!fragment) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `The loss "${loss.kind}" is not supported; ${Object.keys(fragments).join(', ')} are.`,
+      `The loss "${loss.kind}" is not supported; ${Object.keys(fragments).join(', ')} are, and those that the caller gives.`,
     );
   }
   return (g, outputs, targets) =>
-    fragment(g, required(outputs, loss.output), required(targets, 'labels'), loss, targets);
+    fragment(g, required(outputs, loss.output ?? ''), required(targets, 'labels'), loss, targets);
+}
+
+/** The caller's loss of a case, or the SDK's. @throws OnnxLoraError `FILE_INVALID` for a case without a loss */
+export function caseLoss({ loss, objective, id }: ConformanceCase): LossFragment {
+  if (objective) return objective.loss;
+  if (loss) return lossFragment(loss);
+  throw new OnnxLoraError('FILE_INVALID', `The case "${id}" names no loss. Check its case.json.`);
 }
 
 function ignored({ ignoreIndex }: CaseLoss): { ignoreIndex?: number } {

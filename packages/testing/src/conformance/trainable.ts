@@ -1,6 +1,6 @@
 /** @file Trainers for the adapters of cases. */
 
-import { Adapter, OnnxLoraError, type Runtime, float32, type Tensor, type BasePrecision } from '@onnx-lora/sdk';
+import { Adapter, type Runtime, float32, type Tensor, type BasePrecision } from '@onnx-lora/sdk';
 import {
   type DrawMask,
   type PlacedAdapter,
@@ -14,8 +14,8 @@ import {
   Trainer,
   type TrainerRequest,
 } from '@onnx-lora/sdk/core';
-import type { CaseLoss, ConformanceCase } from './case.ts';
-import { lossFragment } from './loss.ts';
+import type { ConformanceCase } from './case.ts';
+import { caseLoss } from './loss.ts';
 import { caseAdapter } from './outputs.ts';
 
 /** An adapter with its places in the graph. */
@@ -77,7 +77,7 @@ export async function trainerFor(
   const request = {
     base: subject.model.onnx.model,
     plan,
-    loss: lossFragment(requiredLoss(subject)),
+    loss: caseLoss(subject),
     runtime,
     session: { threads: 1, ...(precision && !isProductPrecision(precision) && { arithmetic: precision.name }) },
     ...optimizer,
@@ -99,10 +99,4 @@ export async function trainerFor(
 export function adapterOf({ adapter, unused }: PlacedAdapter, parameters: ParameterSet): Adapter {
   const carried = unused.map((name) => [name, adapter.tensors.get(name)!] as const);
   return new Adapter(adapter.config, new Map([...carried, ...parameters.tensors()]));
-}
-
-/** @throws OnnxLoraError `FILE_INVALID` for a case without a loss */
-export function requiredLoss({ loss, id }: ConformanceCase): CaseLoss {
-  if (loss) return loss;
-  throw new OnnxLoraError('FILE_INVALID', `The case "${id}" names no loss. Check its case.json.`);
 }

@@ -41,7 +41,6 @@ export const detr: DescribedFamily = visionFamily({
     { 4: 'backbone.conv_encoder.model', 5: 'backbone.model' },
     ...maskLayers.map((recent, i) => ({ 4: `^mask_head.gn${i + 1}`, 5: `^mask_head.${recent}.norm` })),
   ],
-  // Training boxes needs a bipartite matching, which no task here has.
-  tasks: [],
+  tasks: ['object-detection'],
   preprocessors: ['DetrImageProcessor'],
 });

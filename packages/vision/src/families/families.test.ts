@@ -21,6 +21,7 @@ interface Adapted {
 }
 
 const qv = ['query', 'value', 'q_proj', 'v_proj'];
+const detectors = [...qv, 'k_proj', 'o_proj', 'out_proj', 'fc1', 'fc2', '0', '1', '2', 'convolution', 'conv', 'attention_weights', 'sampling_offsets', 'output_proj', 'value_proj', 'enc_score_head', 'gate']; // prettier-ignore
 const samParts = ['qkv', 'q_proj', 'v_proj'];
 const adapted: Record<string, Adapted> = {
   vit: { parts: qv },
@@ -40,6 +41,14 @@ const adapted: Record<string, Adapted> = {
   mobilevitv2: { parts: ['convolution'], never: /^(?!.*qkv_proj)/ },
   segformer: { parts: qv },
   detr: { parts: qv, never: /^bbox_attention/ },
+  'conditional-detr': {
+    parts: [...qv, 'q_content_proj', 'sa_qcontent_proj', 'ca_qcontent_proj', 'sa_v_proj', 'ca_v_proj'],
+  },
+  'deformable-detr': { parts: qv },
+  'rt-detr': { parts: detectors },
+  'd-fine': { parts: detectors },
+  yolos: { parts: qv },
+  owlvit: { parts: qv },
   sam: { parts: samParts },
   sam2: { parts: samParts },
   'mobile-sam': { parts: samParts },

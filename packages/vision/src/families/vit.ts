@@ -35,7 +35,7 @@ export const vit: DescribedFamily = visionFamily({
     'Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale" (2020), arXiv:2010.11929',
   modelTypes: ['vit', 'vit_msn', 'ijepa'],
   signatures: [
-    ['^vit.encoder.layer.{n}', '!decoder.decoder_layers.{n}'],
+    ['^vit.encoder.layer.{n}', '!decoder.decoder_layers.{n}', '!bbox_predictor.layers.{n}'],
     ['^vit.layers.{n}', '!decoder.decoder_layers.{n}'],
   ],
   names: vitModules,

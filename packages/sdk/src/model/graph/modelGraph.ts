@@ -8,12 +8,14 @@ import type { OnnxFile } from '../../graph/file/onnxFile.ts';
 import { operatorName, withKnownOperators } from '../../graph/knownOperators.ts';
 import type { GraphProto, ModelProto, ValueInfoProto } from '../../graph/proto.ts';
 import type { ValueType } from '../../graph/value.ts';
+import type { GraphEdge } from '../../graph/stopGradients.ts';
 import { indexWhole } from '../../graph/walk.ts';
 import type { NamedModule } from '../../lora/targets.ts';
 import { almostFused } from '../../match/fusions.ts';
 import type { NonMatch } from '../../match/mismatch.ts';
 import { findParts, unsplitLayers, withParts } from '../../match/attention/fusedQkv.ts';
 import { findSites, type Site } from '../../match/sites.ts';
+import { occurrencesOf } from '../../match/site.ts';
 import { findUnadaptable, type UnadaptableLayer } from '../../match/unadaptable.ts';
 import { prepareForMatching } from '../../match/view.ts';
 import { refuseFatalNodes } from '../../ops/fatalNodes.ts';
@@ -288,6 +290,19 @@ export abstract class ModelGraph implements TaskModel {
     return (this.#sites ??= findParts(this.#wholeSites(), indexWhole(this.onnx.model.graph), (value) =>
       this.#inferred().get(value),
     ));
+  }
+
+  /** Edges at which the family says that torch stops gradients. For code that extends the SDK. */
+  stoppedEdges(): readonly GraphEdge[] {
+    if (!this.family?.stopGradients) return [];
+    const layers = this.#wholeSites().flatMap((site) => occurrencesOf(site).map(({ input, output }) => ({ path: site.path, input, output }))); // prettier-ignore
+    const { graph } = this.onnx.model;
+    const places = new Map(
+      (graph.node ?? []).flatMap(({ output = [] }, i) => output.map((name) => [name, i] as const)),
+    );
+    const placeOf = ({ output }: { readonly output: string }): number => places.get(output) ?? 0;
+    const inOrder = layers.sort((a, b) => placeOf(a) - placeOf(b));
+    return this.family.stopGradients({ graph, layers: inOrder });
   }
 
   /** The layers by path, parts after fused ones. For code that extends the SDK. */

@@ -7,6 +7,7 @@ import { AdapterSession } from '../../adapter/serving/session.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import type { OnnxFile } from '../../graph/file/onnxFile.ts';
+import { stopGradients } from '../../graph/stopGradients.ts';
 import { inlineKnownBranches } from '../../ops/rewrites/simplify.ts';
 import type { InputSizes } from '../../ops/rewrites/inputSizes.ts';
 import { resizeInputs } from '../../ops/rewrites/resizeInputs.ts';
@@ -168,6 +169,17 @@ export class Model extends ModelGraph {
     requireOneFile(values, this.files, this.name);
     const fixed = fixInputs(model, values, this.name);
     return fixed === model ? this : this.derived({ model: fixed });
+  }
+
+  /**
+   * Stops gradients where the model's family says that torch does (`detach`), which an export does not show. `train`
+   * does so itself. Outputs stay.
+   */
+  withStoppedGradients(): Model {
+    const edges = this.stoppedEdges();
+    if (edges.length === 0) return this;
+    const { model } = this.onnx;
+    return this.derived({ model: { ...model, graph: stopGradients(model.graph, edges) } });
   }
 
   /** Inlines Ifs that always take the same branch, as in a merged decoder without a past, which exposes values. */

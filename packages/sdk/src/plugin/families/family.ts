@@ -1,6 +1,8 @@
 /** @file The contract of a model family: data, not code. */
 
 import type { NameTable } from '../../adapter/naming/nameTable.ts';
+import type { GraphProto } from '../../graph/proto.ts';
+import type { GraphEdge } from '../../graph/stopGradients.ts';
 
 /** Facts by which a family is recognised. */
 export interface ModelFacts {
@@ -29,8 +31,28 @@ export interface ModelFamily {
   readonly generations?: readonly NameTable[];
   /** Names of its tasks, the most common first: `image-classification`. */
   readonly tasks: readonly string[];
+  /** Edges at which torch stops gradients (`detach`), which no export shows; by default gradients flow everywhere. */
+  stopGradients?(model: FamilyGraph): readonly GraphEdge[];
   /** Files of a model that is published in several, which `openModel` joins. */
   readonly files?: FamilyFiles;
+}
+
+/** The graph of a family's model. */
+export interface FamilyGraph {
+  /** The graph, in topological order. */
+  readonly graph: GraphProto;
+  /** Its layers with weights, each call on its own, in graph order. */
+  readonly layers: readonly FamilyLayer[];
+}
+
+/** A call of a layer. */
+export interface FamilyLayer {
+  /** Path of its module. */
+  readonly path: string;
+  /** Name of the value that it reads. */
+  readonly input: string;
+  /** Name of its result, with the bias added. */
+  readonly output: string;
 }
 
 /** The files of a model, and how they are joined. */

@@ -5,6 +5,7 @@ import { ruleOf } from '../../autodiff/rules.ts';
 import type { GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
 import type { Value } from '../../graph/builder.ts';
 import type { ValueType } from '../../graph/value.ts';
+import { stoppedValues } from '../../graph/stopGradients.ts';
 import { injectAdapters } from '../../lora/inject.ts';
 import type { DropoutMask } from '../../lora/adapterInputs.ts';
 import type { AdapterInput, AdapterPlan } from '../../lora/methods/moduleAdapter.ts';
@@ -74,7 +75,8 @@ export function* adaptedGraph({
   yield;
   const wrt = injected.inputs.filter(({ tensor }) => tensor.use === undefined);
   const nodes = whole.graph?.node ?? [];
-  const stopped = new Set([...injected.stopped, ...straightThroughDifferences(nodes), ...scalesOfRows(nodes)]);
+  const found = [...stoppedValues(nodes), ...straightThroughDifferences(nodes), ...scalesOfRows(nodes)];
+  const stopped = new Set([...injected.stopped, ...found]);
   const active = new ActiveValues({ types, wrt: wrt.map(({ name }) => name), stopped });
   const expanded = expandOperators(
     { ...whole, graph: inlineKnownBranches(whole.graph ?? {}, types) },

@@ -8,16 +8,15 @@ import { released } from '../../scratch.ts';
 import type { ConformanceCase } from '../case.ts';
 import { type Check, judge, notApplicable } from '../check.ts';
 import { compareTensors } from '../compare.ts';
-import { lossFragment } from '../loss.ts';
+import { caseLoss } from '../loss.ts';
 import { caseAdapter, outputsOf, toleranceOf } from '../outputs.ts';
-import { requiredLoss } from '../trainable.ts';
 
 export const loss: Check = {
   name: 'loss',
   async run(subject, { runtime }) {
     const expected = subject.expected.get('lora.loss');
     if (!expected) return notApplicable('the case expects no lora.loss');
-    const fragment = lossFragment(requiredLoss(subject));
+    const fragment = caseLoss(subject);
     const outputs = await outputsOf(subject.model, subject, await caseAdapter(subject));
     return judge([
       compareTensors(
@@ -32,7 +31,7 @@ export const loss: Check = {
 
 async function lossOf(
   subject: ConformanceCase,
-  fragment: ReturnType<typeof lossFragment>,
+  fragment: ReturnType<typeof caseLoss>,
   outputs: Feeds,
   runtime: Runtime,
 ): Promise<Tensor | undefined> {

@@ -28,7 +28,7 @@ export interface Prepared {
   readonly data: PreparedTask;
   /** The model that the adapter serves, with the task's head. */
   readonly whole: Model;
-  /** The model to train: `whole` with the data's input sizes. */
+  /** The model to train: `whole` with the data's input sizes and the family's stopped gradients. */
   readonly shaped: Model;
   /** Modules of the task's head, if any. */
   readonly headModules: readonly string[];
@@ -79,7 +79,10 @@ export async function prepare(given: Model, options: CheckedOptions): Promise<Pr
     options,
     data,
     whole,
-    shaped: whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []),
+    shaped: whole
+      .withInputSizes(data.inputSizes ?? {})
+      .withOutputs(data.outputs ?? [])
+      .withStoppedGradients(),
     headModules: headed?.modules ?? [],
     early,
     begun,
