@@ -9,7 +9,7 @@ import { visionPlugin } from '@onnx-lora/vision';
 import { describe, expect, it } from 'vitest';
 import { isNightly } from '../support/nightly.ts';
 import { detectionLosses } from './detectionLosses.ts';
-import { matchedPairs } from './matchedPairs.ts';
+import { matchedPairs } from '../support/matchedPairs.ts';
 
 const own = path.join(import.meta.dirname, '../fixtures/detection');
 const oracle = path.join(import.meta.dirname, '../../../shared/oracle/detection/cases');

@@ -170,6 +170,18 @@ export {
 } from './tasks/detection/losses/detectionLoss.ts';
 export type { EdgeBins, EdgeHeads } from './tasks/detection/losses/edgeLosses.ts';
 export type { MatchingCost } from './tasks/detection/losses/matching.ts';
+export { decodeGrid, type FoundBox, type GridDecoding } from './tasks/detection/decodeBoxes.ts';
+export type { DetectionExample } from './tasks/detection/detectionData.ts';
+export {
+  type DetectedObject,
+  type DetectionPrediction,
+  objectDetection,
+  type ObjectDetectionOptions,
+  objectDetectionTask,
+  objectDetector,
+  type ObjectDetectorOptions,
+} from './tasks/detection/objectDetection.ts';
+export type { DetectionScores } from './metrics/cocoEvaluation.ts';
 export { detectionTargets, type ImageObjects } from './tasks/detection/targets.ts';
 export type { SegmentationScores, SegmentationLossOptions } from './tasks/segmentation/segmentationLoss.ts';
 export type { SegmentationExample } from './tasks/segmentation/segmentationReport.ts';

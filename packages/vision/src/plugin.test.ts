@@ -20,6 +20,7 @@ test('brings families, preprocessors and tasks', () => {
     'image-embedding',
     'image-retrieval',
     'image-text',
+    'object-detection',
     'semantic-segmentation',
     'promptable-segmentation',
   ]);

@@ -10,6 +10,7 @@ import { imageClassificationTask, imageRegressionTask, multiLabelTask } from './
 import { imageEmbeddingTask } from './tasks/embedding/imageEmbedder.ts';
 import { imageRetrievalTask } from './tasks/embedding/imageRetrieval.ts';
 import { imageTextTask } from './tasks/embedding/text/imageText.ts';
+import { type DetectionPrediction, objectDetectionTask } from './tasks/detection/objectDetection.ts';
 import { promptableSegmentationTask } from './tasks/promptable/promptableSegmentation.ts';
 import type { MaskPrediction } from './tasks/promptable/promptableSegmenter.ts';
 import type { SegmentationPrediction } from './tasks/segmentation/classMap.ts';
@@ -21,6 +22,7 @@ declare module '@onnx-lora/sdk' {
     'multi-label-classification': LabelsPrediction;
     'image-regression': NumberPrediction;
     'image-embedding': EmbeddingPrediction;
+    'object-detection': DetectionPrediction;
     'semantic-segmentation': SegmentationPrediction;
     'promptable-segmentation': MaskPrediction;
   }
@@ -34,7 +36,7 @@ export const IMAGE_DECODER: Token<ImageDecoder> = token('image-decoder', {
 /** The vision plugin: families, preprocessors and tasks. */
 export const visionPlugin: Plugin = definePlugin({
   name: '@onnx-lora/vision',
-  description: 'Images: classification, regression, embeddings, retrieval, segmentation, prompted masks.',
+  description: 'Images: classification, regression, embeddings, retrieval, detection, segmentation, prompted masks.',
   bindings: [binding(IMAGE_DECODER, () => new SharpDecoder(), { isDefault: true })],
   needs: { decoder: IMAGE_DECODER },
   families: visionFamilies,
@@ -47,6 +49,7 @@ export const visionPlugin: Plugin = definePlugin({
       imageEmbeddingTask,
       imageRetrievalTask,
       imageTextTask,
+      objectDetectionTask,
       semanticSegmentationTask,
       promptableSegmentationTask,
     ].map((task) => task(decoder, preprocessors)),

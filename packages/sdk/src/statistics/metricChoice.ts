@@ -27,7 +27,9 @@ export type MetricRange = readonly [least: number, most: number];
 /** Words in names of metrics from −1 to 1, and from 0 to 1. */
 const correlations = new Set('spearman pearson kendall mcc correlation'.split(' '));
 const shares = new Set(
-  'accuracy precision recall f1 auroc auprc auc map ap iou dice ndcg mrr match top5 top1 coverage rouge'.split(' '),
+  'accuracy precision recall f1 auroc auprc auc map map50 map75 ap iou dice ndcg mrr match top5 top1 coverage rouge'.split(
+    ' ',
+  ),
 );
 
 /** Bounds by name: losses and errors are at least 0, shares between 0 and 1; an unknown name is unbounded. */

@@ -97,7 +97,7 @@ function captioned(record: ImageRecord, annotation: CocoFields): ImageRecord {
 }
 
 function objectOf(annotation: CocoFields, categories: ReadonlyMap<string, string>): ImageObject {
-  const { category_id: categoryId, bbox, segmentation, iscrowd } = annotation.fields;
+  const { category_id: categoryId, bbox, segmentation, iscrowd, area } = annotation.fields;
   const category = categoryId === undefined ? undefined : categories.get(idOf(annotation, 'category_id'));
   if (categoryId !== undefined && category === undefined)
     throw refused(annotation.place, `there is no category ${idOf(annotation, 'category_id')}`);
@@ -113,6 +113,7 @@ function objectOf(annotation: CocoFields, categories: ReadonlyMap<string, string
     ...(category === undefined ? {} : { category }),
     ...(box ? { box } : {}),
     ...(shape ? { shape } : {}),
+    ...(typeof area === 'number' && area >= 0 ? { area } : {}),
     ...(iscrowd === 1 || iscrowd === true ? { crowd: true } : {}),
   };
 }

@@ -36,6 +36,8 @@ export interface ImageObject {
   readonly box?: Box;
   /** Its outline or pixels. */
   readonly shape?: Shape;
+  /** Its area in pixels, by which metrics call it small or large; its box's by default. */
+  readonly area?: number;
   /** True for a crowd of objects. */
   readonly crowd?: boolean;
 }

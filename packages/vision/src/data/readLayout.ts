@@ -27,6 +27,8 @@ import { imageEndings, isImage } from '../image/imageFile.ts';
 import { cocoFilesIn, cocoRecords, isCoco } from './coco.ts';
 import type { ImageDataOptions, ImageRecord } from './imageRecord.ts';
 import { manifestRecords } from './manifest.ts';
+import { vocFolder } from './voc.ts';
+import { yoloFolder } from './yolo.ts';
 
 /** Records of any layout; files are not checked. @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID` */
 export async function readLayout(path: string, options: ImageDataOptions = {}): Promise<readonly ImageRecord[]> {
@@ -98,7 +100,7 @@ const imageFiles = { noun: 'images', endings: imageEndings };
 const layouts = (options: ImageDataOptions): FolderLayouts<ImageRecord> => ({
   ...imageFiles,
   manifest: (file) => readManifest(file, options),
-  own: [(root, entries) => cocoFolder(root, entries, options), maskFolderRecords],
+  own: [(root, entries) => cocoFolder(root, entries, options), yoloFolder, vocFolder, maskFolderRecords],
   isPlain: ({ files, folders }) => folders.length === 0 && files.some(isImage),
   plain: (root, { files }) => imagesIn(root, files),
   classes: async (root, entries) => {

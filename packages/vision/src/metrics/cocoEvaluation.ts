@@ -50,7 +50,7 @@ export interface ClassPrecision {
 }
 
 /** Overlaps from 0.5 to 0.95, computed as numpy does. */
-export const overlapThresholds: readonly number[] = Array.from({ length: 10 }, (_, i) =>
+const overlapThresholds: readonly number[] = Array.from({ length: 10 }, (_, i) =>
   i === 9 ? 0.95 : 0.5 + i * ((0.95 - 0.5) / 9),
 );
 const recalls = Array.from({ length: 101 }, (_, i) => i * 0.01);
@@ -72,7 +72,7 @@ interface Verdict {
   readonly ignored: readonly number[];
 }
 
-/** What is found and what there is of a class. */
+/** Verdicts on the found objects of a class, and the places of the true ones. */
 class ClassVerdicts {
   readonly found: Verdict[] = [];
   /** By range of areas: the image of each object that counts. */
@@ -148,7 +148,25 @@ export class CocoEvaluation {
     };
   }
 
-  /** Average precision at each of {@link overlapThresholds}. */
+  /** The score from which on the F1 of all classes together is highest, for overlaps of 50%; 0.5 if nothing is right. */
+  bestThreshold(): number {
+    const all = this.#classes.flatMap(({ found }) => found.filter(({ ignored }) => (ignored[0]! & 1) === 0));
+    const sorted = all.sort((a, b) => b.score - a.score);
+    const total = this.#classes.reduce((sum, { truths }) => sum + truths[0]!.length, 0);
+    let [hits, best, threshold] = [0, 0, 0.5];
+    sorted.forEach(({ score, hits: hit }, i) => {
+      if (hit[0]! & 1) hits++;
+      const next = sorted[i + 1]?.score ?? 0;
+      const f1 = (2 * hits) / (i + 1 + total);
+      // Equal scores are above a threshold together.
+      if (next === score || f1 <= best) return;
+      best = f1;
+      threshold = (score + next) / 2;
+    });
+    return threshold;
+  }
+
+  /** Average precision at each overlap, from 0.5 to 0.95. */
   byOverlap(): number[] {
     const curves = this.#classes.flatMap((each) => curvesOf(sortedByScore(each), 0, MOST) ?? []);
     return overlapThresholds.map((_, i) => meanOf(curves.flatMap(({ precisions }) => [...precisions[i]!])));

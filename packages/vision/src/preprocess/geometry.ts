@@ -70,12 +70,12 @@ export function boxToInput(geometry: Geometry, [x0, y0, x1, y1]: Box): Box {
 }
 
 /** Maps a point from the model's input to the image: inverts {@link pointToInput}. */
-export function pointToImage({ scale, shift }: Geometry, [x, y]: Point): Point {
+export function pointToImage({ scale, shift }: Pick<Geometry, 'scale' | 'shift'>, [x, y]: Point): Point {
   return [(x - shift.x) / scale.x, (y - shift.y) / scale.y];
 }
 
 /** Maps a box from the model's input to the image: inverts {@link boxToInput}. */
-export function boxToImage(geometry: Geometry, [x0, y0, x1, y1]: Box): Box {
+export function boxToImage(geometry: Pick<Geometry, 'scale' | 'shift'>, [x0, y0, x1, y1]: Box): Box {
   return [...pointToImage(geometry, [x0, y0]), ...pointToImage(geometry, [x1, y1])];
 }
 

@@ -2,7 +2,7 @@
 
 import type { ReportPicture, ReportSection } from '@onnx-lora/sdk/tasks';
 import type { Color, Mask } from '../augment/sample.ts';
-import type { Point } from '../data/imageRecord.ts';
+import type { Box, Point } from '../data/imageRecord.ts';
 import type { Image } from '../image/image.ts';
 import { resize } from '../preprocess/resize/resize.ts';
 
@@ -105,6 +105,26 @@ export function paintPoints(image: Image, points: readonly Point[], color: Color
         data.set(distance > radius - 0.5 ? [255, 255, 255] : color, (y * width + x) * 3);
       }
     }
+  }
+  return { width, height, data };
+}
+
+/** Draws the edges of boxes, two pixels wide. */
+export function paintBoxes(image: Image, boxes: readonly { readonly box: Box; readonly color: Color }[]): Image {
+  const { width, height } = image;
+  const data = image.data.slice();
+  const paint = (x: number, y: number, color: Color): void => {
+    if (x >= 0 && y >= 0 && x < width && y < height) data.set(color, (y * width + x) * 3);
+  };
+  for (const { box, color } of boxes) {
+    const [left, top, right, bottom] = box.map(Math.round) as [number, number, number, number];
+    // Lines beyond the image need no steps.
+    const within = (from: number, to: number, most: number): number[] =>
+      Array.from({ length: Math.max(0, Math.min(to, most) - Math.max(from, 0)) }, (_, i) => Math.max(from, 0) + i);
+    for (const x of within(left, right, width))
+      for (const y of [top, top + 1, bottom - 2, bottom - 1]) paint(x, y, color);
+    for (const y of within(top, bottom, height))
+      for (const x of [left, left + 1, right - 2, right - 1]) paint(x, y, color);
   }
   return { width, height, data };
 }

@@ -138,7 +138,11 @@ function readCrop(fields: ImageFields, defaults: ProcessorDefaults | undefined):
 }
 
 function readPad(fields: ImageFields, defaults: ProcessorDefaults | undefined): ImagePlan['pad'] {
-  const asked = fields.boolean('do_pad') ?? fields.boolean('pad_and_return_pixel_mask') ?? defaults?.pad !== undefined;
+  const asked =
+    fields.boolean('do_pad') ??
+    fields.boolean('pad_and_return_pixel_mask') ??
+    defaults?.doesPad ??
+    defaults?.pad !== undefined;
   if (!asked) return undefined;
   const side = defaults?.pad;
   return (
@@ -163,7 +167,8 @@ function readMeanAndStd(
   defaults: ProcessorDefaults | undefined,
   stdTwice: boolean,
 ): Pick<Normalization, 'mean' | 'std' | 'stdTwice'> {
-  const asked = defaults?.normalizes !== 'never' && (fields.boolean('do_normalize') ?? true);
+  const asked =
+    defaults?.normalizes !== 'never' && (fields.boolean('do_normalize') ?? defaults?.normalizes !== 'ifAsked');
   const zero = [0, 0, 0] as const;
   if (!asked && !stdTwice) return { mean: zero, std: [1, 1, 1] };
   const mean = fields.channels('image_mean') ?? defaults?.mean ?? missing(fields, 'image_mean');

@@ -26,8 +26,10 @@ export interface ProcessorDefaults {
   readonly maxSize?: number;
   /** True if the class converts RGB to BGR by default. */
   readonly flipsChannels?: boolean;
-  /** `never` for no normalisation, `stdTwice` for EfficientNet's. */
-  readonly normalizes?: 'never' | 'stdTwice';
+  /** False if the class pads only where its file asks for it; if absent, it pads with a `pad`. */
+  readonly doesPad?: boolean;
+  /** `never` for no normalisation, `ifAsked` for none by default, `stdTwice` for EfficientNet's. */
+  readonly normalizes?: 'never' | 'ifAsked' | 'stdTwice';
   readonly mean: Channels;
   readonly std: Channels;
 }
@@ -107,6 +109,18 @@ export const processorTypes: ReadonlyMap<string, ProcessorDefaults> = new Map<st
   ['ConditionalDetr', detr],
   ['DeformableDetr', detr],
   [
+    'RTDetr',
+    {
+      numberSize: 'square',
+      size: square(640),
+      resample: 'bilinear',
+      pad: 'batch',
+      doesPad: false,
+      normalizes: 'ifAsked',
+      ...imagenet,
+    },
+  ],
+  [
     'EfficientNet',
     {
       numberSize: 'square',
@@ -166,6 +180,9 @@ const typeOfModel: ReadonlyMap<string, string> = new Map([
   ['table-transformer', 'Detr'],
   ['conditional_detr', 'ConditionalDetr'],
   ['deformable_detr', 'DeformableDetr'],
+  ['rt_detr', 'RTDetr'],
+  ['rt_detr_v2', 'RTDetr'],
+  ['d_fine', 'RTDetr'],
   ['sam', 'Sam'],
   ['sam_hq', 'Sam'],
   ['sam2', 'Sam2'],

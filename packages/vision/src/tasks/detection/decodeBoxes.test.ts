@@ -17,10 +17,11 @@ interface Case {
   readonly results: readonly { scores: number[]; labels: number[]; boxes: number[][] }[];
 }
 
+// transformers' softmax of RT-DETR (`use_focal_loss: false`) is over the images of a batch: an answer depends on its
+// neighbours there, and here it does not.
 const kinds: Record<string, ScoreKind['kind']> = {
   detr: 'softmax',
   yolos: 'softmax',
-  'rt-detr-softmax': 'softmax',
   'rt-detr': 'sigmoid',
   'd-fine': 'sigmoid',
   'deformable-detr': 'sigmoid',

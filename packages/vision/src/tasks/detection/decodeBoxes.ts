@@ -112,7 +112,7 @@ export function decodeGrid(
 }
 
 /** Drops boxes that overlap with one of a higher score, by falling score. */
-export function suppressed(
+function suppressed(
   found: readonly FoundBox[],
   { overlap, acrossClasses }: { readonly overlap: number; readonly acrossClasses: boolean },
 ): FoundBox[] {
@@ -127,7 +127,7 @@ export function suppressed(
 }
 
 /** Intersection over union. */
-export function overlapOfBoxes(a: Box, b: Box): number {
+function overlapOfBoxes(a: Box, b: Box): number {
   const width = Math.min(a[2], b[2]) - Math.max(a[0], b[0]);
   const height = Math.min(a[3], b[3]) - Math.max(a[1], b[1]);
   if (width <= 0 || height <= 0) return 0;

@@ -8,8 +8,8 @@ import { GraphBuilder, type Value } from '@onnx-lora/sdk/tasks';
 import { readFileSync } from 'node:fs';
 import { detectorOutputs, type DetectorPorts } from '@onnx-lora/vision';
 import { match } from '../../packages/vision/src/tasks/detection/losses/matching.ts';
-import { modelOf, runOnce } from '../support/graphs.ts';
-import { detectionLosses, settingsOf } from './detectionLosses.ts';
+import { modelOf, runOnce } from './graphs.ts';
+import { detectionLosses, settingsOf } from '../conformance/detectionLosses.ts';
 
 /** Pairs `query-object` by `SET.IMAGE`, sorted by query, from the outputs that the case expects. */
 export async function matchedPairs(folder: string): Promise<Record<string, string[]>> {

@@ -1,0 +1,320 @@
+/** @file Objects of records as examples: checked boxes, classes, images with their truth. */
+
+import { OnnxLoraError, stack, tensor, type Feeds, type Tensor } from '@onnx-lora/sdk';
+import { type Batch, differentLabels, quotedNames, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { didYouMean } from '@onnx-lora/sdk/plugin';
+import type { Box, ImageObject, ImageRecord } from '../../data/imageRecord.ts';
+import type { FoundObject, TrueObject } from '../../metrics/cocoEvaluation.ts';
+import type { Extent } from '../../metrics/objectOverlaps.ts';
+import { boxToImage, type Geometry } from '../../preprocess/geometry.ts';
+import type { LoadedImage } from '../../preprocess/imageLoader.ts';
+import { padBatch } from '../../preprocess/normalize.ts';
+import { checkBatch } from '../imagePorts.ts';
+import { decodeBoxes } from './decodeBoxes.ts';
+import type { Detector } from './detector.ts';
+import { detectionTargets } from './targets.ts';
+
+/** A preprocessed image with its objects. */
+export interface DetectionExample {
+  /** Path of the image. */
+  readonly file: string;
+  /** Float32 `[3, height, width]`. */
+  readonly pixels: Tensor;
+  readonly geometry: Geometry;
+  /** Classes of the objects to learn. */
+  readonly labels: readonly number[];
+  /** Their boxes, in pixels of the model's input. */
+  readonly boxes: readonly Box[];
+  /** All objects, in pixels of the image; absent for an image drawn for training. */
+  readonly truth?: readonly TrueObject[];
+}
+
+/** Classes of the data and of the model. */
+export interface DetectionClasses {
+  readonly labels: readonly string[];
+  /** True if the model needs a new class head. */
+  readonly isNew: boolean;
+}
+
+/** An object that can be learned, with its class and box. */
+export interface Learnable {
+  readonly label: number;
+  readonly box: Box;
+}
+
+/**
+ * The classes: the model's own if it has all of the data, else the data's with a new head.
+ * @throws OnnxLoraError `DATA_INVALID` for images without objects, or objects without classes
+ */
+export function detectionClasses(
+  { labels }: Pick<Detector, 'labels'>,
+  records: readonly ImageRecord[],
+  root: string,
+  given?: readonly string[],
+): DetectionClasses {
+  const bare = records.find(({ objects }) => objects === undefined);
+  if (bare) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `${bare.place}: "${bare.file}" has no objects, not even an empty list. Give a COCO file ("annotations.json" beside the images), YOLO's text files with a data.yaml, or Pascal VOC's XML files.`,
+    );
+  }
+  const names = records.flatMap(({ objects = [], place }) =>
+    objects.map(({ category }, i) => {
+      if (category !== undefined) return category;
+      throw new OnnxLoraError('DATA_INVALID', `${place}: object ${i + 1} has no class. Name one.`);
+    }),
+  );
+  const found = differentLabels(names, { root, noun: 'objects' });
+  const chosen = given ?? found;
+  const unknown = found.find((name) => !chosen.includes(name));
+  if (unknown !== undefined) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `"${root}" has objects of the class "${unknown}", but the labels are: ${quotedNames(chosen, 20)}.${didYouMean(unknown, chosen)} Add it to "labels".`,
+    );
+  }
+  // transformers calls unnamed classes LABEL_0, LABEL_1 …; they take the names of the data.
+  const isUnnamed = labels.length === chosen.length && labels.every((label, i) => label === `LABEL_${i}`);
+  if (isUnnamed) return { labels: chosen, isNew: false };
+  if (chosen.every((name) => labels.includes(name))) return { labels, isNew: false };
+  return { labels: chosen, isNew: true };
+}
+
+/** Problems of boxes, told once per kind. */
+export interface BoxReport {
+  readonly warnings: readonly string[];
+}
+
+/** Looks at all boxes: without an extent, doubled. @throws OnnxLoraError `DATA_INVALID` if no box is sound */
+export function checkedBoxes(records: readonly ImageRecord[], root: string): BoxReport {
+  const empty: string[] = [];
+  const doubled: string[] = [];
+  let sound = 0;
+  for (const { objects = [], place } of records) {
+    const seen = new Set<string>();
+    objects.forEach((object, i) => {
+      const box = boxOfObject(object);
+      const where = `${place}, object ${i + 1}`;
+      if (!box) {
+        empty.push(where);
+        return;
+      }
+      sound++;
+      const key = `${object.category}|${box.join()}`;
+      if (seen.has(key)) doubled.push(where);
+      seen.add(key);
+    });
+  }
+  if (sound === 0) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `The images of "${root}" have no box with a width and a height. Draw some.`,
+    );
+  }
+  const told = (places: readonly string[], what: string, advice: string): string[] =>
+    places.length === 0
+      ? []
+      : [`${places[0]!}: ${what}${places.length > 1 ? ` (and ${places.length - 1} more like it)` : ''}. ${advice}`];
+  return {
+    warnings: [
+      ...told(empty, 'the box has no width or no height', 'It is left out; remove it.'),
+      ...told(doubled, 'the same box of the same class was there before', 'Both are learned; remove one.'),
+    ],
+  };
+}
+
+/** The box of an object, or of its outline. */
+function boxOfObject({ box, shape }: ImageObject): Box | undefined {
+  if (box || shape?.kind !== 'polygons') return box;
+  const [xs, ys] = [0, 1].map((axis) => shape.rings.flatMap((ring) => ring.filter((_, i) => i % 2 === axis)));
+  const around: Box = [Math.min(...xs!), Math.min(...ys!), Math.max(...xs!), Math.max(...ys!)];
+  return around[2] > around[0] && around[3] > around[1] ? around : undefined;
+}
+
+/** Objects of a record to learn: those with a box that are no crowds. */
+export function learnable({ objects = [] }: ImageRecord, labels: readonly string[]): Learnable[] {
+  return objects.flatMap((object) => {
+    const box = boxOfObject(object);
+    if (!box || object.crowd === true) return [];
+    return [{ label: labels.indexOf(object.category!), box }];
+  });
+}
+
+/**
+ * An example from a loaded image. Boxes are clipped to the image, as transformers does.
+ * @throws OnnxLoraError `DATA_INVALID` for a box outside of its image, naming both
+ */
+export function exampleOf(
+  { pixels, geometry, boxes = [], boxIndices }: LoadedImage,
+  record: ImageRecord,
+  labels: readonly string[],
+  { isDrawn, isChanged }: { readonly isDrawn: boolean; readonly isChanged: boolean },
+): DetectionExample {
+  const own = learnable(record, labels);
+  const { content, shift } = geometry;
+  const [left, top] = [Math.max(0, shift.x), Math.max(0, shift.y)];
+  const kept = boxes.flatMap((box, i) => {
+    const clipped: Box = [
+      Math.min(Math.max(box[0], left), left + content.width),
+      Math.min(Math.max(box[1], top), top + content.height),
+      Math.min(Math.max(box[2], left), left + content.width),
+      Math.min(Math.max(box[3], top), top + content.height),
+    ];
+    const object = own[boxIndices?.[i] ?? i]!;
+    if (clipped[2] > clipped[0] && clipped[3] > clipped[1]) return [{ label: object.label, box: clipped }];
+    if (isChanged) return [];
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `${record.place}: the box [${object.box.join(', ')}] of class "${labels[object.label]}" lies outside of the image "${record.file}" of ${geometry.input.width} x ${geometry.input.height} pixels. Correct or remove it.`,
+    );
+  });
+  return {
+    file: record.file,
+    pixels,
+    geometry,
+    labels: kept.map(({ label }) => label),
+    boxes: kept.map(({ box }) => box),
+    ...(isDrawn ? {} : { truth: truthOf(record, labels) }),
+  };
+}
+
+function truthOf({ objects = [] }: ImageRecord, labels: readonly string[]): TrueObject[] {
+  return objects.flatMap((object): TrueObject[] => {
+    const box = boxOfObject(object);
+    if (!box) return [];
+    const { crowd = false, area } = object;
+    return [{ label: labels.indexOf(object.category!), box: extentOf(box), crowd, ...(area === undefined ? {} : { area }) }]; // prettier-ignore
+  });
+}
+
+function extentOf([x0, y0, x1, y1]: Box): Extent {
+  return [x0, y0, x1 - x0, y1 - y0];
+}
+
+/** Numbers per true object: class, crowd, area, and left, top, width and height. */
+const TRUTH = 7;
+/** Numbers per image: size of the model's input, scale and shift from the image to it. */
+const FRAME = 6;
+
+/** Feeds of a batch, and targets: of the loss, and of the metrics unless images were drawn for training. */
+export function collateDetection(
+  examples: readonly DetectionExample[],
+  { input, mask: maskInput }: Detector,
+  model: TaskModel,
+  slots: number,
+): Batch {
+  checkBatch(model, input, examples.length);
+  const { inputs, width, height } = feedsOf(examples, { input, mask: maskInput });
+  const targets = detectionTargets(
+    examples.map(({ labels, boxes }) => ({
+      labels,
+      boxes: boxes.map(([x0, y0, x1, y1]) => [
+        (x0 + x1) / 2 / width,
+        (y0 + y1) / 2 / height,
+        (x1 - x0) / width,
+        (y1 - y0) / height,
+      ]),
+    })),
+    slots,
+  );
+  return { inputs, targets: { ...targets, ...truthTargets(examples, { width, height }) } };
+}
+
+/** Images as feeds, padded to the largest. */
+export function feedsOf(
+  examples: readonly Pick<DetectionExample, 'pixels'>[],
+  { input, mask: maskInput }: Pick<Detector, 'input' | 'mask'>,
+): { readonly inputs: Feeds; readonly width: number; readonly height: number } {
+  const images = examples.map(({ pixels }) => pixels);
+  const [, height = 0, width = 0] = images[0]!.dims;
+  const isEven = images.every(({ dims }) => dims[1] === height && dims[2] === width);
+  if (isEven && maskInput === undefined) return { inputs: { [input.name]: stack(images) }, width, height };
+  const { pixels, mask } = padBatch(images);
+  const [, , rows = 0, columns = 0] = pixels.dims;
+  return {
+    inputs: { [input.name]: pixels, ...(maskInput === undefined ? {} : { [maskInput]: mask }) },
+    width: columns,
+    height: rows,
+  };
+}
+
+function truthTargets(
+  examples: readonly DetectionExample[],
+  { width, height }: { readonly width: number; readonly height: number },
+): Feeds {
+  const truths = examples.flatMap(({ truth }) => (truth ? [truth] : []));
+  if (truths.length < examples.length) return {};
+  const most = Math.max(1, ...truths.map(({ length }) => length));
+  const rows = truths.flatMap((objects) => {
+    const numbers = objects.flatMap(({ label, crowd, area, box }) => [label, crowd === true ? 1 : 0, area ?? box[2] * box[3], ...box]); // prettier-ignore
+    return [...numbers, ...new Array<number>((most - objects.length) * TRUTH).fill(-1)];
+  });
+  const frames = examples.flatMap(({ geometry: { scale, shift } }) => [width, height, scale.x, scale.y, shift.x, shift.y]); // prettier-ignore
+  return {
+    truth: tensor('float64', Float64Array.from(rows), [examples.length, most, TRUTH]),
+    frames: tensor('float64', Float64Array.from(frames), [examples.length, FRAME]),
+  };
+}
+
+/** The true objects of a batch's images. */
+export function trueObjects({ truth }: Feeds): TrueObject[][] {
+  if (!truth)
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      'Examples drawn for training cannot be measured. Get them without a draw.',
+    );
+  const [rows = 0, most = 0] = truth.dims;
+  return Array.from({ length: rows }, (_, row) =>
+    Array.from({ length: most }, (__, i) => (row * most + i) * TRUTH).flatMap((at): TrueObject[] => {
+      const [label, crowd, area, ...box] = Array.from(truth.data.subarray(at, at + TRUTH), Number) as [number, number, number, number, number, number, number]; // prettier-ignore
+      return label < 0 ? [] : [{ label, crowd: crowd === 1, area, box }];
+    }),
+  );
+}
+
+/** The objects that a detector finds in each image of a batch, in pixels of the image, clipped to nothing. */
+export function foundObjects(
+  outputs: Readonly<Record<string, Tensor>>,
+  frames: readonly Frame[],
+  { ports, scores }: Pick<Detector, 'ports' | 'scores'>,
+  threshold = 0,
+): FoundObject[][] {
+  const [logits, boxes] = [outputs[ports.logits], outputs[ports.boxes]];
+  const [rows = 0, queries = 0, classes = 0] = logits?.dims ?? [];
+  if (!logits || boxes?.dims.join() !== [rows, queries, 4].join() || rows !== frames.length) {
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `The outputs "${ports.logits}" and "${ports.boxes}" do not belong together. Export the model again.`,
+    );
+  }
+  return frames.map(({ width, height, geometry }, row) =>
+    decodeBoxes(
+      {
+        logits: logits.data.subarray(row * queries * classes, (row + 1) * queries * classes) as Float32Array,
+        boxes: boxes.data.subarray(row * queries * 4, (row + 1) * queries * 4) as Float32Array,
+      },
+      scores,
+      threshold,
+    ).map(({ label, score, box: [x0, y0, x1, y1] }) => ({
+      label,
+      score,
+      box: extentOf(boxToImage(geometry, [x0 * width, y0 * height, x1 * width, y1 * height])),
+    })),
+  );
+}
+
+/** Size of a batch's images, and how an image lies in it. */
+export interface Frame {
+  readonly width: number;
+  readonly height: number;
+  readonly geometry: Pick<Geometry, 'scale' | 'shift'>;
+}
+
+/** The frames of a batch's images. */
+export function framesOf({ frames }: Feeds): Frame[] {
+  return Array.from({ length: frames!.dims[0]! }, (_, row) => {
+    const [width, height, sx, sy, dx, dy] = Array.from(frames!.data.subarray(row * FRAME, (row + 1) * FRAME), Number) as [number, number, number, number, number, number]; // prettier-ignore
+    return { width, height, geometry: { scale: { x: sx, y: sy }, shift: { x: dx, y: dy } } };
+  });
+}
