@@ -7,7 +7,13 @@ export type SizeRule =
   /** This exact size, regardless of the aspect. */
   | { readonly kind: 'exact'; readonly height: number; readonly width: number }
   /** The shorter edge becomes `edge`, the longer `floor(edge * longer / shorter)`, at most `longest`. */
-  | { readonly kind: 'shortest-edge'; readonly edge: number; readonly longest?: number }
+  | {
+      readonly kind: 'shortest-edge';
+      readonly edge: number;
+      readonly longest?: number;
+      /** Both edges are rounded down to whole multiples. */
+      readonly multiple?: number;
+    }
   /** The longer edge becomes `edge`; both are scaled alike and rounded half up. */
   | { readonly kind: 'longest-edge'; readonly edge: number }
   /** The largest size of the same aspect within these edges. */
@@ -73,7 +79,7 @@ export function resizedSize(size: Size, rule: SizeRule): Size {
     case 'exact':
       return { height: rule.height, width: rule.width };
     case 'shortest-edge':
-      return shortestEdge(size, rule.edge, rule.longest);
+      return ofMultiples(shortestEdge(size, rule.edge, rule.longest), rule.multiple);
     case 'longest-edge': {
       const scale = rule.edge / Math.max(size.height, size.width);
       return { height: Math.trunc(size.height * scale + 0.5), width: Math.trunc(size.width * scale + 0.5) };
@@ -94,6 +100,10 @@ function shortestEdge({ height, width }: Size, edge: number, longest = Infinity)
   const shorter = shrunk ? roundHalfEven(exact) : edge;
   const longer = longest !== Infinity && short === shorter ? long : Math.trunc((exact * long) / short);
   return width <= height ? { height: longer, width: shorter } : { height: shorter, width: longer };
+}
+
+function ofMultiples({ height, width }: Size, multiple = 1): Size {
+  return { height: height - (height % multiple), width: width - (width % multiple) };
 }
 
 /** Rounds half to even, as Python's `round`. */

@@ -83,16 +83,17 @@ function sizeRule(
     }
     if (kind === 'square') return { kind: 'exact', height: size, width: size };
     const longest = fields.edge('max_size') ?? defaults?.maxSize;
-    return { kind, edge: size, ...(longest !== undefined && { longest }) };
+    return { kind, edge: size, ...(longest !== undefined && { longest }), ...multipleOf(kind, defaults) };
   }
   const height = size.get('height');
   const width = size.get('width');
   const shortest = size.get('shortest_edge');
   const longest = size.get('longest_edge');
   if (size.size === 2 && height !== undefined && width !== undefined) return { kind: 'exact', height, width };
-  if (size.size === 1 && shortest !== undefined) return { kind: 'shortest-edge', edge: shortest };
+  const multiple = multipleOf('shortest-edge', defaults);
+  if (size.size === 1 && shortest !== undefined) return { kind: 'shortest-edge', edge: shortest, ...multiple };
   if (size.size === 2 && shortest !== undefined && longest !== undefined) {
-    return { kind: 'shortest-edge', edge: shortest, longest };
+    return { kind: 'shortest-edge', edge: shortest, longest, ...multiple };
   }
   const maxHeight = size.get('max_height');
   const maxWidth = size.get('max_width');
@@ -103,6 +104,10 @@ function sizeRule(
   throw fields.error(
     `"size" has ${[...size.keys()].map((key) => `"${key}"`).join(' and ')}, an unsupported form. Give "height" and "width", "max_height" and "max_width", "shortest_edge" (with "longest_edge" as its bound, if need be), or "longest_edge".`,
   );
+}
+
+function multipleOf(kind: SizeRule['kind'], defaults: ProcessorDefaults | undefined): { readonly multiple?: number } {
+  return kind === 'shortest-edge' && defaults?.multiple !== undefined ? { multiple: defaults.multiple } : {};
 }
 
 function resizeLikeConvNext(

@@ -24,6 +24,8 @@ export interface ProcessorDefaults {
   readonly pad?: number | 'batch';
   /** The longest edge for a number as `size` (`max_size`). */
   readonly maxSize?: number;
+  /** Number whose multiples both edges are rounded down to, where the shortest edge is given. */
+  readonly multiple?: number;
   /** True if the class converts RGB to BGR by default. */
   readonly flipsChannels?: boolean;
   /** False if the class pads only where its file asks for it; if absent, it pads with a `pad`. */
@@ -108,6 +110,7 @@ export const processorTypes: ReadonlyMap<string, ProcessorDefaults> = new Map<st
   ['Detr', detr],
   ['ConditionalDetr', detr],
   ['DeformableDetr', detr],
+  ['Yolos', { ...detr, multiple: 16 }],
   [
     'RTDetr',
     {
@@ -142,7 +145,6 @@ export const misleadingTypes: ReadonlySet<string> = new Set([
   'PoolFormer',
   'Pvt',
   'Siglip2',
-  'Yolos',
 ]);
 
 const typeOfModel: ReadonlyMap<string, string> = new Map([
@@ -180,6 +182,7 @@ const typeOfModel: ReadonlyMap<string, string> = new Map([
   ['table-transformer', 'Detr'],
   ['conditional_detr', 'ConditionalDetr'],
   ['deformable_detr', 'DeformableDetr'],
+  ['yolos', 'Yolos'],
   ['rt_detr', 'RTDetr'],
   ['rt_detr_v2', 'RTDetr'],
   ['d_fine', 'RTDetr'],

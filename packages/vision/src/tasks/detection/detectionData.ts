@@ -7,6 +7,7 @@ import type { Box, ImageObject, ImageRecord } from '../../data/imageRecord.ts';
 import type { FoundObject, TrueObject } from '../../metrics/cocoEvaluation.ts';
 import type { Extent } from '../../metrics/objectOverlaps.ts';
 import { boxToImage, type Geometry } from '../../preprocess/geometry.ts';
+import type { Size } from '../../preprocess/imagePlan.ts';
 import type { LoadedImage } from '../../preprocess/imageLoader.ts';
 import { padBatch } from '../../preprocess/normalize.ts';
 import { checkBatch } from '../imagePorts.ts';
@@ -223,20 +224,28 @@ export function collateDetection(
 
 /** Images as feeds, padded to the largest. */
 export function feedsOf(
-  examples: readonly Pick<DetectionExample, 'pixels'>[],
-  { input, mask: maskInput }: Pick<Detector, 'input' | 'mask'>,
+  examples: readonly Pick<DetectionExample, 'pixels' | 'geometry'>[],
+  { input, mask }: Pick<Detector, 'input' | 'mask'>,
 ): { readonly inputs: Feeds; readonly width: number; readonly height: number } {
   const images = examples.map(({ pixels }) => pixels);
-  const [, height = 0, width = 0] = images[0]!.dims;
-  const isEven = images.every(({ dims }) => dims[1] === height && dims[2] === width);
-  if (isEven && maskInput === undefined) return { inputs: { [input.name]: stack(images) }, width, height };
-  const { pixels, mask } = padBatch(images);
-  const [, , rows = 0, columns = 0] = pixels.dims;
-  return {
-    inputs: { [input.name]: pixels, ...(maskInput === undefined ? {} : { [maskInput]: mask }) },
-    width: columns,
-    height: rows,
-  };
+  const [, rows = 0, columns = 0] = images[0]!.dims;
+  const isEven = images.every(({ dims }) => dims[1] === rows && dims[2] === columns);
+  const pixels = isEven ? stack(images) : padBatch(images).pixels;
+  const [, , height = 0, width = 0] = pixels.dims;
+  const isReal = mask === undefined ? {} : { [mask]: maskOfContents(examples, { height, width }) };
+  return { inputs: { [input.name]: pixels, ...isReal }, width, height };
+}
+
+/** `pixel_mask`: 1 where a batch's pixels are an image's, 0 where they are padding. */
+function maskOfContents(examples: readonly Pick<DetectionExample, 'geometry'>[], { height, width }: Size): Tensor {
+  const data = new BigInt64Array(examples.length * height * width);
+  examples.forEach(({ geometry: { content } }, i) => {
+    for (let y = 0; y < content.height; y++) {
+      const start = (i * height + y) * width;
+      data.fill(1n, start, start + content.width);
+    }
+  });
+  return tensor('int64', data, [examples.length, height, width]);
 }
 
 function truthTargets(
