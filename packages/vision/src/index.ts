@@ -168,6 +168,8 @@ export {
   type DetectorOutputs,
   type Predictions,
 } from './tasks/detection/losses/detectionLoss.ts';
+export type { GridAssignmentOptions } from './tasks/detection/losses/gridAssignment.ts';
+export { gridLoss, type GridLossOptions } from './tasks/detection/losses/gridLoss.ts';
 export type { EdgeBins, EdgeHeads } from './tasks/detection/losses/edgeLosses.ts';
 export type { MatchingCost } from './tasks/detection/losses/matching.ts';
 export { decodeGrid, type FoundBox, type GridDecoding } from './tasks/detection/decodeBoxes.ts';

@@ -92,7 +92,10 @@ export const objectDetectionTask: ImageTask = imageTask({
   name: 'object-detection',
   description: 'Boxes with classes; the data is a COCO file, or a folder in the layout of COCO, YOLO or Pascal VOC.',
   settings,
-  task: (data, { threshold: _, ...options }) => objectDetection(data, options),
+  task: (data, given) => {
+    const { threshold: _, ...options } = given;
+    return objectDetection(data, options);
+  },
   processor: (model, { decoder, preprocessors, threshold }) =>
     objectDetector(model, { decoder, preprocessors, threshold }),
 });
