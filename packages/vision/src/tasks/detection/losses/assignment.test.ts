@@ -73,6 +73,39 @@ test.each([
   });
 });
 
+/** The least cost of giving each row a column of its own, by all sets of columns. */
+function leastBySets(costs: Costs): number {
+  const columns = costs[0]!.length;
+  let best = new Map([[0, 0]]);
+  for (const row of costs) {
+    const next = new Map<number, number>();
+    for (const [set, sum] of best)
+      for (let column = 0; column < columns; column++) {
+        const bit = 1 << column;
+        if (set & bit) continue;
+        next.set(set | bit, Math.min(next.get(set | bit) ?? Infinity, sum + row[column]!));
+      }
+    best = next;
+  }
+  return Math.min(...best.values());
+}
+
+test.each([
+  [10, 10],
+  [9, 13],
+])('%i rows and %i columns: paths through many rows', async (rows, columns) => {
+  const random = new Random(rows);
+  // Products make rows compete for the same columns.
+  const problems = Array.from({ length: 40 }, (): Costs => {
+    const [a, b] = [rows, columns].map((size) => Array.from({ length: size }, () => random.next()));
+    return a!.map((x) => b!.map((y) => 3 * x * y + 0.3 * random.next()));
+  });
+  const found = await assigned(problems, new Array<number>(40).fill(rows));
+  problems.forEach((costs, k) => {
+    expect(costOf(costs, found[k]!)).toBeCloseTo(leastBySets(costs), 4);
+  });
+});
+
 test('many rows: no exchange of two columns is cheaper, and prices prove the whole', async () => {
   const random = new Random(5);
   const [rows, columns] = [40, 60];
