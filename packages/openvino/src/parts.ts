@@ -16,20 +16,23 @@ export interface Part {
  * Splits a graph around operators that OpenVINO cannot convert: the nodes before them, they, and the nodes behind. One part
  * if there are none. Nodes that depend on constants alone are in each part that reads them.
  *
- * Such an operator is a Scan that captures outer values, like the recursion of the CTC loss. Values in float64 around it stay
- * with it, since OpenVINO has no such arithmetic.
+ * Such an operator is a Scan that captures outer values, like the recursion of the CTC loss, or a Loop in float64, like the
+ * matching of detectors. Values in float64 around it stay with it, since OpenVINO has no such arithmetic.
  */
 export function partsOf(model: ModelProto): readonly Part[] {
   const nodes = model.graph?.node ?? [];
+  if (!nodes.some(isLoop)) return [{ engine: 'openvino', model }];
+  const types = inferGraph(model);
+  const isDouble = (name: string): boolean => types.get(name)?.type === 'float64';
+  const isLacking = (node: NodeProto): boolean =>
+    isLoop(node) && (node.opType === 'Scan' ? captures(node) : readNames(node).some(isDouble));
   const lacking = nodes.filter(isLacking);
   if (lacking.length === 0) return [{ engine: 'openvino', model }];
-  const types = inferGraph(model);
   const constant = constantNodes(model.graph!);
   const { producer, readers } = indexNodes(nodes.filter((node) => !constant.has(node)));
   const behind = (node: NodeProto): readonly NodeProto[] =>
     (node.output ?? []).flatMap((name) => readers.get(name) ?? []);
   const before = (node: NodeProto): readonly NodeProto[] => readNames(node).flatMap((name) => producer.get(name) ?? []);
-  const isDouble = (name: string): boolean => types.get(name)?.type === 'float64';
   const doubles = reached(lacking, (node) => [
     ...readNames(node)
       .filter(isDouble)
@@ -48,8 +51,13 @@ export function partsOf(model: ModelProto): readonly Part[] {
   return groups.filter(({ own }) => own.length > 0).map(({ engine, own }) => ({ engine, model: partOf(whole, own) }));
 }
 
-function isLacking(node: NodeProto): boolean {
-  return node.opType === 'Scan' && readNames(node).length > (node.input ?? []).filter(Boolean).length;
+function isLoop({ opType }: NodeProto): boolean {
+  return opType === 'Scan' || opType === 'Loop';
+}
+
+/** Whether a node's body reads values around it. */
+function captures(node: NodeProto): boolean {
+  return readNames(node).length > (node.input ?? []).filter(Boolean).length;
 }
 
 /** Nodes that depend on no input of the graph, but for those that make its outputs. */

@@ -41,7 +41,7 @@ export async function withFastestPrecision(given: Settings, context: Context, pr
       const ms = await stepTime(settings, context, { progress, shared });
       times.push({ ...candidate, ms });
     } catch (error) {
-      // What float32 refuses is a mistake of the settings or the data.
+      // An error in float32 is a mistake of the settings or the data.
       if (candidate.precision === 'float32' || !(error instanceof OnnxLoraError)) throw error;
       progress.note(`precision ${candidate.precision} is left out: ${error.message}`);
     }
