@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { furthest } from '../packages/sdk/fixtures/losses/furthest.ts';
 import { type Golden, goldens, lossGraph } from '../packages/sdk/fixtures/losses/goldens.ts';
 import { OnnxLoraError } from '../packages/sdk/src/errors.ts';
-import { sessionModel } from '../packages/sdk/src/graph/file/onnxFile.ts';
+import { sessionModel } from '../packages/sdk/src/ops/session/sessionModel.ts';
 import { OrtRuntime } from '../packages/sdk/src/runtime/ort.ts';
 import type { Session } from '../packages/sdk/src/runtime/session.ts';
 

@@ -96,15 +96,8 @@ export type { GradientRule, GraphContext, Vjp, VjpSite } from './autodiff/vjp.ts
 export type { InferenceSite, Rule as InferenceRule } from './ops/inference/site.ts';
 export * from './plugin/settings.ts';
 
-export {
-  type Locate,
-  openOnnx,
-  type OnnxFile,
-  parseOnnx,
-  sessionModel,
-  writeOnnx,
-  writeOnnxFiles,
-} from './graph/file/onnxFile.ts';
+export { type Locate, openOnnx, type OnnxFile, parseOnnx, writeOnnx, writeOnnxFiles } from './graph/file/onnxFile.ts';
+export { sessionModel } from './ops/session/sessionModel.ts';
 export type { FileToWrite, OnnxToWrite } from './graph/file/stagedFiles.ts';
 export { companionsIn } from './model/opening/hub.ts';
 export { type Attributes, float, type GraphAttribute } from './graph/attributes.ts';

@@ -9,7 +9,7 @@ import { cases } from '../../../../test/support/gradientCases.ts';
 import { difference, modelFrom } from '../../../../test/support/graphs.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
-import { sessionModel } from '../graph/file/onnxFile.ts';
+import { sessionModel } from '../ops/session/sessionModel.ts';
 import type { ModelProto } from '../graph/proto.ts';
 import { inferNode } from '../ops/infer.ts';
 import { OrtRuntime } from '../runtime/ort.ts';

@@ -8,7 +8,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { OrtRuntime } from '../runtime/ort.ts';
 import { float32, int64, type Tensor, tensor } from '../runtime/tensor.ts';
 import { weightsDigest } from './file/digest.ts';
-import { openOnnx, sessionModel, writeOnnx } from './file/onnxFile.ts';
+import { openOnnx, writeOnnx } from './file/onnxFile.ts';
+import { sessionModel } from '../ops/session/sessionModel.ts';
 import { attributeType, type GraphProto, type ModelProto, type NodeProto, type ValueInfoProto } from './proto.ts';
 import { tensorProto } from './tensorData.ts';
 

@@ -11,7 +11,8 @@ export function scopeCompletion(graph: GraphProto, index: GraphIndex): (scope: s
     const scope = scopeOf(node);
     if (scope === undefined) continue;
     for (const name of node.input ?? []) {
-      const prefix = index.constants.has(name) ? prefixBefore(scope, name) : undefined;
+      const stored = storedName(name, index);
+      const prefix = stored === undefined ? undefined : prefixBefore(scope, stored);
       if (prefix === undefined) continue;
       const own = votes.get(firstPart(scope)) ?? new Map<string, number>();
       votes.set(firstPart(scope), own.set(prefix, (own.get(prefix) ?? 0) + 1));
@@ -21,6 +22,14 @@ export function scopeCompletion(graph: GraphProto, index: GraphIndex): (scope: s
     [...votes].filter(([, own]) => own.size === 1).map(([first, own]) => [first, [...own.keys()][0]!]),
   );
   return (scope) => `${prefixes.get(firstPart(scope)) ?? ''}${scope}`;
+}
+
+/** The constant behind a value; parameters in 16 bits are cast for their layers. */
+function storedName(value: string, { constants, producer }: GraphIndex): string | undefined {
+  if (constants.has(value)) return value;
+  const maker = producer.get(value);
+  const [name = ''] = maker?.opType === 'Cast' ? maker.input! : [];
+  return constants.has(name) ? name : undefined;
 }
 
 /** The part of a parameter name before the scope: `model.` for `model.norm.weight` in scope `norm`. */

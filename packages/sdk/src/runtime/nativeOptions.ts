@@ -4,6 +4,17 @@ import { OnnxLoraError } from '../errors.ts';
 import type { NativeOptions } from './engine.ts';
 import type { ConcreteProvider, SessionOptions, SessionSource } from './session.ts';
 
+/** The graph and ONNX Runtime's options for one provider. */
+export function nativeSession(
+  source: SessionSource,
+  options: SessionOptions,
+  provider: ConcreteProvider,
+): { readonly bytes: Uint8Array; readonly options: NativeOptions } {
+  const { prepack = true } = options;
+  const { bytes = source.bytes, widens } = (provider === 'cpu' && source.onCpu?.({ prepack })) || {};
+  return { bytes, options: nativeOptions(source, widens ? { ...options, mergesEqual: false } : options, provider) };
+}
+
 /** ONNX Runtime's session options for one provider. */
 export function nativeOptions(
   source: SessionSource,

@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
-import { sessionModel } from '../graph/file/onnxFile.ts';
+import { sessionModel } from '../ops/session/sessionModel.ts';
 import { inferNode } from '../ops/infer.ts';
 import { OrtRuntime } from './ort.ts';
 import type { SessionOptions } from './session.ts';

@@ -93,8 +93,18 @@ export interface SessionSource {
   readonly folder?: string;
   /** The files of the external data, relative to `folder`. */
   readonly files?: readonly string[];
+  /** The graph as ONNX Runtime's CPU provider reads weights without a copy; undefined where `bytes` are as good. */
+  readonly onCpu?: (options: { readonly prepack: boolean }) => CpuGraph | undefined;
   /** The file as the user named it, for error messages. */
   readonly name: string;
+}
+
+/** A graph for the CPU. */
+export interface CpuGraph {
+  /** The model as a protobuf file. */
+  readonly bytes: Uint8Array;
+  /** Whether it widens weights once for each product, so that equal nodes must not be merged. */
+  readonly widens: boolean;
 }
 
 /** A loaded graph. */

@@ -2,7 +2,7 @@
 
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
-import { sessionModel } from '../graph/file/onnxFile.ts';
+import { sessionModel } from '../ops/session/sessionModel.ts';
 import type { ModelProto } from '../graph/proto.ts';
 import { matrix } from '../linalg/matrix.ts';
 import type { InputObserver } from '../lora/init/initializer.ts';

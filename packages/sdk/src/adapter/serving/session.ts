@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import type { ModelProto } from '../../graph/proto.ts';
-import { sessionModel } from '../../graph/file/onnxFile.ts';
+import { sessionModel } from '../../ops/session/sessionModel.ts';
 import { runInSlices } from '../../graph/eventLoop.ts';
 import type { ValueType } from '../../graph/value.ts';
 import type { RowsApart } from '../../lora/adapterInputs.ts';

@@ -24,7 +24,8 @@ import { findSites } from '../../match/sites.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
 import { readBytes } from '../bytes.ts';
 import { encodeModel } from './encode.ts';
-import { openOnnx, sessionModel, writeOnnx } from './onnxFile.ts';
+import { openOnnx, writeOnnx } from './onnxFile.ts';
+import { sessionModel } from '../../ops/session/sessionModel.ts';
 import { attributeType, type ModelProto, type TensorProto } from '../proto.ts';
 import { readTensor, tensorProto } from '../tensorData.ts';
 

@@ -3,23 +3,13 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
-import {
-  byteLength,
-  type ByteSource,
-  type FileSlice,
-  FileSource,
-  isInFile,
-  readBytes,
-  requireUnchanged,
-} from '../bytes.ts';
+import { byteLength, type ByteSource, type FileSlice, FileSource, isInFile } from '../bytes.ts';
 import { decodeModel } from './decode.ts';
-import { encodeModel } from './encode.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../proto.ts';
 import { expectedBytes, rawBytes } from '../tensorData.ts';
-import { tensorsOf, withTensors } from '../tensors.ts';
+import { tensorsOf } from '../tensors.ts';
 import { isInside, resolvesInside } from './insideFolder.ts';
-import { scratchWeights } from './scratchWeights.ts';
-import { commonFolder, externalised, type FileToWrite, graphsOf, type OnnxToWrite, type StagedFiles, stageOnnxFiles } from './stagedFiles.ts'; // prettier-ignore
+import { type FileToWrite, graphsOf, type OnnxToWrite, type StagedFiles, stageOnnxFiles } from './stagedFiles.ts'; // prettier-ignore
 import { fileIdentity } from '../../files/fileIdentity.ts';
 import { notFound } from '../../files/notFound.ts';
 
@@ -198,32 +188,4 @@ export function slicesOf(model: ModelProto): FileSlice[] {
     .flatMap(tensorsOf)
     .map(rawBytes)
     .filter((raw) => raw !== undefined && isInFile(raw));
-}
-
-/**
- * The model for a runtime: a few kilobytes of graph with weights as file ranges, which ONNX Runtime maps without a
- * copy. Large computed weights go to a scratch file.
- * @throws OnnxLoraError `FILE_INVALID` for a file that changed after opening
- */
-export function sessionModel(given: ModelProto): { bytes: Uint8Array; folder?: string; files?: readonly string[] } {
-  const model = scratchWeights(given);
-  const slices = slicesOf(model);
-  requireUnchanged(slices);
-  const folder = commonFolder([...new Set(slices.map((slice) => path.dirname(slice.path)))]);
-  const slim = withTensors(model, (tensor) =>
-    externalised(tensor, (bytes) =>
-      isInFile(bytes) && folder !== undefined
-        ? { location: path.relative(folder, bytes.path), offset: bytes.offset }
-        : undefined,
-    ),
-  );
-  const chunks = encodeModel(slim).map(readBytes);
-  const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  if (folder === undefined) return { bytes };
-  return { bytes, folder, files: [...new Set(slices.map((slice) => path.relative(folder, slice.path)))] };
 }

@@ -12,7 +12,7 @@ import { GraphBuilder } from '../builder.ts';
 import type { ModelProto } from '../proto.ts';
 import { rawBytes } from '../tensorData.ts';
 import { withTensors } from '../tensors.ts';
-import { sessionModel } from './onnxFile.ts';
+import { sessionModel } from '../../ops/session/sessionModel.ts';
 import { readBytes } from '../bytes.ts';
 import { collectGarbage } from '../../runtime/garbage.ts';
 

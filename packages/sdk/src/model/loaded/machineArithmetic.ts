@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
-import { sessionModel } from '../../graph/file/onnxFile.ts';
+import { sessionModel } from '../../ops/session/sessionModel.ts';
 import { modelOf } from '../../graph/valueInfo.ts';
 import { inferNode } from '../../ops/infer.ts';
 import type { Runtime } from '../../runtime/session.ts';

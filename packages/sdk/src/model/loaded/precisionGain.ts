@@ -1,7 +1,7 @@
 /** @file Measures the gain of a precision on this machine in about a second, by product size. */
 
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
-import { sessionModel } from '../../graph/file/onnxFile.ts';
+import { sessionModel } from '../../ops/session/sessionModel.ts';
 import { runInSlices } from '../../graph/eventLoop.ts';
 import { modelOf } from '../../graph/valueInfo.ts';
 import { inferNode } from '../../ops/infer.ts';

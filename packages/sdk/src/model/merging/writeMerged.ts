@@ -1,7 +1,8 @@
 /** @file Writes merged models, but none that ONNX Runtime cannot load. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { openStaged, sessionModel } from '../../graph/file/onnxFile.ts';
+import { openStaged } from '../../graph/file/onnxFile.ts';
+import { sessionModel } from '../../ops/session/sessionModel.ts';
 import { type FileToWrite, type OnnxToWrite, stageOnnxFiles } from '../../graph/file/stagedFiles.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { warn } from '../../runtime/providers/providers.ts';

@@ -84,7 +84,7 @@ function refusal(site: Site, model: Model, form: QuantizedForm, { smallest }: La
   const { stored } = site.weight;
   const places = occurrencesOf(site);
   const fused = places.map(({ node }) => fusedFrom(node)).find((each) => each !== undefined);
-  if (!/^float(?:32|16)$/.test(stored.storage)) return `is ${stored.storage} already`;
+  if (!/^(?:float32|float16|bfloat16)$/.test(stored.storage)) return `is ${stored.storage} already`;
   if (fused) return `is inside a fused ${fused.opType}`;
   const other = places.find((place) => !isProduct(place));
   if (other) return `is computed by ${other.node.opType}, with its weight in a place that no quantised product has`;
@@ -102,8 +102,13 @@ function refusal(site: Site, model: Model, form: QuantizedForm, { smallest }: La
 function isProduct({ kind, node, nodes, weight, arrange }: Site): boolean {
   const { opType, domain, input = [] } = node;
   if (kind === 'embedding')
-    return isStandard(domain) && nodes.length === 1 && input[0] === weight.stored.tensors[0].name;
+    return isStandard(domain) && nodes.length === 1 && input[0] === weight.name && weight.stored.chain.every(isCast);
   return !arrange && isStandard(domain) && (opType === 'MatMul' || opType === 'Gemm') && input[1] === weight.name;
+}
+
+/** The rows of a table in 16 bits are cast after the lookup as well. */
+function isCast({ opType }: NodeProto): boolean {
+  return opType === 'Cast';
 }
 
 /** Another reader of a tensor besides the products: a node, or a graph output. */

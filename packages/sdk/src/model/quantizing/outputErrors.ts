@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
-import { sessionModel } from '../../graph/file/onnxFile.ts';
+import { sessionModel } from '../../ops/session/sessionModel.ts';
 import type { ModelProto, NodeProto } from '../../graph/proto.ts';
 import { freePrefix } from '../../graph/uniqueNames.ts';
 import { withContrib } from '../../ops/domains.ts';

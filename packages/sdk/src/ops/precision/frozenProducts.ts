@@ -1,11 +1,11 @@
 /** @file Finds products with frozen weights, including 1-D convolutions, that another precision can compute. */
 
-import { dataTypeName } from '../../graph/dataType.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { GraphProto, NodeProto, TensorProto } from '../../graph/proto.ts';
-import { type GraphIndex, indexGraph, intsAttribute } from '../../graph/walk.ts';
+import { type GraphIndex, indexGraph } from '../../graph/walk.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { CONTRIB, isStandard } from '../domains.ts';
+import { frozenWeight } from '../frozenWeight.ts';
 import { attributeOf } from '../schema.ts';
 import { kernelMatrix, type Windows, windowsOf } from './convolutions.ts';
 
@@ -58,8 +58,8 @@ function frozenProduct(node: NodeProto, index: GraphIndex): FrozenProduct | unde
   if (!isMatMul && (attributeOf(node, 'transA') !== 0 || attributeOf(node, 'alpha') !== 1)) return undefined;
   if (isGemm && addend && attributeOf(node, 'beta') !== 1) return undefined;
   if (isFused && (attributeOf(node, 'transBatchA') !== 0 || attributeOf(node, 'transBatchB') !== 0)) return undefined;
-  const matrix = matrixOf(factor, index);
-  if (!matrix || index.constants.has(x)) return undefined;
+  const matrix = frozenWeight(factor, index);
+  if (matrix?.weight.dims!.length !== 2 || index.constants.has(x)) return undefined;
   const isTransposed = !isMatMul && attributeOf(node, 'transB') === 1;
   const isTurned = matrix.isTransposed !== isTransposed;
   return { x, weight: matrix.weight, isTransposed: isTurned, isFlat: isGemm, addend: addend || undefined };
@@ -67,24 +67,12 @@ function frozenProduct(node: NodeProto, index: GraphIndex): FrozenProduct | unde
 
 function frozenConvolution(
   { domain, input: [x = '', factor = '', bias] = [], ...node }: NodeProto,
-  { constants }: GraphIndex,
+  index: GraphIndex,
 ): FrozenProduct | undefined {
-  const weight = constants.get(factor);
-  const isConvolution = node.opType === 'Conv' && isStandard(domain) && !constants.has(x);
-  if (!isConvolution || weight?.dims?.length !== 3 || dataTypeName(weight.dataType) !== 'float32') return undefined;
+  const isConvolution = node.opType === 'Conv' && isStandard(domain) && !index.constants.has(x);
+  const weight = isConvolution ? frozenWeight(factor, index)?.weight : undefined;
+  if (weight?.dims?.length !== 3) return undefined;
   const windows = windowsOf(node, weight);
   if (!windows) return undefined;
   return { x, weight: kernelMatrix(weight), isTransposed: true, isFlat: false, addend: bias || undefined, windows };
-}
-
-/** A float32 initializer of rank 2, direct or behind a Transpose. */
-function matrixOf(
-  name: string,
-  { constants, producer }: GraphIndex,
-): Pick<FrozenProduct, 'weight' | 'isTransposed'> | undefined {
-  const node = producer.get(name);
-  const isTransposed = node?.opType === 'Transpose' && intsAttribute(node, 'perm')?.join() !== '0,1';
-  const weight = constants.get(isTransposed ? node.input![0]! : name);
-  if (weight?.dims?.length !== 2 || dataTypeName(weight.dataType) !== 'float32') return undefined;
-  return { weight, isTransposed };
 }

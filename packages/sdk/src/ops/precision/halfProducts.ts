@@ -1,6 +1,6 @@
 /** @file Mixed precision (https://arxiv.org/abs/1710.03740): products with frozen weights in float16. */
 
-import { dataTypeName, dataTypeNumber } from '../../graph/dataType.ts';
+import { dataTypeNumber } from '../../graph/dataType.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import type { GraphProto, NodeProto, TensorProto } from '../../graph/proto.ts';
 import { readFloats } from '../../graph/tensorData.ts';
@@ -8,6 +8,7 @@ import { type GraphIndex, indexGraph } from '../../graph/walk.ts';
 import { toHalf, toShorts } from '../../runtime/halfFloat.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { isStandard } from '../domains.ts';
+import { frozenWeight } from '../frozenWeight.ts';
 import { inferNode } from '../infer.ts';
 import { type FrozenProduct, frozenProducts, type ProductEmitter } from './frozenProducts.ts';
 
@@ -19,11 +20,12 @@ const LARGEST = 65_504;
  * order.
  */
 export function halfProducts(graph: GraphProto, smallest: number): ReadonlyMap<NodeProto, FrozenProduct> {
-  const { constants } = indexGraph(graph);
+  const index = indexGraph(graph);
+  const { constants } = index;
   const matrices = frozenProducts(graph, smallest);
   const found = new Map<NodeProto, FrozenProduct>();
   for (const node of graph.node ?? []) {
-    const product = matrices.get(node) ?? weighted(node, constants);
+    const product = matrices.get(node) ?? weighted(node, index);
     if (!product || sizeOf(product.weight.dims!) < smallest) continue;
     // A constant bias is added within the product.
     const { addend } = product;
@@ -33,12 +35,13 @@ export function halfProducts(graph: GraphProto, smallest: number): ReadonlyMap<N
 }
 
 /** A convolution or an embedding lookup. */
-function weighted(node: NodeProto, constants: ReadonlyMap<string, TensorProto>): FrozenProduct | undefined {
+function weighted(node: NodeProto, index: GraphIndex): FrozenProduct | undefined {
   const { opType, domain, input: [first = '', second = ''] = [] } = node;
   const isConvolution = opType === 'Conv' || opType === 'ConvTranspose';
   if (!isStandard(domain) || (!isConvolution && opType !== 'Gather')) return undefined;
-  const [x, weight] = isConvolution ? [first, constants.get(second)] : [second, constants.get(first)];
-  if (!weight || constants.has(x) || dataTypeName(weight.dataType) !== 'float32') return undefined;
+  const [x, factor] = isConvolution ? [first, second] : [second, first];
+  const weight = frozenWeight(factor, index)?.weight;
+  if (!weight || index.constants.has(x)) return undefined;
   // Any bias stays in the node.
   return { x, weight, isTransposed: false, isFlat: false, addend: undefined };
 }
@@ -87,17 +90,19 @@ export class HalfProducts implements ProductEmitter {
   #emitHalf(name: string): string {
     const { constants, producer } = this.#index;
     const weight = constants.get(name);
+    if (weight?.dataType === dataTypeNumber('float16')) return name;
     if (weight) {
       const rounded = halfWeight(weight, name);
       this.g.initializers.push(rounded);
       return rounded.name!;
     }
-    const maker = producer.get(name);
-    const turned = maker?.opType === 'Transpose' ? maker.input![0]! : undefined;
-    if (turned === undefined || !constants.has(turned))
-      return this.g.Cast({ name, type: 'float32' }, dataTypeNumber('float16')).name;
+    const stored = frozenWeight(name, this.#index);
+    if (!stored) return this.g.Cast({ name, type: 'float32' }, dataTypeNumber('float16')).name;
+    const maker = producer.get(name)!;
+    const [from = ''] = maker.input!;
+    if (maker.opType === 'Cast') return this.#half(from);
     const half = PREFIX + name;
-    this.g.nodes.push({ ...maker, name: half, input: [this.#half(turned)], output: [half] });
+    this.g.nodes.push({ ...maker, name: half, input: [this.#half(from)], output: [half] });
     return half;
   }
 }

@@ -8,6 +8,7 @@ import { indexGraph } from '../../graph/walk.ts';
 import { valueInfo } from '../../graph/valueInfo.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { withContrib } from '../domains.ts';
+import { frozenWeight } from '../frozenWeight.ts';
 import { inferNode } from '../infer.ts';
 import { opsetOf } from '../inferGraph.ts';
 import { dropUnreadInitializers } from '../rewrites/simplify.ts';
@@ -153,7 +154,7 @@ function errorModel(
   precision: IntegerPrecision,
   isBackward: IsBackward,
 ): ErrorModel {
-  const { producer } = indexGraph(model.graph ?? {});
+  const index = indexGraph(model.graph ?? {});
   const integers = new IntegerProducts(opsetOf(model), precision.saturates);
   const { g } = integers;
   const errors: ProductError[] = [];
@@ -162,8 +163,7 @@ function errorModel(
   for (const [node, product] of products) {
     const x = samples.get(product.x)!;
     const factor = node.input![1]!;
-    const transpose = producer.get(factor);
-    if (transpose) before.set(factor, transpose);
+    for (const each of frozenWeight(factor, index)?.chain ?? []) before.set(each.output![0]!, each);
     inputs.set(x, product.weight.dims![product.isTransposed ? 1 : 0]!);
     const output = `${node.output![0]}/exact`;
     g.nodes.push({ ...node, input: [x, factor], output: [output] });

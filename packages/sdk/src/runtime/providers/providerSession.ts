@@ -7,7 +7,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { Engine, LoadedGraph, NativeOptions } from '../engine.ts';
 import type { BoundFeeds } from '../boundFeeds.ts';
 import type { TransferableBuffers } from '../transferableBuffers.ts';
-import { nativeOptions } from '../nativeOptions.ts';
+import { nativeOptions, nativeSession } from '../nativeOptions.ts';
 import { outputDifference } from './outputDifference.ts';
 import { readProfile } from './profile.ts';
 import {
@@ -59,7 +59,8 @@ async function loadFirst(request: Request, tries: readonly ConcreteProvider[]): 
   const failures: OnnxLoraError[] = [];
   for (const [i, provider] of tries.entries()) {
     try {
-      const graph = await engine.load(source.bytes, nativeOptions(source, options, provider));
+      const native = nativeSession(source, options, provider);
+      const graph = await engine.load(native.bytes, native.options);
       for (const { message } of failures) warn(options, `${message} The session runs on ${provider}.`);
       return { graph, provider, others: tries.slice(i + 1) };
     } catch (error) {
@@ -257,8 +258,9 @@ class ProviderSession implements Session {
     const { engine, source, options } = this.#request;
     const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-profile-'));
     try {
-      const graph = await engine.load(source.bytes, {
-        ...nativeOptions(source, options, this.provider),
+      const native = nativeSession(source, options, this.provider);
+      const graph = await engine.load(native.bytes, {
+        ...native.options,
         enableProfiling: true,
         profileFilePrefix: path.join(folder, 'profile'),
       });

@@ -10,7 +10,7 @@ import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { modelFrom } from '../../../../../test/support/graphs.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
-import { sessionModel } from '../../graph/file/onnxFile.ts';
+import { sessionModel } from '../../ops/session/sessionModel.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { OrtRuntime } from '../ort.ts';
 import type { Runtime, Session, SessionOptions, SessionSource } from '../session.ts';

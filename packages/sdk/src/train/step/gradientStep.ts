@@ -2,7 +2,7 @@
 
 import { FeedCheck } from '../../adapter/serving/feedCheck.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import { sessionModel } from '../../graph/file/onnxFile.ts';
+import { sessionModel } from '../../ops/session/sessionModel.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { providerNames } from '../../runtime/providers/providers.ts';
 import { collectGarbage } from '../../runtime/garbage.ts';

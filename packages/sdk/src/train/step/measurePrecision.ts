@@ -1,6 +1,6 @@
 /** @file Selects the products of a step that must stay in float32, by their errors and the gradients' directions. */
 
-import { sessionModel } from '../../graph/file/onnxFile.ts';
+import { sessionModel } from '../../ops/session/sessionModel.ts';
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import { runInSlices } from '../../graph/eventLoop.ts';
 import { scopeOf } from '../../match/modulePath.ts';
