@@ -17,7 +17,7 @@ import { type OneCall, builtinPlugins } from './plugins/own.ts';
 import type { Streams, Terminal } from './terminal/terminal.ts';
 
 /** Commands that need no plugins. */
-const withoutPlugins: ReadonlySet<string> = new Set(['explain', 'compare']);
+const withoutPlugins: ReadonlySet<string> = new Set(['explain', 'compare', 'cache']);
 
 /**
  * Runs the command.

@@ -56,6 +56,9 @@ export async function openNamed(
   }
   return openModel(source, {
     ...withoutUndefined({ fixedInputs: fix && fixedInputs(fix), precision }),
+    onLayer: (done, total, module) => {
+      if (stderr.isTTY) stderr.write(`\r\x1b[Kquantising ${done} of ${total} layers, kept for the next start: ${module}${done === total ? '\n' : ''}`); // prettier-ignore
+    },
     onDownload: (file) => {
       if (stderr.isTTY) stderr.write(`downloading ${file} of ${source}\n`);
     },

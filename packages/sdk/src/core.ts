@@ -4,6 +4,7 @@ export { memorySource } from './graph/bytes.ts';
 export { decodeModel } from './graph/file/decode.ts';
 export { type Chunks, encodeModel } from './graph/file/encode.ts';
 export { FileLock, type Holder } from './files/fileLock.ts';
+export { type CachedEntry, PreparedCache, type Prepared, type WriteBytes } from './files/preparedCache.ts';
 export type { Owner } from './files/owner.ts';
 export { weightsDigest } from './graph/file/digest.ts';
 export {
@@ -124,12 +125,8 @@ export { measurePrecisionGain, type PrecisionGain } from './model/loaded/precisi
 export { quantizedBits } from './ops/quantization/forms.ts';
 export { isProductPrecision, isWeightPrecision, precisionNames, sessionIn } from './ops/precision/precision.ts';
 export { type RequestedPrecision, requestedPrecision, precisionOnMachine } from './model/loaded/precision.ts';
-export {
-  gradientCosines,
-  measurePrecision,
-  type MeasuredPrecision,
-  type MeasuredProduct,
-} from './train/step/measurePrecision.ts';
+export { gradientCosines, measurePrecision } from './train/step/measurePrecision.ts';
+export type { MeasuredPrecision, MeasuredProduct } from './train/step/measuredPrecision.ts';
 export { type TrainDefaults, trainDefaults, trainOptionRows } from './model/training/options/options.ts';
 export type {
   AnyOptionRow,

@@ -4,6 +4,7 @@ export { readModelConfig } from './model/opening/readModelConfig.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/formats/safetensors.ts';
 export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './data/inThreads.ts';
 export { fileIdentity } from './files/fileIdentity.ts';
+export { cacheFolder } from './files/cacheFolder.ts';
 export { AtomicWriter, flushFolder, makeFolder, writeFileAtomic } from './files/atomicWriter.ts';
 export { contentKey, ExampleSet } from './data/exampleSet.ts';
 export * from './data/recordFiles.ts';

@@ -88,6 +88,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'list plugins and what they bring',
     load: async () => (await import('./about/plugins.ts')).pluginsCommand,
   },
+  cache: {
+    summary: 'list and clear what is kept for the next start',
+    load: async () => (await import('./about/cache.ts')).cacheCommand,
+  },
   schema: {
     summary: 'print the JSON schema of the settings that --config takes',
     load: async () => (await import('./about/schema.ts')).schemaCommand,

@@ -1,10 +1,9 @@
 /** @file Resolves `--data` to a path: as it is, or prepared by a plugin's dataset. */
 
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import path from 'node:path';
 import { type PluginRegistry, OnnxLoraError } from '@onnx-lora/sdk';
-import { makeFolder } from '@onnx-lora/sdk/data';
+import { cacheFolder, makeFolder } from '@onnx-lora/sdk/data';
 import { type DatasetFactory, didYouMean, guard } from '@onnx-lora/sdk/plugin';
 import { usageError } from '../terminal/errors.ts';
 import type { Progress } from '../terminal/progress.ts';
@@ -57,7 +56,5 @@ function refuseSlip(data: string, name: string, datasets: readonly DatasetFactor
 
 /** The cache folder of a dataset. */
 function folderOf({ name }: DatasetFactory): string {
-  // An empty variable counts as unset: https://specifications.freedesktop.org/basedir-spec/latest/
-  const cache = process.env['XDG_CACHE_HOME'] || path.join(homedir(), '.cache');
-  return path.join(cache, 'onnx-lora', 'datasets', name);
+  return path.join(cacheFolder('datasets'), name);
 }

@@ -66,6 +66,8 @@ export interface OpenOptions extends Omit<LoadAdapterOptions, 'maxTensors'> {
    * const model = await openModel('models/vit', { precision: 'int8' });
    */
   readonly precision?: PrecisionChoice;
+  /** Called after each layer that is quantised for `int4` and `nf4`; not if the user's cache has the weights. */
+  readonly onLayer?: (done: number, total: number, module: string) => void;
   /** Constant inputs, as in {@link Model.withFixedInputs}: `{ sr: 16000n }`. For models of one file. */
   readonly fixedInputs?: FixedInputs;
 }
@@ -73,7 +75,7 @@ export interface OpenOptions extends Omit<LoadAdapterOptions, 'maxTensors'> {
 // prettier-ignore
 const requireKnown = knownOptions<OpenOptions>('openModel', {
   families: true, plugins: true, runtime: true, workerRuntime: true, foldedScales: true, variant: true, files: true, precision: true,
-  fixedInputs: true, revision: true, onDownload: true,
+  onLayer: true, fixedInputs: true, revision: true, onDownload: true,
 });
 
 /**
@@ -111,7 +113,7 @@ async function openInFewerBits(
   given: OpenOptions,
   precision: WeightPrecision,
 ): Promise<Model> {
-  const graphs = await quantizedGraphs(await openAsItIs(source, given), precision);
+  const graphs = await quantizedGraphs(await openAsItIs(source, given), precision, given.onLayer);
   return openAsItIs(source, given, ({ has, open }) => ({
     has,
     open: (file) => {

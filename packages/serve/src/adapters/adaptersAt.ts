@@ -1,8 +1,6 @@
 /** @file Resolves the setting `adapters`: a folder, an object store, or the hub. */
 
-import { homedir } from 'node:os';
-import path from 'node:path';
-import { withoutUndefined } from '@onnx-lora/sdk/data';
+import { cacheFolder, withoutUndefined } from '@onnx-lora/sdk/data';
 import type { AdapterCatalog } from './catalog.ts';
 import { DiskCache } from './diskCache.ts';
 import { RemoteAdapters, type RemotePlace } from './remoteAdapters.ts';
@@ -12,7 +10,7 @@ import { s3Place } from './s3.ts';
 
 /** The disk cache of remote adapters. */
 export interface CacheSettings {
-  /** The folder, used by one server at a time; `~/.cache/onnx-lora/adapters` by default. */
+  /** The folder, used by one server at a time; `onnx-lora/adapters` in the user's cache by default. */
   readonly folder?: string | undefined;
   /** Maximum bytes; 10 GiB by default. */
   readonly maxBytes?: number | undefined;
@@ -42,8 +40,7 @@ export async function adaptersAt(
 ): Promise<PlacedAdapters> {
   if (!isAddress(adapters)) return { catalog: new RunFolders(adapters, limits), close: () => undefined };
   const place: RemotePlace & { close?(): void } = await (adapters.startsWith('s3:') ? s3Place : hubPlace)(adapters);
-  const caches = process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache');
-  const cache = await DiskCache.open(folder ?? path.join(caches, 'onnx-lora', 'adapters'), maxBytes);
+  const cache = await DiskCache.open(folder ?? cacheFolder('adapters'), maxBytes);
   return {
     catalog: new RemoteAdapters(place, cache, { ...limits, ...withoutUndefined({ refresh }) }),
     close: () => {

@@ -15,7 +15,8 @@ import {
 } from '../../ops/precision/precision.ts';
 import type { Runtime, SessionOptions } from '../../runtime/session.ts';
 import { comparisonOf } from '../../train/graph/comparingLoss.ts';
-import { type MeasuredPrecision, measurePrecision } from '../../train/step/measurePrecision.ts';
+import type { MeasuredPrecision } from '../../train/step/measuredPrecision.ts';
+import { measurePrecision } from '../../train/step/measurePrecision.ts';
 import type { GradientStepRequest } from '../../train/step/stepRequest.ts';
 import type { Batch } from '../../plugin/dataset.ts';
 import { requireHalf, measureSaturation } from './machineArithmetic.ts';

@@ -17,6 +17,7 @@ import { realFile } from '../opening/modelFiles.ts';
 import { QUANTIZED_KEY } from '../graph/modelGraph.ts';
 import { chooseLayers, isQuantizable, type KeptLayer, withoutShared } from './chooseLayers.ts';
 import { loftqMatrix } from './loftq.ts';
+import { preparedWeights, type QuantizedWeight } from './preparedWeights.ts';
 import { outputErrors } from './outputErrors.ts';
 import { type MatrixTensors, quantizedGraph, rowsOf, withBytes, withNames } from './quantizedGraph.ts';
 import { type CheckedOptions, checkedOptions, type QuantizedLayer, type QuantizeOptions } from './quantizeOptions.ts';
@@ -36,6 +37,8 @@ export interface QuantizeRequest
   extends CheckedOptions, Pick<QuantizeOptions, 'targetModules' | 'excludeModules' | 'data' | 'loftq' | 'onLayer'> {
   readonly random: Random;
   readonly scratch: ScratchBytes;
+  /** Whether quantised weights are kept in the user's cache. */
+  readonly isKept?: boolean;
 }
 
 /** A quantised model. */
@@ -64,12 +67,19 @@ export function partsOf(model: Model): readonly (ModelPart & { readonly onlyServ
 export async function quantizedGraphs(
   model: Model,
   { name, ...choice }: WeightPrecision,
+  onLayer?: QuantizeOptions['onLayer'],
 ): Promise<ReadonlyMap<string, OnnxFile['model']>> {
   const checked = checkedOptions({ bits: name === 'nf4' ? name : 4, ...withoutUndefined(choice) });
   const parts = partsOf(model);
   const scratch = new ScratchBytes();
   try {
-    const { graphs } = await quantizeParts(model, parts, { ...checked, random: new Random(0), scratch });
+    const { graphs } = await quantizeParts(model, parts, {
+      ...checked,
+      random: new Random(0),
+      scratch,
+      isKept: true,
+      ...(onLayer && { onLayer }),
+    });
     return new Map(parts.map((part, i) => [realFile(part.model.file), graphs[i]!]));
   } finally {
     scratch.leave();
@@ -85,7 +95,7 @@ export async function quantizeParts(
   parts: readonly ModelPart[],
   request: QuantizeRequest,
 ): Promise<QuantizedParts> {
-  const { form, maxError, examples, data, loftq, onLayer, random, scratch } = request;
+  const { form, maxError, examples, data, loftq, onLayer, random, scratch, isKept = false } = request;
   const opset = opsetOf(model.onnx.model);
   if (opset < FIRST_OPSET) {
     throw new OnnxLoraError(
@@ -96,19 +106,22 @@ export async function quantizeParts(
   const { sites, kept } = chooseLayers(model, form, request);
   requireSome(model, sites.length, kept);
   const all = new Map<string, Quantized>();
-  for (const [i, site] of sites.entries()) {
+  let done = 0;
+  const quantized = async (site: Site): Promise<Quantized> => {
     const rows = rowsOf(site);
     const isTable = site.kind === 'embedding';
     const found = isTable ? undefined : loftq && loftqMatrix(rows, form, loftq, random);
     const { tensors, restored } = isTable ? quantizeTable(rows) : (found?.quantized ?? quantizeMatrix(rows, form));
-    all.set(site.path, {
-      site,
-      error: relativeError(restored, rows.values),
-      tensors: withBytes(tensors, (bytes) => scratch.keep(readBytes(bytes))),
-      ...(found && { components: found.components, errorWithAdapter: found.error }),
-    });
-    onLayer?.(i + 1, sites.length, site.path);
+    const error = relativeError(restored, rows.values);
+    onLayer?.(++done, sites.length, site.path);
     await new Promise<void>((resolve) => setImmediate(resolve));
+    return { site, error, tensors, ...(found && { components: found.components, errorWithAdapter: found.error }) };
+  };
+  const known = isKept ? await preparedWeights(model, sites, form, quantized) : undefined;
+  for (const site of sites) {
+    const weight = known?.get(site.path) ?? (await quantized(site));
+    const kept = known ? weight.tensors : withBytes(weight.tensors, (bytes) => scratch.keep(readBytes(bytes)));
+    all.set(site.path, { site, ...weight, tensors: kept });
   }
   const tensors = new Map([...all].map(([module, each]) => [module, each.tensors]));
   const measured = data && (await outputErrors(model, { layers: tensors, form, data, examples }));
@@ -148,11 +161,8 @@ export async function quantizeParts(
 }
 
 /** A quantised weight, by module path in the whole model. */
-interface Quantized {
+interface Quantized extends QuantizedWeight {
   readonly site: Site;
-  /** Not yet named. */
-  readonly tensors: MatrixTensors;
-  readonly error: number;
   readonly errorWithAdapter?: number;
   readonly components?: SingularValues;
 }

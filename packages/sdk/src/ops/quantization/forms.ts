@@ -82,13 +82,14 @@ const HIGHEST = 127;
 /** Quantizes an embedding table to int8 with one scale, so that standard operators gather before dequantizing. */
 export function quantizeTable({ values, out, width }: Rows): QuantizedMatrix {
   const scale = tableStep(values);
-  const codes = values.map((value) => tableCode(value, scale));
+  // Not by map, which would make floats of them: tables are the largest weights of language models.
+  const codes = Int8Array.from(values, (value) => tableCode(value, scale));
   return {
     tensors: {
-      codes: tensorProto('_quantized', { type: 'int8', dims: [out, width], data: Int8Array.from(codes) }),
+      codes: tensorProto('_quantized', { type: 'int8', dims: [out, width], data: codes }),
       scales: tensorProto('_scale', float32([scale], [])),
     },
-    restored: codes.map((code) => code * scale),
+    restored: Float32Array.from(codes, (code) => code * scale),
   };
 }
 

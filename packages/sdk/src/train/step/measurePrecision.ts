@@ -24,7 +24,9 @@ import { MaskDrawer } from '../dropout.ts';
 import { type Comparison, comparisonOf } from '../graph/comparingLoss.ts';
 import { isOfGradient, type TrainingGraph } from '../graph/trainingGraph.ts';
 import { ComparingStep } from './comparingStep.ts';
+import { keptMeasurement } from './keptMeasurement.ts';
 import { LossScale } from './lossScale.ts';
+import type { MeasuredPrecision, MeasuredProduct } from './measuredPrecision.ts';
 import type { Piece, Products } from './microBatch.ts';
 import { prepareStep, stepFeeds } from './prepareStep.ts';
 import { runInParts } from './runInParts.ts';
@@ -36,32 +38,6 @@ const MOST = 0.05;
 const LEAST_COSINE = 0.995;
 /** Largest relative error of the loss. */
 const MOST_OF_LOSS = 0.02;
-
-/** A product and its error. */
-export interface MeasuredProduct {
-  /** Its name in the precision: `backward head.weight`. */
-  readonly name: string;
-  /** Its module, or its weight if no module is known. */
-  readonly module: string;
-  /** Euclidean norm of the error relative to the product's; infinite on overflow. */
-  readonly error: number;
-}
-
-/** A precision for this model and data. */
-export interface MeasuredPrecision {
-  /** The precision, with the products that stay in float32. */
-  readonly precision: ProductPrecision;
-  /** Products that can use it, in graph order. */
-  readonly products: readonly MeasuredProduct[];
-  /** Least cosine of a tensor's gradient with that of float32; 1 if all products stay in float32. */
-  readonly cosine: number;
-  /** Relative error of the loss. */
-  readonly lossError: number;
-  /** Products in float32 not for their own errors, but for gradients and loss. */
-  readonly forGradients: readonly string[];
-  /** A loss scale without gradient overflow; only for `float16`. */
-  readonly lossScale?: number | undefined;
-}
 
 /**
  * Runs a step in float32 and its products in the precision (samples of them for integers), then steps with ever more
@@ -108,33 +84,44 @@ async function measure(
     const once = (part: ModelProto, fed: Feeds): Promise<Feeds> => runOnce(part, fed, request, graph.recomputes);
     return isInParts ? runInParts(model, feeds, once) : once(model, feeds);
   };
-  const first = isHalf
-    ? await measureHalves(graph.model, precision, run)
-    : await measureIntegers(graph.model, precision, request, run);
-  collectGarbage(graph.weightBytes + graph.forwardBytes);
-  const { products, exact, lossScale, convolutions = new Set() } = first;
-  const tooFar = unique(products.filter(({ error }) => error > MOST));
   const comparison = few === batch ? undefined : comparisonOf(request.loss);
-  const stepIn = async (found: ProductPrecision | undefined): Promise<Step> => {
-    if (comparison)
-      return comparedStep({ ...own, parameters: () => initial, precision: found }, comparison, batch, lossScale);
-    if (!found) return stepOf(graph, exact);
-    return stepOf(graph, await run(await runInSlices(inPrecision(graph.model, found, isOfGradient)), lossScale ?? 1));
+  const measured = async (): Promise<MeasuredPrecision> => {
+    const first = isHalf
+      ? await measureHalves(graph.model, precision, run)
+      : await measureIntegers(graph.model, precision, request, run);
+    collectGarbage(graph.weightBytes + graph.forwardBytes);
+    const { products, exact, lossScale, convolutions = new Set() } = first;
+    const tooFar = unique(products.filter(({ error }) => error > MOST));
+    const stepIn = async (found: ProductPrecision | undefined): Promise<Step> => {
+      if (comparison)
+        return comparedStep({ ...own, parameters: () => initial, precision: found }, comparison, batch, lossScale);
+      if (!found) return stepOf(graph, exact);
+      return stepOf(graph, await run(await runInSlices(inPrecision(graph.model, found, isOfGradient)), lossScale ?? 1));
+    };
+    const wanted = await stepIn(undefined);
+    for (const forGradients of leftOut(
+      products.filter(({ name }) => !tooFar.includes(name)),
+      convolutions,
+    )) {
+      const found = { ...precision, inFloat32: [...tooFar, ...forGradients] };
+      const isExact = found.inFloat32.length === unique(products).length;
+      const step = isExact ? wanted : await stepIn(found);
+      const cosine = Math.min(1, ...gradientCosines(wanted.gradients, step.gradients).values());
+      const off = Math.abs(step.loss - wanted.loss) / (Math.abs(wanted.loss) || 1);
+      if (isExact || (cosine >= LEAST_COSINE && off <= MOST_OF_LOSS))
+        return { precision: found, products, cosine, lossError: off, forGradients, lossScale };
+    }
+    throw new Error('The last try leaves everything in float32.');
   };
-  const wanted = await stepIn(undefined);
-  for (const forGradients of leftOut(
-    products.filter(({ name }) => !tooFar.includes(name)),
-    convolutions,
-  )) {
-    const found = { ...precision, inFloat32: [...tooFar, ...forGradients] };
-    const isExact = found.inFloat32.length === unique(products).length;
-    const step = isExact ? wanted : await stepIn(found);
-    const cosine = Math.min(1, ...gradientCosines(wanted.gradients, step.gradients).values());
-    const off = Math.abs(step.loss - wanted.loss) / (Math.abs(wanted.loss) || 1);
-    if (isExact || (cosine >= LEAST_COSINE && off <= MOST_OF_LOSS))
-      return { precision: found, products, cosine, lossError: off, forGradients, lossScale };
-  }
-  throw new Error('The last try leaves everything in float32.');
+  // Masks of one's own may change from run to run.
+  if (drawMask) return measured();
+  const fed = stepFeeds(graph, initial, new MaskDrawer(seed), piece, 1);
+  const feeds = [fed, ...(comparison ? [batch.inputs, batch.targets] : [])];
+  const settings = [precision, request.session ?? {}];
+  return keptMeasurement(
+    { model: graph.model, weightBytes: graph.weightBytes, feeds, settings, name: request.name },
+    measured,
+  );
 }
 
 interface Step {
