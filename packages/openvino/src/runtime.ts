@@ -127,7 +127,7 @@ async function convertible<T>(model: ModelProto, convert: (form: ModelProto) => 
       ({ domain, opType = '' }) => domain === CONTRIB && message.includes(opType),
     );
     if (plain.graph.node?.length === graph.node?.length) throw cause;
-    return await convert(plain);
+    return convert(plain);
   }
 }
 
