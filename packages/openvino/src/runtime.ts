@@ -99,8 +99,10 @@ export class OpenvinoRuntime implements Runtime {
       const parts = partsOf(model);
       if (parts.length === 1) return await sessionOf(source, model);
       const opened: RunnablePart[] = [];
+      // The whole graph's form for the CPU is not that of a part.
+      const { onCpu: _, ...place } = source;
       for (const { engine, model: part } of parts) {
-        const own = { ...source, bytes: Buffer.concat(encodeModel(part) as Uint8Array[]) };
+        const own = { ...place, bytes: Buffer.concat(encodeModel(part) as Uint8Array[]) };
         const session =
           engine === 'openvino'
             ? await sessionOf(own, part)
