@@ -13,6 +13,7 @@ export {
   indexWhole,
   intAttribute,
   intsAttribute,
+  type NodeIndex,
   readNames,
   stringAttribute,
   subgraphs,

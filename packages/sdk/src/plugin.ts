@@ -59,6 +59,7 @@ export type { ParameterGroup, TrainedTensor } from './train/groups.ts';
 export * from './train/transformation.ts';
 export type {
   ConcreteProvider,
+  CpuGraph,
   FallenBackNode,
   ProviderReport,
   RunOptions,

@@ -183,7 +183,8 @@ export {
   objectDetector,
   type ObjectDetectorOptions,
 } from './tasks/detection/objectDetection.ts';
-export type { DetectionScores } from './metrics/cocoEvaluation.ts';
+export type { DetectionScores, TrueObject } from './metrics/cocoEvaluation.ts';
+export type { Extent } from './metrics/objectOverlaps.ts';
 export { detectionTargets, type ImageObjects } from './tasks/detection/targets.ts';
 export type { SegmentationScores, SegmentationLossOptions } from './tasks/segmentation/segmentationLoss.ts';
 export type { SegmentationExample } from './tasks/segmentation/segmentationReport.ts';

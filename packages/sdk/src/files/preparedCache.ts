@@ -17,6 +17,7 @@ export interface CachedEntry {
   readonly id: string;
   /** A description for people: `nf4 weights of models/qwen2`. */
   readonly what: string;
+  /** Length on disk. */
   readonly bytes: number;
   /** When it was last used, in milliseconds since 1970. */
   readonly used: number;
@@ -28,6 +29,7 @@ export interface CachedEntry {
 export interface Prepared<Facts> {
   /** File with the bytes that were written, at their offsets. */
   readonly file: string;
+  /** The result of preparing it, such as the offsets of its parts. */
   readonly facts: Facts;
 }
 
@@ -159,6 +161,7 @@ export class PreparedCache {
       rmSync(this.#path(id), { recursive: true, force: true });
       renameSync(staged, this.#path(id));
       this.#verified.add(id);
+      this.#touch(id);
       this.#makeRoom();
       return { file: this.#path(id, DATA), facts };
     } finally {
@@ -177,8 +180,7 @@ export class PreparedCache {
     this.#mark(this.#path(id));
     if (!this.#verified.has(id) && (await digestOf(file)) !== manifest.digest) return undefined;
     this.#verified.add(id);
-    const now = new Date();
-    utimesSync(this.#path(id, MANIFEST), now, now);
+    this.#touch(id);
     return { file, facts: manifest.facts };
   }
 
@@ -190,6 +192,12 @@ export class PreparedCache {
     } catch {
       return undefined;
     }
+  }
+
+  /** Notes that an entry is used now: by one clock, since a file system's own may lag behind by milliseconds. */
+  #touch(id: string): void {
+    const now = new Date();
+    utimesSync(this.#path(id, MANIFEST), now, now);
   }
 
   #mark(folder: string): void {

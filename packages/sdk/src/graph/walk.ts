@@ -62,6 +62,7 @@ export interface Use {
 /** Producers and consumers of each value. */
 export interface GraphIndex {
   /** The node that produces a value, by value name; graph inputs and initializers have none. */
+  /** The node that computes a value. */
   readonly producer: ReadonlyMap<string, NodeProto>;
   /** The uses of a value, by value name. */
   readonly uses: ReadonlyMap<string, readonly Use[]>;
@@ -83,6 +84,7 @@ export function indexWhole(graph: GraphProto): GraphIndex {
 
 /** Producers and consumers of each value among nodes. */
 export interface NodeIndex {
+  /** The node that computes a value. */
   readonly producer: ReadonlyMap<string, NodeProto>;
   /** The nodes that read a value, directly or in a subgraph, each once and in order. */
   readonly readers: ReadonlyMap<string, readonly NodeProto[]>;

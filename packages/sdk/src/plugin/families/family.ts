@@ -32,7 +32,7 @@ export interface ModelFamily {
   /** Names of its tasks, the most common first: `image-classification`. */
   readonly tasks: readonly string[];
   /** Edges at which torch stops gradients (`detach`), which no export shows; by default gradients flow everywhere. */
-  stopGradients?(model: FamilyGraph): readonly GraphEdge[];
+  readonly stopGradients?: (model: FamilyGraph) => readonly GraphEdge[];
   /** Files of a model that is published in several, which `openModel` joins. */
   readonly files?: FamilyFiles;
 }

@@ -13,6 +13,7 @@ export type ScoreKind =
 export interface FoundBox {
   /** Number of its class. */
   readonly label: number;
+  /** Its probability, 0 to 1. */
   readonly score: number;
   /** Left, upper, right and lower edge. */
   readonly box: Box;

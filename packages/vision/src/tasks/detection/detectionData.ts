@@ -21,6 +21,7 @@ export interface DetectionExample {
   readonly file: string;
   /** Float32 `[3, height, width]`. */
   readonly pixels: Tensor;
+  /** Where the image lies in `pixels`. */
   readonly geometry: Geometry;
   /** Classes of the objects to learn. */
   readonly labels: readonly number[];

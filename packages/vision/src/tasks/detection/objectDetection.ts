@@ -183,7 +183,9 @@ function finalPorts({ logits, boxes }: DetectorPorts): DetectorPorts {
 
 /** An object in an answer. */
 export interface DetectedObject {
+  /** Name of its class. */
   readonly label: string;
+  /** Its probability, 0 to 1. */
   readonly score: number;
   /** Left, top, width and height in pixels of the image, as in COCO. */
   readonly box: readonly [x: number, y: number, width: number, height: number];

@@ -25,7 +25,9 @@ export type ClassLoss =
 
 /** Settings of {@link detectionLoss}. */
 export interface DetectionLoss {
+  /** The loss of the class scores. */
   readonly classes: ClassLoss;
+  /** What the matching of queries with objects weighs. */
   readonly cost: MatchingCost;
   /** Weights of the terms. `fgl` and `ddf` are for boxes as distributions of edges. */
   readonly weights: {
