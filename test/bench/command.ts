@@ -220,7 +220,8 @@ export async function benchCommand(
       );
     return 0;
   } catch (error) {
-    const isUsers = error instanceof OnnxLoraError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
+    const isUsers =
+      error instanceof OnnxLoraError || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
     if (!isUsers) throw error;
     print((error as Error).message);
     return EXIT_USAGE;

@@ -115,6 +115,9 @@ def peak_megabytes():
 
 def main(command, settings="{}", name=""):
     if command == "versions":
+        # torch exports Whisper and wav2vec 2.0 with it.
+        import onnxscript  # noqa: F401
+
         found = {m.__name__: m.__version__ for m in (torch, transformers, peft)}
         if torch.cuda.is_available():
             found["gpu"] = torch.cuda.get_device_name(0)
