@@ -44,7 +44,11 @@ describe('an entry', () => {
     await other.use('b');
     expect(other.calls.count).toBe(1);
     const listed = new PreparedCache(root, 1e6).entries();
-    expect(listed.map(({ what, bytes: size, inUse }) => [what, size, inUse]).sort()).toEqual([
+    expect(
+      listed
+        .map(({ what, bytes: size, inUse }) => [what, size, inUse] as const)
+        .toSorted(([a], [b]) => (a < b ? -1 : 1)),
+    ).toEqual([
       ['entry a', 12_288, true],
       ['entry b', 12_288, true],
     ]);
