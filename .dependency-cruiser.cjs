@@ -3,10 +3,11 @@
 const TEST = '[.]test[.]ts$|/fixtures/';
 
 /**
- * Layers of the SDK: each may import itself and what its list names, besides `runtime`, `files`, `errors.ts`,
+ * Layers of the SDK: each may import itself and what its list names, besides `platform`, `runtime`, `files`, `errors.ts`,
  * `knownOptions.ts` and `checks.ts`, which all may use. `model/`, the entries and whatever else lies at the top of `src` stand above all layers.
  */
 const layers = {
+  platform: [],
   runtime: [],
   files: [],
   linalg: [],
@@ -42,7 +43,7 @@ const layerRules = Object.entries(layers).map(([layer, below]) => ({
   from: { path: `^packages/sdk/src/${layer}/`, pathNot: TEST },
   to: {
     path: '^packages/sdk/src/',
-    pathNot: `^packages/sdk/src/((errors|knownOptions|checks)[.]ts$|(${[layer, 'runtime', 'files', ...below].join('|')})/)`,
+    pathNot: `^packages/sdk/src/((errors|knownOptions|checks)[.]ts$|(${[layer, 'platform', ...(layer === 'platform' ? [] : ['runtime', 'files']), ...below].join('|')})/)`,
   },
 }));
 
@@ -108,7 +109,19 @@ module.exports = {
         pathNot: '^packages/($1/|[^/]+/src/((index|tasks|data|plugin|core|composition)[.]ts$|fixtures/))',
       },
     },
-    onlyIn('onnxruntime-node', '^packages/sdk/src/runtime/ort[.]ts$'),
+    onlyIn('onnxruntime-node', '^packages/sdk/src/platform/engine[.]ts$'),
+    onlyIn('onnxruntime-web', '^packages/sdk/src/platform/browser/engine[.]ts$'),
+    {
+      name: 'only-platform',
+      comment:
+        'Modules of Node are imported by platform, and by modules with a namesake for pages: the rest runs anywhere.',
+      severity: 'error',
+      from: {
+        path: '^packages/sdk/src/',
+        pathNot: `${TEST}|^packages/sdk/src/(platform/\\w+|runtime/worker/workerThread|data/inThreads|data/tables/tableStream)[.]ts$`,
+      },
+      to: { dependencyTypes: ['core'] },
+    },
     onlyIn('koffi', '^packages/openvino/src/api[.]ts$'),
     onlyIn('ml-matrix', '^packages/sdk/src/linalg/decompositions[.]ts$'),
     onlyIn('csv-parse', '^packages/sdk/src/data/tables/tableStream[.]ts$'),

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { expect, test } from 'vitest';
-import { builtProviders } from '../packages/sdk/src/runtime/ort.ts';
+import { builtProviders } from '../packages/sdk/src/platform/engine.ts';
 import { builds, providerPage } from './providerPage.ts';
 import { placements } from './providerPlacements.ts';
 

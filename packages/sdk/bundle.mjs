@@ -8,56 +8,70 @@ import path from 'node:path';
 import { rolldown } from 'rolldown';
 import { minifySync } from 'rolldown/utils';
 import license from 'rollup-plugin-license';
+import { forPages } from './forPages.mjs';
 
 const here = import.meta.dirname;
 const dist = path.join(here, 'dist');
 const { dependencies, exports, peerDependencies } = JSON.parse(readFileSync(path.join(here, 'package.json'), 'utf8'));
 
-const bundle = await rolldown({
-  cwd: here,
-  input: Object.values(exports).flatMap((entry) =>
-    typeof entry === 'string' ? [] : [entry.default.replace('dist', 'src').replace(/[.]js$/, '.ts')],
-  ),
-  platform: 'node',
-  external: Object.keys({ ...dependencies, ...peerDependencies }),
-  tsconfig: false,
-  transform: { target: 'es2023' },
-  plugins: [
-    license({
-      cwd: here,
-      thirdParty: {
-        allow: { test: '(MIT OR ISC OR Apache-2.0 OR BSD-3-Clause)', failOnUnlicensed: true, failOnViolation: true },
-        output: path.join(dist, 'THIRD_PARTY_LICENSES.txt'),
-      },
-    }),
-  ],
-  onLog(level, log) {
-    if (level !== 'debug' && level !== 'info') throw new Error(log.message);
-  },
-});
-// Docstrings are in the types. Our code stays as it is, for stack traces; libraries, in chunks of their own, lose what is but
-// for readers, the names of classes and functions excepted, which errors show.
-const { output } = await bundle.generate({
-  comments: { jsdoc: false },
-  chunkFileNames: 'chunks/[name]-[hash].js',
-  codeSplitting: { groups: [{ name: libraryOf, debugName: 'libraries', test: /[\\/]node_modules[\\/]/ }] },
-});
-await bundle.close();
+/** Sources of the entries that have a condition, such as `default`; those of pages lie in `dist/browser`. */
+const entries = (condition) =>
+  Object.values(exports).flatMap((entry) =>
+    entry[condition]?.includes('/browser/') === (condition === 'browser')
+      ? [entry[condition].replace(/dist(?:[/]browser)?/, 'src').replace(/[.]js$/, '.ts')]
+      : [],
+  );
 
-// Unchanged files are not written: a build must not replace files under running programs.
 const written = new Set();
-for (const { fileName, code: full, moduleIds } of output) {
-  const isLibrary = moduleIds.length > 0 && moduleIds.every((id) => libraryOf(id) !== undefined);
-  const { code } = isLibrary
-    ? minifySync(fileName, full, { mangle: { toplevel: true, keepNames: true }, module: true })
-    : { code: full };
-  const file = path.join(dist, fileName);
-  written.add(file);
-  if (existsSync(file) && readFileSync(file, 'utf8') === code) continue;
-  mkdirSync(path.dirname(file), { recursive: true });
-  writeFileSync(`${file}.new`, code);
-  renameSync(`${file}.new`, file);
+await writeBundle({ input: entries('default'), platform: 'node', external: Object.keys({ ...dependencies, ...peerDependencies }) }, ''); // prettier-ignore
+// A page has no modules of Node: an import of one ends the build.
+await writeBundle({ input: entries('browser'), platform: 'browser', external: Object.keys(peerDependencies), plugins: [forPages] }, 'browser/'); // prettier-ignore
+
+/** Writes a bundle into a folder of `dist`. */
+async function writeBundle({ plugins = [], ...options }, folder) {
+  const bundle = await rolldown({
+    cwd: here,
+    ...options,
+    tsconfig: false,
+    transform: { target: 'es2023' },
+    plugins: [
+      ...plugins,
+      license({
+        cwd: here,
+        thirdParty: {
+          allow: { test: '(MIT OR ISC OR Apache-2.0 OR BSD-3-Clause)', failOnUnlicensed: true, failOnViolation: true },
+          output: path.join(dist, folder, 'THIRD_PARTY_LICENSES.txt'),
+        },
+      }),
+    ],
+    onLog(level, log) {
+      if (level !== 'debug' && level !== 'info') throw new Error(log.message);
+    },
+  });
+  // Docstrings are in the types. Our code stays as it is, for stack traces; libraries, in chunks of their own, lose what is but
+  // for readers, the names of classes and functions excepted, which errors show.
+  const { output } = await bundle.generate({
+    comments: { jsdoc: false },
+    chunkFileNames: 'chunks/[name]-[hash].js',
+    codeSplitting: { groups: [{ name: libraryOf, debugName: 'libraries', test: /[\\/]node_modules[\\/]/ }] },
+  });
+  await bundle.close();
+
+  // Unchanged files are not written: a build must not replace files under running programs.
+  for (const { fileName, code: full, moduleIds } of output) {
+    const isLibrary = moduleIds.length > 0 && moduleIds.every((id) => libraryOf(id) !== undefined);
+    const { code } = isLibrary
+      ? minifySync(fileName, full, { mangle: { toplevel: true, keepNames: true }, module: true })
+      : { code: full };
+    const file = path.join(dist, folder, fileName);
+    written.add(file);
+    if (existsSync(file) && readFileSync(file, 'utf8') === code) continue;
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(`${file}.new`, code);
+    renameSync(`${file}.new`, file);
+  }
 }
+
 for (const name of readdirSync(dist, { recursive: true })) {
   const file = path.join(dist, name);
   if (file.endsWith('.js') && !written.has(file)) rmSync(file);

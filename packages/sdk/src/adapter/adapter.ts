@@ -1,7 +1,7 @@
 /** @file `Adapter`: PEFT's config and tensors of an adapter. */
 
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir } from '../platform/files.ts';
+import { join } from '../platform/path.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { knownOptions } from '../knownOptions.ts';
 import { bytesPerElement, type Tensor } from '../runtime/tensor.ts';

@@ -1,7 +1,7 @@
 /** @file Records which examples a run was trained on, so that evaluations can exclude them. */
 
-import { createHash } from 'node:crypto';
-import { open, readFile } from 'node:fs/promises';
+import { open, readFile } from '../platform/files.ts';
+import { sha256 } from '../platform/hash.ts';
 import { OnnxLoraError } from '../errors.ts';
 import type { Dataset } from '../plugin/dataset.ts';
 
@@ -15,7 +15,7 @@ const AT_ONCE = 32;
 
 /** Key of content, or of a file's: a hash of its size and bytes, or of the start, middle and end of a large file. */
 export async function contentKey(content: string | Uint8Array): Promise<string> {
-  const hash = createHash('sha256');
+  const hash = sha256();
   if (typeof content !== 'string') return hash.update(String(content.length)).update(content).digest('hex');
   const file = await open(content);
   try {
@@ -23,7 +23,7 @@ export async function contentKey(content: string | Uint8Array): Promise<string> 
     hash.update(String(size));
     const places = size <= WHOLE ? [[0, size]] : [0, (size - PIECE) >> 1, size - PIECE].map((at) => [at, PIECE]);
     for (const [at, length] of places as [number, number][]) {
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, at);
+      const { buffer, bytesRead } = await file.read(new Uint8Array(length), 0, length, at);
       hash.update(buffer.subarray(0, bytesRead));
     }
     return hash.digest('hex');
@@ -85,7 +85,7 @@ async function keysOf(dataset: Dataset<unknown>): Promise<(readonly string[])[] 
     for (const own of found)
       keys.push(
         [own].flat().map((key) =>
-          createHash('sha256')
+          sha256()
             .update(key)
             .digest('hex')
             .slice(0, 2 * KEY_BYTES),

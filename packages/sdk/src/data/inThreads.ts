@@ -1,8 +1,8 @@
 /** @file Prepares examples in worker threads, to keep the training loop's thread free. */
 
-import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Tinypool } from 'tinypool';
+import { availableParallelism } from '../platform/system.ts';
 import { OnnxLoraError } from '../errors.ts';
 import type { Dataset } from '../plugin/dataset.ts';
 

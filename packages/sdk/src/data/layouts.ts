@@ -1,8 +1,7 @@
 /** @file Layouts of data folders: manifests, a folder or file per split, a folder per class, or plain files. */
 
-import { type Dirent, lstatSync } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
-import { basename, extname, join } from 'node:path';
+import { type Dirent, lstatSync, readdir, stat } from '../platform/files.ts';
+import { basename, extname, join } from '../platform/path.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { notFound } from '../files/notFound.ts';
 import { quotedNames } from './listed.ts';

@@ -1,9 +1,8 @@
 /** @file Files of records: their names, containment in a folder, and existence. */
 
 import { didYouMean, OnnxLoraError } from '../errors.ts';
-import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { existsSync, readdir } from '../platform/files.ts';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from '../platform/path.ts';
 
 /** A record with a file. */
 export interface LocatedRecord {

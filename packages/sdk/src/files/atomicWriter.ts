@@ -1,8 +1,9 @@
 /** @file Writes files atomically, whole or in pieces: readers and crashes never see a partial file. */
 
-import { existsSync, mkdirSync } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { concatBytes, utf8 } from '../platform/bytes.ts';
+import { existsSync, type FileHandle, kept, mkdirSync, open, rename, rm } from '../platform/files.ts';
+import { dirname, resolve } from '../platform/path.ts';
+import { system } from '../platform/system.ts';
 import { beginWork, endWork, type Owner, temporaryFor } from './owner.ts';
 import { sweep, unsweep } from './sweep.ts';
 import { OnnxLoraError } from '../errors.ts';
@@ -43,7 +44,7 @@ export class AtomicWriter {
 
   /** Appends bytes, which must not change until written, or text as UTF-8. @throws OnnxLoraError `FILE_INVALID` */
   async append(data: Uint8Array | string): Promise<void> {
-    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    const bytes = typeof data === 'string' ? utf8(data) : data;
     this.#gathered.push(bytes);
     this.#waiting += bytes.length;
     if (this.#waiting >= GATHERED) await this.#flush();
@@ -75,6 +76,7 @@ export class AtomicWriter {
       await this.#handle.close();
       await rename(temporaryFor(this.#path, this.#owner), this.#path);
       await flushFolder(dirname(this.#path));
+      await kept(this.#path);
       endWork(this.#owner);
       sweep(dirname(this.#path));
     } catch (cause) {
@@ -93,7 +95,7 @@ export class AtomicWriter {
   async #flush(): Promise<void> {
     // A single piece may be a whole model, and is not copied.
     const [first] = this.#gathered;
-    const bytes = first && this.#gathered.length === 1 ? first : Buffer.concat(this.#gathered);
+    const bytes = first && this.#gathered.length === 1 ? first : concatBytes(this.#gathered);
     [this.#gathered, this.#waiting] = [[], 0];
     await this.#write(bytes, this.#written);
     this.#written += bytes.length;
@@ -148,7 +150,7 @@ export async function writeFlushed(path: string, data: Uint8Array | string): Pro
 
 /** Makes renames in a folder survive a power cut, where the system can open a folder (not on Windows). */
 export async function flushFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return;
+  if (system === 'win32') return;
   const handle = await open(folder, 'r');
   try {
     await handle.sync();

@@ -1,7 +1,7 @@
 /** @file The user's folder for what can be made or downloaded again. */
 
-import { homedir } from 'node:os';
-import path from 'node:path';
+import * as path from '../platform/path.ts';
+import { environment, homedir, system } from '../platform/system.ts';
 
 /**
  * A folder of this project's in the user's cache: in `XDG_CACHE_HOME`, else where the system keeps caches. Not made.
@@ -13,8 +13,8 @@ export function cacheFolder(name: string): string {
 
 function userCache(): string {
   // An empty variable counts as unset: https://specifications.freedesktop.org/basedir-spec/latest/
-  const { XDG_CACHE_HOME: given, LOCALAPPDATA: local } = process.env;
+  const { XDG_CACHE_HOME: given, LOCALAPPDATA: local } = environment;
   if (given) return given;
-  if (process.platform === 'win32' && local) return local;
-  return process.platform === 'darwin' ? path.join(homedir(), 'Library', 'Caches') : path.join(homedir(), '.cache');
+  if (system === 'win32' && local) return local;
+  return system === 'darwin' ? path.join(homedir(), 'Library', 'Caches') : path.join(homedir(), '.cache');
 }

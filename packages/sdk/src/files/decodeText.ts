@@ -1,5 +1,6 @@
 /** @file Decodes text strictly: UTF-8, or the encoding of a byte order mark. Errors name the line. */
 
+import { concatBytes, utf8 } from '../platform/bytes.ts';
 import { type ErrorCode, OnnxLoraError } from '../errors.ts';
 
 const marks = [
@@ -66,7 +67,7 @@ export class StrictDecoder {
   /** Decodes bytes up to the last complete character. @throws OnnxLoraError with the line, for other bytes */
   push(bytes: Uint8Array): string {
     if (this.#decoder) return this.#decoded(bytes, this.#decoder);
-    this.#held = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes]);
+    this.#held = this.#held.length === 0 ? bytes : concatBytes([this.#held, bytes]);
     return this.#held.length < LONGEST_MARK ? '' : this.#begun();
   }
 
@@ -106,7 +107,7 @@ export class StrictDecoder {
   /** Trailing bytes of a piece that may start a character. */
   #tailOf(bytes: Uint8Array): Uint8Array {
     if (this.#encoding !== 'utf-8') return bytes.slice(bytes.length - (this.#size % 2));
-    const end = Buffer.concat([this.#tail, bytes.subarray(-LONGEST_CHARACTER)]);
+    const end = concatBytes([this.#tail, bytes.subarray(-LONGEST_CHARACTER)]);
     const last = end.findLastIndex((byte) => (byte & 0xc0) !== 0x80);
     return end[last]! >= 0x80 ? end.subarray(last) : new Uint8Array(0);
   }
@@ -126,7 +127,7 @@ export class StrictDecoder {
   /** Finds the line of the first wrong byte by decoding line by line, since a decoder does not report its position. */
   #wrongByte(piece: Uint8Array, cause: unknown): OnnxLoraError {
     const isUtf8 = this.#encoding === 'utf-8';
-    const bytes = Buffer.concat([this.#tail, piece]);
+    const bytes = concatBytes([this.#tail, piece]);
     const decoder = new TextDecoder(this.#encoding, { fatal: true });
     let at = 0;
     let right = '';
@@ -144,7 +145,7 @@ export class StrictDecoder {
     const number = lines + 1 + Number(this.#endsInReturn);
     if (!isUtf8)
       return this.#refused(number, 'is UTF-16 with half a character', 'It is damaged: copy it again.', cause);
-    const wrong = Math.min(at + Buffer.byteLength(before), bytes.length - 1);
+    const wrong = Math.min(at + utf8(before).length, bytes.length - 1);
     const word =
       /[\p{L}\p{N}]*$/u.exec(windows.decode(bytes.subarray(Math.max(at, wrong - AROUND), wrong)))![0] +
       /^.[\p{L}\p{N}]*/su.exec(windows.decode(bytes.subarray(wrong, wrong + AROUND)))![0];

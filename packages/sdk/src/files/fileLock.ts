@@ -10,9 +10,10 @@ import {
   statSync,
   utimesSync,
   writeSync,
-} from 'node:fs';
-import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+} from '../platform/files.ts';
+import { basename, dirname, join } from '../platform/path.ts';
+import { repeat } from '../platform/pause.ts';
+import { atExit, hostname, notAtExit, processId } from '../platform/system.ts';
 import { beginWork, endWork, OWNER, type Owner, stateOf, temporaryFor } from './owner.ts';
 
 /** The holder of a lock. */
@@ -40,21 +41,21 @@ export class FileLock {
   readonly path: string;
   readonly #owner: Owner;
   readonly #content: string;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #stopTouching: () => void;
 
   private constructor(path: string, owner: Owner, content: string) {
     this.path = path;
     this.#owner = owner;
     this.#content = content;
-    if (held.size === 0) process.on('exit', releaseAll);
+    if (held.size === 0) atExit(releaseAll);
     held.add(this);
-    this.#timer = setInterval(() => this.#touch(), TOUCH).unref();
+    this.#stopTouching = repeat(() => this.#touch(), TOUCH);
   }
 
   /** Takes the lock, or returns its holder, also after a dead process. @throws the system's error */
   static take(path: string): FileLock | Holder {
     const owner = beginWork();
-    const holder: Holder = { owner, pid: process.pid, host: hostname(), since: new Date().toISOString() };
+    const holder: Holder = { owner, pid: processId, host: hostname(), since: new Date().toISOString() };
     const content = `${JSON.stringify(holder)}\n`;
     const temporary = temporaryFor(path, owner);
     try {
@@ -98,8 +99,8 @@ export class FileLock {
   /** Releases the lock. */
   release(): void {
     if (!held.delete(this)) return;
-    if (held.size === 0) process.off('exit', releaseAll);
-    clearInterval(this.#timer);
+    if (held.size === 0) notAtExit(releaseAll);
+    this.#stopTouching();
     endWork(this.#owner);
     try {
       // Another process may have taken it over, after a long sleep of this machine.

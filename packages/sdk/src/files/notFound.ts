@@ -1,7 +1,7 @@
 /** @file The error for a missing path, with suggestions. */
 
-import { existsSync, readdirSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync, readdirSync } from '../platform/files.ts';
+import * as path from '../platform/path.ts';
 import { nearest, OnnxLoraError } from '../errors.ts';
 
 /** Larger folders are not searched for similar names. */

@@ -1,10 +1,10 @@
 /** @file Identifies pieces of work, so that any process can tell whether they are still in progress. */
 
-import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
-import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
-import { threadId } from 'node:worker_threads';
+import { toHex } from '../platform/bytes.ts';
+import { existsSync, readFileSync, readlinkSync } from '../platform/files.ts';
+import { sha256 } from '../platform/hash.ts';
+import { basename, dirname, join } from '../platform/path.ts';
+import { hostname, isProcess, processId, threadId } from '../platform/system.ts';
 
 /** Identity of a piece of work, valid in file names: machine, boot, process and its start, thread, a random number. */
 export type Owner = string;
@@ -37,11 +37,11 @@ const underWay: Set<Owner> = ((globalThis as { [key: symbol]: unknown })[Symbol.
 /** Process numbers are unique only within a machine and a process namespace. */
 const machine = digest(hostname(), textOf(() => readlinkSync('/proc/self/ns/pid')), textOf(() => readFileSync('/etc/machine-id', 'utf8'))); // prettier-ignore
 const boot = digest(textOf(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')));
-const own = [machine, boot, process.pid.toString(36), startOf(process.pid) ?? '0', threadId.toString(36)];
+const own = [machine, boot, processId.toString(36), startOf(processId) ?? '0', threadId.toString(36)];
 
 /** Starts a piece of work, until {@link endWork}. */
 export function beginWork(): Owner {
-  const owner = [...own, randomBytes(4).toString('hex')].join('-');
+  const owner = [...own, toHex(crypto.getRandomValues(new Uint8Array(4)))].join('-');
   underWay.add(owner);
   return owner;
 }
@@ -71,12 +71,7 @@ function startOf(pid: number): string | undefined {
     // A zombie writes no more.
     return fields.length < 20 || 'ZX'.includes(state) ? undefined : Number(fields[19]).toString(36);
   }
-  try {
-    process.kill(pid, 0);
-    return '0';
-  } catch (cause) {
-    return (cause as NodeJS.ErrnoException).code === 'EPERM' ? '0' : undefined;
-  }
+  return isProcess(pid) ? '0' : undefined;
 }
 
 /** The result, or an empty string where the system refuses. */
@@ -89,5 +84,5 @@ function textOf(read: () => string): string {
 }
 
 function digest(...parts: readonly string[]): string {
-  return createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 8);
+  return sha256().update(parts.join('\0')).digest('hex').slice(0, 8);
 }

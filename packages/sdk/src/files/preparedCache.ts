@@ -1,9 +1,10 @@
 /** @file A cache on disk of what takes long to compute: bounded, for several processes, checked on use. */
 
-import { createHash } from 'node:crypto';
-import { closeSync, createReadStream, existsSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync, writeSync } from 'node:fs'; // prettier-ignore
-import path from 'node:path';
-import { setTimeout } from 'node:timers/promises';
+import { closeSync, createReadStream, existsSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync, writeSync } from '../platform/files.ts'; // prettier-ignore
+import { sha256 } from '../platform/hash.ts';
+import * as path from '../platform/path.ts';
+import { pause } from '../platform/pause.ts';
+import { environment } from '../platform/system.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { makeFolder } from './atomicWriter.ts';
 import { cacheFolder } from './cacheFolder.ts';
@@ -84,7 +85,7 @@ export class PreparedCache {
     prepare: (write: WriteBytes) => Promise<Facts>,
   ): Promise<Prepared<Facts> | undefined> {
     if (this.maxBytes <= 0) return undefined;
-    const id = createHash('sha256').update(JSON.stringify([FORMAT, ...key])).digest('hex'); // prettier-ignore
+    const id = sha256().update(JSON.stringify([FORMAT, ...key])).digest('hex'); // prettier-ignore
     try {
       makeFolder(this.root);
       sweep(this.root);
@@ -99,7 +100,7 @@ export class PreparedCache {
             lock.release();
           }
         }
-        await setTimeout(LOOK);
+        await pause(LOOK);
       }
     } catch (cause) {
       if (cause instanceof Refused) return undefined;
@@ -135,7 +136,7 @@ export class PreparedCache {
     const staged = temporaryFor(this.#path(id), work);
     makeFolder(staged);
     const descriptor = openSync(path.join(staged, DATA), 'wx', 0o600);
-    const hash = createHash('sha256');
+    const hash = sha256();
     let end = 0;
     const append = (bytes: Uint8Array): void => {
       hash.update(bytes);
@@ -245,7 +246,7 @@ export class PreparedCache {
 class Refused extends Error {}
 
 async function digestOf(file: string): Promise<string | undefined> {
-  const hash = createHash('sha256');
+  const hash = sha256();
   try {
     for await (const block of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(block as Uint8Array);
   } catch {
@@ -256,7 +257,7 @@ async function digestOf(file: string): Promise<string | undefined> {
 
 /** @throws OnnxLoraError `CONFIG_INVALID` for a variable that is no number */
 function megabytes(): number {
-  const text = process.env['ONNX_LORA_CACHE_MB'];
+  const text = environment['ONNX_LORA_CACHE_MB'];
   if (!text) return DEFAULT_MB;
   const given = Number(text);
   if (Number.isInteger(given) && given >= 0) return given;

@@ -1,7 +1,8 @@
 /** @file Replaces several files at once: readers see all of the old ones or all of the new. */
 
-import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { compareBytes } from '../platform/bytes.ts';
+import { kept, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from '../platform/files.ts';
+import { basename, dirname, join, resolve } from '../platform/path.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { beginWork, endWork, type Owner, temporaryFor } from './owner.ts';
 import { codeOf, flush, NEW, type Plan, settle, SWAP, SwapFolder, waitABit } from './swapFolder.ts';
@@ -176,7 +177,7 @@ export class Replacement {
     makeFolder(dirname(target));
     const { size } = statSync(this.#stagedAt(at));
     const isAlike = old?.isFile() === true && old.size === size && size <= COMPARED;
-    return !isAlike || !readFileSync(target).equals(readFileSync(this.#stagedAt(at)));
+    return !isAlike || compareBytes(readFileSync(target), readFileSync(this.#stagedAt(at))) !== 0;
   }
 
   #stagedAt(at: number): string {
@@ -209,4 +210,5 @@ export async function writeFolderAtomic(
     throw writeFailed(folder, cause);
   }
   replacement.commit();
+  await kept(folder);
 }

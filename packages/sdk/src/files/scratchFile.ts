@@ -1,8 +1,8 @@
 /** @file Temporary files that live as long as the process. */
 
-import { rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { rmSync } from '../platform/files.ts';
+import * as path from '../platform/path.ts';
+import { atExit, notAtExit, tmpdir } from '../platform/system.ts';
 import { beginWork, endWork, type Owner, temporaryFor } from './owner.ts';
 import { sweep } from './sweep.ts';
 
@@ -11,7 +11,7 @@ const files = new Map<string, Owner>();
 /** Path for a temporary file, removed at the latest with the process, or after its death by another. */
 export function newScratchFile(name: string): string {
   sweep(tmpdir());
-  if (files.size === 0) process.on('exit', dropAll);
+  if (files.size === 0) atExit(dropAll);
   const owner = beginWork();
   const file = temporaryFor(path.join(tmpdir(), name), owner);
   files.set(file, owner);
@@ -28,7 +28,7 @@ export function dropScratchFile(file: string): void {
   const owner = files.get(file);
   if (owner !== undefined) endWork(owner);
   files.delete(file);
-  if (files.size === 0) process.removeListener('exit', dropAll);
+  if (files.size === 0) notAtExit(dropAll);
 }
 
 function dropAll(): void {

@@ -16,8 +16,9 @@ import {
   statSync,
   symlinkSync,
   writeFileSync,
-} from 'node:fs';
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+} from '../platform/files.ts';
+import { dirname, isAbsolute, join, relative, resolve } from '../platform/path.ts';
+import { system } from '../platform/system.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { FileLock } from './fileLock.ts';
 import { beginWork, endWork, type Owner, stateOf, temporaryFor } from './owner.ts';
@@ -94,7 +95,7 @@ export class SwapFolder {
   /** Replaces all files by links to the old ones; false, without any change, where there are no links. */
   #link(): boolean {
     // On Windows, a link to a folder cannot be renamed over another.
-    if (process.platform === 'win32') return false;
+    if (system === 'win32') return false;
     try {
       symlinkSync(OLD, join(this.#path, SIDE));
       for (const [at, name] of this.#files) linkIfThere(this.#target(name), this.#at(OLD, at));
@@ -247,7 +248,7 @@ function isThere(file: string): boolean {
 
 /** Makes renames in a folder survive a power cut, where the system can open a folder (not on Windows). */
 export function flush(folder: string): void {
-  if (process.platform === 'win32') return;
+  if (system === 'win32') return;
   const descriptor = openSync(folder, 'r');
   try {
     fsyncSync(descriptor);

@@ -1,7 +1,7 @@
 /** @file Removes temporary files of dead processes. */
 
-import { readdirSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, rmSync, statSync } from '../platform/files.ts';
+import { join } from '../platform/path.ts';
 import { isLeftLock } from './fileLock.ts';
 import { type Owner, ownerOfTemporary, stateOf } from './owner.ts';
 

@@ -1,6 +1,6 @@
 /** @file Bytes in memory, in a file or computed on demand, so that a model's weights are never all in memory. */
 
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync } from '../platform/files.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { fileIdentity } from '../files/fileIdentity.ts';
 

@@ -1,5 +1,7 @@
 /** @file Runs long interruptible work at once, or in slices of the event loop. */
 
+import { nextTurn } from '../platform/pause.ts';
+
 const TURN_MS = 6;
 
 /** Runs work to its end without interruption. */
@@ -17,7 +19,7 @@ export async function runInSlices<T>(work: Generator<void, T>): Promise<T> {
     const { done, value } = work.next();
     if (done) return value;
     if (performance.now() - since < TURN_MS) continue;
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await nextTurn();
     since = performance.now();
   }
 }

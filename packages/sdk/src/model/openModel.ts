@@ -1,7 +1,7 @@
 /** @file `openModel`: opens a model from a folder, .onnx files or an id on the Hugging Face hub. */
 
-import { existsSync, statSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync, statSync } from '../platform/files.ts';
+import * as path from '../platform/path.ts';
 import { OnnxLoraError, systemFailure } from '../errors.ts';
 import { settle } from '../files/swapFolder.ts';
 import {

@@ -1,15 +1,13 @@
 /** @file Arithmetic on static and symbolic dimensions. */
 
-import { createHash } from 'node:crypto';
+import { sha256 } from '../platform/hash.ts';
 import type { Dim } from '../graph/value.ts';
 
 const LONGEST = 160;
 
 /** A symbol for a computed dimension, equal for equal expressions: the expression, or a hash of a long one. */
 export function symbol(expression: string): string {
-  return expression.length <= LONGEST
-    ? expression
-    : `d${createHash('sha256').update(expression).digest('hex').slice(0, 32)}`;
+  return expression.length <= LONGEST ? expression : `d${sha256().update(expression).digest('hex').slice(0, 32)}`;
 }
 
 /** A product of dimension names. */

@@ -12,6 +12,8 @@ export interface NativeOptions {
   readonly logSeverityLevel: 0 | 1 | 2 | 3 | 4;
   readonly intraOpNumThreads?: number;
   readonly extra: Readonly<Record<string, string>>;
+  /** Files of weights beside the model, relative to their folder; onnxruntime-node finds them by `extra`. */
+  readonly weights?: { readonly folder: string; readonly files: readonly string[] };
   readonly enableProfiling?: boolean;
   readonly profileFilePrefix?: string;
 }

@@ -1,7 +1,6 @@
 /** @file Immediate garbage collection. */
 
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { garbageCollector } from '../platform/system.ts';
 
 /** A collection takes as long as the whole heap is large: up to a second beside other work. */
 const WORTH = 32 * 2 ** 20;
@@ -11,12 +10,6 @@ let collect: (() => void) | undefined;
 /** Runs V8's garbage collector, which does not see tensors outside its heap. Few `bytes` of garbage are left to V8. */
 export function collectGarbage(bytes: number = Infinity): void {
   if (bytes < WORTH) return;
-  collect ??= exposed();
+  collect ??= garbageCollector();
   collect();
-}
-
-/** Node exposes the collector only with a flag. */
-function exposed(): () => void {
-  setFlagsFromString('--expose-gc');
-  return runInNewContext('gc') as () => void;
 }

@@ -1,5 +1,6 @@
 /** @file ONNX Runtime settings of the SDK; docs/concepts/runtime.md has the measurements. */
 
+import { environment } from '../platform/system.ts';
 import { OnnxLoraError } from '../errors.ts';
 import type { NativeOptions } from './engine.ts';
 import type { ConcreteProvider, SessionOptions, SessionSource } from './session.ts';
@@ -55,12 +56,13 @@ export function nativeOptions(
     logSeverityLevel: 3,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
     extra,
+    ...(source.folder !== undefined && { weights: { folder: source.folder, files: source.files ?? [] } }),
   };
 }
 
 /** `ONNX_LORA_THREADS`, the default thread count. @throws OnnxLoraError `CONFIG_INVALID` unless 1 to 1024 */
 function threadsOfEnvironment(): number | undefined {
-  const text = process.env['ONNX_LORA_THREADS'];
+  const text = environment['ONNX_LORA_THREADS'];
   if (!text) return undefined;
   const threads = Number(text);
   if (Number.isInteger(threads) && threads >= 1 && threads <= 1024) return threads;

@@ -1,28 +1,13 @@
-/** @file The runtime port on onnxruntime-node in this thread; the only file that imports it. */
+/** @file The runtime port on ONNX Runtime in this thread. */
 
-import * as ort from 'onnxruntime-node';
-import { createRequire } from 'node:module';
+import { fromBase64 } from '../platform/bytes.ts';
+import { builtProviders, ort } from '../platform/engine.ts';
 import type { Engine } from './engine.ts';
 import { GraphClient } from './worker/graphClient.ts';
 import { openSession } from './providers/providerSession.ts';
 import { identityModel, type OrtModule, residentTensors } from './residentTensors.ts';
 import type { Runtime, Session, SessionOptions, SessionSource } from './session.ts';
 import { BUSY, serveGraphs, STOPPING, type WorkerAnswer, type WorkerRequest } from './worker/workerProgram.ts';
-
-/** Providers of onnxruntime-node's build for this platform. */
-export function builtProviders(): readonly string[] {
-  return ort.listSupportedBackends().map(({ name }) => name);
-}
-
-/** Version of onnxruntime-node. */
-export function ortVersion(): string {
-  return ort.env.versions.node ?? ort.env.versions.common;
-}
-
-/** The resolved path of onnxruntime-node. */
-export function ortFile(): string {
-  return createRequire(import.meta.url).resolve('onnxruntime-node');
-}
 
 /** ONNX Runtime in this thread, which runs block; {@link WorkerRuntime} does not. For training and scripts. */
 export class OrtRuntime implements Runtime {
@@ -42,7 +27,7 @@ function engineHere(): Engine {
     postMessage: (answer: WorkerAnswer) => client.answered(answer),
     close: () => undefined,
   };
-  const shared = { state: new Int32Array(2), identity: Buffer.from(identityModel, 'base64') };
+  const shared = { state: new Int32Array(2), identity: fromBase64(identityModel) };
   const places = { busyPlace: BUSY, stoppingPlace: STOPPING };
   serveGraphs(ort as unknown as OrtModule, port, shared, places, residentTensors);
   return { built: builtProviders(), load: (model, options) => client.load(model, options) };

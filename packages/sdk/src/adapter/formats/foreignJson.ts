@@ -1,5 +1,7 @@
 /** @file Untrusted JSON with limits checked before parsing, and quoted names for messages. */
 
+import { utf8 } from '../../platform/bytes.ts';
+
 /** Deeper than any adapter's files, and safe for recursion. */
 const MAX_DEPTH = 64;
 
@@ -56,7 +58,7 @@ export class JsonMeter {
 
 /** @throws Error for invalid JSON, nesting deeper than 64, or an exceeded budget */
 export function parseForeignJson(text: string, budget: JsonBudget = {}): unknown {
-  new JsonMeter(budget).read(Buffer.from(text));
+  new JsonMeter(budget).read(utf8(text));
   return JSON.parse(text) as unknown;
 }
 

@@ -1,5 +1,6 @@
 /** @file Checks an adapter's config against its tensors, before anything is computed with them. */
 
+import { emitWarning } from '../../platform/system.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { PatternWork } from '../../lora/patternMatch.ts';
 import { ALL_LINEAR, layerRule, nameRule } from '../../lora/targetRules.ts';
@@ -44,7 +45,7 @@ export function requireConfigMatchesTensors(
   if (isVariant && tunerKeys === undefined) return;
   if (!told.has(config)) {
     told.add(config);
-    for (const message of warningsOf({ config, tensors }, tunerKeys)) process.emitWarning(`${where} ${message}`, 'OnnxLoraWarning'); // prettier-ignore
+    for (const message of warningsOf({ config, tensors }, tunerKeys)) emitWarning(`${where} ${message}`); // prettier-ignore
   }
   agreeing.set(tensors, config);
   if (isVariant) return;

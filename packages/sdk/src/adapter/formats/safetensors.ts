@@ -1,7 +1,7 @@
 /** @file Reads and writes safetensors files, byte-identical to the reference library's. */
 
-import { existsSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { compareBytes, concatBytes, utf8 } from '../../platform/bytes.ts';
+import { existsSync, type FileHandle, open } from '../../platform/files.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { type DataType, type Tensor, arrayOf, bytesPerElement, sizeOf } from '../../runtime/tensor.ts';
 import { writeFileAtomic } from '../../files/atomicWriter.ts';
@@ -116,7 +116,7 @@ export function formatSafetensors(
     [...tensors].map(([name, tensor]) => [name, { ...tensor, bytes: bytesOf(checked(name, tensor)) }]),
   );
   const chunks = safetensorsChunks(all, metadata) as Uint8Array[];
-  return new Uint8Array(Buffer.concat(chunks));
+  return new Uint8Array(concatBytes(chunks));
 }
 
 /** A tensor to write, from memory or a file. */
@@ -154,11 +154,11 @@ const layoutOrder = [...spellings.keys()];
 
 function layOut(tensors: ReadonlyMap<string, TensorToStore>): TensorEntry[] {
   const sorted = [...tensors]
-    .map(([name, tensor]) => ({ name, tensor, key: Buffer.from(name) }))
-    .sort((a, b) => rank(a.tensor.type) - rank(b.tensor.type) || Buffer.compare(a.key, b.key));
+    .map(([name, tensor]) => ({ name, tensor, key: utf8(name) }))
+    .sort((a, b) => rank(a.tensor.type) - rank(b.tensor.type) || compareBytes(a.key, b.key));
   let end = 0;
   return sorted.map(({ name, tensor: { type, dims, bytes }, key }) => {
-    if (name === '__metadata__' || key.toString() !== name) {
+    if (name === '__metadata__' || new TextDecoder('utf-8', { ignoreBOM: true }).decode(key) !== name) {
       throw new OnnxLoraError(
         'INPUT_INVALID',
         `A safetensors file cannot hold a tensor named ${JSON.stringify(name)}.`,

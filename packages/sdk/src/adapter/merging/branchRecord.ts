@@ -1,6 +1,7 @@
 /** @file Records a merged file's branches in its metadata, so that they can be removed exactly. */
 
-import { createHash } from 'node:crypto';
+import { concatBytes, fromBase64, toBase64 } from '../../platform/bytes.ts';
+import { sha256 } from '../../platform/hash.ts';
 import { z } from 'zod';
 import { OnnxLoraError } from '../../errors.ts';
 import { memorySource, readBytes } from '../../graph/bytes.ts';
@@ -41,11 +42,11 @@ export function branchDigest(tunings: readonly PlacedModuleAdapter[]): string {
   const lines = tunings.flatMap(({ tuning, saved }) => {
     return [...saved].map(([role, tensor]) => {
       const numbers = tensor.type.startsWith('int') ? tensor.data : floats(tensor);
-      const hash = createHash('sha256').update(new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength));
+      const hash = sha256().update(new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength));
       return JSON.stringify([tuning.slot, tuning.form ?? '', role, tensor.dims, hash.digest('hex')]);
     });
   });
-  return createHash('sha256').update(lines.sort().join('\n')).digest('hex');
+  return sha256().update(lines.sort().join('\n')).digest('hex');
 }
 
 /** Appends a record of these branches to the model's. */
@@ -123,10 +124,10 @@ function nameOf({ output = [] }: NodeProto): string {
 
 function encoded(node: readonly NodeProto[]): string {
   const chunks = encodeModel({ opsetImport: [{ version: 1 }], graph: { node: [...node] } });
-  return Buffer.concat(chunks.map(readBytes)).toString('base64');
+  return toBase64(concatBytes(chunks.map(readBytes)));
 }
 
 /** Validated like the nodes of a file. */
 function decoded(text: string, file: string): NodeProto[] {
-  return parseOnnx(memorySource(Buffer.from(text, 'base64')), file).graph.node ?? [];
+  return parseOnnx(memorySource(fromBase64(text)), file).graph.node ?? [];
 }

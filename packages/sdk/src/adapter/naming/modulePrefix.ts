@@ -1,6 +1,6 @@
 /** @file Prefixes of module names, if adapter or graph is only a part of the other's model. */
 
-import { basename } from 'node:path';
+import { basename } from '../../platform/path.ts';
 import { OnnxLoraError } from '../../errors.ts';
 
 /** Different prefixes of equal names. */

@@ -1,6 +1,6 @@
 /** @file The adapters of a session: added, replaced, removed and loaded while it runs. */
 
-import { setImmediate } from 'node:timers/promises';
+import { nextTurn } from '../../platform/pause.ts';
 import { OnnxLoraError, didYouMean } from '../../errors.ts';
 import type { AdapterInput } from '../../lora/methods/moduleAdapter.ts';
 import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
@@ -213,7 +213,7 @@ async function gathered(entries: Iterable<[string, Tensor]>): Promise<AdapterFee
   for (const [name, tensor] of entries) {
     feeds.set(name, tensor);
     if (performance.now() - start < TURN) continue;
-    await setImmediate();
+    await nextTurn();
     start = performance.now();
   }
   return feeds;

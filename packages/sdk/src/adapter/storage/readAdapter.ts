@@ -1,8 +1,7 @@
 /** @file Reads adapters from disk. */
 
-import { existsSync, statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
+import { existsSync, readFile, statSync } from '../../platform/files.ts';
+import * as path from '../../platform/path.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { decodeText } from '../../files/decodeText.ts';
 import { fileIdentity } from '../../files/fileIdentity.ts';

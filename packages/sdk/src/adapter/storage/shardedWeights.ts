@@ -1,7 +1,7 @@
 /** @file Sharded adapters and checkpoints: several safetensors files with an index. */
 
-import { existsSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync } from '../../platform/files.ts';
+import * as path from '../../platform/path.ts';
 import { type ErrorCode, OnnxLoraError } from '../../errors.ts';
 import { resolvesInside } from '../../graph/file/insideFolder.ts';
 import { bytesPerElement, type Tensor } from '../../runtime/tensor.ts';

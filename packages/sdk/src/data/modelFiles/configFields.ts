@@ -1,6 +1,6 @@
 /** @file Reads the files of a model's folder: text, JSON, and typed fields of a config. */
 
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from '../../platform/files.ts';
 import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { decodeText } from '../../files/decodeText.ts';

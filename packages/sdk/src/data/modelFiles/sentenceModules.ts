@@ -1,6 +1,6 @@
 /** @file Reads the files of sentence-transformers: pooling and length limits. */
 
-import path from 'node:path';
+import * as path from '../../platform/path.ts';
 import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { ConfigFields, isObject, type JsonObject, readJsonObject, readModelFile } from './configFields.ts';

@@ -1,6 +1,6 @@
 /** @file Reads and checks the files of tokenizers, converting older ones to tokenizer.json. */
 
-import { join } from 'node:path';
+import { join } from '../../platform/path.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { damagedFile, isObject, type JsonObject, readJsonObject, readModelFile } from './configFields.ts';
 import { backtrackingReason } from './regexCost.ts';

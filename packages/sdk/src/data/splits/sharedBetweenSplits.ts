@@ -1,9 +1,7 @@
 /** @file Finds examples in more than one split, which inflate metrics. */
 
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
+import { createReadStream, readFile, stat } from '../../platform/files.ts';
+import { sha256 } from '../../platform/hash.ts';
 
 const AT_ONCE = 32;
 const SMALL = 1 << 20;
@@ -67,10 +65,10 @@ async function ofFiles<Item, Value>(
 }
 
 async function digestOf(file: string, size: number): Promise<string> {
-  const hash = createHash('sha256');
+  const hash = sha256();
   // For small files, a stream costs several times as much.
   if (size < SMALL) hash.update(await readFile(file));
-  else await pipeline(createReadStream(file), hash);
+  else for await (const block of createReadStream(file)) hash.update(block as Uint8Array);
   return hash.digest('hex');
 }
 

@@ -1,8 +1,7 @@
 /** @file Tables: CSV, TSV, JSONL or a JSON list, with the line of each row. */
 
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
-import { extname } from 'node:path';
+import { createReadStream, open } from '../../platform/files.ts';
+import { extname } from '../../platform/path.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { decodePreview } from '../../files/decodeText.ts';
 import { quotedNames } from '../listed.ts';
@@ -71,10 +70,10 @@ function withRows(table: Table): Table {
   );
 }
 
-async function beginningOf(file: string): Promise<Buffer> {
+async function beginningOf(file: string): Promise<Uint8Array> {
   const handle = await open(file);
   try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(HEAD_BYTES), 0, HEAD_BYTES, 0);
     return buffer.subarray(0, bytesRead);
   } finally {
     await handle.close();

@@ -1,5 +1,6 @@
 /** @file Streams the rows of a CSV, TSV or JSONL file, with the line of each. */
 
+import { concatBytes } from '../../platform/bytes.ts';
 import { Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
@@ -210,7 +211,7 @@ export async function peeked(source: AsyncIterable<Uint8Array>, least: number): 
     held.push(value);
     size += value.length;
   }
-  const head = held.length === 1 ? held[0]! : Buffer.concat(held);
+  const head = held.length === 1 ? held[0]! : concatBytes(held);
   // Not a generator, because one that never starts does not close its source.
   const bytes: AsyncIterator<Uint8Array> = {
     next: async () => {

@@ -1,6 +1,6 @@
 /** @file Untrusted text files: streamed by line, or read whole up to a size. */
 
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from '../../platform/files.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { decodeText, StrictDecoder } from '../../files/decodeText.ts';
 import { notFound } from '../../files/notFound.ts';

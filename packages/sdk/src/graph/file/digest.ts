@@ -1,6 +1,6 @@
 /** @file Fingerprint of a model's weights, which identifies an adapter's base. */
 
-import { createHash } from 'node:crypto';
+import { sha256 } from '../../platform/hash.ts';
 import { blocksOf, byteLength } from '../bytes.ts';
 import type { GraphProto, TensorProto } from '../proto.ts';
 import { rawBytes } from '../tensorData.ts';
@@ -39,13 +39,13 @@ function* digestBlocks(...graphs: readonly GraphProto[]): Generator<void, string
     for (const [hash, count] of own) hashes.set(hash, Math.max(count, hashes.get(hash) ?? 0));
   }
   const all = [...hashes].flatMap(([hash, count]) => Array<string>(count).fill(hash));
-  return createHash('sha256').update(all.sort().join('\n')).digest('hex');
+  return sha256().update(all.sort().join('\n')).digest('hex');
 }
 
 function* hashBlocks(tensor: TensorProto): Generator<void, string | undefined> {
   const raw = rawBytes(tensor);
   if (!raw || byteLength(raw) < MIN_BYTES) return undefined;
-  const hash = createHash('sha256').update(`${tensor.dataType}:${(tensor.dims ?? []).join()}:`);
+  const hash = sha256().update(`${tensor.dataType}:${(tensor.dims ?? []).join()}:`);
   for (const block of blocksOf(raw)) {
     hash.update(block);
     yield;

@@ -1,7 +1,7 @@
 /** @file Checks that paths in untrusted files stay inside an allowed folder. */
 
-import { realpathSync } from 'node:fs';
-import path from 'node:path';
+import { realpathSync } from '../../platform/files.ts';
+import * as path from '../../platform/path.ts';
 
 /** Whether `file` lies below `folder`, by name only. */
 export function isInside(file: string, folder: string): boolean {

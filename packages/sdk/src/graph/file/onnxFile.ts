@@ -1,7 +1,7 @@
 /** @file Opening and writing .onnx files. Opening copies no weights: they stay references into files. */
 
-import { existsSync, realpathSync, statSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync, realpathSync, statSync } from '../../platform/files.ts';
+import * as path from '../../platform/path.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { byteLength, type ByteSource, type FileSlice, FileSource, isInFile } from '../bytes.ts';
 import { decodeModel } from './decode.ts';

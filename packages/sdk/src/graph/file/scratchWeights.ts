@@ -1,6 +1,6 @@
 /** @file Computed weights in a scratch file that all sessions map, instead of several copies in memory. */
 
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from '../../platform/files.ts';
 import { dropScratchFile, newScratchFile } from '../../files/scratchFile.ts';
 import { byteLength, type ComputedBytes, type FileSlice, isInFile, readBytes } from '../bytes.ts';
 import type { ModelProto } from '../proto.ts';

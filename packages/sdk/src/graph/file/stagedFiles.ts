@@ -1,7 +1,7 @@
 /** @file Stages .onnx files and their companions: written completely, then renamed together. */
 
-import { closeSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
-import path from 'node:path';
+import { closeSync, fsyncSync, openSync, statSync, writeSync } from '../../platform/files.ts';
+import * as path from '../../platform/path.ts';
 import { writeFailed } from '../../files/atomicWriter.ts';
 import { Replacement } from '../../files/replacement.ts';
 import { blocksOf, byteLength, type Bytes, readBytes } from '../bytes.ts';

@@ -1,6 +1,6 @@
 /** @file Joins the graphs of several files into one model. */
 
-import path from 'node:path';
+import * as path from '../../platform/path.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { type OnnxFile, openOnnx } from '../../graph/file/onnxFile.ts';
 import { missingPrefix, withPathPrefix } from '../../match/pathPrefix.ts';

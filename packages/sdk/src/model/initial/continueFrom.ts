@@ -1,6 +1,6 @@
 /** @file Starts training from an adapter: its modules, ranks, scalings and values, with a fresh optimizer. */
 
-import { createHash } from 'node:crypto';
+import { sha256 } from '../../platform/hash.ts';
 import { Adapter } from '../../adapter/adapter.ts';
 import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
 import type { AdapterInput } from '../../lora/methods/moduleAdapter.ts';
@@ -35,7 +35,7 @@ export async function continueFrom(model: Model, given: Adapter, newHead: readon
   const config =
     added.length === 0 ? placed.adapter.config : { ...placed.adapter.config, modulesToSave: [...saved, ...added] };
   const begun = new Set(placed.tunings.map(({ tuning }) => tuning.slot));
-  const hash = createHash('sha256');
+  const hash = sha256();
   for (const [name, { data }] of adapter.tensors)
     hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   return {

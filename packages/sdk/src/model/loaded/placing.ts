@@ -1,5 +1,6 @@
 /** @file Places an adapter's tensors in a model: resolves names and tuner, and checks the base. */
 
+import { emitWarning } from '../../platform/system.ts';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { isPlainType, LORA } from '../../adapter/formats/peftConfig.ts';
 import { baseChangingInit, isForTraining, trainedAs, variantOf } from '../../adapter/formats/peftVariants.ts';
@@ -110,9 +111,8 @@ export class AdapterPlaces {
     toldOfBits.set(adapter, told);
     if (!told.has(`${there} ${here}`)) {
       told.add(`${there} ${here}`);
-      process.emitWarning(
+      emitWarning(
         `The adapter learned on these weights in ${there}, and "${name}" has them in ${here}: answers differ a little. Measure it here (evaluate, onnx-lora eval) before it is used.`,
-        'OnnxLoraWarning',
       );
     }
     return true;
@@ -189,9 +189,8 @@ export class AdapterPlaces {
     );
     if (modules.length === 0 || this.#warned.has(adapter)) return;
     this.#warned.add(adapter);
-    process.emitWarning(
+    emitWarning(
       `The adapter changes modules that "${this.#model.name}" does not hold. They have no effect here: ${quotedNames(modules, 3)}.`,
-      'OnnxLoraWarning',
     );
   }
 }

@@ -1,6 +1,6 @@
 /** @file `exportForTriton`: a Triton model repository of the base, and an ensemble for each adapter. */
 
-import path from 'node:path';
+import * as path from '../../platform/path.ts';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { formatSafetensors } from '../../adapter/formats/safetensors.ts';
 import { type AdapterFeeds, adapterFeeds } from '../../adapter/serving/feeds.ts';

@@ -1,6 +1,6 @@
 /** @file `exportWithInputs`: a model with adapters as optional inputs, and `.onnx_adapter` files for ONNX Runtime. */
 
-import path from 'node:path';
+import * as path from '../../platform/path.ts';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { adapterFeeds, baseFeeds } from '../../adapter/serving/feeds.ts';
 import { formatOrtAdapter } from '../../adapter/formats/ortAdapter.ts';

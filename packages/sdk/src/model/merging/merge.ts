@@ -1,7 +1,8 @@
 /** @file `merge` and `unmerge`: fold adapters into a model's weights, and take them out. */
 
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import path from 'node:path';
+import { compareBytes } from '../../platform/bytes.ts';
+import { existsSync, readFileSync, realpathSync, statSync } from '../../platform/files.ts';
+import * as path from '../../platform/path.ts';
 import { Adapter } from '../../adapter/adapter.ts';
 import { requireOneOwner } from '../../adapter/combine/fullyTrained.ts';
 import { partName } from '../../adapter/combine/options.ts';
@@ -151,7 +152,7 @@ function filesBeside(
   }
   for (const [file, bytes] of files) {
     const isFolder = existsSync(file) && statSync(file).isDirectory();
-    if (!isFolder && (overwrite || !existsSync(file) || readFileSync(file).equals(bytes))) continue;
+    if (!isFolder && (overwrite || !existsSync(file) || compareBytes(readFileSync(file), bytes) === 0)) continue;
     if (isFolder)
       throw new OnnxLoraError('FILE_INVALID', `"${file}" is a folder, and a file is to be written there. Remove it, or write to another folder.`); // prettier-ignore
     throw new OnnxLoraError(

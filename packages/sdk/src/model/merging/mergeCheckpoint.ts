@@ -1,6 +1,6 @@
 /** @file Merges adapters into the checkpoint that a model was built from, with the same tensor names. */
 
-import path from 'node:path';
+import * as path from '../../platform/path.ts';
 import { openSafetensors, safetensorsChunks, type TensorToStore } from '../../adapter/formats/safetensors.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { refuseOverwrite } from '../../files/atomicWriter.ts';

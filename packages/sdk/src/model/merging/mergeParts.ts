@@ -1,7 +1,7 @@
 /** @file Merges adapters into a model of several files: a folder with each file under its published name. */
 
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync, readFileSync, realpathSync, statSync } from '../../platform/files.ts';
+import * as path from '../../platform/path.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { refuseOverwrite } from '../../files/atomicWriter.ts';
 import { isInside } from '../../graph/file/insideFolder.ts';

@@ -1,6 +1,6 @@
 /** @file Finds a model's .onnx files in a folder laid out like a published repository. */
 
-import path from 'node:path';
+import * as path from '../../platform/path.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { FamilyFiles, FamilyPart, ModelFamily } from '../../plugin/families/family.ts';
 import type { FilesToJoin } from '../graph/joinFiles.ts';

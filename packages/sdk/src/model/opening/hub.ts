@@ -1,7 +1,8 @@
 /** @file Downloads models and adapters through the hub client's cache. */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync, readdirSync, readFileSync } from '../../platform/files.ts';
+import * as path from '../../platform/path.ts';
+import { environment } from '../../platform/system.ts';
 import type * as Hub from '@huggingface/hub';
 import { CONFIG_FILE, WEIGHTS_FILE } from '../../adapter/adapter.ts';
 import { PICKLE_FILE } from '../../adapter/storage/readAdapter.ts';
@@ -114,7 +115,7 @@ async function download(what: string, wanted: Download): Promise<string> {
   const { repo } = wanted;
   const cache = path.resolve(hub.getHFHubCachePath(), hub.getRepoFolderName({ type: 'model', name: repo }));
   try {
-    const isOffline = /^(1|on|yes|true)$/i.test(process.env['HF_HUB_OFFLINE'] ?? '');
+    const isOffline = /^(1|on|yes|true)$/i.test(environment['HF_HUB_OFFLINE'] ?? '');
     if (isOffline) throw new Error('HF_HUB_OFFLINE is set, and the cache does not have it');
     return await fetchSnapshot(hub, cache, wanted);
   } catch (cause) {
@@ -136,8 +137,8 @@ async function fetchSnapshot(
   { repo, revision = 'main', choose, onDownload }: Download,
 ): Promise<string> {
   const connection = withoutUndefined({
-    hubUrl: process.env['HF_ENDPOINT'],
-    accessToken: process.env['HF_TOKEN'] || undefined,
+    hubUrl: environment['HF_ENDPOINT'],
+    accessToken: environment['HF_TOKEN'] || undefined,
   });
   // By commit, all files are in one folder; by branch, each would be in that of its last commit.
   const { sha } = await modelInfo({ ...connection, name: repo, revision, additionalFields: ['sha'] });

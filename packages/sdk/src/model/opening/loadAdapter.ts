@@ -1,7 +1,7 @@
 /** @file `loadAdapter`: loads an adapter from a PEFT folder, a run's folder, a file or the Hugging Face hub. */
 
-import { existsSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync } from '../../platform/files.ts';
+import * as path from '../../platform/path.ts';
 import { type Adapter, CONFIG_FILE } from '../../adapter/adapter.ts';
 import { readAdapter } from '../../adapter/storage/readAdapter.ts';
 import { systemFailure } from '../../errors.ts';

@@ -1,7 +1,7 @@
 /** @file Sources of .onnx files: the disk, or a plugin that builds them from a folder's other files. */
 
-import { existsSync, readdirSync, realpathSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync, readdirSync, realpathSync } from '../../platform/files.ts';
+import * as path from '../../platform/path.ts';
 import type { OnnxFile } from '../../graph/file/onnxFile.ts';
 import { openOnnx } from '../../graph/file/onnxFile.ts';
 import type { ModelBuilder } from '../../plugin/registry/contributions.ts';

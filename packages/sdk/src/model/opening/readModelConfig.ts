@@ -1,7 +1,7 @@
 /** @file Reads `config.json` of a model's folder, or from the .onnx file itself. */
 
-import { existsSync, readFileSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync, readFileSync } from '../../platform/files.ts';
+import * as path from '../../platform/path.ts';
 import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { decodeText } from '../../files/decodeText.ts';

@@ -1,7 +1,7 @@
 /** @file `quantize`: writes a model with quantised weights for plain ONNX Runtime. */
 
-import { existsSync, realpathSync, statSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync, realpathSync, statSync } from '../../platform/files.ts';
+import * as path from '../../platform/path.ts';
 import { refuseOverwrite } from '../../files/atomicWriter.ts';
 import { isInFile } from '../../graph/bytes.ts';
 import { writeOnnxFiles } from '../../graph/file/onnxFile.ts';

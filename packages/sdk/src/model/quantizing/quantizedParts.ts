@@ -1,5 +1,6 @@
 /** @file Quantises the linear layers and embeddings of a model's graphs, for files or for immediate use. */
 
+import { nextTurn } from '../../platform/pause.ts';
 import { relativeError } from '../../adapter/merging/editWeights.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { readBytes } from '../../graph/bytes.ts';
@@ -114,7 +115,7 @@ export async function quantizeParts(
     const { tensors, restored } = isTable ? quantizeTable(rows) : (found?.quantized ?? quantizeMatrix(rows, form));
     const error = relativeError(restored, rows.values);
     onLayer?.(++done, sites.length, site.path);
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await nextTurn();
     return { site, error, tensors, ...(found && { components: found.components, errorWithAdapter: found.error }) };
   };
   const known = isKept ? await preparedWeights(model, sites, form, quantized) : undefined;

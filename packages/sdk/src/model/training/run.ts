@@ -1,6 +1,7 @@
 /** @file A training run: steps with evaluations and checkpoints between them, until it ends or is stopped. */
 
-import { setImmediate } from 'node:timers/promises';
+import { nextTurn } from '../../platform/pause.ts';
+import { residentBytes } from '../../platform/system.ts';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Batch } from '../../plugin/dataset.ts';
@@ -115,7 +116,7 @@ export class Run implements TrainingRun {
         if (evaluator && (isLast || this.#step % evaluateEvery! === 0)) await this.#evaluate(evaluator);
         if (this.#step % every === 0) await this.#save();
         // Yields to timers, signals and input if the runtime computes in this thread.
-        await setImmediate();
+        await nextTurn();
         await this.#whilePaused();
       }
       await this.#save();
@@ -213,7 +214,7 @@ export class Run implements TrainingRun {
         gradNorm,
         samplesPerSecond: perStep / pace,
         secondsLeft: pace * (this.steps - this.#step),
-        memory: process.memoryUsage.rss(),
+        memory: residentBytes(),
       });
       this.#tellOfDivergence(this.#progress.divergence.step(this.#step, loss));
       return lr;

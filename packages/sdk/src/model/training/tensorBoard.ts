@@ -1,10 +1,12 @@
 /** @file Writes a run's events for TensorBoard: TFRecords of `tensorflow.Event` messages. */
 
-import { closeSync, openSync, writeSync } from 'node:fs';
-import { hostname } from 'node:os';
-import path from 'node:path';
+import { concatBytes, utf8 } from '../../platform/bytes.ts';
+import { closeSync, openSync, writeSync } from '../../platform/files.ts';
+import * as path from '../../platform/path.ts';
+import { hostname, processId } from '../../platform/system.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { makeFolder } from '../../files/atomicWriter.ts';
+import { packed } from '../../files/packed.ts';
 import type { TrainEvent } from '../../plugin/events.ts';
 
 /** By byte. @see https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4 */
@@ -50,7 +52,7 @@ export class TensorBoardWriter implements Disposable {
     const { firstStep = 0, now = Date.now } = options;
     this.#now = now;
     // TensorBoard reads a folder's files in alphabetical order.
-    const name = `events.out.tfevents.${String(Math.floor(now() / 1000)).padStart(10, '0')}.${hostname()}.${process.pid}`;
+    const name = `events.out.tfevents.${String(Math.floor(now() / 1000)).padStart(10, '0')}.${hostname()}.${processId}`;
     try {
       makeFolder(folder);
       [this.file, this.#descriptor] = openNew(folder, name);
@@ -88,9 +90,9 @@ export class TensorBoardWriter implements Disposable {
   /** Writes scalars by tag. */
   scalars(step: number, values: Readonly<Record<string, number>>): void {
     const fields = Object.entries(values).map(([tag, value]) =>
-      message(1, Buffer.concat([text(1, tag), float(2, value)])),
+      message(1, concatBytes([text(1, tag), float(2, value)])),
     );
-    this.#write(step, message(5, Buffer.concat(fields)));
+    this.#write(step, message(5, concatBytes(fields)));
   }
 
   /** Closes the file. */
@@ -104,11 +106,10 @@ export class TensorBoardWriter implements Disposable {
   }
 
   /** A record: length, its checksum, event, its checksum. */
-  #write(step: number, what: Buffer): void {
-    const event = Buffer.concat([double(1, this.#now() / 1000), varint(2, step), what]);
-    const length = Buffer.alloc(8);
-    length.writeBigUInt64LE(BigInt(event.length));
-    const record = Buffer.concat([length, masked(length), event, masked(event)]);
+  #write(step: number, what: Uint8Array): void {
+    const event = concatBytes([double(1, this.#now() / 1000), varint(2, step), what]);
+    const length = packed('u64', event.length);
+    const record = concatBytes([length, masked(length), event, masked(event)]);
     for (let done = 0; done < record.length;) done += writeSync(this.#descriptor, record, done);
   }
 }
@@ -126,39 +127,31 @@ function openNew(folder: string, name: string): [string, number] {
 }
 
 /** Masked CRC of TFRecord: rotated and shifted, since CRCs of data with embedded CRCs are weak. */
-function masked(data: Uint8Array): Buffer {
+function masked(data: Uint8Array): Uint8Array {
   const crc = crc32c(data);
-  const stored = Buffer.alloc(4);
-  stored.writeUInt32LE((((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0);
-  return stored;
+  return packed('u32', (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0);
 }
 
 // Protobuf fields: the key is (number · 8 + wire type); all numbers here are below 16.
 
-function varint(field: number, value: number): Buffer {
-  return Buffer.from([field << 3, ...base128(value)]);
+function varint(field: number, value: number): Uint8Array {
+  return Uint8Array.from([field << 3, ...base128(value)]);
 }
 
-function double(field: number, value: number): Buffer {
-  const bytes = Buffer.alloc(9);
-  bytes[0] = (field << 3) | 1;
-  bytes.writeDoubleLE(value, 1);
-  return bytes;
+function double(field: number, value: number): Uint8Array {
+  return Uint8Array.of((field << 3) | 1, ...packed('f64', value));
 }
 
-function float(field: number, value: number): Buffer {
-  const bytes = Buffer.alloc(5);
-  bytes[0] = (field << 3) | 5;
-  bytes.writeFloatLE(value, 1);
-  return bytes;
+function float(field: number, value: number): Uint8Array {
+  return Uint8Array.of((field << 3) | 5, ...packed('f32', value));
 }
 
-function message(field: number, content: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.from([(field << 3) | 2, ...base128(content.length)]), content]);
+function message(field: number, content: Uint8Array): Uint8Array {
+  return concatBytes([Uint8Array.of((field << 3) | 2, ...base128(content.length)), content]);
 }
 
-function text(field: number, value: string): Buffer {
-  return message(field, Buffer.from(value));
+function text(field: number, value: string): Uint8Array {
+  return message(field, utf8(value));
 }
 
 function base128(value: number): number[] {

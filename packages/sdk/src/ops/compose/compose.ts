@@ -1,5 +1,6 @@
 /** @file Composes graphs: outputs of one become inputs of the next, so that a loss at the end reaches the first. */
 
+import { compareBytes } from '../../platform/bytes.ts';
 import { dataTypeName } from '../../graph/dataType.ts';
 import type {
   GraphProto,
@@ -196,9 +197,9 @@ export function isSameTensor(a: TensorProto, b: TensorProto): boolean {
 
 function haveSameBytes(a: Bytes, b: Bytes): boolean {
   if (byteLength(a) !== byteLength(b)) return false;
-  if (!isInFile(a) || !isInFile(b)) return Buffer.compare(readBytes(a), readBytes(b)) === 0;
+  if (!isInFile(a) || !isInFile(b)) return compareBytes(readBytes(a), readBytes(b)) === 0;
   if (a.path === b.path && a.offset === b.offset) return true;
   const other = blocksOf(b);
-  for (const block of blocksOf(a)) if (Buffer.compare(block, other.next().value as Uint8Array) !== 0) return false;
+  for (const block of blocksOf(a)) if (compareBytes(block, other.next().value as Uint8Array) !== 0) return false;
   return true;
 }

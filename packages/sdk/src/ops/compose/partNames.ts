@@ -1,5 +1,6 @@
 /** @file Renames dynamic dimensions and functions of composed models, shared only where parts connect or agree. */
 
+import { compareBytes, concatBytes } from '../../platform/bytes.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type {
   DimensionProto,
@@ -163,6 +164,6 @@ export class FunctionNames {
 }
 
 function isSame(a: FunctionProto, b: FunctionProto): boolean {
-  const [left, right] = [a, b].map((each) => Buffer.concat(encodeModel({ functions: [each] }).map(readBytes)));
-  return left!.equals(right!);
+  const [left, right] = [a, b].map((each) => concatBytes(encodeModel({ functions: [each] }).map(readBytes)));
+  return compareBytes(left!, right!) === 0;
 }

@@ -1,6 +1,6 @@
 /** @file The bytes of a graph for an engine, with weights as references into mapped files. */
 
-import path from 'node:path';
+import * as path from '../../platform/path.ts';
 import { type FileSlice, isInFile, readBytes, requireUnchanged } from '../../graph/bytes.ts';
 import { encodeModel } from '../../graph/file/encode.ts';
 import { slicesOf } from '../../graph/file/onnxFile.ts';

@@ -1,7 +1,7 @@
 /** @file Reads the provider of each operator from ONNX Runtime's profile. */
 
-import { readdir, readFile } from 'node:fs/promises';
-import path from 'node:path';
+import { readdir, readFile } from '../../platform/files.ts';
+import * as path from '../../platform/path.ts';
 import type { ConcreteProvider, FallenBackNode, ProviderReport } from '../session.ts';
 
 const names: Readonly<Record<string, ConcreteProvider>> = {

@@ -1,8 +1,9 @@
 /** @file A session on the best working provider: chosen on loading, verified against the CPU on the first run. */
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { fromBase64 } from '../../platform/bytes.ts';
+import { mkdtemp, rm } from '../../platform/files.ts';
+import * as path from '../../platform/path.ts';
+import { tmpdir } from '../../platform/system.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Engine, LoadedGraph, NativeOptions } from '../engine.ts';
 import type { BoundFeeds } from '../boundFeeds.ts';
@@ -91,7 +92,7 @@ async function starts(engine: Engine, provider: ConcreteProvider): Promise<boole
     logSeverityLevel: 4,
   };
   try {
-    const graph = await engine.load(Buffer.from(smallestModel, 'base64'), quiet);
+    const graph = await engine.load(fromBase64(smallestModel), quiet);
     await graph.release();
     return true;
   } catch {

@@ -1,9 +1,8 @@
 /** @file Execution providers available on this machine, and the missing requirements of others. */
 
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { availableParallelism } from 'node:os';
-import path from 'node:path';
+import { existsSync } from '../../platform/files.ts';
+import { architecture, availableParallelism, emitWarning, system } from '../../platform/system.ts';
+import { cudaLibrary } from '../../platform/engine.ts';
 import { OnnxLoraError, nearest } from '../../errors.ts';
 import type { ConcreteProvider, FallenBackNode, SessionOptions } from '../session.ts';
 
@@ -26,9 +25,7 @@ export interface Availability {
 
 /** Looks for onnxruntime-node's separate libraries. */
 export function availability(built: readonly string[]): Availability {
-  const entry = createRequire(import.meta.url).resolve('onnxruntime-node');
-  const name = process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so';
-  const file = path.join(path.dirname(entry), '..', 'bin', 'napi-v6', process.platform, process.arch, name);
+  const file = cudaLibrary();
   return { built, cuda: { file, installed: existsSync(file) } };
 }
 
@@ -48,7 +45,7 @@ export function providersToTry(wanted: string, { built, cuda }: Availability): r
   if (!built.includes(provider)) {
     throw new OnnxLoraError(
       'PROVIDER_UNAVAILABLE',
-      `onnxruntime-node for ${process.platform} ${process.arch} has no provider "${provider}". Use ${usable.join(' or ')}.`,
+      `onnxruntime-node for ${system} ${architecture} has no provider "${provider}". Use ${usable.join(' or ')}.`,
     );
   }
   if (provider === 'cuda' && !cuda.installed) {
@@ -155,5 +152,5 @@ export function isRunFailure(error: unknown): boolean {
 /** Warns through the options' `onWarning`, or else as the process. */
 export function warn({ onWarning }: Pick<SessionOptions, 'onWarning'>, message: string): void {
   if (onWarning) onWarning(message);
-  else process.emitWarning(message, 'OnnxLoraWarning');
+  else emitWarning(message);
 }

@@ -1,7 +1,7 @@
 /** @file The runtime port on onnxruntime-node in a worker thread, which keeps the calling thread free. */
 
 import type { Engine, LoadedGraph, NativeOptions } from '../engine.ts';
-import { builtProviders, ortFile } from '../ort.ts';
+import { builtProviders, ortFile } from '../../platform/engine.ts';
 import { openSession } from '../providers/providerSession.ts';
 import type { Runtime, Session, SessionOptions, SessionSource } from '../session.ts';
 import { WorkerThread } from './workerThread.ts';

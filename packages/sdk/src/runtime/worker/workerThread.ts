@@ -2,6 +2,8 @@
 
 import { Worker } from 'node:worker_threads';
 import { OnnxLoraError } from '../../errors.ts';
+import { fromBase64 } from '../../platform/bytes.ts';
+import { atExit, notAtExit } from '../../platform/system.ts';
 import type { LoadedGraph, NativeOptions } from '../engine.ts';
 import { GraphClient } from './graphClient.ts';
 import { identityModel, residentTensors } from '../residentTensors.ts';
@@ -44,7 +46,7 @@ export class WorkerThread {
   readonly #client: GraphClient;
 
   constructor(ort: string) {
-    const shared: WorkerShared = { state: this.#state, identity: Buffer.from(identityModel, 'base64') };
+    const shared: WorkerShared = { state: this.#state, identity: fromBase64(identityModel) };
     // The main thread's loaders and flags do not suit a program that imports one library.
     const worker = new Worker(program, { eval: true, workerData: { ort, ...shared }, execArgv: [], name: 'onnx-lora' });
     this.#worker = worker;
@@ -53,7 +55,7 @@ export class WorkerThread {
       post: (request, transfer) => worker.postMessage(request, transfer),
       owe: (isOwed) => (isOwed ? worker.ref() : worker.unref()),
     });
-    if (alive.size === 0) process.on('exit', waitForCalls);
+    if (alive.size === 0) atExit(waitForCalls);
     alive.add(this.#state);
     worker.unref();
     worker.on('message', (answer: WorkerAnswer) => this.#client.answered(answer));
@@ -62,7 +64,7 @@ export class WorkerThread {
     worker.on('exit', (code) => {
       this.#ended(new Error(`it exited with code ${code}`));
       alive.delete(this.#state);
-      if (alive.size === 0) process.off('exit', waitForCalls);
+      if (alive.size === 0) notAtExit(waitForCalls);
     });
   }
 

@@ -1,5 +1,6 @@
 /** @file Eliminates common subexpressions: exporters repeat masks, positions and shapes in every layer. */
 
+import { toBase64 } from '../../platform/bytes.ts';
 import { readBytes } from '../../graph/bytes.ts';
 import type { AttributeProto, NodeProto, TensorProto } from '../../graph/proto.ts';
 import { subgraphs } from '../../graph/walk.ts';
@@ -64,5 +65,5 @@ function attributeKey({ name, i, f, s, ints, floats, strings, t }: AttributeProt
 }
 
 function encoded(bytes: Parameters<typeof readBytes>[0]): string {
-  return Buffer.from(readBytes(bytes)).toString('base64');
+  return toBase64(readBytes(bytes));
 }

@@ -1,6 +1,7 @@
 /** @file One training graph for batches of all sizes, generalised from graphs for some of them. */
 
-import { isDeepStrictEqual } from 'node:util';
+import { compareBytes } from '../../platform/bytes.ts';
+import { isDeepStrictEqual } from '../../platform/system.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { dataTypeName, dataTypeNumber } from '../../graph/dataType.ts';
 import type { GraphProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
@@ -240,7 +241,7 @@ function isSame(one: TensorProto, other: TensorProto): boolean {
     if ('path' in a && 'path' in b) return a.path === b.path && a.offset === b.offset;
   }
   const [x, y] = [readTensor(one).data, readTensor(other).data];
-  return Buffer.compare(new Uint8Array(x.buffer, x.byteOffset, x.byteLength), new Uint8Array(y.buffer, y.byteOffset, y.byteLength)) === 0; // prettier-ignore
+  return compareBytes(new Uint8Array(x.buffer, x.byteOffset, x.byteLength), new Uint8Array(y.buffer, y.byteOffset, y.byteLength)) === 0; // prettier-ignore
 }
 
 /** Whether a tensor is a prefix of a larger one in all dimensions. */

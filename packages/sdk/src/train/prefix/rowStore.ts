@@ -1,8 +1,9 @@
 /** @file Stores a row of bytes per example, in memory or in a temporary file of one run. */
 
-import { type FileHandle, open, rm } from 'node:fs/promises';
-import path from 'node:path';
-import { crc32 } from 'node:zlib';
+import { type FileHandle, open, rm } from '../../platform/files.ts';
+import { crc32 } from '../../platform/hash.ts';
+import * as path from '../../platform/path.ts';
+import { processId, system } from '../../platform/system.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { makeFolder } from '../../files/atomicWriter.ts';
 
@@ -91,11 +92,11 @@ export class RowFile implements RowStore {
    * @throws OnnxLoraError `CONFIG_INVALID` for a folder that cannot be written
    */
   static async create(folder: string, limit: number): Promise<RowFile> {
-    const where = path.join(folder, `prefix-${process.pid}-${Date.now()}-${count++}.rows`);
+    const where = path.join(folder, `prefix-${processId}-${Date.now()}-${count++}.rows`);
     try {
       makeFolder(folder);
       const file = await open(where, 'wx+');
-      const isNameless = process.platform !== 'win32';
+      const isNameless = system !== 'win32';
       if (isNameless) await rm(where);
       return new RowFile(file, isNameless ? undefined : where, limit);
     } catch (cause) {

@@ -1,6 +1,6 @@
 /** @file Finds the one graph for batches of all sizes after a few batches. */
 
-import { isDeepStrictEqual } from 'node:util';
+import { isDeepStrictEqual } from '../../platform/system.ts';
 import { runInSlices } from '../../graph/eventLoop.ts';
 import { arrayOf, type Feeds, sizeOf } from '../../runtime/tensor.ts';
 import { dynamicGraph, type DynamicGraph } from '../graph/dynamicGraph.ts';

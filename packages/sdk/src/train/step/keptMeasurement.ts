@@ -1,6 +1,6 @@
 /** @file Keeps a measured precision in the user's cache: the same step on the same batch need not be measured again. */
 
-import { createHash } from 'node:crypto';
+import { sha256 } from '../../platform/hash.ts';
 import { PreparedCache } from '../../files/preparedCache.ts';
 import { slicesOf } from '../../graph/file/onnxFile.ts';
 import type { ModelProto } from '../../graph/proto.ts';
@@ -50,7 +50,7 @@ export async function keptMeasurement(
 }
 
 function keyOf({ model, feeds, settings }: MeasuredStep): string[] {
-  const hash = createHash('sha256').update(sessionModel(model).bytes);
+  const hash = sha256().update(sessionModel(model).bytes);
   for (const { path, identity = '' } of slicesOf(model)) hash.update(`${path} ${identity}\n`);
   for (const fed of feeds) {
     for (const [name, { type, dims, data }] of Object.entries(fed)) {

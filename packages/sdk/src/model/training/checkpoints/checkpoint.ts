@@ -1,8 +1,8 @@
 /** @file The files of a checkpoint, from which a run resumes as if never interrupted. */
 
-import { webcrypto } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
-import path from 'node:path';
+import { toHex, utf8 } from '../../../platform/bytes.ts';
+import { readFile, stat } from '../../../platform/files.ts';
+import * as path from '../../../platform/path.ts';
 import { z } from 'zod';
 import { type Adapter, adapterFiles } from '../../../adapter/adapter.ts';
 import { parseForeignJson } from '../../../adapter/formats/foreignJson.ts';
@@ -126,6 +126,6 @@ function damaged(folder: string, reason: string, cause?: unknown): OnnxLoraError
 
 /** Hashes on another thread, not to block this one. */
 async function sha256(data: Uint8Array | string): Promise<string> {
-  const digest = await webcrypto.subtle.digest('SHA-256', typeof data === 'string' ? Buffer.from(data) : data);
-  return Buffer.from(digest).toString('hex');
+  const bytes = (typeof data === 'string' ? utf8(data) : data) as Uint8Array<ArrayBuffer>;
+  return toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)));
 }

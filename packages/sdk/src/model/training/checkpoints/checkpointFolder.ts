@@ -1,8 +1,8 @@
 /** @file The folder of a run's latest checkpoints: `step-100`, `step-200` … */
 
-import { existsSync, rmdirSync } from 'node:fs';
-import { readdir, rename, rm } from 'node:fs/promises';
-import path from 'node:path';
+import { existsSync, readdir, rename, rm, rmdirSync } from '../../../platform/files.ts';
+import * as path from '../../../platform/path.ts';
+import { processId } from '../../../platform/system.ts';
 import { OnnxLoraError } from '../../../errors.ts';
 import { FileLock, type Holder } from '../../../files/fileLock.ts';
 import { writeFolderAtomic } from '../../../files/replacement.ts';
@@ -88,7 +88,7 @@ export class CheckpointFolder {
 
   /** Renames before removing, so that no partial checkpoint has a valid name. */
   async #remove(folder: string): Promise<void> {
-    const aside = path.join(this.path, `.${path.basename(folder)}.${process.pid}.old`);
+    const aside = path.join(this.path, `.${path.basename(folder)}.${processId}.old`);
     try {
       await rename(folder, aside);
     } catch {

@@ -1,6 +1,6 @@
 /** @file Resuming: finds the checkpoint, compares its run, and warns of changes. */
 
-import path from 'node:path';
+import * as path from '../../../platform/path.ts';
 import { type AdapterConfig, formatAdapterConfig } from '../../../adapter/formats/peftConfig.ts';
 import { OnnxLoraError } from '../../../errors.ts';
 import type { AnyOptionRow } from '../options/optionRow.ts';

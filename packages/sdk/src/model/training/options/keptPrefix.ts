@@ -1,6 +1,6 @@
 /** @file Decides whether to cache the outputs of frozen layers per example, and how much. */
 
-import { totalmem } from 'node:os';
+import { totalmem } from '../../../platform/system.ts';
 import { withoutUndefined } from '../../../plugin/withoutUndefined.ts';
 import type { Dataset } from '../../../plugin/dataset.ts';
 import type { PrefixOptions } from '../../../train/prefix/split.ts';

@@ -1,6 +1,6 @@
 /** @file Translates the `sampling` option to the sampler's order. */
 
-import { createHash } from 'node:crypto';
+import { sha256 } from '../../../platform/hash.ts';
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Dataset } from '../../../plugin/dataset.ts';
 import { checkedWeights, type OrderOptions, ShuffledBatches } from '../../../train/sampling/sampler.ts';
@@ -44,7 +44,7 @@ export function samplingOrder(
 export function digestOfOrder({ weights, lengths, batchLength }: OrderOptions): string | undefined {
   const numbers = weights ?? lengths;
   if (!numbers) return undefined;
-  const digest = createHash('sha256').update(Float64Array.from(numbers)).digest('hex').slice(0, 16);
+  const digest = sha256().update(Float64Array.from(numbers)).digest('hex').slice(0, 16);
   return weights ? digest : `length ${digest}${batchLength === undefined ? '' : ` ${batchLength}`}`;
 }
 

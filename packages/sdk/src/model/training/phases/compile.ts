@@ -1,9 +1,10 @@
 /** @file Phase 3 of training: builds the graph for the first batch, and everything around the steps. */
 
+import { nodeVersion } from '../../../platform/system.ts';
 import { Adapter } from '../../../adapter/adapter.ts';
 import type { BasePrecision } from '../../../ops/precision/precision.ts';
 import { withoutUndefined } from '../../../plugin/withoutUndefined.ts';
-import { ortVersion } from '../../../runtime/ort.ts';
+import { ortVersion } from '../../../platform/engine.ts';
 import { Random } from '../../../runtime/random.ts';
 import type { SessionProvider, ProviderReport } from '../../../runtime/session.ts';
 import type { Feeds } from '../../../runtime/tensor.ts';
@@ -117,7 +118,7 @@ export async function compile(prepared: Prepared, planned: Planned): Promise<Com
     checkpoints?.take();
     // For a new run, other checkpoints exist only if they are to be overwritten.
     await checkpoints?.clean(from?.step ?? -1);
-    const versions = { node: process.versions.node, onnxruntime: ortVersion(), provider };
+    const versions = { node: nodeVersion, onnxruntime: ortVersion(), provider };
     const best = from?.bestTensors;
     const highest = scheduleOf(options.schedule, { steps, warmup: options.warmupSteps });
     return {

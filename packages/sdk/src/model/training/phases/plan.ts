@@ -1,6 +1,6 @@
 /** @file Phase 2 of training: plans and initialises the adapter, and compares the run with its checkpoint. */
 
-import { createHash } from 'node:crypto';
+import { sha256 } from '../../../platform/hash.ts';
 import type { Adapter } from '../../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../../errors.ts';
 import type { AdapterPlan } from '../../../lora/methods/moduleAdapter.ts';
@@ -89,7 +89,7 @@ function newHeadOf({ notes: { labels } }: Adapter, modules: readonly string[]): 
 
 /** Digest of the initial values that are constants or starting points, so that a resumed run has the same. */
 function digestOf({ plan }: Initialised): string {
-  const hash = createHash('sha256');
+  const hash = sha256();
   for (const { path, start } of plan) if (start) hash.update(path).update(start.lora_A).update(start.lora_B);
   return hash.digest('hex');
 }

@@ -1,5 +1,6 @@
 /** @file Buffers embeddings on disk until their number is known. */
 
+import { concatBytes } from '../../../platform/bytes.ts';
 import { OnnxLoraError } from '../../../errors.ts';
 import { type AtomicWriter, atomicWriters } from '../../../files/atomicWriter.ts';
 
@@ -62,12 +63,12 @@ export class EmbeddingRows {
 
   /** The ids in order. */
   async *ids(): AsyncGenerator<string> {
-    let rest = Buffer.alloc(0);
+    let rest = new Uint8Array();
     for await (const piece of this.#ids.content()) {
-      rest = Buffer.concat([rest, piece]);
+      rest = concatBytes([rest, piece]);
       let from = 0;
       for (let to = rest.indexOf(10); to >= 0; to = rest.indexOf(10, from)) {
-        yield JSON.parse(rest.toString('utf8', from, to)) as string;
+        yield JSON.parse(new TextDecoder().decode(rest.subarray(from, to))) as string;
         from = to + 1;
       }
       rest = rest.subarray(from);

@@ -1,6 +1,6 @@
 /** @file Writes embeddings to files with constant memory, however many there are. */
 
-import { extname } from 'node:path';
+import { extname } from '../../../platform/path.ts';
 import { writeSafetensors } from '../../../adapter/formats/safetensors.ts';
 import { OnnxLoraError } from '../../../errors.ts';
 import { writeFileAtomic } from '../../../files/atomicWriter.ts';

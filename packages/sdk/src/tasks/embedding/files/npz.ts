@@ -1,5 +1,7 @@
 /** @file Writes NumPy's .npz archives. */
 
+import { concatBytes, utf8 } from '../../../platform/bytes.ts';
+import { packed } from '../../../files/packed.ts';
 import { filled } from '../../../files/atomicWriter.ts';
 import { type ArrayFile, bytesOf, type EmbeddingRows } from './embeddingRows.ts';
 import { ZipFile } from './zipFile.ts';
@@ -14,12 +16,8 @@ export function npyHeader(type: string, dims: readonly number[]): Uint8Array {
   const text = `{'descr': '${type}', 'fortran_order': False, 'shape': (${shape}), }`;
   const before = 10;
   const length = Math.ceil((before + text.length + 1) / ALIGNED) * ALIGNED - before;
-  const bytes = Buffer.alloc(before + length, ' ');
-  bytes.set([0x93, ...Buffer.from('NUMPY'), 1, 0]);
-  bytes.writeUInt16LE(length, 8);
-  bytes.write(text, before, 'latin1');
-  bytes.write('\n', before + length - 1, 'latin1');
-  return bytes;
+  const start = [Uint8Array.of(0x93, ...utf8('NUMPY'), 1, 0), packed('u16', length)];
+  return concatBytes([...start, utf8(`${text.padEnd(length - 1)}\n`)]);
 }
 
 /** Writes arrays `embeddings` float32 `[ids, width]` and `ids`. */
@@ -52,14 +50,13 @@ export async function createNpz(path: string): Promise<ArrayFile> {
 async function* texts(rows: EmbeddingRows): AsyncGenerator<Uint8Array> {
   let waiting: Uint8Array[] = [];
   for await (const id of rows.ids()) {
-    const bytes = Buffer.alloc(4 * rows.longest);
-    let at = 0;
-    for (const letter of id) at = bytes.writeUInt32LE(letter.codePointAt(0)!, at);
-    if (waiting.push(bytes) < TOGETHER) continue;
-    yield Buffer.concat(waiting);
+    const letters = new Uint32Array(rows.longest);
+    letters.set(Array.from(id, (letter) => letter.codePointAt(0)!));
+    if (waiting.push(new Uint8Array(letters.buffer)) < TOGETHER) continue;
+    yield concatBytes(waiting);
     waiting = [];
   }
-  yield Buffer.concat(waiting);
+  yield concatBytes(waiting);
 }
 
 async function* joined(first: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

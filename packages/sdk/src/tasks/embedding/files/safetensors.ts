@@ -1,6 +1,7 @@
 /** @file Writes embeddings to .safetensors files. */
 
 import { OnnxLoraError } from '../../../errors.ts';
+import { packed } from '../../../files/packed.ts';
 import { AtomicWriter, atomicWriters, filled } from '../../../files/atomicWriter.ts';
 import { type ArrayFile, bytesOf, type EmbeddingRows } from './embeddingRows.ts';
 
@@ -65,10 +66,8 @@ async function write(path: string, header: AtomicWriter, numbers: AtomicWriter):
       `The names of so many ids do not fit into a .safetensors file, whose header has at most ${MOST_HEADER} bytes. Write a .npz file.`,
     );
   }
-  const before = Buffer.alloc(8);
-  before.writeBigUInt64LE(BigInt(length));
   await filled(await AtomicWriter.create(path), async (file) => {
-    await file.append(before);
+    await file.append(packed('u64', length));
     for await (const piece of header.content()) await file.append(piece);
     await file.append(' '.repeat(length - header.size));
     for await (const piece of numbers.content()) await file.append(piece);
