@@ -60,9 +60,11 @@ async function writeBundle({ plugins = [], ...options }, folder) {
   // Unchanged files are not written: a build must not replace files under running programs.
   for (const { fileName, code: full, moduleIds } of output) {
     const isLibrary = moduleIds.length > 0 && moduleIds.every((id) => libraryOf(id) !== undefined);
-    const { code } = isLibrary
-      ? minifySync(fileName, full, { mangle: { toplevel: true, keepNames: true }, module: true })
-      : { code: full };
+    // Pages download it.
+    const { code } =
+      isLibrary || folder !== ''
+        ? minifySync(fileName, full, { mangle: { toplevel: true, keepNames: true }, module: true })
+        : { code: full };
     const file = path.join(dist, folder, fileName);
     written.add(file);
     if (existsSync(file) && readFileSync(file, 'utf8') === code) continue;

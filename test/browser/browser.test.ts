@@ -5,10 +5,11 @@ import { createReadStream, existsSync, mkdtempSync, rmSync, statSync, writeFileS
 import { mkdir, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
+import { gzipSync } from 'node:zlib';
 import path from 'node:path';
 import type { AddressInfo } from 'node:net';
 import { type Browser, chromium, type Page } from 'playwright-core';
-import { build } from 'vite';
+import { build, type Plugin, type Rollup } from 'vite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadAdapter, openModel } from '@onnx-lora/sdk';
 import { readDigits } from '../../docs/examples/support/digits.ts';
@@ -46,13 +47,23 @@ function serve(): Server {
   });
 }
 
+/** Ends a build that reaches a module of Node, for which Vite would put an empty one. */
+const noNode: Plugin = {
+  name: 'no-node',
+  generateBundle(_, bundle) {
+    const modules = Object.values(bundle).flatMap((each) => (each.type === 'chunk' ? each.moduleIds : []));
+    const found = modules.filter((id) => /__vite-browser-external|^node:/.test(id));
+    if (found.length > 0) throw new Error(`A page reaches modules of Node: ${found.join(', ')}`);
+  },
+};
+
 async function buildPage(): Promise<void> {
   const out = path.join(scratch, 'page');
   await build({
     configFile: false,
     logLevel: 'error',
     resolve: { alias: sources },
-    plugins: [forPages],
+    plugins: [forPages, noNode],
     build: {
       outDir: out,
       target: 'es2022',
@@ -98,6 +109,33 @@ async function turnedDigits(from: number, to: number): Promise<Digit[]> {
     pixels: Array.from(pixels, (_, i) => pixels[(i % side) * side + (side - 1 - Math.floor(i / side))]! / 127.5 - 1),
   }));
 }
+
+test('a page downloads at most 330 kB of the SDK, compressed', async () => {
+  const entry = path.join(scratch, 'entry.ts');
+  writeFileSync(
+    entry,
+    `import * as sdk from '@onnx-lora/sdk'; import * as page from '@onnx-lora/sdk/page'; globalThis.used = [sdk, page];`,
+  );
+  const built = await build({
+    configFile: false,
+    logLevel: 'error',
+    resolve: { alias: sources },
+    plugins: [forPages, noNode],
+    build: {
+      write: false,
+      target: 'es2022',
+      rollupOptions: { input: entry, external: ['onnxruntime-web'] },
+    },
+  });
+  const { output } = built as Rollup.RollupOutput;
+  const chunks = output.filter((each) => each.type === 'chunk');
+  // Parts that are loaded on demand, such as the hub's client, do not count.
+  const first = new Set(
+    chunks.filter(({ isEntry }) => isEntry).flatMap(({ fileName, imports }) => [fileName, ...imports]),
+  );
+  const bytes = chunks.filter(({ fileName }) => first.has(fileName)).map(({ code }) => gzipSync(code).length);
+  expect(bytes.reduce((sum, each) => sum + each, 0)).toBeLessThan(330e3);
+}, 120_000);
 
 describe.skipIf(executablePath === undefined)('on a page', () => {
   let browser: Browser;

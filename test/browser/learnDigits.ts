@@ -62,7 +62,7 @@ function pixelsOf(digits: readonly Digit[]): ReturnType<typeof float32> {
   return float32(digits.flatMap(({ pixels }) => [...pixels, ...pixels, ...pixels]), [digits.length, 3, PIXELS, PIXELS]); // prettier-ignore
 }
 
-/** What is learned, and how long. */
+/** Data and length of a training. */
 export interface Lesson {
   readonly digits: readonly Digit[];
   readonly heldOut: readonly Digit[];

@@ -9,24 +9,25 @@ interface Order extends Lesson {
   readonly threads: number;
 }
 
-const { addEventListener, postMessage, location } = globalThis as unknown as {
+const worker = globalThis as unknown as {
   addEventListener(type: 'message', listener: (event: { readonly data: Order }) => void): void;
   postMessage(answer: unknown): void;
   readonly location: { readonly href: string };
 };
 
-addEventListener('message', (event) => {
-  void answer(event.data).then(postMessage, (error: Error) =>
-    postMessage({ error: `${error.message}\n${error.stack}` }),
+worker.addEventListener('message', (event) => {
+  void answer(event.data).then(
+    (learned) => worker.postMessage(learned),
+    (error: Error) => worker.postMessage({ error: `${error.message}\n${error.stack}` }),
   );
 });
 
 async function answer({ model, threads, ...order }: Order): Promise<unknown> {
-  ort.env.wasm.wasmPaths = new URL('/ort/', location.href).href;
+  ort.env.wasm.wasmPaths = new URL('/ort/', worker.location.href).href;
   ort.env.wasm.numThreads = threads;
   await downloadFiles(model, '/model', ['config.json', 'preprocessor_config.json', 'onnx/model.onnx']);
   const kept = order.checkpoints === undefined ? undefined : await keepFolder(order.checkpoints);
-  const learned = await learnDigits('/model', '/out', order, (step) => postMessage({ step }));
+  const learned = await learnDigits('/model', '/out', order, (step) => worker.postMessage({ step }));
   await kept?.release();
   const files = Object.fromEntries(
     fileNames('/out/adapter').map((name) => [name, [...fileBytes(`/out/adapter/${name}`)]]),

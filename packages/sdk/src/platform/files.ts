@@ -29,6 +29,4 @@ export {
 export { type FileHandle, mkdtemp, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 
 /** Resolves once a path's changes outlive the process: at once, since they are on the disk. */
-export function kept(_: string): Promise<void> {
-  return Promise.resolve();
-}
+export const kept: (where: string) => Promise<void> = () => Promise.resolve();

@@ -99,7 +99,7 @@ export class Volume {
 
   /** Tells those who watch that a file or folder has changed. */
   told(where: string): void {
-    for (const { changed } of this.#watchersOf(where)) changed();
+    for (const each of this.#watchersOf(where)) each.changed();
   }
 
   /** Resolves once changes of a file or folder are kept where they outlive the page, if anywhere. */
