@@ -13,6 +13,8 @@ import { isCheckpoint, type TrainingCase, type TrainingFigures } from './trainin
 /** A case on both sides. */
 export interface TrainingComparison extends TrainingCase {
   readonly onnxLora: TrainingFigures;
+  /** Seconds from the start of a process to the end of its first step: with nothing prepared, and with all of it. */
+  readonly firstStep: { readonly fresh: number; readonly prepared: number };
   /** Absent where torch cannot compute on what the provider does. */
   readonly peft?: TrainingFigures;
   /** Precision of PEFT's base. */
@@ -49,6 +51,8 @@ export interface TrainingChoice {
   readonly cases: readonly TrainingCase[];
   /** Precisions of the base. PEFT computes in float32, on a GPU in float16 as well. */
   readonly precisions: readonly PrecisionName[];
+  /** How often each side has its turn; three by default. The first turn finds nothing prepared by an earlier one. */
+  readonly turns?: number;
 }
 
 /** How often each side has its turn, and how many steps of a turn count. */
@@ -62,7 +66,7 @@ const STEPS = 3;
  */
 export async function compareTraining(
   { self, python, script, provider, notBeside, hasBfloat16 = false }: Sides,
-  { cases, precisions }: TrainingChoice,
+  { cases, precisions, turns: wantedTurns = TURNS }: TrainingChoice,
   report: (line: string) => void,
 ): Promise<TrainingComparison[]> {
   const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-bench-'));
@@ -84,14 +88,14 @@ export async function compareTraining(
         await lastJson(python, [script, 'export', each.model, file]);
       const ours = new Map(own.map((precision) => [precision, [] as TrainingFigures[]]));
       const theirs = new Map([...new Set(own.flatMap(besideOf))].map((precision) => [precision, [] as TrainingFigures[]])); // prettier-ignore
-      for (let turn = 0; turn < TURNS; turn++) {
+      for (let turn = 0; turn < wantedTurns; turn++) {
         for (const [precision, figures] of ours) {
           const order = {
             train: { ...each, precision, provider: providerOf(precision, provider) },
             model: file,
             steps: STEPS,
           };
-          figures.push((await runChild(self, order, SMALL_HEAP)) as TrainingFigures);
+          figures.push((await runChild(self, order, SMALL_HEAP, { XDG_CACHE_HOME: folder })) as TrainingFigures);
         }
         const wanted = each.targets === 'all' ? 'all' : 'q,v';
         for (const [precision, figures] of notBeside === undefined ? theirs : []) {
@@ -101,6 +105,8 @@ export async function compareTraining(
       }
       const first = median([...joined(ours.get(own[0]!)!).stepMs]);
       for (const [precision, figures] of ours) {
+        const [fresh = NaN, ...prepared] = figures.map(({ firstMs }) => firstMs / 1e3);
+        const firstStep = { fresh, prepared: Math.min(...prepared, fresh) };
         const onnxLora = joined(figures);
         const step = median([...onnxLora.stepMs]);
         for (const besideIn of besideOf(precision)) {
@@ -111,7 +117,7 @@ export async function compareTraining(
             time: step / median([...peft.stepMs]),
             memory: isGpu ? onnxLora.gpuMb! / peft.gpuMb! : onnxLora.peakMb / peft.peakMb,
           };
-          found.push({ ...each, precision, provider, onnxLora, besideIn, ...beside, ofFirst: step / first });
+          found.push({ ...each, precision, provider, onnxLora, firstStep, besideIn, ...beside, ofFirst: step / first });
           report(tableLine(found.at(-1)!, isGpu));
         }
       }
@@ -126,12 +132,13 @@ function joined(turns: readonly TrainingFigures[]): TrainingFigures {
   const onGpu = turns.flatMap(({ gpuMb }) => (gpuMb === undefined ? [] : [gpuMb]));
   return {
     stepMs: turns.flatMap(({ stepMs }) => stepMs),
+    firstMs: Math.min(...turns.map(({ firstMs }) => firstMs)),
     peakMb: Math.max(...turns.map(({ peakMb }) => peakMb)),
     ...(onGpu.length > 0 && { gpuMb: Math.max(...onGpu) }),
   };
 }
 
-const widths = [13, 7, 13, 8, 9, 8, 8, 6, 7, 8, 6];
+const widths = [15, 7, 13, 8, 9, 8, 8, 6, 7, 8, 6, 8, 8];
 /** Columns of words; the others are of numbers. */
 const WORDS = 3;
 
@@ -153,13 +160,15 @@ function tableHead(isGpu: boolean): string[] {
     mb,
     'PEFT, MB',
     '÷ PEFT',
+    'first, s',
+    'again, s',
   ];
   const line = widths.map((width, i) => (i < WORDS ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
   return [row(titles), row(line)];
 }
 
 function tableLine(
-  { model, targets, precision, onnxLora, besideIn, peft, time, memory, ofFirst }: TrainingComparison,
+  { model, targets, precision, onnxLora, firstStep, besideIn, peft, time, memory, ofFirst }: TrainingComparison,
   isGpu: boolean,
 ): string {
   const whole = (value?: number): string => (value === undefined ? '–' : Math.round(value).toLocaleString('en'));
@@ -177,5 +186,7 @@ function tableLine(
     megabytes(onnxLora),
     megabytes(peft),
     part(memory),
+    firstStep.fresh.toFixed(1),
+    firstStep.prepared.toFixed(1),
   ]);
 }

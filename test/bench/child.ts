@@ -3,6 +3,7 @@
 import { openModel, type PrecisionName } from '@onnx-lora/sdk';
 import { setTimeout } from 'node:timers/promises';
 import { benchCases, type CaseName, caseNames, type LoadedCase, type SwapFigures, timeSwap } from './cases.ts';
+import type { GrowthFigures } from './growthTimes.ts';
 import type { ImageFigures } from './imageTimes.ts';
 import { mergingOf, type OpeningFigures, openingOf, peakMb, rewritingOf, type WritingFigures } from './largeModel.ts';
 import type { IdleOrder, LoadFigures, LoadOrder } from './serving/load.ts';
@@ -19,6 +20,7 @@ export type ChildOrder =
   | CasesOrder
   | { readonly swap: string; readonly settings: BenchSettings }
   | { readonly open: string }
+  | { readonly grow: string }
   | { readonly images: string }
   | { readonly sound: string }
   | { readonly load: LoadOrder }
@@ -56,6 +58,7 @@ export type ChildResult =
   | SwapFigures
   | TrainingFigures
   | ImageFigures
+  | GrowthFigures
   | SoundFigures
   | LoadFigures
   | { readonly held: number }
@@ -79,6 +82,7 @@ export async function childWork(order: ChildOrder): Promise<ChildResult> {
   if ('transcribe' in order) return (await import('./transcribe.ts')).transcribeOf(order.transcribe);
   if ('texts' in order)
     return (await import('./texts.ts')).textsOf(order.texts, order.minilm, order.seed, order.precision);
+  if ('grow' in order) return (await import('./growthTimes.ts')).growthOf(order.grow);
   if ('images' in order) return (await import('./imageTimes.ts')).timeImages(order.images);
   if ('idle' in order) return (await import('./serving/load.ts')).holdConnections(order.idle);
   if ('load' in order) return (await import('./serving/load.ts')).sendLoad(order.load);

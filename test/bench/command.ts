@@ -12,6 +12,7 @@ import { vitModel } from '../fixtures/vit.ts';
 import { compareTraining, type TrainingChoice } from './besidePeft.ts';
 import { compareAccuracy } from './accuracy.ts';
 import { type CaseName, caseNames, type SwapFigures } from './cases.ts';
+import { measureGrowth } from './growth.ts';
 import { compareImages } from './images.ts';
 import { type LargeModel, type OpeningFigures, writeLargeModel } from './largeModel.ts';
 import { compareRecognition } from './recognitionBesidePeft.ts';
@@ -39,6 +40,7 @@ const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--
        npm run bench -- --text PYTHON [--training TEXT]
        npm run bench -- --precisions FILE [--precision NAMES] [--training TEXT]
        npm run bench -- --large PYTHON [--training TEXT]
+       npm run bench -- --growth
        npm run bench -- --methods FILE
        npm run bench -- --serve [--peft [PYTHON]] [--pictures FOLDER] [--training TEXT] [--quick]
        npm run bench -- --window FILE [--variants NAMES] [--threads N]
@@ -65,6 +67,7 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
   --precisions FILE  only what is learned in each precision, with three seeds; adds its results to FILE, and continues where
                    it ends; --precision is float32,int8-backward,int8 unless named, --training chooses among the tasks
   --large PYTHON   only training steps of models from 100 to 1,200 million parameters, beside PEFT; language models from checkpoints
+  --growth         only how opening, sessions, first steps and merging grow with 24 to 192 layers
   --methods FILE   only what a step costs by each method beside LoRA, as a multiple of LoRA's; adds to FILE what it lacks
   --serve          only a server under load, with a thousand adapters and with one, beside a plain loop; with --peft beside
                    FastAPI with PEFT as well; --training chooses among images, texts and neighbours
@@ -129,6 +132,7 @@ export async function benchCommand(
         text: { type: 'string' },
         precisions: { type: 'string' },
         large: { type: 'string' },
+        growth: { type: 'boolean' },
         methods: { type: 'string' },
         window: { type: 'string' },
         serve: { type: 'boolean' },
@@ -158,7 +162,7 @@ export async function benchCommand(
       large: (python) =>
         compareTraining(
           { self: programs.self, python, script: programs.training, provider: 'cpu' },
-          { cases: largeCases.filter(({ model }) => chosen.test(model)), precisions: named('float32') },
+          { cases: largeCases.filter(({ model }) => chosen.test(model)), precisions: named('float32'), turns: 2 },
           print,
         ),
       methods: (file) =>
@@ -173,6 +177,10 @@ export async function benchCommand(
       const given = values[flag as keyof typeof values];
       if (typeof given !== 'string') continue;
       await compare(given);
+      return 0;
+    }
+    if (values.growth) {
+      await measureGrowth(programs.self, print);
       return 0;
     }
     if (values.serve) {

@@ -22,14 +22,16 @@ export const SMALL_HEAP: readonly string[] = ['--optimize-for-size'];
  * Runs the benchmark's program as a child with this order.
  *
  * @param flags of Node
+ * @param variables of the environment, beside this process's
  * @throws OnnxLoraError that the child ended with
  */
 export async function runChild(
   program: string,
   order: ChildOrder,
   flags: readonly string[] = [],
+  variables: Readonly<Record<string, string>> = {},
 ): Promise<ChildResult> {
-  const printed = await lastJson(process.execPath, [...flags, program, CHILD, JSON.stringify(order)]);
+  const printed = await lastJson(process.execPath, [...flags, program, CHILD, JSON.stringify(order)], variables);
   const result = printed as ChildResult | ChildFailure;
   if ('failed' in result) throw new OnnxLoraError(result.failed.code, result.failed.message);
   return result;
@@ -51,7 +53,11 @@ export async function childLine(work: () => Promise<ChildResult>): Promise<strin
  *
  * @throws Error with its stderr, if it fails
  */
-export async function lastJson(program: string, args: readonly string[]): Promise<unknown> {
-  const { stdout } = await execute(program, args, { maxBuffer: 1 << 24 });
+export async function lastJson(
+  program: string,
+  args: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Promise<unknown> {
+  const { stdout } = await execute(program, args, { maxBuffer: 1 << 24, env: { ...process.env, ...variables } });
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as unknown;
 }

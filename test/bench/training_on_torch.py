@@ -2,7 +2,8 @@
 
 training_on_torch.py export MODEL FILE           writes the model; as a checkpoint where FILE has no ending
 training_on_torch.py step MODEL TARGETS STEPS [DEVICE [PRECISION]]
-                                                 milliseconds of each step and peak memory, as one line of JSON
+                                                 milliseconds of each step and to the end of the first, without making
+                                                 weights, and peak memory, as one line of JSON
 
 MODEL is one of the names below, TARGETS `q,v` or `all`, DEVICE `cpu` (default) or `cuda`, PRECISION `float32` (default), with
 TF32 on a GPU, or `float16`: automatic mixed precision with a gradient scaler. Weights are random: speed does not depend on
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import time
 import warnings
+
+START = time.perf_counter()
 
 import torch
 import transformers
@@ -177,7 +180,9 @@ def step(name, targets, steps, device="cpu", precision="float32"):
     # As ONNX Runtime multiplies on NVIDIA's GPUs.
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
+    making = time.perf_counter()
     model, inputs, labels = MODELS[name]()
+    making = time.perf_counter() - making
     inputs = {key: value.to(device) for key, value in inputs.items()}
     labels = None if labels is None else labels.to(device)
     wanted = ALL if targets == "all" else ATTENTION
@@ -207,6 +212,7 @@ def step(name, targets, steps, device="cpu", precision="float32"):
     # What is compiled is compiled once more in its second step.
     for _ in range(2 if precision == "bfloat16" else 1):
         once()
+    first = (time.perf_counter() - START - making) * 1e3
     times = []
     for _ in range(steps):
         start = time.perf_counter()
@@ -214,7 +220,7 @@ def step(name, targets, steps, device="cpu", precision="float32"):
         times.append((time.perf_counter() - start) * 1e3)
     with open("/proc/self/status") as status:
         peak = next(line for line in status if line.startswith("VmHWM"))
-    found = {"stepMs": times, "peakMb": int(peak.split()[1]) / 1024}
+    found = {"stepMs": times, "firstMs": first, "peakMb": int(peak.split()[1]) / 1024}
     # Taken from the device is never given back before the end: it is the peak.
     print(json.dumps(found if before is None else {**found, "gpuMb": gpu_megabytes() - before}))
 

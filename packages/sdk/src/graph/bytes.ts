@@ -22,6 +22,16 @@ export interface ComputedBytes {
   readonly length: number;
   /** Returns exactly `length` bytes, always the same. */
   readonly compute: () => Uint8Array;
+  /** Set where it is known without reading what the bytes depend on, so that they can be kept for another process. */
+  readonly origin?: BytesOrigin;
+}
+
+/** Where computed bytes come from. */
+export interface BytesOrigin {
+  /** Name for people; bytes of one kind are kept together: `int8 weights`. */
+  readonly kind: string;
+  /** All that the bytes depend on: files with their identities, ranges, and the way of computing. */
+  readonly key: string;
 }
 
 /** Bytes in memory, in a file, or computed. */

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import { knownOptions } from '../../knownOptions.ts';
 import type { ModelProto } from '../../graph/proto.ts';
-import { sessionModel } from '../../ops/session/sessionModel.ts';
+import { preparedSource } from '../../ops/session/sessionModel.ts';
 import { runInSlices } from '../../graph/eventLoop.ts';
 import type { ValueType } from '../../graph/value.ts';
 import type { RowsApart } from '../../lora/adapterInputs.ts';
@@ -123,7 +123,7 @@ export class AdapterSession implements AsyncDisposable {
     const plan = planSlots(Object.values(adapters), reserved);
     const injected = injectAdapters(base, plan, { types, mode: 'inference' });
     const model = await runInSlices(inPrecision(refold(injected.model), precision));
-    const native = await runtime.createSession({ ...sessionModel(model), name }, options);
+    const native = await runtime.createSession(await preparedSource(model, name), options);
     try {
       const session = new AdapterSession(native, injected, request);
       for (const [key, placed] of Object.entries(adapters)) await session.#bank.addPlaced(key, placed);

@@ -40,8 +40,9 @@ export function scratchWeights(model: ModelProto): ModelProto {
   try {
     const moved = withTensors(model, (tensor) => {
       const raw = rawBytes(tensor);
-      if (!raw || raw instanceof Uint8Array || isInFile(raw) || byteLength(raw) < LARGE) return tensor;
+      if (!raw || raw instanceof Uint8Array || isInFile(raw)) return tensor;
       let slice = written.get(raw) ?? added.get(raw);
+      if (!slice && byteLength(raw) < LARGE) return tensor;
       if (!slice) {
         file ??= newScratchFile('onnx-lora-weights');
         descriptor ??= openSync(file, 'wx', 0o600);
@@ -63,6 +64,22 @@ export function scratchWeights(model: ModelProto): ModelProto {
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }
+}
+
+/** Bytes that are computed already, in a file that stays. */
+export interface Written {
+  readonly bytes: ComputedBytes;
+  readonly slice: FileSlice;
+}
+
+/** Makes {@link scratchWeights} take these ranges instead of computing bytes. */
+export function takeWritten(all: Iterable<Written>): void {
+  for (const { bytes, slice } of all) written.set(bytes, slice);
+}
+
+/** Reads the bytes where they are written, and computes them otherwise. */
+export function writtenBytes(bytes: ComputedBytes): Uint8Array {
+  return readBytes(written.get(bytes) ?? bytes);
 }
 
 /** A scratch file for bytes that are computed once, read several times and too large for memory. */

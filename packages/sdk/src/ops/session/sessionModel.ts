@@ -3,6 +3,7 @@
 import * as path from '../../platform/path.ts';
 import { type FileSlice, isInFile, readBytes, requireUnchanged } from '../../graph/bytes.ts';
 import { encodeModel } from '../../graph/file/encode.ts';
+import { keepWeights } from '../../graph/file/keptWeights.ts';
 import { slicesOf } from '../../graph/file/onnxFile.ts';
 import { scratchWeights } from '../../graph/file/scratchWeights.ts';
 import { commonFolder, externalised } from '../../graph/file/stagedFiles.ts';
@@ -10,6 +11,7 @@ import type { ModelProto } from '../../graph/proto.ts';
 import { withTensors } from '../../graph/tensors.ts';
 import type { SessionSource } from '../../runtime/session.ts';
 import { mappedWeights } from './mappedWeights.ts';
+import { withoutShapes } from './withoutShapes.ts';
 
 /**
  * The model for a runtime: a few kilobytes of graph with weights as file ranges, which ONNX Runtime maps without a
@@ -23,11 +25,22 @@ export function sessionModel(given: ModelProto): Omit<SessionSource, 'name'> {
   const folder = commonFolder([...new Set(slices.map((slice) => path.dirname(slice.path)))]);
   const onCpu: SessionSource['onCpu'] = (options) => {
     const mapped = mappedWeights(model, options);
-    return mapped && { bytes: encoded(mapped.model, folder), widens: mapped.widens };
+    const own = withoutShapes(mapped?.model ?? model) ?? mapped?.model;
+    return own && { bytes: encoded(own, folder), widens: mapped?.widens ?? false };
   };
   const bytes = encoded(model, folder);
   if (folder === undefined) return { bytes, onCpu };
   return { bytes, onCpu, folder, files: filesIn(folder, slices) };
+}
+
+/**
+ * The model for a runtime, as {@link sessionModel}, with computed weights from the user's cache.
+ * @param name as the user knows the model, for error messages and the list of the cache
+ * @throws OnnxLoraError `FILE_INVALID` for a file that changed after opening
+ */
+export async function preparedSource(model: ModelProto, name: string): Promise<SessionSource> {
+  await keepWeights(model, name);
+  return { ...sessionModel(model), name };
 }
 
 function encoded(model: ModelProto, folder: string | undefined): Uint8Array {

@@ -2,7 +2,7 @@
 
 import { FeedCheck } from '../../adapter/serving/feedCheck.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import { sessionModel } from '../../ops/session/sessionModel.ts';
+import { preparedSource } from '../../ops/session/sessionModel.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { providerNames } from '../../runtime/providers/providers.ts';
 import { collectGarbage } from '../../runtime/garbage.ts';
@@ -233,10 +233,12 @@ export class GradientStep {
 
   async #load(graph: TrainingGraph, prepack: boolean): Promise<Session> {
     const { runtime, session: options, name } = this.#request;
-    const session = await runtime.createSession(
-      { ...sessionModel(graph.model), name },
-      { ...options, purpose: 'training', prepack, mergesEqual: !graph.recomputes },
-    );
+    const session = await runtime.createSession(await preparedSource(graph.model, name), {
+      ...options,
+      purpose: 'training',
+      prepack,
+      mergesEqual: !graph.recomputes,
+    });
     // Frees memory left by building before the first run.
     collectGarbage(graph.weightBytes);
     return session;
@@ -301,9 +303,9 @@ export class GradientStep {
     const store = (this.#rowStore ??=
       folder === undefined ? new MemoryRows(bytes) : await RowFile.create(folder, bytes));
     this.#prefix = { kept: true, nodes, share, bytesPerExample, where: folder === undefined ? 'memory' : 'file' };
-    const open = (): Promise<Session> =>
+    const open = async (): Promise<Session> =>
       // Engines of plugins verify what they compute.
-      runtime.createSession({ ...sessionModel(model), name }, { ...options, prepack, ...(providerNames.includes(options?.provider ?? 'auto') && { verify: false }) }); // prettier-ignore
+      runtime.createSession(await preparedSource(model, name), { ...options, prepack, ...(providerNames.includes(options?.provider ?? 'auto') && { verify: false }) }); // prettier-ignore
     return new PrefixCache({ open, kept, rows, store, shapes, examples });
   }
 }

@@ -34,30 +34,27 @@ export function bnb4Weight(site: ExpansionSite, shape?: (dims: readonly number[]
   if (site.of('transB') !== 1) return undefined;
   const { g } = site;
   const byte = (value: number): Value => g.scalar(value, 'uint8');
-  const shifted = (x: Value, direction: string): Value => g.emit('BitShift', [x, byte(4)], { direction });
   const inBytes = [(N * K) / 2];
   const bytes = g.Reshape(packed, shape?.(inBytes) ?? inBytes);
-  const halves = [shifted(bytes, 'RIGHT'), shifted(shifted(bytes, 'LEFT'), 'RIGHT')];
-  const columns = halves.map((half) => g.Reshape(half, [-1, 1]));
-  const codes = g.Concat(columns, 1);
-  const table = g.constant({ type: 'float32', dims: [16], data: Float32Array.from(values) });
+  const pairs = Float32Array.from({ length: 512 }, (_, i) => values[i % 2 === 0 ? i >> 5 : (i >> 1) & 15]!);
+  const table = g.constant({ type: 'float32', dims: [256, 2], data: pairs });
   // Multiplying by 1 from an operator that ONNX Runtime does not fold keeps it from storing the weight as floats.
   const one = g.emit('DequantizeLinear', [byte(1), g.scalar(1), byte(0)]);
-  const numbers = g.Gather(g.Mul(table, one), site.cast(g.Reshape(codes, [-1, size]), 'int32'), 0);
+  const numbers = g.Reshape(g.Gather(g.Mul(table, one), site.cast(bytes, 'int32'), 0), [-1, size]);
   return g.Reshape(g.Mul(numbers, g.Reshape(site.cast(largest, 'float32'), [-1, 1])), [N, K]);
 }
 
-/** Unpacks bytes along the last axis, low bits first, by shifts (standard since opset 11; masks since 18). */
-function unpacked({ g }: ExpansionSite, packed: Value, bits: number, leading: readonly number[]): Value {
+/** Unpacks bytes along the last axis, low bits first, by a table: shifts and masks read and write each number thrice. */
+function unpacked(site: ExpansionSite, packed: Value, bits: number, leading: readonly number[]): Value {
+  const { g } = site;
   const perByte = 8 / bits;
-  const byte = (value: number): Value => g.scalar(value, 'uint8');
-  const numbers = Array.from({ length: perByte }, (_, i) => {
-    const above = 8 - bits * (i + 1);
-    const cut = above === 0 ? packed : g.emit('BitShift', [packed, byte(above)], { direction: 'LEFT' });
-    const number = bits === 8 ? cut : g.emit('BitShift', [cut, byte(8 - bits)], { direction: 'RIGHT' });
-    return g.Unsqueeze(number, [-1]);
+  if (perByte === 1) return g.Reshape(packed, [...leading, -1]);
+  const numbers = Uint8Array.from({ length: 256 * perByte }, (_, i) => {
+    const byte = Math.floor(i / perByte);
+    return (byte >> (bits * (i % perByte))) & (2 ** bits - 1);
   });
-  return g.Reshape(perByte === 1 ? numbers[0]! : g.Concat(numbers, -1), [...leading, -1]);
+  const table = g.constant({ type: 'uint8', dims: [256, perByte], data: numbers });
+  return g.Reshape(g.Gather(table, site.cast(packed, 'int32'), 0), [...leading, -1]);
 }
 
 /**

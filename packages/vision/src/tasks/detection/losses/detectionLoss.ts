@@ -27,7 +27,7 @@ export type ClassLoss =
 export interface DetectionLoss {
   /** The loss of the class scores. */
   readonly classes: ClassLoss;
-  /** Weights of the matching of queries with objects. */
+  /** Weights by which queries are matched with objects. */
   readonly cost: MatchingCost;
   /** Weights of the terms. `fgl` and `ddf` are for boxes as distributions of edges. */
   readonly weights: {
