@@ -18,7 +18,7 @@ const timmNames: ResnetNames = {
 };
 const timmDepths: Readonly<Record<string, readonly number[]>> = { resnet50: [3, 4, 6, 3], resnet101: [3, 4, 23, 3] };
 
-/** What a detector's backbone may be. */
+/** Backbones that a detector may have. */
 export interface BackboneKinds {
   /** `model_type` of `backbone_config`; the first is the default. */
   readonly types: readonly ('resnet' | 'timm_backbone' | 'rt_detr_resnet' | 'hgnet_v2')[];

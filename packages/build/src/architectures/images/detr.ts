@@ -82,7 +82,7 @@ export function detrMlp(m: Module, x: Value, inner: number, { act, hidden }: Pic
   return added(m, 'final_layer_norm', x, m.linear('fc2', act(m.g, m.linear('fc1', x, inner)), hidden));
 }
 
-/** What the decoder reads: states `[batch, places, hidden]` and their positions. */
+/** States for the decoder `[batch, places, hidden]`, and their positions. */
 export interface Encoded {
   readonly encoded: Value;
   readonly places: Value;

@@ -25,7 +25,7 @@ export interface HgnetSizes {
   readonly stem: readonly [first: number, out: number];
   readonly strides: readonly number[];
   readonly stages: readonly Stage[];
-  /** Of the stem; relu elsewhere. */
+  /** Activation of the stem; relu elsewhere. */
   readonly act: Activation;
   /** Whether a learned factor and addend follow each activation. */
   readonly isAffine: boolean;

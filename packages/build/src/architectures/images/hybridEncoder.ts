@@ -1,4 +1,4 @@
-/** @file What RT-DETR and D-FINE share: an encoder that mixes the levels of a pyramid, and its best places as queries. */
+/** @file The common parts of RT-DETR and D-FINE: an encoder that mixes the levels of a pyramid, and its best places as queries. */
 
 import { float32 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
@@ -23,7 +23,7 @@ export interface HybridSizes {
   readonly base: number | undefined;
   readonly normsFirst: boolean;
   readonly expansion: number;
-  /** Of convolutions. */
+  /** Activation of convolutions. */
   readonly act: Activation;
   readonly levels: number;
   /** Points per head of each level. */

@@ -30,7 +30,7 @@ export interface ResnetNames {
 }
 
 /** Names of transformers. */
-export const resnetNames: ResnetNames = {
+const resnetNames: ResnetNames = {
   stem: ['embedder.embedder.convolution', 'embedder.embedder.normalization'],
   block: (stage, index) => `encoder.stages.${stage}.layers.${index}`,
   layer: (index) => [`layer.${index}.convolution`, `layer.${index}.normalization`],

@@ -24,7 +24,7 @@ import {
 } from './hybridEncoder.ts';
 
 interface RtDetrSizes extends HybridSizes {
-  /** Of offsets of sampled places. */
+  /** Scale of the offsets of sampled places. */
   readonly offsets: OffsetScale;
 }
 

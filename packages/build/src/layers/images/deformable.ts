@@ -70,7 +70,7 @@ export function deformableAttention(
   return isProjected ? m.linear('output_proj', joined, hidden) : joined;
 }
 
-/** What offsets around a box are multiplied by. */
+/** Factors of the offsets around a box. */
 export interface OffsetScale {
   /** Points per head of each level. */
   readonly points: readonly number[];

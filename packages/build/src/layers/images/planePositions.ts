@@ -22,13 +22,13 @@ function overPlane(m: Module, map: Value, axes: readonly (readonly [numbers: Val
 }
 
 /** `factor ÷ base^(i ÷ count)`, `[1, count]`. */
-export function waveNumbers({ g }: Module, count: number, base: number, factor = 1): Value {
+function waveNumbers({ g }: Module, count: number, base: number, factor = 1): Value {
   const waves = Float32Array.from({ length: count }, (_, i) => factor / base ** (i / count));
   return g.constant(float32(waves, [1, count]));
 }
 
 /** Sines and cosines of angles, in turns: `[…, n]` → `[rows, 2 · n]`. */
-export function sineCosinePairs({ g }: Module, angles: Value): Value {
+function sineCosinePairs({ g }: Module, angles: Value): Value {
   const pairs = g.Concat([g.Unsqueeze(g.Sin(angles), [2]), g.Unsqueeze(g.Cos(angles), [2])], 2);
   return g.Reshape(pairs, [-1, 2 * Number(angles.shape!.at(-1))]);
 }
