@@ -12,6 +12,7 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import { edgesOf, overlapsOf } from './boxes.ts';
 import { type EdgeBins, type EdgeHeads, edgeLosses } from './edgeLosses.ts';
+import { maskCosts, type MaskMatchingCost, type PixelLoss } from './maskLoss.ts';
 import { match, type MatchingCost } from './matching.ts';
 
 /** The loss of the classes. */
@@ -27,7 +28,7 @@ export type ClassLoss =
 export interface DetectionLoss {
   /** The loss of the class scores. */
   readonly classes: ClassLoss;
-  /** What the matching of queries with objects weighs. */
+  /** Weights of the costs of matching. */
   readonly cost: MatchingCost;
   /** Weights of the terms. `fgl` and `ddf` are for boxes as distributions of edges. */
   readonly weights: {
@@ -36,6 +37,15 @@ export interface DetectionLoss {
     readonly giou: number;
     readonly fgl?: number;
     readonly ddf?: number;
+    /** Weights of masks' pixels and of their shapes. */
+    readonly mask?: number;
+    readonly dice?: number;
+  };
+  /** For masks; by default there are none. */
+  readonly masks?: {
+    readonly pixels: PixelLoss;
+    /** Matching by masks, for models without boxes. */
+    readonly cost?: MaskMatchingCost;
   };
   /** Whether predicted boxes' numbers are clipped to 0 and 1 (D-FINE); false by default. */
   readonly clipped?: boolean;
@@ -57,6 +67,8 @@ export interface DetectorOutputs {
   readonly sets: readonly Predictions[];
   /** Distributions of edges of the sets from the second on, as many as there are. */
   readonly edges?: EdgeHeads;
+  /** Masks of the final set, before the sigmoid: `[batch, queries, rows, columns]`. */
+  readonly masks?: Value | undefined;
 }
 
 /** Targets of a batch; see `detectionTargets`. */
@@ -69,6 +81,8 @@ export interface DetectionTargets {
   readonly counts: Value;
   /** int64 `[batch, images]`: in each row those of all images of the whole batch, also where this is a part. */
   readonly batchCounts: Value;
+  /** uint8 `[batch, objects, height, width]`: 1 for pixels of the object; for masks. */
+  readonly masks?: Value | undefined;
 }
 
 /**
@@ -78,9 +92,9 @@ export interface DetectionTargets {
  */
 export function detectionLoss(
   g: GraphBuilder,
-  { sets, edges }: DetectorOutputs,
+  { sets, edges, masks: foundMasks }: DetectorOutputs,
   targets: DetectionTargets,
-  { classes: classLoss, cost, weights, clipped = false, bins }: DetectionLoss,
+  { classes: classLoss, cost, weights, clipped = false, bins, masks }: DetectionLoss,
 ): Value {
   const [rows, queries, classes] = sets[0]!.logits.shape as [number, number, number];
   const images = targets.batchCounts.shape![1] as number;
@@ -159,6 +173,12 @@ export function detectionLoss(
       objects: targets.boxes,
     });
     terms.push([weights.fgl ?? 0, per(fgl, number)], [weights.ddf ?? 0, g.Mul(ddf, images / rows)]);
+  }
+  if (masks && foundMasks && targets.masks) {
+    // Those of the final set alone.
+    const [queryOfFinal, isPairOfFinal] = [queryOf, isPair].map((value) => g.Slice(value, [0], [rows], [0])) as [Value, Value]; // prettier-ignore
+    const costs = maskCosts(g, { masks: foundMasks, truth: targets.masks, queryOf: queryOfFinal, isPair: isPairOfFinal }, masks.pixels); // prettier-ignore
+    terms.push([weights.mask ?? 0, per(costs.pixels, number)], [weights.dice ?? 0, per(costs.dice, number)]);
   }
   return weightedSum(g, terms.filter(([weight]) => weight !== 0)); // prettier-ignore
 }
