@@ -21,6 +21,8 @@ export interface Architecture {
   readonly classes: Readonly<Record<string, (config: Config, checkpoint: Checkpoint) => Graphs>>;
   /** Tensors of other parts and heads, which a class may leave unread. */
   readonly others?: RegExp;
+  /** Names under which a parameter may be stored instead, such as that of a head that others share. */
+  readonly copies?: (name: string) => readonly string[];
 }
 
 /** A class: reads its config and gives its graphs. */

@@ -80,10 +80,14 @@ export async function buildGraphs(folder: string, options: BuildOptions = {}): P
   const config = new Config(checkpoint.config, file);
   const architecture = architectureOf(checkpoint, file, options.architectures ?? []);
   const name = classOf(checkpoint, file, architecture, options.architecture);
-  const { prefix, others } = architecture;
+  const { prefix, others, copies } = architecture;
   const family = families.find((each) => each.matches({ config: checkpoint.config, modulePaths: [] }));
   const names = new ModuleNames(name, family, options.names ?? transformersGeneration(checkpoint.config) ?? 4);
-  const weights = new Weights(checkpoint, { ...(prefix === undefined ? {} : { prefix }), names });
+  const weights = new Weights(checkpoint, {
+    ...(prefix === undefined ? {} : { prefix }),
+    names,
+    ...(copies && { copies }),
+  });
   const graphs = emitted(weights, file, () => {
     const definition = architecture.classes[name]!(config, checkpoint);
     return Object.entries(definition).map(([graphName, emit]) => {

@@ -31,6 +31,9 @@ const refusable: Readonly<Record<string, readonly string[]>> = {
   'data2vec-vision': ['image_size'],
   camembert: ['is_decoder', 'add_cross_attention'],
   'deberta-v2': ['legacy'],
+  conditional_detr: ['dilation'],
+  d_fine: ['decoder_method'],
+  deformable_detr: ['dilation'],
   detr: ['dilation'],
   electra: ['is_decoder', 'add_cross_attention'],
   ernie: ['is_decoder', 'add_cross_attention'],
@@ -41,6 +44,7 @@ const refusable: Readonly<Record<string, readonly string[]>> = {
   gpt_neox: ['is_decoder', 'rope_parameters.rope_type'],
   mt5: ['is_decoder'],
   roberta: ['is_decoder', 'add_cross_attention'],
+  rt_detr_v2: ['decoder_method'],
   t5: ['is_decoder'],
   'xlm-roberta': ['is_decoder', 'add_cross_attention'],
 };
@@ -49,6 +53,16 @@ const weighted = ['prelu', 'xielu'];
 /** Fields that transformers itself runs with no other value in these classes, and why; by model type. */
 const undrawn: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   beit: { add_fpn: 'of backbones alone' },
+  ...Object.fromEntries(
+    ['d_fine', 'rt_detr', 'rt_detr_v2'].map((type) => [
+      type,
+      {
+        learn_initial_query: 'transformers cannot tile its table of queries',
+        anchor_image_size: 'images of another size would not fit',
+        attention_dropout: 'of training alone',
+      },
+    ]),
+  ),
   mt5: { tie_word_embeddings: 'transformers sets it' },
   swinv2: { use_absolute_embeddings: 'its table of positions has a row too many in transformers' },
 };

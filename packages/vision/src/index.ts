@@ -169,6 +169,7 @@ export {
   type Predictions,
 } from './tasks/detection/losses/detectionLoss.ts';
 export type { GridAssignmentOptions } from './tasks/detection/losses/gridAssignment.ts';
+export { offsetLoss } from './tasks/detection/losses/offsetLoss.ts';
 export { gridLoss, type GridLossOptions } from './tasks/detection/losses/gridLoss.ts';
 export type { EdgeBins, EdgeHeads } from './tasks/detection/losses/edgeLosses.ts';
 export type { MatchingCost } from './tasks/detection/losses/matching.ts';

@@ -6,10 +6,13 @@ import { ast } from './audio/ast.ts';
 import { beit, data2vecVision } from './images/beit.ts';
 import { bert, ernie } from './texts/bert.ts';
 import { clip, clipText, clipVision } from './images/clip.ts';
+import { conditionalDetr } from './images/conditionalDetr.ts';
 import { convnext } from './images/convnext.ts';
 import { debertaV2 } from './texts/deberta.ts';
+import { deformableDetr } from './images/deformableDetr.ts';
 import { deit } from './images/deit.ts';
 import { detr } from './images/detr.ts';
+import { dFine } from './images/dFine.ts';
 import { dinov2, dinov2WithRegisters } from './images/dinov2.ts';
 import { dinov3 } from './images/dinov3.ts';
 import { distilbert } from './texts/distilbert.ts';
@@ -25,6 +28,7 @@ import { mpnet } from './texts/mpnet.ts';
 import { phi3 } from './decoders/phi3.ts';
 import { resnet } from './images/resnet.ts';
 import { camembert, data2vecText, roberta, xlmRoberta } from './texts/roberta.ts';
+import { rtDetr, rtDetrV2 } from './images/rtDetr.ts';
 import { sam } from './images/sam.ts';
 import { segformer } from './images/segformer.ts';
 import { siglip, siglipText, siglipVision } from './images/siglip.ts';
@@ -32,6 +36,7 @@ import { swin } from './images/swin.ts';
 import { swinv2 } from './images/swinv2.ts';
 import { mt5, t5 } from './texts/t5.ts';
 import { ijepa, vit, vitMsn } from './images/vit.ts';
+import { yolos } from './images/yolos.ts';
 import { data2vecAudio, hubert, unispeech, unispeechSat, wav2vec2 } from './audio/wav2vec2.ts';
 import { wavlm } from './audio/wavlm.ts';
 import { whisper } from './audio/whisper.ts';
@@ -46,13 +51,16 @@ export const architectures: readonly Architecture[] = [
   clip,
   clipText,
   clipVision,
+  conditionalDetr,
   convnext,
   data2vecAudio,
   data2vecText,
   data2vecVision,
   debertaV2,
+  deformableDetr,
   deit,
   detr,
+  dFine,
   dinov2,
   dinov2WithRegisters,
   dinov3,
@@ -79,6 +87,8 @@ export const architectures: readonly Architecture[] = [
   qwen3,
   resnet,
   roberta,
+  rtDetr,
+  rtDetrV2,
   sam,
   seedOss,
   segformer,
@@ -97,4 +107,5 @@ export const architectures: readonly Architecture[] = [
   wavlm,
   whisper,
   xlmRoberta,
+  yolos,
 ];

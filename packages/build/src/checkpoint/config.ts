@@ -96,6 +96,13 @@ export class Config {
     return this.numbers(name, absent, (each) => Number.isInteger(each) && each >= 1 && each <= MOST);
   }
 
+  /** A list of booleans. */
+  flags(name: string, absent?: readonly boolean[]): readonly boolean[] {
+    const isList = (value: unknown): value is readonly boolean[] =>
+      Array.isArray(value) && value.every((each) => typeof each === 'boolean');
+    return this.#or(name, this.#fields.only(name, 'a list of true and false', isList), absent);
+  }
+
   /** A list of numbers. */
   numbers(
     name: string,

@@ -11,6 +11,8 @@ export interface Naming {
   readonly prefix?: string;
   /** Names under both transformers versions. */
   readonly names: ModuleNames;
+  /** Other names of a parameter that is stored once for several modules. */
+  readonly copies?: (name: string) => readonly string[];
 }
 
 /** A checkpoint's tensor under its torch parameter name. */
@@ -114,7 +116,8 @@ export class Weights {
   }
 
   #stored(name: string): string | undefined {
-    return this.#names(name).find((each) => this.#checkpoint.tensors.has(each));
+    const all = [name, ...(this.#naming.copies?.(name) ?? [])].flatMap((each) => this.#names(each));
+    return all.find((each) => this.#checkpoint.tensors.has(each));
   }
 
   /** Candidate stored names of a parameter, the usual first. */

@@ -51,11 +51,12 @@ export function attend(m: Module, asked: Heads): Value {
   return joinHeads(m, g.MatMul(g.Softmax(scores, -1), repeated(m, v, heads)));
 }
 
-/** Fused attention; undefined for unsupported masks, or one query shared by a batch. */
+/** Fused attention; undefined for unsupported masks or widths, or one query shared by a batch. */
 function multiHead(m: Module, { q, k, v }: Heads, scale: number, masks: readonly Value[]): Value | undefined {
   const { g } = m;
   const [batch, heads] = q.shape!;
-  if (batch !== k.shape![0] || !masks.every((mask) => isTaken(mask, q))) return undefined;
+  // The operator takes keys as wide as values.
+  if (batch !== k.shape![0] || widthOf(k) !== widthOf(v) || !masks.every((mask) => isTaken(mask, q))) return undefined;
   const queries = joinHeads(m, q);
   const joined = heads === k.shape![1] ? [k, v].map((x) => sourceOf(x)) : [];
   const [keys, values] = joined[0] && joined[1] ? joined : [k, v].map((x) => repeated(m, x, Number(heads)));

@@ -145,15 +145,16 @@ export class Module {
     return m.g.emit('InstanceNormalization', [x, ...parameters], { epsilon: float(epsilon) });
   }
 
-  /** Group norm of `[batch, channels, length]`: per example and group of channels (Wu and He 2018). */
+  /** Group norm of `[batch, channels, …]`: per example and group of channels (Wu and He 2018). */
   groupNorm(name: string, x: Value, groups: number, epsilon: number): Value {
     const m = this.at(name);
     const { g } = m;
     const channels = Number(x.shape![1]);
     const [ones, zeros] = [1, 0].map((value) => g.constant(float32(Array<number>(groups).fill(value), [groups])));
     const flat = g.Reshape(x, [0, groups, -1]);
+    const inner = x.shape!.slice(2).map((_, i) => i + 1);
     const normed = g.emit('InstanceNormalization', [flat, ones, zeros], { epsilon: float(epsilon) });
-    const [weight, bias] = ['weight', 'bias'].map((each) => g.Unsqueeze(m.parameter(each, [channels]), [1])) as [
+    const [weight, bias] = ['weight', 'bias'].map((each) => g.Unsqueeze(m.parameter(each, [channels]), inner)) as [
       Value,
       Value,
     ];

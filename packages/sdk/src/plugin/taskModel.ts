@@ -26,6 +26,11 @@ export interface TaskModel {
    * language model. `module` is its first layer, `name` the value; undefined without a head.
    */
   featuresOf?(output: string): HeadInput | undefined;
+  /**
+   * The last layers before a value, nearest first: those that compute it without another layer between, such as the
+   * convolutions of a dense detector's head. To read their outputs, list them in `PreparedTask.outputs`.
+   */
+  layersBehind?(value: string): readonly LayerOutput[];
   /** Rows that an input's ids look up in its one embedding table, such as of `input_ids`, if there is one. */
   lookupOf?(input: string): InnerValue | undefined;
   /** The value that an output is sliced from, if any, for `PreparedTask.outputs`: all masks of a SAM. */
@@ -84,6 +89,14 @@ export interface RunnableOptions {
 export interface InnerValue extends GraphPort {
   /** Name of the value. */
   readonly name: string;
+}
+
+/** A value inside the graph, and the layer that computes it. */
+export interface LayerOutput extends InnerValue {
+  /** The module's path. */
+  readonly module: string;
+  /** Name of the value that the layer reads. */
+  readonly input: string;
 }
 
 /** A value inside the graph, and the module that reads it. */

@@ -16,6 +16,8 @@ export interface ResnetSizes {
   readonly isBottleneck: boolean;
   /** Whether a bottleneck's first layer has the stride, rather than the second. */
   readonly stridesFirst: boolean;
+  /** ResNet-D: three convolutions as stem, and shortcuts that shrink by a mean. */
+  readonly isDeep: boolean;
   /** After the stem and each block; relu within blocks. */
   readonly act: Activation;
 }
@@ -28,7 +30,7 @@ export interface ResnetNames {
 }
 
 /** Names of transformers. */
-export const resnetNames: ResnetNames = {
+const resnetNames: ResnetNames = {
   stem: ['embedder.embedder.convolution', 'embedder.embedder.normalization'],
   block: (stage, index) => `encoder.stages.${stage}.layers.${index}`,
   layer: (index) => [`layer.${index}.convolution`, `layer.${index}.normalization`],
@@ -48,11 +50,18 @@ export function resnetSizes(c: Config): ResnetSizes {
     stages: widths.map((width, i) => ({ width, depth: depths[i]!, stride: i === 0 ? first : 2 })),
     isBottleneck,
     stridesFirst: isBottleneck && c.flag('downsample_in_bottleneck', false),
+    isDeep: false,
     act: c.activation('hidden_act', 'relu'),
   };
 }
 
+/** Reads a ResNet-D: He et al. 2018, "Bag of tricks for image classification with convolutional neural networks". */
+export function resnetDSizes(c: Config): ResnetSizes {
+  return { ...resnetSizes(c), isDeep: true };
+}
+
 interface Block {
+  readonly isFirst: boolean;
   readonly width: number;
   readonly stride: number;
   readonly names: ResnetNames;
@@ -78,8 +87,23 @@ function convolution(
   return m.batchNorm(norm, m.conv(name, x, options), 1e-5);
 }
 
-function block(m: Module, x: Value, { width, stride, names }: Block, s: ResnetSizes): Value {
+/** A mean over 2 by 2 places, and a convolution. */
+function pooledShortcut(m: Module, x: Value, width: number): Value {
+  const attributes = { kernel_shape: [2, 2], strides: [2, 2], ceil_mode: 1 };
+  const names = ['shortcut.1.convolution', 'shortcut.1.normalization'] as const;
+  return convolution(m, names, m.g.emit('AveragePool', [x], attributes), width, 1, 1);
+}
+
+function shortcut(m: Module, x: Value, { width, stride, names, isFirst }: Block, s: ResnetSizes): Value {
+  const isWide = Number(x.shape![1]) === width;
+  if (s.isDeep && (s.isBottleneck ? stride === 2 : isFirst && !isWide)) return pooledShortcut(m, x, width);
+  const isSame = s.isDeep && !s.isBottleneck ? !isFirst : isWide && stride === 1;
+  return isSame ? x : convolution(m, names.shortcut, x, width, 1, stride);
+}
+
+function block(m: Module, x: Value, own: Block, s: ResnetSizes): Value {
   const { g } = m;
+  const { width, stride, names } = own;
   const narrow = Math.floor(width / 4);
   const bottleneck = [[narrow, 1, s.stridesFirst ? stride : 1], [narrow, 3, s.stridesFirst ? 1 : stride], [width, 1, 1]] as const; // prettier-ignore
   const layers = s.isBottleneck ? bottleneck : ([[width, 3, stride], [width, 3, 1]] as const); // prettier-ignore
@@ -88,21 +112,34 @@ function block(m: Module, x: Value, { width, stride, names }: Block, s: ResnetSi
     const normed = convolution(m, names.layer(i), y, out, kernel, step);
     y = i < layers.length - 1 ? g.Relu(normed) : normed;
   }
-  const isSame = Number(x.shape![1]) === width && stride === 1;
-  return s.act(g, g.Add(y, isSame ? x : convolution(m, names.shortcut, x, width, 1, stride)));
+  return s.act(g, g.Add(y, shortcut(m, x, own, s)));
 }
 
-/** The last map: `[batch, width, height, width]`. */
-export function resnetMap(m: Module, s: ResnetSizes, names: ResnetNames = resnetNames): Value {
+function stem(m: Module, s: ResnetSizes, names: ResnetNames): Value {
   const pixels = pixelValues(m, { channels: s.channels });
-  const stem = s.act(m.g, convolution(m, names.stem, pixels, s.stem, 7, 2));
-  let x = m.g.emit('MaxPool', [stem], { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] });
-  for (const [i, { width, depth, stride }] of s.stages.entries()) {
+  if (!s.isDeep) return s.act(m.g, convolution(m, names.stem, pixels, s.stem, 7, 2));
+  const half = Math.floor(s.stem / 2);
+  return [half, half, s.stem].reduce((x, width, i) => {
+    const path = `embedder.embedder.${i}`;
+    return s.act(m.g, convolution(m.at(path), ['convolution', 'normalization'], x, width, 3, i === 0 ? 2 : 1));
+  }, pixels);
+}
+
+/** The map after each stage: `[batch, width, height, width]`. */
+export function resnetMaps(m: Module, s: ResnetSizes, names: ResnetNames = resnetNames): Value[] {
+  const attributes = { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] };
+  let x = m.g.emit('MaxPool', [stem(m, s, names)], attributes);
+  return s.stages.map(({ width, depth, stride }, i) => {
     requireLayers(depth, m.graph.weights.size);
     for (let j = 0; j < depth; j++)
-      x = block(m.at(names.block(i, j)), x, { width, stride: j === 0 ? stride : 1, names }, s);
-  }
-  return x;
+      x = block(m.at(names.block(i, j)), x, { width, stride: j === 0 ? stride : 1, names, isFirst: j === 0 }, s);
+    return x;
+  });
+}
+
+/** The last map. */
+function resnetMap(m: Module, s: ResnetSizes): Value {
+  return resnetMaps(m, s).at(-1)!;
 }
 
 function sizes(c: Config): ResnetSizes {

@@ -91,14 +91,19 @@ function smoothing(m: Module, from: number, to: Value): Value {
   return g.Div(weights, g.ReduceSum(weights, [1], true));
 }
 
-/** Prepends learned tokens `[1, n, hidden]`. */
-export function withTokens(m: Module, x: Value, tokens: readonly (string | Value)[]): Value {
+/** Prepends learned tokens `[1, n, hidden]`, and appends some. */
+export function withTokens(
+  m: Module,
+  x: Value,
+  first: readonly (string | Value)[],
+  last: readonly Value[] = [],
+): Value {
   const { g } = m;
   const hidden = Number(x.shape!.at(-1));
   const batch = m.sizeOf(x, 0);
-  const first = tokens.map((token) => {
+  const repeated = (token: string | Value): Value => {
     const value = typeof token === 'string' ? m.parameter(token, [1, 1, hidden]) : token;
     return g.Expand(value, g.Concat([batch, g.ints([Number(value.shape![1]), hidden])], 0));
-  });
-  return g.Concat([...first, x], 1);
+  };
+  return g.Concat([...first.map(repeated), x, ...last.map(repeated)], 1);
 }

@@ -58,24 +58,27 @@ export function headSites(graph: GraphProto, sites: readonly Site[], output: str
   return all.every(({ weightShape: [out] }) => out === all[0]!.weightShape[0]) ? all : [];
 }
 
+/** The last layers before a value: those that compute it without another layer between, nearest first. */
+export function layersBehind(graph: GraphProto, sites: readonly Site[], value: string): readonly Site[] {
+  const { producer, constants } = indexWhole(graph);
+  const byValue = new Map(sites.flatMap((site) => [[site.output, site] as const, [site.product, site] as const]));
+  const found = new Set<Site>();
+  const seen = new Set([value]);
+  // A Set iterates over members added meanwhile.
+  for (const name of seen) {
+    const site = byValue.get(name);
+    if (site) found.add(site);
+    else for (const input of producer.get(name)?.input ?? []) if (input && !constants.has(input)) seen.add(input);
+  }
+  return [...found];
+}
+
 /**
  * The first layer of the head that computes `output`, by the first name of the layers' paths (`lm_head.dense`,
  * `lm_head.decoder`). Undefined without a head, if no other layers precede it, or if it reads several values.
  */
 export function firstOfHead(graph: GraphProto, sites: readonly Site[], output: string): Site | undefined {
-  const { producer, constants } = indexWhole(graph);
-  const byValue = new Map(sites.flatMap((site) => [[site.output, site] as const, [site.product, site] as const]));
-  const behind = (value: string): ReadonlySet<Site> => {
-    const found = new Set<Site>();
-    const seen = new Set([value]);
-    // A Set iterates over members added meanwhile.
-    for (const name of seen) {
-      const site = byValue.get(name);
-      if (site) found.add(site);
-      else for (const input of producer.get(name)?.input ?? []) if (input && !constants.has(input)) seen.add(input);
-    }
-    return found;
-  };
+  const behind = (value: string): readonly Site[] => layersBehind(graph, sites, value);
   const nameOf = ({ path }: Site): string => path.split('.', 1)[0]!;
   const [last] = behind(output);
   if (!last) return undefined;
@@ -83,7 +86,7 @@ export function firstOfHead(graph: GraphProto, sites: readonly Site[], output: s
   let hasOthers = false;
   const head = new Set(behind(output));
   for (const site of head) {
-    const before = [...behind(site.input)];
+    const before = behind(site.input);
     const own = before.filter((each) => nameOf(each) === nameOf(last));
     if (before.length > own.length) hasOthers = true;
     if (own.length === 0) firsts.add(site);

@@ -9,7 +9,7 @@ import { operatorName, withKnownOperators } from '../../graph/knownOperators.ts'
 import type { GraphProto, ModelProto, ValueInfoProto } from '../../graph/proto.ts';
 import type { ValueType } from '../../graph/value.ts';
 import type { GraphEdge } from '../../graph/stopGradients.ts';
-import { indexWhole } from '../../graph/walk.ts';
+import { indexGraph, indexWhole } from '../../graph/walk.ts';
 import type { NamedModule } from '../../lora/targets.ts';
 import { almostFused } from '../../match/fusions.ts';
 import type { NonMatch } from '../../match/mismatch.ts';
@@ -26,10 +26,10 @@ import type { InputSizes } from '../../ops/rewrites/inputSizes.ts';
 import { isObject, type JsonObject } from '../../data/modelFiles/configFields.ts';
 import type { ModelFamily } from '../../plugin/families/family.ts';
 import { noPlugins, type PluginRegistry } from '../../plugin/registry/loadPlugins.ts';
-import type { GraphPort, HeadInput, InnerValue, TaskModel } from '../../plugin/taskModel.ts';
+import type { GraphPort, HeadInput, InnerValue, LayerOutput, TaskModel } from '../../plugin/taskModel.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import { logitsOf, lookupOf, slicedFrom, attentionBehind } from './innerValues.ts';
-import { firstOfHead, headSites } from './headSites.ts';
+import { firstOfHead, headSites, layersBehind } from './headSites.ts';
 import type { ModelFile } from './joinFiles.ts';
 import { describeModule, type ModuleInfo, namedModules } from './namedModules.ts';
 import { type WeightTotals, weightTotals } from './weightTotals.ts';
@@ -246,6 +246,13 @@ export abstract class ModelGraph implements TaskModel {
 
   featuresOf(output: string): HeadInput | undefined {
     return this.#readBy(firstOfHead(this.onnx.model.graph, this.#wholeSites(), output));
+  }
+
+  layersBehind(value: string): readonly LayerOutput[] {
+    const { producer } = indexGraph(this.onnx.model.graph);
+    const known = Object.hasOwn(this.outputs, value) || producer.has(value);
+    const sites = known ? layersBehind(this.onnx.model.graph, this.#wholeSites(), value) : [];
+    return sites.map(({ path, input, output }) => ({ ...this.#innerValue(output), module: path, input }));
   }
 
   #readBy(site: Site | undefined): HeadInput | undefined {

@@ -109,13 +109,17 @@ export function decodeGrid(
       if (score > threshold && (manyClasses || label === best)) found.push({ label, score, box, query });
     }
   }
-  return suppressed(found, { overlap, acrossClasses }).slice(0, most);
+  return suppressed(found, { overlap, acrossClasses, most });
 }
 
 /** Drops boxes that overlap with one of a higher score, by falling score. */
 function suppressed(
   found: readonly FoundBox[],
-  { overlap, acrossClasses }: { readonly overlap: number; readonly acrossClasses: boolean },
+  {
+    overlap,
+    acrossClasses,
+    most,
+  }: { readonly overlap: number; readonly acrossClasses: boolean; readonly most: number },
 ): FoundBox[] {
   const kept: FoundBox[] = [];
   for (const each of [...found].sort((a, b) => b.score - a.score)) {
@@ -123,6 +127,7 @@ function suppressed(
       (other) => (acrossClasses || other.label === each.label) && overlapOfBoxes(other.box, each.box) > overlap,
     );
     if (!isLess) kept.push(each);
+    if (kept.length === most) break;
   }
   return kept;
 }

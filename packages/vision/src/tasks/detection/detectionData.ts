@@ -11,8 +11,9 @@ import type { Size } from '../../preprocess/imagePlan.ts';
 import type { LoadedImage } from '../../preprocess/imageLoader.ts';
 import { padBatch } from '../../preprocess/normalize.ts';
 import { checkBatch } from '../imagePorts.ts';
-import { decodeBoxes } from './decodeBoxes.ts';
-import type { Detector } from './detector.ts';
+import { decodeBoxes, type FoundBox } from './decodeBoxes.ts';
+import { decodeDense } from './decodeDense.ts';
+import type { Detector, QueryHead } from './detector.ts';
 import { detectionTargets } from './targets.ts';
 
 /** A preprocessed image with its objects. */
@@ -283,22 +284,48 @@ export function trueObjects({ truth }: Feeds): TrueObject[][] {
   );
 }
 
+/** Least score that the metrics of a dense head look at: it has thousands of places. */
+const LEAST_SCORE = 0.001;
+/** Overlap above which dense boxes of lower scores are dropped. */
+const OVERLAP = 0.65;
+
 /** The objects that a detector finds in each image of a batch, in pixels of the image, clipped to nothing. */
 export function foundObjects(
   outputs: Readonly<Record<string, Tensor>>,
   frames: readonly Frame[],
-  { ports, scores }: Pick<Detector, 'ports' | 'scores'>,
+  { head, labels }: Pick<Detector, 'head' | 'labels'>,
   threshold = 0,
 ): FoundObject[][] {
+  const found =
+    head.kind === 'queries'
+      ? boxesOfQueries(outputs, frames, head, threshold)
+      : decodeDense(outputs, head, {
+          threshold: Math.max(threshold, LEAST_SCORE),
+          overlap: OVERLAP,
+          manyClasses: true,
+        });
+  if (found.length !== frames.length) throw unrelated(Object.keys(outputs));
+  return frames.map(({ geometry }, row) =>
+    found[row]!.filter(({ label }) => label < labels.length).map(({ label, score, box }) => ({
+      label,
+      score,
+      box: extentOf(boxToImage(geometry, box)),
+    })),
+  );
+}
+
+/** Boxes in pixels of the model's input. */
+function boxesOfQueries(
+  outputs: Readonly<Record<string, Tensor>>,
+  frames: readonly Frame[],
+  { ports, scores }: QueryHead,
+  threshold: number,
+): FoundBox[][] {
   const [logits, boxes] = [outputs[ports.logits], outputs[ports.boxes]];
   const [rows = 0, queries = 0, classes = 0] = logits?.dims ?? [];
-  if (!logits || boxes?.dims.join() !== [rows, queries, 4].join() || rows !== frames.length) {
-    throw new OnnxLoraError(
-      'MODEL_UNSUPPORTED',
-      `The outputs "${ports.logits}" and "${ports.boxes}" do not belong together. Export the model again.`,
-    );
-  }
-  return frames.map(({ width, height, geometry }, row) =>
+  if (!logits || boxes?.dims.join() !== [rows, queries, 4].join() || rows !== frames.length)
+    throw unrelated([ports.logits, ports.boxes]);
+  return frames.map(({ width, height }, row) =>
     decodeBoxes(
       {
         logits: logits.data.subarray(row * queries * classes, (row + 1) * queries * classes) as Float32Array,
@@ -306,11 +333,17 @@ export function foundObjects(
       },
       scores,
       threshold,
-    ).map(({ label, score, box: [x0, y0, x1, y1] }) => ({
-      label,
-      score,
-      box: extentOf(boxToImage(geometry, [x0 * width, y0 * height, x1 * width, y1 * height])),
+    ).map(({ box: [x0, y0, x1, y1], ...each }) => ({
+      ...each,
+      box: [x0 * width, y0 * height, x1 * width, y1 * height],
     })),
+  );
+}
+
+function unrelated(names: readonly string[]): OnnxLoraError {
+  return new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `The outputs ${quotedNames(names, 20)} do not belong together. Export the model again.`,
   );
 }
 

@@ -1,24 +1,30 @@
 /** @file Facts of a detector from its graph and config.json: outputs, classes, settings of its loss. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import { describedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { type ImagePort, imagePort } from '../imagePorts.ts';
 import type { ScoreKind } from './decodeBoxes.ts';
+import { type DenseHead, denseHeadOf } from './denseHead.ts';
 import type { DetectorPorts } from './detectorPorts.ts';
 import type { DetectionLoss } from './losses/detectionLoss.ts';
 
-/** A detector whose queries give classes and boxes. */
-export interface Detector {
-  readonly input: ImagePort;
-  /** The input that says which pixels of a padded batch are an image's, if any. */
-  readonly mask?: string | undefined;
+/** Queries that give classes and boxes. */
+export interface QueryHead {
+  readonly kind: 'queries';
   readonly ports: DetectorPorts;
-  /** Names of the classes, in the order of the scores. */
-  readonly labels: readonly string[];
   /** True if the last score is for "no object". */
   readonly hasNothing: boolean;
   readonly scores: ScoreKind;
   readonly loss: DetectionLoss;
+}
+
+/** A detector of objects. */
+export interface Detector {
+  readonly input: ImagePort;
+  /** The input that says which pixels of a padded batch are an image's, if any. */
+  readonly mask?: string | undefined;
+  readonly head: QueryHead | DenseHead;
+  /** Names of the classes, in the order of the scores. */
+  readonly labels: readonly string[];
   /** Words about what is not known of the model. */
   readonly notes: readonly string[];
 }
@@ -44,7 +50,7 @@ const focal: ReadonlySet<unknown> = new Set(['conditional_detr', 'deformable_det
 /** Pairs of queries and classes that Deformable DETR's processor takes. */
 const MOST_PAIRS = 100;
 
-/** Reads a detector. @throws OnnxLoraError `MODEL_UNSUPPORTED` for another model, with its outputs */
+/** Reads a detector. @throws OnnxLoraError `MODEL_UNSUPPORTED` for another model, with what it has */
 export function detectorOf(model: TaskModel): Detector {
   const input = imagePort(model);
   const { outputs, config = {} } = model;
@@ -52,18 +58,12 @@ export function detectorOf(model: TaskModel): Detector {
     Object.keys(outputs).filter((name) => outputs[name]!.dims?.length === 3 && last(outputs[name]!.dims![2]));
   const boxes = Object.hasOwn(outputs, 'pred_boxes') ? 'pred_boxes' : only(isOf((size) => size === 4));
   const logits = Object.hasOwn(outputs, 'logits') ? 'logits' : only(isOf((size) => size !== 4));
-  if (boxes === undefined || logits === undefined) {
-    throw new OnnxLoraError(
-      'MODEL_UNSUPPORTED',
-      `"${model.name}" does not detect objects as DETR and its kin do: it has no outputs "logits" [batch, queries, classes] and "pred_boxes" [batch, queries, 4] (it has ${describedPorts(outputs)}). Export DETR, YOLOS, RT-DETR, D-FINE or another of their kind with its heads, and without suppression of boxes.`,
-    );
-  }
+  if (boxes === undefined || logits === undefined) return denseDetector(model, input);
   const auxiliary = Object.entries(auxiliaryNames).filter(([, name]) => Object.hasOwn(outputs, name));
   const ports: DetectorPorts = { logits, boxes, ...Object.fromEntries(auxiliary) };
   const type = config['model_type'];
   const isKnown = withNothing.has(type) || varifocal.has(type) || focal.has(type);
-  const named = config['id2label'];
-  const names = typeof named === 'object' && named !== null ? Object.values(named).map(String) : undefined;
+  const names = namesIn(config);
   const width = outputs[logits]!.dims?.[2];
   const count = typeof width === 'number' ? width : (names?.length ?? 0) + (withNothing.has(type) ? 1 : 0);
   const hasNothing = isKnown ? withNothing.has(type) : names?.length === count - 1;
@@ -85,15 +85,34 @@ export function detectorOf(model: TaskModel): Detector {
   return {
     input,
     ...(mask === undefined ? {} : { mask }),
-    ports,
+    head: {
+      kind: 'queries',
+      ports,
+      hasNothing,
+      scores: hasNothing
+        ? { kind: 'softmax' }
+        : { kind: 'sigmoid', ...(type === 'deformable_detr' && { most: MOST_PAIRS }) },
+      loss: lossOf(config, hasNothing),
+    },
     labels,
-    hasNothing,
-    scores: hasNothing
-      ? { kind: 'softmax' }
-      : { kind: 'sigmoid', ...(type === 'deformable_detr' && { most: MOST_PAIRS }) },
-    loss: lossOf(config, hasNothing),
     notes,
   };
+}
+
+function denseDetector(model: TaskModel, input: ImagePort): Detector {
+  const names = namesIn(model.config ?? {}) ?? [];
+  const head = denseHeadOf(model, input, names.length);
+  const labels = Array.from({ length: head.classes }, (_, i) => names[i] ?? `LABEL_${i}`);
+  const isInner = head.levels.some(({ values }) => values.some((value) => !Object.hasOwn(model.outputs, value)));
+  const notes = isInner
+    ? ['Boxes are learned from the last convolutions; what the graph computes after them is not part of the training.']
+    : [];
+  return { input, head, labels, notes };
+}
+
+/** Names of the classes in config.json. */
+function namesIn({ id2label }: Readonly<Record<string, unknown>>): string[] | undefined {
+  return typeof id2label === 'object' && id2label !== null ? Object.values(id2label).map(String) : undefined;
 }
 
 /** The loss that transformers computes for a config. */

@@ -9,6 +9,7 @@ import {
   RecordDataset,
   type Task,
   type TaskModel,
+  type Value,
 } from '@onnx-lora/sdk/tasks';
 import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { type Augmentation, augmentSetting } from '../../augment/augment.ts';
@@ -31,9 +32,12 @@ import {
 } from './detectionData.ts';
 import { DetectionMetrics } from './detectionMetrics.ts';
 import { type DetectionDataset, detectionReport } from './detectionReport.ts';
-import { type Detector, detectorOf } from './detector.ts';
+import { type DenseHead, denseLevels } from './denseHead.ts';
+import { type Detector, detectorOf, type QueryHead } from './detector.ts';
 import { type DetectorPorts, detectorOutputs } from './detectorPorts.ts';
-import { detectionLoss } from './losses/detectionLoss.ts';
+import { detectionLoss, type DetectionTargets } from './losses/detectionLoss.ts';
+import { gridLoss } from './losses/gridLoss.ts';
+import { offsetLoss } from './losses/offsetLoss.ts';
 import { bestThreshold } from './threshold.ts';
 
 /** Options of {@link objectDetection}. */
@@ -117,6 +121,7 @@ async function prepare(
   const data = await readImageData(source, options);
   const all = [...data.train, ...(data.validation ?? [])];
   const { labels, isNew } = detectionClasses(detector, all, data.root, given);
+  if (isNew) requireRoom(detector, labels, model);
   const { warnings } = checkedBoxes(all, data.root);
   const dataset = (records: readonly ImageRecord[], drawn: readonly Augmentation[]): DetectionDataset =>
     new RecordDataset(records, [], {
@@ -138,7 +143,7 @@ async function prepare(
   const validation = data.validation && dataset(data.validation, []);
   const slots = Math.max(1, ...all.map((record) => learnable(record, labels).length));
   const measured = isNew ? { ...detector, labels } : detector;
-  const ports = isNew ? finalPorts(detector.ports) : detector.ports;
+  const { head } = detector;
   const collate = (examples: readonly DetectionExample[]) =>
     Promise.resolve().then(() => collateDetection(examples, detector, model, slots));
   return {
@@ -146,21 +151,8 @@ async function prepare(
     ...(validation && { validation }),
     warnings: [...(data.warnings ?? []), ...warnings],
     notes: detector.notes,
-    ...(isNew && { head: { output: ports.logits, labels: detector.hasNothing ? [...labels, NOTHING] : labels } }),
     collate,
-    loss: (g, outputs, targets) =>
-      detectionLoss(
-        g,
-        detectorOutputs(g, outputs, ports),
-        {
-          labels: targets['labels']!,
-          boxes: targets['boxes']!,
-          counts: targets['counts']!,
-          batchCounts: targets['batchCounts']!,
-        },
-        detector.loss,
-      ),
-    lossWeight: ({ counts }) => counts!.dims[0]!,
+    ...(head.kind === 'queries' ? queryParts(head, labels, isNew) : denseParts(head)),
     metrics: () => new DetectionMetrics(measured, labels.length),
     ...(validation && {
       finish: async (request) => ({
@@ -173,8 +165,53 @@ async function prepare(
   };
 }
 
+/** The targets of a loss. */
+function targetsIn(targets: Readonly<Record<string, Value>>): DetectionTargets {
+  return {
+    labels: targets['labels']!,
+    boxes: targets['boxes']!,
+    counts: targets['counts']!,
+    batchCounts: targets['batchCounts']!,
+  };
+}
+
+/** Parts of a task that depend on the head: the loss, values that it reads, a new class head. */
+type HeadParts = Pick<PreparedTask<DetectionExample, DetectionScores>, 'head' | 'loss' | 'lossWeight' | 'outputs'>;
+
+function queryParts({ ports, loss, hasNothing }: QueryHead, labels: readonly string[], isNew: boolean): HeadParts {
+  const own = isNew ? finalPorts(ports) : ports;
+  return {
+    ...(isNew && { head: { output: ports.logits, labels: hasNothing ? [...labels, NOTHING] : labels } }),
+    loss: (g, outputs, targets) => detectionLoss(g, detectorOutputs(g, outputs, own), targetsIn(targets), loss),
+    lossWeight: ({ counts }) => counts!.dims[0]!,
+  };
+}
+
+/** Places of a whole batch are counted together, so that it is not split. */
+function denseParts(head: DenseHead): HeadParts {
+  const strides = head.levels.map(({ stride }) => stride);
+  return {
+    outputs: head.levels.flatMap(({ values }) => values),
+    loss: (g, outputs, targets) => {
+      const levels = denseLevels(g, head, outputs);
+      return head.kind === 'distances'
+        ? gridLoss(g, levels, targetsIn(targets), { strides, bins: head.bins })
+        : offsetLoss(g, levels, targetsIn(targets), strides);
+    },
+  };
+}
+
 /** Name of the last class of models that have one for no object. */
 const NOTHING = 'no object';
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for more classes than a dense head has, whose classes stand in several layers */
+function requireRoom({ head }: Detector, labels: readonly string[], { name }: TaskModel): void {
+  if (head.kind === 'queries' || labels.length <= head.classes) return;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `The data have ${labels.length} classes, and the head of "${name}" has room for ${head.classes}. Give as many "labels", or use a model with more classes.`,
+  );
+}
 
 /** The outputs without those of auxiliary losses, whose heads have the old classes. */
 function finalPorts({ logits, boxes }: DetectorPorts): DetectorPorts {
@@ -211,21 +248,24 @@ const USUAL_THRESHOLD = 0.5;
 export async function objectDetector(model: TaskModel, options: ObjectDetectorOptions = {}): Promise<Processor> {
   const known = detectorOf(model);
   const { threshold: learned, labels: named } = model.learned ?? {};
-  const names = Array.isArray(named) && named.length === known.labels.length ? named.map(String) : known.labels;
+  // A dense head keeps its places: new classes took the first of them.
+  const isNamed = Array.isArray(named) && (known.head.kind !== 'queries' || named.length === known.labels.length);
+  const names = isNamed ? named.map(String) : known.labels;
   const detector = { ...known, labels: names };
   const { threshold = typeof learned === 'number' ? learned : USUAL_THRESHOLD } = options;
   // Each image is read once.
   const { images: loader } = await openImages(model, detector.input.name, { ...options, cacheBytes: 0 });
   const fed = new FedImages();
+  const { head } = detector;
   return {
+    ...(head.kind !== 'queries' && { outputs: head.levels.flatMap(({ values }) => values) }),
     feeds: async (files) => {
       checkBatch(model, detector.input, files.length);
       const images = await Promise.all(files.map((image) => loader.load({ image })));
       return fed.note(feedsOf(images, detector).inputs, images);
     },
     decode: (outputs, inputs) => {
-      const [rows = 0] = outputs[detector.ports.logits]?.dims ?? [];
-      const [, , height = 0, width = 0] = inputs[detector.input.name]!.dims;
+      const [rows = 0, , height = 0, width = 0] = inputs[detector.input.name]!.dims;
       const frames = fed.of(inputs, rows).map((geometry) => ({ width, height, geometry }));
       return foundObjects(outputs, frames, detector, threshold).map((found) => predictionOf(found, detector));
     },

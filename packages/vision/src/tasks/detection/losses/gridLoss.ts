@@ -6,6 +6,7 @@ import { binaryCrossEntropy, crossEntropy, type GraphBuilder, type Value, weight
 import { completeIou, type Edges, edgesOf } from './boxes.ts';
 import type { DetectionTargets } from './detectionLoss.ts';
 import { assignPlaces, type GridAssignmentOptions } from './gridAssignment.ts';
+import { flattened, mapEdges, objectRows, placesOf } from './places.ts';
 
 /** Settings of {@link gridLoss}; by default those of YOLOv8. */
 export interface GridLossOptions extends GridAssignmentOptions {
@@ -38,14 +39,8 @@ export function gridLoss(
       `There are ${levels.length} levels of outputs and ${strides.length} strides. Give a stride for each level.`,
     );
   }
-  const sizes = levels.map(({ shape }) => shape as readonly [number, number, number, number]);
-  const [batch, channels] = sizes[0]!;
+  const { all, sizes, batch, channels } = flattened(g, levels);
   const classes = channels - 4 * bins;
-  const flat = levels.map((level, i) => {
-    const [, , rows, columns] = sizes[i]!;
-    return g.Transpose(g.Reshape(level, [batch, channels, rows * columns]), [0, 2, 1]);
-  });
-  const all = flat.length === 1 ? flat[0]! : g.Concat(flat, 1);
   const [edges, logits] = g.Split(all, [4 * bins, classes], 2) as [Value, Value];
   const { x, y, stride, count } = placesOf(sizes, strides);
   const places = all.shape![1] as number;
@@ -86,15 +81,11 @@ export function gridLoss(
   const total = (value: Value): Value => g.ReduceSum(value, value.shape!.map((_, i) => i), false); // prettier-ignore
   const norm = g.Div(g.Max(total(weight), 1), batch);
 
-  // The object of each place.
-  const starts = g.constant(int64(Array.from({ length: batch }, (_, i) => i * objects), [batch, 1])); // prettier-ignore
-  const place = g.Reshape(g.Add(object, starts), [batch * places]);
-  const label = g.Reshape(g.Gather(g.Reshape(targets.labels, [batch * objects]), place, 0), [batch, places, 1]);
+  const { label, box } = objectRows(g, object, { labels: targets.labels, pixels });
   const isClass = g.Cast(g.Equal(label, g.constant(int64(Array.from({ length: classes }, (_, i) => i), [1, 1, classes]))), dataTypeNumber('float32')); // prettier-ignore
   const target = g.Mul(isClass, g.Unsqueeze(weight, [2]));
   const classCost = binaryCrossEntropy(g, logits, target, { reduction: 'sum' });
 
-  const box = g.Reshape(g.Gather(g.Reshape(pixels, [batch * objects, 4]), place, 0), [batch, places, 4]);
   const parts = g.Split(g.Transpose(box, [0, 2, 1]), [1, 1, 1, 1], 1) as [Value, Value, Value, Value];
   const [cx, cy, width, height] = parts.map((part) => g.Div(part, row(stride))) as [Value, Value, Value, Value];
   const own: Edges = {
@@ -117,25 +108,4 @@ export function gridLoss(
     [weights.class, g.Div(classCost, norm)],
     [weights.bins, g.Div(binCost, norm)],
   ]);
-}
-
-function mapEdges({ left, top, right, bottom }: Edges, change: (edge: Value) => Value): Edges {
-  return { left: change(left), top: change(top), right: change(right), bottom: change(bottom) };
-}
-
-/** Centers of all places, in places of their level, row by row; the strides, and the input's width and height. */
-function placesOf(
-  sizes: readonly (readonly [number, number, number, number])[],
-  strides: readonly number[],
-): { readonly x: number[]; readonly y: number[]; readonly stride: number[]; readonly count: [number, number] } {
-  const [x, y, stride]: [number[], number[], number[]] = [[], [], []];
-  sizes.forEach(([, , rows, columns], level) => {
-    for (let at = 0; at < rows * columns; at++) {
-      x.push((at % columns) + 0.5);
-      y.push(Math.floor(at / columns) + 0.5);
-      stride.push(strides[level]!);
-    }
-  });
-  const [, , rows, columns] = sizes[0]!;
-  return { x, y, stride, count: [columns * strides[0]!, rows * strides[0]!] };
 }

@@ -1,0 +1,101 @@
+/**
+ * @file Assignment of objects to places by least cost, as many as the overlaps say (SimOTA), as a part of the loss's
+ * graph.
+ *
+ * @see Ge et al., "YOLOX: Exceeding YOLO Series in 2021" (2021), arXiv:2107.08430, and "OTA: Optimal Transport Assignment
+ *   for Object Detection" (2021), arXiv:2103.14259
+ */
+
+import { int64 } from '@onnx-lora/sdk';
+import { dataTypeNumber } from '@onnx-lora/sdk/plugin';
+import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+import { type Edges, overlapsOf } from './boxes.ts';
+import type { GridAssignmentRequest } from './gridAssignment.ts';
+
+/** Request of {@link assignByCost}. */
+export interface CostAssignmentRequest extends GridAssignmentRequest {
+  /** Score of any object before the sigmoid: `[batch, places, 1]`. */
+  readonly any: Value;
+  /** Pixels per place: `[1, 1, places]`. */
+  readonly stride: Value;
+}
+
+/** The object of each place. */
+export interface CostAssignment {
+  /** int64 `[batch, places]`; 0 without an object. */
+  readonly object: Value;
+  /** 1 with an object, else 0: `[batch, places]`. */
+  readonly isObject: Value;
+  /** Overlap with the object, 0 without one: `[batch, places]`. */
+  readonly overlap: Value;
+}
+
+/** Overlaps that are summed for an object's number of places. */
+const MOST = 10;
+/** Places within so many strides of an object's center are tried, even outside of its box. */
+const RADIUS = 2.5;
+/** Weight of the overlap's cost beside that of the class. */
+const BALANCE = 3;
+/** Cost of a place that is not both in the box and near the center. */
+const OUTSIDE = 1e5;
+/** Cost of a place that is neither. */
+const NEVER = 1e9;
+
+/** Gives each object the places of least cost; a place that several would take goes to the one it costs least. */
+export function assignByCost(g: GraphBuilder, request: CostAssignmentRequest): CostAssignment {
+  const { logits, any, found, truth, labels, counts, x, y, stride } = request;
+  const [batch, places, classes] = logits.shape as [number, number, number];
+  const objects = labels.shape![1] as number;
+  const float = (value: Value): Value => g.Cast(value, dataTypeNumber('float32'));
+  const isInside = isBetween(g, { x, y }, truth);
+  const isNear = isBetween(g, { x, y }, around(g, truth, g.Mul(stride, RADIUS)));
+  const isTried = g.And(counts, g.emit('Or', [isInside, isNear]));
+  const { iou } = overlapsOf(g, truth, found);
+  const overlap = g.Where(isTried, iou, 0);
+
+  // Cross-entropy of all classes with the one that is wanted: a place's sum of log(1 − p) is taken once.
+  const score = g.Sqrt(g.Mul(g.Sigmoid(logits), g.Sigmoid(any)));
+  const bounded = g.Max(g.Min(score, 1 - 1e-7), 1e-12);
+  const missed = g.Neg(g.Log(g.Sub(g.scalar(1), bounded)));
+  const starts = g.constant(int64(Array.from({ length: batch }, (_, i) => i * classes), [batch, 1])); // prettier-ignore
+  const ofLabel = (value: Value): Value => g.Gather(g.Reshape(g.Transpose(value, [0, 2, 1]), [batch * classes, places]), g.Add(labels, starts), 0); // prettier-ignore
+  const others = g.Sub(g.Unsqueeze(g.ReduceSum(missed, [2], false), [1]), ofLabel(missed));
+  const classCost = g.Sub(others, ofLabel(g.Log(bounded)));
+  const boxCost = g.Neg(g.Log(g.Add(iou, 1e-8)));
+  const known = g.Add(classCost, g.Mul(boxCost, BALANCE));
+  const within = g.Where(g.And(isInside, isNear), known, g.Add(known, OUTSIDE));
+  const cost = g.Where(isTried, within, NEVER);
+
+  const most = Math.min(MOST, places);
+  const shape = [batch, objects, most];
+  const [best] = g.emitMany('TopK', [overlap, g.ints([most])], 2, { axis: 2 });
+  const sums = g.ReduceSum({ ...best!, type: 'float32', shape }, [2], true);
+  // Truncated, 1 at least.
+  const number = g.Max(g.Cast(g.Cast(sums, dataTypeNumber('int64')), dataTypeNumber('float32')), 1);
+  const [least] = g.emitMany('TopK', [cost, g.ints([most])], 2, { axis: 2, largest: 0 });
+  const last = g.Cast(g.Sub(number, 1), dataTypeNumber('int64'));
+  const bound = g.GatherElements({ ...least!, type: 'float32', shape }, last, 2);
+  const taken = g.And(isTried, g.LessOrEqual(cost, bound));
+  const takers = g.ReduceSum(float(taken), [1], true);
+  const numbers = g.constant(int64(Array.from({ length: objects }, (_, i) => i), [1, objects, 1])); // prettier-ignore
+  const cheapest = { ...g.emit('ArgMin', [cost], { axis: 1, keepdims: 1 }), type: 'int64', shape: [batch, 1, places] } as const; // prettier-ignore
+  const own = g.Where(g.Greater(takers, 1), float(g.Equal(numbers, cheapest)), float(taken));
+  const object = { ...g.emit('ArgMax', [own], { axis: 1, keepdims: 0 }), type: 'int64', shape: [batch, places] } as const; // prettier-ignore
+  return {
+    object,
+    isObject: g.ReduceMax(own, [1], false),
+    overlap: g.ReduceMax(g.Mul(overlap, own), [1], false),
+  };
+}
+
+/** Where places' centers lie within edges: bool `[batch, objects, places]`. */
+function isBetween(g: GraphBuilder, { x, y }: { readonly x: Value; readonly y: Value }, edges: Edges): Value {
+  const across = g.And(g.Greater(x, edges.left), g.Less(x, edges.right));
+  return g.And(across, g.And(g.Greater(y, edges.top), g.Less(y, edges.bottom)));
+}
+
+/** Squares around the centers of boxes. */
+function around(g: GraphBuilder, { left, top, right, bottom }: Edges, reach: Value): Edges {
+  const [x, y] = [g.Mul(g.Add(left, right), 0.5), g.Mul(g.Add(top, bottom), 0.5)];
+  return { left: g.Sub(x, reach), top: g.Sub(y, reach), right: g.Add(x, reach), bottom: g.Add(y, reach) };
+}

@@ -1,0 +1,60 @@
+/** @file Places of a dense head's grids, as parts of a loss's graph. */
+
+import { int64 } from '@onnx-lora/sdk';
+import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+import type { Edges } from './boxes.ts';
+
+/** Sizes of a level: `[batch, channels, rows, columns]`. */
+export type LevelSize = readonly [batch: number, channels: number, rows: number, columns: number];
+
+/** All levels as rows of places: `[batch, places, channels]`. */
+export function flattened(
+  g: GraphBuilder,
+  levels: readonly Value[],
+): { readonly all: Value; readonly sizes: readonly LevelSize[]; readonly batch: number; readonly channels: number } {
+  const sizes = levels.map(({ shape }) => shape as LevelSize);
+  const [batch, channels] = sizes[0]!;
+  const flat = levels.map((level, i) => {
+    const [, , rows, columns] = sizes[i]!;
+    return g.Transpose(g.Reshape(level, [batch, channels, rows * columns]), [0, 2, 1]);
+  });
+  return { all: flat.length === 1 ? flat[0]! : g.Concat(flat, 1), sizes, batch, channels };
+}
+
+/** Centers of all places, in places of their level, row by row; the strides, and the input's width and height. */
+export function placesOf(
+  sizes: readonly LevelSize[],
+  strides: readonly number[],
+): { readonly x: number[]; readonly y: number[]; readonly stride: number[]; readonly count: [number, number] } {
+  const [x, y, stride]: [number[], number[], number[]] = [[], [], []];
+  sizes.forEach(([, , rows, columns], level) => {
+    for (let at = 0; at < rows * columns; at++) {
+      x.push((at % columns) + 0.5);
+      y.push(Math.floor(at / columns) + 0.5);
+      stride.push(strides[level]!);
+    }
+  });
+  const [, , rows, columns] = sizes[0]!;
+  return { x, y, stride, count: [columns * strides[0]!, rows * strides[0]!] };
+}
+
+/** Class `[batch, places, 1]` and box `[batch, places, 4]` of the object of each place. */
+export function objectRows(
+  g: GraphBuilder,
+  object: Value,
+  { labels, pixels }: { readonly labels: Value; readonly pixels: Value },
+): { readonly label: Value; readonly box: Value } {
+  const [batch, places] = object.shape as [number, number];
+  const objects = labels.shape![1] as number;
+  const starts = g.constant(int64(Array.from({ length: batch }, (_, i) => i * objects), [batch, 1])); // prettier-ignore
+  const place = g.Reshape(g.Add(object, starts), [batch * places]);
+  return {
+    label: g.Reshape(g.Gather(g.Reshape(labels, [batch * objects]), place, 0), [batch, places, 1]),
+    box: g.Reshape(g.Gather(g.Reshape(pixels, [batch * objects, 4]), place, 0), [batch, places, 4]),
+  };
+}
+
+/** The same change of all four edges. */
+export function mapEdges({ left, top, right, bottom }: Edges, change: (edge: Value) => Value): Edges {
+  return { left: change(left), top: change(top), right: change(right), bottom: change(bottom) };
+}

@@ -1,0 +1,73 @@
+/** @file Detectors built from checkpoints learn objects, and give what torch's exports of them give. */
+
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { buildPlugin } from '@onnx-lora/build';
+import { float32, openModel, train } from '@onnx-lora/sdk';
+import { type ImageRecord, objectDetection, visionPlugin } from '@onnx-lora/vision';
+import sharp from 'sharp';
+import { afterAll, expect, test } from 'vitest';
+
+const plugins = [visionPlugin, buildPlugin];
+const root = mkdtempSync(path.join(tmpdir(), 'onnx-lora-built-'));
+afterAll(() => rmSync(root, { recursive: true }));
+
+/** A picture with a bright square. */
+async function scene(i: number): Promise<ImageRecord> {
+  const [x, y] = [4 + 5 * i, 30 - 3 * i];
+  const data = new Uint8Array(64 * 64 * 3).fill(30);
+  for (let row = y; row < y + 20; row++)
+    for (let column = x; column < x + 24; column++) data[3 * (row * 64 + column) + (i % 3)] = 230;
+  const file = path.join(root, `${i}.png`);
+  await sharp(data, { raw: { width: 64, height: 64, channels: 3 } })
+    .png()
+    .toFile(file);
+  return { file, place: file, objects: [{ category: `LABEL_${i % 3}`, box: [x, y, x + 24, y + 20] }] };
+}
+
+test.each([
+  'yolos',
+  'rt-detr',
+  'rt-detr-v2',
+  'd-fine',
+  'conditional-detr',
+  'deformable-detr-refined',
+  'detr-auxiliary',
+])('%s learns boxes from its checkpoint', async (name) => {
+  const folder = path.join(root, name);
+  cpSync(path.join(import.meta.dirname, '../packages/build/fixtures', name), folder, { recursive: true });
+  const size = { height: 64, width: 64 };
+  const preprocessor = { image_processor_type: 'DetrImageProcessor', size, do_pad: false };
+  writeFileSync(path.join(folder, 'preprocessor_config.json'), JSON.stringify(preprocessor));
+  const model = await openModel(folder, { plugins });
+  const records = await Promise.all(Array.from({ length: 6 }, (_, i) => scene(i)));
+  const run = await train(model, { task: objectDetection(records), steps: 12, batchSize: 6, lr: 5e-3, seed: 1 });
+  const losses: number[] = [];
+  for await (const event of run) if (event.type === 'step') losses.push(event.loss);
+  expect(losses.at(-1)! / losses[0]!).toBeLessThan(0.95);
+});
+
+const detector = path.join(import.meta.dirname, '../../shared/oracle/detection/models/digit-detector');
+
+test.skipIf(!existsSync(detector))('a trained RT-DETR gives the numbers of its export', async () => {
+  const folder = path.join(root, 'checkpoint');
+  for (const file of ['config.json', 'model.safetensors'])
+    cpSync(path.join(detector, file), path.join(folder, file), { recursive: true });
+  const [built, exported] = [await openModel(folder, { plugins }), await openModel(path.join(detector, 'onnx/model_aux.onnx'), { plugins })]; // prettier-ignore
+  const [, channels, height, width] = exported.inputs['pixel_values']!.dims as number[];
+  const size = channels! * height! * width!;
+  const pixels = float32(Float32Array.from({ length: 2 * size }, (_, i) => ((i * 7919) % 1000) / 1000), [2, channels!, height!, width!]); // prettier-ignore
+  const answers = [];
+  for (const model of [built, exported]) {
+    const session = await model.session();
+    answers.push(await session.run({ pixel_values: pixels }));
+    await session.release();
+  }
+  const [own, theirs] = answers as [(typeof answers)[number], (typeof answers)[number]];
+  for (const name of ['logits', 'pred_boxes', 'aux_logits', 'aux_boxes', 'enc_logits', 'enc_boxes']) {
+    const wanted = Array.from(theirs[name]!.data, Number);
+    const largest = Math.max(...wanted.map(Math.abs));
+    wanted.forEach((value, i) => expect(Math.abs(Number(own[name]!.data[i]) - value) / largest).toBeLessThan(1e-5));
+  }
+});
