@@ -27,7 +27,7 @@ export type ClassLoss =
 export interface DetectionLoss {
   /** The loss of the class scores. */
   readonly classes: ClassLoss;
-  /** What the matching of queries with objects weighs. */
+  /** Costs of matching a query with an object. */
   readonly cost: MatchingCost;
   /** Weights of the terms. `fgl` and `ddf` are for boxes as distributions of edges. */
   readonly weights: {
