@@ -127,7 +127,7 @@ module.exports = {
     onlyIn('csv-parse', '^packages/sdk/src/data/tables/tableStream[.]ts$'),
     onlyIn('tinypool', '^packages/sdk/src/data/inThreads[.]ts$'),
     onlyIn('sharp', '^packages/vision/src/(image/sharp\\w+|report/overlay)[.]ts$'),
-    onlyIn('@rgrove/parse-xml', '^packages/vision/src/data/voc[.]ts$'),
+    onlyIn('@rgrove/parse-xml', '^packages/vision/src/data/xml[.]ts$'),
     onlyIn(
       '@huggingface/tokenizers',
       '^packages/(vision/src/.*textTokenizer|speech/src/text/subwordTokenizer|sequences/src/tokenizers/jsonTokenizer)[.]ts$',

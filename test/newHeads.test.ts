@@ -7,6 +7,7 @@ import {
   evaluate,
   type Feeds,
   float32,
+  int64,
   loadAdapter,
   merge,
   type Model,
@@ -442,6 +443,23 @@ describe('a head for other labels', () => {
     expect((await logitsOf(model, { x: values([2, tokens, width]) })).dims).toEqual([2, 5]);
   });
 
+  it('is one of several whose results are stacked, where one is chosen; not where scores are cut', async () => {
+    const stack = (g: GraphBuilder, hidden: Value, weight: (name: string, dims: number[]) => Value): Value[] =>
+      ['a', 'b'].map((name) => {
+        const scores = g.Add(g.MatMul(hidden, weight(`${name}.weight`, [width, 3])), weight(`${name}.bias`, [3]));
+        // A quality of each token.
+        return g.Unsqueeze(g.Add(scores, g.MatMul(hidden, weight(`${name}quality.weight`, [width, 1]))), [1]);
+      });
+    const chosen = await opened(network((g, hidden, weight) => g.Gather(g.Concat(stack(g, hidden, weight), 1), g.constant(int64([1], [])), 1))); // prettier-ignore
+    const { modules, model } = attachHead(chosen, { output: 'logits', labels: five });
+    expect(modules).toHaveLength(2);
+    expect((await logitsOf(model, { x: values([2, tokens, width]) })).dims).toEqual([2, tokens, 5]);
+    const cut = await opened(network((g, hidden, weight) => g.Slice(stack(g, hidden, weight)[0]!, [0], [2], [3])));
+    expect(() => attachHead(cut, { output: 'logits', labels: five })).toThrow(/\(Slice\) behind it/);
+    const joined = await opened(network((g, hidden, weight) => g.Concat(stack(g, hidden, weight), 3)));
+    expect(() => attachHead(joined, { output: 'logits', labels: five })).toThrow(/\(Concat\) behind it/);
+  });
+
   it('is refused where the graph is written for its own number', async () => {
     const first = (g: GraphBuilder, hidden: Value): Value => g.Squeeze(g.Slice(hidden, [0], [1], [1]), [1]);
     const head = (g: GraphBuilder, hidden: Value, weight: (name: string, dims: number[]) => Value): Value =>
@@ -456,7 +474,7 @@ describe('a head for other labels', () => {
     expect(() => attachHead(scaled, { output: 'logits', labels: five })).toThrow(/\(Mul\) behind it/);
     const fine = await opened(network((g, hidden, weight) => g.Softmax(g.Mul(g.Reshape(head(g, hidden, weight), [0, -1]), 2), -1))); // prettier-ignore
     expect((await logitsOf(attachHead(fine, { output: 'logits', labels: five }).model, { x: values([2, tokens, width]) })).dims).toEqual([2, 5]); // prettier-ignore
-    const none = await opened(network((g, hidden) => g.Tanh(first(g, hidden))));
+    const none = await opened(network((g, hidden) => g.Tanh(g.ReduceSum(hidden, [1], false))));
     expect(() => attachHead(none, { output: 'logits', labels: five })).toThrow(/No single layer/);
     expect(() => attachHead(fine, { output: 'logits', labels: [] })).toThrow(/needs labels/);
     expect(() => attachHead(fine, { output: 'logits', labels: ['a', 'a'] })).toThrow(/"a" occurs twice/);

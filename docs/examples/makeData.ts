@@ -9,12 +9,14 @@ import { makeDigits, turnedDigits } from './support/digits.ts';
 import { makeMails } from './support/mails.ts';
 import { makePackageQuestions } from './support/packageQuestions.ts';
 import { makeParts } from './support/parts.ts';
+import { makeTables } from './support/tables.ts';
 
 const makers: Readonly<Record<string, (folder: string) => Promise<string>>> = {
   digits: makeDigits,
   turned: turnedDigits(640, 500),
   'turned-few': turnedDigits(200, 200),
   parts: makeParts,
+  tables: makeTables,
   beeps: makeBeeps,
   assay: makeAssay,
   questions: makePackageQuestions,

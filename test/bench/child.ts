@@ -4,6 +4,7 @@ import { openModel, type PrecisionName } from '@onnx-lora/sdk';
 import { setTimeout } from 'node:timers/promises';
 import { benchCases, type CaseName, caseNames, type LoadedCase, type SwapFigures, timeSwap } from './cases.ts';
 import type { GrowthFigures } from './growthTimes.ts';
+import type { DetectionFigures } from './detection.ts';
 import type { ImageFigures } from './imageTimes.ts';
 import { mergingOf, type OpeningFigures, openingOf, peakMb, rewritingOf, type WritingFigures } from './largeModel.ts';
 import type { IdleOrder, LoadFigures, LoadOrder } from './serving/load.ts';
@@ -26,6 +27,7 @@ export type ChildOrder =
   | { readonly load: LoadOrder }
   | { readonly idle: IdleOrder }
   | { readonly promptable: PromptableCase; readonly seed: number }
+  | { readonly detection: number }
   | { readonly recognition: RecognitionCase }
   | { readonly transcribe: TranscribeCase }
   | { readonly texts: TextCase; readonly minilm: string; readonly seed: number; readonly precision: PrecisionName }
@@ -62,6 +64,7 @@ export type ChildResult =
   | SoundFigures
   | LoadFigures
   | { readonly held: number }
+  | DetectionFigures
   | PromptableFigures
   | TranscribeFigures
   | TextFigures
@@ -78,6 +81,7 @@ export async function childWork(order: ChildOrder): Promise<ChildResult> {
   }
   if ('train' in order) return (await import('./training.ts')).timeSteps(order.model, order.train, order.steps);
   if ('promptable' in order) return (await import('./promptable.ts')).promptableOf(order.promptable, order.seed);
+  if ('detection' in order) return (await import('./detection.ts')).detectionOf(order.detection);
   if ('recognition' in order) return (await import('./recognition.ts')).recognitionOf(order.recognition);
   if ('transcribe' in order) return (await import('./transcribe.ts')).transcribeOf(order.transcribe);
   if ('texts' in order)

@@ -13,6 +13,7 @@ import { compareTraining, type TrainingChoice } from './besidePeft.ts';
 import { compareAccuracy } from './accuracy.ts';
 import { type CaseName, caseNames, type SwapFigures } from './cases.ts';
 import { measureGrowth } from './growth.ts';
+import { compareDetection } from './detectionBesidePeft.ts';
 import { compareImages } from './images.ts';
 import { type LargeModel, type OpeningFigures, writeLargeModel } from './largeModel.ts';
 import { compareRecognition } from './recognitionBesidePeft.ts';
@@ -35,6 +36,7 @@ const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--
        npm run bench -- --audio PYTHON
        npm run bench -- --accuracy PYTHON
        npm run bench -- --promptable PYTHON
+       npm run bench -- --detection PYTHON
        npm run bench -- --transcribe PYTHON
        npm run bench -- --speech PYTHON
        npm run bench -- --text PYTHON [--training TEXT]
@@ -62,6 +64,7 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
   --audio PYTHON   only features of sound, beside transformers with NumPy and torch
   --accuracy PYTHON  only what adapters and new heads reach on real images, beside PEFT
   --promptable PYTHON  only what a small SAM learns of prompted masks, and how fast, beside PEFT
+  --detection PYTHON  only what a small RT-DETR learns of turned digits, and how fast, beside PEFT
   --speech PYTHON  only what Whisper tiny.en learns of Spanish recordings, and how fast, beside PEFT
   --text PYTHON    only what encoders and a small language model learn of texts, and how fast, beside PEFT, with three seeds
   --precisions FILE  only what is learned in each precision, with three seeds; adds its results to FILE, and continues where
@@ -92,6 +95,8 @@ export interface BenchPrograms {
   readonly accuracy: string;
   /** The Python script that adapts a SAM with PEFT. */
   readonly promptable: string;
+  /** The Python script that adapts a detector with PEFT. */
+  readonly detection: string;
   /** The Python script that adapts a Whisper with PEFT. */
   readonly speech: string;
   /** The Python script that trains on texts with PEFT. */
@@ -127,6 +132,7 @@ export async function benchCommand(
         audio: { type: 'string' },
         accuracy: { type: 'string' },
         promptable: { type: 'string' },
+        detection: { type: 'string' },
         transcribe: { type: 'string' },
         speech: { type: 'string' },
         text: { type: 'string' },
@@ -156,6 +162,7 @@ export async function benchCommand(
       audio: (python) => compareSound(programs.self, python, programs.sound, print),
       accuracy: (python) => compareAccuracy(python, programs.accuracy, print),
       promptable: (python) => comparePromptable(programs.self, python, programs.promptable, print),
+      detection: (python) => compareDetection(programs.self, python, programs.detection, print),
       speech: (python) => compareRecognition(programs.self, python, programs.speech, print),
       text: (python) => compareTexts(programs.self, python, programs.text, chosen, named('float32,int8'), print),
       precisions: (file) => comparePrecisions(file, named('float32,int8-backward,int8'), chosen, print),

@@ -17,6 +17,7 @@ if (first === CHILD) {
     accuracy: fileURLToPath(new URL('../../bench/accuracy_on_torch.py', import.meta.url)),
     images: fileURLToPath(new URL('../../bench/images_on_pillow.py', import.meta.url)),
     sound: fileURLToPath(new URL('../../bench/features_on_transformers.py', import.meta.url)),
+    detection: fileURLToPath(new URL('../../bench/detection_on_torch.py', import.meta.url)),
     promptable: fileURLToPath(new URL('../../bench/sam_on_torch.py', import.meta.url)),
     serving: fileURLToPath(new URL('../../bench/serving_on_fastapi.py', import.meta.url)),
     speech: fileURLToPath(new URL('../../bench/recognition_on_torch.py', import.meta.url)),

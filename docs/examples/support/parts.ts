@@ -8,7 +8,7 @@ import sharp from 'sharp';
 const SIZE = 96;
 
 /** How many pictures there are of each kind, and its outline in a square of 100 by 100; what lies inside is a hole. */
-const kinds: Readonly<Record<string, { readonly count: number; readonly outline: string }>> = {
+export const partKinds: Readonly<Record<string, { readonly count: number; readonly outline: string }>> = {
   bolt: { count: 160, outline: 'M30 10 H70 V28 H58 V90 H42 V28 H30 Z' },
   bracket: { count: 120, outline: 'M24 14 H46 V62 H82 V84 H24 Z' },
   washer: { count: 120, outline: `${circle(36)} ${circle(16)}` },
@@ -22,7 +22,7 @@ const kinds: Readonly<Record<string, { readonly count: number; readonly outline:
 export async function makeParts(folder: string): Promise<string> {
   await rm(folder, { recursive: true, force: true });
   const random = new Random(1);
-  for (const [kind, { count, outline }] of Object.entries(kinds)) {
+  for (const [kind, { count, outline }] of Object.entries(partKinds)) {
     await mkdir(path.join(folder, kind), { recursive: true });
     for (let i = 0; i < count; i++) {
       const file = path.join(folder, kind, `${String(i).padStart(3, '0')}.jpg`);
@@ -31,7 +31,7 @@ export async function makeParts(folder: string): Promise<string> {
         .toFile(file);
     }
   }
-  return `${Object.entries(kinds)
+  return `${Object.entries(partKinds)
     .map(([kind, { count }]) => `${count} of a ${kind}`)
     .join(', ')}`;
 }
@@ -53,7 +53,8 @@ function circle(radius: number): string {
   return `M${50 - radius} 50 a${radius} ${radius} 0 1 0 ${2 * radius} 0 a${radius} ${radius} 0 1 0 ${-2 * radius} 0 Z`;
 }
 
-function gray(level: number): string {
+/** A level from 0 to 255 as a colour. */
+export function gray(level: number): string {
   const value = Math.round(level);
   return `rgb(${value},${value},${value})`;
 }

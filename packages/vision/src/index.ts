@@ -175,14 +175,12 @@ export type { EdgeBins, EdgeHeads } from './tasks/detection/losses/edgeLosses.ts
 export type { MatchingCost } from './tasks/detection/losses/matching.ts';
 export { decodeGrid, type FoundBox, type GridDecoding } from './tasks/detection/decodeBoxes.ts';
 export type { DetectionExample } from './tasks/detection/detectionData.ts';
+export { type DetectionPrediction, objectDetector, type ObjectDetectorOptions } from './tasks/detection/answers.ts';
+export type { DetectedObject } from './tasks/detection/cocoAnswers.ts';
 export {
-  type DetectedObject,
-  type DetectionPrediction,
   objectDetection,
   type ObjectDetectionOptions,
   objectDetectionTask,
-  objectDetector,
-  type ObjectDetectorOptions,
 } from './tasks/detection/objectDetection.ts';
 export type { DetectionScores, TrueObject } from './metrics/cocoEvaluation.ts';
 export type { Extent } from './metrics/objectOverlaps.ts';

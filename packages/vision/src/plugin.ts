@@ -10,7 +10,8 @@ import { imageClassificationTask, imageRegressionTask, multiLabelTask } from './
 import { imageEmbeddingTask } from './tasks/embedding/imageEmbedder.ts';
 import { imageRetrievalTask } from './tasks/embedding/imageRetrieval.ts';
 import { imageTextTask } from './tasks/embedding/text/imageText.ts';
-import { type DetectionPrediction, objectDetectionTask } from './tasks/detection/objectDetection.ts';
+import type { DetectionPrediction } from './tasks/detection/answers.ts';
+import { objectDetectionTask } from './tasks/detection/objectDetection.ts';
 import { promptableSegmentationTask } from './tasks/promptable/promptableSegmentation.ts';
 import type { MaskPrediction } from './tasks/promptable/promptableSegmenter.ts';
 import type { SegmentationPrediction } from './tasks/segmentation/classMap.ts';

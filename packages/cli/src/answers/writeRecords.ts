@@ -25,6 +25,8 @@ export interface RecordsRequest {
   readonly json: boolean;
   readonly of: AnswersOf;
   readonly beyond: UnprintedValues;
+  /** Whether answers name their file even if it is the only one; false by default. */
+  readonly isNamed?: boolean;
   readonly terminal: Terminal;
   readonly progress: Progress;
   readonly exitWith: (code: number) => void;
@@ -39,6 +41,11 @@ interface Sink {
   stop(): Promise<void>;
   /** The user's hint about an early end. */
   readonly onStop: string;
+}
+
+/** True for the path of a file of answers, not of a folder for pictures. */
+export function isAnswerFile(out: string | undefined): boolean {
+  return out !== undefined && [...answerEndings, '.json'].includes(path.extname(out).toLowerCase());
 }
 
 /**
@@ -83,7 +90,7 @@ export async function writeRecords(request: RecordsRequest): Promise<void> {
 
 async function writeAll(
   answers: AsyncIterable<Answer>,
-  { sources, progress }: RecordsRequest,
+  { sources, isNamed = false, progress }: RecordsRequest,
   sink: Sink,
   signal: AbortSignal,
 ): Promise<void> {
@@ -96,7 +103,9 @@ async function writeAll(
   for await (const answer of answers) {
     if (signal.aborted) return;
     for (; source < begin + answer.source; source++) await sink.endSource();
-    await sink.write(sources.length === 1 ? answer.prediction : { file: sources[source]!, ...answer.prediction });
+    await sink.write(
+      sources.length === 1 && !isNamed ? answer.prediction : { file: sources[source]!, ...answer.prediction },
+    );
     const read = before[source]! + (answer.read ?? 0);
     progress.showLive(read, Math.max(total, read + 1), pace.line(sink.answers, total === 0 ? undefined : read / total)); // prettier-ignore
   }

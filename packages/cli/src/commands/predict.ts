@@ -6,7 +6,7 @@ import { withoutUndefined } from '@onnx-lora/sdk/data';
 import type { Command } from 'commander';
 import { picturesOf, withPictures } from '../answers/pictures.ts';
 import { UnprintedValues, counted, printAnswers } from '../answers/printAnswers.ts';
-import { writeRecords } from '../answers/writeRecords.ts';
+import { isAnswerFile, writeRecords } from '../answers/writeRecords.ts';
 import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../terminal/errors.ts';
@@ -26,7 +26,7 @@ export function predictCommand(context: Context): Command {
   return commandOf({
     name: 'predict',
     description:
-      'Predicts for files, one line each: label, score, file, or the transcript of a recording; or for each record of a file of many, such as a FASTA file. A folder stands for all files below it, "-" for standard input. Predicted images, such as masks, go to the folder of --out. Predictions for records go to the file of --out (.csv, .tsv, .jsonl); after an interruption, the same command continues.',
+      'Predicts for files, one line each: label, score, file, or the transcript of a recording; or for each record of a file of many, such as a FASTA file. A folder stands for all files below it, "-" for standard input. Predicted images, such as masks, go to the folder of --out. Other predictions go to the file of --out (.csv, .tsv, .jsonl); after an interruption, the same command continues.',
     usage: 'MODEL FILE… [options]',
     words: { '[words...]': 'the model and the files; with --model, only files' },
     flags: [
@@ -42,7 +42,7 @@ export function predictCommand(context: Context): Command {
       'threads',
       [
         'out',
-        'folder for pictures in the answers, such as masks; or file for answers about records (.csv, .tsv, .jsonl)',
+        'folder for pictures in the answers, such as masks; or file of all answers (.csv, .tsv, .jsonl; of boxes also .json, in COCO form)',
       ],
       'overwrite',
       'config',
@@ -53,6 +53,7 @@ export function predictCommand(context: Context): Command {
       'onnx-lora predict models/vit cat.jpg dog.jpg --adapter runs/photos',
       'onnx-lora predict --model models/vit photos --json | jq -r .[].label               # all photos of a folder',
       'onnx-lora predict models/segformer street.jpg --out masks                          # masks/street-mask.png',
+      'onnx-lora predict models/rt-detr photos --adapter runs/screws --out found.json     # boxes, as COCO',
       'onnx-lora predict models/esm2 proteins.fasta.gz --adapter runs/gb1 --out fit.csv   # of any size',
       'onnx-lora predict models/whisper call.wav --adapter runs/calls                     # what is said',
       'onnx-lora predict models/smollm questions.jsonl --schema package.json              # each answer JSON of this kind',
@@ -75,7 +76,8 @@ export function predictCommand(context: Context): Command {
     if (!streams && sources.includes(STDIN))
       throw usageError(`The task "${factory.name}" reads files, not standard input ("-").`);
     const { out, batchSize, set } = withTaskSettings(settings, factory);
-    if (out !== undefined) requireFree(records ? [out] : picturesOf(sources, out), flags);
+    const isWritten = records || isAnswerFile(out);
+    if (out !== undefined) requireFree(isWritten ? [out] : picturesOf(sources, out), flags);
     await using predictor = await openPredictor(base, {
       task: factory,
       ...withoutUndefined({ adapter, settings: set }),
@@ -85,14 +87,26 @@ export function predictCommand(context: Context): Command {
     const { terminal, exitWith } = context;
     const { json = false } = flags;
     const beyond = new UnprintedValues();
-    if (records) {
+    if (isWritten) {
       const of = {
         model: await model.digest(),
         adapter: adapter && digestOf(adapter),
         task: factory.name,
         settings: set,
       };
-      await writeRecords({ predictor, sources, batchSize, out, json, of, beyond, terminal, progress, exitWith });
+      await writeRecords({
+        predictor,
+        sources,
+        batchSize,
+        out,
+        json,
+        of,
+        beyond,
+        isNamed: !records,
+        terminal,
+        progress,
+        exitWith,
+      });
     } else {
       const as = json ? 'json' : streams ? 'lines' : 'table';
       const options = { parts: as === 'lines', ...withoutUndefined({ batchSize }) };

@@ -87,6 +87,8 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
 export interface NewHead {
   /** The graph output that the head produces, such as `logits`; with `attach`, the features that it reads. */
   readonly output: string;
+  /** Another output of such scores, whose heads are exchanged too, such as those of a detector's earlier layers. */
+  readonly alsoOutput?: string;
   /** Labels of its outputs, in order. */
   readonly labels: readonly string[];
   /** For a model without a head: the new head reads `output` and produces `logits`. */

@@ -35,6 +35,8 @@ export interface PredictorFacts<Options, Reading> extends TaskDefinition<Options
 export interface ProcessorFacts<Options, Reading> extends TaskDefinition<Options, Reading> {
   /** Makes the preprocessing and decoding. */
   processor(model: TaskModel, own: GivenOptions<Options> & Reading): Promise<Processor>;
+  /** Makes the predictor, where it does more than the processor. */
+  readonly predictor?: PredictorFacts<Options, Reading>['predictor'];
 }
 
 /** A factory with settings and a predictor. */
@@ -73,8 +75,9 @@ export function fileTaskOf<Options, Reading>(
   reading: Reading,
 ): ProcessorFactory {
   const { settings } = facts;
-  const predictor: PredictorFacts<Options, Reading>['predictor'] = async (model, own, options) =>
+  const usual: PredictorFacts<Options, Reading>['predictor'] = async (model, own, options) =>
     filePredictor(model, await facts.processor(model, own), options);
+  const { predictor = usual } = facts;
   return {
     ...taskOf({ ...facts, predictor }, reading),
     processor: async (model, given) => facts.processor(model, { ...settings.read(given), ...reading }),

@@ -88,7 +88,7 @@ export function fitCrop(crop: RandomResizedCrop, { resize, crop: cut }: ImagePla
 }
 
 /** Crops to `size` at `offset`; black, and `outside` in masks, beyond the image. */
-function cropSample(sample: Sample, offset: Offset, size: Size): Sample {
+export function cropSample(sample: Sample, offset: Offset, size: Size): Sample {
   return moveSample(sample, {
     image: cropPlane(sample.image, 3, offset, size),
     mask: (mask) => ({ ...mask, ...cropPlane(mask, 1, offset, size, mask.outside) }),
@@ -97,7 +97,7 @@ function cropSample(sample: Sample, offset: Offset, size: Size): Sample {
 }
 
 /** Resizes the image by `resample`, and masks by the nearest pixel. */
-function resizeSample(sample: Sample, { height, width }: Size, resample: Resample): Sample {
+export function resizeSample(sample: Sample, { height, width }: Size, resample: Resample): Sample {
   const { image } = sample;
   if (image.height === height && image.width === width) return sample;
   return moveSample(sample, {

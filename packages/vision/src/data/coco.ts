@@ -15,7 +15,8 @@ interface CocoFileOfSplit {
 
 /** COCO files in a folder, by name, or in its `annotations`. `instances_…` exclude others, such as `captions_…`. */
 export async function cocoFilesIn(root: string, { files, folders }: FolderEntries): Promise<CocoFileOfSplit[]> {
-  const own = files.filter((name) => /^(instances|captions|annotations)[^/]*\.json$|coco[^/]*\.json$/i.test(name));
+  // Label Studio calls its exports result.json (COCO) and project-1-at-….json (its own form).
+  const own = files.filter((name) => /^(instances|captions|annotations|project-\d)[^/]*\.json$|coco[^/]*\.json$|^result\.json$/i.test(name)); // prettier-ignore
   const folder = own.length === 0 && folders.includes('annotations') ? join(root, 'annotations') : root;
   const names = folder === root ? own : (await readFolder(folder)).files.filter((name) => /\.json$/i.test(name));
   const instances = names.filter((name) => /^instances/i.test(name));

@@ -25,7 +25,9 @@ import {
 } from '@onnx-lora/sdk/data';
 import { imageEndings, isImage } from '../image/imageFile.ts';
 import { cocoFilesIn, cocoRecords, isCoco } from './coco.ts';
+import { cvatFolder } from './cvat.ts';
 import type { ImageDataOptions, ImageRecord } from './imageRecord.ts';
+import { isLabelStudio, labelStudioRecords } from './labelStudio.ts';
 import { manifestRecords } from './manifest.ts';
 import { vocFolder } from './voc.ts';
 import { yoloFolder } from './yolo.ts';
@@ -49,6 +51,7 @@ async function readManifest(file: string, options: ImageDataOptions): Promise<re
   }
   const json = await readJson(file);
   if (isCoco(json)) return cocoRecords(json, file, options);
+  if (isLabelStudio(json)) return labelStudioRecords(json, file, options);
   if (Array.isArray(json))
     return manifestRecords(tableOf(file, json, (i) => `entry ${i + 1}`), options); // prettier-ignore
   throw new OnnxLoraError(
@@ -100,7 +103,7 @@ const imageFiles = { noun: 'images', endings: imageEndings };
 const layouts = (options: ImageDataOptions): FolderLayouts<ImageRecord> => ({
   ...imageFiles,
   manifest: (file) => readManifest(file, options),
-  own: [(root, entries) => cocoFolder(root, entries, options), yoloFolder, vocFolder, maskFolderRecords],
+  own: [(root, entries) => cocoFolder(root, entries, options), yoloFolder, cvatFolder, vocFolder, maskFolderRecords],
   isPlain: ({ files, folders }) => folders.length === 0 && files.some(isImage),
   plain: (root, { files }) => imagesIn(root, files),
   classes: async (root, entries) => {

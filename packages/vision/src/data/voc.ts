@@ -2,19 +2,11 @@
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { parseXml, XmlElement } from '@rgrove/parse-xml';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import {
-  fileInside,
-  type FolderEntries,
-  locatedLines,
-  readFolder,
-  readText,
-  type Split,
-  stemOf,
-} from '@onnx-lora/sdk/data';
+import { fileInside, type FolderEntries, locatedLines, readFolder, type Split, stemOf } from '@onnx-lora/sdk/data';
 import { isImage } from '../image/imageFile.ts';
 import type { Box, ImageObject, ImageRecord } from './imageRecord.ts';
+import { childrenOf, xmlElement, type XmlElement } from './xml.ts';
 
 /** Bytes of an XML file, which has some hundred for each object. */
 const MOST_XML = 16 << 20;
@@ -90,13 +82,8 @@ async function recordOf(file: string, folder: string, inside: ReadonlyMap<string
 }
 
 async function elementOf(file: string): Promise<XmlElement> {
-  const text = await readText(file, MOST_XML);
-  try {
-    const { root } = parseXml(text);
-    if (root?.name === 'annotation') return root;
-  } catch (cause) {
-    throw new OnnxLoraError('DATA_INVALID', `"${file}" is not valid XML: ${(cause as Error).message.split('\n')[0]}. Correct it.`, { cause }); // prettier-ignore
-  }
+  const root = await xmlElement(file, MOST_XML);
+  if (root.name === 'annotation') return root;
   throw new OnnxLoraError(
     'DATA_INVALID',
     `"${file}" has no <annotation>, so it is no file of Pascal VOC. Take it out.`,
@@ -118,10 +105,6 @@ function objectOf(element: XmlElement, place: string, isPascals: boolean): Image
   const first = isPascals ? 1 : 0;
   const found: Box = [x0 - first, y0 - first, x1, y1];
   return { category, ...(found[2] > found[0] && found[3] > found[1] ? { box: found } : {}) };
-}
-
-function childrenOf({ children }: XmlElement, name: string): XmlElement[] {
-  return children.filter((each): each is XmlElement => each instanceof XmlElement && each.name === name);
 }
 
 function child(element: XmlElement, name: string): XmlElement | undefined {

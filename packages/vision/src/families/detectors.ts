@@ -2,7 +2,7 @@
 
 import type { DescribedFamily, ModuleName, NamePair, RoleNames } from '@onnx-lora/sdk/plugin';
 import { deformableDetrStops, dFineStops, rtDetrStops } from './stoppedGradients.ts';
-import { visionFamily } from './visionFamily.ts';
+import { detectorFacts, visionFamily } from './visionFamily.ts';
 
 const detection: readonly string[] = ['object-detection'];
 const encoder = 'encoder.layers.{n}';
@@ -68,7 +68,7 @@ export const conditionalDetr: DescribedFamily = visionFamily({
     boxes: ['bbox_predictor.layers.{n}'],
   },
   renamed: [renamedBackbone],
-  tasks: detection,
+  ...detectorFacts,
   preprocessors: ['ConditionalDetrImageProcessor'],
 });
 
@@ -96,7 +96,7 @@ export const deformableDetr: DescribedFamily = visionFamily({
     boxes: ['bbox_embed.{n}.layers.{n}'],
   },
   renamed: [renamedBackbone],
-  tasks: detection,
+  ...detectorFacts,
   preprocessors: ['DeformableDetrImageProcessor'],
   stopGradients: deformableDetrStops,
 });
@@ -141,7 +141,7 @@ export const rtDetr: DescribedFamily = visionFamily({
   renamed: [hybridRenamed],
   defaultTargets: ['backbone', 'neck', 'attention.query', 'attention.key', 'attention.value', 'attention.output', 'mlp.up', 'mlp.down', 'sampling.offsets', 'sampling.weights', 'sampling.value', 'sampling.output', 'proposals', 'references', 'classifier', 'boxes'], // prettier-ignore
   targetsFrom: measuredTargets,
-  tasks: detection,
+  ...detectorFacts,
   preprocessors: ['RTDetrImageProcessor'],
   stopGradients: rtDetrStops,
 });
@@ -167,7 +167,7 @@ export const dFine: DescribedFamily = visionFamily({
   renamed: [hybridRenamed],
   defaultTargets: ['backbone', 'neck', 'attention.query', 'attention.key', 'attention.value', 'attention.output', 'mlp.up', 'mlp.down', 'sampling.offsets', 'sampling.weights', 'gateway', 'proposals', 'references', 'quality', 'classifier', 'boxes'], // prettier-ignore
   targetsFrom: `as RT-DETR, ${measuredTargets}`,
-  tasks: detection,
+  ...detectorFacts,
   preprocessors: ['RTDetrImageProcessor'],
   stopGradients: dFineStops,
 });

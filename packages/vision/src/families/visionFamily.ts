@@ -16,6 +16,15 @@ export function visionFamily(facts: FactsHere): DescribedFamily {
   };
 }
 
+/**
+ * Facts of detectors. Where the export with the outputs of auxiliary losses lies beside the plain one, it is the model,
+ * and adapters are merged into both.
+ */
+export const detectorFacts: Pick<FamilyDefinition, 'tasks' | 'files'> = {
+  tasks: ['object-detection'],
+  files: { parts: [{ name: 'model_aux' }, { name: 'model', onlyServes: true }], arePreferred: true },
+};
+
 /** Tasks of any backbone, the usual first. */
 export const backboneTasks: readonly string[] = [
   'image-classification',

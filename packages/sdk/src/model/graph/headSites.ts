@@ -21,6 +21,8 @@ export const broadcasting: ReadonlySet<string> = new Set([
   'Sum',
   'Pow',
 ]);
+/** Operators that choose or join values along an axis, such as one layer's scores of several layers'. */
+export const selecting: ReadonlySet<string> = new Set(['Gather', 'Slice', 'Concat']);
 /** Operators with constant shape inputs. */
 export const reshaping: ReadonlySet<string> = new Set(['Reshape', 'Expand', 'Resize']);
 
@@ -29,7 +31,10 @@ export function canBeHead({ kind, arrange, alsoAt }: Site): boolean {
   return (kind === 'linear' || kind === 'conv2d') && !arrange && alsoAt.length === 0;
 }
 
-/** The layers that compute `output`, up to reshaping, scaling, softmax and means of several heads. */
+/**
+ * The layers that compute `output`, up to reshaping, scaling, softmax, means of several heads, and a choice among heads'
+ * results. A layer of one output that is added to the scores, such as a quality, is none of them.
+ */
 export function headSites(graph: GraphProto, sites: readonly Site[], output: string): readonly Site[] {
   const { producer, constants } = indexWhole(graph);
   const byValue = new Map(sites.flatMap((site) => [[site.product, site] as const, [site.output, site] as const]));
@@ -50,11 +55,15 @@ export function headSites(graph: GraphProto, sites: readonly Site[], output: str
     if (site) return canBeHead(site);
     const node = producer.get(value);
     const { opType = '', input = [] } = node ?? {};
-    if (unary.has(opType) || reshaping.has(opType)) return isHead(input[0]!);
+    const isOfFirst = unary.has(opType) || reshaping.has(opType) || (selecting.has(opType) && opType !== 'Concat');
+    if (isOfFirst) return isHead(input[0]!);
+    if (opType === 'Concat') return input.every(isHead);
     const computed = input.filter((name) => name && !constants.has(name));
     return broadcasting.has(opType) && computed.length > 0 && computed.every(isHead);
   };
-  const all = isHead(output) ? [...found] : [];
+  const every = isHead(output) ? [...found] : [];
+  const most = Math.max(...every.map(({ weightShape: [out] }) => out!));
+  const all = every.filter(({ weightShape: [out] }) => out === most || out !== 1);
   return all.every(({ weightShape: [out] }) => out === all[0]!.weightShape[0]) ? all : [];
 }
 

@@ -89,8 +89,10 @@ export function attachHead<M extends ModelGraph>(
     const width = headWidth(model, place);
     return { model: withAttached(model, place, initial([width]), { labels }), modules: [place.module] };
   }
-  const heads = headSites(model.onnx.model.graph, model.sites(), head.output);
-  if (heads.length === 0) {
+  const headsOf = (output: string): readonly Site[] => headSites(model.onnx.model.graph, model.sites(), output);
+  const first = headsOf(head.output);
+  const heads = [...new Set([...first, ...(head.alsoOutput === undefined ? [] : headsOf(head.alsoOutput))])];
+  if (first.length === 0) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
       `No single layer of "${model.name}" gives the output "${head.output}", so there is no head to exchange for one of ${labels.length} outputs. Export the model with a linear head, or attach one to its features (attach).`,

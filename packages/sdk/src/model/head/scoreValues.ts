@@ -4,12 +4,12 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { readTensor } from '../../graph/tensorData.ts';
 import type { ValueType } from '../../graph/value.ts';
-import { type GraphIndex, indexWhole, subgraphs } from '../../graph/walk.ts';
+import { type GraphIndex, indexWhole, intAttribute, subgraphs } from '../../graph/walk.ts';
 import type { Site } from '../../match/sites.ts';
 import { declaredType } from '../../ops/inferGraph.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';
-import { canBeHead, unary, broadcasting, reshaping } from '../graph/headSites.ts';
+import { canBeHead, unary, broadcasting, reshaping, selecting } from '../graph/headSites.ts';
 
 /** Operators that accept any number of scores, with a result independent of it. */
 const ends = new Set(['Shape', 'Size', 'ArgMax', 'ArgMin']);
@@ -49,6 +49,7 @@ export function scoreValues(model: ModelGraph, heads: readonly Site[]): ScoreVal
     if (subgraphs(node).length > 0) return false;
     if (isEnd(node) || unary.has(opType)) return true;
     if (reshaping.has(opType)) return at === 0 && input.slice(1).every((each) => !namesSize(each, out, index));
+    if (selecting.has(opType)) return at === 0 || opType === 'Concat' ? keepsScores(node, found, index, types) : false;
     const others = input.filter((each) => each && !found.has(each));
     return broadcasting.has(opType) && others.every((each) => broadcasts(each, out, index, types));
   };
@@ -66,6 +67,23 @@ function isEnd({ opType = '' }: NodeProto): boolean {
 
 function problem({ name, opType, output }: NodeProto): string {
   return `the node "${name || output?.[0]}" (${opType}) behind it is written for that number, or may be`;
+}
+
+/** True if a node chooses or joins along other axes than that of the scores. */
+function keepsScores(
+  node: NodeProto,
+  scores: ScoreValues,
+  { constants }: GraphIndex,
+  types: ReadonlyMap<string, ValueType>,
+): boolean {
+  const { opType, input = [] } = node;
+  const rank = types.get(input[0]!)?.shape?.length;
+  const own = scores.get(input[0]!);
+  const joined = opType === 'Concat' ? input : input.slice(0, 1);
+  if (rank === undefined || own === undefined || joined.some((each) => scores.get(each) !== own)) return false;
+  const named = opType === 'Slice' ? constants.get(input[3] ?? '') : undefined;
+  const axes = opType === 'Slice' ? named && [...readTensor(named).data].map(Number) : [intAttribute(node, 'axis', 0)];
+  return axes?.every((axis) => (axis + rank) % rank !== own) ?? false;
 }
 
 /** True if a constant shape, or a Concat of constants, contains the number. */

@@ -10,13 +10,11 @@ import { trainedInFull } from '../../adapter/combine/sources.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { refuseOverwrite } from '../../files/atomicWriter.ts';
 import { knownOptions } from '../../knownOptions.ts';
-import { modelForAdapter } from '../head/forAdapter.ts';
-import { bytesOf, companionsOf, configWithSizes, mergeParts, placeOf } from './mergeParts.ts';
+import { bytesOf, companionsOf, mergedConfig, mergeParts, newHeads, placeOf, withHeadsOf } from './mergeParts.ts';
 import { mergeInto } from './mergeInto.ts';
 import { mergeCheckpoint } from './mergeCheckpoint.ts';
 import type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 import type { Model } from '../loaded/model.ts';
-import { LEARNED_KEY } from '../graph/modelGraph.ts';
 import { withOwnConfig } from '../opening/readModelConfig.ts';
 import { requireAdapters, requireModel, requirePath } from '../loaded/argumentChecks.ts';
 import { writeMerged } from './writeMerged.ts';
@@ -94,13 +92,13 @@ async function write(
   requireWritable(model, file);
   refuseOverwrite([file], options);
   if (!isUnmerge) requireSameHeads(all);
-  const own = all.reduce((headed, { adapter }) => modelForAdapter(headed, adapter), model);
+  const own = withHeadsOf(model, all);
   const folder = isFolder ? place : path.dirname(file);
-  const sizes = configWithSizes(own, isUnmerge ? [] : all);
-  const beside = isFolder ? filesBeside(model, own, folder, sizes, options) : new Map<string, Uint8Array>();
+  const config = mergedConfig(model, own, isUnmerge ? [] : all);
+  const beside = isFolder ? filesBeside(model, folder, config, options) : new Map<string, Uint8Array>();
   const { model: merged, ...found } = await mergeInto(own, all, options, isUnmerge, newHeads(model, own));
-  const config = sizes ?? own.config;
-  const whole = isFolder || !config ? merged : withOwnConfig(merged, configOf(own, config));
+  const described = config ?? own.config;
+  const whole = isFolder || !described ? merged : withOwnConfig(merged, { ...described });
   return {
     files: await writeMerged([{ file, model: whole, base: own }], [...beside]),
     modules: found.modules,
@@ -122,17 +120,7 @@ function requireSameHeads(adapters: readonly WeightedAdapter[]): void {
   requireOneOwner(sources, () => false);
 }
 
-/** Paths of the headed model's layers that the base lacks or has in other shapes. */
-function newHeads(base: Model, headed: Model): ReadonlySet<string> {
-  const before = new Map(base.sites().map(({ path: own, weightShape }) => [own, weightShape.join()]));
-  return new Set(headed.sites().flatMap(({ path: own, weightShape }) => (before.get(own) === weightShape.join() ? [] : [own]))); // prettier-ignore
-}
-
 const configIn = (folder: string): string => path.join(folder, 'config.json');
-
-function configOf({ notes }: Model, config: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return { ...config, ...(notes.learned ? { [LEARNED_KEY]: notes.learned } : {}) };
-}
 
 /**
  * Files for the merged model's folder: the base's companions, and `config.json` with the labels of a new head.
@@ -140,16 +128,12 @@ function configOf({ notes }: Model, config: Readonly<Record<string, unknown>>): 
  */
 function filesBeside(
   model: Model,
-  headed: Model,
   folder: string,
-  sizes: Model['config'],
+  config: Model['config'],
   { overwrite }: MergeOptions,
 ): Map<string, Uint8Array> {
-  const files = new Map(companionsOf(model, folder, sizes));
-  const config = sizes ?? headed.config;
-  if (headed !== model && config && headed.notes.labels) {
-    files.set(configIn(folder), bytesOf(configOf(headed, config)));
-  }
+  const files = new Map(companionsOf(model, folder, config));
+  if (config) files.set(configIn(folder), bytesOf(config));
   for (const [file, bytes] of files) {
     const isFolder = existsSync(file) && statSync(file).isDirectory();
     if (!isFolder && (overwrite || !existsSync(file) || compareBytes(readFileSync(file), bytes) === 0)) continue;

@@ -9,7 +9,8 @@ import { commonNote } from '../../adapter/storage/adapterNotes.ts';
 import { companionsIn } from '../opening/hub.ts';
 import type { MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 import type { Model } from '../loaded/model.ts';
-import { INPUT_SIZES_KEY } from '../graph/modelGraph.ts';
+import { modelForAdapter } from '../head/forAdapter.ts';
+import { INPUT_SIZES_KEY, LEARNED_KEY } from '../graph/modelGraph.ts';
 import { type MergedInto, mergeInto, modulesOf, placeAll } from './mergeInto.ts';
 import { type MergedToWrite, writeMerged } from './writeMerged.ts';
 
@@ -34,22 +35,44 @@ export async function mergeParts(
       `The adapter brings a head of its own, "${headed.adapter.notes.head!.module}", which none of the files of "${model.name}" has a place for. Merge into one file: name one that ends in .onnx.`,
     );
   }
+  const whole = withHeadsOf(model, adapters);
   // The joined model has checked the base.
-  const changed = new Set((await placeAll(model, adapters, options)).flatMap(modulesOf));
+  const changed = new Set((await placeAll(whole, adapters, options)).flatMap(modulesOf));
   const files: MergedToWrite[] = [];
   const merged: MergedInto[] = [];
   for (const [i, part] of model.parts.entries()) {
-    const result = await mergeInto(part, adapters, { ...options, allowBaseMismatch: true }, isUnmerge);
-    files.push({ file: places[i]!, model: result.modules.length > 0 ? result.model : part.stored.model, base: part });
+    const own = withHeadsOf(part, adapters);
+    const result = await mergeInto(own, adapters, { ...options, allowBaseMismatch: true }, isUnmerge, newHeads(part, own)); // prettier-ignore
+    files.push({ file: places[i]!, model: result.modules.length > 0 ? result.model : part.stored.model, base: own });
     merged.push(result);
   }
   return {
-    files: await writeMerged(files, companionsOf(model, folder, configWithSizes(model, isUnmerge ? [] : adapters))),
+    files: await writeMerged(files, companionsOf(model, folder, mergedConfig(model, whole, isUnmerge ? [] : adapters))),
     modules: [...changed],
     rounding: byModule(merged.flatMap(({ rounding }) => rounding)),
     untied: [...new Set(merged.flatMap(({ untied }) => untied))],
     beside: [...new Set(merged.flatMap(({ beside }) => beside))],
   };
+}
+
+/** The model with the heads and labels of these adapters. */
+export function withHeadsOf(model: Model, adapters: readonly WeightedAdapter[]): Model {
+  return adapters.reduce((headed, { adapter }) => modelForAdapter(headed, adapter), model);
+}
+
+/** Paths of the headed model's layers that the base lacks or has in other shapes. */
+export function newHeads(base: Model, headed: Model): ReadonlySet<string> {
+  const before = new Map(base.sites().map(({ path: own, weightShape }) => [own, weightShape.join()]));
+  return new Set(headed.sites().flatMap(({ path: own, weightShape }) => (before.get(own) === weightShape.join() ? [] : [own]))); // prettier-ignore
+}
+
+/** `config.json` with labels of adapters, what their tasks have learned, and input sizes; undefined if it stays as it is. */
+export function mergedConfig(model: Model, headed: Model, adapters: readonly WeightedAdapter[]): Model['config'] {
+  const sizes = configWithSizes(headed, adapters);
+  const config = sizes ?? headed.config;
+  const { labels, learned } = headed.notes;
+  if (headed === model || !config || (!labels && !learned)) return sizes;
+  return { ...config, ...(learned && { [LEARNED_KEY]: learned }) };
 }
 
 /** A file's place in its folder: `onnx/vision_encoder.onnx`. */

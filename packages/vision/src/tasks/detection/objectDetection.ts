@@ -1,36 +1,20 @@
 /** @file The task `object-detection`. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { contentKey, drawSeed, nameOfRecord, withSourceLocation } from '@onnx-lora/sdk/data';
-import {
-  checkedTask,
-  type PreparedTask,
-  type Processor,
-  RecordDataset,
-  type Task,
-  type TaskModel,
-  type Value,
-} from '@onnx-lora/sdk/tasks';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
+import { checkedTask, type PreparedTask, type Task, type TaskModel, type Value } from '@onnx-lora/sdk/tasks';
 import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { type Augmentation, augmentSetting } from '../../augment/augment.ts';
 import { dataSettings } from '../../data/manifest.ts';
 import type { ImageDataOptions, ImageRecord, ImageSource } from '../../data/imageRecord.ts';
+import { nearDuplicateWarnings } from '../../data/nearDuplicates.ts';
 import { readImageData } from '../../data/readImageData.ts';
-import type { DetectionScores, FoundObject } from '../../metrics/cocoEvaluation.ts';
-import type { ImageRequest } from '../../preprocess/imageThread.ts';
-import { checkBatch } from '../imagePorts.ts';
-import { FedImages, type ImageReading, openImages, type ImageTask, imageTask } from '../imageTask.ts';
-import {
-  checkedBoxes,
-  collateDetection,
-  detectionClasses,
-  type DetectionExample,
-  exampleOf,
-  feedsOf,
-  foundObjects,
-  learnable,
-} from './detectionData.ts';
+import type { DetectionScores } from '../../metrics/cocoEvaluation.ts';
+import { type ImageReading, openImages, type ImageTask, imageTask } from '../imageTask.ts';
+import { detectionPredictor, type DetectionPredictorOptions, objectDetector } from './answers.ts';
+import { checkedBoxes, collateDetection, detectionClasses, type DetectionExample, learnable } from './detectionData.ts';
 import { DetectionMetrics } from './detectionMetrics.ts';
+import { type Changes, detectionDataset, withAllObjects } from './detectionDataset.ts';
 import { type DetectionDataset, detectionReport } from './detectionReport.ts';
 import { type DenseHead, denseLevels } from './denseHead.ts';
 import { type Detector, detectorOf, type QueryHead } from './detector.ts';
@@ -46,27 +30,35 @@ export interface ObjectDetectionOptions extends ImageDataOptions, ImageReading {
   readonly labels?: readonly string[] | undefined;
   /** Augmentations of training images and their boxes; none by default. */
   readonly augment?: readonly Augmentation[] | undefined;
+  /** Share of the training images that are put together from four, 0 to 1; 0 by default. */
+  readonly mosaic?: number | undefined;
 }
 
 const trainingSettings = {
   labels: { kind: 'texts', description: 'Names of all classes; those of the data by default.' },
   augment: augmentSetting,
+  mosaic: {
+    kind: 'number',
+    min: 0,
+    max: 1,
+    description: 'Share of the training images that are put together from four; 0 by default.',
+  },
   ...dataSettings,
 } as const;
 
-/** Options of {@link objectDetector}. */
-export interface ObjectDetectorOptions extends Pick<ImageReading, 'decoder' | 'preprocessors'> {
-  /** Least score of an answer; the best one on held-out images by default, else 0.5. */
-  readonly threshold?: number | undefined;
-}
-
-const settings = settingsOf<ObjectDetectionOptions & ObjectDetectorOptions>({
+const settings = settingsOf<ObjectDetectionOptions & DetectionPredictorOptions>({
   ...trainingSettings,
   threshold: {
     kind: 'number',
     min: 0,
     max: 1,
     description: 'Least score of an answer; the best one on held-out images by default.',
+  },
+  tile: {
+    kind: 'number',
+    whole: true,
+    min: 1,
+    description: 'Edge in pixels of the tiles that larger pictures are looked at in, to find small objects.',
   },
 });
 const ownSettings = settingsOf<ObjectDetectionOptions>(trainingSettings);
@@ -97,9 +89,11 @@ export const objectDetectionTask: ImageTask = imageTask({
   description: 'Boxes with classes; the data is a COCO file, or a folder in the layout of COCO, YOLO or Pascal VOC.',
   settings,
   task: (data, given) => {
-    const { threshold: _, ...options } = given;
+    const { threshold: _t, tile: _e, ...options } = given;
     return objectDetection(data, options);
   },
+  predictor: (model, { decoder, preprocessors, threshold, tile }, options) =>
+    detectionPredictor(model, { decoder, preprocessors, threshold, tile }, options),
   processor: (model, { decoder, preprocessors, threshold }) =>
     objectDetector(model, { decoder, preprocessors, threshold }),
 });
@@ -109,7 +103,7 @@ async function prepare(
   source: ImageSource,
   options: ObjectDetectionOptions,
 ): Promise<PreparedTask<DetectionExample, DetectionScores>> {
-  const { seed = 0, augment = [], labels: given } = options;
+  const { seed = 0, augment = [], mosaic: mixed = 0, labels: given } = options;
   const detector = detectorOf(model);
   const { images: loader, decoder, preprocessor, path } = await openImages(model, detector.input.name, options);
   if (!preprocessor) {
@@ -118,30 +112,19 @@ async function prepare(
       `"${path}": a preprocessor of your own cannot move boxes along with images. Describe the preprocessing in preprocessor_config.json.`,
     );
   }
-  const data = await readImageData(source, options);
-  const all = [...data.train, ...(data.validation ?? [])];
+  const { train: first, validation: held, ...data } = await readImageData(source, options);
+  const own = { train: withAllObjects(first), ...(held && { validation: withAllObjects(held) }) };
+  const all = [...own.train, ...(own.validation ?? [])];
   const { labels, isNew } = detectionClasses(detector, all, data.root, given);
   if (isNew) requireRoom(detector, labels, model);
   const { warnings } = checkedBoxes(all, data.root);
-  const dataset = (records: readonly ImageRecord[], drawn: readonly Augmentation[]): DetectionDataset =>
-    new RecordDataset(records, [], {
-      isDeterministic: drawn.length === 0,
-      nameOf: nameOfRecord,
-      keyOf: ({ file }) => contentKey(file),
-      load: async (record, draw) => {
-        const isChanged = draw !== undefined && drawn.length > 0;
-        const request: ImageRequest = {
-          image: record.file,
-          boxes: learnable(record, labels).map(({ box }) => box),
-          ...(isChanged && { augmentations: drawn, seed: drawSeed(seed, draw) }),
-        };
-        const loaded = await withSourceLocation(record, () => loader.load(request));
-        return exampleOf(loaded, record, labels, { isDrawn: draw !== undefined, isChanged });
-      },
-    });
-  const train = dataset(data.train, augment);
-  const validation = data.validation && dataset(data.validation, []);
-  const slots = Math.max(1, ...all.map((record) => learnable(record, labels).length));
+  const near = own.validation && options.findDuplicates !== false ? await nearDuplicateWarnings(own.train, own.validation) : []; // prettier-ignore
+  const dataset = (records: readonly ImageRecord[], changes?: Changes): DetectionDataset =>
+    detectionDataset({ records, labels, loader, decoder, seed, ...(changes && { changes }) });
+  const train = dataset(own.train, { augment, mosaic: mixed });
+  const validation = own.validation && dataset(own.validation);
+  const most = Math.max(1, ...all.map((record) => learnable(record, labels).length));
+  const slots = mixed > 0 ? 4 * most : most;
   const measured = isNew ? { ...detector, labels } : detector;
   const { head } = detector;
   const collate = (examples: readonly DetectionExample[]) =>
@@ -149,10 +132,10 @@ async function prepare(
   return {
     train,
     ...(validation && { validation }),
-    warnings: [...(data.warnings ?? []), ...warnings],
+    warnings: [...(data.warnings ?? []), ...warnings, ...near],
     notes: detector.notes,
     collate,
-    ...(head.kind === 'queries' ? queryParts(head, labels, isNew) : denseParts(head)),
+    ...(head.kind === 'queries' ? queryParts(head, labels, isNew ? model : undefined) : denseParts(head)),
     metrics: () => new DetectionMetrics(measured, labels.length),
     ...(validation && {
       finish: async (request) => ({
@@ -178,10 +161,21 @@ function targetsIn(targets: Readonly<Record<string, Value>>): DetectionTargets {
 /** Parts of a task that depend on the head: the loss, values that it reads, a new class head. */
 type HeadParts = Pick<PreparedTask<DetectionExample, DetectionScores>, 'head' | 'loss' | 'lossWeight' | 'outputs'>;
 
-function queryParts({ ports, loss, hasNothing }: QueryHead, labels: readonly string[], isNew: boolean): HeadParts {
-  const own = isNew ? finalPorts(ports) : ports;
+/** @param model its heads are exchanged; undefined for classes that it has */
+function queryParts(
+  { ports, loss, hasNothing }: QueryHead,
+  labels: readonly string[],
+  model: TaskModel | undefined,
+): HeadParts {
+  const own = model ? portsOfNewHead(ports, model) : ports;
   return {
-    ...(isNew && { head: { output: ports.logits, labels: hasNothing ? [...labels, NOTHING] : labels } }),
+    ...(model && {
+      head: {
+        output: own.logits,
+        ...withoutUndefined({ alsoOutput: own.auxLogits ?? own.intermediateLogits }),
+        labels: hasNothing ? [...labels, NOTHING] : labels,
+      },
+    }),
     loss: (g, outputs, targets) => detectionLoss(g, detectorOutputs(g, outputs, own), targetsIn(targets), loss),
     lossWeight: ({ counts }) => counts!.dims[0]!,
   };
@@ -213,71 +207,16 @@ function requireRoom({ head }: Detector, labels: readonly string[], { name }: Ta
   );
 }
 
-/** The outputs without those of auxiliary losses, whose heads have the old classes. */
-function finalPorts({ logits, boxes }: DetectorPorts): DetectorPorts {
-  return { logits, boxes };
-}
-
-/** An object in an answer. */
-export interface DetectedObject {
-  /** Name of its class. */
-  readonly label: string;
-  /** Its probability, 0 to 1. */
-  readonly score: number;
-  /** Left, top, width and height in pixels of the image, as in COCO. */
-  readonly box: readonly [x: number, y: number, width: number, height: number];
-}
-
-/** The objects that were found in an image. */
-export type DetectionPrediction = Readonly<{
-  /** Classes with their numbers of objects, as text. */
-  label: string;
-  /** By falling score. */
-  objects: readonly DetectedObject[];
-}>;
-
-/** Threshold where none was chosen on held-out images. */
-const USUAL_THRESHOLD = 0.5;
-
 /**
- * A processor from image files to feeds, and from outputs to boxes with classes and scores. Outputs are decoded with
- * their own feeds.
- * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` for another model; `feeds` throws `DATA_INVALID` naming
- *   an unreadable image
+ * The outputs that learn new classes: of the last layer, and of the layers before it where their scores come from heads
+ * of their own, which are exchanged too. The encoder's proposals keep their head: it chooses the queries, by the old
+ * classes, and new values would choose at random.
  */
-export async function objectDetector(model: TaskModel, options: ObjectDetectorOptions = {}): Promise<Processor> {
-  const known = detectorOf(model);
-  const { threshold: learned, labels: named } = model.learned ?? {};
-  // A dense head keeps its places: new classes took the first of them.
-  const isNamed = Array.isArray(named) && (known.head.kind !== 'queries' || named.length === known.labels.length);
-  const names = isNamed ? named.map(String) : known.labels;
-  const detector = { ...known, labels: names };
-  const { threshold = typeof learned === 'number' ? learned : USUAL_THRESHOLD } = options;
-  // Each image is read once.
-  const { images: loader } = await openImages(model, detector.input.name, { ...options, cacheBytes: 0 });
-  const fed = new FedImages();
-  const { head } = detector;
-  return {
-    ...(head.kind !== 'queries' && { outputs: head.levels.flatMap(({ values }) => values) }),
-    feeds: async (files) => {
-      checkBatch(model, detector.input, files.length);
-      const images = await Promise.all(files.map((image) => loader.load({ image })));
-      return fed.note(feedsOf(images, detector).inputs, images);
-    },
-    decode: (outputs, inputs) => {
-      const [rows = 0, , height = 0, width = 0] = inputs[detector.input.name]!.dims;
-      const frames = fed.of(inputs, rows).map((geometry) => ({ width, height, geometry }));
-      return foundObjects(outputs, frames, detector, threshold).map((found) => predictionOf(found, detector));
-    },
-  };
-}
-
-function predictionOf(found: readonly FoundObject[], { labels }: Pick<Detector, 'labels'>): DetectionPrediction {
-  const objects = found
-    .map(({ label, score, box }): DetectedObject => ({ label: labels[label]!, score, box }))
-    .sort((a, b) => b.score - a.score);
-  const counts = new Map<string, number>();
-  for (const { label } of objects) counts.set(label, (counts.get(label) ?? 0) + 1);
-  const label = [...counts].map(([name, count]) => (count === 1 ? name : `${count} × ${name}`)).join(', ');
-  return { label: label === '' ? 'nothing' : label, objects };
+function portsOfNewHead(
+  { encoderLogits: _l, encoderBoxes: _b, ...ports }: DetectorPorts,
+  model: TaskModel,
+): DetectorPorts {
+  const { logits, boxes } = ports;
+  const earlier = ports.auxLogits ?? ports.intermediateLogits;
+  return earlier !== undefined && model.headInput?.(earlier) ? ports : { logits, boxes };
 }
