@@ -1,6 +1,6 @@
 /** @file Keeps computed weights in the user's cache, so that the next start finds them. */
 
-import { setImmediate } from 'node:timers/promises';
+import { nextTurn } from '../../platform/pause.ts';
 import { PreparedCache } from '../../files/preparedCache.ts';
 import { type BytesOrigin, type ComputedBytes, isInFile } from '../bytes.ts';
 import type { ModelProto } from '../proto.ts';
@@ -32,7 +32,7 @@ export async function keepWeights(
       const offsets: number[] = [];
       for (const bytes of all) {
         offsets.push(write(writtenBytes(bytes)));
-        await setImmediate();
+        await nextTurn();
       }
       return offsets;
     });
