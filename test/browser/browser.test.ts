@@ -151,7 +151,7 @@ describe.skipIf(executablePath === undefined)('on a page', () => {
     page = await browser.newPage();
     await page.goto(address);
     order = { digits: await turnedDigits(0, 320), heldOut: await turnedDigits(8000, 8100), steps: 20 };
-  }, 120_000);
+  }, 300_000);
   afterAll(async () => {
     await browser?.close();
     server?.close();
@@ -208,5 +208,5 @@ describe.skipIf(executablePath === undefined)('on a page', () => {
     expect(resumed.losses).toEqual(whole.losses.slice(10));
     expect(resumed.files).toEqual(whole.files);
     await tabs.close();
-  }, 120_000);
+  }, 300_000);
 });
