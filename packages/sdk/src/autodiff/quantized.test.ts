@@ -361,13 +361,19 @@ test('both operands of a product may be computed', async () => {
 
 describe('packed weights some rows at a time', () => {
   const forms = {
-    MatMulBnb4: (N: number) => [{ K: 32, N, block_size: 16, quant_type: 1 }, bytes('uint8', [N * 16]), float32(floats(N * 2), [N * 2])],
-    MatMulNBits: (N: number) => [{ K: 40, N, block_size: 16, bits: 4 }, bytes('uint8', [N, 3, 8]), float32(floats(N * 3), [N * 3]), bytes('uint8', [N * 2])],
-  } as const; // prettier-ignore
+    MatMulBnb4: (N: number) => ({
+      attributes: { K: 32, N, block_size: 16, quant_type: 1 },
+      operands: [bytes('uint8', [N * 16]), float32(floats(N * 2), [N * 2])],
+    }),
+    MatMulNBits: (N: number) => ({
+      attributes: { K: 40, N, block_size: 16, bits: 4 },
+      operands: [bytes('uint8', [N, 3, 8]), float32(floats(N * 3), [N * 3]), bytes('uint8', [N * 2])],
+    }),
+  };
   test.each(
     Object.keys(forms).flatMap((op) => [1, 2, 7, 8].flatMap((N) => [1, 3 * 40, 1000].map((most) => [op, N, most] as const))),
   )('%s of %i rows, %i numbers at a time', async (op, N, most) => {
-    const [attributes, ...operands] = forms[op as keyof typeof forms](N);
+    const { attributes, operands } = forms[op as keyof typeof forms](N);
     const found = await Promise.all(
       [most, Infinity].map((limit) =>
         valueOf((g) => {
