@@ -115,7 +115,14 @@ export type {
   TypeProto,
   ValueInfoProto,
 } from './graph/proto.ts';
-export { type Bytes, type ByteSource, type ComputedBytes, type FileSlice, memorySource } from './graph/bytes.ts';
+export {
+  type Bytes,
+  type ByteSource,
+  type BytesOrigin,
+  type ComputedBytes,
+  type FileSlice,
+  memorySource,
+} from './graph/bytes.ts';
 export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
 export { floats, readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
 export { valueInfo } from './graph/valueInfo.ts';

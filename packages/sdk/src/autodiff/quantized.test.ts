@@ -10,7 +10,9 @@ import { rowIntegers, rowProduct } from '../ops/quantization/forms.ts';
 import { Random } from '../runtime/random.ts';
 import { float32, sizeOf } from '../runtime/tensor.ts';
 import { scalesOfRows } from './activeValues.ts';
+import { packedInParts } from './quantized.ts';
 import type { StraightThroughOp } from './rules.ts';
+import type { VjpSite } from './vjp.ts';
 
 const random = new Random(5);
 const CONTRIB = 'com.microsoft';
@@ -356,3 +358,35 @@ test('both operands of a product may be computed', async () => {
   // 8 bits of the other operand are read.
   actual.forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(0.02 * largest));
 });
+
+describe('packed weights some rows at a time', () => {
+  const forms = {
+    MatMulBnb4: (N: number) => ({
+      attributes: { K: 32, N, block_size: 16, quant_type: 1 },
+      operands: [bytes('uint8', [N * 16]), float32(floats(N * 2), [N * 2])],
+    }),
+    MatMulNBits: (N: number) => ({
+      attributes: { K: 40, N, block_size: 16, bits: 4 },
+      operands: [bytes('uint8', [N, 3, 8]), float32(floats(N * 3), [N * 3]), bytes('uint8', [N * 2])],
+    }),
+  };
+  test.each(
+    Object.keys(forms).flatMap((op) => [1, 2, 7, 8].flatMap((N) => [1, 3 * 40, 1000].map((most) => [op, N, most] as const))),
+  )('%s of %i rows, %i numbers at a time', async (op, N, most) => {
+    const { attributes, operands } = forms[op as keyof typeof forms](N);
+    const found = await Promise.all(
+      [most, Infinity].map((limit) =>
+        valueOf((g) => {
+          const x: Value = { name: 'x', type: 'float32', shape: [2, 3, attributes.K] };
+          const dy = g.constant(float32(weightsOf(6 * N), [2, 3, N]));
+          const all = [x, ...operands.map((each) => g.constant(each))];
+          const y = g.emit(op, all, attributes, CONTRIB);
+          const node = g.nodes.pop()!;
+          const site = { g, node, x: all, y: [y], dy, dys: [dy] } as unknown as VjpSite;
+          return packedInParts(site, limit);
+        }),
+      ),
+    );
+    expectClose(found[0]!, found[1]!);
+  });
+}); // prettier-ignore

@@ -3,10 +3,13 @@
  * (https://arxiv.org/abs/1308.3432), scales and zero points as constants. Cotangents of integers are float32.
  */
 
+import { attributeProto } from '../graph/attributes.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { bnb4Weight, nBitsWeight } from '../ops/expand/quantized/blockwise.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
+import { isStatic } from '../graph/value.ts';
+import { intAttribute } from '../graph/walk.ts';
 import { CONTRIB } from '../ops/domains.ts';
 import { ExpansionSite } from '../ops/expand/site.ts';
 import { isLargestOfRows } from '../ops/quantization/forms.ts';
@@ -81,29 +84,72 @@ export const integerToFloat: Vjp = (site, index) => {
 export const integerConv: Vjp = (site, index) =>
   index === 0 ? convInput(withNumbers(site, 1, 0), 0) : convWeight(withNumbers(site, 0, 0), 1);
 
-/** Products with a block-packed weight `[N, K]`: dy·W with the weight dequantized temporarily. */
-export const packedProduct: Vjp = (site) => {
-  const { g, node, x, dy } = site;
-  const types = new Map(x.flatMap((value) => (value ? [[value.name, value] as const] : [])));
-  const context = { types, constants: new Map(), opset: g.opset, prefix: '' };
-  const expansion = new ExpansionSite(node, context, g);
-  const shape = behind(g, dy);
-  const weight = node.opType === 'MatMulBnb4' ? bnb4Weight(expansion, shape) : nBitsWeight(expansion, shape);
-  if (!weight) {
-    throw new OnnxLoraError(
-      'NO_GRADIENT',
-      `The gradient of ${node.opType} "${node.name}" is not known for the form in which its weight is packed. Adapt only layers after it, or quantise the model with blocks of 2, 4 or 8 bits in their own order.`,
-    );
-  }
-  return castTo(g, reshapeLike(g, g.Gemm(asRows(g, castTo(g, dy)), weight), x[0]!), x[0]!.type);
-};
+/** Most numbers of a packed weight that are floats at a time: a head over a large vocabulary would take gigabytes. */
+const UNPACKED = 1 << 23;
 
-/** Shapes that depend on a cotangent, so that ONNX Runtime does not dequantize all layers ahead of time. */
-function behind(g: GraphBuilder, dy: Value): (dims: readonly number[]) => Value {
-  const first = g.Slice(g.Reshape(dy, [-1]), [0], [1], [0]);
-  // Zero, even for NaN.
-  const zero = g.Cast(g.emit('Less', [first, first]), dataTypeNumber('int64'));
-  return (dims) => g.Add(g.ints(dims), zero);
+/** Products with a block-packed weight `[N, K]`: dy·W with the weight dequantized temporarily, some rows at a time. */
+export const packedProduct: Vjp = (site) => packedInParts(site, UNPACKED);
+
+/** {@link packedProduct} with at most so many numbers of the weight at a time, but at least a row. */
+export function packedInParts(site: VjpSite, most: number): Value {
+  const { g, x, dy } = site;
+  const [K, N] = [intAttribute(site.node, 'K', 0), intAttribute(site.node, 'N', 0)];
+  const operands = x.slice(1);
+  const isDivisible = operands.every((each) => !each || (isStatic(each.shape) && each.shape[0]! % N === 0));
+  const each = isDivisible ? Math.max(1, Math.ceil(N / Math.max(1, Math.ceil((N * K) / most)))) : N;
+  const rows = asRows(g, castTo(g, dy));
+  if (each >= N)
+    return castTo(g, reshapeLike(g, g.Gemm(rows, unpackedWeight(site, N, operands, dy)), x[0]!), x[0]!.type);
+  let sum: Value | undefined;
+  for (let from = 0; from < N; from += each) {
+    const to = Math.min(N, from + each);
+    // One part after the other, and not ahead of time.
+    const after = zeroBehind(g, sum ?? dy);
+    const own = operands.map((value) => {
+      if (!value) return undefined;
+      const [length, ...others] = value.shape as readonly number[];
+      const perRow = length! / N;
+      const [start, end] = [from, to].map((row) => g.Add(g.ints([row * perRow]), after)) as [Value, Value];
+      return {
+        ...g.emit('Slice', [value, start, end, g.ints([0])]),
+        type: value.type,
+        shape: [(to - from) * perRow, ...others],
+      };
+    });
+    sum = g.Gemm(g.Slice(rows, [from], [to], [1]), unpackedWeight(site, to - from, own, sum ?? dy), sum);
+  }
+  return castTo(g, reshapeLike(g, sum!, x[0]!), x[0]!.type);
+}
+
+/** Rows of the weight as float32 `[rows, K]`, computed after a value. */
+function unpackedWeight(
+  { g, node, x }: VjpSite,
+  rows: number,
+  operands: readonly (Value | undefined)[],
+  after: Value,
+): Value {
+  const all = [x[0], ...operands];
+  const types = new Map(all.flatMap((value) => (value ? [[value.name, value] as const] : [])));
+  const others = (node.attribute ?? []).filter(({ name }) => name !== 'N');
+  const own = {
+    ...node,
+    input: all.map((value) => value?.name ?? ''),
+    attribute: [...others, attributeProto('N', rows)],
+  };
+  const expansion = new ExpansionSite(own, { types, constants: new Map(), opset: g.opset, prefix: '' }, g);
+  const shape = (dims: readonly number[]): Value => g.Add(g.ints(dims), zeroBehind(g, after));
+  const weight = node.opType === 'MatMulBnb4' ? bnb4Weight(expansion, shape) : nBitsWeight(expansion, shape);
+  if (weight) return weight;
+  throw new OnnxLoraError(
+    'NO_GRADIENT',
+    `The gradient of ${node.opType} "${node.name}" is not known for the form in which its weight is packed. Adapt only layers after it, or quantise the model with blocks of 2, 4 or 8 bits in their own order.`,
+  );
+}
+
+/** Zero, even for NaN, that depends on a value: for shapes, so that ONNX Runtime does not dequantize ahead of time. */
+function zeroBehind(g: GraphBuilder, value: Value): Value {
+  const first = g.Slice(g.Reshape(value, [-1]), [0], [1], [0]);
+  return g.Cast(g.emit('Less', [first, first]), dataTypeNumber('int64'));
 }
 
 /** DynamicQuantizeLSTM: LSTM with dequantized weights, `[directions, in, gates · hidden]` per direction or column. */

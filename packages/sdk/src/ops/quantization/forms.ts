@@ -82,14 +82,19 @@ const HIGHEST = 127;
 /** Quantizes an embedding table to int8 with one scale, so that standard operators gather before dequantizing. */
 export function quantizeTable({ values, out, width }: Rows): QuantizedMatrix {
   const scale = tableStep(values);
-  // Not by map, which would make floats of them: tables are the largest weights of language models.
-  const codes = Int8Array.from(values, (value) => tableCode(value, scale));
+  // By a loop: `from` lists all numbers first, and tables are the largest weights of language models.
+  const codes = new Int8Array(values.length);
+  const restored = new Float32Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    codes[i] = tableCode(values[i]!, scale);
+    restored[i] = codes[i]! * scale;
+  }
   return {
     tensors: {
       codes: tensorProto('_quantized', { type: 'int8', dims: [out, width], data: codes }),
       scales: tensorProto('_scale', float32([scale], [])),
     },
-    restored: Float32Array.from(codes, (code) => code * scale),
+    restored,
   };
 }
 
@@ -107,7 +112,8 @@ function tableStep(values: Float32Array): number {
   for (const share of largest > 0 ? SHARES : []) {
     const scale = Math.fround((share * largest) / HIGHEST);
     let error = 0;
-    for (const value of values) error += (tableCode(value, scale) * scale - value) ** 2;
+    for (let i = 0; i < values.length && error < least; i++)
+      error += (tableCode(values[i]!, scale) * scale - values[i]!) ** 2;
     if (error < least) [best, least] = [scale, error];
   }
   return best;
