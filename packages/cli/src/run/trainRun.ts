@@ -94,7 +94,7 @@ export async function runTraining(given: Settings, options: TrainRunOptions, con
     progress.note(
       prepared.head.attach
         ? `The model has no head for this task: ${newModules.join(', ')} begins with ${prepared.head.labels.length} output${prepared.head.labels.length === 1 ? '' : 's'}, and is trained in full.`
-        : `The labels are not the model's: ${newModules.join(', ')} gets ${prepared.head.labels.length} new outputs, and is trained in full.`,
+        : `The labels are not the model's: ${newModules.join(', ')} ${newModules.length > 1 ? 'each get' : 'gets'} ${prepared.head.labels.length} new outputs, and ${newModules.length > 1 ? 'are' : 'is'} trained in full.`,
     );
   }
   const notes = prepared.notes ?? [];
