@@ -24,7 +24,7 @@ import {
   imageClassifier,
   ImagePreprocessor,
   readImagePlan,
-  SharpDecoder,
+  ImageFileDecoder,
   visionFamilies,
 } from '@onnx-lora/vision';
 import { adapterServer, HttpError } from './support/adapterServer.ts';
@@ -77,7 +77,7 @@ console.log(
 const config = JSON.parse(await readFile(at('models/vit-mnist/preprocessor_config.json'), 'utf8')) as object;
 const plan = readImagePlan({ ...config }, 'preprocessor_config.json');
 // A stranger's image is decoded only if it is small.
-const preprocessor = new ImagePreprocessor(plan, new SharpDecoder({ maxPixels: 1_000_000, maxBytes: 1_000_000 }));
+const preprocessor = new ImagePreprocessor(plan, new ImageFileDecoder({ maxPixels: 1_000_000, maxBytes: 1_000_000 }));
 const sevens = await readdir('runs/hundred/turned/test/7');
 const seven = await preprocessor.preprocess(path.join('runs/hundred/turned/test/7', sevens[0]!));
 const names = Object.keys(adapters);

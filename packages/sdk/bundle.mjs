@@ -1,6 +1,7 @@
 /**
  * @file Bundles the SDK: its own modules with those parts of its libraries that it uses, as `dist/*.js`. Whoever installs
- * it gets 3 MB in place of 22, and few files to open at each start. TypeScript writes the types beside them.
+ * it gets 3 MB in place of 22, and few files to open at each start. TypeScript writes the types beside them. Packages of
+ * domains get `dist/browser/*.js`, where a page's modules are in place of Node's; their libraries stay apart.
  */
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,37 +13,54 @@ import { forPages } from './forPages.mjs';
 
 const here = import.meta.dirname;
 const dist = path.join(here, 'dist');
-const { dependencies, exports, peerDependencies } = JSON.parse(readFileSync(path.join(here, 'package.json'), 'utf8'));
+const manifestOf = (root) => JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+const { dependencies, exports, peerDependencies } = manifestOf(here);
 
-/** Sources of the entries that have a condition, such as `default`; those of pages lie in `dist/browser`. */
-const entries = (condition) =>
-  Object.values(exports).flatMap((entry) =>
+/** Sources of a package's entries that have a condition, such as `default`; those of pages lie in `dist/browser`. */
+const entries = (condition, manifest) =>
+  Object.values(manifest.exports).flatMap((entry) =>
     entry[condition]?.includes('/browser/') === (condition === 'browser')
       ? [entry[condition].replace(/dist(?:[/]browser)?/, 'src').replace(/[.]js$/, '.ts')]
       : [],
   );
 
 const written = new Set();
-await writeBundle({ input: entries('default'), platform: 'node', external: Object.keys({ ...dependencies, ...peerDependencies }) }, ''); // prettier-ignore
+await writeBundle(here, { input: entries('default', { exports }), platform: 'node', external: Object.keys({ ...dependencies, ...peerDependencies }) }, ''); // prettier-ignore
 // A page has no modules of Node: an import of one ends the build.
-await writeBundle({ input: entries('browser'), platform: 'browser', external: Object.keys(peerDependencies), plugins: [forPages] }, 'browser/'); // prettier-ignore
+await writeBundle(here, { input: entries('browser', { exports }), platform: 'browser', external: Object.keys(peerDependencies), plugins: [forPages] }, 'browser/'); // prettier-ignore
+removeOthers(dist);
+for (const name of readdirSync(path.join(here, '..'))) {
+  const root = path.join(here, '..', name);
+  const manifest = name === 'sdk' ? { exports: {} } : manifestOf(root);
+  const input = entries('browser', manifest);
+  if (input.length === 0) continue;
+  const installed = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
+  const external = (id) => installed.some((each) => id === each || id.startsWith(`${each}/`));
+  await writeBundle(root, { input, platform: 'browser', external, plugins: [forPages] }, 'browser/');
+  removeOthers(path.join(root, 'dist/browser'));
+}
 
-/** Writes a bundle into a folder of `dist`. */
-async function writeBundle({ plugins = [], ...options }, folder) {
+/** Writes a bundle of a package into a folder of its `dist`. */
+async function writeBundle(root, { plugins = [], ...options }, folder) {
   const bundle = await rolldown({
-    cwd: here,
+    cwd: root,
     ...options,
     tsconfig: false,
     transform: { target: 'es2023' },
     plugins: [
       ...plugins,
-      license({
-        cwd: here,
-        thirdParty: {
-          allow: { test: '(MIT OR ISC OR Apache-2.0 OR BSD-3-Clause)', failOnUnlicensed: true, failOnViolation: true },
-          output: path.join(dist, folder, 'THIRD_PARTY_LICENSES.txt'),
-        },
-      }),
+      root === here &&
+        license({
+          cwd: here,
+          thirdParty: {
+            allow: {
+              test: '(MIT OR ISC OR Apache-2.0 OR BSD-3-Clause)',
+              failOnUnlicensed: true,
+              failOnViolation: true,
+            },
+            output: path.join(dist, folder, 'THIRD_PARTY_LICENSES.txt'),
+          },
+        }),
     ],
     onLog(level, log) {
       if (level !== 'debug' && level !== 'info') throw new Error(log.message);
@@ -65,7 +83,7 @@ async function writeBundle({ plugins = [], ...options }, folder) {
       isLibrary || folder !== ''
         ? minifySync(fileName, full, { mangle: { toplevel: true, keepNames: true }, module: true })
         : { code: full };
-    const file = path.join(dist, folder, fileName);
+    const file = path.join(root, 'dist', folder, fileName);
     written.add(file);
     if (existsSync(file) && readFileSync(file, 'utf8') === code) continue;
     mkdirSync(path.dirname(file), { recursive: true });
@@ -74,9 +92,12 @@ async function writeBundle({ plugins = [], ...options }, folder) {
   }
 }
 
-for (const name of readdirSync(dist, { recursive: true })) {
-  const file = path.join(dist, name);
-  if (file.endsWith('.js') && !written.has(file)) rmSync(file);
+/** Removes programs of earlier builds. */
+function removeOthers(folder) {
+  for (const name of readdirSync(folder, { recursive: true })) {
+    const file = path.join(folder, name);
+    if (file.endsWith('.js') && !written.has(file)) rmSync(file);
+  }
 }
 
 // Types that no public type leads to are of use to this workspace alone: npm leaves out what this file names.

@@ -1,6 +1,6 @@
 /** @file Photos decoded and preprocessed in this process, in CPU time. */
 
-import { ImagePreprocessor, readImagePlan, SharpDecoder } from '@onnx-lora/vision';
+import { ImagePreprocessor, readImagePlan, ImageFileDecoder } from '@onnx-lora/vision';
 import path from 'node:path';
 
 /** Width and height of the photos; the first is the usual size of ImageNet's. */
@@ -24,7 +24,7 @@ export const PIXELS_PER_TURN = 24_000_000;
 
 /** Work of a child: CPU time per image of every case, summed over this process's threads. */
 export async function timeImages(folder: string): Promise<ImageFigures> {
-  const decoder = new SharpDecoder();
+  const decoder = new ImageFileDecoder();
   const found: Record<string, number> = {};
   for (const { name, file, processor, pixels } of imageCases()) {
     const config = { image_processor_type: `${processor}ImageProcessor` };

@@ -1,106 +1,23 @@
 /** @file The SDK on a page: it trains in Chromium as in Node, and its adapter is read there. */
 
-import { createServer, type Server } from 'node:http';
-import { createReadStream, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { gzipSync } from 'node:zlib';
 import path from 'node:path';
-import type { AddressInfo } from 'node:net';
-import { type Browser, chromium, type Page } from 'playwright-core';
-import { build, type Plugin, type Rollup } from 'vite';
+import { brotliCompressSync } from 'node:zlib';
+import type { Page } from 'playwright-core';
+import { build, type Rollup } from 'vite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadAdapter, openModel } from '@onnx-lora/sdk';
 import { readDigits } from '../../docs/examples/support/digits.ts';
 import { forPages } from '../../packages/sdk/forPages.mjs';
 import { sources } from '../support/sources.ts';
 import { type Digit, type Learned, learnDigits, type Lesson } from './learnDigits.ts';
-
-const executablePath = [process.env['CHROMIUM'], '/usr/bin/chromium', '/usr/bin/google-chrome'].find(
-  (file) => file !== undefined && existsSync(file),
-);
-if (executablePath === undefined) console.warn('The tests in a browser are skipped: there is no Chromium. Set CHROMIUM to its path.'); // prettier-ignore
+import { executablePath, noNode, PageServer, worked } from './pageServer.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-browser-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 const modelFolder = path.join(import.meta.dirname, '../../docs/examples/models/vit-mnist');
-const ortFolder = path.dirname(createRequire(import.meta.url).resolve('onnxruntime-web'));
-
-const types: Readonly<Record<string, string>> = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm' }; // prettier-ignore
-
-/** Serves the page, the model and the runtime, isolated, so that WebAssembly has threads. */
-function serve(): Server {
-  return createServer((request, response) => {
-    const { pathname } = new URL(request.url!, 'http://localhost');
-    const [, first, ...rest] = pathname.split('/');
-    const folder = { model: modelFolder, ort: ortFolder }[first!];
-    const file = folder ? path.join(folder, ...rest) : path.join(scratch, 'page', pathname);
-    if (!existsSync(file) || !statSync(file).isFile()) return void response.writeHead(404).end();
-    response.writeHead(200, {
-      'content-type': types[path.extname(file)] ?? 'application/octet-stream',
-      'content-length': statSync(file).size,
-      'cross-origin-opener-policy': 'same-origin',
-      'cross-origin-embedder-policy': 'require-corp',
-    });
-    createReadStream(file).pipe(response);
-  });
-}
-
-/** Ends a build that reaches a module of Node, for which Vite would put an empty one. */
-const noNode: Plugin = {
-  name: 'no-node',
-  generateBundle(_, bundle) {
-    const modules = Object.values(bundle).flatMap((each) => (each.type === 'chunk' ? each.moduleIds : []));
-    const found = modules.filter((id) => /__vite-browser-external|^node:/.test(id));
-    if (found.length > 0) throw new Error(`A page reaches modules of Node: ${found.join(', ')}`);
-  },
-};
-
-async function buildPage(): Promise<void> {
-  const out = path.join(scratch, 'page');
-  await build({
-    configFile: false,
-    logLevel: 'error',
-    resolve: { alias: sources },
-    plugins: [forPages, noNode],
-    build: {
-      outDir: out,
-      target: 'es2022',
-      minify: false,
-      rollupOptions: { input: path.join(import.meta.dirname, 'worker.ts'), output: { entryFileNames: '[name].js' } },
-    },
-  });
-  await mkdir(out, { recursive: true });
-  await writeFile(
-    path.join(out, 'index.html'),
-    `<!doctype html><title>test</title><script>${learn.toString()}</script>`,
-  );
-}
-
-/** Part of the page: has the worker learn, and resolves with its answer. */
-function learn(order: unknown): Promise<unknown> {
-  interface Answer {
-    readonly step?: number;
-    readonly error?: string;
-  }
-  interface WebWorker {
-    onmessage(event: { readonly data: Answer }): void;
-    onerror(event: { readonly message: string }): void;
-    postMessage(order: unknown): void;
-  }
-  const scope = globalThis as unknown as { Worker: new (file: string, options: object) => WebWorker; step?: number };
-  return new Promise((resolve, reject) => {
-    const worker = new scope.Worker('/worker.js', { type: 'module' });
-    worker.onmessage = ({ data }) => {
-      if (data.step !== undefined) scope.step = data.step;
-      else if (data.error === undefined) resolve(data);
-      else reject(new Error(data.error));
-    };
-    worker.onerror = ({ message }) => reject(new Error(message));
-    worker.postMessage(order);
-  });
-}
 
 async function turnedDigits(from: number, to: number): Promise<Digit[]> {
   const side = 28;
@@ -110,60 +27,65 @@ async function turnedDigits(from: number, to: number): Promise<Digit[]> {
   }));
 }
 
-test('a page downloads at most 330 kB of the SDK, compressed', async () => {
-  const entry = path.join(scratch, 'entry.ts');
-  writeFileSync(
-    entry,
+test.each([
+  [
+    'the SDK',
+    280e3,
     `import * as sdk from '@onnx-lora/sdk'; import * as page from '@onnx-lora/sdk/page'; globalThis.used = [sdk, page];`,
-  );
-  const built = await build({
-    configFile: false,
-    logLevel: 'error',
-    resolve: { alias: sources },
-    plugins: [forPages, noNode],
-    build: {
-      write: false,
-      target: 'es2022',
-      rollupOptions: { input: entry, external: ['onnxruntime-web'] },
-    },
-  });
-  const { output } = built as Rollup.RollupOutput;
-  const chunks = output.filter((each) => each.type === 'chunk');
-  // Parts that are loaded on demand, such as the hub's client, do not count.
-  const first = new Set(
-    chunks.filter(({ isEntry }) => isEntry).flatMap(({ fileName, imports }) => [fileName, ...imports]),
-  );
-  const bytes = chunks.filter(({ fileName }) => first.has(fileName)).map(({ code }) => gzipSync(code).length);
-  expect(bytes.reduce((sum, each) => sum + each, 0)).toBeLessThan(330e3);
-}, 120_000);
+  ],
+  [
+    'what learns images',
+    350e3,
+    `import { evaluate, loadAdapter, openModel, train } from '@onnx-lora/sdk';
+     import { keepFolder, putFolder, zipFolder } from '@onnx-lora/sdk/page';
+     import { imageClassification, imageClassifier, visionFamilies } from '@onnx-lora/vision';
+     globalThis.used = [evaluate, loadAdapter, openModel, train, keepFolder, putFolder, zipFolder, imageClassification, imageClassifier, visionFamilies];`,
+  ],
+])(
+  'a page downloads little of %s: at most %i bytes, compressed',
+  async (name, most, program) => {
+    const entry = path.join(scratch, 'entry.ts');
+    writeFileSync(entry, program);
+    const built = await build({
+      configFile: false,
+      logLevel: 'error',
+      resolve: { alias: sources },
+      plugins: [forPages, noNode],
+      build: {
+        write: false,
+        target: 'es2022',
+        rollupOptions: { input: entry, external: ['onnxruntime-web'] },
+      },
+    });
+    const { output } = built as Rollup.RollupOutput;
+    const chunks = output.filter((each) => each.type === 'chunk');
+    // Parts that are loaded on demand, such as the hub's client, do not count.
+    const first = new Set(chunks.filter(({ isEntry }) => isEntry).map(({ fileName }) => fileName));
+    for (const fileName of first)
+      for (const each of chunks.find((chunk) => chunk.fileName === fileName)?.imports ?? []) first.add(each);
+    const loaded = chunks.filter(({ fileName }) => first.has(fileName));
+    const bytes = loaded.map(({ code }) => brotliCompressSync(code).length);
+    const sum = bytes.reduce((all, each) => all + each, 0);
+    console.log(`${name}: ${sum} bytes`);
+    expect(sum).toBeLessThan(most);
+  },
+  120_000,
+);
 
 describe.skipIf(executablePath === undefined)('on a page', () => {
-  let browser: Browser;
+  let server: PageServer;
   let page: Page;
-  let server: Server;
   let order: Lesson;
-  let address: string;
   beforeAll(async () => {
-    await buildPage();
-    server = serve().listen(0);
-    browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'] }); // prettier-ignore
-    address = `http://localhost:${(server.address() as AddressInfo).port}/index.html`;
-    page = await browser.newPage();
-    await page.goto(address);
+    server = await PageServer.open({ model: modelFolder });
+    page = await server.tab();
     order = { digits: await turnedDigits(0, 320), heldOut: await turnedDigits(8000, 8100), steps: 20 };
   }, 300_000);
-  afterAll(async () => {
-    await browser?.close();
-    server?.close();
-  });
+  afterAll(() => server?.close());
 
   type There = Learned & { readonly files: Readonly<Record<string, number[]>> };
   const onPage = (on: Page, asked: Partial<Lesson> & { readonly threads: number }): Promise<There> =>
-    on.evaluate((each) => (globalThis as unknown as { learn(order: unknown): Promise<There> }).learn(each), {
-      ...order,
-      ...asked,
-      model: '/model',
-    });
+    worked(on, { kind: 'digits', ...order, ...asked });
 
   test.each([1, 2])(
     'digits are learned as in Node, with %i threads, and the adapter goes home',
@@ -189,15 +111,17 @@ describe.skipIf(executablePath === undefined)('on a page', () => {
 
   test('a tab that is closed goes on from its last checkpoint, and keeps its files for itself', async () => {
     const whole = await onPage(page, { threads: 1 });
-    const tabs = await browser.newContext();
+    const tabs = await server.browser.newContext();
     const open = async (): Promise<Page> => {
       const tab = await tabs.newPage();
-      await tab.goto(address);
+      await tab.goto(server.address);
       return tab;
     };
     const lost = await open();
     const ending = onPage(lost, { threads: 1, checkpoints: '/run', holdAfter: 14 }).catch(() => undefined);
-    await lost.waitForFunction(() => (globalThis as unknown as { step: number }).step >= 12);
+    await lost.waitForFunction(() => (globalThis as unknown as { step: number }).step >= 12, undefined, {
+      timeout: 200_000,
+    });
     const other = await open();
     await expect(onPage(other, { threads: 1, checkpoints: '/run' })).rejects.toThrow(
       /another tab of this page uses it/,

@@ -1,13 +1,30 @@
 /** @file The worker of the page: trains where onnxruntime-web runs, and answers with results and the adapter's files. */
 
-import { downloadFiles, fileBytes, fileNames, keepFolder } from '@onnx-lora/sdk/page';
+import { downloadFiles, fileBytes, fileNames, keepFolder, putFolder, putZip, zipFolder } from '@onnx-lora/sdk/page';
+import { ImageFileDecoder } from '@onnx-lora/vision';
 import * as ort from 'onnxruntime-web';
 import { learnDigits, type Lesson } from './learnDigits.ts';
+import { learnImages } from './learnImages.ts';
 
-interface Order extends Lesson {
-  readonly model: string;
-  readonly threads: number;
+/** A file that the user picked. */
+type Picked = Blob & { readonly name: string };
+
+interface Orders {
+  /** Learn digits that are given as numbers. */
+  readonly digits: Lesson;
+  /** Learn from picked images. */
+  readonly images: { readonly steps: number; readonly asked: string };
+  /** Decode picked images. */
+  readonly decode: object;
 }
+
+type Order = {
+  [Kind in keyof Orders]: {
+    readonly kind: Kind;
+    readonly threads: number;
+    readonly picked?: readonly Picked[];
+  } & Orders[Kind];
+}[keyof Orders];
 
 const worker = globalThis as unknown as {
   addEventListener(type: 'message', listener: (event: { readonly data: Order }) => void): void;
@@ -22,15 +39,35 @@ worker.addEventListener('message', (event) => {
   );
 });
 
-async function answer({ model, threads, ...order }: Order): Promise<unknown> {
+async function answer({ threads, picked = [], ...order }: Order): Promise<unknown> {
   ort.env.wasm.wasmPaths = new URL('/ort/', worker.location.href).href;
   ort.env.wasm.numThreads = threads;
-  await downloadFiles(model, '/model', ['config.json', 'preprocessor_config.json', 'onnx/model.onnx']);
+  if (order.kind === 'decode') return decoded(picked);
+  await downloadFiles('/model', '/model', ['config.json', 'preprocessor_config.json', 'onnx/model.onnx']);
+  await putFolder('/images', picked);
+  if (order.kind === 'images') {
+    const learned = await learnImages('/model', '/images', '/out/adapter', order);
+    return { ...learned, files: filesOf('/out/adapter') };
+  }
   const kept = order.checkpoints === undefined ? undefined : await keepFolder(order.checkpoints);
   const learned = await learnDigits('/model', '/out', order, (step) => worker.postMessage({ step }));
   await kept?.release();
-  const files = Object.fromEntries(
-    fileNames('/out/adapter').map((name) => [name, [...fileBytes(`/out/adapter/${name}`)]]),
-  );
-  return { ...learned, files };
+  // The way of an adapter to another page.
+  putZip('/again', zipFolder('/out/adapter'));
+  return { ...learned, files: filesOf('/again') };
+}
+
+function filesOf(folder: string): Record<string, number[]> {
+  return Object.fromEntries(fileNames(folder).map((name) => [name, [...fileBytes(`${folder}/${name}`)]]));
+}
+
+/** Pixels of images, or why there are none. */
+async function decoded(picked: readonly Picked[]): Promise<Record<string, unknown>> {
+  const decoder = new ImageFileDecoder();
+  const answers = picked.map(async (file) => {
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    const image = await decoder.decode(bytes).catch((error: Error) => error.message);
+    return [file.name, typeof image === 'string' ? image : { ...image, data: [...image.data] }] as const;
+  });
+  return Object.fromEntries(await Promise.all(answers));
 }

@@ -29,7 +29,7 @@ import {
 import { buildGraphs } from '@onnx-lora/build';
 import { openTokenizer, readAnyTable } from '@onnx-lora/sequences';
 import { FeatureExtractorFactory, openSpeechTokenizer, AudioFileReader } from '@onnx-lora/speech';
-import { classMaskOf, ImagePreprocessorFactory, maskOf, readImageData, SharpDecoder } from '@onnx-lora/vision';
+import { classMaskOf, ImagePreprocessorFactory, maskOf, readImageData, ImageFileDecoder } from '@onnx-lora/vision';
 import { mutateBytes } from './mutateBytes.ts';
 import { mutateFlatBuffer } from './mutateFlatBuffer.ts';
 import { mutateJson } from './mutateJson.ts';
@@ -250,7 +250,7 @@ export const targets: Readonly<Record<string, TargetMaker>> = {
   },
 
   'image-preprocessor'(_root, folder) {
-    const factory = new ImagePreprocessorFactory(new SharpDecoder());
+    const factory = new ImagePreprocessorFactory(new ImageFileDecoder());
     const file = path.join(folder, 'preprocessor_config.json');
     const image = { width: 16, height: 12, data: new Uint8Array(3 * 16 * 12) };
     return {

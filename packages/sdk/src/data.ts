@@ -2,7 +2,8 @@
 
 export { readModelConfig } from './model/opening/readModelConfig.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/formats/safetensors.ts';
-export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './data/inThreads.ts';
+export { inThreads, type ThreadedDataset } from './data/inThreads.ts';
+export { type ThreadOptions, ThreadPool } from './data/threadPool.ts';
 export { fileIdentity } from './files/fileIdentity.ts';
 export { cacheFolder } from './files/cacheFolder.ts';
 export { AtomicWriter, flushFolder, makeFolder, writeFileAtomic } from './files/atomicWriter.ts';

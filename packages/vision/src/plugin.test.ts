@@ -3,7 +3,7 @@ import { definePlugin, type PreprocessorFactory, type TaskFactory } from '@onnx-
 import type { ProcessorFactory } from '@onnx-lora/sdk/tasks';
 import { expect, test } from 'vitest';
 import { dataFolder } from '../fixtures/dataFolder.ts';
-import { IMAGE_DECODER, ImagePreprocessorFactory, SharpDecoder, visionFamilies, visionPlugin } from './index.ts';
+import { IMAGE_DECODER, ImagePreprocessorFactory, ImageFileDecoder, visionFamilies, visionPlugin } from './index.ts';
 
 function task({ tasks }: PluginRegistry, name: string): TaskFactory {
   return tasks.find((factory) => factory.name === name)!;
@@ -24,7 +24,7 @@ test('brings families, preprocessors and tasks', () => {
     'semantic-segmentation',
     'promptable-segmentation',
   ]);
-  expect(registry.provided({ decoder: IMAGE_DECODER }).decoder).toBeInstanceOf(SharpDecoder);
+  expect(registry.provided({ decoder: IMAGE_DECODER }).decoder).toBeInstanceOf(ImageFileDecoder);
 });
 
 test('families belong to the tasks that are there', () => {

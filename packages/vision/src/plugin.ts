@@ -4,7 +4,7 @@ import type { ClassPrediction, EmbeddingPrediction, LabelsPrediction, NumberPred
 import { token, type Token, definePlugin, type Plugin, binding } from '@onnx-lora/sdk/plugin';
 import { visionFamilies } from './families/index.ts';
 import type { ImageDecoder } from './image/image.ts';
-import { SharpDecoder } from './image/sharpDecoder.ts';
+import { ImageFileDecoder } from './image/imageFileDecoder.ts';
 import { ImagePreprocessorFactory } from './preprocess/config/preprocessorFile.ts';
 import { imageClassificationTask, imageRegressionTask, multiLabelTask } from './tasks/classification/imageTasks.ts';
 import { imageEmbeddingTask } from './tasks/embedding/imageEmbedder.ts';
@@ -38,7 +38,7 @@ export const IMAGE_DECODER: Token<ImageDecoder> = token('image-decoder', {
 export const visionPlugin: Plugin = definePlugin({
   name: '@onnx-lora/vision',
   description: 'Images: classification, regression, embeddings, retrieval, detection, segmentation, prompted masks.',
-  bindings: [binding(IMAGE_DECODER, () => new SharpDecoder(), { isDefault: true })],
+  bindings: [binding(IMAGE_DECODER, () => new ImageFileDecoder(), { isDefault: true })],
   needs: { decoder: IMAGE_DECODER },
   families: visionFamilies,
   preprocessors: ({ decoder }) => [new ImagePreprocessorFactory(decoder)],

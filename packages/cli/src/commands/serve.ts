@@ -101,8 +101,8 @@ const MAX_PIXELS = 25_000_000;
 /** Limits the image size of the vision plugin. */
 export async function bounded(plugin: Plugin): Promise<Plugin> {
   if (plugin.name !== '@onnx-lora/vision') return plugin;
-  const { IMAGE_DECODER, SharpDecoder } = await import('@onnx-lora/vision');
-  const decoder = (): ImageDecoder => new SharpDecoder({ maxPixels: MAX_PIXELS });
+  const { IMAGE_DECODER, ImageFileDecoder } = await import('@onnx-lora/vision');
+  const decoder = (): ImageDecoder => new ImageFileDecoder({ maxPixels: MAX_PIXELS });
   return { ...plugin, bindings: [binding(IMAGE_DECODER, decoder, { isDefault: true })] };
 }
 

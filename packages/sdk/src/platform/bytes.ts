@@ -1,5 +1,10 @@
 /** @file Bytes and their texts. On a page, `browser/bytes.ts` takes this file's place. */
 
+import { constants } from 'node:buffer';
+
+/** Most characters of a text. */
+export const mostText: number = constants.MAX_STRING_LENGTH;
+
 /** The bytes of several arrays, one after another. */
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return Buffer.concat(parts);

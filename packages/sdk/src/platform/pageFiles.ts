@@ -1,5 +1,6 @@
 /** @file The files of a page: put in by the program, read and written by the SDK. */
 
+import { unzipSync, zipSync } from 'fflate';
 import { OnnxLoraError } from '../errors.ts';
 import { volume } from './browser/files.ts';
 import * as path from './browser/path.ts';
@@ -23,6 +24,58 @@ export function putFile(where: string, content: Uint8Array | ArrayBuffer | Blob 
   }
 }
 
+/** A file of a folder that the user picked: the browser's `FileSystemFileHandle`. */
+export interface PickedFile {
+  readonly kind: 'file';
+  /** Name of the file. */
+  readonly name: string;
+  /** The content, which the browser reads when it is needed. */
+  getFile(): Promise<Blob>;
+}
+
+/** A folder that the user picked, by `showDirectoryPicker`: the browser's `FileSystemDirectoryHandle`. */
+export interface PickedFolder {
+  readonly kind: 'directory';
+  /** Name of the folder. */
+  readonly name: string;
+  /** The folder's files and folders. */
+  values(): AsyncIterable<PickedFile | PickedFolder>;
+}
+
+/**
+ * Puts files that the user picked into a folder, as {@link putFile} does. A worker gets handles and files by `postMessage`.
+ * @param folder an absolute path, such as `/photos`
+ * @param picked a folder of `showDirectoryPicker`, or the files of an `<input type="file" webkitdirectory>`, whose places in
+ * the picked folder are kept; other files lie side by side
+ * @returns how many files there are
+ * @throws OnnxLoraError as {@link putFile}
+ */
+export async function putFolder(
+  folder: string,
+  picked: PickedFolder | Iterable<Blob & { readonly name: string; readonly webkitRelativePath?: string }>,
+): Promise<number> {
+  if ('kind' in picked) return putHandles(folder, picked);
+  let count = 0;
+  for (const file of picked) {
+    // The first part is the picked folder's own name.
+    const inside = file.webkitRelativePath ? file.webkitRelativePath.replace(/^[^/]*[/]/, '') : file.name;
+    putFile(path.join(folder, path.join('/', inside)), file);
+    count++;
+  }
+  return count;
+}
+
+async function putHandles(folder: string, picked: PickedFolder): Promise<number> {
+  let count = 0;
+  for await (const each of picked.values()) {
+    const where = path.join(folder, path.basename(each.name));
+    if (each.kind === 'directory') count += await putHandles(where, each);
+    else putFile(where, await each.getFile());
+    if (each.kind === 'file') count++;
+  }
+  return count;
+}
+
 /** The bytes of a file, to save or send. @throws OnnxLoraError `FILE_NOT_FOUND` */
 export function fileBytes(where: string): Uint8Array<ArrayBuffer> {
   const file = volume.find(where);
@@ -30,6 +83,42 @@ export function fileBytes(where: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(file.size);
   readInto(bytes, file, 0);
   return bytes;
+}
+
+/** Most bytes that a zip file may hold, as it can claim any size. */
+const MOST_ZIPPED = 2 ** 30;
+
+/**
+ * A zip file of a folder's files, such as an adapter to download: PEFT and Node read the folder in it. Nothing is
+ * compressed, as weights hardly shrink.
+ */
+export function zipFolder(folder: string): Uint8Array<ArrayBuffer> {
+  const files = fileNames(folder).map((name) => [name, fileBytes(path.join(folder, name))] as const);
+  return zipSync(Object.fromEntries(files), { level: 0 });
+}
+
+/**
+ * Puts the files of a zip file into a folder, such as an adapter that PEFT or {@link zipFolder} wrote.
+ * @returns the files' paths in the folder
+ * @throws OnnxLoraError `FILE_INVALID` for another or damaged file, and for more than 1 GiB
+ */
+export function putZip(folder: string, zip: Uint8Array): string[] {
+  let size = 0;
+  const isTaken = (each: { readonly name: string; readonly originalSize: number }): boolean => {
+    size += each.originalSize;
+    return size <= MOST_ZIPPED && !each.name.endsWith('/');
+  };
+  let files: Record<string, Uint8Array>;
+  try {
+    files = unzipSync(zip, { filter: isTaken });
+  } catch (cause) {
+    throw new OnnxLoraError('FILE_INVALID', `The zip file for "${folder}" is damaged, or another kind of file (${(cause as Error).message}). Choose another.`, { cause }); // prettier-ignore
+  }
+  if (size > MOST_ZIPPED) throw new OnnxLoraError('FILE_INVALID', `The zip file for "${folder}" holds more than 1 GiB. Put its files there one by one.`); // prettier-ignore
+  // Names lead nowhere else.
+  const entries = Object.entries(files).map(([name, bytes]) => [path.join('/', name), bytes] as const);
+  for (const [name, bytes] of entries) putFile(path.join(folder, name), bytes);
+  return entries.map(([name]) => name.slice(1));
 }
 
 /** Paths of all files in a folder and in its folders, relative to it; none without the folder. */

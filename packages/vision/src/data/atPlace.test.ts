@@ -2,7 +2,7 @@ import { withSourceLocation, nameOfRecord } from '@onnx-lora/sdk/data';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../fixtures/dataFolder.ts';
-import { SharpDecoder } from '../image/sharpDecoder.ts';
+import { ImageFileDecoder } from '../image/imageFileDecoder.ts';
 import { readImageData } from './readImageData.ts';
 import { maskOf } from './shapes/masks.ts';
 
@@ -20,7 +20,7 @@ describe('an image that is corrupt', () => {
   ] as const)('in %s is named, and the line that names it', async (_, manifest, path, place) => {
     const root = dataFolder({ 'b/1.png': broken, ...manifest });
     const { train } = await readImageData(join(root, path));
-    const failure = withSourceLocation(train[0]!, () => new SharpDecoder().decode(train[0]!.file));
+    const failure = withSourceLocation(train[0]!, () => new ImageFileDecoder().decode(train[0]!.file));
     await expect(failure).rejects.toMatchObject({ code: 'DATA_INVALID' });
     await expect(failure).rejects.toThrow(join(root, 'b/1.png'));
     await expect(failure).rejects.toThrow(join(root, place));

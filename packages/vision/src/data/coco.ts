@@ -2,8 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { fileInside, type FolderEntries, readFolder, type Split } from '@onnx-lora/sdk/data';
-import { basename, dirname, join } from 'node:path';
-import { existsSync } from 'node:fs';
+import { basename, dirname, existsSync, join } from '@onnx-lora/sdk/platform';
 import type { ImageDataOptions, ImageObject, ImageRecord, Shape } from './imageRecord.ts';
 import { boxFrom } from './manifest.ts';
 import { parseCocoCounts } from './shapes/outlines.ts';

@@ -1,7 +1,6 @@
 /** @file CVAT's own export, "CVAT for images": one XML file of boxes and outlines. */
 
-import { existsSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync, path } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { fileInside, type FolderEntries, type Split, splitNames } from '@onnx-lora/sdk/data';
 import type { ImageObject, ImageRecord } from './imageRecord.ts';

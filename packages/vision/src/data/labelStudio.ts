@@ -1,7 +1,6 @@
 /** @file Exports of Label Studio: boxes and outlines in percent of the image, as JSON or JSON-MIN. */
 
-import { existsSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, existsSync, join } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { fileInside, isObject, type JsonObject } from '@onnx-lora/sdk/data';
 import type { ImageDataOptions, ImageObject, ImageRecord } from './imageRecord.ts';

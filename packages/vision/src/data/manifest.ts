@@ -22,7 +22,7 @@ import {
   type Row,
 } from '@onnx-lora/sdk/data';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
-import { dirname } from 'node:path';
+import { dirname } from '@onnx-lora/sdk/platform';
 import { isImage } from '../image/imageFile.ts';
 import type { Box, ColumnNames, ImageDataOptions, ImageObject, ImageRecord, Point } from './imageRecord.ts';
 

@@ -1,6 +1,6 @@
 /** @file Finds pictures that are nearly the same in two parts of the data, such as frames of one film or saved again. */
 
-import { greyThumbnail } from '../image/sharpThumbnail.ts';
+import { greyThumbnail } from '../image/codec.ts';
 import type { ImageRecord } from './imageRecord.ts';
 
 /** Most pictures of both parts that are compared, evenly spaced: each is decoded once more. */

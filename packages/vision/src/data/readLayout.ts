@@ -1,8 +1,6 @@
 /** @file Detects the layout of image data and reads its records. */
 
-import { constants } from 'node:buffer';
-import { stat } from 'node:fs/promises';
-import { dirname, extname, join } from 'node:path';
+import { dirname, extname, join, mostText, stat } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { quotedNames } from '@onnx-lora/sdk/tasks';
 import {
@@ -64,15 +62,15 @@ async function readManifest(file: string, options: ImageDataOptions): Promise<re
 async function requireReadable(file: string): Promise<void> {
   // A missing file is reported by its reader.
   const { size } = await stat(file).catch(() => ({ size: 0 }));
-  if (size <= constants.MAX_STRING_LENGTH) return;
+  if (size <= mostText) return;
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `"${file}" has ${size} bytes, more than can be read at once (${constants.MAX_STRING_LENGTH}). Divide it into several files.`,
+    `"${file}" has ${size} bytes, more than can be read at once (${mostText}). Divide it into several files.`,
   );
 }
 
 async function readJson(file: string): Promise<unknown> {
-  const text = await readText(file, constants.MAX_STRING_LENGTH);
+  const text = await readText(file, mostText);
   try {
     return JSON.parse(text);
   } catch (cause) {

@@ -1,7 +1,6 @@
 /** @file Pascal VOC's layout: an XML file of boxes for each image. */
 
-import { existsSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync, path } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { fileInside, type FolderEntries, locatedLines, readFolder, type Split, stemOf } from '@onnx-lora/sdk/data';
 import { isImage } from '../image/imageFile.ts';

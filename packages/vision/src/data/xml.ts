@@ -1,6 +1,6 @@
 /** @file XML files of annotations. */
 
-import { parseXml, XmlElement } from '@rgrove/parse-xml';
+import type { XmlElement } from '@rgrove/parse-xml';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { readText } from '@onnx-lora/sdk/data';
 
@@ -12,6 +12,8 @@ const MOST_XML = 256 << 20;
 /** The outermost element of a file. @throws OnnxLoraError `DATA_INVALID` for a file that is no XML, or too large */
 export async function xmlElement(file: string, most: number = MOST_XML): Promise<XmlElement> {
   const text = await readText(file, most);
+  // Few data have XML.
+  const { parseXml } = await import('@rgrove/parse-xml');
   try {
     const { root } = parseXml(text);
     if (root) return root;
@@ -23,5 +25,5 @@ export async function xmlElement(file: string, most: number = MOST_XML): Promise
 
 /** The elements of a name inside of another. */
 export function childrenOf({ children }: XmlElement, name: string): XmlElement[] {
-  return children.filter((each): each is XmlElement => each instanceof XmlElement && each.name === name);
+  return children.filter((each): each is XmlElement => each.type === 'element' && (each as XmlElement).name === name);
 }

@@ -1,10 +1,9 @@
 /** @file YOLO's layout: a data.yaml, folders of images, and a text file of boxes for each image. */
 
-import { existsSync, statSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync, path, statSync } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type FolderEntries, locatedLines, readFolder, readText, type Split } from '@onnx-lora/sdk/data';
-import { imageSizeOf } from '../image/sharpSize.ts';
+import { imageSizeOf } from '../image/codec.ts';
 import { isImage } from '../image/imageFile.ts';
 import type { Size } from '../preprocess/imagePlan.ts';
 import type { ImageObject, ImageRecord } from './imageRecord.ts';

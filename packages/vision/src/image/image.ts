@@ -15,7 +15,7 @@ export interface Image {
 /** An image: the path of a file, its bytes, or pixels. */
 export type ImageLike = string | Uint8Array | Image;
 
-/** Decodes image files; {@link SharpDecoder} by default. */
+/** Decodes image files; {@link ImageFileDecoder} by default. */
 export interface ImageDecoder {
   /**
    * Decodes the first frame, upright and without alpha.

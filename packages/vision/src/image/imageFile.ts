@@ -1,19 +1,21 @@
 /** @file Image files: reads them, detects the format before decoding an untrusted file, writes indexed PNG. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { open } from 'node:fs/promises';
-import { extname } from 'node:path';
-import { crc32, deflateSync } from 'node:zlib';
+import { concatBytes, crc32, deflateSync, extname, open } from '@onnx-lora/sdk/platform';
 import type { Color, Mask } from '../augment/sample.ts';
 
 export type ImageKind = 'image' | 'mask';
 
-/** Reads a file, since sharp would cache by path. @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID` */
+/** Reads a file, since libvips would cache by path. @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID` */
 export async function readImageFile(file: string, most: number, kind: ImageKind = 'image'): Promise<Uint8Array> {
   try {
-    await using handle = await open(file);
-    checkBytes((await handle.stat()).size, most, file, kind);
-    return await handle.readFile();
+    const handle = await open(file);
+    try {
+      checkBytes((await handle.stat()).size, most, file, kind);
+      return await handle.readFile();
+    } finally {
+      await handle.close();
+    }
   } catch (cause) {
     if (cause instanceof OnnxLoraError) throw cause;
     const { code } = cause as NodeJS.ErrnoException;
@@ -27,7 +29,7 @@ export async function readImageFile(file: string, most: number, kind: ImageKind 
 /** @throws OnnxLoraError `DATA_INVALID` above `most` bytes */
 export function checkBytes(size: number, most: number, name: string, kind: ImageKind = 'image'): void {
   if (size <= most) return;
-  const remedy = kind === 'image' ? 'Make it smaller, or raise maxBytes of SharpDecoder.' : 'Make it smaller.';
+  const remedy = kind === 'image' ? 'Make it smaller, or raise maxBytes of ImageFileDecoder.' : 'Make it smaller.';
   throw new OnnxLoraError(
     'DATA_INVALID',
     `The ${kind} "${name}" has ${size} bytes, more than the limit of ${most}. ${remedy}`,
@@ -89,7 +91,7 @@ export function indexedPng({ width, height, data }: Mask, color: (number: number
   // Each row begins with its filter: 0, none, which suits uniform areas.
   const rows = new Uint8Array((width + 1) * height);
   for (let y = 0; y < height; y++) rows.set(data.subarray(y * width, (y + 1) * width), y * (width + 1) + 1);
-  return Buffer.concat([
+  return concatBytes([
     SIGNATURE,
     chunk('IHDR', header),
     chunk('PLTE', palette),

@@ -11,7 +11,7 @@ import { sources } from '../../../../test/support/sources.ts';
 import type { Augmentation } from '../augment/augment.ts';
 import type { ImageRecord } from '../data/imageRecord.ts';
 import type { Image, ImageDecoder } from '../image/image.ts';
-import { SharpDecoder } from '../image/sharpDecoder.ts';
+import { ImageFileDecoder } from '../image/imageFileDecoder.ts';
 import { imageLoader } from './imageLoader.ts';
 import type { ImageRequest, LoadedPixels, ThreadRequest } from './imageThread.ts';
 import { ImagePreprocessorFactory } from './config/preprocessorFile.ts';
@@ -39,7 +39,7 @@ afterAll(async () => {
 /** A decoder that no thread knows, and that counts what it decodes. */
 class CountingDecoder implements ImageDecoder {
   count = 0;
-  readonly #inner = new SharpDecoder();
+  readonly #inner = new ImageFileDecoder();
   decode(source: string | Uint8Array): Promise<Image> {
     this.count++;
     return this.#inner.decode(source);
@@ -79,7 +79,7 @@ const flip: Augmentation = { type: 'horizontal-flip', probability: 1 };
 
 describe('imageLoader', () => {
   it('gives in threads what the preprocessor gives here', async () => {
-    const preprocessor = preprocessorWith(new SharpDecoder());
+    const preprocessor = preprocessorWith(new ImageFileDecoder());
     const loader = imageLoader(preprocessor, { pool });
     const files = await Promise.all([40, 300, 1000].map((width) => noise(`${width}.png`, width, 200)));
     const here = await Promise.all(files.map((file) => preprocessor.preprocess(file)));
@@ -91,7 +91,7 @@ describe('imageLoader', () => {
   it.each(['threads', 'here'])('moves masks, boxes and points along (%s)', async (where) => {
     const file = await noise(`moved-${where}.png`, 56, 14);
     const record: ImageRecord = { file, place: file, mask: await classes(`mask-${where}.png`, 56, 14) };
-    const preprocessor = preprocessorWith(where === 'threads' ? new SharpDecoder() : new CountingDecoder());
+    const preprocessor = preprocessorWith(where === 'threads' ? new ImageFileDecoder() : new CountingDecoder());
     const loader = imageLoader(preprocessor, where === 'threads' ? { pool } : {});
     const request: ImageRequest = {
       image: file,
@@ -116,7 +116,7 @@ describe('imageLoader', () => {
   });
 
   it('flips the pixels too', async () => {
-    const loader = imageLoader(preprocessorWith(new SharpDecoder(), { do_resize: false, do_normalize: false }), {
+    const loader = imageLoader(preprocessorWith(new ImageFileDecoder(), { do_resize: false, do_normalize: false }), {
       pool,
     });
     const image = { width: 2, height: 1, data: Uint8Array.from([255, 0, 0, 0, 0, 255]) };
@@ -127,7 +127,7 @@ describe('imageLoader', () => {
   it('reduces the class numbers of files where the model counts from 1', async () => {
     const file = await noise('ade.png', 28, 28);
     const record: ImageRecord = { file, place: file, mask: await classes('ade-mask.png', 28, 28) };
-    const loader = imageLoader(preprocessorWith(new SharpDecoder(), { do_reduce_labels: true }), { pool });
+    const loader = imageLoader(preprocessorWith(new ImageFileDecoder(), { do_reduce_labels: true }), { pool });
     const numbers = { numbers: new Map(), background: 0 };
     const { masks } = await loader.load({ image: file, masks: [{ kind: 'classes', record, numbers }] });
     expect([masks![0]!.data[0], masks![0]!.data[26], masks![0]!.data[27]]).toEqual([0, 255, 6]);
@@ -165,7 +165,7 @@ describe('imageLoader', () => {
   it('names the file that cannot be read', async () => {
     const broken = path.join(folder, 'broken.png');
     writeFileSync(broken, 'no image');
-    const preprocessor = preprocessorWith(new SharpDecoder());
+    const preprocessor = preprocessorWith(new ImageFileDecoder());
     const here = (await preprocessor.preprocess(broken).catch((error: unknown) => error)) as Error;
     await expect(imageLoader(preprocessor, { pool }).preprocess(broken)).rejects.toMatchObject({
       code: 'DATA_INVALID',

@@ -1,7 +1,8 @@
 /** @file Loads images with annotations in worker threads, with a cache. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { BoundedCache, ThreadPool } from '@onnx-lora/sdk/data';
+import { BoundedCache, type ThreadPool } from '@onnx-lora/sdk/data';
+import { existsSync } from '@onnx-lora/sdk/platform';
 import type { Preprocessor } from '@onnx-lora/sdk/plugin';
 import { sourceName } from '../image/image.ts';
 import {
@@ -12,8 +13,8 @@ import {
   type PixelSource,
   type ThreadRequest,
 } from './imageThread.ts';
-import { existsSync } from 'node:fs';
-import { SharpDecoder } from '../image/sharpDecoder.ts';
+import { loaderThreads } from './loaderThreads.ts';
+import { ImageFileDecoder } from '../image/imageFileDecoder.ts';
 import { geometryOf } from './geometry.ts';
 import { ImagePreprocessor } from './preprocessor.ts';
 
@@ -67,13 +68,7 @@ export interface ImageLoaderOptions {
   readonly pool?: ThreadPool<ThreadRequest, LoadedPixels>;
 }
 
-/** The compiled worker next to this file. */
-const program = new URL('./imageThread.js', import.meta.url);
-
 const THREADS = 2;
-
-/** Shared by all loaders, since threads take a moment to start. */
-let shared: ThreadPool<ThreadRequest, LoadedPixels> | undefined;
 
 /**
  * A loader of preprocessed images. Decoding, augmenting and resizing run in threads, unless the decoder is the user's
@@ -91,9 +86,8 @@ function sourceOf(
   pool: ThreadPool<ThreadRequest, LoadedPixels> | undefined,
 ): PixelSource {
   const { plan, decoder } = preprocessor;
-  if (!(decoder instanceof SharpDecoder) || (!pool && !existsSync(program)))
-    return pixelSource(preprocessor, cacheBytes);
-  const threads = pool ?? (shared ??= new ThreadPool({ module: program, name: 'load' }));
+  const threads = decoder instanceof ImageFileDecoder ? (pool ?? loaderThreads()) : undefined;
+  if (!threads || !(decoder instanceof ImageFileDecoder)) return pixelSource(preprocessor, cacheBytes);
   return async (request) => {
     try {
       return await threads.run({ request, plan, limits: decoder.limits, keepBytes: cacheBytes / THREADS });

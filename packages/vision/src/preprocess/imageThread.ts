@@ -11,7 +11,7 @@ import type { Mask, Sample } from '../augment/sample.ts';
 import type { ImagePlan, Size } from './imagePlan.ts';
 import type { Pixels } from './normalize.ts';
 import { ImagePreprocessor } from './preprocessor.ts';
-import { SharpDecoder, type SharpDecoderOptions } from '../image/sharpDecoder.ts';
+import { ImageFileDecoder, type ImageFileDecoderOptions } from '../image/imageFileDecoder.ts';
 
 /** A source of masks. */
 export type MaskSource =
@@ -134,7 +134,7 @@ function nothing(place: string): never {
 export interface ThreadRequest {
   readonly request: ImageRequest;
   readonly plan: ImagePlan;
-  readonly limits: Required<SharpDecoderOptions>;
+  readonly limits: Required<ImageFileDecoderOptions>;
   /** Most bytes of decoded images cached in the thread. */
   readonly keepBytes: number;
 }
@@ -145,7 +145,7 @@ const sources = new Map<string, PixelSource>();
 /** Handles a request. */
 export function load({ request, plan, limits, keepBytes }: ThreadRequest): Promise<LoadedPixels> {
   const key = JSON.stringify([plan, limits, keepBytes]);
-  const source = sources.get(key) ?? pixelSource(new ImagePreprocessor(plan, new SharpDecoder(limits)), keepBytes);
+  const source = sources.get(key) ?? pixelSource(new ImagePreprocessor(plan, new ImageFileDecoder(limits)), keepBytes);
   sources.set(key, source);
   return source(request);
 }

@@ -1,5 +1,6 @@
 /** @file The WebAssembly for pixels and its memory, since JavaScript has no SIMD. */
 
+import { fromBase64 } from '@onnx-lora/sdk/platform';
 import { program } from './pixelProgram.ts';
 
 /** Exports of wasm/pixels.wat, documented there. */
@@ -47,7 +48,7 @@ export function pixelProgram(sizes: readonly number[]): { program: PixelProgram;
     end += Math.ceil((size + SLACK) / 16) * 16;
     return start;
   });
-  const found = (current ??= new Instance(new Module(Buffer.from(program, 'base64'))).exports);
+  const found = (current ??= new Instance(new Module(fromBase64(program))).exports);
   const missing = end - found.memory.buffer.byteLength;
   if (missing > 0) found.memory.grow(Math.ceil(missing / PAGE));
   if (found.memory.buffer.byteLength > LARGEST_KEPT) current = undefined;

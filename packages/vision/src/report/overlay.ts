@@ -51,15 +51,6 @@ export function shrunk(image: Image, edge: number): Image {
   return resize(image, side(image.height), side(image.width), 'bilinear');
 }
 
-/** Encodes a WebP file. */
-export async function webp({ width, height, data }: Image): Promise<Uint8Array> {
-  const { default: sharp } = await import('sharp');
-  const bytes = await sharp(data, { raw: { width, height, channels: 3 } })
-    .webp({ quality: 80 })
-    .toBuffer();
-  return new Uint8Array(bytes);
-}
-
 interface PaintOptions {
   /** The colour of a number; undefined leaves the image as it is. */
   readonly color: (number: number) => Color | undefined;

@@ -2,7 +2,8 @@ import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { synthetic } from '../../fixtures/goldens.ts';
 import { indexedPng } from '../image/imageFile.ts';
-import { classColor, paintMask, paintPoints, shrunk, joinHorizontally, webp } from './overlay.ts';
+import { classColor, paintMask, paintPoints, shrunk, joinHorizontally } from './overlay.ts';
+import { webp } from '../image/codec.ts';
 
 test('class colours are those of Pascal VOC', () => {
   // The first, the person's, and the last, by which borders are drawn.

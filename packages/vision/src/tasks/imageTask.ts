@@ -17,7 +17,7 @@ import { type Augmentation, augmentSetting } from '../augment/augment.ts';
 import { dataSettings } from '../data/manifest.ts';
 import type { ImageDataOptions, ImageRecord } from '../data/imageRecord.ts';
 import type { ImageDecoder } from '../image/image.ts';
-import { SharpDecoder } from '../image/sharpDecoder.ts';
+import { ImageFileDecoder } from '../image/imageFileDecoder.ts';
 import { ImagePreprocessorFactory, preprocessorOf } from '../preprocess/config/preprocessorFile.ts';
 import type { Geometry } from '../preprocess/geometry.ts';
 import { imageLoader, type ImageLoader, type LoadedImage } from '../preprocess/imageLoader.ts';
@@ -48,7 +48,11 @@ export interface OpenedImages {
 export async function openImages(
   model: TaskModel,
   input: string,
-  { decoder = new SharpDecoder(), preprocessors = [new ImagePreprocessorFactory(decoder)], cacheBytes }: ImageReading,
+  {
+    decoder = new ImageFileDecoder(),
+    preprocessors = [new ImagePreprocessorFactory(decoder)],
+    cacheBytes,
+  }: ImageReading,
 ): Promise<OpenedImages> {
   const { preprocessor, path } = await preprocessorOf(model, preprocessors);
   const own = preprocessor instanceof ImagePreprocessor ? preprocessor : undefined;

@@ -1,14 +1,13 @@
 /** @file Streams the rows of a CSV, TSV or JSONL file, with the line of each. */
 
 import { concatBytes } from '../../platform/bytes.ts';
-import { Readable } from 'node:stream';
-import { CsvError, parse } from 'csv-parse';
 import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { decodePreview } from '../../files/decodeText.ts';
 import { quotedNames } from '../listed.ts';
 import { isObject } from '../modelFiles/configFields.ts';
 import { type Cells, type Row, type TableOptions, textOfCell } from './cells.ts';
+import { csvProblem, csvRecords } from './csvRecords.ts';
 import { linesOf, MAX_LINE, textOf } from './textLines.ts';
 
 /** A table being read. */
@@ -92,7 +91,7 @@ async function* csvRows(
     return { record, line: info.lines - countedTwice };
   };
   // Rows with a wrong number of cells are reported below, with our message.
-  const parser = parse({
+  const records = csvRecords<ParsedRow>(textOf(file, bytes), {
     delimiter: format === 'tsv' ? '\t' : delimiterOf(head),
     info: true,
     on_record: withLine as never,
@@ -104,11 +103,9 @@ async function* csvRows(
     record_delimiter: ['\r\n', '\n', '\r'],
     max_record_size: MAX_LINE,
   });
-  const input = Readable.from(textOf(file, bytes), { objectMode: false });
-  input.once('error', (error) => parser.destroy(error));
   const positions = new Map<string, number>();
   try {
-    for await (const { record, line } of input.pipe(parser) as AsyncIterable<ParsedRow>) {
+    for await (const { record, line } of records) {
       const place = `${file}, line ${line}`;
       if (columns.length === 0) {
         const seen = new Set<string>();
@@ -130,15 +127,10 @@ async function* csvRows(
       yield new CsvRow(file, line, positions, hasQuotes ? record.map(textOfCell) : record);
     }
   } catch (cause) {
-    if (!(cause instanceof CsvError)) throw cause;
-    const line = typeof cause['lines'] === 'number' ? `, line ${cause['lines'] - countedTwice}` : '';
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `${file}${line}: ${cause.message.replace(/ at line \d+/, '')}. Correct the line.`,
-      { cause },
-    );
-  } finally {
-    input.destroy();
+    const problem = csvProblem(cause);
+    if (!problem) throw cause;
+    const line = problem.lines === undefined ? '' : `, line ${problem.lines - countedTwice}`;
+    throw new OnnxLoraError('DATA_INVALID', `${file}${line}: ${problem.message}. Correct the line.`, { cause });
   }
 }
 

@@ -1,5 +1,7 @@
 /** @file Bytes and their texts on a page. */
 
+/** Chromium's limit; other browsers allow more. */
+export const mostText: number = 2 ** 29 - 24;
 const AT_ONCE = 1 << 15;
 
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

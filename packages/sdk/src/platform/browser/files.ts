@@ -219,6 +219,13 @@ export class FileHandle {
     return { bytesWritten: writeSync(this.#descriptor, data, offset, length, at) };
   }
 
+  async readFile(): Promise<Uint8Array> {
+    const file = openedFile(this.#descriptor);
+    const bytes = new Uint8Array(file.size);
+    readInto(bytes, file, 0);
+    return bytes;
+  }
+
   async writeFile(data: Uint8Array | string): Promise<void> {
     writeSync(this.#descriptor, data);
   }

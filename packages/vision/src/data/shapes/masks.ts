@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Mask } from '../../augment/sample.ts';
-import { decodeNumbers } from '../../image/sharpNumbers.ts';
+import { decodeNumbers } from '../../image/numbersFile.ts';
 import type { Size } from '../../preprocess/imagePlan.ts';
 import type { Box, ImageObject, ImageRecord } from '../imageRecord.ts';
 import { maskOfPolygons, decodeRle } from './outlines.ts';

@@ -1,6 +1,6 @@
 /** @file Opens the preprocessor in a model's folder. */
 
-import { join } from 'node:path';
+import { join } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { isObject, readJsonObject } from '@onnx-lora/sdk/data';
 import type { Preprocessor, PreprocessorFactory } from '@onnx-lora/sdk/plugin';

@@ -9,12 +9,12 @@ import { expect, test } from 'vitest';
 import { writeDigits } from '../../../../../test/fixtures/digits.ts';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import { visionFamilies } from '../../families/index.ts';
-import { SharpDecoder } from '../../image/sharpDecoder.ts';
+import { ImageFileDecoder } from '../../image/imageFileDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
 import { imageRegression, imageRegressionTask, multiLabelClassification, multiLabelTask } from './imageTasks.ts';
 
 const vit = fileURLToPath(new URL('../../../../../docs/examples/models/vit-mnist', import.meta.url));
-const decoder = new SharpDecoder();
+const decoder = new ImageFileDecoder();
 const preprocessors = [new ImagePreprocessorFactory(decoder)];
 
 /** A manifest of upright digits; a fifth of them are held out. */

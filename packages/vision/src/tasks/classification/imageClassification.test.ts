@@ -5,7 +5,7 @@ import type { GraphPort, TaskModel } from '@onnx-lora/sdk/tasks';
 import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import type { Image, ImageDecoder } from '../../image/image.ts';
-import { SharpDecoder } from '../../image/sharpDecoder.ts';
+import { ImageFileDecoder } from '../../image/imageFileDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
 import { imageClassification, imageClassificationTask, imageClassifier } from './imageTasks.ts';
 
@@ -32,7 +32,7 @@ class CountingDecoder implements ImageDecoder {
   readonly files: string[] = [];
   async decode(file: string): Promise<Image> {
     this.files.push(file);
-    return new SharpDecoder().decode(file);
+    return new ImageFileDecoder().decode(file);
   }
 }
 
@@ -262,7 +262,7 @@ describe('the head of imageClassification', () => {
 
 describe('imageClassificationTask', () => {
   test('knows its settings, and says when one cannot be', async () => {
-    const decoder = new SharpDecoder();
+    const decoder = new ImageFileDecoder();
     const factory = imageClassificationTask(decoder, [new ImagePreprocessorFactory(decoder)]);
     const data = dataFolder(catsAndDogs);
     const settings = { augment: 'standard', classWeights: 'balanced', mixUp: 0.2, labelSmoothing: 0.1, head: 'new' };
@@ -312,7 +312,7 @@ describe('imageClassificationTask', () => {
   });
 
   test('makes tasks, and answers about files without labels', async () => {
-    const decoder = new SharpDecoder();
+    const decoder = new ImageFileDecoder();
     const factory = imageClassificationTask(decoder, [new ImagePreprocessorFactory(decoder)]);
     const folder = dataFolder(catsAndDogs);
     expect((await factory.create({ data: folder, seed: 1 }).prepare(model())).train.length).toBe(4);

@@ -21,7 +21,8 @@ import { type ImageSource, type ImageRecord, labelsOfRecord } from '../../data/i
 import { readImageData } from '../../data/readImageData.ts';
 import type { ImageDecoder } from '../../image/image.ts';
 import type { ImageLoader } from '../../preprocess/imageLoader.ts';
-import { shrunk, webp } from '../../report/overlay.ts';
+import { shrunk } from '../../report/overlay.ts';
+import { webp } from '../../image/codec.ts';
 import { type Features, featuresOf } from '../embedding/features.ts';
 import { featureSections } from '../embedding/featureSections.ts';
 import { checkBatch, attached, imagePorts } from '../imagePorts.ts';

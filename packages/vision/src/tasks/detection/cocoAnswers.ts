@@ -1,6 +1,6 @@
 /** @file Writes answers of detectors as a COCO file, whose annotations have scores. */
 
-import { basename, extname } from 'node:path';
+import { basename, extname } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import type { AnswerWriter, Prediction } from '@onnx-lora/sdk/tasks';

@@ -1,6 +1,6 @@
 /** @file The report of detections: a table of classes, kinds of errors, and pictures. */
 
-import { basename } from 'node:path';
+import { basename } from '@onnx-lora/sdk/platform';
 import {
   type Batch,
   batchesOf,
@@ -19,7 +19,8 @@ import {
   type TrueObject,
 } from '../../metrics/cocoEvaluation.ts';
 import { boxOverlaps, type Extent } from '../../metrics/objectOverlaps.ts';
-import { classColor, galleries, joinHorizontally, paintBoxes, shrunk, webp } from '../../report/overlay.ts';
+import { classColor, galleries, joinHorizontally, paintBoxes, shrunk } from '../../report/overlay.ts';
+import { webp } from '../../image/codec.ts';
 import { type DetectionExample, foundObjects, framesOf, trueObjects } from './detectionData.ts';
 import type { Detector } from './detector.ts';
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { describe, expect, it, test } from 'vitest';
 import type { Image } from '../../image/image.ts';
-import { SharpDecoder } from '../../image/sharpDecoder.ts';
+import { ImageFileDecoder } from '../../image/imageFileDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
 import { imageLoader } from '../../preprocess/imageLoader.ts';
 import { resizedSize } from '../../preprocess/imagePlan.ts';
@@ -41,7 +41,10 @@ describe.each(processors)('%s', (name) => {
     const annotations = read<Record<string, { annotations: { category_id: number; bbox: [number, number, number, number]; iscrowd: number }[] }>>('annotations.json'); // prettier-ignore
     const decoded = (await readSafetensors(path.join(oracle, 'decoded.safetensors'))).tensors;
     const expected = (await readSafetensors(path.join(oracle, name, 'batch.safetensors'))).tensors;
-    const preprocessor = new ImagePreprocessorFactory(new SharpDecoder()).create(config, 'preprocessor_config.json');
+    const preprocessor = new ImagePreprocessorFactory(new ImageFileDecoder()).create(
+      config,
+      'preprocessor_config.json',
+    );
     const loader = imageLoader(preprocessor);
     const labels = Array.from({ length: 100 }, (_, i) => String(i));
     const examples = await Promise.all(

@@ -6,13 +6,13 @@ import { readSafetensors, readTable } from '@onnx-lora/sdk/data';
 import { expect, test } from 'vitest';
 import { readDigits, writeDigits } from '../../../../../docs/examples/support/digits.ts';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';
-import { SharpDecoder } from '../../image/sharpDecoder.ts';
+import { ImageFileDecoder } from '../../image/imageFileDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
 import { imageEmbeddings, imageEmbeddingTask } from './imageEmbedder.ts';
 import { imageRetrievalTask } from './imageRetrieval.ts';
 
 const vit = fileURLToPath(new URL('../../../../../docs/examples/models/vit-mnist', import.meta.url));
-const decoder = new SharpDecoder();
+const decoder = new ImageFileDecoder();
 const preprocessors = [new ImagePreprocessorFactory(decoder)];
 
 test('the predictor answers with the embeddings that imageEmbeddings gives', async () => {

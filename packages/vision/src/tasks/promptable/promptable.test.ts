@@ -11,7 +11,7 @@ import { horizontalFlip } from '../../augment/orientation.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import { readObjectMask } from '../../data/shapes/masks.ts';
 import { visionFamilies } from '../../families/index.ts';
-import { SharpDecoder } from '../../image/sharpDecoder.ts';
+import { ImageFileDecoder } from '../../image/imageFileDecoder.ts';
 import { intersectionOverUnion, overlapOf } from '../../metrics/maskMetrics.ts';
 import { pointToImage } from '../../preprocess/geometry.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
@@ -233,7 +233,7 @@ describe('a model', () => {
   }, 120_000);
 
   test('answers on the command line with a mask as PNG', async () => {
-    const decoder = new SharpDecoder();
+    const decoder = new ImageFileDecoder();
     const factory = promptableSegmentationTask(decoder, [new ImagePreprocessorFactory(decoder)]);
     await expect(factory.processor(model)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: /--set points/ });
     await expect(factory.processor(model, { points: '1,2,3' })).rejects.toThrow(/must be points of 2 numbers/);

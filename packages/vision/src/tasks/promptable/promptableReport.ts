@@ -1,6 +1,6 @@
 /** @file The report of prompted masks: galleries and the distribution of IoU. */
 
-import { basename } from 'node:path';
+import { basename } from '@onnx-lora/sdk/platform';
 import {
   type Batch,
   batchesOf,
@@ -14,7 +14,8 @@ import type { ImageDecoder } from '../../image/image.ts';
 import { intersectionOverUnion, overlapOf } from '../../metrics/maskMetrics.ts';
 import { pointToImage } from '../../preprocess/geometry.ts';
 import { resizeNearest } from '../../preprocess/resize/resize.ts';
-import { galleries, paintMask, paintPoints, shrunk, webp } from '../../report/overlay.ts';
+import { galleries, paintMask, paintPoints, shrunk } from '../../report/overlay.ts';
+import { webp } from '../../image/codec.ts';
 import { cutLogits, logitsOfImage, masksOf } from './imageMask.ts';
 import type { PromptableDataset, PromptableExample } from './promptableDataset.ts';
 import type { SamPorts } from './samPorts.ts';

@@ -1,8 +1,6 @@
 /** @file Segments by prompts: the encoder runs once per image, the decoder per prompt. */
 
-import { createHash } from 'node:crypto';
-import { stat } from 'node:fs/promises';
-import path from 'node:path';
+import { resolve, sha256, stat } from '@onnx-lora/sdk/platform';
 import {
   type Adapter,
   type AdapterChoice,
@@ -216,9 +214,9 @@ async function identityOf(source: ImageLike): Promise<string> {
   if (typeof source === 'string') {
     // A missing file is reported by its reader.
     const stats = await stat(source, { bigint: true }).catch(() => undefined);
-    return `${path.resolve(source)} ${stats ? fileIdentity(stats) : ''}`;
+    return `${resolve(source)} ${stats ? fileIdentity(stats) : ''}`;
   }
   const [shape, data] =
     source instanceof Uint8Array ? ['bytes', source] : [`${source.width}x${source.height}`, source.data];
-  return `${shape} ${createHash('sha256').update(data).digest('hex')}`;
+  return `${shape} ${sha256().update(data).digest('hex')}`;
 }

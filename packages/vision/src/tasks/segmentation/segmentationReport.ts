@@ -1,6 +1,6 @@
 /** @file The report of segmentations: a table of classes, and pictures. */
 
-import { basename } from 'node:path';
+import { basename } from '@onnx-lora/sdk/platform';
 import type { Tensor } from '@onnx-lora/sdk';
 import {
   type Batch,
@@ -17,7 +17,8 @@ import type { ImageDecoder } from '../../image/image.ts';
 import { meanOver, PixelConfusion } from '../../metrics/maskMetrics.ts';
 import type { ImageLoader } from '../../preprocess/imageLoader.ts';
 import { resizeNearest } from '../../preprocess/resize/resize.ts';
-import { paintMask, joinHorizontally, shrunk, webp, galleries } from '../../report/overlay.ts';
+import { paintMask, joinHorizontally, shrunk, galleries } from '../../report/overlay.ts';
+import { webp } from '../../image/codec.ts';
 import { classMap, classMapOfImage, type ClassScores, scoresOf, labelColors } from './classMap.ts';
 import type { SegmentationClasses } from './segmentationClasses.ts';
 import { IGNORED } from './segmentationLoss.ts';

@@ -24,7 +24,7 @@ import {
   semanticSegmenter,
 } from './semanticSegmentation.ts';
 import type { SegmentationExample } from './segmentationReport.ts';
-import { SharpDecoder } from '../../image/sharpDecoder.ts';
+import { ImageFileDecoder } from '../../image/imageFileDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
 
 const goldens = JSON.parse(readFileSync(join(segformer, 'goldens.json'), 'utf8')) as {
@@ -254,7 +254,7 @@ describe('classes', () => {
 });
 
 test('the command line’s settings make options, and mistakes are named', async () => {
-  const decoder = new SharpDecoder();
+  const decoder = new ImageFileDecoder();
   const factory = semanticSegmentationTask(decoder, [new ImagePreprocessorFactory(decoder)]);
   const create = (settings: Record<string, string | number | readonly string[]>) =>
     factory.create({ data: scene, seed: 1, holdOut: 0.5, settings });

@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../../fixtures/dataFolder.ts';
 import { fixture } from '../../../../fixtures/goldens.ts';
 import { visionFamilies } from '../../../families/index.ts';
-import { SharpDecoder } from '../../../image/sharpDecoder.ts';
+import { ImageFileDecoder } from '../../../image/imageFileDecoder.ts';
 import { ImagePreprocessorFactory } from '../../../preprocess/config/preprocessorFile.ts';
 import { imageText, imageTextTask } from './imageText.ts';
 import { rowLength, textTokenizer } from './textTokenizer.ts';
@@ -126,7 +126,7 @@ test('several captions of one image are all right answers', async () => {
 });
 
 describe('zero-shot classification', () => {
-  const decoder = new SharpDecoder();
+  const decoder = new ImageFileDecoder();
   const factory = imageTextTask(decoder, [new ImagePreprocessorFactory(decoder)]);
 
   test("gives transformers' similarities", async () => {

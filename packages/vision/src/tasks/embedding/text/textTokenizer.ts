@@ -1,6 +1,6 @@
 /** @file Text tokenizers of two-tower models. */
 
-import { join } from 'node:path';
+import { join } from '@onnx-lora/sdk/platform';
 import type { Tokenizer } from '@huggingface/tokenizers';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {

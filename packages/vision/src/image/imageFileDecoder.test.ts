@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bytesOf, fixture, sharedFolder, tensorsOf, worst } from '../../fixtures/goldens.ts';
-import { SharpDecoder } from './sharpDecoder.ts';
+import { ImageFileDecoder } from './imageFileDecoder.ts';
 
 interface File {
   name: string;
@@ -56,9 +56,9 @@ async function jpegClaiming(width: number, height: number): Promise<Uint8Array> 
   return jpeg;
 }
 
-describe('SharpDecoder', () => {
+describe('ImageFileDecoder', () => {
   test.each(files)('decodes $name as Pillow does', async ({ name, lossy, size, pixels }) => {
-    const image = await new SharpDecoder().decode(join(folder, name));
+    const image = await new ImageFileDecoder().decode(join(folder, name));
     expect([image.width, image.height]).toEqual(size);
     // Decoders of lossy formats may round differently from one build to another.
     expect(worst(image.data, bytesOf(pixels))).toBeLessThanOrEqual(lossy ? 3 : 0);
@@ -66,19 +66,19 @@ describe('SharpDecoder', () => {
 
   test('goes by content, not by the file ending', async () => {
     const rgb = files.find(({ name }) => name === 'rgb.png')!;
-    const image = await new SharpDecoder().decode(put('png-inside.jpg', bytesOf(rgb.bytes)));
+    const image = await new ImageFileDecoder().decode(put('png-inside.jpg', bytesOf(rgb.bytes)));
     expect(image.data).toEqual(bytesOf(rgb.pixels));
   });
 
   test('decodes bytes as it decodes their file', async () => {
     const rgb = files.find(({ name }) => name === 'exif6.jpg')!;
-    const decoder = new SharpDecoder();
+    const decoder = new ImageFileDecoder();
     expect(await decoder.decode(bytesOf(rgb.bytes))).toEqual(await decoder.decode(join(folder, rgb.name)));
     await expect(decoder.decode(new Uint8Array(3))).rejects.toMatchObject({
       code: 'DATA_INVALID',
       message: expect.stringContaining('"3 bytes in memory"'),
     });
-    await expect(new SharpDecoder({ maxBytes: 2 }).decode(new Uint8Array(3))).rejects.toThrow('limit of 2');
+    await expect(new ImageFileDecoder({ maxBytes: 2 }).decode(new Uint8Array(3))).rejects.toThrow('limit of 2');
   });
 
   test.each([
@@ -99,7 +99,7 @@ describe('SharpDecoder', () => {
       .toBuffer();
     // The header says what was meant to be made.
     expect([png[24], png[28]]).toEqual([depth === 'ushort' ? 16 : 8, 1]);
-    const { data } = await new SharpDecoder().decode(png);
+    const { data } = await new ImageFileDecoder().decode(png);
     const rgb = channels === 2 ? [0, 0, 0] : [0, 1, 2];
     const expected = Array.from({ length: width * height }, (_each, i) => rgb.map((c) => levels[i * channels + c]!));
     expect([...data]).toEqual(expected.flat());
@@ -110,7 +110,7 @@ describe('SharpDecoder', () => {
     ['JPEG', () => jpegClaiming(65_000, 65_000)],
   ])('refuses a %s of some bytes that claims billions of pixels', async (_, bytes) => {
     const before = process.memoryUsage().rss;
-    await expect(new SharpDecoder().decode(await bytes())).rejects.toMatchObject({
+    await expect(new ImageFileDecoder().decode(await bytes())).rejects.toMatchObject({
       code: 'DATA_INVALID',
       message: expect.stringMatching(/more than the limit of 100000000/),
     });
@@ -118,7 +118,7 @@ describe('SharpDecoder', () => {
   });
 
   test('refuses damaged files without a crash', async () => {
-    const decoder = new SharpDecoder();
+    const decoder = new ImageFileDecoder();
     const small = files.filter(({ bytes }) => bytes.length < 4000);
     await fc.assert(
       fc.asyncProperty(
@@ -142,7 +142,7 @@ describe('SharpDecoder', () => {
 
   test('sees a file that has changed under the same name', async () => {
     const [rgb, gray] = ['rgb.png', 'gray.png'].map((wanted) => files.find(({ name }) => name === wanted)!);
-    const decoder = new SharpDecoder();
+    const decoder = new ImageFileDecoder();
     await decoder.decode(put('changes.png', bytesOf(rgb!.bytes)));
     expect((await decoder.decode(put('changes.png', bytesOf(gray!.bytes)))).data).toEqual(bytesOf(gray!.pixels));
   });
@@ -152,7 +152,7 @@ describe('SharpDecoder', () => {
     async (name) => {
       const whole = bytesOf(files.find((file) => file.name === name)!.bytes);
       const path = put(`half-${name}`, whole.subarray(0, Math.floor(whole.length * 0.6)));
-      await expect(new SharpDecoder().decode(path)).rejects.toMatchObject({
+      await expect(new ImageFileDecoder().decode(path)).rejects.toMatchObject({
         code: 'DATA_INVALID',
         message: expect.stringMatching(/half-.*truncated or corrupt.*take it out of the data/s),
       });
@@ -166,29 +166,31 @@ describe('SharpDecoder', () => {
     ['drawing.png', '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', /SVG/],
     ['noise.png', '\u0001\u0002\u0003\u0004', /no known image format/],
   ])('refuses %s and says what it is', async (name, text, reason) => {
-    const refusal = new SharpDecoder().decode(put(name, text));
+    const refusal = new ImageFileDecoder().decode(put(name, text));
     await expect(refusal).rejects.toMatchObject({ code: 'DATA_INVALID', message: expect.stringMatching(reason) });
     await expect(refusal).rejects.toThrow(name);
   });
 
   test('refuses more pixels than allowed before decoding them', async () => {
-    await expect(new SharpDecoder({ maxPixels: 18 * 13 - 1 }).decode(join(folder, 'rgb.png'))).rejects.toMatchObject({
+    await expect(
+      new ImageFileDecoder({ maxPixels: 18 * 13 - 1 }).decode(join(folder, 'rgb.png')),
+    ).rejects.toMatchObject({
       code: 'DATA_INVALID',
       message: expect.stringContaining('18 x 13 pixels, 234 in all, more than the limit of 233'),
     });
-    await new SharpDecoder({ maxPixels: 18 * 13 }).decode(join(folder, 'rgb.png'));
+    await new ImageFileDecoder({ maxPixels: 18 * 13 }).decode(join(folder, 'rgb.png'));
   });
 
   test('refuses a folder that is named like an image', async () => {
     mkdirSync(join(folder, 'album.png'));
-    await expect(new SharpDecoder().decode(join(folder, 'album.png'))).rejects.toMatchObject({
+    await expect(new ImageFileDecoder().decode(join(folder, 'album.png'))).rejects.toMatchObject({
       code: 'DATA_INVALID',
       message: expect.stringMatching(/album\.png.*it is a folder/),
     });
   });
 
   test('refuses large files, folders and missing files', async () => {
-    const decoder = new SharpDecoder({ maxBytes: 10 });
+    const decoder = new ImageFileDecoder({ maxBytes: 10 });
     await expect(decoder.decode(join(folder, 'rgb.png'))).rejects.toMatchObject({ code: 'DATA_INVALID' });
     await expect(decoder.decode(folder)).rejects.toMatchObject({ code: 'DATA_INVALID' });
     await expect(decoder.decode(join(folder, 'none.png'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
@@ -198,7 +200,7 @@ describe('SharpDecoder', () => {
     const goldens = tensorsOf(join(sharedFolder!, 'decoded.safetensors'));
     for (const name of readdirSync(join(sharedFolder!, 'images'))) {
       const golden = goldens.get(name === 'gray16_lion.png' ? `${name}#high_byte` : name)!;
-      const image = await new SharpDecoder().decode(join(sharedFolder!, 'images', name));
+      const image = await new ImageFileDecoder().decode(join(sharedFolder!, 'images', name));
       expect([image.height, image.width, 3], name).toEqual(golden.shape);
       expect(worst(image.data, golden.bytes), name).toBeLessThanOrEqual(name.endsWith('.jpg') ? 3 : 0);
     }

@@ -1,8 +1,8 @@
-/** @file Decodes masks, with one number per pixel, by sharp (libvips). */
+/** @file Decodes masks, with one number per pixel. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { crc32 } from 'node:zlib';
-import type { SharpOptions } from 'sharp';
+import { concatBytes, crc32 } from '@onnx-lora/sdk/platform';
+import { decodeSamples, sampleFacts } from './codec.ts';
 import { type ImageFormat, imageFormat, signatureLength, kindOfOtherFile, readImageFile } from './imageFile.ts';
 
 const SIGNATURE = 8;
@@ -35,7 +35,7 @@ function pngWithoutPalette(bytes: Uint8Array): PlainPng {
     else if (!['PLTE', 'tRNS', 'bKGD', 'hIST', 'sBIT', 'gAMA'].includes(name)) parts.push(bytes.subarray(at, end));
     at = end;
   }
-  return { bytes: Buffer.concat(parts), isPalette, bits, isGray: true };
+  return { bytes: concatBytes(parts), isPalette, bits, isGray: true };
 }
 
 function grayHeader(chunk: Uint8Array): Uint8Array {
@@ -83,29 +83,14 @@ export async function decodeNumbers(file: string): Promise<StoredNumbers> {
 }
 
 async function decode(bytes: Uint8Array, format: ImageFormat): Promise<StoredNumbers> {
-  const options = {
-    limitInputPixels: MOST_PIXELS,
-    failOn: 'error',
-    ignoreIcc: true,
-    sequentialRead: true,
-  } satisfies SharpOptions;
-  const plain = format === 'png' ? pngWithoutPalette(bytes) : await othersFacts(bytes, options);
-  const isWide = plain.bits === 16;
-  const target = plain.isGray ? (isWide ? 'grey16' : 'b-w') : isWide ? 'rgb16' : 'srgb';
-  const { default: sharp } = await import('sharp');
-  const { data, info } = await sharp(plain.bytes, options)
-    .autoOrient()
-    .pipelineColourspace(target)
-    .toColourspace(target)
-    .raw({ depth: isWide ? 'ushort' : 'uchar' })
-    .toBuffer({ resolveWithObject: true });
-  // Copied, because a Buffer may start at an odd address.
-  const samples = isWide ? new Uint16Array(new Uint8Array(data).buffer) : data;
-  const { width, height, channels } = info;
+  const plain =
+    format === 'png'
+      ? pngWithoutPalette(bytes)
+      : { bytes, isPalette: false, ...(await sampleFacts(bytes, MOST_PIXELS)) };
+  const { width, height, channels, samples } = await decodeSamples(plain.bytes, plain, MOST_PIXELS);
   const { bits } = plain;
-  // libvips scales 1, 2 and 4 bits to 8.
   const scale = bits < 8 ? 255 / (2 ** bits - 1) : 1;
-  const numbers = isWide ? new Uint16Array(width * height) : new Uint8Array(width * height);
+  const numbers = bits === 16 ? new Uint16Array(width * height) : new Uint8Array(width * height);
   let isColour = false;
   const [green, blue] = channels < 3 ? [0, 0] : [1, 2];
   for (let i = 0, at = 0; i < numbers.length; i++, at += channels) {
@@ -114,11 +99,4 @@ async function decode(bytes: Uint8Array, format: ImageFormat): Promise<StoredNum
     numbers[i] = number / scale;
   }
   return { width, height, numbers, highest: 2 ** bits - 1, isPalette: plain.isPalette, isColour, format };
-}
-
-async function othersFacts(bytes: Uint8Array, options: SharpOptions): Promise<PlainPng> {
-  const { default: sharp } = await import('sharp');
-  const { depth, space } = await sharp(bytes, options).metadata();
-  const isGray = space === 'b-w' || space === 'grey16';
-  return { bytes, isPalette: false, bits: depth === 'ushort' ? 16 : 8, isGray };
 }
