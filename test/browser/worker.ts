@@ -5,6 +5,7 @@ import { ImageFileDecoder } from '@onnx-lora/vision';
 import * as ort from 'onnxruntime-web';
 import { learnDigits, type Lesson } from './learnDigits.ts';
 import { learnImages } from './learnImages.ts';
+import { learnTexts } from './learnTexts.ts';
 
 /** A file that the user picked. */
 type Picked = Blob & { readonly name: string };
@@ -14,6 +15,8 @@ interface Orders {
   readonly digits: Lesson;
   /** Learn from picked images. */
   readonly images: { readonly steps: number; readonly asked: string };
+  /** Learn from a picked table. */
+  readonly texts: { readonly steps: number };
   /** Decode picked images. */
   readonly decode: object;
 }
@@ -43,6 +46,16 @@ async function answer({ threads, picked = [], ...order }: Order): Promise<unknow
   ort.env.wasm.wasmPaths = new URL('/ort/', worker.location.href).href;
   ort.env.wasm.numThreads = threads;
   if (order.kind === 'decode') return decoded(picked);
+  if (order.kind === 'texts') {
+    await downloadFiles('/texts', '/model', [
+      'config.json',
+      'tokenizer.json',
+      'tokenizer_config.json',
+      'onnx/model.onnx',
+    ]);
+    await putFolder('/tables', picked);
+    return learnTexts('/model', `/tables/${picked[0]!.name}`, '/out/adapter', order.steps);
+  }
   await downloadFiles('/model', '/model', ['config.json', 'preprocessor_config.json', 'onnx/model.onnx']);
   await putFolder('/images', picked);
   if (order.kind === 'images') {

@@ -3,6 +3,7 @@
 export {
   type BigIntStats,
   closeSync,
+  copyFileSync,
   createReadStream,
   type Dirent,
   existsSync,

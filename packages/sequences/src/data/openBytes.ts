@@ -1,9 +1,6 @@
 /** @file Opens files, compressed or not, and byte streams, and reports progress. */
 
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { pipeline, Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { createReadStream, gunzipped, stat } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { peeked } from '@onnx-lora/sdk/data';
 import { notFound } from '@onnx-lora/sdk/plugin';
@@ -59,11 +56,6 @@ async function sizeOf(path: string): Promise<number> {
   } catch (cause) {
     throw unreadable(path, cause);
   }
-}
-
-function gunzipped(bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
-  // Errors surface where the result is read.
-  return pipeline(Readable.from(bytes, { objectMode: false }), createGunzip(), () => undefined);
 }
 
 async function* named(name: string, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -1,10 +1,10 @@
 /** @file Reads Parquet row by row, one row group at a time. */
 
-import { type FileHandle, open } from 'node:fs/promises';
-import { brotliDecompressSync, gunzipSync } from 'node:zlib';
+import { type FileHandle, latin1, open } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { readTable, type Row, type Table } from '@onnx-lora/sdk/data';
 import { notFound } from '@onnx-lora/sdk/plugin';
+import { brotliDecompressSync, gunzipSync } from './decompress.ts';
 import type { AsyncBuffer, Compressors, FileMetaData } from 'hyparquet';
 
 /** Extension of Parquet files. */
@@ -90,10 +90,10 @@ export async function readAnyTable(file: string): Promise<Table> {
 
 async function metadataOf(path: string, file: AsyncBuffer): Promise<FileMetaData> {
   const tail =
-    file.byteLength < TAIL + MAGIC.length ? undefined : Buffer.from(await file.slice(file.byteLength - TAIL));
-  if (tail?.toString('latin1', 4) !== MAGIC)
+    file.byteLength < TAIL + MAGIC.length ? undefined : new Uint8Array(await file.slice(file.byteLength - TAIL));
+  if (!tail || latin1(tail.subarray(4)) !== MAGIC)
     throw refused(path, 'is no Parquet file, or was cut off. Copy it again, or give it the ending of what it is');
-  const length = tail.readUInt32LE(0);
+  const length = new DataView(tail.buffer).getUint32(0, true);
   if (length > MOST_METADATA || length > file.byteLength - TAIL)
     throw refused(path, `claims ${length} bytes about its columns. It is damaged: copy it again`);
   const { parquetMetadataAsync } = await import('hyparquet');
@@ -171,8 +171,8 @@ async function decompressors({ row_groups: groups }: FileMetaData): Promise<Comp
       snappyUncompress(input, page);
       return page;
     },
-    GZIP: (input, size) => gunzipSync(input, { maxOutputLength: Math.max(1, bounded(size)) }),
-    BROTLI: (input, size) => brotliDecompressSync(input, { maxOutputLength: Math.max(1, bounded(size)) }),
+    GZIP: (input, size) => gunzipSync(input, Math.max(1, bounded(size))),
+    BROTLI: (input, size) => brotliDecompressSync(input, Math.max(1, bounded(size))),
   };
   const codecs = groups.flatMap(({ columns }) => columns.map((column) => column.meta_data?.codec));
   if (codecs.every((codec) => codec === undefined || codec === 'UNCOMPRESSED' || codec in usual)) return usual;

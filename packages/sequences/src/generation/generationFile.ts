@@ -1,6 +1,6 @@
 /** @file Reads generation_config.json. */
 
-import path from 'node:path';
+import { path } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type JsonObject, readJsonObject } from '@onnx-lora/sdk/data';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';

@@ -1,6 +1,6 @@
 /** @file ESM's tokenizer: one token per residue, or the longest match in vocabularies with longer tokens. */
 
-import { join } from 'node:path';
+import { join } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { readTokenLines } from '@onnx-lora/sdk/data';
 import { plainFrame, type SequenceTokens, VocabularyTokenizer } from './sequenceTokenizer.ts';

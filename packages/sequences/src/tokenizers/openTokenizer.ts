@@ -1,6 +1,6 @@
 /** @file Detects and opens the tokenizer of a model's folder. */
 
-import { join } from 'node:path';
+import { join } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type JsonObject, parseMerges, readTokenizerFile, readTokenLines } from '@onnx-lora/sdk/data';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';

@@ -1,6 +1,6 @@
 /** @file Converts older tokenizer files to tokenizer.json. */
 
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { addedTokens, byteLevelJson, isObject, type JsonObject } from '@onnx-lora/sdk/data';
 

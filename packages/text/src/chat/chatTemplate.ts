@@ -1,6 +1,6 @@
 /** @file Renders conversations with a model's chat template. */
 
-import { join } from 'node:path';
+import { join } from '@onnx-lora/sdk/platform';
 import { isObject, type JsonObject, readText, readTokenizerFile } from '@onnx-lora/sdk/data';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { compileJinja, RaisedByTemplate } from './boundedJinja.ts';

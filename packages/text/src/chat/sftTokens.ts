@@ -1,5 +1,6 @@
 /** @file Tokenizes conversations and texts, and marks the learned tokens. */
 
+import { utf8 } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
 import type { ChatMessage, ChatTemplate, Conversation } from './chatTemplate.ts';
@@ -97,7 +98,7 @@ function marked(
     return ends[i]! > start || (starts[i] === ends[i] && starts[i]! >= start);
   });
   const bytes = ids.map((id, i) =>
-    tokenizer.specialIds.has(id) ? 0 : Buffer.byteLength(text.slice(ends[i - 1] ?? 0, ends[i])),
+    tokenizer.specialIds.has(id) ? 0 : utf8(text.slice(ends[i - 1] ?? 0, ends[i])).length,
   );
   return { ids, isLearned, bytes };
 }

@@ -1,7 +1,6 @@
 /** @file Questions about texts: types, and a reader of SQuAD's JSON and of tables. */
 
-import { stat } from 'node:fs/promises';
-import { extname } from 'node:path';
+import { extname, stat } from '@onnx-lora/sdk/platform';
 import {
   cellNumber,
   cellSplit,

@@ -1,6 +1,6 @@
 /** @file Reads texts and their targets from any layout, and divides them into splits. */
 
-import path from 'node:path';
+import { path } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   classFolders,

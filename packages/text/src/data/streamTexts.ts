@@ -1,6 +1,6 @@
 /** @file Streams texts. */
 
-import { extname } from 'node:path';
+import { extname } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   isUtf16,

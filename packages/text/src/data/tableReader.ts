@@ -1,7 +1,6 @@
 /** @file Readers of records from tables and folders, with their splits. */
 
-import { stat } from 'node:fs/promises';
-import { extname, join } from 'node:path';
+import { extname, join, stat } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { quotedNames } from '@onnx-lora/sdk/tasks';
 import {

@@ -1,6 +1,6 @@
 /** @file Texts with a class per word, such as names or parts of speech: types, and a reader of tables and CoNLL. */
 
-import { extname } from 'node:path';
+import { extname } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   cellList,

@@ -1,6 +1,6 @@
 /** @file A text generator on a decoder of logits. */
 
-import { isDeepStrictEqual } from 'node:util';
+import { isDeepStrictEqual } from '@onnx-lora/sdk/platform';
 import type { RowAdapter } from '@onnx-lora/sdk';
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';
 import { type Decoding, type Past, pastUpTo, type SequenceTokenizer, type TokenDecoder } from '@onnx-lora/sequences';

@@ -1,5 +1,6 @@
 /** @file Multiple choice by likelihood. */
 
+import { utf8 } from '@onnx-lora/sdk/platform';
 import { type Adapter, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '@onnx-lora/sequences';
@@ -106,7 +107,7 @@ export async function chooseAnswers(
   let from = 0;
   const answers = questions.map(({ choices }): ChosenAnswer => {
     const logProbabilities = found.slice(from, (from += choices.length));
-    const byByte = logProbabilities.map((each, i) => each / Buffer.byteLength(choices[i]!));
+    const byByte = logProbabilities.map((each, i) => each / utf8(choices[i]!).length);
     return { logProbabilities, choice: largest(logProbabilities), choiceByByte: largest(byByte) };
   });
   return { answers, ...choiceScores(questions, answers) };

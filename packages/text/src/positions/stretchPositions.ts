@@ -1,7 +1,6 @@
 /** @file Stretches a language model's context: the same weights with other rotary frequencies. */
 
-import { copyFileSync, existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
+import { copyFileSync, existsSync, mkdirSync, path, realpathSync, writeFileSync } from '@onnx-lora/sdk/platform';
 import { type Model, OnnxLoraError } from '@onnx-lora/sdk';
 import { companionsIn, openOnnx, writeOnnx } from '@onnx-lora/sdk/plugin';
 import { isObject, type JsonObject } from '@onnx-lora/sdk/data';

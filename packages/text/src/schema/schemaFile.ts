@@ -1,6 +1,6 @@
 /** @file Reads a JSON schema, inline or from its file. */
 
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { decodeText, isObject } from '@onnx-lora/sdk/data';
 import { notFound } from '@onnx-lora/sdk/plugin';

@@ -1,5 +1,6 @@
 /** @file A logit rule that restricts a text to a JSON schema, over the tokens' bytes. */
 
+import { latin1, utf8 } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { LogitRule, SequenceTokenizer } from '@onnx-lora/sequences';
 import { JsonAutomaton, type JsonState } from './jsonState.ts';
@@ -19,7 +20,7 @@ export class TokenSpellings {
     this.#size = size;
     this.#byId = Array.from({ length: size }, (_, id) => {
       const bytes = bytesOf(id);
-      return bytes && bytes.length > 0 ? Buffer.from(bytes).toString('latin1') : undefined;
+      return bytes && bytes.length > 0 ? latin1(bytes) : undefined;
     });
     const ids = [...this.#byId.keys()].filter((id) => this.#byId[id] !== undefined);
     this.#ids = ids.sort((a, b) => (this.#byId[a]! < this.#byId[b]! ? -1 : 1));
@@ -93,7 +94,7 @@ export class SchemaTokens {
     this.#automaton = new JsonAutomaton(this.#shape);
     this.#spellings = spellingsOf(tokenizer);
     const ascii = Array.from({ length: 0x7f - 0x20 }, (_, i) => 0x20 + i);
-    if (this.#spellings.hasEach([...ascii, ...Buffer.from(JSON.stringify(schema))])) return;
+    if (this.#spellings.hasEach([...ascii, ...utf8(JSON.stringify(schema))])) return;
     throw unsupported('has no token for some of the letters that JSON by this schema is made of');
   }
 

@@ -28,11 +28,15 @@ export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
-export function toBase64(bytes: Uint8Array): string {
+export function latin1(bytes: Uint8Array): string {
   let letters = '';
   for (let at = 0; at < bytes.length; at += AT_ONCE)
     letters += String.fromCharCode(...bytes.subarray(at, at + AT_ONCE));
-  return btoa(letters);
+  return letters;
+}
+
+export function toBase64(bytes: Uint8Array): string {
+  return btoa(latin1(bytes));
 }
 
 export function toHex(bytes: Uint8Array): string {

@@ -71,8 +71,9 @@ export function readdirSync(where: string): string[] {
   return [...volume.folder(where).entries.keys()].sort();
 }
 
-export function mkdirSync(where: string): void {
-  volume.makeFolder(where);
+export function mkdirSync(where: string, { recursive = false }: { readonly recursive?: boolean } = {}): void {
+  if (recursive) volume.makeFolders(where);
+  else volume.makeFolder(where);
 }
 
 export function openSync(where: string, flags = 'r'): number {
@@ -147,6 +148,10 @@ export function writeFileSync(where: string, data: Uint8Array | string): void {
   const descriptor = openSync(where, 'w');
   writeSync(descriptor, data);
   closeSync(descriptor);
+}
+
+export function copyFileSync(from: string, to: string): void {
+  writeFileSync(to, contentOf(from));
 }
 
 export function renameSync(from: string, to: string): void {

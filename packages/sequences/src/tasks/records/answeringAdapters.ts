@@ -1,7 +1,6 @@
 /** @file Adapters of an ensemble predictor. */
 
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, join } from '@onnx-lora/sdk/platform';
 import { type Adapter, loadAdapter, OnnxLoraError } from '@onnx-lora/sdk';
 import type { SettingRows } from '@onnx-lora/sdk/plugin';
 
