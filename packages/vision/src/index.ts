@@ -3,7 +3,7 @@
 export { beit, deit, vit, vitMae, dinov2, dinov3Vit } from './families/vit.ts';
 export { clip, siglip } from './families/clip.ts';
 export { convnext, dinov3Convnext, resnet } from './families/convnets.ts';
-export { conditionalDetr, deformableDetr, dFine, owlvit, rtDetr, yolos } from './families/detectors.ts';
+export { conditionalDetr, deformableDetr, dFine, owlvit, rfDetr, rtDetr, yolos } from './families/detectors.ts';
 export { detr } from './families/detr.ts';
 export { efficientSam, mobileSam, sam, sam2 } from './families/sam.ts';
 export { visionFamilies } from './families/index.ts';
