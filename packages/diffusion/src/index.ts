@@ -1,0 +1,22 @@
+/** @file Public API of the diffusion package. */
+
+export { diffusionPlugin } from './plugin.ts';
+export type { Role } from './files/keys.ts';
+export { type FileModule, type FileTensor, type LoraFile, parseLoraFile, readLoraFile } from './files/loraFile.ts';
+export {
+  type ComponentModule,
+  type ComponentModules,
+  type Components,
+  ModuleNames,
+  type Spelling,
+  type Target,
+} from './files/moduleNames.ts';
+export { componentModules } from './files/componentModules.ts';
+export {
+  type FileLayout,
+  type KeyLayout,
+  type ModuleLayout,
+  type PipelineAdapter,
+  readPipelineAdapter,
+} from './files/readAdapters.ts';
+export { formatLoraFile, writeLoraFile, type WriteLoraOptions } from './files/writeAdapters.ts';
