@@ -92,7 +92,7 @@ module.exports = {
     packageRule('sequences', ['sdk']),
     packageRule('science', ['sdk', 'sequences']),
     packageRule('text', ['sdk', 'sequences']),
-    packageRule('diffusion', ['sdk', 'vision']),
+    packageRule('diffusion', ['sdk']),
     packageRule('methods', ['sdk']),
     packageRule('build', ['sdk']),
     packageRule('openvino', ['sdk']),
@@ -131,7 +131,7 @@ module.exports = {
     onlyIn('@rgrove/parse-xml', '^packages/vision/src/data/xml[.]ts$'),
     onlyIn(
       '@huggingface/tokenizers',
-      '^packages/(vision/src/.*textTokenizer|speech/src/text/subwordTokenizer|sequences/src/tokenizers/jsonTokenizer)[.]ts$',
+      '^packages/(vision/src/.*textTokenizer|diffusion/src/pipeline/clipTokenizer|speech/src/text/subwordTokenizer|sequences/src/tokenizers/jsonTokenizer)[.]ts$',
     ),
     onlyIn('hyparquet', '^packages/sequences/src/data/parquet[.]ts$'),
     onlyIn('hyparquet-compressors', '^packages/sequences/src/data/parquet[.]ts$'),

@@ -20,3 +20,11 @@ export {
   readPipelineAdapter,
 } from './files/readAdapters.ts';
 export { formatLoraFile, writeLoraFile, type WriteLoraOptions } from './files/writeAdapters.ts';
+export { createScheduler, schedulerNames, schedulers } from './schedulers/createScheduler.ts';
+export type { Noise, Scheduler, SchedulerFactory, SchedulerRun } from './schedulers/scheduler.ts';
+export type { Fields, SchedulerConfig } from './schedulers/schedule.ts';
+export { openPipeline, type OpenPipelineOptions } from './pipeline/openPipeline.ts';
+export { DiffusionPipeline, type PipelineParts } from './pipeline/pipeline.ts';
+export type { PromptTokenizer } from './pipeline/clipTokenizer.ts';
+export type { GenerateRequest, GenerateStep } from './pipeline/request.ts';
+export type { Picture } from './pipeline/pictures.ts';

@@ -4,6 +4,7 @@ export type { CustomGradient } from './graph/builder.ts';
 export type { Dim, ValueType } from './graph/value.ts';
 export { nearest, didYouMean, systemFailure } from './errors.ts';
 export { notFound } from './files/notFound.ts';
+export { knownOptions, type OptionNames } from './knownOptions.ts';
 export type { NamedOptimizer } from './model/training/options/learningOptions.ts';
 export type {
   BadSampleEvent,

@@ -3,6 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { ByTensor, TargetLayer, TensorSpec, Tuner } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+import type { Role } from './keys.ts';
 import { type Form, formOf, type RoleShapes, shapeFault } from './forms.ts';
 
 /** `peft_type` of these adapters, which PEFT itself does not know. */
@@ -69,6 +70,8 @@ export const lycoris: Tuner = {
         ...(shapes.dora_scale ? { dora_scale: { ...spec(shapes.dora_scale, false), identity: () => norms(layer, shapes.dora_scale!, isByInput, rows) } } : {}), // prettier-ignore
         ...(rows ? { [ROWS]: { ...flag([3]), integers: { type: 'int64' as const, below: rows[2]! + 1 } } } : {}),
       },
+      // The output is linear in one factor, so that an adapter can be weighted; not after DoRA's norm.
+      ...(hasScale ? {} : { linearIn: linear[form.name].filter((role) => shapes[role]) }),
       ...(hasScale || form.name === 'IA3' ? { readsWeight: true } : {}),
       delta: change,
       ...(shapes.diff_b ? { biasDelta: (g: GraphBuilder, t: ByTensor<Value>) => biasChange(g, t['diff_b']!, layer.weightShape[0]!, rows) } : {}), // prettier-ignore
@@ -80,6 +83,15 @@ function biasChange(g: GraphBuilder, all: Value, out: number, rows: readonly num
   const flat = g.Reshape(all, [rows ? rows[2]! : out]);
   return rows ? g.Slice(flat, [rows[0]!], [rows[1]!], [0]) : flat;
 }
+
+/** Tensors in which the change is linear together: of each form one factor. */
+const linear: Readonly<Record<Form['name'], readonly Role[]>> = {
+  LoRA: ['lora_up', 'diff_b'],
+  LoHa: ['hada_w1_a', 'diff_b'],
+  LoKr: ['lokr_w1', 'lokr_w1_a', 'diff_b'],
+  full: ['diff', 'diff_b'],
+  IA3: ['ia3_weight'],
+};
 
 /** Times alpha / rank, and LyCORIS's learned scalar. */
 function scaled(g: GraphBuilder, form: Form, shapes: RoleShapes, t: ByTensor<Value>, delta: Value): Value {
