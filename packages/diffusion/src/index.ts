@@ -11,6 +11,8 @@ export {
   type Spelling,
   type Target,
 } from './files/moduleNames.ts';
+export { describeLoraFile, type LoraFileDescription } from './files/describe.ts';
+export { openPipelineAdapter } from './files/openAdapter.ts';
 export { componentModules } from './files/componentModules.ts';
 export {
   type FileLayout,

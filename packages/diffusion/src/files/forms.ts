@@ -79,8 +79,12 @@ const loha: Form = {
     const [one, two] = [shapes.hada_w1_b?.[0] ?? 0, shapes.hada_w2_b?.[0] ?? 0];
     if (shapes.hada_t1 || shapes.hada_t2) {
       return {
-        ...{ hada_t1: [one, one, ...kernel], hada_w1_a: [one, out!], hada_w1_b: [one, inputs!] },
-        ...{ hada_t2: [two, two, ...kernel], hada_w2_a: [two, out!], hada_w2_b: [two, inputs!] },
+        hada_t1: [one, one, ...kernel],
+        hada_w1_a: [one, out!],
+        hada_w1_b: [one, inputs!],
+        hada_t2: [two, two, ...kernel],
+        hada_w2_a: [two, out!],
+        hada_w2_b: [two, inputs!],
       };
     }
     const width = inputs! * product(kernel);

@@ -1,17 +1,11 @@
 /** @file A pipeline of Stable Diffusion: its networks, its adapters, and pictures from prompts. */
 
-import {
-  int64,
-  type Model,
-  OnnxLoraError,
-  type RowAdapter,
-  type Tensor,
-  tensor,
-} from '@onnx-lora/sdk';
+import { int64, type Model, OnnxLoraError, type RowAdapter, type Tensor, tensor } from '@onnx-lora/sdk';
 import { didYouMean, numberTensor, TorchRandom } from '@onnx-lora/sdk/plugin';
 import { componentModules } from '../files/componentModules.ts';
 import type { Components } from '../files/moduleNames.ts';
-import { type PipelineAdapter, readPipelineAdapter } from '../files/readAdapters.ts';
+import { openPipelineAdapter } from '../files/openAdapter.ts';
+import type { PipelineAdapter } from '../files/readAdapters.ts';
 import { createScheduler } from '../schedulers/createScheduler.ts';
 import type { SchedulerConfig } from '../schedulers/schedule.ts';
 import type { Scheduler } from '../schedulers/scheduler.ts';
@@ -69,11 +63,11 @@ export class DiffusionPipeline implements AsyncDisposable {
 
   /**
    * Adds an adapter, or replaces the one of that name, for later pictures.
-   * @param source the path of a LoRA file, or adapters by network
-   * @throws OnnxLoraError as `readPipelineAdapter`; `ADAPTER_MISMATCH` for adapters of other networks
+   * @param source the path of a LoRA file or of a folder of adapters, or adapters by network
+   * @throws OnnxLoraError as `openPipelineAdapter`; `ADAPTER_MISMATCH` for adapters of other networks
    */
   async add(name: string, source: string | PipelineAdapter): Promise<void> {
-    const adapter = typeof source === 'string' ? await readPipelineAdapter(source, this.components) : source;
+    const adapter = typeof source === 'string' ? await openPipelineAdapter(source, this.components) : source;
     for (const [component, own] of Object.entries(adapter.adapters)) {
       const model = this.components[component] && this.models[component];
       if (!model)
@@ -81,6 +75,15 @@ export class DiffusionPipeline implements AsyncDisposable {
       await model.place(own);
     }
     this.#sessions.set(name, adapter);
+  }
+
+  /** The size in pixels of pictures that a request names, and the model's where it names none. */
+  size({ width, height }: { readonly width?: number | undefined; readonly height?: number | undefined } = {}): {
+    readonly width: number;
+    readonly height: number;
+  } {
+    const usual = this.#facts.usual * this.#facts.factor;
+    return { width: width ?? usual, height: height ?? usual };
   }
 
   /** Removes an adapter; false if the name is unknown. */
