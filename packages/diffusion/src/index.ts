@@ -30,3 +30,4 @@ export { DiffusionPipeline, type PipelineParts } from './pipeline/pipeline.ts';
 export type { PromptTokenizer } from './pipeline/clipTokenizer.ts';
 export type { GenerateRequest, GenerateStep } from './pipeline/request.ts';
 export type { Picture } from './pipeline/pictures.ts';
+export { joinAdapters, openDenoiser, splitAdapter } from './training/denoiser.ts';

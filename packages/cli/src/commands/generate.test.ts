@@ -1,43 +1,31 @@
 /** @file `onnx-lora generate`, and `inspect` of a LoRA file. */
 
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openPipeline } from '@onnx-lora/diffusion';
 import { SharpDecoder } from '@onnx-lora/vision';
 import { describe, expect, it } from 'vitest';
+import { loraFile, sdTiny } from '../../../diffusion/fixtures/oracle.ts';
 import { call } from '../../fixtures/call.ts';
 
-const oracle = path.join(import.meta.dirname, '../../../../../shared/oracle/diffusion');
-const pipeline = path.join(oracle, 'generate/sd-tiny');
-const style = path.join(oracle, 'formats/kohya/lora.safetensors');
+const style = loraFile('kohya');
 
-describe.runIf(existsSync(pipeline))('generate', () => {
+describe('generate', () => {
   it('writes the pictures of the pipeline', async () => {
     const out = path.join(mkdtempSync(path.join(tmpdir(), 'generate-')), 'pictures');
-    const { code, stdout, stderr } = await call(['generate', pipeline, '--prompt', 'red owl', '--steps', '2', '--seed', '5', '--count', '2', '--adapter', `${style}:0.5`, '--out', out, '--json']); // prettier-ignore
+    const { code, stdout, stderr } = await call(['generate', sdTiny, '--prompt', 'red owl', '--steps', '2', '--seed', '5', '--count', '2', '--adapter', `${style}:0.5`, '--out', out, '--json']); // prettier-ignore
     expect([code, stderr]).toEqual([0, expect.any(String)]);
     const { pictures } = JSON.parse(stdout) as { pictures: { file: string; seed: number }[] };
     expect(pictures.map(({ file, seed }) => [path.basename(file), seed])).toEqual([['red-owl-5.png', 5], ['red-owl-6.png', 6]]); // prettier-ignore
-    const own = await openPipeline(pipeline);
+    const own = await openPipeline(sdTiny);
     await own.add('style', style);
     const [expected] = await own.generate({ prompts: 'red owl', steps: 2, seed: 6, adapter: { style: 0.5 } });
     expect((await new SharpDecoder().decode(pictures[1]!.file)).data).toEqual(expected!.data);
     await own.release();
-    const again = await call([
-      'generate',
-      pipeline,
-      '--prompt',
-      'red owl',
-      '--steps',
-      '2',
-      '--seed',
-      '5',
-      '--out',
-      out,
-    ]);
+    const again = await call(['generate', sdTiny, '--prompt', 'red owl', '--steps', '2', '--seed', '5', '--out', out]);
     expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('red-owl-5.png" is there already')]);
-    const changed = await call(['generate', pipeline, '--prompt', 'red owl', '--steps', '2', '--image', pictures[0]!.file, '--strength', '0.5', '--out', `${out}2`]); // prettier-ignore
+    const changed = await call(['generate', sdTiny, '--prompt', 'red owl', '--steps', '2', '--image', pictures[0]!.file, '--strength', '0.5', '--out', `${out}2`]); // prettier-ignore
     expect(changed.code).toBe(0);
     expect(
       readFileSync(path.join(`${out}2`, 'red-owl-0.png'))
@@ -47,7 +35,7 @@ describe.runIf(existsSync(pipeline))('generate', () => {
   }, 60_000);
 
   it('inspect says what a LoRA file is', async () => {
-    const { code, stdout } = await call(['inspect', path.join(oracle, 'formats/locon/lora.safetensors')]);
+    const { code, stdout } = await call(['inspect', loraFile('locon')]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/layout +kohya/);
     expect(stdout).toMatch(/base +Stable Diffusion 1/);

@@ -1,9 +1,8 @@
 /** @file Descriptions of LoRA files. */
 
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import { float32 } from '@onnx-lora/sdk';
 import { expect, it } from 'vitest';
+import { loraFile } from '../../fixtures/oracle.ts';
 import { describeLoraFile } from './describe.ts';
 import { parseLoraFile, readLoraFile } from './loraFile.ts';
 
@@ -47,17 +46,13 @@ it('notes that are no JSON are passed over', () => {
   expect([triggerWords, base]).toEqual([[], 'Stable Diffusion XL']);
 });
 
-const formats = path.join(import.meta.dirname, '../../../../../shared/oracle/diffusion/formats');
-
-it.runIf(existsSync(formats)).each([
-  ['dora/lora.safetensors', 'kohya', { DoRA: 75 }],
-  ['flux-diffusers-alpha/lora.safetensors', 'diffusers', { LoRA: 23 }],
-  ['diffusers-attnprocs/pytorch_lora_weights.safetensors', 'diffusers before 0.23', { LoRA: 38 }],
-  ['diffusers-metadata/pytorch_lora_weights.safetensors', 'diffusers with PEFT metadata', { LoRA: 48 }],
-  ['kohya-fp16/lora.safetensors', 'kohya', { LoRA: 60 }],
+it.each([
+  ['dora', 'kohya', { DoRA: 75 }],
+  ['diffusers-attnprocs', 'diffusers before 0.23', { LoRA: 38 }],
+  ['diffusers-metadata', 'diffusers with PEFT metadata', { LoRA: 48 }],
+  ['kohya-fp16', 'kohya', { LoRA: 60 }],
 ])('%s is of %s', async (file, layout, forms) => {
-  const found = describeLoraFile(await readLoraFile(path.join(formats, file)));
+  const found = describeLoraFile(await readLoraFile(loraFile(file)));
   expect([found.layout, found.forms]).toEqual([layout, forms]);
-  if (file.startsWith('flux')) expect([found.base, found.networks]).toEqual(['Flux', { transformer: 23 }]);
   if (file.startsWith('kohya')) expect([found.base, found.types]).toEqual(['Stable Diffusion 1', ['float16']]);
 });

@@ -1,10 +1,11 @@
 /** @file Every layout of LoRA files against torch's outputs with the same file, and against itself after writing. */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Feeds, loadAdapter, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { expect, it } from 'vitest';
+import { formatFile, formats, loraFile, sdTiny, shared } from '../../fixtures/oracle.ts';
 import { diffusionPlugin } from '../plugin.ts';
 import { componentModules } from './componentModules.ts';
 import { parseLoraFile, readLoraFile } from './loraFile.ts';
@@ -12,31 +13,28 @@ import type { Components } from './moduleNames.ts';
 import { type PipelineAdapter, readPipelineAdapter } from './readAdapters.ts';
 import { formatLoraFile } from './writeAdapters.ts';
 
-const oracle = path.join(import.meta.dirname, '../../../../../shared/oracle/diffusion');
-const folders = existsSync(oracle) ? readdirSync(path.join(oracle, 'formats')).filter((name) => !name.includes('.')) : []; // prettier-ignore
-
 interface Pipeline {
   readonly models: Readonly<Record<string, Model>>;
   readonly feeds: Readonly<Record<string, Tensor>>;
 }
 
-const open = (file: string): Promise<Model> => openModel(path.join(oracle, file), { plugins: [diffusionPlugin] });
+const open = (file: string): Promise<Model> => openModel(file, { plugins: [diffusionPlugin] });
 
 const pipelines: Readonly<Record<string, () => Promise<Pipeline>>> = {
   sd: async () => ({
     models: {
-      unet: await open('generate/sd-tiny/unet'),
-      text_encoder: await open('generate/sd-tiny/text_encoder'),
+      unet: await open(path.join(sdTiny, 'unet')),
+      text_encoder: await open(path.join(sdTiny, 'text_encoder')),
     },
-    feeds: Object.fromEntries((await readSafetensors(path.join(oracle, 'formats/inputs.safetensors'))).tensors),
+    feeds: Object.fromEntries((await readSafetensors(formatFile('inputs.safetensors'))).tensors),
   }),
   sdxl: async () => ({
-    models: { unet: await open('cases/unet-sdxl-v4/model.onnx') },
-    feeds: Object.fromEntries((await readSafetensors(path.join(oracle, 'cases/unet-sdxl-v4/inputs.safetensors'))).tensors), // prettier-ignore
+    models: { unet: await open(path.join(shared, 'cases/unet-sdxl-v4/model.onnx')) },
+    feeds: Object.fromEntries((await readSafetensors(path.join(shared, 'cases/unet-sdxl-v4/inputs.safetensors'))).tensors), // prettier-ignore
   }),
   flux: async () => ({
-    models: { transformer: await open('cases/flux-transformer-v4/model.onnx') },
-    feeds: Object.fromEntries((await readSafetensors(path.join(oracle, 'cases/flux-transformer-v4/inputs.safetensors'))).tensors), // prettier-ignore
+    models: { transformer: await open(path.join(shared, 'cases/flux-transformer-v4/model.onnx')) },
+    feeds: Object.fromEntries((await readSafetensors(path.join(shared, 'cases/flux-transformer-v4/inputs.safetensors'))).tensors), // prettier-ignore
   }),
 };
 
@@ -70,19 +68,17 @@ function expectClose(name: string, found: Tensor, expected: Tensor): void {
   expect(worst, name).toBeLessThan(1e-4);
 }
 
-const fileOf = (name: string): string => path.join(oracle, 'formats', name, readdirSync(path.join(oracle, 'formats', name)).find((each) => each.endsWith('.safetensors') && each !== 'expected.safetensors')!); // prettier-ignore
-
 async function adapterIn(name: string, pipeline: Pipeline): Promise<PipelineAdapter> {
-  if (name !== 'peft') return readPipelineAdapter(fileOf(name), componentsOf(pipeline));
-  const folder = path.join(oracle, 'formats/peft');
+  if (name !== 'peft') return readPipelineAdapter(loraFile(name), componentsOf(pipeline));
+  const folder = path.join(sdTiny, 'adapter');
   return { adapters: { unet: await loadAdapter(path.join(folder, 'unet')), text_encoder: await loadAdapter(path.join(folder, 'text_encoder')) } }; // prettier-ignore
 }
 
-it.each(folders)(
+it.each(formats)(
   '%s gives the outputs of torch',
   async (name) => {
     const pipeline = await pipelineOf(name);
-    const { tensors } = await readSafetensors(path.join(oracle, 'formats', name, 'expected.safetensors'));
+    const { tensors } = await readSafetensors(formatFile(name, 'expected.safetensors'));
     const found = await outputs(pipeline, await adapterIn(name, pipeline));
     const expected = [...tensors].filter(([key]) => key.startsWith('expected.'));
     expect(expected.length).toBeGreaterThan(0);
@@ -91,27 +87,27 @@ it.each(folders)(
   60_000,
 );
 
-it.each(folders.filter((name) => name !== 'peft'))(
+it.each(formats.filter((name) => name !== 'peft'))(
   '%s is written back as it was',
   async (name) => {
     const pipeline = await pipelineOf(name);
     const components = componentsOf(pipeline);
-    const { tensors } = formatLoraFile(await readPipelineAdapter(fileOf(name), components), components);
-    const { tensors: before } = await readSafetensors(fileOf(name));
+    const { tensors } = formatLoraFile(await readPipelineAdapter(loraFile(name), components), components);
+    const { tensors: before } = await readSafetensors(loraFile(name));
     expect([...tensors.keys()].toSorted()).toEqual([...before.keys()].toSorted());
     for (const [key, value] of before) expect(tensors.get(key), key).toEqual(value);
   },
   60_000,
 );
 
-it.runIf(folders.length > 0).each(['kohya', 'original', 'diffusers'] as const)(
+it.each(['kohya', 'original', 'diffusers'] as const)(
   'adapters of PEFT written as %s give the same outputs',
   async (layout) => {
     const pipeline = await pipelineOf('peft');
     const components = componentsOf(pipeline);
     const { tensors, metadata } = formatLoraFile(await adapterIn('peft', pipeline), components, { layout });
     const again = await readPipelineAdapter(parseLoraFile('again', tensors, metadata), components);
-    const { tensors: expected } = await readSafetensors(path.join(oracle, 'formats/peft/expected.safetensors'));
+    const { tensors: expected } = await readSafetensors(formatFile('peft', 'expected.safetensors'));
     const found = await outputs(pipeline, again);
     expect(Object.keys(again.adapters)).toHaveLength(2);
     for (const [key, value] of expected)
@@ -120,9 +116,9 @@ it.runIf(folders.length > 0).each(['kohya', 'original', 'diffusers'] as const)(
   60_000,
 );
 
-it.runIf(folders.length > 0)('names of SDXL are those of diffusers', async () => {
+it.runIf(formats.includes('sdxl-kohya-sgm'))('names of SDXL are those of diffusers', async () => {
   const pipeline = await pipelineOf('sdxl');
-  const names = JSON.parse(readFileSync(path.join(oracle, 'formats/sdxl-kohya-sgm/names.json'), 'utf8')) as Record<string, string>; // prettier-ignore
-  const { layout } = await readPipelineAdapter(await readLoraFile(fileOf('sdxl-kohya-sgm')), componentsOf(pipeline));
+  const names = JSON.parse(readFileSync(formatFile('sdxl-kohya-sgm', 'names.json'), 'utf8')) as Record<string, string>; // prettier-ignore
+  const { layout } = await readPipelineAdapter(await readLoraFile(loraFile('sdxl-kohya-sgm')), componentsOf(pipeline));
   expect(Object.fromEntries(layout!.modules.map(({ name, targets }) => [name, targets[0]!.path]))).toEqual(names);
 });

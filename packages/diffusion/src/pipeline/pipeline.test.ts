@@ -1,17 +1,15 @@
 /** @file A pipeline against diffusers' latents and pictures, with adapters. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { loadAdapter, type Tensor } from '@onnx-lora/sdk';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { TorchRandom } from '@onnx-lora/sdk/plugin';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loraFile, sdTiny } from '../../fixtures/oracle.ts';
 import { openPipeline } from './openPipeline.ts';
 import { type Picture, picturesOf } from './pictures.ts';
 import type { DiffusionPipeline } from './pipeline.ts';
-
-const oracle = path.join(import.meta.dirname, '../../../../../shared/oracle/diffusion');
-const folder = path.join(oracle, 'generate/sd-tiny');
 
 const worst = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
   Array.from(a, (value, i) => Math.abs(value - b[i]!)).reduce((most, each) => Math.max(most, each), 0);
@@ -23,27 +21,27 @@ interface Golden {
   readonly num_inference_steps: number;
 }
 
-describe.runIf(existsSync(folder))('sd-tiny', () => {
+describe('sd-tiny', () => {
   let pipeline: DiffusionPipeline;
   let golden: ReadonlyMap<string, Tensor>;
-  const text = existsSync(folder) ? (JSON.parse(readFileSync(path.join(folder, 'golden.json'), 'utf8')) as Golden) : undefined; // prettier-ignore
+  const text = JSON.parse(readFileSync(path.join(sdTiny, 'golden.json'), 'utf8')) as Golden;
   const numbers = (name: string): Float32Array => golden.get(name)!.data as Float32Array;
 
   beforeAll(async () => {
-    pipeline = await openPipeline(folder);
-    golden = (await readSafetensors(path.join(folder, 'golden.safetensors'))).tensors;
-    const [unet, encoder] = [await loadAdapter(path.join(folder, 'adapter/unet')), await loadAdapter(path.join(folder, 'adapter/text_encoder'))]; // prettier-ignore
+    pipeline = await openPipeline(sdTiny);
+    golden = (await readSafetensors(path.join(sdTiny, 'golden.safetensors'))).tensors;
+    const [unet, encoder] = [await loadAdapter(path.join(sdTiny, 'adapter/unet')), await loadAdapter(path.join(sdTiny, 'adapter/text_encoder'))]; // prettier-ignore
     await pipeline.add('peft', { adapters: { unet, text_encoder: encoder } });
-    await pipeline.add('kohya', path.join(oracle, 'formats/kohya/lora.safetensors'));
-    await pipeline.add('loha', path.join(oracle, 'formats/loha/lora.safetensors'));
+    await pipeline.add('kohya', loraFile('kohya'));
+    await pipeline.add('loha', loraFile('loha'));
   }, 60_000);
   afterAll(() => pipeline.release());
 
   const request = (more: object = {}): Parameters<DiffusionPipeline['generate']>[0] => ({
-    prompts: text!.prompts,
-    negativePrompts: text!.negative_prompts,
-    guidance: text!.guidance_scale,
-    steps: text!.num_inference_steps,
+    prompts: text.prompts,
+    negativePrompts: text.negative_prompts,
+    guidance: text.guidance_scale,
+    steps: text.num_inference_steps,
     latents: golden.get('latents')!,
     ...more,
   });
@@ -71,7 +69,7 @@ describe.runIf(existsSync(folder))('sd-tiny', () => {
   );
 
   it('the text encoder has the states of transformers', async () => {
-    const prompts = [...text!.negative_prompts, ...text!.prompts];
+    const prompts = [...text.negative_prompts, ...text.prompts];
     const states = await pipeline.encodePrompts(prompts);
     expect(worst(states.data as Float32Array, numbers('base.text_embeddings'))).toBeLessThan(1e-4);
   });
@@ -81,7 +79,7 @@ describe.runIf(existsSync(folder))('sd-tiny', () => {
     const adapters = [{ kohya: 0.5 }, 'loha'] as const;
     const both = await pipeline.generate(request({ ...own, adapter: adapters }));
     for (const [i, adapter] of adapters.entries()) {
-      const [alone] = await pipeline.generate(request({ ...own, prompts: [text!.prompts[i]!], negativePrompts: text!.negative_prompts[i]!, seed: own.seed[i], adapter })); // prettier-ignore
+      const [alone] = await pipeline.generate(request({ ...own, prompts: [text.prompts[i]!], negativePrompts: text.negative_prompts[i]!, seed: own.seed[i], adapter })); // prettier-ignore
       expect(worst(both[i]!.data, alone!.data)).toBeLessThanOrEqual(1);
     }
     const [plain] = await pipeline.generate(request({ ...own, adapter: null }));
@@ -90,12 +88,12 @@ describe.runIf(existsSync(folder))('sd-tiny', () => {
 
   it('a picture is kept at strength 0, and outside of a mask', async () => {
     const [image] = (await pipeline.generate(request({ latents: undefined, seed: 11 }))) as [Picture];
-    const [kept] = await pipeline.generate(request({ prompts: text!.prompts[0]!, negativePrompts: '', latents: undefined, image, strength: 0, seed: 1 })); // prettier-ignore
+    const [kept] = await pipeline.generate(request({ prompts: text.prompts[0]!, negativePrompts: '', latents: undefined, image, strength: 0, seed: 1 })); // prettier-ignore
     const drawn = await pipeline.encode([image], new TorchRandom(1).normal(4 * 8 * 8));
     expect(worst(kept!.data, picturesOf(await pipeline.decode(drawn))[0]!.data)).toBeLessThanOrEqual(1);
     const mask = { width: 16, height: 16, data: new Uint8Array(16 * 16 * 3) };
     const steps: Tensor[] = [];
-    const inpaint = { prompts: text!.prompts[0]!, negativePrompts: '', latents: undefined, image, seed: 1, steps: 3 };
+    const inpaint = { prompts: text.prompts[0]!, negativePrompts: '', latents: undefined, image, seed: 1, steps: 3 };
     await pipeline.generate(request({ ...inpaint, mask, onStep: ({ latents }: { latents: Tensor }) => void steps.push(latents) })); // prettier-ignore
     const light = { ...mask, data: mask.data.map((_, i) => (Math.floor(i / 3) % 16 < 8 ? 255 : 0)) };
     const half: Tensor[] = [];
