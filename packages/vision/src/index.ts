@@ -88,6 +88,7 @@ export {
 } from './preprocess/config/preprocessorFile.ts';
 export type { Resample } from './preprocess/resize/resampleFilters.ts';
 export { resize } from './preprocess/resize/resize.ts';
+export { encodePng } from './image/sharpEncoder.ts';
 export { SharpDecoder, type SharpDecoderOptions } from './image/sharpDecoder.ts';
 export { imageExamples, type ImageMixOptions, type LoadedPixels } from './tasks/classification/imageExamples.ts';
 export {
