@@ -11,6 +11,7 @@ import { dataTypeNumber } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { type Edges, overlapsOf } from './boxes.ts';
 import type { GridAssignmentRequest } from './gridAssignment.ts';
+import { bestPlaces } from './places.ts';
 
 /** Request of {@link assignByCost}. */
 export interface CostAssignmentRequest extends GridAssignmentRequest {
@@ -72,10 +73,7 @@ export function assignByCost(g: GraphBuilder, request: CostAssignmentRequest): C
   const sums = g.ReduceSum({ ...best!, type: 'float32', shape }, [2], true);
   // Truncated, 1 at least.
   const number = g.Max(g.Cast(g.Cast(sums, dataTypeNumber('int64')), dataTypeNumber('float32')), 1);
-  const [least] = g.emitMany('TopK', [cost, g.ints([most])], 2, { axis: 2, largest: 0 });
-  const last = g.Cast(g.Sub(number, 1), dataTypeNumber('int64'));
-  const bound = g.GatherElements({ ...least!, type: 'float32', shape }, last, 2);
-  const taken = g.And(isTried, g.LessOrEqual(cost, bound));
+  const taken = g.And(isTried, bestPlaces(g, cost, { most, largest: false, number }));
   const takers = g.ReduceSum(float(taken), [1], true);
   const numbers = g.constant(int64(Array.from({ length: objects }, (_, i) => i), [1, objects, 1])); // prettier-ignore
   const cheapest = { ...g.emit('ArgMin', [cost], { axis: 1, keepdims: 1 }), type: 'int64', shape: [batch, 1, places] } as const; // prettier-ignore

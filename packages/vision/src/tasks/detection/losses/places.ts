@@ -1,6 +1,7 @@
 /** @file Places of a dense head's grids, as parts of a loss's graph. */
 
-import { int64 } from '@onnx-lora/sdk';
+import { float32, int64 } from '@onnx-lora/sdk';
+import { dataTypeNumber } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import type { Edges } from './boxes.ts';
 
@@ -52,6 +53,29 @@ export function objectRows(
     label: g.Reshape(g.Gather(g.Reshape(labels, [batch * objects]), place, 0), [batch, places, 1]),
     box: g.Reshape(g.Gather(g.Reshape(pixels, [batch * objects, 4]), place, 0), [batch, places, 4]),
   };
+}
+
+/**
+ * Marks the best places of each object: as many as `most`, or as `number` says. Of equal values the first places count,
+ * so that there are never more.
+ * @param values `[batch, objects, places]`
+ * @param number float32 `[batch, objects, 1]`, at most `most`; `most` by default
+ * @returns bool `[batch, objects, places]`
+ */
+export function bestPlaces(
+  g: GraphBuilder,
+  values: Value,
+  { most, largest, number }: { readonly most: number; readonly largest: boolean; readonly number?: Value },
+): Value {
+  const [batch, objects, places] = values.shape as [number, number, number];
+  const shape = [batch, objects, most];
+  const [, found] = g.emitMany('TopK', [values, g.ints([most])], 2, { axis: 2, largest: largest ? 1 : 0 });
+  const order = g.constant(float32(Array.from({ length: most }, (_, i) => i), [1, 1, most])); // prettier-ignore
+  const one = g.Expand(g.scalar(1), shape);
+  const marks = number ? g.Cast(g.Less(g.Expand(order, shape), number), dataTypeNumber('float32')) : one;
+  const none = g.Expand(g.scalar(0), [batch, objects, places]);
+  const marked = g.emit('ScatterElements', [none, { ...found!, type: 'int64', shape }, marks], { axis: 2 });
+  return g.Greater({ ...marked, type: 'float32', shape: values.shape! }, 0.5);
 }
 
 /** The same change of all four edges. */
