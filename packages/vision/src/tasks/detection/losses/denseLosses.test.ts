@@ -13,6 +13,7 @@ import type { DetectionTargets } from './detectionLoss.ts';
 import { detectionTargets } from '../targets.ts';
 import { gridLoss } from './gridLoss.ts';
 import { offsetLoss } from './offsetLoss.ts';
+import { qualityLoss } from './qualityLoss.ts';
 
 /** Class, center, width and height in pixels. */
 type Thing = readonly [label: number, x: number, y: number, width: number, height: number];
@@ -91,6 +92,39 @@ function oneEach(takers: readonly number[][], rank: (place: number) => readonly 
   return { object, margin };
 } // prettier-ignore
 
+/** SimOTA: as many places of least cost as the overlaps of the ten best sum up to. */
+function byLeastCost(
+  places: readonly Place[],
+  things: readonly Thing[],
+  costOf: (place: Place, thing: Thing, overlap: number) => number,
+): { held: Held[number]; margin: number } {
+  let margin = Infinity;
+  const takers = places.map((): number[] => []);
+  const table = things.map((thing, object) => {
+    const [, cx, cy] = thing;
+    const [x0, y0, x1, y1] = edgesOf(thing) as [number, number, number, number];
+    const overlaps = places.map(({ box }) => iou(edgesOf(thing), box));
+    const tried = places.map(({ x, y, stride }) => {
+      const isInside = x > x0 && x < x1 && y > y0 && y < y1;
+      const isNear = Math.abs(x - cx) < 2.5 * stride && Math.abs(y - cy) < 2.5 * stride;
+      return isInside && isNear ? 2 : Number(isInside || isNear);
+    });
+    const costs = places.map((each, place) => {
+      if (tried[place] === 0) return Infinity;
+      return costOf(each, thing, overlaps[place]!) + (tried[place] === 2 ? 0 : 1e5);
+    });
+    const best = overlaps.filter((_, place) => tried[place]! > 0).sort((a, b) => b - a).slice(0, 10); // prettier-ignore
+    const number = Math.max(1, Math.floor(sum(best)));
+    const { chosen, margin: own } = least(costs, number);
+    margin = Math.min(margin, own, sum(best) < 1 ? Infinity : Math.abs(sum(best) - Math.round(sum(best))));
+    for (const place of chosen) if (tried[place]! > 0) takers[place]!.push(object);
+    return { costs, overlaps };
+  });
+  const { object, margin: between } = oneEach(takers, (place) => table.map(({ costs }) => costs[place]!));
+  const held = object.map((own, place) => ({ object: own, score: own < 0 ? 0 : table[own]!.overlaps[place]! }));
+  return { held, margin: Math.min(margin, between) };
+}
+
 const offsets: Program = {
   channels: (classes) => 5 + classes,
   loss: (g, levels, targets, strides) => offsetLoss(g, levels, targets, strides),
@@ -98,37 +132,14 @@ const offsets: Program = {
     const [cx, cy, halfW, halfH] = [dx! + x - 0.5, dy! + y - 0.5, Math.exp(w!) / 2, Math.exp(h!) / 2];
     return [cx - halfW, cy - halfH, cx + halfW, cy + halfH];
   },
-  assign: (places, things, classes) => {
-    let margin = Infinity;
-    const takers = places.map((): number[] => []);
-    const table = things.map((thing, object) => {
-      const [label, cx, cy] = thing;
-      const [x0, y0, x1, y1] = edgesOf(thing) as [number, number, number, number];
-      const overlaps = places.map(({ box }) => iou(edgesOf(thing), box));
-      const tried = places.map(({ x, y, stride }) => {
-        const isInside = x > x0 && x < x1 && y > y0 && y < y1;
-        const isNear = Math.abs(x - cx) < 2.5 * stride && Math.abs(y - cy) < 2.5 * stride;
-        return isInside && isNear ? 2 : Number(isInside || isNear);
+  assign: (places, things, classes) =>
+    byLeastCost(places, things, ({ raw }, [label], overlap) => {
+      const cost = Array.from({ length: classes }, (_, c) => {
+        const p = Math.sqrt(sigmoid(raw[4]!) * sigmoid(raw[5 + c]!));
+        return -Math.log(c === label ? p : 1 - p);
       });
-      const costs = places.map(({ raw }, place) => {
-        if (tried[place] === 0) return Infinity;
-        const cost = Array.from({ length: classes }, (_, c) => {
-          const p = Math.sqrt(sigmoid(raw[4]!) * sigmoid(raw[5 + c]!));
-          return -Math.log(c === label ? p : 1 - p);
-        });
-        return sum(cost) - 3 * Math.log(overlaps[place]! + 1e-8) + (tried[place] === 2 ? 0 : 1e5);
-      });
-      const best = overlaps.filter((_, place) => tried[place]! > 0).sort((a, b) => b - a).slice(0, 10); // prettier-ignore
-      const number = Math.max(1, Math.floor(sum(best)));
-      const { chosen, margin: own } = least(costs, number);
-      margin = Math.min(margin, own, sum(best) < 1 ? Infinity : Math.abs(sum(best) - Math.round(sum(best))));
-      for (const place of chosen) if (tried[place]! > 0) takers[place]!.push(object);
-      return { costs, overlaps };
-    });
-    const { object, margin: between } = oneEach(takers, (place) => table.map(({ costs }) => costs[place]!));
-    const held = object.map((own, place) => ({ object: own, score: own < 0 ? 0 : table[own]!.overlaps[place]! }));
-    return { held, margin: Math.min(margin, between) };
-  },
+      return sum(cost) - 3 * Math.log(overlap + 1e-8);
+    }),
   total: (images, { classes, images: scenes }, held) => {
     const positives = Math.max(1, held.flat().filter(({ object }) => object >= 0).length);
     const cost = images.flatMap((places, image) =>
@@ -150,6 +161,19 @@ const mean = (scores: readonly number[]): number => {
   const shares = scores.map((score) => Math.exp(score));
   return sum(shares.map((share, i) => share * i)) / sum(shares);
 };
+
+/** Distribution focal loss, the mean of the edges. */
+function binCost({ x, y, stride, raw }: Place, thing: Thing): number {
+  const own = edgesOf(thing);
+  const costs = [x - own[0]!, y - own[1]!, own[2]! - x, own[3]! - y].map((wanted, edge) => {
+    const distance = Math.min(Math.max(wanted / stride, 0), bins - 1.01);
+    const scores = raw.slice(edge * bins, (edge + 1) * bins);
+    const all = Math.log(sum(scores.map((value) => Math.exp(value))));
+    const [low, share] = [Math.floor(distance), distance - Math.floor(distance)];
+    return all - (1 - share) * scores[low]! - share * scores[low + 1]!;
+  });
+  return sum(costs) / 4;
+}
 
 const distances: Program = {
   channels: (classes) => 4 * bins + classes,
@@ -181,33 +205,66 @@ const distances: Program = {
   total: (images, { classes, images: scenes }, held) => {
     const norm = Math.max(1, sum(held.flat().map(({ score }) => score)));
     const cost = images.flatMap((places, image) =>
-      places.map(({ raw, box, x, y, stride }, place) => {
+      places.map(({ raw, box, stride }, place) => {
         const { object, score } = held[image]![place]!;
         const thing = scenes[image]![object];
         const byClass = Array.from({ length: classes }, (_, c) => entropy(raw[4 * bins + c]!, c === thing?.[0] ? score : 0)); // prettier-ignore
         if (!thing) return 0.5 * sum(byClass);
         const own = edgesOf(thing).map((edge) => edge / stride);
-        const wanted = [x / stride - own[0]!, y / stride - own[1]!, own[2]! - x / stride, own[3]! - y / stride];
-        const binCosts = wanted.map((each, edge) => {
-          const distance = Math.min(Math.max(each, 0), bins - 1.01);
-          const scores = raw.slice(edge * bins, (edge + 1) * bins);
-          const all = Math.log(sum(scores.map((value) => Math.exp(value))));
-          const [low, share] = [Math.floor(distance), distance - Math.floor(distance)];
-          return all - (1 - share) * scores[low]! - share * scores[low + 1]!;
-        });
         const found = box.map((edge) => edge / stride);
         // The difference is taken with k as it was.
         const boxCost = 1 - ciou(found, own, kOf.get(`${image} ${place}`)).value;
-        return 0.5 * sum(byClass) + score * (7.5 * boxCost + (1.5 * sum(binCosts)) / 4);
+        return 0.5 * sum(byClass) + score * (7.5 * boxCost + 1.5 * binCost(places[place]!, thing));
       }),
     );
     return (images.length * sum(cost)) / norm;
   },
 };
-/** Weights of the shapes' difference, which have no gradient, while differences are taken. */
+/** Generalised IoU. */
+function giou(a: readonly number[], b: readonly number[]): number {
+  const around = [Math.min(a[0]!, b[0]!), Math.min(a[1]!, b[1]!), Math.max(a[2]!, b[2]!), Math.max(a[3]!, b[3]!)];
+  const either = areaOf(a) + areaOf(b) - bothOf(a, b);
+  return iou(a, b) - (areaOf(around) - either) / areaOf(around);
+}
+
+/** Varifocal loss of one class: of the quality if it is there, else of its absence. */
+function varifocal(x: number, quality: number): number {
+  const p = sigmoid(x);
+  return quality > 0 ? quality * entropy(x, quality) : 0.75 * p ** 2 * entropy(x, 0);
+}
+
+const qualities: Program = {
+  ...distances,
+  loss: (g, levels, targets, strides) => qualityLoss(g, levels, targets, { strides, bins }),
+  assign: (places, things, classes) =>
+    byLeastCost(places, things, ({ raw, box }, thing, overlap) => {
+      const byClass = Array.from({ length: classes }, (_, c) => varifocal(raw[4 * bins + c]!, c === thing[0] ? overlap : 0)); // prettier-ignore
+      return sum(byClass) + 6 * (1 - giou(edgesOf(thing), box));
+    }),
+  total: (images, { classes, images: scenes }, held) => {
+    const positives = Math.max(1, held.flat().filter(({ object }) => object >= 0).length);
+    let [byClass, boxes, edges, norm] = [0, 0, 0, 0];
+    images.forEach((places, image) =>
+      places.forEach((place, at) => {
+        const { object, score } = held[image]![at]!;
+        const thing = scenes[image]![object];
+        for (let c = 0; c < classes; c++) byClass += varifocal(place.raw[4 * bins + c]!, c === thing?.[0] ? score : 0);
+        if (!thing) return;
+        // Held while differences are taken, as the scores' gradient is stopped here.
+        const key = `${image} ${at}`;
+        const share = kOf.get(`best ${key}`) ?? sigmoid(Math.max(...place.raw.slice(4 * bins)));
+        norm += share;
+        boxes += share * (1 - giou(edgesOf(thing), place.box));
+        edges += share * binCost(place, thing);
+      }),
+    );
+    return byClass / positives + (2 * boxes + 0.25 * edges) / Math.max(norm, 1e-6);
+  },
+};
+/** Weights of the shapes' difference, and of places, which have no gradient, while differences are taken. */
 const kOf = new Map<string, number>();
 
-const programs = { offsets, distances };
+const programs = { offsets, distances, qualities };
 
 function placesOf({ grids, classes, images, values }: Scene, { channels, boxOf }: Program): Place[][] {
   const count = channels(classes);
@@ -278,11 +335,12 @@ async function check(scene: Scene, program: Program, random: Random): Promise<nu
 
   const gradients = await gradientValues(graph, feeds);
   placesOf(scene, program).forEach((places, image) =>
-    places.forEach(({ box, stride }, place) => {
+    places.forEach(({ box, stride, raw }, place) => {
       const thing = scene.images[image]![held[image]![place]!.object];
       if (!thing) return;
       const [own, found] = [edgesOf(thing), box].map((each) => each.map((edge) => edge / stride));
       kOf.set(`${image} ${place}`, ciou(found!, own!).k);
+      kOf.set(`best ${image} ${place}`, sigmoid(Math.max(...raw.slice(4 * bins))));
     }),
   );
   const all = Object.values(gradients).flatMap(({ data }) => [...(data as Float32Array)]);

@@ -78,6 +78,45 @@ export function bestPlaces(
   return g.Greater({ ...marked, type: 'float32', shape: values.shape! }, 0.5);
 }
 
+/** Of values `[batch, places, classes]` those of each object's class: `[batch, objects, places]`. */
+export function ofLabels(g: GraphBuilder, values: Value, labels: Value): Value {
+  const [batch, places, classes] = values.shape as [number, number, number];
+  const starts = g.constant(int64(Array.from({ length: batch }, (_, i) => i * classes), [batch, 1])); // prettier-ignore
+  const columns = g.Reshape(g.Transpose(values, [0, 2, 1]), [batch * classes, places]);
+  return g.Gather(columns, g.Add(labels, starts), 0);
+}
+
+/** Objects that count, where others are padding: bool `[batch, objects, 1]`. */
+export function countedObjects(g: GraphBuilder, counts: Value, objects: number): Value {
+  const [batch] = counts.shape as [number];
+  const order = g.constant(int64(Array.from({ length: objects }, (_, i) => i), [1, objects])); // prettier-ignore
+  return g.Unsqueeze(g.Less(order, g.Reshape(counts, [batch, 1])), [2]);
+}
+
+/** Edges of boxes `[batch, places, 4]` in pixels, in places of their level: each `[batch, 1, places]`. */
+export function edgesInPlaces(g: GraphBuilder, box: Value, stride: Value): Edges {
+  const parts = g.Split(g.Transpose(box, [0, 2, 1]), [1, 1, 1, 1], 1);
+  const [cx, cy, width, height] = parts.map((part) => g.Div(part, stride)) as [Value, Value, Value, Value];
+  const [halfWidth, halfHeight] = [g.Mul(width, 0.5), g.Mul(height, 0.5)];
+  return {
+    left: g.Sub(cx, halfWidth),
+    top: g.Sub(cy, halfHeight),
+    right: g.Add(cx, halfWidth),
+    bottom: g.Add(cy, halfHeight),
+  };
+}
+
+/** 1 at the class of each place's object, else 0: `[batch, places, classes]`. */
+export function oneHot(g: GraphBuilder, label: Value, classes: number): Value {
+  const numbers = g.constant(int64(Array.from({ length: classes }, (_, i) => i), [1, 1, classes])); // prettier-ignore
+  return g.Cast(g.Equal(label, numbers), dataTypeNumber('float32'));
+}
+
+/** The sum of all numbers. */
+export function total(g: GraphBuilder, value: Value): Value {
+  return g.ReduceSum(value, value.shape!.map((_, i) => i), false); // prettier-ignore
+}
+
 /** The same change of all four edges. */
 export function mapEdges({ left, top, right, bottom }: Edges, change: (edge: Value) => Value): Edges {
   return { left: change(left), top: change(top), right: change(right), bottom: change(bottom) };
