@@ -19,7 +19,8 @@ export async function openPipelineAdapter(source: string, components: Components
   if (!statSync(source, { throwIfNoEntry: false })?.isDirectory()) return readPipelineAdapter(source, components);
   const file = path.join(source, DIFFUSERS_FILE);
   if (existsSync(file)) return readPipelineAdapter(file, components);
-  if (existsSync(path.join(source, 'adapter_config.json'))) return splitAdapter(await loadAdapter(source));
+  if (['.', 'adapter'].some((inside) => existsSync(path.join(source, inside, 'adapter_config.json'))))
+    return splitAdapter(await loadAdapter(source));
   const adapters: Record<string, Adapter> = {};
   for (const name of Object.keys(components)) {
     const folder = path.join(source, name);

@@ -1,7 +1,7 @@
 /** @file One adapter of text encoder and UNet together, and one of each. */
 
-import { Adapter, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { type AdapterConfig, adapterConfig, LORA, patternTable, scalingOf } from '@onnx-lora/sdk/plugin';
+import { Adapter, type AdapterConfig, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { adapterConfig, LORA, patternTable, scalingOf } from '@onnx-lora/sdk/plugin';
 import type { PipelineAdapter } from './readAdapters.ts';
 
 /** The networks of `openDenoiser`. */
