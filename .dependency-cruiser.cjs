@@ -92,7 +92,7 @@ module.exports = {
     packageRule('sequences', ['sdk']),
     packageRule('science', ['sdk', 'sequences']),
     packageRule('text', ['sdk', 'sequences']),
-    packageRule('diffusion', ['sdk']),
+    packageRule('diffusion', ['sdk', 'vision']),
     packageRule('methods', ['sdk']),
     packageRule('build', ['sdk']),
     packageRule('openvino', ['sdk']),

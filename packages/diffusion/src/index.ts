@@ -30,4 +30,12 @@ export { DiffusionPipeline, type PipelineParts } from './pipeline/pipeline.ts';
 export type { PromptTokenizer } from './pipeline/clipTokenizer.ts';
 export type { GenerateRequest, GenerateStep } from './pipeline/request.ts';
 export type { Picture } from './pipeline/pictures.ts';
-export { joinAdapters, openDenoiser, splitAdapter } from './training/denoiser.ts';
+export { joinAdapters, splitAdapter } from './files/splitAdapter.ts';
+export { openDenoiser } from './training/denoiser.ts';
+export {
+  type DiffusionExample,
+  textToImage,
+  type TextToImageOptions,
+  textToImageTask,
+} from './training/textToImage.ts';
+export { dalle2, diffusionFamilies, flux, pixart, stableDiffusion, stableDiffusion3 } from './families/index.ts';

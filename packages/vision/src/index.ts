@@ -53,6 +53,7 @@ export type {
   Point,
   Shape,
 } from './data/imageRecord.ts';
+export { dataSettings } from './data/manifest.ts';
 export { readImageData, splitImages } from './data/readImageData.ts';
 export { decodeRle, encodeRle, type Rle, formatCocoCounts, parseCocoCounts } from './data/shapes/outlines.ts';
 export {

@@ -1,10 +1,10 @@
 /** @file `onnx-lora generate`, and `inspect` of a LoRA file. */
 
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openPipeline } from '@onnx-lora/diffusion';
-import { SharpDecoder } from '@onnx-lora/vision';
+import { encodePng, SharpDecoder } from '@onnx-lora/vision';
 import { describe, expect, it } from 'vitest';
 import { loraFile, sdTiny } from '../../../diffusion/fixtures/oracle.ts';
 import { call } from '../../fixtures/call.ts';
@@ -33,6 +33,22 @@ describe('generate', () => {
         .toString(),
     ).toBe('PNG');
   }, 60_000);
+
+  it('trains on pictures with captions, and the run makes pictures', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'generate-'));
+    const data = path.join(folder, 'sketches');
+    mkdirSync(data);
+    for (const i of [0, 1, 2, 3]) {
+      const pixels = new Uint8Array(20 * 20 * 3).fill(60 * i);
+      writeFileSync(path.join(data, `${i}.png`), await encodePng({ width: 20, height: 20, data: pixels }));
+    }
+    writeFileSync(path.join(data, 'metadata.jsonl'), [0, 1, 2, 3].map((i) => JSON.stringify({ file_name: `${i}.png`, text: 'a red owl' })).join('\n')); // prettier-ignore
+    const out = path.join(folder, 'run');
+    const trained = await call(['train', sdTiny, '--data', data, '--steps', '2', '--r', '2', '--out', out, '--quiet']);
+    expect([trained.code, trained.stderr]).toEqual([0, '']);
+    const made = await call(['generate', sdTiny, '--prompt', 'owl', '--steps', '1', '--adapter', out, '--out', folder, '--json']); // prettier-ignore
+    expect([made.code, existsSync(path.join(folder, 'owl-0.png'))]).toEqual([0, true]);
+  }, 120_000);
 
   it('inspect says what a LoRA file is', async () => {
     const { code, stdout } = await call(['inspect', loraFile('locon')]);

@@ -3,6 +3,7 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { type Adapter, loadAdapter, OnnxLoraError } from '@onnx-lora/sdk';
+import { splitAdapter } from './splitAdapter.ts';
 import type { Components } from './moduleNames.ts';
 import { type PipelineAdapter, readPipelineAdapter } from './readAdapters.ts';
 
@@ -10,14 +11,16 @@ import { type PipelineAdapter, readPipelineAdapter } from './readAdapters.ts';
 const DIFFUSERS_FILE = 'pytorch_lora_weights.safetensors';
 
 /**
- * Opens an adapter: a LoRA file, a folder with diffusers' `pytorch_lora_weights.safetensors`, or a folder with a PEFT
- * folder for each network (`unet`, `text_encoder`).
+ * Opens an adapter: a LoRA file, a folder with diffusers' `pytorch_lora_weights.safetensors`, a folder with a PEFT
+ * folder for each network (`unet`, `text_encoder`), or one of both that `train` has saved.
  * @throws OnnxLoraError as `readPipelineAdapter` and `loadAdapter`; `ADAPTER_INVALID` for a folder with none of them
  */
 export async function openPipelineAdapter(source: string, components: Components): Promise<PipelineAdapter> {
   if (!statSync(source, { throwIfNoEntry: false })?.isDirectory()) return readPipelineAdapter(source, components);
   const file = path.join(source, DIFFUSERS_FILE);
   if (existsSync(file)) return readPipelineAdapter(file, components);
+  if (['.', 'adapter'].some((inside) => existsSync(path.join(source, inside, 'adapter_config.json'))))
+    return splitAdapter(await loadAdapter(source));
   const adapters: Record<string, Adapter> = {};
   for (const name of Object.keys(components)) {
     const folder = path.join(source, name);

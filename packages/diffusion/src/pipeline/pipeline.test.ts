@@ -34,6 +34,8 @@ describe('sd-tiny', () => {
     await pipeline.add('peft', { adapters: { unet, text_encoder: encoder } });
     await pipeline.add('kohya', loraFile('kohya'));
     await pipeline.add('loha', loraFile('loha'));
+    await pipeline.add('fp16', loraFile('kohya-fp16'));
+    await pipeline.add('attention', loraFile('diffusers-attnprocs'));
   }, 60_000);
   afterAll(() => pipeline.release());
 
@@ -74,17 +76,26 @@ describe('sd-tiny', () => {
     expect(worst(states.data as Float32Array, numbers('base.text_embeddings'))).toBeLessThan(1e-4);
   });
 
-  it('two adapters in one batch equal each alone', async () => {
-    const own = { seed: [3, 4], latents: undefined, steps: 2 };
-    const adapters = [{ kohya: 0.5 }, 'loha'] as const;
-    const both = await pipeline.generate(request({ ...own, adapter: adapters }));
-    for (const [i, adapter] of adapters.entries()) {
-      const [alone] = await pipeline.generate(request({ ...own, prompts: [text.prompts[i]!], negativePrompts: text.negative_prompts[i]!, seed: own.seed[i], adapter })); // prettier-ignore
-      expect(worst(both[i]!.data, alone!.data)).toBeLessThanOrEqual(1);
-    }
-    const [plain] = await pipeline.generate(request({ ...own, adapter: null }));
-    expect(worst(both[0]!.data, plain!.data)).toBeGreaterThan(1);
-  }, 60_000);
+  it.each([
+    ['of two kinds', [{ kohya: 0.5 }, 'loha']],
+    ['of convolutions', ['kohya', { kohya: 0.3, fp16: 0.4 }]],
+    ['of linear layers', ['attention', { attention: 0.5 }]],
+    ['of one, beside none', [{ attention: 2 }, null]],
+    ['of one form', ['loha', { loha: 0.5 }]],
+  ] as const)(
+    'two adapters in one batch equal each alone: %s',
+    async (_, adapters) => {
+      const own = { seed: [3, 4], latents: undefined, steps: 2 };
+      const both = await pipeline.generate(request({ ...own, adapter: adapters }));
+      for (const [i, adapter] of adapters.entries()) {
+        const [alone] = await pipeline.generate(request({ ...own, prompts: [text.prompts[i]!], negativePrompts: text.negative_prompts[i]!, seed: own.seed[i], adapter })); // prettier-ignore
+        expect(worst(both[i]!.data, alone!.data)).toBeLessThanOrEqual(1);
+      }
+      const [plain] = await pipeline.generate(request({ ...own, adapter: null }));
+      expect(worst(both[0]!.data, plain!.data)).toBeGreaterThan(1);
+    },
+    60_000,
+  );
 
   it('a picture is kept at strength 0, and outside of a mask', async () => {
     const [image] = (await pipeline.generate(request({ latents: undefined, seed: 11 }))) as [Picture];

@@ -98,6 +98,8 @@ export class DiffusionPipeline implements AsyncDisposable {
    * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter and settings out of range, before any work;
    *   `CANCELLED`, `RUNTIME_FAILED`, `OUT_OF_MEMORY`
    */
+  async generate(request: GenerateRequest & { readonly prompts: string }): Promise<[Picture]>;
+  async generate(request: GenerateRequest): Promise<Picture[]>;
   async generate(request: GenerateRequest): Promise<Picture[]> {
     const plan = checkedRequest(request, this.#facts);
     for (const name of plan.adapters.flatMap((row) => (row === null ? [] : typeof row === 'string' ? [row] : Object.keys(row)))) // prettier-ignore

@@ -181,11 +181,14 @@ function groupsOf(
   });
   // Rows of the base go with any others.
   const usual = kinds.find((kind) => kind !== undefined) ?? LORA;
+  const named = namesOf(own).map((name) => adapters.get(name)!.adapters[component]!);
+  const apart = new Set(named.filter((adapter) => !differsByRow(adapter)).map(kindOf));
   const groups = new Map<string, Group>();
   own.forEach((row, i) => {
     const kind = kinds[i] ?? usual;
-    const group = groups.get(kind) ?? { kind, own: [], places: [] };
-    groups.set(kind, group);
+    const key = apart.has(kind) ? `${kind} ${JSON.stringify(row)}` : kind;
+    const group = groups.get(key) ?? { kind, own: [], places: [] };
+    groups.set(key, group);
     group.own.push(row);
     group.places.push(i);
   });
@@ -204,6 +207,11 @@ function partOf(row: RowAdapter, component: string, adapters: ReadonlyMap<string
 
 function namesOf(rows: readonly RowAdapter[]): string[] {
   return rows.flatMap((row) => (row === null ? [] : typeof row === 'string' ? [row] : Object.keys(row)));
+}
+
+/** Whether one run can have another adapter for each row: plain LoRA of linear layers. */
+function differsByRow({ config, tensors }: Adapter): boolean {
+  return config.peftType === LORA && [...tensors.values()].every(({ dims }) => dims.length <= 2);
 }
 
 const kinds = new WeakMap<Adapter, string>();

@@ -8,7 +8,6 @@ import {
   float32,
   int64,
   loadAdapter,
-  openModel,
   OrtRuntime,
   type Tensor,
   tensor,
@@ -20,7 +19,8 @@ import { meanSquaredError } from '@onnx-lora/sdk/tasks';
 import { expect, it } from 'vitest';
 import { sdTiny } from '../../fixtures/oracle.ts';
 import { createScheduler } from '../schedulers/createScheduler.ts';
-import { joinAdapters, openDenoiser, splitAdapter } from './denoiser.ts';
+import { joinAdapters, splitAdapter } from '../files/splitAdapter.ts';
+import { openDenoiser } from './denoiser.ts';
 
 const PREFIX = 'base_model.model.';
 
