@@ -28,6 +28,8 @@ export function commandScope(streams: Streams, ...replaced: readonly ServiceModu
 export class Context implements AsyncDisposable {
   readonly terminal: Terminal;
   readonly folder: string;
+  /** The arguments of the call. */
+  argv: readonly string[] = [];
   /** Requested plugins, as the config file names them. */
   plugins: readonly string[] = [];
   /** Built-in plugins that the call needs. */

@@ -8,4 +8,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;
 });
-process.exitCode = await main(process.argv.slice(2));
+// On a cluster, a task's program, which its parent talks to by a channel.
+if (process.connected && process.env['ONNX_LORA_WORKER'] === 'trial') await import('./sweep/trialProgram.ts');
+else process.exitCode = await main(process.argv.slice(2));

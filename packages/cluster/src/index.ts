@@ -1,0 +1,4 @@
+/** @file Runs commands of onnx-lora as jobs on a Ray cluster. */
+
+export { authToken, dashboardOf } from './address.ts';
+export { type JobRequest, type JobStatus, type RayJob, RayJobs } from './rayJobs.ts';
