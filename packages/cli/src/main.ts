@@ -9,5 +9,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 // On a cluster, a task's program, which its parent talks to by a channel.
-if (process.connected && process.env['ONNX_LORA_WORKER'] === 'trial') await import('./sweep/trialProgram.ts');
+const part = process.connected ? process.env['ONNX_LORA_WORKER'] : undefined;
+if (part === 'trial') await import('./sweep/trialProgram.ts');
+else if (part === 'part') process.exitCode = await (await import('./cluster/partProgram.ts')).runPart();
 else process.exitCode = await main(process.argv.slice(2));

@@ -18,6 +18,8 @@ export interface ClusterFlags extends Flags {
   readonly attach?: string;
   /** The working folder, as the cluster's nodes name it. */
   readonly sharedFolder?: string;
+  /** Processes of one training. */
+  readonly workers?: string;
 }
 
 /** Flags of a command that can run on a cluster. */
@@ -27,16 +29,13 @@ export const clusterFlags = (): readonly Option[] => [
   new Option('--shared-folder <path>', 'with --on: path of the current folder on the nodes (default: the same path)'),
 ];
 
-/** Flags that are for this side alone, with how many words each takes. */
-const here = new Map([
-  ['--on', 1],
-  ['--attach', 1],
-  ['--shared-folder', 1],
-]);
+/** Flags for this side alone, each with a value. */
+const here: ReadonlySet<string> = new Set(['--on', '--attach', '--shared-folder', '--workers']);
 
 /** Whether the call is for a cluster. @throws OnnxLoraError `CONFIG_INVALID` for flags that need `--on` */
-export function isForCluster({ on, attach, sharedFolder }: ClusterFlags): boolean {
+export function isForCluster({ on, attach, sharedFolder, workers }: ClusterFlags): boolean {
   if (on !== undefined) return true;
+  if (workers !== undefined) throw usageError('--workers needs --on, with the address of the cluster.');
   if (attach === undefined && sharedFolder === undefined) return false;
   throw usageError(
     `--${attach === undefined ? 'shared-folder' : 'attach'} needs --on, with the address of the cluster.`,
@@ -49,14 +48,22 @@ export async function clusterOf(on: string): Promise<RayJobs> {
   return new RayJobs(on);
 }
 
-/** Submits the call as a job, or attaches to one, and follows it to its end or to Ctrl-C. @throws OnnxLoraError as `RayJobs` */
-export async function runOnCluster(context: Context, flags: ClusterFlags): Promise<void> {
+/**
+ * Submits the call as a job, or attaches to one, and follows it to its end or to Ctrl-C.
+ * @param driver words for the driver, before those of the command
+ * @throws OnnxLoraError as `RayJobs`
+ */
+export async function runOnCluster(
+  context: Context,
+  flags: ClusterFlags,
+  driver: readonly string[] = [],
+): Promise<void> {
   const jobs = await clusterOf(flags.on!);
   const progress = new Progress(context.terminal, flags);
   const [command = ''] = context.argv;
   let id = flags.attach;
   if (id === undefined) {
-    const entrypoint = entrypointOf(context.argv, flags.sharedFolder ?? context.folder);
+    const entrypoint = entrypointOf([...driver, ...ownWords(context.argv)], flags.sharedFolder ?? context.folder);
     id = await jobs.submit({ entrypoint, metadata: { onnx_lora: command } });
     progress.note(`job ${id} on ${jobs.url.host}; Ctrl-C leaves it running`);
   }
@@ -113,15 +120,19 @@ function requireSetUp({ id, exitCode, message }: RayJob, last: string, host: str
   );
 }
 
-/** The job's line of shell: the same words, in the folder that all share. */
-function entrypointOf(argv: readonly string[], folder: string): string {
+/** The words of a call without the flags for this side. */
+function ownWords(argv: readonly string[]): string[] {
   const words: string[] = [];
   for (let i = 0; i < argv.length; i++) {
     const [flag = ''] = argv[i]!.split('=', 1);
-    const taken = here.get(flag);
-    if (taken === undefined) words.push(argv[i]!);
-    else if (!argv[i]!.includes('=')) i += taken;
+    if (!here.has(flag)) words.push(argv[i]!);
+    else if (!argv[i]!.includes('=')) i++;
   }
+  return words;
+}
+
+/** The job's line of shell: the same words, in the folder that all share. */
+function entrypointOf(words: readonly string[], folder: string): string {
   return `cd ${shellWord(folder)} && exec python3 -m onnx_lora_cluster ${words.map(shellWord).join(' ')}`;
 }
 

@@ -16,6 +16,7 @@ class Desk:
         self._news: list[tuple[int, dict[str, Any]]] = []
         self._is_news = asyncio.Event()
         self._stopped: set[int] = set()
+        self._is_closed = False
 
     async def report(self, task: int, message: dict[str, Any]) -> bool:
         """Takes a message of a task. Answers whether the task is to stop."""
@@ -26,12 +27,14 @@ class Desk:
     async def news(self) -> list[tuple[int, dict[str, Any]]]:
         """Messages since the last call; waits for the first. None come after the close."""
         await self._is_news.wait()
-        self._is_news.clear()
+        if not self._is_closed:
+            self._is_news.clear()
         news, self._news = self._news, []
         return news
 
     async def close(self) -> None:
         """Ends the waiting for news."""
+        self._is_closed = True
         self._is_news.set()
 
     async def stop(self, task: int) -> None:

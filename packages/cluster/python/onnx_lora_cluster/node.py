@@ -13,7 +13,7 @@ import socket
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, IO
 
 Message = dict[str, Any]
@@ -46,7 +46,9 @@ class NodeProcess:
         env: Mapping[str, str] | None = None,
         stdout: int | IO[Any] | None = subprocess.DEVNULL,
         stderr: int | IO[Any] | None = subprocess.PIPE,
+        tell: Callable[[str], object] | None = None,
     ) -> None:
+        """Starts the program. `tell` takes each line of its output; without it, the end of stderr is kept."""
         ours, theirs = socket.socketpair()
         channel = {"NODE_CHANNEL_FD": str(theirs.fileno()), "NODE_CHANNEL_SERIALIZATION_MODE": "json"}
         try:
@@ -56,8 +58,8 @@ class NodeProcess:
                 env={**os.environ, **(env or {}), **channel},
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
+                stdout=subprocess.PIPE if tell else stdout,
+                stderr=subprocess.STDOUT if tell else stderr,
                 # Signals of the terminal and of Ray reach this process alone.
                 start_new_session=True,
             )
@@ -66,6 +68,7 @@ class NodeProcess:
         ours.settimeout(TURN)
         self._channel: socket.socket = ours
         self._sending = threading.Lock()
+        self._tell = tell
         self._said: deque[str] = deque(maxlen=SAID)
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -110,17 +113,19 @@ class NodeProcess:
     def ended(self, timeout: float | None = None) -> Message:
         """Waits for the end: exit code or signal, and the last words on stderr."""
         code = self.process.wait(timeout)
-        self._listener.join(timeout=TURN)
+        # A grandchild may keep the pipe open.
+        self._listener.join(timeout=10)
         said = "".join(self._said)
         if code < 0:
             return {"signal": signal_name(-code), "code": None, "stderr": said}
         return {"signal": None, "code": code, "stderr": said}
 
     def _listen(self) -> None:
-        if self.process.stderr is None:
-            return
-        for line in self.process.stderr:
-            self._said.extend(line.decode(errors="replace"))
+        for line in self.process.stdout or self.process.stderr or []:
+            said = line.decode(errors="replace")
+            self._said.extend(said)
+            if self._tell:
+                self._tell(said.rstrip("\n"))
 
 
 def signal_name(number: int) -> str:
