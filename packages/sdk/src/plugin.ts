@@ -131,5 +131,5 @@ export { valueInfo } from './graph/valueInfo.ts';
 export { type GraphIndex, indexGraph } from './graph/walk.ts';
 export { type Bindings, inferGraph, opsetOf } from './ops/inferGraph.ts';
 export { inferNode } from './ops/infer.ts';
-export { openSafetensors, type StoredTensor } from './adapter/formats/safetensors.ts';
+export { openSafetensors, safetensorsMetadata, type StoredTensor } from './adapter/formats/safetensors.ts';
 export { openShards } from './adapter/storage/shardedWeights.ts';

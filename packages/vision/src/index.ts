@@ -3,7 +3,7 @@
 export { beit, deit, vit, vitMae, dinov2, dinov3Vit } from './families/vit.ts';
 export { clip, siglip } from './families/clip.ts';
 export { convnext, dinov3Convnext, resnet } from './families/convnets.ts';
-export { conditionalDetr, deformableDetr, dFine, owlvit, rtDetr, yolos } from './families/detectors.ts';
+export { conditionalDetr, deformableDetr, dFine, owlvit, rfDetr, rtDetr, yolos } from './families/detectors.ts';
 export { detr } from './families/detr.ts';
 export { efficientSam, mobileSam, sam, sam2 } from './families/sam.ts';
 export { visionFamilies } from './families/index.ts';
@@ -173,13 +173,23 @@ export {
 export type { GridAssignmentOptions } from './tasks/detection/losses/gridAssignment.ts';
 export { offsetLoss } from './tasks/detection/losses/offsetLoss.ts';
 export { gridLoss, type GridLossOptions } from './tasks/detection/losses/gridLoss.ts';
+export { qualityLoss, type QualityLossOptions } from './tasks/detection/losses/qualityLoss.ts';
 export type { EdgeBins, EdgeHeads } from './tasks/detection/losses/edgeLosses.ts';
 export type { MatchingCost } from './tasks/detection/losses/matching.ts';
 export { decodeGrid, type FoundBox, type GridDecoding } from './tasks/detection/decodeBoxes.ts';
 export type { DetectionExample } from './tasks/detection/detectionData.ts';
-export { type DetectionPrediction, objectDetector, type ObjectDetectorOptions } from './tasks/detection/answers.ts';
-export type { DetectedObject } from './tasks/detection/cocoAnswers.ts';
 export {
+  type DetectionPrediction,
+  instanceSegmenter,
+  type InstancePrediction,
+  objectDetector,
+  type ObjectDetectorOptions,
+} from './tasks/detection/answers.ts';
+export type { DetectedObject, SegmentedObject } from './tasks/detection/cocoAnswers.ts';
+export type { PixelLoss } from './tasks/detection/losses/maskLoss.ts';
+export {
+  instanceSegmentation,
+  instanceSegmentationTask,
   objectDetection,
   type ObjectDetectionOptions,
   objectDetectionTask,

@@ -20,6 +20,7 @@ import { commandOf, type Flags, modelArgument } from '../options.ts';
 import { notLoadedHint } from '../plugins/requested.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import type { Settings } from '../settings/setting.ts';
+import { licenceOf } from './about/licence.ts';
 import { oneModel, openNamed } from '../sources.ts';
 import { usageError } from '../terminal/errors.ts';
 import { formatTable, grouped, inBytes } from '../terminal/table.ts';
@@ -142,6 +143,7 @@ function asJson(
     parameters: model.parameterCount,
     bytes: model.weightBytes,
     metadata: model.metadata,
+    licence: licenceOf(model) ?? null,
     inputs: portsAsJson(model.inputs),
     outputs: portsAsJson(model.outputs),
     modules: model.modules().map(({ weightShape: shape, ...module }) => ({ ...module, shape })),
@@ -198,6 +200,7 @@ function asText(
     ['outputs', portsAsText(model.outputs)],
     ['parameters', `${grouped(model.parameterCount)} (${inBytes(model.weightBytes)})`],
     ...(gain ? [['precision', gainAsText(gain)]] : []),
+    ...licenceRow(model),
     ...metadataRows(model.metadata),
     ...(hint === '' ? [] : [['plugins', hint]]),
   ]);
@@ -243,6 +246,17 @@ function gainAsText(gain: IntegerPrecision & PrecisionGain): string {
   return name === 'int8'
     ? `${what} take ${took}, and ${inBytes(integerBytes)} for ${inBytes(floatBytes)}`
     : `the gradients of ${what} take ${took}, and ${inBytes(integerBytes)} beside ${inBytes(floatBytes)}`;
+}
+
+/** Licences under which a changed work stays, or which forbid some uses. */
+const binding = /\b(?:A|L)?GPL\b|\bA?GPL-|CC-BY-(?:NC|SA|ND)|\bcc-by-(?:nc|sa|nd)/i;
+
+function licenceRow(model: Model): string[][] {
+  const found = licenceOf(model);
+  if (!found) return [];
+  const { name, author, source } = found;
+  const stays = binding.test(name) ? '; the weights stay under it, and so do files merged from them' : '';
+  return [['licence', `${cut(name)}${author === undefined ? '' : `, by ${cut(author)}`}, as ${source} says${stays}`]];
 }
 
 /** Limits in the terminal; `--json` has everything. */
