@@ -19,7 +19,7 @@ export type { NamedTuner } from './model/planning/loraOptions.ts';
 export type * from './lora/tuner.ts';
 export type { AdapterNotes, AttachedHead, HeadPool } from './adapter/storage/adapterNotes.ts';
 export { adapterConfig, configKeys, LORA, parseAdapterConfig } from './adapter/formats/peftConfig.ts';
-export { numberByPattern, patternTable, type Scaling, scalingOf } from './adapter/formats/scaling.ts';
+export { numberByPattern, patternTable, scalingOf } from './adapter/formats/scaling.ts';
 export { compilePattern, type Pattern, PatternWork } from './lora/patternMatch.ts';
 export { asBfloat16, TorchRandom } from './runtime/torchRandom.ts';
 export type {

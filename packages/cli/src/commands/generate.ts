@@ -54,9 +54,9 @@ export function generateCommand(context: Context): Command {
       'output',
     ],
     examples: [
-      'onnx-lora generate models/sd --prompt "an owl at night" --steps 20',
-      'onnx-lora generate models/sd --prompt "an owl" --adapter ink.safetensors:0.8 --adapter paper.safetensors:0.4',
-      'onnx-lora generate models/sd --prompt "an owl" --image sketch.png --strength 0.6 --out owls',
+      "onnx-lora generate models/sd --prompt 'an owl at night' --steps 20",
+      "onnx-lora generate models/sd --prompt 'an owl' --adapter ink.safetensors:0.8 --adapter paper.safetensors:0.4",
+      "onnx-lora generate models/sd --prompt 'an owl' --image sketch.png --strength 0.6 --out owls",
     ],
   }).action(async (folder: string, flags: GenerateFlags) => {
     const prompts = flags.prompt ?? [];

@@ -31,7 +31,7 @@ export function inspectCommand(context: Context): Command {
   return commandOf({
     name: 'inspect',
     description:
-      "Describes a model (family, inputs, outputs, size) and its adaptable modules, by the paths that --targets matches. With --targets, marks the matching modules and counts the trainable parameters. With --precision, times products of the model's sizes on this machine. Of a LoRA file of image generation (.safetensors), tells the layout, base, rank and training.",
+      "Describes a model (family, inputs, outputs, size) and its adaptable modules, by the paths that --targets matches. With --targets, marks the matching modules and counts the trainable parameters. With --precision, times products of the model's sizes on this machine. A LoRA file of image generation (.safetensors) is described too: layout, base, rank, trigger words and training.",
     words: modelArgument,
     flags: [
       'model',

@@ -5,9 +5,9 @@ import { formOf, type RoleShapes } from './forms.ts';
 import type { FileModule, LoraFile } from './loraFile.ts';
 import { PEFT_METADATA } from './readAdapters.ts';
 
-/** What a LoRA file is. */
+/** Facts about a LoRA file. */
 export interface LoraFileDescription {
-  /** Who writes files of this layout. */
+  /** The layout, after the program that writes it. */
   readonly layout: 'kohya' | 'diffusers' | 'diffusers with PEFT metadata' | 'diffusers before 0.23' | 'PEFT';
   /** The base model: `Stable Diffusion 1`, as the trainer noted or the shapes tell; undefined if neither says. */
   readonly base: string | undefined;

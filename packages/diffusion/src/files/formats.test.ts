@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { type Feeds, loadAdapter, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
+import { convertToLora, type Feeds, loadAdapter, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { expect, it } from 'vitest';
 import { formatFile, formats, loraFile, sdTiny, shared } from '../../fixtures/oracle.ts';
@@ -122,3 +122,14 @@ it.runIf(formats.includes('sdxl-kohya-sgm'))('names of SDXL are those of diffuse
   const { layout } = await readPipelineAdapter(await readLoraFile(loraFile('sdxl-kohya-sgm')), componentsOf(pipeline));
   expect(Object.fromEntries(layout!.modules.map(({ name, targets }) => [name, targets[0]!.path]))).toEqual(names);
 });
+
+it('cores of LoCon become plain LoRA', async () => {
+  const pipeline = await pipelineOf('locon-tucker');
+  const { adapters } = await readPipelineAdapter(loraFile('locon-tucker'), componentsOf(pipeline));
+  const { adapter, errors } = await convertToLora(adapters['unet']!, pipeline.models['unet']!, { r: 2 });
+  expect(adapter.config.peftType).toBe('LORA');
+  expect(Math.max(0, ...errors.values())).toBeLessThan(1e-3);
+  const { tensors } = await readSafetensors(formatFile('locon-tucker', 'expected.safetensors'));
+  const found = await outputs(pipeline, { adapters: { unet: adapter } });
+  expectClose('out_sample', found['out_sample']!, tensors.get('expected.out_sample')!);
+}, 60_000);

@@ -38,7 +38,7 @@ export interface Form {
 const product = (dims: readonly number[]): number => dims.reduce((all, dim) => all * dim, 1);
 
 /** `[first, product of the rest]`. */
-export function flat(dims: readonly number[]): [number, number] {
+function flat(dims: readonly number[]): [number, number] {
   return [dims[0] ?? 1, product(dims.slice(1))];
 }
 
@@ -174,7 +174,7 @@ const ia3: Form = {
 };
 
 /** All forms. */
-export const forms: readonly Form[] = [lora, loha, lokr, full, ia3];
+const forms: readonly Form[] = [lora, loha, lokr, full, ia3];
 
 /** The form of a module's tensors; undefined if none of them says how the weight changes. */
 export function formOf(roles: RoleShapes): Form | undefined {

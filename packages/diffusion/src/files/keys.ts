@@ -1,6 +1,6 @@
 /** @file Keys of LoRA files: a module's name, and a suffix for the role of the tensor. */
 
-/** What a tensor is to its module: LyCORIS's names, and PEFT's for what only PEFT writes. */
+/** A tensor's role in its module: LyCORIS's names, and PEFT's for roles that only PEFT writes. */
 export type Role =
   | 'lora_down'
   | 'lora_up'

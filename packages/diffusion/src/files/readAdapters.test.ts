@@ -69,6 +69,26 @@ describe('names', () => {
     ]);
   });
 
+  it('of two text encoders are kept apart, in bfloat16 too', async () => {
+    const clip = { modules: [layer('text_model.encoder.layers.0.mlp.fc1', 6, 4)] };
+    const components = { text_encoder: clip, text_encoder_2: clip };
+    const bits = (dims: readonly number[], first: number): Tensor =>
+      tensor('bfloat16', new Uint16Array(dims.reduce((all, dim) => all * dim, 1)).map((_, i) => 0x3f80 + first + i), dims); // prettier-ignore
+    const keys = (name: string, first: number): Record<string, Tensor> => ({
+      [`${name}.lora_down.weight`]: bits([2, 4], first),
+      [`${name}.lora_up.weight`]: bits([6, 2], first + 8),
+      [`${name}.alpha`]: tensor('bfloat16', Uint16Array.of(0x3f80), []),
+    });
+    const file = { ...keys('lora_te1_text_model_encoder_layers_0_mlp_fc1', 0), ...keys('lora_te2_text_model_encoder_layers_0_mlp_fc1', 64) }; // prettier-ignore
+    const adapter = await read(file, components);
+    const first = (network: string): number => Number(adapter.adapters[network]!.tensors.get('base_model.model.text_model.encoder.layers.0.mlp.fc1.lora_A.weight')!.data[0]); // prettier-ignore
+    expect([first('text_encoder'), first('text_encoder_2')]).toEqual([0x3f80, 0x3f80 + 64]);
+    expect(adapter.adapters['text_encoder_2']!.config).toMatchObject({ r: 2, loraAlpha: 1 });
+    expect(Object.fromEntries(formatLoraFile(adapter, components).tensors)).toEqual(file);
+    const dotted = await read({ 'text_encoder_2.text_model.encoder.layers.0.mlp.fc1.lora_A.weight': numbers([2, 4]), 'text_encoder_2.text_model.encoder.layers.0.mlp.fc1.lora_B.weight': numbers([6, 2]) }, components); // prettier-ignore
+    expect(Object.keys(dotted.adapters)).toEqual(['text_encoder_2']);
+  });
+
   it('that two layers share are refused', async () => {
     const unet = { modules: [layer('a_b.c', 4, 4), layer('a.b_c', 4, 4)] };
     const file = { 'lora_unet_a_b_c.lora_down.weight': numbers([2, 4]), 'lora_unet_a_b_c.lora_up.weight': numbers([4, 2]) }; // prettier-ignore

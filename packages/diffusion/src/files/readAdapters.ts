@@ -10,7 +10,7 @@ import { type Components, ModuleNames, type Target } from './moduleNames.ts';
 
 /** How a file spells a tensor. */
 export interface KeyLayout {
-  /** What follows the module's name. */
+  /** The end of the key, after the module's name. */
   readonly suffix: string;
   /** Shape in the file. */
   readonly dims: readonly number[];

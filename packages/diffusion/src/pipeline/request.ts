@@ -22,7 +22,7 @@ export interface GenerateStep {
 export interface GenerateRequest {
   /** One prompt, or one for each picture. */
   readonly prompts: string | readonly string[];
-  /** What pictures are to be far from: one for all, or one for each. Empty by default. */
+  /** Text that pictures keep away from: one for all, or one for each. Empty by default. */
   readonly negativePrompts?: string | readonly string[];
   /** Weight of the prompt; 7.5 by default. At 1 or less there is no guidance, and steps take half the time. */
   readonly guidance?: number;

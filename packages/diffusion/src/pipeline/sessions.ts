@@ -195,7 +195,7 @@ function groupsOf(
   return [...groups.values()];
 }
 
-/** What of a row's adapters changes a network. */
+/** The part of a row's adapters that changes a network. */
 function partOf(row: RowAdapter, component: string, adapters: ReadonlyMap<string, PipelineAdapter>): RowAdapter {
   const has = (name: string): boolean => adapters.get(name)?.adapters[component] !== undefined;
   if (row === null) return null;

@@ -69,6 +69,7 @@ it.each<[string, SchedulerConfig, SchedulerRun, RegExp]>([
     { steps: 4 },
     /num_train_timesteps 1000000000000/,
   ],
+  ['Runge-Kutta steps', { _class_name: 'pndm' }, { steps: 4 }, /skip_prk_steps undefined, and needs true/],
   [
     'what is not built',
     { _class_name: 'ddim', thresholding: true },

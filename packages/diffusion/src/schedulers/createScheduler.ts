@@ -7,6 +7,7 @@ import { dpmSolver } from './dpmSolver.ts';
 import { euler, eulerAncestral } from './euler.ts';
 import { flowMatchEuler } from './flowMatch.ts';
 import { lcm } from './lcm.ts';
+import { pndm } from './pndm.ts';
 import { Fields, type SchedulerConfig } from './schedule.ts';
 import type { Scheduler, SchedulerFactory, SchedulerRun } from './scheduler.ts';
 
@@ -18,6 +19,7 @@ export const schedulers: Readonly<Record<string, SchedulerFactory>> = {
   EulerAncestralDiscreteScheduler: eulerAncestral,
   DPMSolverMultistepScheduler: dpmSolver,
   LCMScheduler: lcm,
+  PNDMScheduler: pndm,
   FlowMatchEulerDiscreteScheduler: flowMatchEuler,
 };
 
@@ -29,6 +31,7 @@ export const schedulerNames: Readonly<Record<string, string>> = {
   'euler-ancestral': 'EulerAncestralDiscreteScheduler',
   'dpm++2m': 'DPMSolverMultistepScheduler',
   lcm: 'LCMScheduler',
+  pndm: 'PNDMScheduler',
   'flow-match-euler': 'FlowMatchEulerDiscreteScheduler',
 };
 

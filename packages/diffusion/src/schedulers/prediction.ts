@@ -1,4 +1,4 @@
-/** @file What a network predicts, as the clean sample and its noise. */
+/** @file A network's prediction as the clean sample and its noise. */
 
 import type { Fields } from './schedule.ts';
 

@@ -1,4 +1,4 @@
-/** @file What a sampler does with a network's output at each step. */
+/** @file The contract of schedulers: a sample after each step, from a network's output. */
 
 import type { Fields } from './schedule.ts';
 

@@ -2,16 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import {
-  type Adapter,
-  type Feeds,
-  float32,
-  int64,
-  loadAdapter,
-  OrtRuntime,
-  type Tensor,
-  tensor,
-} from '@onnx-lora/sdk';
+import { type Adapter, type Feeds, float32, int64, loadAdapter, OrtRuntime, type Tensor, tensor } from '@onnx-lora/sdk';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { scalingOf } from '@onnx-lora/sdk/plugin';
