@@ -47,6 +47,10 @@ const withNothing: ReadonlySet<unknown> = new Set(['detr', 'yolos', 'table-trans
 const varifocal: ReadonlySet<unknown> = new Set(['rt_detr', 'rt_detr_v2', 'd_fine']);
 /** Models whose scores are of a text, for which a class head cannot be exchanged. */
 const focal: ReadonlySet<unknown> = new Set(['conditional_detr', 'deformable_detr', 'owlvit', 'owlv2']);
+/** Models whose scores learn the overlap of their box. */
+const iouAware: ReadonlySet<unknown> = new Set(['rf_detr', 'lw_detr']);
+/** Costs of a class, where a config does not say. */
+const doubled: ReadonlySet<unknown> = new Set(['conditional_detr', 'owlvit', 'owlv2', ...iouAware]);
 /** Pairs of queries and classes that Deformable DETR's processor takes. */
 const MOST_PAIRS = 100;
 
@@ -62,7 +66,7 @@ export function detectorOf(model: TaskModel): Detector {
   const auxiliary = Object.entries(auxiliaryNames).filter(([, name]) => Object.hasOwn(outputs, name));
   const ports: DetectorPorts = { logits, boxes, ...Object.fromEntries(auxiliary) };
   const type = config['model_type'];
-  const isKnown = withNothing.has(type) || varifocal.has(type) || focal.has(type);
+  const isKnown = [withNothing, varifocal, focal, iouAware].some((kind) => kind.has(type));
   const names = namesIn(config);
   const width = outputs[logits]!.dims?.[2];
   const count = typeof width === 'number' ? width : (names?.length ?? 0) + (withNothing.has(type) ? 1 : 0);
@@ -143,15 +147,17 @@ function lossOf(config: Readonly<Record<string, unknown>>, hasNothing: boolean):
     };
   }
   const cost = {
-    class: number('class_cost', type === 'conditional_detr' || type === 'owlvit' ? 2 : 1),
+    class: number('class_cost', doubled.has(type) ? 2 : 1),
     bbox: number('bbox_cost', 5),
     giou: number('giou_cost', 2),
   };
-  const weights = { class: 1, bbox: number('bbox_loss_coefficient', 5), giou: number('giou_loss_coefficient', 2) };
+  const share = iouAware.has(type) ? number('class_loss_coefficient', 1) : 1;
+  const weights = { class: share, bbox: number('bbox_loss_coefficient', 5), giou: number('giou_loss_coefficient', 2) };
   if (hasNothing)
     return { classes: { kind: 'cross-entropy', noObject: number('eos_coefficient', 0.1) }, cost, weights };
+  const alpha = number('focal_alpha', 0.25);
   return {
-    classes: { kind: 'focal', alpha: number('focal_alpha', 0.25), gamma: 2 },
+    classes: iouAware.has(type) ? { kind: 'iou-aware', alpha } : { kind: 'focal', alpha, gamma: 2 },
     // transformers fixes these two.
     cost: { ...cost, focal: { alpha: 0.25, gamma: 2 } },
     weights,

@@ -21,7 +21,9 @@ export type ClassLoss =
   /** Sigmoid focal loss (Deformable and Conditional DETR). */
   | { readonly kind: 'focal'; readonly alpha: number; readonly gamma: number }
   /** Varifocal loss: the target of a matched query is its IoU (RT-DETR, D-FINE; arXiv 2008.13367). */
-  | { readonly kind: 'varifocal'; readonly alpha: number; readonly gamma: number };
+  | { readonly kind: 'varifocal'; readonly alpha: number; readonly gamma: number }
+  /** IoU-aware cross-entropy: the target is score^α · IoU^(1−α), others count by score² (RF-DETR; arXiv 2406.03459). */
+  | { readonly kind: 'iou-aware'; readonly alpha: number };
 
 /** Settings of {@link detectionLoss}. */
 export interface DetectionLoss {
@@ -134,11 +136,19 @@ export function detectionLoss(
       const share = g.Add(g.Mul(matched, 1 - noObject), noObject * images * queries);
       return per(crossEntropy(g, logits, label, { weight, reduction: 'sum' }), share);
     }
-    const { alpha, gamma } = classLoss;
+    const { alpha } = classLoss;
+    const quality3 = g.Unsqueeze(quality, [2]);
+    if (classLoss.kind === 'iou-aware') {
+      const own = g.Sigmoid(logits);
+      const share = g.Mul(g.Pow(own, alpha), g.Pow(quality3, 1 - alpha));
+      const target = g.Where(isClass, g.stopGradient(g.Max(share, 0.01)), 0);
+      const weight = g.Where(isClass, 1, g.Mul(own, own));
+      return per(binaryCrossEntropy(g, logits, target, { weight, reduction: 'sum' }), number);
+    }
+    const { gamma } = classLoss;
     if (classLoss.kind === 'focal')
       return per(sigmoidFocal(g, logits, float(isClass), { alpha, gamma, reduction: 'sum' }), number);
     const score = g.Sigmoid(g.stopGradient(logits));
-    const quality3 = g.Unsqueeze(quality, [2]);
     const negative = g.Mul(gamma === 2 ? g.Mul(score, score) : g.Pow(score, gamma), alpha);
     const weight = g.Where(isClass, quality3, negative);
     const target = g.Where(isClass, quality3, 0);
