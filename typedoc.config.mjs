@@ -17,6 +17,7 @@ export default {
     'packages/sequences',
     'packages/science',
     'packages/text',
+    'packages/diffusion',
     'packages/build',
     'packages/methods',
     'packages/testing',

@@ -83,6 +83,12 @@ test.each(['conditional-detr', 'detr-auxiliary', 'rf-detr'])(
   },
 );
 
+test.each(['owlvit', 'owlv2'])('%s, whose classes are texts, is refused with the reason', async (name) => {
+  const model = await openModel(detectorIn(name), { plugins });
+  const task = objectDetection([await scene(0)], {});
+  await expect(task.prepare(model)).rejects.toThrow(/finds what texts say: it reads "input_ids" beside the image/);
+});
+
 const detector = path.join(import.meta.dirname, '../../shared/oracle/detection/models/digit-detector');
 
 test.skipIf(!existsSync(detector))('a trained RT-DETR gives the numbers of its export', async () => {

@@ -38,6 +38,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'answer for files that nobody has labelled',
     load: async () => (await import('./predict.ts')).predictCommand,
   },
+  generate: {
+    summary: 'make pictures from prompts, with LoRA files',
+    load: async () => (await import('./generate.ts')).generateCommand,
+  },
   chat: { summary: 'talk with a language model', load: async () => (await import('./chat.ts')).chatCommand },
   serve: {
     summary: 'answer over HTTP, with any number of adapters',

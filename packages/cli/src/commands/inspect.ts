@@ -31,7 +31,7 @@ export function inspectCommand(context: Context): Command {
   return commandOf({
     name: 'inspect',
     description:
-      "Describes a model (family, inputs, outputs, size) and its adaptable modules, by the paths that --targets matches. With --targets, marks the matching modules and counts the trainable parameters. With --precision, times products of the model's sizes on this machine.",
+      "Describes a model (family, inputs, outputs, size) and its adaptable modules, by the paths that --targets matches. With --targets, marks the matching modules and counts the trainable parameters. With --precision, times products of the model's sizes on this machine. Of a LoRA file of image generation (.safetensors), tells the layout, base, rank and training.",
     words: modelArgument,
     flags: [
       'model',
@@ -47,11 +47,14 @@ export function inspectCommand(context: Context): Command {
       "onnx-lora inspect model.onnx --targets 're:.*layer\\.[0-3]\\..*'",
       'onnx-lora inspect models/vit --precision int8   # what would integers bring here?',
       'onnx-lora inspect model.onnx --why   # why is this GELU not fused, this qkv not split?',
+      'onnx-lora inspect style.safetensors   # for which base, with which words?',
       'onnx-lora inspect models/vit --json',
     ],
   }).action(async (word: string | undefined, flags: Flags & { why?: boolean }) => {
     const settings = await readSettings(flags, undefined);
-    const model = await openNamed(oneModel(word, flags['model'], settings), context, settings);
+    const source = oneModel(word, flags['model'], settings);
+    if (source?.endsWith('.safetensors')) return describeFile(source, context, flags);
+    const model = await openNamed(source, context, settings);
     const matched = preview(model, settings);
     const { precision } = model;
     if (precision?.name === 'float16' || precision?.name === 'bfloat16')
@@ -74,6 +77,35 @@ export function inspectCommand(context: Context): Command {
       for (const line of lines) context.terminal.print(line);
     }
   });
+}
+
+/** Says what a LoRA file of image generation is. */
+async function describeFile(file: string, { terminal }: Context, flags: Flags): Promise<void> {
+  const { describeLoraFile, readLoraFile } = await import('@onnx-lora/diffusion');
+  const opened = await readLoraFile(file);
+  const found = describeLoraFile(opened);
+  const counts = (all: Readonly<Record<string, number>>): string =>
+    Object.entries(all)
+      .map(([name, count]) => `${name} (${grouped(count)})`)
+      .join(', ');
+  const numbers = (all: readonly number[]): string => all.map((each) => String(Number(each.toPrecision(6)))).join(', ');
+  terminal.result(flags, { file, ...found, base: found.base ?? null, metadata: opened.metadata }, () =>
+    formatTable([
+      ['file', file],
+      ['layout', found.layout],
+      ['base', found.base ?? 'not said'],
+      ['networks', counts(found.networks)],
+      ['forms', counts(found.forms)],
+      ['rank', numbers(found.ranks) || '-'],
+      ['alpha', numbers(found.alphas) || 'none, so that the scale is 1'],
+      ['parameters', `${grouped(found.parameters)} in ${found.types.join(', ')}`],
+      ['words', found.triggerWords.map(cut).join(', ') || '-'],
+      ...Object.entries(found.training).map(([what, value], i) => [
+        i === 0 ? 'training' : '',
+        `${what}: ${cut(value)}`,
+      ]),
+    ]),
+  );
 }
 
 /** Preview of the given or the family's targets; undefined without any. */

@@ -4,6 +4,7 @@ import { nextTurn } from '../../platform/pause.ts';
 import { residentBytes } from '../../platform/system.ts';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
+import { collectArrays } from '../../runtime/garbage.ts';
 import type { Batch } from '../../plugin/dataset.ts';
 import { evenlySpaced, loadExamples } from '../../tasks/batches.ts';
 import type { PrefixReport } from '../../train/prefix/split.ts';
@@ -113,10 +114,13 @@ export class Run implements TrainingRun {
         if (lr !== undefined) await this.#review(lr);
         // The last step may be the best. Before the checkpoint, which stores the result.
         const isLast = this.#step === this.steps;
+        // Its graph need not be in memory beside those of the evaluation and the finish.
+        if (isLast) await trainer.release();
         if (evaluator && (isLast || this.#step % evaluateEvery! === 0)) await this.#evaluate(evaluator);
         if (this.#step % every === 0) await this.#save();
         // Yields to timers, signals and input if the runtime computes in this thread.
         await nextTurn();
+        collectArrays();
         await this.#whilePaused();
       }
       await this.#save();

@@ -54,8 +54,8 @@ const settings: Record<string, DetectionLoss> = {
     cost: { class: 2, bbox: 5, giou: 2, focal: { alpha: 0.25, gamma: 2 } },
     weights: { class: 1, bbox: 5, giou: 2 },
   },
-  'iou-aware': {
-    classes: { kind: 'iou-aware', alpha: 0.25 },
+  aligned: {
+    classes: { kind: 'aligned', alpha: 0.25 },
     cost: { class: 2, bbox: 5, giou: 2, focal: { alpha: 0.25, gamma: 2 } },
     weights: { class: 1, bbox: 5, giou: 2 },
   },
@@ -135,6 +135,6 @@ test('the loss of RF-DETR is that of transformers', async () => {
     enc_boxes: tensor([boxes[2]!], [2, 6, 4]),
   };
   const names = { logits: 'logits', boxes: 'boxes', auxLogits: 'aux_logits', auxBoxes: 'aux_boxes', encoderLogits: 'enc_logits', encoderBoxes: 'enc_boxes' }; // prettier-ignore
-  const setting: DetectionLoss = { ...settings['iou-aware']!, classes: { kind: 'iou-aware', alpha } };
+  const setting: DetectionLoss = { ...settings['aligned']!, classes: { kind: 'aligned', alpha } };
   expect(await lossOf(feeds, detectionTargets(objects), setting, names)).toBeCloseTo(loss, 4);
 });
