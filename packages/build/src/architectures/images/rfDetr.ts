@@ -9,7 +9,14 @@ import type { Config } from '../../checkpoint/config.ts';
 import type { Activation } from '../../layers/activations.ts';
 import { attend, packedProjections } from '../../layers/attention.ts';
 import { aroundBoxes, deformableAttention, type Levels, levelsOf } from '../../layers/images/deformable.ts';
-import { boxNumbers, type Decoded, detectorOutputs, perceptron, skipLoss } from '../../layers/images/detection.ts';
+import {
+  boxNumbers,
+  type Decoded,
+  detectorOutputs,
+  ofBatch,
+  perceptron,
+  skipLoss,
+} from '../../layers/images/detection.ts';
 import { pixelValues } from '../../layers/images/patches.ts';
 import { sinesOf } from '../../layers/images/planePositions.ts';
 import type { Module } from '../../layers/module.ts';
@@ -116,8 +123,9 @@ function startBoxes(m: Module, { sequence, planes }: Levels, s: RfDetrSizes): Va
   const [, places] = g.emitMany('TopK', [g.ReduceMax(scores, [2], false), g.ints([s.queries])], 2, { axis: 1 }) as [Value, Value]; // prettier-ignore
   const best = taken(m, boxes, places);
   if (s.isAuxiliary) {
-    graph.output('enc_logits', m.linear('enc_out_class_embed.0', taken(m, states, places), s.labels));
-    graph.output('enc_boxes', best);
+    const logits = m.linear('enc_out_class_embed.0', taken(m, states, places), s.labels);
+    graph.output('enc_logits', logits, ofBatch(logits));
+    graph.output('enc_boxes', best, ofBatch(best));
   }
   return moved(m, best, ofFirstGroup(m, 'reference_point_embed.weight', 4, s));
 }
@@ -180,7 +188,8 @@ export function rfDetrDetector(m: Module, s: RfDetrSizes): RfDetrStates {
 }
 
 /** Sets of queries of training; a mask for patches; heads of masks. */
-const others = /^transformer\.enc_out\w*\.(?!0\.)\d+\.|mask_token$|^backbone\.0\.encoder\.encoder\.layernorm\.|^segmentation_head\./;
+const others =
+  /^transformer\.enc_out\w*\.(?!0\.)\d+\.|mask_token$|^backbone\.0\.encoder\.encoder\.layernorm\.|^segmentation_head\./;
 
 interface MaskSizes extends RfDetrSizes {
   /** Side of a mask's pixel in those of the image. */
@@ -220,7 +229,7 @@ function segment(m: Module, s: MaskSizes): void {
     x = maskBlock(m.at(`blocks.${i}`), x, s);
     return maskScores(m, x, state, s);
   });
-  graph.output('pred_masks', masks.at(-1)!);
+  graph.output('pred_masks', masks.at(-1)!, ofBatch(masks.at(-1)!));
 }
 
 export const rfDetr: Architecture = {
