@@ -96,8 +96,9 @@ module.exports = {
     packageRule('methods', ['sdk']),
     packageRule('build', ['sdk']),
     packageRule('openvino', ['sdk']),
+    packageRule('cluster', ['sdk']),
     packageRule('serve', ['sdk']),
-    packageRule('cli', ['sdk', 'vision', 'speech', 'science', 'text', 'diffusion', 'methods', 'build', 'serve']),
+    packageRule('cli', ['sdk', 'vision', 'speech', 'science', 'text', 'diffusion', 'methods', 'build', 'serve', 'cluster']),
     // Its template is a plugin, which imports the SDK; the generator itself imports none of the packages.
     packageRule('create-onnx-lora-plugin', ['sdk']),
     {

@@ -22,6 +22,7 @@ export default {
     'packages/methods',
     'packages/testing',
     'packages/openvino',
+    'packages/cluster',
     'packages/serve',
     'packages/cli',
     'packages/create-onnx-lora-plugin',

@@ -15,6 +15,7 @@ import { divergedMessage } from './divergence.ts';
 import type { Evaluator } from './evaluator.ts';
 import type { Measured } from './measure.ts';
 import { EventLog } from './eventLog.ts';
+import { exchanged } from './gradientExchange.ts';
 import type { Divergence, TrainEvent } from '../../plugin/events.ts';
 import { checkpointDefaults } from './options/runOptions.ts';
 import { withoutUndefined } from '../../plugin/withoutUndefined.ts';
@@ -196,7 +197,10 @@ export class Run implements TrainingRun {
       while (batches.length < accumulationSteps) batches.push(await queue.next());
       for (const { bad } of batches) this.#tellOfBad(bad, number);
       const lr = badLosses.state.factor * rate(this.#step);
-      const { loss, gradNorm, overflowed } = await trainer.apply(await gradientsOf(batches, trainer, data), lr);
+      const gradients = options.exchange
+        ? await exchanged(this.#step, batches, trainer, data, options.exchange)
+        : await gradientsOf(batches, trainer, data);
+      const { loss, gradNorm, overflowed } = await trainer.apply(gradients, lr);
       this.#advance(batches);
       if (overflowed) {
         this.#progress.skippedSteps++;

@@ -17,7 +17,7 @@ export const focal: ReadonlySet<unknown> = new Set([
 /** Models that give classes and masks, and no boxes; with a class for "no object". */
 export const masksAlone: ReadonlySet<unknown> = new Set(['maskformer', 'mask2former', 'oneformer']);
 
-/** What a detector's queries give. */
+/** Facts about a detector's queries. */
 interface Given {
   /** True if the last score is for "no object". */
   readonly hasNothing: boolean;

@@ -81,18 +81,19 @@ test.each(kinds)('%s: learns masks, answers with them, merged as beside the base
 }); // prettier-ignore
 
 test('perfect masks are all right, and moved ones are not', async () => {
-  const { validation, collate, metrics } = await instanceSegmentation(scenes).prepare(models.get('maskformer')!);
+  const prepared = await instanceSegmentation(scenes).prepare(models.get('maskformer')!);
+  const { validation } = prepared;
   const examples = await Promise.all(Array.from({ length: validation!.length }, (_, i) => validation!.get(i)));
   const scoreOf = async (shift: number): Promise<number> => {
-    const { targets } = await collate(examples);
+    const { targets } = await prepared.collate(examples);
     const [rows, slots, height, width] = targets['masks']!.dims as [number, number, number, number];
     const outputs = {
       class_queries_logits: float32(examples.flatMap(({ labels }) => Array.from({ length: slots }, (_, i) => [0, 1, 2, 3].map((c) => (c === (labels[i] ?? 3) ? 9 : -9))).flat()), [rows, slots, 4]),
       masks_queries_logits: float32(Float32Array.from(targets['masks']!.data as Uint8Array, (_, i, ) => ((targets['masks']!.data as Uint8Array)[i - shift] ? 9 : -9)), [rows, slots, height, width]),
     };
-    const own = metrics();
+    const own = prepared.metrics();
     own.update(outputs, targets);
-    return (await own.result()).map;
+    return own.result().map;
   };
   // Pictures of 64 x 48 pixels were enlarged to 64 x 64, so that edges of masks come within a pixel.
   expect(await scoreOf(0)).toBeGreaterThan(0.85);

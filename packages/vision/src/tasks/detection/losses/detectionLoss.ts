@@ -39,9 +39,9 @@ export interface DetectionLoss {
     readonly giou: number;
     readonly fgl?: number;
     readonly ddf?: number;
-    /** Of the masks' pixels. */
+    /** The masks' pixels. */
     readonly mask?: number;
-    /** Of the masks' shapes: one minus the Dice coefficient. */
+    /** The masks' shapes: one minus the Dice coefficient. */
     readonly dice?: number;
   };
   /** The loss of masks' pixels; focal by default. */

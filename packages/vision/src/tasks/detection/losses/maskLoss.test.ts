@@ -6,6 +6,7 @@ import { float32, type Tensor, tensor } from '@onnx-lora/sdk';
 import { expect, test } from 'vitest';
 import { differentiated, gradientValues } from '../../../../../../test/support/differentiated.ts';
 import { runOnce } from '../../../../../../test/support/graphs.ts';
+import { lossOf } from '../detectorLoss.ts';
 import { detectionTargets } from '../targets.ts';
 import { detectionLoss, type DetectionLoss } from './detectionLoss.ts';
 
@@ -39,6 +40,7 @@ const settings: Record<string, DetectionLoss> = {
     classes,
     cost: { class: 1, bbox: 0, giou: 0, mask: 20, dice: 1 },
     weights: { class: 1, bbox: 0, giou: 0, mask: 20, dice: 1 },
+    pixels: 'focal',
   },
   mask2former: {
     classes,
@@ -46,7 +48,22 @@ const settings: Record<string, DetectionLoss> = {
     weights: { class: 2, bbox: 0, giou: 0, mask: 5, dice: 5 },
     pixels: 'cross-entropy',
   },
+  'rf-detr': {
+    classes: { kind: 'aligned', alpha: 0.25 },
+    cost: { class: 2, bbox: 5, giou: 2, mask: 5, dice: 5, focal: { alpha: 0.25, gamma: 2 } },
+    weights: { class: 1, bbox: 5, giou: 2, mask: 5, dice: 5 },
+    pixels: 'cross-entropy',
+  },
 };
+
+test.each([
+  ['detr', { model_type: 'detr' }, true],
+  ['maskformer', { model_type: 'maskformer' }, false],
+  ['mask2former', { model_type: 'mask2former' }, false],
+  ['rf-detr', { model_type: 'rf_detr' }, true],
+] as const)('%s: these are the settings of its config', (name, config, boxes) => {
+  expect(lossOf(config, { hasNothing: name !== 'rf-detr', boxes, masks: true })).toEqual(settings[name]);
+});
 
 function graphOf({ labels, boxes, masks, size, logits, queries, found }: Golden, loss: DetectionLoss) {
   const targets = detectionTargets(labels.map((own, i) => ({ labels: own, boxes: boxes[i]! })));

@@ -56,8 +56,8 @@ export function objectRows(
 }
 
 /**
- * Marks the best places of each object: as many as `most`, or as `number` says. Of equal values the first places count,
- * so that there are never more.
+ * Marks the best places of each object: as many as `most`, or as `number` says. The first places of
+ * equal values count, so that there are never more.
  * @param values `[batch, objects, places]`
  * @param number float32 `[batch, objects, 1]`, at most `most`; `most` by default
  * @returns bool `[batch, objects, places]`
@@ -78,7 +78,7 @@ export function bestPlaces(
   return g.Greater({ ...marked, type: 'float32', shape: values.shape! }, 0.5);
 }
 
-/** Of values `[batch, places, classes]` those of each object's class: `[batch, objects, places]`. */
+/** Each object's class among values `[batch, places, classes]`: `[batch, objects, places]`. */
 export function ofLabels(g: GraphBuilder, values: Value, labels: Value): Value {
   const [batch, places, classes] = values.shape as [number, number, number];
   const starts = g.constant(int64(Array.from({ length: batch }, (_, i) => i * classes), [batch, 1])); // prettier-ignore
