@@ -6,10 +6,11 @@ import path from 'node:path';
 import { openPipeline } from '@onnx-lora/diffusion';
 import { encodePng, SharpDecoder } from '@onnx-lora/vision';
 import { describe, expect, it } from 'vitest';
-import { loraFile, sdTiny } from '../../../diffusion/fixtures/oracle.ts';
 import { call } from '../../fixtures/call.ts';
 
-const style = loraFile('kohya');
+const fixtures = path.join(import.meta.dirname, '../../../diffusion/fixtures');
+const sdTiny = path.join(fixtures, 'sd-tiny');
+const style = path.join(fixtures, 'formats/kohya/lora.safetensors');
 
 describe('generate', () => {
   it('writes the pictures of the pipeline', async () => {
@@ -51,7 +52,7 @@ describe('generate', () => {
   }, 120_000);
 
   it('inspect says what a LoRA file is', async () => {
-    const { code, stdout } = await call(['inspect', loraFile('locon')]);
+    const { code, stdout } = await call(['inspect', path.join(fixtures, 'formats/locon/lora.safetensors')]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/layout +kohya/);
     expect(stdout).toMatch(/base +Stable Diffusion 1/);

@@ -1,8 +1,9 @@
 /** @file Every layout of LoRA files against torch's outputs with the same file, and against itself after writing. */
 
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { convertToLora, type Feeds, loadAdapter, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
+import { convertToLora, type Feeds, loadAdapter, merge, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { expect, it } from 'vitest';
 import { formatFile, formats, loraFile, sdTiny, shared } from '../../fixtures/oracle.ts';
@@ -133,3 +134,17 @@ it('cores of LoCon become plain LoRA', async () => {
   const found = await outputs(pipeline, { adapters: { unet: adapter } });
   expectClose('out_sample', found['out_sample']!, tensors.get('expected.out_sample')!);
 }, 60_000);
+
+it.each(['kohya', 'dora', 'loha', 'lokr'])(
+  '%s merged into the UNet gives the outputs of torch',
+  async (name) => {
+    const pipeline = await pipelineOf(name);
+    const { adapters } = await readPipelineAdapter(loraFile(name), componentsOf(pipeline));
+    const file = path.join(mkdtempSync(path.join(tmpdir(), 'merged-')), 'unet.onnx');
+    await merge(pipeline.models['unet']!, adapters['unet']!, file);
+    const { tensors } = await readSafetensors(formatFile(name, 'expected.safetensors'));
+    const found = await outputs({ ...pipeline, models: { unet: await openModel(file) } }, { adapters: {} });
+    expectClose('out_sample', found['out_sample']!, tensors.get('expected.out_sample')!);
+  },
+  60_000,
+);

@@ -68,6 +68,7 @@ export class ModuleNames {
   readonly #ambiguous = new Set<string>();
   readonly #written = new Map<string, string>();
 
+  /** Makes the table of all layers. */
   constructor(components: Components) {
     for (const [component, { modules, absent = [] }] of Object.entries(components)) {
       const layers: readonly (ComponentModule | { readonly path: string; readonly weightShape?: undefined })[] = [

@@ -11,7 +11,7 @@ import { type Picture, pixelsOf } from '../pipeline/pictures.ts';
 export type Moments = Float32Array;
 
 /** A picture cut to a square in its middle and resized. @throws OnnxLoraError `DATA_INVALID` naming the file */
-export async function trainingPicture(record: ImageRecord, size: number): Promise<Picture> {
+async function trainingPicture(record: ImageRecord, size: number): Promise<Picture> {
   const image = await withSourceLocation(record, () => new SharpDecoder().decode(record.file));
   const scale = size / Math.min(image.width, image.height);
   const [width, height] = [Math.max(size, Math.round(image.width * scale)), Math.max(size, Math.round(image.height * scale))]; // prettier-ignore
