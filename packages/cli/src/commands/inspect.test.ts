@@ -6,11 +6,9 @@ import path from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { float32, openModel } from '@onnx-lora/sdk';
 import { type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
-import { parseSafetensors } from '@onnx-lora/sdk/core';
 import { inferNode, writeOnnx } from '@onnx-lora/sdk/plugin';
 import { afterAll, describe, expect, it } from 'vitest';
 import { call, callJson, vit } from '../../fixtures/call.ts';
-import { writeSafetensors } from '../../../sdk/src/adapter/formats/safetensors.ts';
 import { modelFrom } from '../../../../test/support/graphs.ts';
 import { main } from '../program.ts';
 
@@ -205,8 +203,13 @@ describe('the licence', () => {
   it('is that in the weights’ file', async () => {
     const model = copy('weights');
     const file = path.join(model, 'model.safetensors');
-    const { tensors } = parseSafetensors(readFileSync(file), file);
-    await writeSafetensors(file, tensors, { format: 'pt', license: 'cc-by-nc-4.0' });
+    const bytes = readFileSync(file);
+    const length = Number(bytes.readBigUInt64LE());
+    const header = JSON.parse(bytes.toString('utf8', 8, 8 + length)) as object;
+    const text = Buffer.from(JSON.stringify({ ...header, __metadata__: { format: 'pt', license: 'cc-by-nc-4.0' } }));
+    const start = Buffer.alloc(8);
+    start.writeBigUInt64LE(BigInt(text.length));
+    writeFileSync(file, Buffer.concat([start, text, bytes.subarray(8 + length)]));
     const { stdout } = await call(['inspect', model]);
     expect(stdout).toContain('licence     cc-by-nc-4.0, as model.safetensors says; the weights stay under it');
   });

@@ -3,13 +3,32 @@
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { splitHeads } from '../../layers/attention.ts';
 import type { Module } from '../../layers/module.ts';
-import type { DetrSizes, Encoded } from './detr.ts';
+import type { Activation } from '../../layers/activations.ts';
+import type { Stack } from '../../layers/sizes.ts';
+
+/** Sizes that masks depend on. */
+export interface MaskSizes {
+  readonly hidden: number;
+  readonly queries: number;
+  readonly act: Activation;
+  readonly encoder: Pick<Stack, 'heads'>;
+}
+
+/** Values of a DETR that masks read. */
+export interface MaskSources {
+  /** States of the encoder `[batch, places, hidden]`. */
+  readonly encoded: Value;
+  /** The backbone's maps, the finest first. */
+  readonly maps: readonly Value[];
+  /** The last map as the encoder reads it `[batch, hidden, height, width]`. */
+  readonly map: Value;
+}
 
 const EPSILON = 1e-5;
 const GROUPS = 8;
 
 /** Where each query looks, by heads that share one softmax: `[batch · queries, heads, height, width]`. */
-function attentionMaps(m: Module, x: Value, { encoded, map }: Encoded, { hidden, encoder }: DetrSizes): Value {
+function attentionMaps(m: Module, x: Value, { encoded, map }: MaskSources, { hidden, encoder }: MaskSizes): Value {
   const { g } = m;
   const { heads } = encoder;
   const q = splitHeads(m, m.linear('q_linear', x, hidden), heads);
@@ -30,7 +49,7 @@ function forQueries({ g }: Module, map: Value, queries: number): Value {
 }
 
 /** Scores of each query's pixels, at the size of the backbone's finest map: `[batch, queries, height, width]`. */
-export function detrMasks(m: Module, x: Value, all: Encoded, s: DetrSizes): Value {
+export function detrMasks(m: Module, x: Value, all: MaskSources, s: MaskSizes): Value {
   const { g } = m;
   const { hidden, queries, act, encoder } = s;
   const head = m.at('mask_head');

@@ -31,7 +31,7 @@ export interface RfDetrSizes {
   readonly narrow: number;
   readonly blocks: number;
   readonly act: Activation;
-  /** Of the projector's norms; others are 1e-5 and 1e-6. */
+  /** Epsilon of the norms in the projector; others are 1e-5 and 1e-6. */
   readonly eps: number;
   readonly decoder: {
     readonly layers: number;
@@ -53,7 +53,7 @@ const EPSILON = 1e-5;
 const MAP_EPSILON = 1e-6;
 const LOWEST = -3.4028234663852886e38;
 
-export function rfDetrSizes(c: Config): RfDetrSizes {
+function rfDetrSizes(c: Config): RfDetrSizes {
   skipLoss(c);
   c.skip('class_loss_coefficient', 'mask_class_loss_coefficient', 'mask_dice_loss_coefficient');
   c.skip('mask_point_sample_ratio', 'disable_custom_kernels');
@@ -150,7 +150,7 @@ function decoderLayer(m: Module, x: Value, places: Value, boxes: Value, levels: 
   return added('layer_norm', seen, m.linear('mlp.fc2', act(g, m.linear('mlp.fc1', seen, inner)), s.hidden));
 }
 
-/** What an RF-DETR computes before its heads. */
+/** States of an RF-DETR, read by its heads. */
 export interface RfDetrStates extends Decoded {
   readonly pixels: Value;
   /** The projector's map `[batch, hidden, height, width]`. */
@@ -177,7 +177,7 @@ function states(m: Module, s: RfDetrSizes): RfDetrStates {
 }
 
 /** Declares scores and boxes of an RF-DETR. */
-export function rfDetrDetector(m: Module, s: RfDetrSizes): RfDetrStates {
+function rfDetrDetector(m: Module, s: RfDetrSizes): RfDetrStates {
   const all = states(m.at('model'), s);
   detectorOutputs(m, all, {
     isAuxiliary: s.isAuxiliary,

@@ -55,7 +55,7 @@ export function safetensorsMetadata(path: string): Readonly<Record<string, strin
   return ofHeader(path, ({ metadata }) => metadata);
 }
 
-/** What is read of a header. `start` is where its tensors begin. */
+/** Reads a header; `start` is where its tensors begin. */
 function ofHeader<T>(
   path: string,
   read: (header: SafetensorsHeader, start: number, identity: FileSource['identity']) => T,
