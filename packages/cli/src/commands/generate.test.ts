@@ -64,3 +64,9 @@ it('a prompt must be given', async () => {
   const { code, stderr } = await call(['generate', 'models/sd']);
   expect([code, stderr]).toEqual([2, expect.stringContaining('--prompt is missing')]);
 });
+
+it('a file is no folder of pictures', async () => {
+  const { code, stderr } = await call(['generate', 'models/sd', '--prompt', 'an owl', '--out', 'owl.png']);
+  expect(code).toBe(2);
+  expect(stderr).toContain('"owl.png" looks like a file');
+});

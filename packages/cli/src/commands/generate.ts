@@ -69,6 +69,8 @@ export function generateCommand(context: Context): Command {
       throw usageError(`--count is ${count}, and must be a whole number from 1 to 1000.`);
     const all = prompts.flatMap((prompt) => Array.from({ length: count }, (_, i) => ({ prompt, seed: seed + i })));
     const out = flags.out ?? 'pictures';
+    if (/\.(?:png|jpe?g|webp)$/i.test(out))
+      throw usageError(`--out is the folder of the pictures, and "${out}" looks like a file. Name a folder; pictures are called after prompt and seed.`); // prettier-ignore
     const files = all.map((each) => path.join(out, fileName(each.prompt, each.seed)));
     const twice = files.find((file, i) => files.indexOf(file) < i);
     if (twice !== undefined)
