@@ -3,7 +3,7 @@
 export { beit, deit, vit, vitMae, dinov2, dinov3Vit } from './families/vit.ts';
 export { clip, siglip } from './families/clip.ts';
 export { convnext, dinov3Convnext, resnet } from './families/convnets.ts';
-export { conditionalDetr, deformableDetr, dFine, owlvit, rtDetr, yolos } from './families/detectors.ts';
+export { conditionalDetr, deformableDetr, dFine, owlvit, rfDetr, rtDetr, yolos } from './families/detectors.ts';
 export { detr } from './families/detr.ts';
 export { efficientSam, mobileSam, sam, sam2 } from './families/sam.ts';
 export { visionFamilies } from './families/index.ts';
@@ -53,6 +53,7 @@ export type {
   Point,
   Shape,
 } from './data/imageRecord.ts';
+export { dataSettings } from './data/manifest.ts';
 export { readImageData, splitImages } from './data/readImageData.ts';
 export { decodeRle, encodeRle, type Rle, formatCocoCounts, parseCocoCounts } from './data/shapes/outlines.ts';
 export {
@@ -88,6 +89,7 @@ export {
 } from './preprocess/config/preprocessorFile.ts';
 export type { Resample } from './preprocess/resize/resampleFilters.ts';
 export { resize } from './preprocess/resize/resize.ts';
+export { encodePng } from './image/sharpEncoder.ts';
 export { SharpDecoder, type SharpDecoderOptions } from './image/sharpDecoder.ts';
 export { imageExamples, type ImageMixOptions, type LoadedPixels } from './tasks/classification/imageExamples.ts';
 export {

@@ -1,6 +1,6 @@
 /** @file Image files: reads them, detects the format before decoding an untrusted file, writes indexed PNG. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk/data';
 import { open } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { crc32, deflateSync } from 'node:zlib';

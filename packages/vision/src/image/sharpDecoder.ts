@@ -1,6 +1,6 @@
 /** @file The image decoder with sharp (libvips). */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk/data';
 import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { type Image, type ImageDecoder, sourceName } from './image.ts';
 import {

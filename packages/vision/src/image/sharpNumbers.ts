@@ -1,6 +1,6 @@
 /** @file Decodes masks, with one number per pixel, by sharp (libvips). */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk/data';
 import { crc32 } from 'node:zlib';
 import type { SharpOptions } from 'sharp';
 import { type ImageFormat, imageFormat, signatureLength, kindOfOtherFile, readImageFile } from './imageFile.ts';

@@ -18,7 +18,7 @@ import { cocoAnswers, cocoEndings, type DetectedObject, type SegmentedObject, se
 import { decodeRle } from '../../data/shapes/outlines.ts';
 import { polygonsOf } from './masks.ts';
 import { feedsOf, foundObjects } from './detectionData.ts';
-import { type Detector, detectorOf, type ObjectKind } from './detector.ts';
+import { type Detector, detectorOf, type ObjectKind, requireNumberedClasses } from './detector.ts';
 import { mergedTiles, tilesOf } from './tiles.ts';
 
 /** Options of {@link objectDetector}. */
@@ -75,6 +75,7 @@ export async function instanceSegmenter(model: TaskModel, options: ObjectDetecto
 
 /** Preprocessing and decoding of a detector. */
 async function openDetector(model: TaskModel, options: ObjectDetectorOptions, kind: ObjectKind = 'boxes') {
+  requireNumberedClasses(model);
   // Each image is read once.
   const reading = { ...options, cacheBytes: 0 };
   const { images: loader, decoder, preprocessor } = await openImages(model, imagePort(model).name, reading);

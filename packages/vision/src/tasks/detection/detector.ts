@@ -137,6 +137,18 @@ function namesIn({ id2label }: Readonly<Record<string, unknown>>): string[] | un
   return typeof id2label === 'object' && id2label !== null ? Object.values(id2label).map(String) : undefined;
 }
 
+/**
+ * OWL-ViT and Grounding DINO find what texts say: their scores belong to the texts or tokens of one call.
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for such a model
+ */
+export function requireNumberedClasses({ inputs, name }: TaskModel): void {
+  if (!Object.hasOwn(inputs, 'input_ids')) return;
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `"${name}" finds what texts say: it reads "input_ids" beside the image, and its scores belong to these texts, not to numbered classes as this task has them. Take a detector with classes of its own, such as RF-DETR or RT-DETR, or train it as a task of your own: detectionLoss of @onnx-lora/vision takes its logits and boxes.`,
+  );
+}
+
 function only(names: readonly string[]): string | undefined {
   return names.length === 1 ? names[0] : undefined;
 }

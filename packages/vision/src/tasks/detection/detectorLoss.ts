@@ -6,7 +6,7 @@ import type { DetectionLoss } from './losses/detectionLoss.ts';
 export const withNothing: ReadonlySet<unknown> = new Set(['detr', 'yolos', 'table-transformer']);
 /** Models with a varifocal loss. */
 export const varifocal: ReadonlySet<unknown> = new Set(['rt_detr', 'rt_detr_v2', 'd_fine']);
-/** Models whose scores are of a text, for which a class head cannot be exchanged. */
+/** Models whose classes have independent scores and a focal loss, or one like it. */
 export const focal: ReadonlySet<unknown> = new Set([
   'conditional_detr',
   'deformable_detr',
@@ -66,7 +66,7 @@ export function lossOf(config: Readonly<Record<string, unknown>>, { hasNothing, 
     return { classes, cost: weights, weights, pixels: isFormer ? 'focal' : 'cross-entropy' };
   }
   const cost = {
-    class: number('class_cost', type === 'conditional_detr' || type === 'owlvit' || type === 'rf_detr' ? 2 : 1),
+    class: number('class_cost', ['conditional_detr', 'owlvit', 'owlv2', 'rf_detr'].includes(String(type)) ? 2 : 1),
     bbox: number('bbox_cost', 5),
     giou: number('giou_cost', 2),
   };

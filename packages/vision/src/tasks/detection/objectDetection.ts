@@ -24,7 +24,7 @@ import { DetectionMetrics } from './detectionMetrics.ts';
 import { type Changes, detectionDataset, withAllObjects } from './detectionDataset.ts';
 import { type DetectionDataset, detectionReport } from './detectionReport.ts';
 import { type DenseHead, denseLevels } from './denseHead.ts';
-import { type Detector, detectorOf, type ObjectKind, type QueryHead } from './detector.ts';
+import { type Detector, detectorOf, type ObjectKind, type QueryHead, requireNumberedClasses } from './detector.ts';
 import { requireOutlines } from './masks.ts';
 import { type DetectorPorts, detectorOutputs } from './detectorPorts.ts';
 import { detectionLoss, type DetectionTargets } from './losses/detectionLoss.ts';
@@ -153,6 +153,7 @@ async function prepare(
   kind: ObjectKind,
 ): Promise<PreparedTask<DetectionExample, DetectionScores>> {
   const { seed = 0, augment = [], mosaic: mixed = 0, labels: given } = options;
+  requireNumberedClasses(model);
   const { images: loader, decoder, preprocessor, path } = await openImages(model, imagePort(model).name, options);
   if (!preprocessor) {
     throw new OnnxLoraError(
