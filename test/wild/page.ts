@@ -56,7 +56,7 @@ Models made by others, out of packages that anyone can install: ${results.length
 | merges     | merged into the file, the adapter computes in ONNX Runtime without us what it does in a session                |
 | round trip | saved and loaded it is the same; without it the base is back; merged and taken out, too |
 | rows       | rows of one batch may have different adapters, and get what each gets alone |
-| detects | of detectors: 40 steps of object-detection on eight drawn scenes lower the loss of its own kind by 40% or more, and boxes come out (mAP50 rises by 0.3 or more); or another head is refused with its reason |
+| detects | 40 steps of object-detection on eight drawn scenes lower a detector's own kind of loss by 40% or more, and boxes come out (mAP50 rises by 0.3 or more); or another head is refused with its reason |
 
 ✓ passes, ✗ fails, – is left out; why is below. Times are of all checks of a file, on two cores that others were using too.
 

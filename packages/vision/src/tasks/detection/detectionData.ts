@@ -18,6 +18,7 @@ import { checkBatch } from '../imagePorts.ts';
 import { decodeBoxes, type FoundBox } from './decodeBoxes.ts';
 import { decodeDense } from './decodeDense.ts';
 import type { Detector, QueryHead } from './detector.ts';
+import { type Frame, framesOf, frameTensor } from './frames.ts';
 import { certaintyOf, maskInImage, masksOfRuns, maskTargets, runsOf } from './masks.ts';
 import { detectionTargets } from './targets.ts';
 
@@ -218,8 +219,6 @@ function extentOf([x0, y0, x1, y1]: Box): Extent {
 
 /** Numbers per true object: class, crowd, area, and left, top, width and height. */
 const TRUTH = 7;
-/** Numbers per image: size of the model's input, scale and shift from the image to it, size of the image. */
-const FRAME = 8;
 
 /** Feeds of a batch, and targets: of the loss, and of the metrics unless images were drawn for training. */
 export function collateDetection(
@@ -288,10 +287,9 @@ function truthTargets(
     const numbers = objects.flatMap(({ label, crowd, area, box }) => [label, crowd === true ? 1 : 0, area ?? box[2] * box[3], ...box]); // prettier-ignore
     return [...numbers, ...new Array<number>((most - objects.length) * TRUTH).fill(-1)];
   });
-  const frames = examples.flatMap(({ geometry: { scale, shift, input } }) => [width, height, scale.x, scale.y, shift.x, shift.y, input.width, input.height]); // prettier-ignore
   return {
     truth: tensor('float64', Float64Array.from(rows), [examples.length, most, TRUTH]),
-    frames: tensor('float64', Float64Array.from(frames), [examples.length, FRAME]),
+    frames: frameTensor(examples.map(({ geometry }) => ({ width, height, geometry }))),
     ...(examples.some(({ masks }) => masks) && {
       runs: runsOf(truths.map((own) => own.flatMap(({ mask }) => mask ?? []))),
     }),
@@ -413,20 +411,4 @@ function unrelated(names: readonly string[]): OnnxLoraError {
     'MODEL_UNSUPPORTED',
     `The outputs ${quotedNames(names, 20)} do not belong together. Export the model again.`,
   );
-}
-
-/** Size of a batch's images, and how an image lies in it. */
-export interface Frame {
-  readonly width: number;
-  readonly height: number;
-  readonly geometry: Pick<Geometry, 'scale' | 'shift' | 'input'>;
-}
-
-/** The frames of a batch's images. */
-export function framesOf({ frames }: Feeds): Frame[] {
-  return Array.from({ length: frames!.dims[0]! }, (_, row) => {
-    const [width = 0, height = 0, sx = 0, sy = 0, dx = 0, dy = 0, across = 0, down = 0] = Array.from(frames!.data.subarray(row * FRAME, (row + 1) * FRAME), Number); // prettier-ignore
-    const input = { width: across, height: down };
-    return { width, height, geometry: { scale: { x: sx, y: sy }, shift: { x: dx, y: dy }, input } };
-  });
 }

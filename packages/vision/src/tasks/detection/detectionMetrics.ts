@@ -3,7 +3,8 @@
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import { bootstrapDraws, type Draws, drawsFor, type MetricCollector } from '@onnx-lora/sdk/tasks';
 import { CocoEvaluation, type DetectionScores } from '../../metrics/cocoEvaluation.ts';
-import { foundObjects, framesOf, learnsMasks, trueObjects } from './detectionData.ts';
+import { foundObjects, learnsMasks, trueObjects } from './detectionData.ts';
+import { framesOf } from './frames.ts';
 import type { Detector } from './detector.ts';
 
 /** Most resamples: each sorts nothing anew, but looks at every box ten times. */

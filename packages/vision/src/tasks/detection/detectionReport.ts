@@ -22,7 +22,8 @@ import { boxOverlaps, maskOverlaps } from '../../metrics/objectOverlaps.ts';
 import { decodeRle, type Rle } from '../../data/shapes/outlines.ts';
 import { resizeNearest } from '../../preprocess/resize/resize.ts';
 import { classColor, galleries, joinHorizontally, paintBoxes, paintMask, shrunk, webp } from '../../report/overlay.ts';
-import { type DetectionExample, foundObjects, framesOf, learnsMasks, trueObjects } from './detectionData.ts';
+import { type DetectionExample, foundObjects, learnsMasks, trueObjects } from './detectionData.ts';
+import { framesOf } from './frames.ts';
 import type { Detector } from './detector.ts';
 
 export type DetectionDataset = RecordDataset<ImageRecord, DetectionExample, undefined>;

@@ -5,7 +5,7 @@ import type { Mask } from '../../augment/sample.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import type { Rle } from '../../data/shapes/outlines.ts';
 import type { Size } from '../../preprocess/imagePlan.ts';
-import type { Frame } from './detectionData.ts';
+import type { Frame } from './frames.ts';
 
 /** Scores of a query's mask before the sigmoid, `[rows, columns]`. */
 export interface MaskScores {
