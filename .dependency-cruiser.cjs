@@ -74,7 +74,7 @@ module.exports = {
       name: 'no-core',
       comment: 'What plugins need is exported by the stable entries: our own have no other way.',
       severity: 'error',
-      from: { path: '^packages/(vision|speech|sequences|science|text|methods|build)/', pathNot: TEST },
+      from: { path: '^packages/(vision|speech|sequences|science|text|diffusion|methods|build)/', pathNot: TEST },
       to: { path: '^packages/sdk/src/core[.]ts$' },
     },
     {
@@ -92,11 +92,13 @@ module.exports = {
     packageRule('sequences', ['sdk']),
     packageRule('science', ['sdk', 'sequences']),
     packageRule('text', ['sdk', 'sequences']),
+    packageRule('diffusion', ['sdk', 'vision']),
     packageRule('methods', ['sdk']),
     packageRule('build', ['sdk']),
     packageRule('openvino', ['sdk']),
+    packageRule('cluster', ['sdk']),
     packageRule('serve', ['sdk']),
-    packageRule('cli', ['sdk', 'vision', 'speech', 'science', 'text', 'methods', 'build', 'serve']),
+    packageRule('cli', ['sdk', 'vision', 'speech', 'science', 'text', 'diffusion', 'methods', 'build', 'serve', 'cluster']),
     // Its template is a plugin, which imports the SDK; the generator itself imports none of the packages.
     packageRule('create-onnx-lora-plugin', ['sdk']),
     {
@@ -131,7 +133,7 @@ module.exports = {
     onlyIn('@rgrove/parse-xml', '^packages/vision/src/data/xml[.]ts$'),
     onlyIn(
       '@huggingface/tokenizers',
-      '^packages/(vision/src/.*textTokenizer|speech/src/text/subwordTokenizer|sequences/src/tokenizers/jsonTokenizer)[.]ts$',
+      '^packages/(vision/src/.*textTokenizer|diffusion/src/pipeline/clipTokenizer|speech/src/text/subwordTokenizer|sequences/src/tokenizers/jsonTokenizer)[.]ts$',
     ),
     onlyIn('hyparquet', '^packages/sequences/src/data/parquet[.]ts$'),
     onlyIn('hyparquet-compressors', '^packages/sequences/src/data/(parquet|browser/decompress)[.]ts$'),

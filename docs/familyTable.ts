@@ -1,6 +1,7 @@
 /** @file The page with the families of all domain packages in one table, made from the families themselves. */
 
 import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
+import { diffusionFamilies } from '@onnx-lora/diffusion';
 import { scienceFamilies } from '@onnx-lora/science';
 import { speechFamilies } from '@onnx-lora/speech';
 import { textFamilies } from '@onnx-lora/text';
@@ -8,7 +9,7 @@ import { visionFamilies } from '@onnx-lora/vision';
 import { anchorOf, codes } from './familyPage.ts';
 
 const families: readonly DescribedFamily[] = [
-  ...new Set([...visionFamilies, ...speechFamilies, ...scienceFamilies, ...textFamilies]),
+  ...new Set([...visionFamilies, ...diffusionFamilies, ...speechFamilies, ...scienceFamilies, ...textFamilies]),
 ];
 
 /** The page in Markdown. */
@@ -21,7 +22,7 @@ order: 50
 
 # Model families
 
-All ${families.length} families of \`@onnx-lora/vision\`, \`@onnx-lora/speech\`, \`@onnx-lora/science\` and \`@onnx-lora/text\`. Other models can be trained too: name the modules (\`targetModules\`) and [a task](../concepts/plugin.md). [A plugin](../guides/plugin.md) may bring families.
+All ${families.length} families of \`@onnx-lora/vision\`, \`@onnx-lora/diffusion\`, \`@onnx-lora/speech\`, \`@onnx-lora/science\` and \`@onnx-lora/text\`. Other models can be trained too: name the modules (\`targetModules\`) and [a task](../concepts/plugin.md). [A plugin](../guides/plugin.md) may bring families.
 
 - _adapted by default_: roles of modules; the family's own page has the module names and the reason.
 - _both names_: whether transformers 4 and 5 call its modules differently, so that a table [translates adapters](../concepts/match.md#names-have-generations) between the two.

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { architectures } from '@onnx-lora/build';
+import { diffusionFamilies } from '@onnx-lora/diffusion';
 import { scienceFamilies } from '@onnx-lora/science';
 import { speechFamilies } from '@onnx-lora/speech';
 import { textFamilies } from '@onnx-lora/text';
@@ -40,6 +41,16 @@ const pages: Readonly<Record<string, () => string | Promise<string>>> = {
       families: visionFamilies,
       preprocessor: 'image processor',
       stranger: 'a ViT of your own',
+    }),
+  'guides/diffusion-families.md': () =>
+    familyPage({
+      title: 'Diffusion families',
+      group: 'Pictures from text',
+      order: 286,
+      families: diffusionFamilies,
+      preprocessor: 'image processor',
+      stranger: 'a UNet of your own',
+      text: 'The graph of a denoiser opens by itself, for adapters of its own. The folder of a pipeline of Stable Diffusion opens as its text encoder and UNet in one, which is what training needs. Stable Diffusion 3, Flux, PixArt and DALL·E 2 are here at the level of their graphs: adapters are placed, trained and merged as PEFT does it, but there is no pipeline, and data and loss are yours.\n\n',
     }),
   'guides/speech-families.md': () =>
     familyPage({

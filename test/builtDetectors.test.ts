@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { buildPlugin } from '@onnx-lora/build';
-import { float32, openModel, train } from '@onnx-lora/sdk';
+import { attachHead, evaluate, float32, merge, openModel, train } from '@onnx-lora/sdk';
 import { type ImageRecord, objectDetection, visionPlugin } from '@onnx-lora/vision';
 import sharp from 'sharp';
 import { afterAll, expect, test } from 'vitest';
@@ -26,6 +26,15 @@ async function scene(i: number): Promise<ImageRecord> {
   return { file, place: file, objects: [{ category: `LABEL_${i % 3}`, box: [x, y, x + 24, y + 20] }] };
 }
 
+function detectorIn(name: string): string {
+  const folder = path.join(root, name);
+  cpSync(path.join(import.meta.dirname, '../packages/build/fixtures', name), folder, { recursive: true });
+  const size = { height: 64, width: 64 };
+  const preprocessor = { image_processor_type: 'DetrImageProcessor', size, do_pad: false };
+  writeFileSync(path.join(folder, 'preprocessor_config.json'), JSON.stringify(preprocessor));
+  return folder;
+}
+
 test.each([
   'yolos',
   'rt-detr',
@@ -34,18 +43,50 @@ test.each([
   'conditional-detr',
   'deformable-detr-refined',
   'detr-auxiliary',
+  'rf-detr',
 ])('%s learns boxes from its checkpoint', async (name) => {
-  const folder = path.join(root, name);
-  cpSync(path.join(import.meta.dirname, '../packages/build/fixtures', name), folder, { recursive: true });
-  const size = { height: 64, width: 64 };
-  const preprocessor = { image_processor_type: 'DetrImageProcessor', size, do_pad: false };
-  writeFileSync(path.join(folder, 'preprocessor_config.json'), JSON.stringify(preprocessor));
-  const model = await openModel(folder, { plugins });
+  const model = await openModel(detectorIn(name), { plugins });
   const records = await Promise.all(Array.from({ length: 6 }, (_, i) => scene(i)));
   const run = await train(model, { task: objectDetection(records), steps: 12, batchSize: 6, lr: 5e-3, seed: 1 });
   const losses: number[] = [];
   for await (const event of run) if (event.type === 'step') losses.push(event.loss);
   expect(losses.at(-1)! / losses[0]!).toBeLessThan(0.95);
+});
+
+test.each(['conditional-detr', 'detr-auxiliary', 'rf-detr'])(
+  'new classes of %s get one head for all decoder layers',
+  async (name) => {
+    const model = await openModel(detectorIn(name), { plugins });
+    const labels = ['LABEL_0', 'LABEL_1', 'LABEL_2', 'star'];
+    const records = await Promise.all(Array.from({ length: 6 }, (_, i) => scene(i)));
+    const task = objectDetection(records, { labels });
+    const { head } = await task.prepare(model);
+    expect(head).toMatchObject({ output: 'logits', alsoOutput: 'aux_logits' });
+    // Without weights, scores are the bias.
+    const bias = head!.labels.map((_, i) => i - 1.5);
+    const width = name === 'rf-detr' ? 16 : (model.config!['d_model'] as number);
+    const values = { weight: new Float32Array(bias.length * width), bias: Float32Array.from(bias) };
+    const { model: headed, modules } = attachHead(model, head!, { values });
+    expect(modules).toEqual([name === 'rf-detr' ? 'class_embed' : 'class_labels_classifier']);
+    const session = await headed.session();
+    const outputs = await session.run({ pixel_values: float32(new Float32Array(3 * 64 * 64).fill(0.5), [1, 3, 64, 64]) }); // prettier-ignore
+    await session.release();
+    for (const output of ['logits', 'aux_logits'])
+      outputs[output]!.data.forEach((value, i) => expect(Number(value)).toBeCloseTo(bias[i % bias.length]!, 5));
+    const lora = { r: 2, targetModules: 'all-linear' } as const;
+    const { adapter } = await (await train(model, { task, lora, steps: 2, batchSize: 6, lr: 1e-2, seed: 0 })).done;
+    expect(adapter.config.modulesToSave).toEqual(modules);
+    const { metrics } = await evaluate(model, { task, adapter });
+    await merge(model, adapter, path.join(root, `${name}-merged`));
+    const merged = await openModel(path.join(root, `${name}-merged`), { plugins });
+    expect((await evaluate(merged, { task })).metrics.map).toBeCloseTo(metrics.map!, 5);
+  },
+);
+
+test.each(['owlvit', 'owlv2'])('%s, whose classes are texts, is refused with the reason', async (name) => {
+  const model = await openModel(detectorIn(name), { plugins });
+  const task = objectDetection([await scene(0)], {});
+  await expect(task.prepare(model)).rejects.toThrow(/finds what texts say: it reads "input_ids" beside the image/);
 });
 
 const detector = path.join(import.meta.dirname, '../../shared/oracle/detection/models/digit-detector');

@@ -25,8 +25,16 @@ const fixtures = path.join(import.meta.dirname, '../packages/build/fixtures');
 const known = Object.entries(JSON.parse(readFileSync(path.join(fixtures, 'modules.json'), 'utf8')) as Record<string, Known>); // prettier-ignore
 /** One parameter in torch's MultiheadAttention, but layers in its graphs. */
 const attention = /^vision_model\.head\.attention\.[kv]_proj$/;
-/** Layers that the graph of a folder does not have: poolers that nothing reads, what only training calls, positions without a norm. */
+/**
+ * Layers that the graph of a folder does not have: poolers that nothing reads, what only training calls, positions
+ * without a norm or of queries that are the same for all images, and second copies of heads.
+ */
 const absent: Readonly<Record<string, RegExp>> = {
+  'conditional-detr': /(?:encoder_attn\.q|self_attn\.[qk])_pos_proj$/,
+  'd-fine': /^(?:bbox|class)_embed\./,
+  owlv2: /visual_projection$/,
+  owlvit: /visual_projection$/,
+  'rt-detr-v2': /^(?:bbox|class)_embed\./,
   'deberta-seqcls': /\.pos_(?:key|query)_proj$/,
   'esm2-mlm': /^esm\.contact_head/,
   'esm2-seqcls': /^esm\.contact_head/,

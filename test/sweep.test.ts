@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { writeDigits } from './fixtures/digits.ts';
 import { isNightly } from './support/nightly.ts';
+import { tableOf } from './support/sweepTable.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const command = path.join(root, 'packages/cli/bin/onnx-lora.js');
@@ -63,18 +64,6 @@ const journalOf = (out: string): Entry[] => {
   }
 };
 
-/** Without what depends on the machine and on the moment. */
-function tableOf(out: string): string[][] {
-  const [head, ...rows] = readFileSync(path.join(folder, out, 'sweep.csv'), 'utf8')
-    .trimEnd()
-    .split('\n');
-  const names = head!.split(',');
-  const isMeasured = new Set(['training_seconds', 'memory_bytes', 'fronts']);
-  // No name of a configuration but those in quotes has a comma.
-  const cells = rows.map((row) => row.replaceAll(/"[^"]*"/g, (name) => name.replaceAll(',', ';')).split(','));
-  return [names, ...cells].map((row) => row.filter((_, i) => !isMeasured.has(names[i]!)));
-}
-
 /** Ends the trials of a sweep too, as a power cut would. */
 function killTrials(out: string): void {
   const trials = path.join(folder, out, 'trials');
@@ -116,7 +105,7 @@ it.runIf(isNightly)('SIGKILL at any moment changes nothing', { timeout: 3_600_00
   expect(kills).toBeGreaterThan(isNightly ? 2 : 0);
   const last = await sweep('killed').ended;
   expect(last).toMatchObject({ code: 0 });
-  expect(tableOf('killed')).toEqual(tableOf('whole'));
+  expect(tableOf(path.join(folder, 'killed'))).toEqual(tableOf(path.join(folder, 'whole')));
 
   // Finished trials are not run again.
   const withoutSeconds = (): object => {

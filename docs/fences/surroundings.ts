@@ -6,6 +6,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { type Fence, root } from './fences.ts';
 import { decoderFolders } from './decoders.ts';
+import { diffusionFiles } from './diffusion.ts';
 import { given } from './given.ts';
 import { wave } from './recordings.ts';
 import { scienceFiles } from './science.ts';
@@ -18,6 +19,7 @@ import { visionFiles } from './vision.ts';
 
 const files: Fixtures = {
   ...visionFiles,
+  ...diffusionFiles,
   ...speechFiles,
   ...scienceFiles,
   ...seriesFiles,

@@ -1,6 +1,6 @@
 /** @file Detection of digits by a small RT-DETR, with the settings of the Python script in this folder. */
 
-import { evaluate, openModel, train } from '@onnx-lora/sdk';
+import { evaluate, openModel, type PrecisionName, train } from '@onnx-lora/sdk';
 import { objectDetection, visionPlugin } from '@onnx-lora/vision';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,8 +40,8 @@ export const detector: string = path.join(shared, 'models/digit-detector');
 export const scenes: string = path.join(shared, 'digits/adapt');
 
 /** Adapts linear layers and convolutions with one seed in this process. */
-export async function detectionOf(seed: number): Promise<DetectionFigures> {
-  const model = await openModel(detector, { plugins: [visionPlugin] });
+export async function detectionOf(seed: number, precision: PrecisionName = 'float32'): Promise<DetectionFigures> {
+  const model = await openModel(detector, { plugins: [visionPlugin], precision });
   const task = objectDetection(scenes, { seed });
   const [start, cpu] = [performance.now(), process.cpuUsage()];
   const run = await train(model, { ...settings, task, lora: { r: 8, loraAlpha: 16 }, seed });

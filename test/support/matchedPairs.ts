@@ -29,7 +29,7 @@ export async function matchedPairs(folder: string): Promise<Record<string, strin
   const { sets } = detectorOutputs(g, inputs, loss);
   const { cost } = settingsOf(loss, loss.kind);
   const found = sets.map(({ logits, boxes }) => {
-    const clipped = loss.kind === 'd-fine' ? g.emit('Clip', [boxes, g.scalar(0), g.scalar(1)]) : boxes;
+    const clipped = loss.kind === 'd-fine' ? g.emit('Clip', [boxes, g.scalar(0), g.scalar(1)]) : boxes!;
     const { labels, boxes: objects, counts } = inputs as Record<'labels' | 'boxes' | 'counts', Value>;
     return match(g.scope(`match/${logits.name}/`), { logits, boxes: clipped, labels, objects, counts }, cost).objectOf;
   });

@@ -13,6 +13,7 @@ const CHANGES_THE_PROCESS =
 const programs = [
   'docs/examples.test.ts',
   'docs/tutorials.test.ts',
+  'test/cluster.test.ts',
   'test/earlier.test.ts',
   'test/sweep.test.ts',
   'packages/cli/src/plugins/loaded.test.ts',

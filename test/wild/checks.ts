@@ -19,6 +19,7 @@ import {
 import { type GraphBuilder, meanSquaredError, type Task, type Value } from '@onnx-lora/sdk/tasks';
 import { openOnnx, readFloats, sessionModel, tensorProto } from '@onnx-lora/sdk/plugin';
 import { checkAdapterRoundTrip, checkAdapterRows, checkGradients, randomAdapter } from '@onnx-lora/testing';
+import { checkDetects, type DetectsReport } from './detects.ts';
 import { feedsOf } from './feeds.ts';
 import type { WildCheck, WildModel } from './models.ts';
 
@@ -32,6 +33,8 @@ export interface WildReport {
   readonly opset: number;
   /** Loss before the first step and at the last. */
   readonly loss?: readonly [first: number, last: number];
+  /** A detector's losses and average precision on scenes. */
+  readonly detects?: DetectsReport;
   readonly seconds: number;
 }
 
@@ -78,11 +81,19 @@ export async function checkWildModel(wild: WildModel, file: string): Promise<Wil
     await attempt('adapter', () => subject.adapterProblems());
     await attempt('rows', () => subject.rowProblems());
   }
+  let detects: DetectsReport | undefined;
+  if (wild.detects)
+    await attempt('detects', async () => {
+      const { problems: found, report } = await checkDetects(file, isWhole, wild.detects!);
+      detects = report;
+      return found;
+    });
   return {
     problems,
     sites,
     opset: model?.opset ?? 0,
     ...(loss ? { loss } : {}),
+    ...(detects && { detects }),
     seconds: (performance.now() - start) / 1000,
   };
 }

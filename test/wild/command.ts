@@ -7,7 +7,7 @@ import { parseArgs, promisify } from 'node:util';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { checkWildModel, type WildReport } from './checks.ts';
 import { fetchModel } from './fetch.ts';
-import { packages, wildChecks, type WildModel } from './models.ts';
+import { checksOf, packages, wildChecks, type WildModel } from './models.ts';
 import { outcomeOf, type WildResult, writePage } from './page.ts';
 
 const usage = `Usage: npm run wild -- [ID]… [--cache FOLDER] [--page FILE] [--minutes N]
@@ -67,7 +67,9 @@ export async function wildCommand(
     const surprising = surprisesOf(result);
     surprises += surprising.length;
     const sites = Object.entries(result.report.sites).map(([kind, count]) => `${count} ${kind}`);
+    const { detects } = result.report;
     print(`${id}  ${sites.join(', ')}  ${result.report.seconds.toFixed(0)} s  ${outcomesOf(result)}`);
+    if (detects) print(`  detects: loss ${detects.loss.map((each) => each.toFixed(2)).join(' to ')}, mAP50 ${detects.map50.map((each) => each.toFixed(2)).join(' to ')}`); // prettier-ignore
     for (const line of surprising) print(`  ${line}`);
   }
   if (values.page !== undefined)
@@ -123,12 +125,14 @@ function keptResult({ from, model }: Found, cache: string): WildResult | undefin
 }
 
 function outcomesOf(result: WildResult): string {
-  return wildChecks.map((check) => `${check} ${outcomeOf(result, check)}`).join(', ');
+  return checksOf(result.model)
+    .map((check) => `${check} ${outcomeOf(result, check)}`)
+    .join(', ');
 }
 
 /** Outcomes that differ from the table. */
 function surprisesOf(result: WildResult): string[] {
-  return wildChecks.flatMap((check) => {
+  return checksOf(result.model).flatMap((check) => {
     const outcome = outcomeOf(result, check);
     const known = result.model.fails?.[check];
     if (outcome === 'fails' && known === undefined)

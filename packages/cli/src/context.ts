@@ -1,5 +1,6 @@
 /** @file The command's composition root, and the context that every command receives. */
 
+import type { ChannelExchange } from '@onnx-lora/cluster';
 import type { PluginRegistry } from '@onnx-lora/sdk';
 import { type Key, key, nodeModule, OPEN_MODEL, type OpenModel, pluginsModule, REGISTRY, Scope, type ServiceModule } from '@onnx-lora/sdk/composition'; // prettier-ignore
 import type { Plugin } from '@onnx-lora/sdk/plugin';
@@ -20,14 +21,21 @@ export function commandScope(streams: Streams, ...replaced: readonly ServiceModu
   const command: ServiceModule = (provide) => {
     provide(TERMINAL, () => new Terminal(streams));
     provide(FOLDER, () => process.cwd());
+    provide(PART, () => undefined);
   };
   return new Scope([nodeModule, command, ...replaced]);
 }
+
+/** The part of this process in a training on several machines, if it has one. */
+export const PART: Key<ChannelExchange | undefined> = key('part');
 
 /** One call of the command: its terminal and its plugins. */
 export class Context implements AsyncDisposable {
   readonly terminal: Terminal;
   readonly folder: string;
+  readonly part: ChannelExchange | undefined;
+  /** The arguments of the call. */
+  argv: readonly string[] = [];
   /** Requested plugins, as the config file names them. */
   plugins: readonly string[] = [];
   /** Built-in plugins that the call needs. */
@@ -44,15 +52,17 @@ export class Context implements AsyncDisposable {
   #asked: readonly Plugin[] = [];
   #call: Scope | undefined;
 
-  private constructor(command: Scope, terminal: Terminal, folder: string) {
+  private constructor(command: Scope, services: Pick<Context, 'terminal' | 'folder' | 'part'>) {
     this.#command = command;
-    this.terminal = terminal;
-    this.folder = folder;
+    this.terminal = services.terminal;
+    this.folder = services.folder;
+    this.part = services.part;
   }
 
   /** A call without plugins. */
   static async of(command: Scope): Promise<Context> {
-    return new Context(command, await command.get(TERMINAL), await command.get(FOLDER));
+    const [terminal, folder, part] = [await command.get(TERMINAL), await command.get(FOLDER), await command.get(PART)];
+    return new Context(command, { terminal, folder, part });
   }
 
   /** Loads plugins; families of requested ones are tried first. @throws OnnxLoraError `PLUGIN_INVALID` */

@@ -17,7 +17,7 @@ import { type OneCall, builtinPlugins } from './plugins/own.ts';
 import type { Streams, Terminal } from './terminal/terminal.ts';
 
 /** Commands that need no plugins. */
-const withoutPlugins: ReadonlySet<string> = new Set(['explain', 'compare', 'cache']);
+const withoutPlugins: ReadonlySet<string> = new Set(['explain', 'compare', 'cache', 'jobs']);
 
 /**
  * Runs the command.
@@ -33,6 +33,7 @@ export async function main(
 ): Promise<number> {
   await using command = commandScope(streams, ...replaced);
   await using context = await Context.of(command);
+  context.argv = argv;
   const { terminal } = context;
   const program = await createProgram(context, commandsIn(argv));
   program.hook('preAction', async (_, command) => {

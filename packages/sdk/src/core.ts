@@ -79,7 +79,6 @@ export { type AdaptedGraph, adaptedGraph, type AdaptedGraphRequest } from './tra
 export { type AddedLoss, addLoss, type LossRequest, type LossScaling } from './train/graph/addLoss.ts';
 export type { Piece, Products, ProductSize } from './train/step/microBatch.ts';
 export type { SizedValue } from './train/forward/index.ts';
-export type { LossAndGradients } from './train/step/gradientMean.ts';
 export {
   buildTrainingGraph,
   type FrozenPrefix,

@@ -1,5 +1,7 @@
 /** @file `@onnx-lora/sdk/data`: reading examples from tables and folders, splits, and worker threads. */
 
+export { OnnxLoraError } from './errors.ts';
+export { type Tensor, tensor } from './runtime/tensor.ts';
 export { readModelConfig } from './model/opening/readModelConfig.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/formats/safetensors.ts';
 export { inThreads, type ThreadedDataset } from './data/inThreads.ts';

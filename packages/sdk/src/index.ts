@@ -13,6 +13,8 @@ export type { CheckpointOptions, TrainingRunOptions } from './model/training/opt
 export type { TrainResult, TrainingRun } from './model/training/trainingRun.ts';
 export type { Divergence, TrainEvent, Evaluation } from './plugin/events.ts';
 export type { EarlyStopping } from './model/training/objective.ts';
+export type { GradientExchange } from './model/training/gradientExchange.ts';
+export type { LossAndGradients } from './train/step/gradientMean.ts';
 export type { MetricChoice } from './statistics/metricChoice.ts';
 export { type ComparedMeasurement, type Verdict, verdictOf, type VerdictOptions } from './statistics/verdict.ts';
 export type { LoraOptions } from './model/planning/loraOptions.ts';

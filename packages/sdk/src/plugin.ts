@@ -4,6 +4,7 @@ export type { CustomGradient } from './graph/builder.ts';
 export type { Dim, ValueType } from './graph/value.ts';
 export { nearest, didYouMean, systemFailure } from './errors.ts';
 export { notFound } from './files/notFound.ts';
+export { knownOptions, type OptionNames } from './knownOptions.ts';
 export type { NamedOptimizer } from './model/training/options/learningOptions.ts';
 export type {
   BadSampleEvent,
@@ -17,7 +18,8 @@ export { TensorBoardWriter } from './model/training/tensorBoard.ts';
 export type { NamedTuner } from './model/planning/loraOptions.ts';
 export type * from './lora/tuner.ts';
 export type { AdapterNotes, AttachedHead, HeadPool } from './adapter/storage/adapterNotes.ts';
-export { numberByPattern, scalingOf } from './adapter/formats/scaling.ts';
+export { adapterConfig, configKeys, LORA, parseAdapterConfig } from './adapter/formats/peftConfig.ts';
+export { numberByPattern, patternTable, scalingOf } from './adapter/formats/scaling.ts';
 export { compilePattern, type Pattern, PatternWork } from './lora/patternMatch.ts';
 export { asBfloat16, TorchRandom } from './runtime/torchRandom.ts';
 export type {
@@ -124,10 +126,10 @@ export {
   memorySource,
 } from './graph/bytes.ts';
 export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
-export { floats, readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
+export { floats, numberTensor, readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
 export { valueInfo } from './graph/valueInfo.ts';
 export { type GraphIndex, indexGraph } from './graph/walk.ts';
 export { type Bindings, inferGraph, opsetOf } from './ops/inferGraph.ts';
 export { inferNode } from './ops/infer.ts';
-export { openSafetensors, type StoredTensor } from './adapter/formats/safetensors.ts';
+export { openSafetensors, safetensorsMetadata, type StoredTensor } from './adapter/formats/safetensors.ts';
 export { openShards } from './adapter/storage/shardedWeights.ts';

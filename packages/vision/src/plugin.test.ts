@@ -21,6 +21,7 @@ test('brings families, preprocessors and tasks', () => {
     'image-retrieval',
     'image-text',
     'object-detection',
+    'instance-segmentation',
     'semantic-segmentation',
     'promptable-segmentation',
   ]);

@@ -10,8 +10,8 @@ import { imageClassificationTask, imageRegressionTask, multiLabelTask } from './
 import { imageEmbeddingTask } from './tasks/embedding/imageEmbedder.ts';
 import { imageRetrievalTask } from './tasks/embedding/imageRetrieval.ts';
 import { imageTextTask } from './tasks/embedding/text/imageText.ts';
-import type { DetectionPrediction } from './tasks/detection/answers.ts';
-import { objectDetectionTask } from './tasks/detection/objectDetection.ts';
+import type { DetectionPrediction, InstancePrediction } from './tasks/detection/answers.ts';
+import { instanceSegmentationTask, objectDetectionTask } from './tasks/detection/objectDetection.ts';
 import { promptableSegmentationTask } from './tasks/promptable/promptableSegmentation.ts';
 import type { MaskPrediction } from './tasks/promptable/promptableSegmenter.ts';
 import type { SegmentationPrediction } from './tasks/segmentation/classMap.ts';
@@ -24,6 +24,7 @@ declare module '@onnx-lora/sdk' {
     'image-regression': NumberPrediction;
     'image-embedding': EmbeddingPrediction;
     'object-detection': DetectionPrediction;
+    'instance-segmentation': InstancePrediction;
     'semantic-segmentation': SegmentationPrediction;
     'promptable-segmentation': MaskPrediction;
   }
@@ -51,6 +52,7 @@ export const visionPlugin: Plugin = definePlugin({
       imageRetrievalTask,
       imageTextTask,
       objectDetectionTask,
+      instanceSegmentationTask,
       semanticSegmentationTask,
       promptableSegmentationTask,
     ].map((task) => task(decoder, preprocessors)),

@@ -25,8 +25,10 @@ import { granite, llama, ministral, mistral, qwen2, qwen3, seedOss, smollm3 } fr
 import { modernbert } from './texts/modernbert.ts';
 import { moonshine } from './audio/moonshine.ts';
 import { mpnet } from './texts/mpnet.ts';
+import { owlv2, owlvit } from './images/owlvit.ts';
 import { phi3 } from './decoders/phi3.ts';
 import { resnet } from './images/resnet.ts';
+import { rfDetr } from './images/rfDetr.ts';
 import { camembert, data2vecText, roberta, xlmRoberta } from './texts/roberta.ts';
 import { rtDetr, rtDetrV2 } from './images/rtDetr.ts';
 import { sam } from './images/sam.ts';
@@ -82,10 +84,13 @@ export const architectures: readonly Architecture[] = [
   moonshine,
   mpnet,
   mt5,
+  owlv2,
+  owlvit,
   phi3,
   qwen2,
   qwen3,
   resnet,
+  rfDetr,
   roberta,
   rtDetr,
   rtDetrV2,

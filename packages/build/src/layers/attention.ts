@@ -129,3 +129,27 @@ export function selfAttention(
   const [q, k, v] = project(m, x, projections);
   return attend(m, { q, k, v, mask, ...(scale === undefined ? {} : { scale }) });
 }
+
+/**
+ * Queries, keys and values by heads. A checkpoint may have one weight `in_proj_weight` for all three, as torch's own
+ * attention has it.
+ */
+export function packedProjections(
+  m: Module,
+  inputs: readonly [q: Value, k: Value, v: Value],
+  heads: number,
+  bias = true,
+): [q: Value, k: Value, v: Value] {
+  const width = widthOf(inputs[0]);
+  const names = ['q_proj', 'k_proj', 'v_proj'] as const;
+  if (m.has('q_proj.weight'))
+    return inputs.map((x, i) => splitHeads(m, m.linear(names[i]!, x, width, { bias }), heads)) as [Value, Value, Value];
+  const thirds = [width, width, width];
+  const weights = m.g.Split(m.parameter('in_proj_weight', [3 * width, width]), thirds, 0);
+  const biases = bias ? m.g.Split(m.parameter('in_proj_bias', [3 * width]), thirds, 0) : undefined;
+  return inputs.map((x, i) => {
+    const { g } = m.at(names[i]!);
+    const product = g.MatMul(x, g.Transpose(weights[i]!, [1, 0]));
+    return splitHeads(m, biases ? g.Add(product, biases[i]!) : product, heads);
+  }) as [Value, Value, Value];
+}

@@ -1,9 +1,10 @@
 /** @file Tests of object detection on the command line: from a folder to boxes, and to a COCO file of them. */
 
-import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { readImageData } from '@onnx-lora/vision';
 import { expect, it } from 'vitest';
+import { writeMaskNet } from '../../../../test/fixtures/maskModels.ts';
 import { sceneLayouts, sceneNames, writeDetr } from '../../../../test/fixtures/scenes.ts';
 import { call, callJson, temporaryFolder } from '../../fixtures/call.ts';
 
@@ -59,5 +60,33 @@ it(
     expect(tiled[0]!.objects).not.toEqual(answers[0]!.objects);
     const untiled = await callJson<{ objects: unknown[] }[]>('predict', model, path.join(pictures, 'scene8.png'), ...set, '--set', 'tile=64'); // prettier-ignore
     expect(untiled[0]!.objects).toEqual(answers[0]!.objects);
+  },
+);
+
+it(
+  'trains masks, reports, and writes what it finds as COCO with run lengths, which read as data',
+  { timeout: 120_000 },
+  async () => {
+    const folder = temporaryFolder();
+    const [model, data, out] = [await writeMaskNet(path.join(folder, 'net'), 'detr'), path.join(folder, 'scenes'), path.join(folder, 'run')]; // prettier-ignore
+    await sceneLayouts['coco']!(data);
+    const { code, stderr } = await call([
+    'train', '--task', 'instance-segmentation', '--data', data, '--model', model, '--out', out,
+    '--epochs', '60', '--batch-size', '4', '--lr', '5e-3', '--r', '16', '--targets', 'all-linear', '--json',
+  ]); // prettier-ignore
+    expect([code, stderr]).toEqual([0, expect.any(String)]);
+    expect(existsSync(path.join(out, 'report.html'))).toBe(true);
+    const found = path.join(folder, 'again/annotations.json');
+    const pictures = path.join(data, 'train/images');
+    mkdirSync(path.join(folder, 'again/images'), { recursive: true });
+    const set = ['--adapter', out, '--task', 'instance-segmentation', '--set', 'threshold=0.2'];
+    const written = await call(['predict', model, pictures, ...set, '--out', found]);
+    expect([written.code, written.stderr]).toEqual([0, expect.stringMatching(/8 answers in /)]);
+    const coco = JSON.parse(readFileSync(found, 'utf8')) as Coco;
+    expect(coco.annotations.length).toBeGreaterThan(2);
+    for (const { file_name: name } of coco.images) copyFileSync(path.join(pictures, name), path.join(folder, 'again/images', name)); // prettier-ignore
+    const { train } = await readImageData(path.join(folder, 'again'));
+    const shapes = train.flatMap(({ objects }) => objects!.map(({ shape, area }) => [shape!.kind, area! > 0]));
+    expect(shapes).toEqual(coco.annotations.map(() => ['runs', true]));
   },
 );

@@ -22,6 +22,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'find out by trials which way to train is best',
     load: async () => (await import('./sweep.ts')).sweepCommand,
   },
+  jobs: {
+    summary: 'list, follow and stop the jobs of a cluster',
+    load: async () => (await import('./jobs.ts')).jobsCommand,
+  },
   continual: {
     summary: 'learn several tasks in turn, and measure forgetting',
     load: async () => (await import('./continual.ts')).continualCommand,
@@ -37,6 +41,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
   predict: {
     summary: 'answer for files that nobody has labelled',
     load: async () => (await import('./predict.ts')).predictCommand,
+  },
+  generate: {
+    summary: 'make pictures from prompts, with LoRA files',
+    load: async () => (await import('./generate.ts')).generateCommand,
   },
   chat: { summary: 'talk with a language model', load: async () => (await import('./chat.ts')).chatCommand },
   serve: {

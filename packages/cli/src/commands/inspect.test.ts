@@ -1,13 +1,13 @@
 /** @file Tests of `onnx-lora inspect` on a real model. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
-import { float32 } from '@onnx-lora/sdk';
+import { float32, openModel } from '@onnx-lora/sdk';
 import { type Value, GraphBuilder } from '@onnx-lora/sdk/tasks';
 import { inferNode, writeOnnx } from '@onnx-lora/sdk/plugin';
-import { expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { call, callJson, vit } from '../../fixtures/call.ts';
 import { modelFrom } from '../../../../test/support/graphs.ts';
 import { main } from '../program.ts';
@@ -165,4 +165,52 @@ it('--precision times its products in integers', async () => {
     'inspect does not measure float16. Train a few steps with it and without: --steps 5 --no-eval --provider webgpu.',
   );
   rmSync(folder, { recursive: true });
+});
+
+describe('the licence', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-licence-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const checkpoint = path.join(import.meta.dirname, '../../../build/fixtures/resnet-basic');
+  const copy = (name: string): string => {
+    cpSync(checkpoint, path.join(folder, name), { recursive: true });
+    return path.join(folder, name);
+  };
+
+  it('is that of the file, as exporters of YOLO write it', async () => {
+    const file = path.join(folder, 'yolo.onnx');
+    const { onnx } = await openModel(vit);
+    const said = { license: 'AGPL-3.0 License (https://ultralytics.com/license)', author: 'Ultralytics' };
+    const metadataProps = Object.entries(said).map(([key, value]) => ({ key, value }));
+    writeOnnx(file, { ...onnx.model, metadataProps });
+    const { stdout } = await call(['inspect', file]);
+    expect(stdout).toContain("licence     AGPL-3.0 License (https://ultralytics.com/license), by Ultralytics, as the file's metadata says; the weights stay under it, and so do files merged from them\n"); // prettier-ignore
+    expect(await callJson('inspect', file)).toMatchObject({
+      licence: { name: said.license, author: said.author, source: "the file's metadata" },
+    });
+  });
+
+  it('is that of the card beside it', async () => {
+    const model = copy('card');
+    const readme = path.join(model, 'README.md');
+    writeFileSync(readme, '---\nlicense: apache-2.0\ntags: [vision]\n---\n# A model\n');
+    expect((await call(['inspect', model])).stdout).toContain('licence     apache-2.0, as README.md says\n');
+    writeFileSync(readme, '---\nlicense: other\nlicense_name: my-terms\n---\n');
+    expect((await call(['inspect', model])).stdout).toContain('licence     my-terms, as README.md says\n');
+    writeFileSync(readme, '---\n{{{\n---\n');
+    expect((await call(['inspect', model])).stdout).not.toMatch(/^licence/m);
+  });
+
+  it('is that in the weights’ file', async () => {
+    const model = copy('weights');
+    const file = path.join(model, 'model.safetensors');
+    const bytes = readFileSync(file);
+    const length = Number(bytes.readBigUInt64LE());
+    const header = JSON.parse(bytes.toString('utf8', 8, 8 + length)) as object;
+    const text = Buffer.from(JSON.stringify({ ...header, __metadata__: { format: 'pt', license: 'cc-by-nc-4.0' } }));
+    const start = Buffer.alloc(8);
+    start.writeBigUInt64LE(BigInt(text.length));
+    writeFileSync(file, Buffer.concat([start, text, bytes.subarray(8 + length)]));
+    const { stdout } = await call(['inspect', model]);
+    expect(stdout).toContain('licence     cc-by-nc-4.0, as model.safetensors says; the weights stay under it');
+  });
 });

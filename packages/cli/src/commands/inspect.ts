@@ -20,6 +20,7 @@ import { commandOf, type Flags, modelArgument } from '../options.ts';
 import { notLoadedHint } from '../plugins/requested.ts';
 import { readSettings } from '../settings/readSettings.ts';
 import type { Settings } from '../settings/setting.ts';
+import { licenceOf } from './about/licence.ts';
 import { oneModel, openNamed } from '../sources.ts';
 import { usageError } from '../terminal/errors.ts';
 import { formatTable, grouped, inBytes } from '../terminal/table.ts';
@@ -30,7 +31,7 @@ export function inspectCommand(context: Context): Command {
   return commandOf({
     name: 'inspect',
     description:
-      "Describes a model (family, inputs, outputs, size) and its adaptable modules, by the paths that --targets matches. With --targets, marks the matching modules and counts the trainable parameters. With --precision, times products of the model's sizes on this machine.",
+      "Describes a model (family, inputs, outputs, size) and its adaptable modules, by the paths that --targets matches. With --targets, marks the matching modules and counts the trainable parameters. With --precision, times products of the model's sizes on this machine. A LoRA file of image generation (.safetensors) is described too: layout, base, rank, trigger words and training.",
     words: modelArgument,
     flags: [
       'model',
@@ -46,11 +47,14 @@ export function inspectCommand(context: Context): Command {
       "onnx-lora inspect model.onnx --targets 're:.*layer\\.[0-3]\\..*'",
       'onnx-lora inspect models/vit --precision int8   # what would integers bring here?',
       'onnx-lora inspect model.onnx --why   # why is this GELU not fused, this qkv not split?',
+      'onnx-lora inspect style.safetensors   # for which base, with which words?',
       'onnx-lora inspect models/vit --json',
     ],
   }).action(async (word: string | undefined, flags: Flags & { why?: boolean }) => {
     const settings = await readSettings(flags, undefined);
-    const model = await openNamed(oneModel(word, flags['model'], settings), context, settings);
+    const source = oneModel(word, flags['model'], settings);
+    if (source?.endsWith('.safetensors')) return describeFile(source, context, flags);
+    const model = await openNamed(source, context, settings);
     const matched = preview(model, settings);
     const { precision } = model;
     if (precision?.name === 'float16' || precision?.name === 'bfloat16')
@@ -73,6 +77,35 @@ export function inspectCommand(context: Context): Command {
       for (const line of lines) context.terminal.print(line);
     }
   });
+}
+
+/** Says what a LoRA file of image generation is. */
+async function describeFile(file: string, { terminal }: Context, flags: Flags): Promise<void> {
+  const { describeLoraFile, readLoraFile } = await import('@onnx-lora/diffusion');
+  const opened = await readLoraFile(file);
+  const found = describeLoraFile(opened);
+  const counts = (all: Readonly<Record<string, number>>): string =>
+    Object.entries(all)
+      .map(([name, count]) => `${name} (${grouped(count)})`)
+      .join(', ');
+  const numbers = (all: readonly number[]): string => all.map((each) => String(Number(each.toPrecision(6)))).join(', ');
+  terminal.result(flags, { file, ...found, base: found.base ?? null, metadata: opened.metadata }, () =>
+    formatTable([
+      ['file', file],
+      ['layout', found.layout],
+      ['base', found.base ?? 'not said'],
+      ['networks', counts(found.networks)],
+      ['forms', counts(found.forms)],
+      ['rank', numbers(found.ranks) || '-'],
+      ['alpha', numbers(found.alphas) || 'none, so that the scale is 1'],
+      ['parameters', `${grouped(found.parameters)} in ${found.types.join(', ')}`],
+      ['words', found.triggerWords.map(cut).join(', ') || '-'],
+      ...Object.entries(found.training).map(([what, value], i) => [
+        i === 0 ? 'training' : '',
+        `${what}: ${cut(value)}`,
+      ]),
+    ]),
+  );
 }
 
 /** Preview of the given or the family's targets; undefined without any. */
@@ -110,6 +143,7 @@ function asJson(
     parameters: model.parameterCount,
     bytes: model.weightBytes,
     metadata: model.metadata,
+    licence: licenceOf(model) ?? null,
     inputs: portsAsJson(model.inputs),
     outputs: portsAsJson(model.outputs),
     modules: model.modules().map(({ weightShape: shape, ...module }) => ({ ...module, shape })),
@@ -166,6 +200,7 @@ function asText(
     ['outputs', portsAsText(model.outputs)],
     ['parameters', `${grouped(model.parameterCount)} (${inBytes(model.weightBytes)})`],
     ...(gain ? [['precision', gainAsText(gain)]] : []),
+    ...licenceRow(model),
     ...metadataRows(model.metadata),
     ...(hint === '' ? [] : [['plugins', hint]]),
   ]);
@@ -211,6 +246,17 @@ function gainAsText(gain: IntegerPrecision & PrecisionGain): string {
   return name === 'int8'
     ? `${what} take ${took}, and ${inBytes(integerBytes)} for ${inBytes(floatBytes)}`
     : `the gradients of ${what} take ${took}, and ${inBytes(integerBytes)} beside ${inBytes(floatBytes)}`;
+}
+
+/** Licences under which a changed work stays, or which forbid some uses. */
+const binding = /\b(?:A|L)?GPL\b|\bA?GPL-|CC-BY-(?:NC|SA|ND)|\bcc-by-(?:nc|sa|nd)/i;
+
+function licenceRow(model: Model): string[][] {
+  const found = licenceOf(model);
+  if (!found) return [];
+  const { name, author, source } = found;
+  const stays = binding.test(name) ? '; the weights stay under it, and so do files merged from them' : '';
+  return [['licence', `${cut(name)}${author === undefined ? '' : `, by ${cut(author)}`}, as ${source} says${stays}`]];
 }
 
 /** Limits in the terminal; `--json` has everything. */

@@ -5,12 +5,14 @@ import path from 'node:path';
 import { OnnxLoraError, type ErrorCode } from '@onnx-lora/sdk';
 import { withoutUndefined, writeFileAtomic } from '@onnx-lora/sdk/data';
 import { type Command, Option } from 'commander';
+import { clusterFlags, type ClusterFlags, isForCluster, runOnCluster } from '../cluster/onCluster.ts';
 import type { Context } from '../context.ts';
-import { commandOf, type Flags } from '../options.ts';
+import { commandOf } from '../options.ts';
 import { requestedPlugins } from '../plugins/requested.ts';
 import { sweepPage } from '../report/sweepPage.ts';
 import { readDraws, type RunDraws } from '../run/draws.ts';
 import { inKept, requireKept } from '../run/keptFolder.ts';
+import { hasChannel, TrialChannel } from '../sweep/channelLaunch.ts';
 import { checkTrials, metricNamed } from '../sweep/checking.ts';
 import { folderOf, planSweep, type SweepPlan } from '../sweep/configurations.ts';
 import { outcomeCsv, outcomeJson } from '../sweep/files.ts';
@@ -27,7 +29,7 @@ import { Interrupt } from '../terminal/interrupt.ts';
 import { Progress } from '../terminal/progress.ts';
 import { clock, formatTable, grouped, short, withInterval } from '../terminal/table.ts';
 
-interface SweepFlags extends Flags {
+interface SweepFlags extends ClusterFlags {
   readonly out?: string;
   readonly plan?: boolean;
   readonly retry?: boolean;
@@ -50,16 +52,23 @@ export function sweepCommand(context: Context): Command {
       new Option('--plan', 'check and list all trials without training'),
       new Option('--retry', 'run failed trials again'),
       new Option('--overwrite', 'remove the sweep in --out and start over'),
+      ...clusterFlags(),
       'output',
     ],
     examples: [
       'onnx-lora sweep --config sweep.yaml --plan              # what would be trained?',
       'onnx-lora sweep --config sweep.yaml                     # into runs/sweep; once more to continue',
       'onnx-lora sweep --config sweep.yaml --json | jq .recommendation',
+      'onnx-lora sweep --config sweep.yaml --on ray://cluster.lab:8265   # trials on all its machines',
     ],
   }).action(async (flags: SweepFlags) => {
-    if (flags.config === undefined)
-      throw usageError('--config is missing: name the YAML file with the configurations to try.');
+    if (isForCluster(flags)) {
+      if (flags.config !== undefined) planSweep(await readSweepFile(flags.config), context.registry);
+      else if (flags.attach === undefined) throw noConfig();
+      await runOnCluster(context, flags);
+      return;
+    }
+    if (flags.config === undefined) throw noConfig();
     const file = await readSweepFile(flags.config);
     const plan = planSweep(file, context.registry);
     const out = flags.out ?? outOf(file);
@@ -80,14 +89,19 @@ export function sweepCommand(context: Context): Command {
       if (flags.retry) for (const id of ids) if (journal.get(id)?.status === 'failed') journal.forget(id);
       progress.note(`${grouped(trials)} trials of ${grouped(plan.configurations.length)} configurations in ${out}${before > 0 ? `; ${grouped(before)} are done` : ''}`); // prettier-ignore
       const metric = found ?? metricOfFirst(ids, journal);
-      const { parallel, factor } = file.options;
+      const { factor } = file.options;
+      const { resources = {} } = file.options;
+      const channel = hasChannel ? new TrialChannel(resources) : undefined;
+      // The cluster has its own queue.
+      const parallel = channel && !file.hasParallel ? Math.min(trials, MOST_QUEUED) : file.options.parallel;
       const runner = new TrialRunner({
         plan,
         journal,
-        options: file.options,
+        options: { ...file.options, parallel },
         out,
         plugins: await requestedPlugins(flags, context.folder),
-        launch,
+        launch: channel?.launch ?? launch,
+        threads: channel && Math.max(1, Math.floor(resources['cpus'] ?? 1)),
         rungs,
         factor,
         metric,
@@ -106,6 +120,7 @@ export function sweepCommand(context: Context): Command {
         ending = await runner.run();
       } finally {
         interrupt.release();
+        channel?.close();
       }
       const known = outcomeOf(plan, metric, journal, drawsIn(plan, out));
       const sofar = ending === 'done' ? '' : 'So far: ';
@@ -118,6 +133,13 @@ export function sweepCommand(context: Context): Command {
       requireSome(outcome, ids, journal);
     });
   });
+}
+
+/** Tasks that wait in a cluster at a time. */
+const MOST_QUEUED = 256;
+
+function noConfig(): OnnxLoraError {
+  return usageError('--config is missing: name the YAML file with the configurations to try.');
 }
 
 /** Reads the draws of trials, each once. */

@@ -724,7 +724,6 @@ describe('what is wrong before the first step', () => {
       ['--precision', 'int8', '--provider', 'cuda'],
       'precision "int8" computes on the CPU, but the provider is "cuda".',
     ],
-    [['--precision', 'int8'], 'so that precision "int8" would change nothing'],
     [['--steps', '0'], '--steps must be a whole number of at least 1, but it is "0".'],
     [['--lr', 'fast'], '--lr must be a number above 0, but it is "fast".'],
     [['--validation', '1.5'], '--validation must be a folder, or a fraction between 0 and 1 such as 0.2'],

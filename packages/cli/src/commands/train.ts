@@ -5,19 +5,21 @@ import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { type Command, Option } from 'commander';
+import { clusterFlags, type ClusterFlags, isForCluster, runOnCluster } from '../cluster/onCluster.ts';
+import { trainPart } from '../cluster/trainPart.ts';
 import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../terminal/errors.ts';
-import { commandOf, type Flag, type Flags, modelArgument } from '../options.ts';
+import { commandOf, type Flag, modelArgument } from '../options.ts';
 import { readSettings } from '../settings/readSettings.ts';
-import type { SettingName } from '../settings/setting.ts';
+import type { SettingName, Settings } from '../settings/setting.ts';
 import { descriptionOf, settingInfos } from '../settings/settings.ts';
-import { oneModel } from '../sources.ts';
+import { numberFlag, oneModel } from '../sources.ts';
 import { short } from '../terminal/table.ts';
 import { lossesOf } from '../run/verdict.ts';
 import { runTraining, type TrainSummary } from '../run/trainRun.ts';
 
-interface TrainFlags extends Flags {
+interface TrainFlags extends ClusterFlags {
   /** The run to resume. */
   readonly resume?: string;
 }
@@ -45,6 +47,8 @@ export function trainCommand(context: Context): Command {
       ...trainSettings,
       new Option('--resume <folder>', 'continue the interrupted run in this folder, as if it had not stopped'),
       new Option('--overwrite', 'replace the run in --out'),
+      new Option('--workers <n>', 'with --on: processes that share the batches of each step (--accumulation-steps)'),
+      ...clusterFlags(),
       'config',
       'output',
     ],
@@ -57,6 +61,7 @@ export function trainCommand(context: Context): Command {
       'onnx-lora train models/vit --data photos --validation 0.2 --epochs 50 --eval-every epoch --patience 5 --load-best --on-bad-loss backoff --on-bad-sample skip --out runs/night',
       'onnx-lora train models/vit --data more-photos --from runs/photos --lr 1e-4 --out runs/more   # on from an adapter',
       'onnx-lora train --resume runs/night   # after Ctrl-C, a crash or a power cut',
+      'onnx-lora train models/vit --data photos --out runs/far --batch-size 8 --accumulation-steps 4 --on ray://cluster.lab:8265 --workers 4',
       'onnx-lora train --config runs/photos/config.yaml --seed 1 --out runs/photos-1   # the same again, another seed',
     ],
   }).action(async (word: string | undefined, flags: TrainFlags) => {
@@ -65,14 +70,46 @@ export function trainCommand(context: Context): Command {
     checkNames(settings, context.registry);
     const model = oneModel(word, flags['model'], settings);
     const { overwrite = false, quiet = false } = flags;
+    const whole = { ...settings, ...withoutUndefined({ model, out: resume }) };
+    if (isForCluster(flags)) {
+      await runOnCluster(context, flags, flags.attach === undefined ? driverOf(whole, flags) : []);
+      return;
+    }
+    const { part } = context;
+    if (part && part.job.rank > 0) {
+      await trainPart(whole, part, context);
+      return;
+    }
+    // A worker in place of one that has died continues its run, where that has begun.
+    const again = part?.job.again === true;
     const { summary, exitCode } = await runTraining(
-      { ...settings, ...withoutUndefined({ model, out: resume }) },
-      { overwrite, resume: resume !== undefined, quiet },
+      whole,
+      { overwrite: overwrite || again, resume: again ? holdsRun(whole.out!) : resume !== undefined, quiet },
       context,
     );
     context.terminal.result(flags, summary, () => asText(summary));
     context.exitWith(exitCode);
   });
+}
+
+/** What the cluster's driver is to know. @throws OnnxLoraError `CONFIG_INVALID` for what workers cannot share */
+function driverOf({ out, accumulationSteps = 1, precision, threads = 1 }: Settings, { workers }: TrainFlags): string[] {
+  const count = numberFlag('workers', workers) ?? 1;
+  if (!Number.isInteger(count) || count < 1)
+    throw usageError(`--workers must be a whole number of at least 1, but it is ${workers}.`);
+  if (out === undefined) throw usageError('--out is missing: name the folder of the run, which all workers read.');
+  if (precision === 'auto')
+    throw usageError('--precision auto may choose otherwise on each machine. Name a precision.');
+  if (accumulationSteps < count) {
+    throw usageError(
+      `${count} workers share the batches of a step, and there ${accumulationSteps === 1 ? 'is 1' : `are ${accumulationSteps}`} (--accumulation-steps). Give at least ${count}; --batch-size is the size of each.`,
+    );
+  }
+  return ['--workers', String(count), '--batches', String(accumulationSteps), '--cpus', String(threads)];
+}
+
+function holdsRun(folder: string): boolean {
+  return existsSync(path.join(folder, 'config.yaml'));
 }
 
 function configToResume(folder: string, flags: TrainFlags): string {

@@ -11,7 +11,7 @@ import { allBuiltinPlugins, domains, builtinPlugins } from './own.ts';
 const named = async (command: string, model: unknown, task?: string, adapts = false): Promise<string[]> =>
   (await builtinPlugins({ command, model, task, adapts })).map(({ name }) => name.replace('@onnx-lora/', ''));
 
-const all = ['vision', 'speech', 'science', 'text', 'methods', 'build'];
+const all = ['vision', 'diffusion', 'speech', 'science', 'text', 'methods', 'build'];
 
 /** A folder of a model of this type. */
 function typed(type: string, files: readonly string[] = []): string {

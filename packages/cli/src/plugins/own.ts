@@ -15,6 +15,7 @@ export interface BuiltinPackage {
 /** Plugins for models, by domain; text and proteins share encoders and formats. */
 export const domains: readonly (readonly BuiltinPackage[])[] = [
   [own('vision', async () => (await import('@onnx-lora/vision')).visionPlugin)],
+  [own('diffusion', async () => (await import('@onnx-lora/diffusion')).diffusionPlugin)],
   [own('speech', async () => (await import('@onnx-lora/speech')).speechPlugin)],
   [
     own('science', async () => (await import('@onnx-lora/science')).sciencePlugin),

@@ -8,6 +8,7 @@ import {
   type TrainResult,
   type TrainingRun,
 } from '@onnx-lora/sdk';
+import type { ChannelExchange } from '@onnx-lora/cluster';
 import type { Task } from '@onnx-lora/sdk/tasks';
 import type { FallenBackNode, ProviderReport, StepEvent } from '@onnx-lora/sdk/plugin';
 import type { Measured, RunHistory } from './history.ts';
@@ -29,6 +30,8 @@ export interface Work {
   /** Before the first step, in training, or after the adapter is saved. */
   stage: 'before' | 'during' | 'after';
   readonly onEvent?: (event: TrainEvent) => void;
+  /** What the process shares with other workers of the training. */
+  readonly part?: ChannelExchange;
 }
 
 /** Starts the trackers; stops the run when one refuses. */
@@ -117,6 +120,7 @@ function tell(event: TrainEvent, run: TrainingRun, work: Work): void {
       break;
     case 'checkpoint':
       lastCheckpoints.set(folder, event.folder);
+      work.part?.saved(event.step);
       break;
     case 'skipped':
     case 'warning':

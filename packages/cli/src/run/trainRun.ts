@@ -87,7 +87,7 @@ export async function runTraining(given: Settings, options: TrainRunOptions, con
     history: new RunHistory(),
     registry: context.registry,
     stage: 'before',
-    ...withoutUndefined({ onEvent }),
+    ...withoutUndefined({ onEvent, part: context.part }),
   };
   const adapted = [...preview.targets, ...preview.parameters, ...preview.tokens];
   if (prepared.head) {
@@ -149,8 +149,9 @@ async function trainInFolder(
     resume,
     onBegin: (done, total) =>
       progress.showLive(done, total, `evaluating the frozen model   ${grouped(done)} of ${grouped(total)}`),
-    ...withoutUndefined({ stopAfter }),
+    ...withoutUndefined({ stopAfter, exchange: work.part }),
   });
+  work.part?.begun(run.firstStep);
   if (run.prefix.kept) {
     progress.note(
       `caching outputs of the frozen layers per example:  ${(100 * run.prefix.share).toFixed(0)}% of the forward pass`,

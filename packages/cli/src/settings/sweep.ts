@@ -27,7 +27,12 @@ export interface SweepOptions {
   readonly minutes?: number;
   /** Megabytes of all running trials together. */
   readonly memory?: number;
+  /** On a cluster: what a trial asks for, by name. */
+  readonly resources?: Resources;
 }
+
+/** Amounts of `cpus`, `gpus`, `memory` in megabytes, and of resources that the cluster names. */
+export type Resources = Readonly<Record<string, number>>;
 
 const seed = z.int().min(0).max(2 ** 32 - 1); // prettier-ignore
 const distinct = (list: readonly number[]): boolean => new Set(list).size === list.length;
@@ -116,6 +121,14 @@ export const sweepTable: SettingTable<SweepOptions, CommandSetting> = settingsOf
     above: 0,
     unit: 'megabytes',
     description: 'megabytes that all running trials may have together; one that needs more alone is ended',
+  },
+  resources: {
+    kind: 'other',
+    schema: z.record(z.string().min(1), z.number().min(0), {
+      error: 'must be names and amounts, such as { cpus: 2, gpus: 1 }',
+    }),
+    description:
+      "on a cluster (--on): what each trial asks for: cpus (default 1, also its threads), gpus, memory in megabytes, or a resource of the cluster's own",
   },
 });
 

@@ -22,13 +22,15 @@ export interface TrialsRequest extends Omit<Choosing, 'journal'> {
   readonly out: string;
   readonly plugins: readonly RequestedPlugin[];
   readonly launch: Launch;
+  /** Threads of a trial; by default `parallel` trials share the processors. */
+  readonly threads?: number | undefined;
   readonly onChange?: () => void;
 }
 
 export interface RunningTrials {
   readonly task: Task;
-  /** Start, in milliseconds of `performance.now()`. */
-  readonly since: number;
+  /** Start, in milliseconds of `performance.now()`: the first sign of life, as a cluster may let it wait. */
+  since: number;
   step: number;
   steps: number | undefined;
   loss: number | undefined;
@@ -107,7 +109,7 @@ export class TrialRunner {
 
   #begin(task: Task): void {
     const { configuration, trial, part } = task;
-    const { out, plugins, launch, options, metric, onChange } = this.#request;
+    const { out, plugins, launch, options, metric, threads, onChange } = this.#request;
     const folder = path.join(out, 'trials', folderOf(configuration, trial));
     const now: RunningTrials = {
       task,
@@ -118,14 +120,18 @@ export class TrialRunner {
       memory: 0,
     };
     this.underway.set(trial.id, now);
-    const threads = Math.max(1, Math.floor(availableParallelism() / options.parallel));
+    const shared =
+      options.parallel > 1 ? Math.max(1, Math.floor(availableParallelism() / options.parallel)) : undefined;
     const settings = {
-      ...(options.parallel > 1 ? { threads } : {}),
+      ...withoutUndefined({ threads: threads ?? shared }),
       ...(metric.isFinal === true ? withoutMetric(trial.settings) : trial.settings),
       out: folder,
     };
     let last: Extract<TrialMessage, { type: 'ended' | 'failed' }> | undefined;
+    let isAlive = false;
     const running = launch({ settings, plugins, ...(part < 1 ? { stopAfter: part } : {}) }, (message) => {
+      if (!isAlive) now.since = performance.now();
+      isAlive = true;
       if (message.type === 'step') Object.assign(now, { step: message.step, steps: message.steps, loss: message.loss });
       else if (message.type === 'alive') {
         now.memory = message.memory;

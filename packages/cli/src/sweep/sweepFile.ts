@@ -9,6 +9,8 @@ export interface SweepFile {
   readonly file: string;
   /** Settings of all trials. */
   readonly content: Content;
+  /** Whether it says how many trials run at a time. */
+  readonly hasParallel: boolean;
   /** The `sweep` section with defaults; `seeds` defaults to the settings' seed. */
   readonly options: Omit<SweepOptions, 'methods'> & Partial<Pick<SweepOptions, 'methods'>>;
 }
@@ -28,6 +30,7 @@ export async function readSweepFile(file: string): Promise<SweepFile> {
   return {
     file,
     content,
+    hasParallel: options.parallel !== undefined,
     options: { try: {}, search, drawSeed: 0, factor: 3, seeds: [ownSeed], parallel: 1, ...options },
   };
 }

@@ -36,8 +36,8 @@ export type TrialMessage =
     }
   | { readonly type: 'failed'; readonly code: string; readonly message: string };
 
-/** Milliseconds that a killed sweep's trial may take to end. */
-const LAST_STEP = 120_000;
+/** Milliseconds that a killed sweep's trial may take to end, and the lock of a machine that is gone may count. */
+const LAST_STEP = 330_000;
 /** Milliseconds between step messages. */
 const OFTEN = 200;
 

@@ -71,9 +71,12 @@ function lineOf({ plan, journal, underway, parallel, rungs, factor }: Watched): 
   const made = records.reduce((sum, { measured }) => sum + (measured.at(-1)?.part ?? 0), 0);
   const wall = records.reduce((sum, record) => sum + (record.measured.length > 0 ? record.wall : 0), 0);
   const now = performance.now();
-  const spent = [...underway.values()].reduce((sum, { since }) => sum + (now - since) / 1000, 0);
+  // On a cluster, some wait for a place.
+  const alive = [...underway.values()].filter(({ memory }) => memory > 0);
+  const spent = alive.reduce((sum, { since }) => sum + (now - since) / 1000, 0);
   const seconds = ((all - made - failed * rungs[0]!) * wall) / made - spent;
-  const left = made === 0 ? '' : `, about ${clock(Math.max(0, seconds / parallel))} left`;
+  const left =
+    made === 0 ? '' : `, about ${clock(Math.max(0, seconds / Math.min(parallel, Math.max(1, alive.length))))} left`;
   const whole = rungs.length > 1 ? `, ${done} whole` : '';
   const wrong = failed > 0 ? `, ${failed} failed` : '';
   const line = `${tried} of ${trials.length} trials${whole}${wrong}  ${clock(journal.seconds)}${left}`;

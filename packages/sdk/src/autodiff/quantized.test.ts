@@ -365,28 +365,45 @@ describe('packed weights some rows at a time', () => {
       attributes: { K: 32, N, block_size: 16, quant_type: 1 },
       operands: [bytes('uint8', [N * 16]), float32(floats(N * 2), [N * 2])],
     }),
+    // Two numbers side by side, and blocks over rows.
+    'MatMulBnb4 of 10': (N: number) => ({
+      attributes: { K: 10, N, block_size: 16, quant_type: 0 },
+      operands: [bytes('uint8', [N * 5]), float32(floats(Math.ceil((N * 10) / 16)), [Math.ceil((N * 10) / 16)])],
+    }),
+    // The last block of a row is not full.
     MatMulNBits: (N: number) => ({
       attributes: { K: 40, N, block_size: 16, bits: 4 },
       operands: [bytes('uint8', [N, 3, 8]), float32(floats(N * 3), [N * 3]), bytes('uint8', [N * 2])],
     }),
+    'MatMulNBits without zeros': (N: number) => ({
+      attributes: { K: 32, N, block_size: 16, bits: 4 },
+      operands: [bytes('uint8', [N, 2, 8]), float32(floats(N * 2), [N * 2])],
+    }),
+    'MatMulNBits of 8 bits': (N: number) => ({
+      attributes: { K: 32, N, block_size: 16, bits: 8 },
+      operands: [bytes('uint8', [N, 2, 16]), float32(floats(N * 2), [N * 2])],
+    }),
   };
   test.each(
-    Object.keys(forms).flatMap((op) => [1, 2, 7, 8].flatMap((N) => [1, 3 * 40, 1000].map((most) => [op, N, most] as const))),
-  )('%s of %i rows, %i numbers at a time', async (op, N, most) => {
-    const { attributes, operands } = forms[op as keyof typeof forms](N);
-    const found = await Promise.all(
-      [most, Infinity].map((limit) =>
-        valueOf((g) => {
-          const x: Value = { name: 'x', type: 'float32', shape: [2, 3, attributes.K] };
-          const dy = g.constant(float32(weightsOf(6 * N), [2, 3, N]));
-          const all = [x, ...operands.map((each) => g.constant(each))];
-          const y = g.emit(op, all, attributes, CONTRIB);
-          const node = g.nodes.pop()!;
-          const site = { g, node, x: all, y: [y], dy, dys: [dy] } as unknown as VjpSite;
-          return packedInParts(site, limit);
-        }),
-      ),
-    );
-    expectClose(found[0]!, found[1]!);
+    Object.keys(forms).flatMap((form) => [1, 2, 7, 8].flatMap((N) => [1, 3 * 40, 1000].map((most) => [form, N, most] as const))),
+  )('%s, %i rows, %i numbers at a time', async (form, N, most) => {
+    const { attributes, operands } = forms[form as keyof typeof forms](N);
+    const [op = '', K] = [form.split(' ')[0], attributes.K];
+    const weights = float32(weightsOf(6 * N), [2, 3, N]);
+    const found = await valueOf((g) => {
+      const dy = g.constant(weights);
+      const x: Value = { name: 'x', type: 'float32', shape: [2, 3, K] };
+      const all = [x, ...operands.map((each) => g.constant(each))];
+      const y = g.emit(op, all, attributes, CONTRIB);
+      const node = g.nodes.pop()!;
+      return packedInParts({ g, node, x: all, y: [y], dy, dys: [dy] } as unknown as VjpSite, most);
+    });
+    // The forward product of the identity is the transposed weight.
+    const identity = float32(Float32Array.from({ length: K * K }, (_, i) => Number(i % (K + 1) === 0)), [K, K]);
+    const expected = await valueOf((g) => {
+      const turned = g.emit(op, [g.constant(identity), ...operands.map((each) => g.constant(each))], attributes, CONTRIB);
+      return g.MatMul(g.constant(weights), g.Transpose(turned, [1, 0]));
+    });
+    expectClose(found, expected);
   });
 }); // prettier-ignore

@@ -34,6 +34,8 @@ export class ThreadPool<In, Out> implements AsyncDisposable {
       idleTimeout: IDLE_MS,
       // Loaders and flags of the main thread do not apply to plain JavaScript.
       execArgv: [],
+      // Their objects are few and short-lived; V8 would keep up to 48 MB for them.
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
     });
   }
 

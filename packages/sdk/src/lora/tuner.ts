@@ -157,6 +157,8 @@ export interface ChangeByFactors extends Pick<ChangeOfWeight, 'readsWeight' | 'u
 export interface ChangeOfWeight {
   /** Emits ΔW, shaped as {@link TargetLayer.weightShape}. `weight` emits W, and needs `readsWeight`. */
   readonly delta: (g: GraphBuilder, tensors: ByTensor<Value>, weight: () => Value) => Value;
+  /** Emits the change of the bias `[out]`, of layers that have one. */
+  readonly biasDelta?: (g: GraphBuilder, tensors: ByTensor<Value>) => Value;
   /** Whether ΔW, or its factors, depend on W. Unmerging then needs `unmerged`. */
   readonly readsWeight?: boolean;
   /** Recovers W from W + ΔW, for a change that depends on W. */

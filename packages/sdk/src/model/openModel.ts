@@ -8,7 +8,7 @@ import {
   type WeightPrecision,
   isWeightPrecision,
   type PrecisionChoice,
-  requirePrecision,
+  precisionOf,
 } from '../ops/precision/precision.ts';
 import { withoutUndefined } from '../plugin/withoutUndefined.ts';
 import type { Plugin } from '../plugin/registry/definePlugin.ts';
@@ -103,8 +103,7 @@ export async function openModel(source: string | readonly string[], given: OpenO
 
 async function inPrecision(model: Model, asked: Exclude<RequestedPrecision, WeightPrecision>): Promise<Model> {
   const precision = await precisionOnMachine(asked, model.runtime);
-  requirePrecision(model.onnx.model, precision, model.name);
-  return model.derived({ precision });
+  return model.derived({ precision: precisionOf(model.onnx.model, precision, model.name) });
 }
 
 /** Opens the model as if `quantize` had written its files. */

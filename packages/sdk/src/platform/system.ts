@@ -52,8 +52,13 @@ export function emitWarning(message: string): void {
   process.emitWarning(message, 'OnnxLoraWarning');
 }
 
-/** V8's garbage collector, which Node exposes only with a flag. */
-export function garbageCollector(): () => void {
+/** V8's garbage collector, which Node exposes only with a flag: of everything, or of the youngest objects. */
+export function garbageCollector(): (options?: { readonly type: 'minor' }) => void {
   setFlagsFromString('--expose-gc');
-  return runInNewContext('gc') as () => void;
+  return runInNewContext('gc') as (options?: { readonly type: 'minor' }) => void;
+}
+
+/** Bytes of arrays that the garbage collector has not freed. */
+export function arrayBytes(): number {
+  return process.memoryUsage().arrayBuffers;
 }

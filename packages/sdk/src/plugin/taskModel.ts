@@ -29,8 +29,9 @@ export interface TaskModel {
   /**
    * The last layers before a value, nearest first: those that compute it without another layer between, such as the
    * convolutions of a dense detector's head. To read their outputs, list them in `PreparedTask.outputs`.
+   * @param shapes of inputs whose sizes the graph leaves open, such as `[1, 3, 320, 320]`, by which the outputs' are known
    */
-  layersBehind?(value: string): readonly LayerOutput[];
+  layersBehind?(value: string, shapes?: Readonly<Record<string, readonly number[]>>): readonly LayerOutput[];
   /** Rows that an input's ids look up in its one embedding table, such as of `input_ids`, if there is one. */
   lookupOf?(input: string): InnerValue | undefined;
   /** The value that an output is sliced from, if any, for `PreparedTask.outputs`: all masks of a SAM. */

@@ -129,10 +129,22 @@ export class Trainer {
   /**
    * Computes loss and gradients without side effects.
    * @param examples example number of each row, for the frozen prefix
+   * @param draw number of the first dropout mask, for batches that several processes share; by default the next one
    * @throws OnnxLoraError as {@link GradientStep.compile}
    */
-  async lossAndGradients(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<LossAndGradients> {
-    return this.#gradients.lossAndGradients(inputs, targets, this.#lossScale?.value, examples);
+  async lossAndGradients(
+    inputs: Feeds,
+    targets: Feeds,
+    examples?: readonly number[],
+    draw?: number,
+  ): Promise<LossAndGradients> {
+    const { masks } = this.#gradients;
+    const { runs } = masks;
+    if (draw !== undefined) masks.runs = draw;
+    const found = await this.#gradients.lossAndGradients(inputs, targets, this.#lossScale?.value, examples);
+    // A graph without masks counts none.
+    if (masks.runs === draw) masks.runs = runs;
+    return found;
   }
 
   /** Where each operator of a step runs, by a profiled run on this batch without side effects. */

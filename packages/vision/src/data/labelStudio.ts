@@ -21,7 +21,19 @@ function isWhole(task: JsonObject): boolean {
 
 /** A task of JSON-MIN without labels: fields of Label Studio's own, and a picture. */
 function isBare(task: JsonObject): boolean {
-  return 'annotation_id' in task && 'annotator' in task && pathOf(task) !== undefined;
+  return 'annotation_id' in task && pathOf(task) !== undefined;
+}
+
+/** JSON-MIN has a row for each annotation of a task, the newest first: leaves out the others. */
+function newest(tasks: readonly JsonObject[]): readonly JsonObject[] {
+  const seen = new Set<unknown>();
+  return tasks.filter((task) => {
+    const id = task['id'];
+    if (isWhole(task) || id === undefined) return true;
+    const isFirst = !seen.has(id);
+    seen.add(id);
+    return isFirst;
+  });
 }
 
 /** Regions of JSON-MIN: lists of objects that know the image's size. */
@@ -32,7 +44,7 @@ function regionsOf(task: JsonObject): JsonObject[] {
 }
 
 /**
- * A record per image, with the objects of its first annotation that was not cancelled. Images are looked for beside the
+ * A record per image, with the objects of its first annotation that was not cancelled; in JSON-MIN of its newest. Images are looked for beside the
  * file and in `images`, also without the prefix that an upload got.
  * @throws OnnxLoraError `DATA_INVALID`, naming the task and the region
  */
@@ -42,7 +54,7 @@ export function labelStudioRecords(
   options: ImageDataOptions,
 ): ImageRecord[] {
   const folder = options.imageFolder ?? dirname(file);
-  return tasks.map((task, i) => {
+  return newest(tasks).map((task, i) => {
     const place = `${file}, task ${typeof task['id'] === 'number' ? task['id'] : i + 1}`;
     const source = isWhole(task) ? (task['data'] as JsonObject) : task;
     const path = pathOf(source);

@@ -152,6 +152,7 @@ function binaryColumns({ rows }: Table, columns: readonly string[]): readonly st
   return binary.length > 1 ? binary : undefined;
 }
 
+/** Settings of image data, for tables of tasks that read images. */
 export const dataSettings: SettingRows<ImageDataOptions> = {
   columns: columnSettings<ColumnNames>(imageColumns),
   evalSplit: evalSplitSetting,

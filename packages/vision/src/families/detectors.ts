@@ -1,7 +1,7 @@
-/** @file Families of detectors besides DETR: those of its kin, YOLOS and OWL-ViT. */
+/** @file Families of detectors besides DETR: those of its kin, YOLOS, RF-DETR and OWL-ViT. */
 
 import type { DescribedFamily, ModuleName, NamePair, RoleNames } from '@onnx-lora/sdk/plugin';
-import { deformableDetrStops, dFineStops, rtDetrStops } from './stoppedGradients.ts';
+import { deformableDetrStops, dFineStops, rfDetrStops, rtDetrStops } from './stoppedGradients.ts';
 import { detectorFacts, visionFamily } from './visionFamily.ts';
 
 const detection: readonly string[] = ['object-detection'];
@@ -196,15 +196,55 @@ export const yolos: DescribedFamily = visionFamily({
   preprocessors: ['YolosImageProcessor'],
 });
 
-/** OWL-ViT as transformers writes it: boxes of a CLIP that are named by texts. */
+/** RF-DETR as transformers 5 writes it, for boxes or masks; 4 does not have it. */
+export const rfDetr: DescribedFamily = visionFamily({
+  name: 'rf-detr',
+  title: 'RF-DETR',
+  paper:
+    'Robinson et al., "RF-DETR: Neural Architecture Search for Real-Time Detection Transformers" (2025), arXiv:2511.09554',
+  modelTypes: ['rf_detr'],
+  signatures: [['decoder.layers.{n}.cross_attn.sampling_offsets', 'enc_out_class_embed.{n}']],
+  names: {
+    'patch-embedding': ['backbone.backbone.embeddings.patch_embeddings.projection'],
+    'attention.query': ['encoder.layer.{n}.attention.q_proj', `${decoder}.self_attn.q_proj`],
+    'attention.key': ['encoder.layer.{n}.attention.k_proj', `${decoder}.self_attn.k_proj`],
+    'attention.value': ['encoder.layer.{n}.attention.v_proj', `${decoder}.self_attn.v_proj`],
+    'attention.output': ['encoder.layer.{n}.attention.o_proj', `${decoder}.self_attn.o_proj`],
+    ...sampled([`${decoder}.cross_attn`]),
+    'mlp.up': ['encoder.layer.{n}.mlp.fc1', `${decoder}.mlp.fc1`, 'encoder.layer.{n}.mlp.up_proj'],
+    'mlp.gate': ['encoder.layer.{n}.mlp.gate_proj'],
+    'mlp.down': ['encoder.layer.{n}.mlp.fc2', `${decoder}.mlp.fc2`, 'encoder.layer.{n}.mlp.down_proj'],
+    neck: [/(?:.*\.)?backbone\.projector\..*/],
+    'embedding.query': ['query_feat', 'reference_point_embed'],
+    proposals: ['enc_output.{n}', 'enc_out_class_embed.{n}', 'enc_out_bbox_embed.{n}.layers.{n}'],
+    references: ['ref_point_head.layers.{n}'],
+    classifier: ['class_embed'],
+    boxes: ['bbox_embed.layers.{n}'],
+    masks: [
+      /blocks\.\d+\.(?:depthwise|pointwise)_conv/,
+      'spatial_features_proj',
+      'query_features_block.mlp.fc1',
+      'query_features_block.mlp.fc2',
+      'query_features_proj',
+    ],
+  },
+  ...detectorFacts,
+  preprocessors: ['RfDetrImageProcessor'],
+  stopGradients: rfDetrStops,
+});
+
+/** OWL-ViT and OWLv2 as transformers writes them: boxes of a CLIP that are named by texts. */
 export const owlvit: DescribedFamily = visionFamily({
   name: 'owlvit',
   title: 'OWL-ViT',
   paper: 'Minderer et al., "Simple Open-Vocabulary Object Detection with Vision Transformers" (2022), arXiv:2205.06230',
-  modelTypes: ['owlvit'],
-  signatures: [['^owlvit.vision_model', '^box_head']],
+  modelTypes: ['owlvit', 'owlv2'],
+  signatures: [
+    ['^owlvit.vision_model', '^box_head'],
+    ['^owlv2.vision_model', '^box_head'],
+  ],
   names: {
-    embedding: [/owlvit\.(?:text|vision)_model\.embeddings\..*/],
+    embedding: [/owlv(?:it|2)\.(?:text|vision)_model\.embeddings\..*/],
     'attention.query': [`${encoder}.self_attn.q_proj`],
     'attention.key': [`${encoder}.self_attn.k_proj`],
     'attention.value': [`${encoder}.self_attn.v_proj`],
@@ -213,8 +253,8 @@ export const owlvit: DescribedFamily = visionFamily({
     'mlp.down': [`${encoder}.mlp.fc2`],
     projection: ['visual_projection', 'text_projection'],
     classifier: [/class_head\..*/],
-    boxes: ['box_head.dense0', 'box_head.dense1', 'box_head.dense2'],
+    boxes: [/(?:box|objectness)_head\.dense[012]/],
   },
   tasks: detection,
-  preprocessors: ['OwlViTImageProcessor'],
+  preprocessors: ['OwlViTImageProcessor', 'Owlv2ImageProcessor'],
 });

@@ -41,6 +41,6 @@ export const detr: DescribedFamily = visionFamily({
     { 4: 'backbone.conv_encoder.model', 5: 'backbone.model' },
     ...maskLayers.map((recent, i) => ({ 4: `^mask_head.gn${i + 1}`, 5: `^mask_head.${recent}.norm` })),
   ],
-  tasks: ['object-detection'],
+  tasks: ['object-detection', 'instance-segmentation'],
   preprocessors: ['DetrImageProcessor'],
 });

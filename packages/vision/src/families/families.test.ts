@@ -48,6 +48,7 @@ const adapted: Record<string, Adapted> = {
   'rt-detr': { parts: detectors },
   'd-fine': { parts: detectors },
   yolos: { parts: qv },
+  'rf-detr': { parts: qv },
   owlvit: { parts: qv },
   sam: { parts: samParts },
   sam2: { parts: samParts },

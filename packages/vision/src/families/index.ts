@@ -4,7 +4,7 @@ import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { beit, deit, vit, vitMae, dinov2, dinov3Vit } from './vit.ts';
 import { clip, siglip } from './clip.ts';
 import { convnext, dinov3Convnext, resnet } from './convnets.ts';
-import { conditionalDetr, deformableDetr, dFine, owlvit, rtDetr, yolos } from './detectors.ts';
+import { conditionalDetr, deformableDetr, dFine, owlvit, rfDetr, rtDetr, yolos } from './detectors.ts';
 import { detr } from './detr.ts';
 import { efficientSam, mobileSam, sam, sam2 } from './sam.ts';
 import { mobilevit, mobilevitv2, segformer, swin, swinv2 } from './stagedVits.ts';
@@ -34,6 +34,7 @@ export const visionFamilies: readonly DescribedFamily[] = [
   rtDetr,
   dFine,
   yolos,
+  rfDetr,
   owlvit,
   sam,
   sam2,

@@ -47,6 +47,19 @@ export const deformableDetrStops: Finder = (model) => {
   return [...new Set([...again, ...graph.taken()])].flatMap((value) => graph.readersOf(value));
 };
 
+/**
+ * RF-DETR: boxes taken from the encoder. States taken keep theirs, since only the loss of proposals reads them.
+ * @see Robinson et al., "RF-DETR" (2025), arXiv:2511.09554
+ */
+export const rfDetrStops: Finder = (model) => {
+  const graph = new Walk(model);
+  const scored = new Set(calls(model, /enc_out_class_embed\.\d+$/).map(({ input }) => input));
+  return graph
+    .taken()
+    .filter((value) => !scored.has(value))
+    .flatMap((value) => graph.insideOf(value));
+};
+
 /** Boxes that the position head of a layer after the first reads. */
 function refined(model: FamilyGraph): string[] {
   const [, ...later] = calls(model, /decoder\.query_pos_head\.layers\.0$/);

@@ -1,6 +1,6 @@
 /** @file Decodes and encodes images by sharp (libvips). On a page, `browser/codec.ts` takes this file's place. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk/data';
 import type { Sharp, SharpOptions } from 'sharp';
 import type { Size } from '../preprocess/imagePlan.ts';
 import type { Image } from './image.ts';
@@ -214,10 +214,16 @@ export async function greyThumbnail(file: string, edge: number): Promise<Uint8Ar
 }
 
 /** Encodes a WebP file. */
-export async function webp({ width, height, data }: Image): Promise<Uint8Array> {
+export async function webp(image: Image): Promise<Uint8Array> {
+  return new Uint8Array(await (await pixelsOf(image)).webp({ quality: 80 }).toBuffer());
+}
+
+/** The PNG file of a picture. */
+export async function png(image: Image): Promise<Uint8Array> {
+  return new Uint8Array(await (await pixelsOf(image)).png().toBuffer());
+}
+
+async function pixelsOf({ width, height, data }: Image): Promise<Sharp> {
   const { default: sharp } = await import('sharp');
-  const bytes = await sharp(data, { raw: { width, height, channels: 3 } })
-    .webp({ quality: 80 })
-    .toBuffer();
-  return new Uint8Array(bytes);
+  return sharp(data, { raw: { width, height, channels: 3 } });
 }

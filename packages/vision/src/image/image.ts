@@ -1,6 +1,6 @@
 /** @file RGB images, and the interface of image decoders. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk/data';
 
 /** Decoded RGB pixels. */
 export interface Image {

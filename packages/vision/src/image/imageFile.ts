@@ -1,6 +1,6 @@
 /** @file Image files: reads them, detects the format before decoding an untrusted file, writes indexed PNG. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk/data';
 import { concatBytes, crc32, deflateSync, extname, open } from '@onnx-lora/sdk/platform';
 import type { Color, Mask } from '../augment/sample.ts';
 

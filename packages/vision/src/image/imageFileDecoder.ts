@@ -1,6 +1,6 @@
 /** @file The decoder of image files. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk/data';
 import { decodeRgb, type Header } from './codec.ts';
 import { type Image, type ImageDecoder, sourceName } from './image.ts';
 import { imageFormat, signatureLength, kindOfOtherFile, checkBytes, readImageFile } from './imageFile.ts';

@@ -1,6 +1,6 @@
 /** @file Decodes masks, with one number per pixel. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk/data';
 import { concatBytes, crc32 } from '@onnx-lora/sdk/platform';
 import { decodeSamples, sampleFacts } from './codec.ts';
 import { type ImageFormat, imageFormat, signatureLength, kindOfOtherFile, readImageFile } from './imageFile.ts';

@@ -1,6 +1,6 @@
 /** @file The geometry of preprocessing, for points, boxes and masks. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk/data';
 import type { Mask } from '../augment/sample.ts';
 import type { Box, Point } from '../data/imageRecord.ts';
 import { centerCropOffset, cropPlane } from './crop.ts';

@@ -5,8 +5,8 @@ import type { Box, ImageObject, ImageRecord, Point } from '../data/imageRecord.t
 import { type ClassNumbers, classMaskOf, maskOf, maskOfObject } from '../data/shapes/masks.ts';
 import { type ImageLike, type Image, imageOf, sourceName } from '../image/image.ts';
 import { type Geometry, boxToInput, geometryOf, maskToInput, pointToInput } from './geometry.ts';
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import { BoundedCache, withoutUndefined } from '@onnx-lora/sdk/data';
+// A thread that loads all of the SDK takes 14 MB more.
+import { BoundedCache, OnnxLoraError, withoutUndefined } from '@onnx-lora/sdk/data';
 import type { Mask, Sample } from '../augment/sample.ts';
 import type { ImagePlan, Size } from './imagePlan.ts';
 import type { Pixels } from './normalize.ts';

@@ -1,6 +1,6 @@
 /** @file Normalisation of pixels, and padding of batches. */
 
-import { type Tensor, tensor } from '@onnx-lora/sdk';
+import { type Tensor, tensor } from '@onnx-lora/sdk/data';
 import type { Normalization, Size } from './imagePlan.ts';
 import { pixelProgram } from './pixelMemory.ts';
 

@@ -18,44 +18,54 @@ import {
 
 const absent = { act: 'quick_gelu', eps: 1e-5 };
 
-interface TextSizes extends TransformerSizes {
+/** Sizes of a text tower. */
+export interface ClipTextSizes extends TransformerSizes {
   readonly vocabulary: number;
   readonly positions: number;
-  /** The end-of-text token. */
-  readonly end: number;
+  /** The end-of-text token; without it, texts are pooled at their highest token. */
+  readonly end?: number;
 }
 
-function textSizes(c: Config): TextSizes {
+/** Reads a text tower's fields, but the end of texts. */
+export function clipTextSizes(c: Config, positions: number): ClipTextSizes {
   return {
     ...transformerSizes(c, { ...absent, hidden: 512, inner: 2048, heads: 8 }),
     vocabulary: c.size('vocab_size', 49_408),
-    positions: c.size('max_position_embeddings', 77),
-    end: c.whole('eos_token_id', 49_407),
+    positions: c.size('max_position_embeddings', positions),
   };
 }
 
-function visionSizes(c: Config): ImageTowerSizes {
-  return imageTowerSizes(c, { ...absent, hidden: 768, inner: 3072, heads: 12 }, 32);
+function textSizes(c: Config): ClipTextSizes {
+  const end = c.whole('eos_token_id', 49_407);
+  // Old configs say 2 in any case; the end is then the highest token id.
+  return { ...clipTextSizes(c, 77), ...(end !== 2 && { end }) };
 }
 
-interface Tower {
+/** Reads an image tower's fields. */
+export function clipVisionSizes(c: Config, image = 224, patch = 32): ImageTowerSizes {
+  return imageTowerSizes(c, { ...absent, hidden: 768, inner: 3072, heads: 12 }, patch, image);
+}
+
+/** States `[batch, length, hidden]`, and those of one token `[batch, hidden]`. */
+export interface Tower {
   readonly states: Value;
   readonly pooled: Value;
 }
 
-function textTower(m: Module, s: TextSizes, batch?: string): Tower {
+/** Causal text encoder, pooled at the end of each text. */
+export function clipTextTower(m: Module, s: ClipTextSizes, batch?: string): Tower & { readonly ids: Value } {
   const { g } = m;
   const { ids, mask } = textInputs(m, batch === undefined ? {} : { batch });
   const before = additive(m, causal(m, m.sizeOf(ids, 1)));
   const x = textTokens(m.at('embeddings'), ids, s, s);
   const states = m.layerNorm('final_layer_norm', towerEncoder(m, x, s, g.Add(before, paddingMask(m, mask))), s.eps);
-  // Old configs say 2 in any case; the end is then the highest token id.
-  const marks = s.end === 2 ? ids : m.ints(g.Equal(ids, g.scalar(s.end, 'int64')));
+  const marks = s.end === undefined ? ids : m.ints(g.Equal(ids, g.scalar(s.end, 'int64')));
   const last = g.emit('ArgMax', [g.Cast(marks, 6)], { axis: 1, keepdims: 1 });
-  return { states, pooled: g.emit('GatherND', [states, last], { batch_dims: 1 }) };
+  return { ids, states, pooled: g.emit('GatherND', [states, last], { batch_dims: 1 }) };
 }
 
-function visionTower(m: Module, s: ImageTowerSizes, batch?: string): Tower {
+/** Image encoder, pooled at the class token. @param before name of the norm before its layers */
+export function clipVisionTower(m: Module, s: ImageTowerSizes, batch?: string, before = 'pre_layrnorm'): Tower {
   const { g } = m;
   const { hidden, eps } = s;
   const pixels = pixelValues(m, batch === undefined ? s : { ...s, batch });
@@ -64,12 +74,12 @@ function visionTower(m: Module, s: ImageTowerSizes, batch?: string): Tower {
   const first = g.Reshape(embeddings.parameter('class_embedding', [hidden]), [1, 1, hidden]);
   const tokens = withTokens(embeddings, patches, [first]);
   const x = g.Add(tokens, embeddings.at('position_embedding').parameter('weight', [Number(tokens.shape![1]), hidden]));
-  const states = towerEncoder(m, m.layerNorm('pre_layrnorm', x, eps), s);
+  const states = towerEncoder(m, m.layerNorm(before, x, eps), s);
   return { states, pooled: m.layerNorm('post_layernorm', m.row(states, 0), eps) };
 }
 
 /** The nested config of a tower; old files repeat it under another name, which takes precedence. */
-function towerOf(c: Config, name: 'text_config' | 'vision_config'): Config {
+export function towerOf(c: Config, name: 'text_config' | 'vision_config'): Config {
   const again = `${name}_dict`;
   if (!c.has(again)) return c.inner(name);
   c.skip(name);
@@ -80,17 +90,17 @@ function both(c: Config): Graphs {
   const [text, vision] = [towerOf(c, 'text_config'), towerOf(c, 'vision_config')];
   for (const each of [text, vision]) each.skip('projection_dim');
   c.skip('logit_scale_init_value');
-  const [t, v, out] = [textSizes(text), visionSizes(vision), c.size('projection_dim', 512)];
+  const [t, v, out] = [textSizes(text), clipVisionSizes(vision), c.size('projection_dim', 512)];
   const textEmbeds = (m: Module, { pooled }: Tower): Value => m.linear('text_projection', pooled, out, { bias: false });
   const imageEmbeds = (m: Module, { pooled }: Tower): Value => m.linear('visual_projection', pooled, out, { bias: false }); // prettier-ignore
   return {
     model: (m) => {
-      const texts = textEmbeds(m, textTower(m.at('text_model'), t, batches.texts));
-      const images = imageEmbeds(m, visionTower(m.at('vision_model'), v, batches.images));
+      const texts = textEmbeds(m, clipTextTower(m.at('text_model'), t, batches.texts));
+      const images = imageEmbeds(m, clipVisionTower(m.at('vision_model'), v, batches.images));
       similarities(m, texts, images, m.parameter('logit_scale', []));
     },
-    text_model: (m) => outputs(m, textTower(m.at('text_model'), t), 'text_embeds', textEmbeds),
-    vision_model: (m) => outputs(m, visionTower(m.at('vision_model'), v), 'image_embeds', imageEmbeds),
+    text_model: (m) => outputs(m, clipTextTower(m.at('text_model'), t), 'text_embeds', textEmbeds),
+    vision_model: (m) => outputs(m, clipVisionTower(m.at('vision_model'), v), 'image_embeds', imageEmbeds),
   };
 }
 
@@ -125,12 +135,12 @@ const others = /^(?:text_model|vision_model|text_projection|visual_projection|cl
 
 const textClasses = towerClasses('CLIPTextModel', 'text_model', ['text_projection', 'text_embeds'], (c) => {
   const s = textSizes(c);
-  return (m) => textTower(m, s);
+  return (m) => clipTextTower(m, s);
 });
 
 const visionClasses = towerClasses('CLIPVisionModel', 'vision_model', ['visual_projection', 'image_embeds'], (c) => {
-  const s = visionSizes(c);
-  return (m) => visionTower(m, s);
+  const s = clipVisionSizes(c);
+  return (m) => clipVisionTower(m, s);
 });
 
 /** Classes of one tower, built from the config and weights of both. */
@@ -161,10 +171,10 @@ export const clip: Architecture = {
         const vision = towerOf(c, 'vision_config');
         vision.skip('projection_dim');
         c.skip('text_config', 'text_config_dict', 'projection_dim', 'logit_scale_init_value');
-        return visionSizes(vision);
+        return clipVisionSizes(vision);
       },
       (m, s) => {
-        const patches = m.g.Slice(visionTower(m.at('vision_model'), s).states, [1], [Number.MAX_SAFE_INTEGER], [1]);
+        const patches = m.g.Slice(clipVisionTower(m.at('vision_model'), s).states, [1], [Number.MAX_SAFE_INTEGER], [1]);
         return m.g.ReduceMean(patches, [1], false);
       },
     ),

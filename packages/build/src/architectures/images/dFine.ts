@@ -93,10 +93,10 @@ function decoderLayer(m: Module, x: Value, boxes: Value, places: Value, { levels
   return m.layerNorm('final_layer_norm', g.Max(g.Min(sum, 65_504), -65_504), s.eps);
 }
 
-/** Distances of the bins `[bins + 1, 1]`: small steps about 0, the two ends twice as far. */
+/** Distances of the bins `[bins + 1]`: small steps about 0, the two ends twice as far. */
 function binDistances(m: Module, bins: number): Value {
   const [up, scale] = ['up', 'reg_scale'].map((name) => m.numbers(name, [1])) as [() => Float32Array, () => Float32Array]; // prettier-ignore
-  return m.computed('integral.project', [bins + 1, 1], () => {
+  return m.computed('integral.project', [bins + 1], () => {
     const bound = Math.abs(up()[0]!) * Math.abs(scale()[0]!);
     const step = (bound + 1) ** (2 / (bins - 2));
     const half = bins / 2;
@@ -160,7 +160,7 @@ function dFineModel(m: Module, s: DFineSizes): void {
     const refined = perceptron(head, earlier ? g.Add(x, earlier) : x, [s.hidden, s.hidden, 4 * (s.bins + 1)]);
     corners = corners ? g.Add(refined, corners) : refined;
     const shares = g.Softmax(g.Reshape(corners, [0, 0, 4, s.bins + 1]), -1);
-    boxes = boxFrom(decoder, reference, g.Squeeze(g.MatMul(shares, distances), [3]));
+    boxes = boxFrom(decoder, reference, g.ReduceSum(g.Mul(shares, distances), [3], false));
     all.logits.push(withQuality(decoder.at(`lqe_layers.${i}`), scores, corners, s));
     all.boxes.push(boxes);
     all.corners.push(corners);

@@ -16,6 +16,7 @@ import { learnedPositions, sinePositions } from '../../layers/images/planePositi
 import type { Module } from '../../layers/module.ts';
 import type { Stack } from '../../layers/sizes.ts';
 import { type Backbone, type BackboneKinds, readBackbone } from './backbones.ts';
+import { detrMasks } from './detrMasks.ts';
 
 /** Sizes of DETR and its nearest kin. */
 export interface DetrSizes {
@@ -84,6 +85,9 @@ export function detrMlp(m: Module, x: Value, inner: number, { act, hidden }: Pic
 
 /** States for the decoder `[batch, places, hidden]`, and their positions. */
 export interface Encoded {
+  /** The backbone's maps, and the last one as the encoder reads it `[batch, hidden, height, width]`. */
+  readonly maps: readonly Value[];
+  readonly map: Value;
   readonly encoded: Value;
   readonly places: Value;
 }
@@ -91,7 +95,8 @@ export interface Encoded {
 /** Backbone and encoder. */
 export function detrEncoded(m: Module, s: DetrSizes): Encoded {
   const { hidden } = s;
-  const map = m.conv('input_projection', s.backbone(m.at('backbone.conv_encoder.model')).at(-1)!, { out: hidden, kernel: [1, 1] }); // prettier-ignore
+  const maps = s.backbone(m.at('backbone.conv_encoder.model'));
+  const map = m.conv('input_projection', maps.at(-1)!, { out: hidden, kernel: [1, 1] });
   const places = s.isLearned ? learnedPositions(m, map, hidden) : sinePositions(m, map, hidden);
   let encoded = asSequence(m, map);
   for (const each of m.list('encoder.layers', s.encoder.layers)) {
@@ -99,7 +104,7 @@ export function detrEncoded(m: Module, s: DetrSizes): Encoded {
     const attended = added(each, 'self_attn_layer_norm', encoded, attention(each.at('self_attn'), seen));
     encoded = detrMlp(each, attended, s.encoder.inner, s);
   }
-  return { encoded, places };
+  return { maps, map, encoded, places };
 }
 
 /** The queries, positions of states that begin as zeros `[batch, queries, hidden]`. */
@@ -146,6 +151,27 @@ function stateOutputs({ graph }: Module, { last, encoded }: Decoded & Encoded): 
   graph.output('encoder_last_hidden_state', encoded);
 }
 
+/** Declares scores and boxes of a DETR. */
+function detector(m: Module, s: DetrSizes & { readonly labels: number }): Decoded & Encoded {
+  const all = states(m.at('model'), s);
+  detectorOutputs(m, all, {
+    isAuxiliary: s.isAuxiliary,
+    // The extra class is "no object".
+    logits: (x) => m.linear('class_labels_classifier', x, s.labels + 1),
+    boxes: (x) => m.g.Sigmoid(boxNumbers(m.at('bbox_predictor'), x)),
+  });
+  return all;
+}
+
+/** Sizes of a DETR with masks, which reads all of its backbone's maps. */
+function maskedSizes(c: Config): DetrSizes & { readonly labels: number } {
+  const kinds = { types: ['resnet', 'timm_backbone'], stages: [1, 2, 3, 4] } as const;
+  const s = detrSizes(c, { inner: 2048, queries: 100, kinds });
+  if (s.hidden % 16 !== 0 || (s.hidden + s.encoder.heads) % 8 !== 0)
+    throw c.unsupported('d_model', 'Masks halve it four times, and with the heads it is a multiple of 8.');
+  return { ...s, labels: c.labels() };
+}
+
 export const detr: Architecture = {
   modelType: 'detr',
   prefix: 'model',
@@ -153,17 +179,14 @@ export const detr: Architecture = {
   classes: {
     DetrForObjectDetection: modelClass(
       (c) => ({ ...detrSizes(c), labels: c.labels() }),
-      (m, s) => {
-        const all = states(m.at('model'), s);
-        detectorOutputs(m, all, {
-          isAuxiliary: s.isAuxiliary,
-          // The extra class is "no object".
-          logits: (x) => m.linear('class_labels_classifier', x, s.labels + 1),
-          boxes: (x) => m.g.Sigmoid(boxNumbers(m.at('bbox_predictor'), x)),
-        });
-        stateOutputs(m, all);
-      },
+      (m, s) => stateOutputs(m, detector(m, s)),
     ),
+    DetrForSegmentation: modelClass(maskedSizes, (m, s) => {
+      const all = detector(m.at('detr'), s);
+      if (all.maps.length < 3) throw new RangeError(`masks need three maps of the backbone, and ${all.maps.length} are read`); // prettier-ignore
+      m.graph.output('pred_masks', detrMasks(m, all.last, all, s));
+      stateOutputs(m, all);
+    }),
     DetrModel: modelClass(
       (c) => detrSizes(c),
       (m, s) => stateOutputs(m, states(m, s)),

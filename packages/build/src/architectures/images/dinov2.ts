@@ -9,7 +9,8 @@ import { asSequence, pixelValues, resampled, resampledSmooth, withTokens } from 
 import type { Module } from '../../layers/module.ts';
 import type { TransformerSizes } from '../../layers/sizes.ts';
 
-interface Sizes extends TransformerSizes {
+/** Sizes of a DINOv2. */
+export interface Dinov2Sizes extends TransformerSizes {
   /** Gated MLP: Shazeer 2020. */
   readonly isGated: boolean;
   readonly qkvBias: boolean;
@@ -19,9 +20,12 @@ interface Sizes extends TransformerSizes {
   readonly grid: readonly [number, number];
   /** Register tokens; undefined for a model trained without. */
   readonly registers?: number;
+  /** Whether positions are resampled as in Pillow; as in torch without. */
+  readonly isSmooth?: boolean;
 }
 
-function sizes(c: Config, absentPatch: number): Sizes {
+/** Reads the fields of DINOv2. */
+export function dinov2Sizes(c: Config, absentPatch: number): Dinov2Sizes {
   c.skip('layerscale_value', 'use_mask_token', 'apply_layernorm', 'reshape_hidden_states');
   c.skip('out_features', 'out_indices', 'stage_names');
   const hidden = c.size('hidden_size', 768);
@@ -48,32 +52,62 @@ function sizes(c: Config, absentPatch: number): Sizes {
 }
 
 /** Patches of an image of any size, with class token and registers: `[batch, tokens, hidden]`. */
-function embeddings(m: Module, s: Sizes): Value {
-  const { g } = m;
-  const { hidden, patch, grid } = s;
-  const pixels = pixelValues(m, s);
-  const map = m.at('patch_embeddings').conv('projection', pixels, { out: hidden, kernel: patch, strides: patch });
-  const table = m.parameter('position_embeddings', [1, grid[0] * grid[1] + 1, hidden]);
-  const [first, places] = g.Split(table, [1, grid[0] * grid[1]], 1) as [Value, Value];
-  const resample = s.registers === undefined ? resampled : resampledSmooth;
-  const x = g.Add(asSequence(m, map), resample(m, places, grid, g.Slice(g.Shape(map), [2], [4], [0])));
-  const classToken = g.Add(m.parameter('cls_token', [1, 1, hidden]), first);
-  return withTokens(m, x, [
+function embeddings(m: Module, s: Dinov2Sizes): Value {
+  const { hidden, registers } = s;
+  const { classToken, patches } = dinov2Patches(m, pixelValues(m, s), s);
+  return withTokens(m, patches, [
     classToken,
-    ...(s.registers ? [m.parameter('register_tokens', [1, s.registers, hidden])] : []),
+    ...(registers ? [m.parameter('register_tokens', [1, registers, hidden])] : []),
   ]);
 }
 
-function layer(m: Module, x: Value, s: Sizes): Value {
+/** Class token `[1, 1, hidden]` and patches `[batch, patches, hidden]`, with their positions. */
+export function dinov2Patches(
+  m: Module,
+  pixels: Value,
+  { hidden, patch, grid, registers, isSmooth = registers !== undefined }: Dinov2Sizes,
+): { readonly classToken: Value; readonly patches: Value } {
+  const { g } = m;
+  const map = m.at('patch_embeddings').conv('projection', pixels, { out: hidden, kernel: patch, strides: patch });
+  const table = m.parameter('position_embeddings', [1, grid[0] * grid[1] + 1, hidden]);
+  const [first, places] = g.Split(table, [1, grid[0] * grid[1]], 1) as [Value, Value];
+  const resample = isSmooth ? resampledSmooth : resampled;
+  return {
+    classToken: g.Add(m.parameter('cls_token', [1, 1, hidden]), first),
+    patches: g.Add(asSequence(m, map), resample(m, places, grid, g.Slice(g.Shape(map), [2], [4], [0]))),
+  };
+}
+
+/** Paths of attention in a layer. */
+interface AttentionPaths {
+  readonly layers: string;
+  readonly names: readonly [q: string, k: string, v: string];
+  readonly output: string;
+}
+
+const attentionPaths: AttentionPaths = {
+  layers: 'attention.attention',
+  names: ['query', 'key', 'value'],
+  output: 'attention.output.dense',
+};
+
+/** A layer. @param seen the tokens as attention sees them, such as those of all windows as one sequence */
+export function dinov2Layer(
+  m: Module,
+  x: Value,
+  s: Dinov2Sizes,
+  seen: Value = x,
+  { layers, names, output }: AttentionPaths = attentionPaths,
+): Value {
   const scaled = (name: string, y: Value): Value => m.g.Mul(y, m.parameter(`${name}.lambda1`, [s.hidden]));
-  const names = ['query', 'key', 'value'] as const;
-  const normed = m.layerNorm('norm1', x, s.eps);
-  const context = selfAttention(m.at('attention.attention'), normed, { names, heads: s.heads, bias: s.qkvBias });
-  x = m.g.Add(scaled('layer_scale1', m.linear('attention.output.dense', context, s.hidden)), x);
+  const normed = m.layerNorm('norm1', seen, s.eps);
+  const context = selfAttention(m.at(layers), normed, { names, heads: s.heads, bias: s.qkvBias });
+  const attended = m.linear(output, context, s.hidden);
+  x = m.g.Add(scaled('layer_scale1', seen === x ? attended : m.g.Reshape(attended, m.g.Shape(x))), x);
   return m.g.Add(scaled('layer_scale2', mlp(m.at('mlp'), m.layerNorm('norm2', x, s.eps), s)), x);
 }
 
-function mlp(m: Module, x: Value, { isGated, inner, hidden, act }: Sizes): Value {
+function mlp(m: Module, x: Value, { isGated, inner, hidden, act }: Dinov2Sizes): Value {
   if (!isGated) return m.linear('fc2', act(m.g, m.linear('fc1', x, inner)), hidden);
   // Files of transformers 5 may still hold both layers as one.
   if (m.has('gate_proj.weight')) {
@@ -99,19 +133,19 @@ function halves(m: Module, x: Value, inner: number): [Value, Value] {
   }) as [Value, Value];
 }
 
-function states(m: Module, s: Sizes): Value {
+function states(m: Module, s: Dinov2Sizes): Value {
   let x = embeddings(m.at('embeddings'), s);
-  for (const each of m.list('encoder.layer', s.layers)) x = layer(each, x, s);
+  for (const each of m.list('encoder.layer', s.layers)) x = dinov2Layer(each, x, s);
   return m.layerNorm('layernorm', x, s.eps);
 }
 
 /** The class token and the patches' mean: `[batch, 2 · hidden]`. */
-function features(m: Module, x: Value, { registers = 0 }: Sizes): Value {
+function features(m: Module, x: Value, { registers = 0 }: Dinov2Sizes): Value {
   const patches = m.g.Slice(x, [1 + registers], [Number.MAX_SAFE_INTEGER], [1]);
   return m.g.Concat([m.row(x, 0), m.g.ReduceMean(patches, [1], false)], 1);
 }
 
-function named(name: string, prefix: string, read: (c: Config) => Sizes): Architecture {
+function named(name: string, prefix: string, read: (c: Config) => Dinov2Sizes): Architecture {
   return {
     modelType: prefix,
     prefix,
@@ -127,9 +161,9 @@ function named(name: string, prefix: string, read: (c: Config) => Sizes): Archit
   };
 }
 
-export const dinov2: Architecture = named('Dinov2', 'dinov2', (c) => sizes(c, 14));
+export const dinov2: Architecture = named('Dinov2', 'dinov2', (c) => dinov2Sizes(c, 14));
 
 export const dinov2WithRegisters: Architecture = named('Dinov2WithRegisters', 'dinov2_with_registers', (c) => ({
-  ...sizes(c, 16),
+  ...dinov2Sizes(c, 16),
   registers: c.whole('num_register_tokens', 4),
 }));

@@ -201,10 +201,18 @@ export function taken({ g }: Module, value: Value, places: Value): Value {
   return g.GatherElements(value, g.Expand(g.Unsqueeze(places, [2]), g.ints([1, 1, width])), 1);
 }
 
-/** A box of 5% of the image at each place of level 0, doubled with each level; shares of invalid ones are 1. */
-export function anchors(m: Module, planes: readonly Value[]): { readonly numbers: Value; readonly valid: Value } {
+/** Boxes in shares of the image `[1, places, 4]`, and which of them are wholly inside, bool `[1, places, 1]`. */
+interface Anchors {
+  readonly shares: Value;
+  readonly valid: Value;
+}
+
+/** Least distance of an anchor's numbers from 0 and 1. */
+const LEAST = 0.01;
+
+/** A box of 5% of the image at each place of level 0, doubled with each level. */
+export function anchorBoxes(m: Module, planes: readonly Value[]): Anchors {
   const { g } = m;
-  const least = 0.01;
   const all = planes.map((plane, level) => {
     const size = 0.05 * 2 ** level;
     const [height, width] = [0, 1].map((i) => g.Slice(plane, [i], [i + 1], [0])) as [Value, Value];
@@ -216,10 +224,16 @@ export function anchors(m: Module, planes: readonly Value[]): { readonly numbers
     return g.Pad(centers, [0, 0, 0, 0, 0, 2], size);
   });
   const shares = g.Concat(all, 1);
-  const isInside = g.And(g.Greater(shares, least), g.Less(shares, 1 - least));
-  const valid = g.Greater(g.ReduceMin(m.floats(isInside), [2], true), 0.5);
+  const isInside = g.And(g.Greater(shares, LEAST), g.Less(shares, 1 - LEAST));
+  return { shares, valid: g.Greater(g.ReduceMin(m.floats(isInside), [2], true), 0.5) };
+}
+
+/** The same before the sigmoid; shares of invalid ones are 1. */
+export function anchors(m: Module, planes: readonly Value[]): { readonly numbers: Value; readonly valid: Value } {
+  const { g } = m;
+  const { shares, valid } = anchorBoxes(m, planes);
   // Any number in place of those that have no logarithm.
-  const safe = g.Min(g.Max(shares, least), 1 - least);
+  const safe = g.Min(g.Max(shares, LEAST), 1 - LEAST);
   const logits = g.Log(g.Div(safe, g.Sub(1, safe)));
   const largest = 3.4028234663852886e38;
   return { numbers: g.Where(valid, logits, largest), valid: m.floats(valid) };

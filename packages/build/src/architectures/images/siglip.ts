@@ -3,7 +3,7 @@
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { type Architecture, classifierClass, type Graphs, modelClass } from '../../architecture.ts';
 import type { Config } from '../../checkpoint/config.ts';
-import { attend, splitHeads } from '../../layers/attention.ts';
+import { attend, packedProjections } from '../../layers/attention.ts';
 import { patchEmbedding, pixelValues } from '../../layers/images/patches.ts';
 import type { Module } from '../../layers/module.ts';
 import { type TransformerSizes, transformerSizes } from '../../layers/sizes.ts';
@@ -66,12 +66,7 @@ function visionPooled(m: Module, states: Value, s: ImageTowerSizes): Value {
   const { hidden } = s;
   const probe = m.parameter('probe', [1, 1, hidden]);
   const attention = m.at('attention');
-  const weights = g.Split(attention.parameter('in_proj_weight', [3 * hidden, hidden]), [hidden, hidden, hidden], 0);
-  const biases = g.Split(attention.parameter('in_proj_bias', [3 * hidden]), [hidden, hidden, hidden], 0);
-  const [q, k, v] = [probe, states, states].map((x, i) => {
-    const own = attention.at(['q_proj', 'k_proj', 'v_proj'][i]!).g;
-    return splitHeads(m, own.Add(own.MatMul(x, own.Transpose(weights[i]!, [1, 0])), biases[i]!), s.heads);
-  }) as [Value, Value, Value];
+  const [q, k, v] = packedProjections(attention, [probe, states, states], s.heads);
   const x = attention.linear('out_proj', attend(attention, { q, k, v }), hidden);
   return m.row(g.Add(x, towerMlp(m.at('mlp'), m.layerNorm('layernorm', x, s.eps), s)), 0);
 }

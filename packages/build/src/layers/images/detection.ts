@@ -1,5 +1,6 @@
 /** @file Layers that detectors share: attention with positions, perceptrons of heads, box coordinates. */
 
+import type { Dim } from '@onnx-lora/sdk/plugin';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import type { Config } from '../../checkpoint/config.ts';
 import { type Activation, activationNamed } from '../activations.ts';
@@ -73,12 +74,18 @@ export interface Heads {
 /** Declares `logits` and `pred_boxes`, and those of the layers but the last as `aux_logits` and `aux_boxes`. */
 export function detectorOutputs(m: Module, { last, each }: Decoded, { isAuxiliary, logits, boxes }: Heads): void {
   const { graph } = m;
-  graph.output('logits', logits(last, each.length - 1));
-  graph.output('pred_boxes', boxes(last, each.length - 1));
+  const output = (name: string, value: Value): void => graph.output(name, value, ofBatch(value));
+  output('logits', logits(last, each.length - 1));
+  output('pred_boxes', boxes(last, each.length - 1));
   const earlier = isAuxiliary ? each.slice(0, -1) : [];
   if (earlier.length === 0) return;
-  graph.output('aux_logits', stacked(m, earlier.map(logits)));
-  graph.output('aux_boxes', stacked(m, earlier.map(boxes)));
+  output('aux_logits', stacked(m, earlier.map(logits)));
+  output('aux_boxes', stacked(m, earlier.map(boxes)));
+}
+
+/** The shape of a value whose first dimension is the batch. */
+export function ofBatch({ shape }: Value): readonly Dim[] | undefined {
+  return shape && ['batch_size', ...shape.slice(1)];
 }
 
 /** The fields of a detector's loss, which no graph depends on. */

@@ -67,8 +67,9 @@ export function sinesOf(m: Module, coordinates: Value, width: number, swaps = tr
   const angles = g.Mul(g.Unsqueeze(coordinates, [3]), waves);
   const pairs = g.Concat([g.Unsqueeze(g.Sin(angles), [4]), g.Unsqueeze(g.Cos(angles), [4])], 4);
   const each = g.Reshape(pairs, [0, 0, count, width]);
-  const [x, y] = swaps ? (g.Split(each, [1, 1], 2) as [Value, Value]) : [];
-  return g.Reshape(x && y ? g.Concat([y, x], 2) : each, [0, 0, count * width]);
+  if (!swaps) return g.Reshape(each, [0, 0, count * width]);
+  const [x, y, ...sides] = g.Split(each, [1, 1, ...(count > 2 ? [count - 2] : [])], 2) as [Value, Value, ...Value[]];
+  return g.Reshape(g.Concat([y, x, ...sides], 2), [0, 0, count * width]);
 }
 
 /** Rows and columns of learned positions. */

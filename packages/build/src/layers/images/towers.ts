@@ -12,8 +12,13 @@ import { normalized } from '../texts/texts.ts';
 export interface ImageTowerSizes extends TransformerSizes, Patches {}
 
 /** Reads an image tower's fields, with the class's defaults. */
-export function imageTowerSizes(c: Config, absent: SizeDefaults, absentPatch: number): ImageTowerSizes {
-  const [image, patch] = [c.size('image_size', 224), c.size('patch_size', absentPatch)];
+export function imageTowerSizes(
+  c: Config,
+  absent: SizeDefaults,
+  absentPatch: number,
+  absentImage = 224,
+): ImageTowerSizes {
+  const [image, patch] = [c.size('image_size', absentImage), c.size('patch_size', absentPatch)];
   const channels = c.size('num_channels', 3);
   return { ...transformerSizes(c, absent), channels, image: [image, image], patch: [patch, patch] };
 }

@@ -86,6 +86,7 @@ describe('plugins', () => {
     expect(loaded!.map(({ name, own }) => [name, own])).toEqual([
       ['everything', false],
       ['@onnx-lora/vision', true],
+      ['@onnx-lora/diffusion', true],
       ['@onnx-lora/speech', true],
       ['@onnx-lora/science', true],
       ['@onnx-lora/text', true],
@@ -123,7 +124,7 @@ describe('plugins', () => {
     const code = `exports.__esModule = true; exports.default = { name: 'mine', contract: 2, bindings: [], needs: {}, parts: {} };`;
     install(folder, 'onnx-lora-cjs', code, { type: 'commonjs', exports: './index.js' });
     const listed = await callJsonIn(folder, 'plugins', '--plugin', 'onnx-lora-cjs');
-    expect(listed).toMatchObject({ loaded: [{ name: 'mine' }, {}, {}, {}, {}, {}, {}], installed: [] });
+    expect(listed).toMatchObject({ loaded: [{ name: 'mine' }, {}, {}, {}, {}, {}, {}, {}], installed: [] });
   });
 
   it('loads an installed package by its name, its families before the own ones', async () => {

@@ -6,7 +6,14 @@ import { OnnxLoraError } from '../../errors.ts';
 import { type DataType, type Tensor, arrayOf, bytesPerElement, sizeOf } from '../../runtime/tensor.ts';
 import { writeFileAtomic } from '../../files/atomicWriter.ts';
 import { byteLength, type Bytes, type FileSlice, FileSource } from '../../graph/bytes.ts';
-import { LENGTH_BYTES, type TensorEntry, headerLength, parseHeader, safetensorsTypes } from './safetensorsHeader.ts';
+import {
+  LENGTH_BYTES,
+  type SafetensorsHeader,
+  type TensorEntry,
+  headerLength,
+  parseHeader,
+  safetensorsTypes,
+} from './safetensorsHeader.ts';
 import { notFound } from '../../files/notFound.ts';
 
 /** Small files are read at once: their tensors are small, and each would be a separate read. */
@@ -31,18 +38,34 @@ export interface StoredTensor extends Pick<Tensor, 'type' | 'dims'> {
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `FILE_INVALID` as {@link readSafetensors}
  */
 export function openSafetensors(path: string): ReadonlyMap<string, StoredTensor> {
+  return ofHeader(path, ({ entries }, start, identity) => {
+    const stored = entries.map(({ name, type, dims, begin, end }) => {
+      const bytes = { path, offset: start + begin, length: end - begin, identity };
+      return [name, { type, dims, bytes }] as const;
+    });
+    return new Map(stored);
+  });
+}
+
+/**
+ * The `__metadata__` of a safetensors file, reading only its header; empty if absent.
+ * @throws OnnxLoraError `FILE_NOT_FOUND`, `FILE_INVALID` as {@link readSafetensors}
+ */
+export function safetensorsMetadata(path: string): Readonly<Record<string, string>> {
+  return ofHeader(path, ({ metadata }) => metadata);
+}
+
+/** Reads a header; `start` is where its tensors begin. */
+function ofHeader<T>(
+  path: string,
+  read: (header: SafetensorsHeader, start: number, identity: FileSource['identity']) => T,
+): T {
   if (!existsSync(path)) throw notFound('file', path);
   const source = new FileSource(path);
   try {
     const length = headerLength(source.view(0, Math.min(LENGTH_BYTES, source.size)), source.size, path);
     const start = LENGTH_BYTES + length;
-    const { entries } = parseHeader(source.view(LENGTH_BYTES, length), source.size - start, path);
-    return new Map(
-      entries.map(({ name, type, dims, begin, end }) => {
-        const bytes = { path, offset: start + begin, length: end - begin, identity: source.identity };
-        return [name, { type, dims, bytes }];
-      }),
-    );
+    return read(parseHeader(source.view(LENGTH_BYTES, length), source.size - start, path), start, source.identity);
   } finally {
     source.close();
   }

@@ -106,10 +106,12 @@ export class TunerLowering implements Lowering {
     const x = site.kind === 'embedding' ? read : scope.dropped(scope.as(read, 'float32'), site, tuned.math.dropout);
     const { arrange } = site;
     const own = arrange ? g.Transpose(x, [...arrange.input]) : x;
-    const { delta, readsWeight = false } = tuned.math as ChangeOfWeight;
+    const { delta, biasDelta, readsWeight = false } = tuned.math as ChangeOfWeight;
     const weight = (): Value => weightOf(readsWeight ? this.#weight(site) : undefined, tuned.chosen.tuner);
-    const product = kindOf(site).whole!(g, site, own, delta(g, this.#tensorsOf(tuned), weight));
-    const more = arrange ? g.Transpose(product, [...arrange.output]) : product;
+    const tensors = this.#tensorsOf(tuned);
+    const product = kindOf(site).whole!(g, site, own, delta(g, tensors, weight));
+    const biased = biasDelta ? g.Add(product, kindOf(site).outputBias(g, site, biasDelta(g, tensors))) : product;
+    const more = arrange ? g.Transpose(biased, [...arrange.output]) : biased;
     scope.nameLast(g.Add(base, scope.as(more, scope.read(site.output).type)), site.output);
   }
 

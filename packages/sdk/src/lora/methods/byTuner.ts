@@ -268,14 +268,17 @@ export class ByTuner implements ModuleAdapter {
             before,
             this.layer.weightShape,
           ]);
-    const bias = ways?.bias;
+    const byDelta = 'delta' in math ? math.biasDelta : undefined;
+    const added: ChangeOfLayer['bias'] = byDelta && ((g, before, own) => g.Add(before, g.Mul(byDelta(g, own), sign)));
+    const bias = ways?.bias ?? added;
     const changeBias = bias && ((before: Float32Array) => evaluateFragment(saved, (g, tensors, own) => bias(g, own!, tensors), [before, [before.length]])); // prettier-ignore
     return editsOf(site, weight, changeBias);
   }
 
   change(saved: SavedTensors): { readonly weight: Float64Array; readonly changesBias: boolean } {
     const { math, site } = this;
-    if ('delta' in math) return { weight: this.#delta(math, saved, this.layer.weight), changesBias: false };
+    if ('delta' in math)
+      return { weight: this.#delta(math, saved, this.layer.weight), changesBias: math.biasDelta !== undefined };
     const { weight, bias } = this.edits(saved, 1).weights.reduce<Partial<Record<'weight' | 'bias', WeightEdit>>>(
       (found, edit) => (edit.stored === site.weight.stored ? { ...found, weight: edit } : { ...found, bias: edit }),
       {},

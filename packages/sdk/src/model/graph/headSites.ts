@@ -2,7 +2,7 @@
 
 import type { GraphProto } from '../../graph/proto.ts';
 import { indexWhole } from '../../graph/walk.ts';
-import type { Site } from '../../match/sites.ts';
+import { occurrencesOf, type Site } from '../../match/sites.ts';
 
 /** Unary operators that keep the shape, or permute dimensions. */
 export const unary: ReadonlySet<string> = new Set([
@@ -26,9 +26,9 @@ export const selecting: ReadonlySet<string> = new Set(['Gather', 'Slice', 'Conca
 /** Operators with constant shape inputs. */
 export const reshaping: ReadonlySet<string> = new Set(['Reshape', 'Expand', 'Resize']);
 
-/** True if a layer can be a head: it computes one number or map per output. */
-export function canBeHead({ kind, arrange, alsoAt }: Site): boolean {
-  return (kind === 'linear' || kind === 'conv2d') && !arrange && alsoAt.length === 0;
+/** True if a layer can be a head: it computes one number or map per output, in each of its calls. */
+export function canBeHead(site: Site): boolean {
+  return occurrencesOf(site).every(({ kind, arrange }) => (kind === 'linear' || kind === 'conv2d') && !arrange);
 }
 
 /**
@@ -37,7 +37,12 @@ export function canBeHead({ kind, arrange, alsoAt }: Site): boolean {
  */
 export function headSites(graph: GraphProto, sites: readonly Site[], output: string): readonly Site[] {
   const { producer, constants } = indexWhole(graph);
-  const byValue = new Map(sites.flatMap((site) => [[site.product, site] as const, [site.output, site] as const]));
+  const byValue = new Map(
+    sites.flatMap((site) =>
+      occurrencesOf(site).flatMap((call) => [[call.product, site] as const, [call.output, site] as const]),
+    ),
+  );
+  const inMain = new Set(graph.node);
   const found = new Set<Site>();
   // Memoised: chains of Add(x, x) would take exponential time.
   const known = new Map<string, boolean>();
@@ -52,7 +57,7 @@ export function headSites(graph: GraphProto, sites: readonly Site[], output: str
   const look = (value: string): boolean => {
     const site = byValue.get(value);
     if (site) found.add(site);
-    if (site) return canBeHead(site);
+    if (site) return canBeHead(site) && occurrencesOf(site).every((call) => inMain.has(call.node));
     const node = producer.get(value);
     const { opType = '', input = [] } = node ?? {};
     const isOfFirst = unary.has(opType) || reshaping.has(opType) || (selecting.has(opType) && opType !== 'Concat');

@@ -248,11 +248,15 @@ export abstract class ModelGraph implements TaskModel {
     return this.#readBy(firstOfHead(this.onnx.model.graph, this.#wholeSites(), output));
   }
 
-  layersBehind(value: string): readonly LayerOutput[] {
+  layersBehind(value: string, shapes?: Readonly<Record<string, readonly number[]>>): readonly LayerOutput[] {
     const { producer } = indexGraph(this.onnx.model.graph);
     const known = Object.hasOwn(this.outputs, value) || producer.has(value);
     const sites = known ? layersBehind(this.onnx.model.graph, this.#wholeSites(), value) : [];
-    return sites.map(({ path, input, output }) => ({ ...this.#innerValue(output), module: path, input }));
+    const types = shapes && inferGraph(this.onnx.model, { shapes });
+    return sites.map(({ path, input, output }) => {
+      const { dims, ...found } = this.#innerValue(output);
+      return { ...found, dims: types ? types.get(output)?.shape : dims, module: path, input };
+    });
   }
 
   #readBy(site: Site | undefined): HeadInput | undefined {

@@ -5,7 +5,7 @@ import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } f
 import { tensorProto } from '../../graph/tensorData.ts';
 import { toHalf, toShorts } from '../../runtime/halfFloat.ts';
 import type { ValueType } from '../../graph/value.ts';
-import type { Site } from '../../match/sites.ts';
+import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { addendInput, lastNode } from '../../match/layers/layer.ts';
 import { dropUnreadInitializers } from '../../ops/rewrites/simplify.ts';
 import { transposed } from '../../runtime/layout.ts';
@@ -35,18 +35,20 @@ export function replaceHeads(
   const added = new Map<NodeProto, readonly NodeProto[]>();
   const initializers: TensorProto[] = [];
   for (const [site, values] of heads) {
-    if (addendInput(site) !== undefined && !site.bias) {
-      throw new OnnxLoraError(
-        'MODEL_UNSUPPORTED',
-        `The head "${site.path}" adds a value that is computed, so its weights cannot be exchanged. Export the model again, its head a plain linear layer.`,
-      );
+    for (const [i, call] of occurrencesOf(site).entries()) {
+      if (addendInput(call) !== undefined && !call.bias) {
+        throw new OnnxLoraError(
+          'MODEL_UNSUPPORTED',
+          `The head "${site.path}" adds a value that is computed, so its weights cannot be exchanged. Export the model again, its head a plain linear layer.`,
+        );
+      }
+      const last = lastNode(call);
+      for (const each of [...call.nodes, last]) dropped.add(each);
+      added.set(last, layerNodes(site.path, call, i));
     }
-    const last = lastNode(site);
     const isHalf = types.get(site.product)?.type === 'float16';
-    const written = layerNodes(site, values);
-    for (const each of [...site.nodes, last]) dropped.add(each);
-    added.set(last, written.nodes);
-    initializers.push(...written.tensors.map(([name, tensor]) => tensorProto(name, isHalf ? halved(tensor) : tensor)));
+    for (const [name, tensor] of layerTensors(site, values))
+      initializers.push(tensorProto(name, isHalf ? halved(tensor) : tensor));
   }
   const size = [...heads.values()][0]!.bias.dims[0]!;
   // A replaced head, such as an adapter's, has these names already.
@@ -95,36 +97,29 @@ function withSize(info: ValueInfoProto, scores: ScoreValues, size: { readonly di
   return { ...info, type: { tensorType: { ...tensorType, shape: { dim } } } };
 }
 
-/** The layer's nodes with new weights: MatMul and Add, or the convolution. */
-function layerNodes(
-  site: Site,
-  { weight, bias }: HeadValues,
-): { readonly nodes: NodeProto[]; readonly tensors: (readonly [string, Tensor])[] } {
-  // Not torch's names: the old tensors may still serve other layers. Node names tell the module.
-  const [weightName, biasName] = [`head/${site.path}/weight`, `head/${site.path}/bias`];
-  const scope = `/${site.path}`;
-  if (site.kind !== 'linear') {
-    const node = {
-      ...site.node,
-      name: `${scope}/Conv`,
-      opType: 'Conv',
-      input: [site.input, weightName, biasName],
-      output: [site.output],
-    };
-    return { nodes: [node], tensors: [[weightName, weight], [biasName, bias]] }; // prettier-ignore
-  }
+/** Names of the new weights. Not torch's: the old tensors may still serve other layers. */
+const named = (path: string): [weight: string, bias: string] => [`head/${path}/weight`, `head/${path}/bias`];
+
+/** The nodes of a call with new weights: MatMul and Add, or the convolution. Their names tell the module. */
+function layerNodes(path: string, call: Site, number: number): NodeProto[] {
+  const [weight, bias] = named(path);
+  const nameOf = (operator: string): string => `/${path}/${operator}${number === 0 ? '' : `_${number}`}`;
+  const { input, output } = call;
+  if (call.kind !== 'linear')
+    return [{ ...call.node, name: nameOf('Conv'), opType: 'Conv', input: [input, weight, bias], output: [output] }];
+  const product = `${output}/product`;
+  return [
+    { name: nameOf('MatMul'), opType: 'MatMul', input: [input, weight], output: [product] },
+    { name: nameOf('Add'), opType: 'Add', input: [product, bias], output: [output] },
+  ];
+}
+
+function layerTensors({ kind, path }: Site, { weight, bias }: HeadValues): [name: string, tensor: Tensor][] {
+  const [weightName, biasName] = named(path);
   const [out, width] = weight.dims as [number, number];
-  const product = `${site.output}/product`;
-  return {
-    nodes: [
-      { name: `${scope}/MatMul`, opType: 'MatMul', input: [site.input, weightName], output: [product] },
-      { name: `${scope}/Add`, opType: 'Add', input: [product, biasName], output: [site.output] },
-    ],
-    tensors: [
-      [weightName, float32(transposed(weight.data as Float32Array, out, width), [width, out])],
-      [biasName, bias],
-    ],
-  };
+  const stored =
+    kind === 'linear' ? float32(transposed(weight.data as Float32Array, out, width), [width, out]) : weight;
+  return [[weightName, stored], [biasName, bias]]; // prettier-ignore
 }
 
 function halved({ dims, data }: Tensor): Tensor {

@@ -5,7 +5,7 @@ import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { readTensor } from '../../graph/tensorData.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { type GraphIndex, indexWhole, intAttribute, subgraphs } from '../../graph/walk.ts';
-import type { Site } from '../../match/sites.ts';
+import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { declaredType } from '../../ops/inferGraph.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import type { ModelGraph } from '../graph/modelGraph.ts';
@@ -24,7 +24,8 @@ export function scoreValues(model: ModelGraph, heads: readonly Site[]): ScoreVal
   const { graph } = model.onnx.model;
   const types = model.types();
   const index = indexWhole(graph);
-  const own = new Set(heads.flatMap((site) => [...site.nodes, ...(site.bias ? [site.bias.node] : [])]));
+  const calls = heads.flatMap(occurrencesOf);
+  const own = new Set(calls.flatMap((site) => [...site.nodes, ...(site.bias ? [site.bias.node] : [])]));
   const inMain = new Set(graph.node);
   const declared = new Map((graph.output ?? []).map((info) => [info.name ?? '', declaredType(info).shape]));
   const found = new Map<string, number | undefined>();
@@ -34,7 +35,7 @@ export function scoreValues(model: ModelGraph, heads: readonly Site[]): ScoreVal
     for (const { node } of index.uses.get(value) ?? [])
       if (!isEnd(node)) for (const output of node.output ?? []) collect(output, site);
   };
-  for (const site of heads) for (const value of [site.product, site.output]) collect(value, site);
+  for (const site of calls) for (const value of [site.product, site.output]) collect(value, site);
 
   const [{ path, weightShape }] = heads as readonly [Site, ...Site[]];
   const out = weightShape[0]!;
@@ -53,8 +54,8 @@ export function scoreValues(model: ModelGraph, heads: readonly Site[]): ScoreVal
     const others = input.filter((each) => each && !found.has(each));
     return broadcasting.has(opType) && others.every((each) => broadcasts(each, out, index, types));
   };
-  if (heads.some((site) => !canBeHead(site) || !inMain.has(site.node)))
-    refuse('it is no linear layer or convolution that is computed once');
+  if (!heads.every(canBeHead) || calls.some((site) => !inMain.has(site.node)))
+    refuse('it is no linear layer or convolution that is computed in any case');
   for (const value of found.keys())
     for (const { node, index: at } of index.uses.get(value) ?? [])
       if (!own.has(node) && !isFine(node, at)) refuse(problem(node));

@@ -346,10 +346,15 @@ describe('a precision', () => {
 
   it.each([
     ['of no such name', { precision: 'int9' as 'int8' }, 'There is no precision "int9". Did you mean "int4" or "int8"? There are float32, int8, int8-backward, float16, bfloat16, int4, nf4.'],
-    ['for a model with no product that is large enough', { precision: 'int8' as const }, 'has no product with a float32 weight of at least 32768 numbers, so that precision "int8" would change nothing.'],
+    ['for a model with no product that is large enough', { precision: { name: 'int8', smallest: 1e6 } as const }, 'has no product with a float32 weight of at least 1000000 numbers, so that precision "int8" would change nothing.'],
   ])('%s is refused', async (_, options, message) => {
     await expect(openModel(file, options)).rejects.toThrow(message);
   }); // prettier-ignore
+
+  it('is that of all products, where none has a weight of the default size', async () => {
+    const model = await openModel(file, { precision: { name: 'int8', saturates: true } });
+    expect(model.precision).toEqual(int8);
+  });
 
   it('is refused elsewhere than on the CPU, before anything is done', async () => {
     const model = await openModel(file, { precision: int8 });

@@ -12,22 +12,29 @@ import type { LoadedBatch } from './batchQueue.ts';
 export async function gradientsOf(
   batches: readonly LoadedBatch[],
   trainer: Trainer,
-  { train }: PreparedTask,
+  data: PreparedTask,
 ): Promise<LossAndGradients> {
-  const of = async ({ inputs, targets, rows }: LoadedBatch): Promise<LossAndGradients> => {
-    try {
-      return await trainer.lossAndGradients(inputs, targets, rows);
-    } catch (error) {
-      const row = wrongRow(error);
-      if (row === undefined || !(error instanceof OnnxLoraError)) throw error;
-      const message = `${error.message} It is that of ${namesOf(train, [rows[row]!])}.`;
-      throw new OnnxLoraError(error.code, message, { cause: error });
-    }
-  };
-  if (batches.length === 1) return of(batches[0]!);
+  if (batches.length === 1) return gradientsOfBatch(batches[0]!, trainer, data);
   const mean = new GradientMean();
-  for (const batch of batches) await mean.add(await of(batch));
+  for (const batch of batches) await mean.add(await gradientsOfBatch(batch, trainer, data));
   return mean.value();
+}
+
+/** Loss and gradients of a batch. Errors name the example with invalid targets. @param draw as `Trainer` takes it */
+export async function gradientsOfBatch(
+  { inputs, targets, rows }: LoadedBatch,
+  trainer: Trainer,
+  { train }: PreparedTask,
+  draw?: number,
+): Promise<LossAndGradients> {
+  try {
+    return await trainer.lossAndGradients(inputs, targets, rows, draw);
+  } catch (error) {
+    const row = wrongRow(error);
+    if (row === undefined || !(error instanceof OnnxLoraError)) throw error;
+    const message = `${error.message} It is that of ${namesOf(train, [rows[row]!])}.`;
+    throw new OnnxLoraError(error.code, message, { cause: error });
+  }
 }
 
 /** All examples of the batches. */

@@ -28,6 +28,8 @@ export interface BatchQueueRequest {
   readonly ahead: number;
   readonly batches: number;
   readonly onBadSample: BadSamplePolicy;
+  /** Whether to load a batch, counted from 0; others are drawn alone. By default all. */
+  readonly loads?: ((batch: number) => boolean) | undefined;
 }
 
 /** Prefetches batches. Their order depends on the sampler alone, not on loading times. */
@@ -35,6 +37,7 @@ export class BatchQueue {
   readonly #request: BatchQueueRequest;
   readonly #waiting: Promise<LoadedBatch>[] = [];
   #left: number;
+  #begun = 0;
 
   constructor(request: BatchQueueRequest) {
     this.#request = request;
@@ -57,12 +60,15 @@ export class BatchQueue {
 
   #begin(): void {
     this.#left--;
-    const { sampler } = this.#request;
+    const { sampler, loads = () => true } = this.#request;
+    const isLoaded = loads(this.#begun++);
     const before = sampler.drawn;
     const examples = sampler.next().value;
     const position = sampler.state();
     const beginning = (count: number): Promise<Batch> => this.#load(examples.slice(0, count), before);
-    const loading = this.#load(examples, before).then((batch) => ({ ...batch, position, beginning }));
+    const nothing = { inputs: {}, targets: {}, examples, rows: examples, bad: [] };
+    const loaded = isLoaded ? this.#load(examples, before) : Promise.resolve(nothing);
+    const loading = loaded.then((batch) => ({ ...batch, position, beginning }));
     // Failures surface when the batch is requested, not as unhandled rejections.
     loading.catch(() => undefined);
     this.#waiting.push(loading);

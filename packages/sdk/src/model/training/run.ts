@@ -4,6 +4,7 @@ import { nextTurn } from '../../platform/pause.ts';
 import { residentBytes } from '../../platform/system.ts';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
+import { collectArrays } from '../../runtime/garbage.ts';
 import type { Batch } from '../../plugin/dataset.ts';
 import { evenlySpaced, loadExamples } from '../../tasks/batches.ts';
 import type { PrefixReport } from '../../train/prefix/split.ts';
@@ -14,6 +15,7 @@ import { divergedMessage } from './divergence.ts';
 import type { Evaluator } from './evaluator.ts';
 import type { Measured } from './measure.ts';
 import { EventLog } from './eventLog.ts';
+import { exchanged } from './gradientExchange.ts';
 import type { Divergence, TrainEvent } from '../../plugin/events.ts';
 import { checkpointDefaults } from './options/runOptions.ts';
 import { withoutUndefined } from '../../plugin/withoutUndefined.ts';
@@ -113,10 +115,13 @@ export class Run implements TrainingRun {
         if (lr !== undefined) await this.#review(lr);
         // The last step may be the best. Before the checkpoint, which stores the result.
         const isLast = this.#step === this.steps;
+        // Its graph need not be in memory beside those of the evaluation and the finish.
+        if (isLast) await trainer.release();
         if (evaluator && (isLast || this.#step % evaluateEvery! === 0)) await this.#evaluate(evaluator);
         if (this.#step % every === 0) await this.#save();
         // Yields to timers, signals and input if the runtime computes in this thread.
         await nextTurn();
+        collectArrays();
         await this.#whilePaused();
       }
       await this.#save();
@@ -192,7 +197,10 @@ export class Run implements TrainingRun {
       while (batches.length < accumulationSteps) batches.push(await queue.next());
       for (const { bad } of batches) this.#tellOfBad(bad, number);
       const lr = badLosses.state.factor * rate(this.#step);
-      const { loss, gradNorm, overflowed } = await trainer.apply(await gradientsOf(batches, trainer, data), lr);
+      const gradients = options.exchange
+        ? await exchanged(this.#step, batches, trainer, data, options.exchange)
+        : await gradientsOf(batches, trainer, data);
+      const { loss, gradNorm, overflowed } = await trainer.apply(gradients, lr);
       this.#advance(batches);
       if (overflowed) {
         this.#progress.skippedSteps++;

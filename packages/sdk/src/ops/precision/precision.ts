@@ -22,7 +22,10 @@ export type PrecisionName = 'float32' | 'int8' | 'int8-backward' | 'float16' | '
 export const precisionNames: readonly PrecisionName[] = ['float32', 'int8', 'int8-backward', 'float16', 'bfloat16', 'int4', 'nf4']; // prettier-ignore
 
 interface ProductChoice {
-  /** Fewest elements of a weight; default 32,768, since smaller products gain nothing. */
+  /**
+   * Fewest elements of a weight; default 32,768, since smaller products gain nothing, or 1 for a model without any as
+   * large.
+   */
   readonly smallest?: number | undefined;
   /** Float32 products: `forward head`, or `backward head` for gradients; by module, in a graph by weight name. */
   readonly inFloat32?: readonly string[] | undefined;
@@ -93,12 +96,12 @@ export function productName({ weight }: FrozenProduct, isBackward: boolean): str
 const FIRST_OPSET = 11;
 
 /**
- * Checks that a model can compute in a precision.
+ * The precision of a model: all products, where none has a weight of the default size.
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` naming the model, if no product could use it
  */
-export function requirePrecision(model: ModelProto, asked: BasePrecision, name: string): void {
-  if (!isProductPrecision(asked)) return;
-  const { name: precision, smallest = SMALLEST } = asked;
+export function precisionOf(model: ModelProto, asked: BasePrecision, name: string): BasePrecision {
+  if (!isProductPrecision(asked)) return asked;
+  const { name: precision, smallest } = asked;
   const opset = opsetOf(model);
   if (precision !== 'float16' && opset < FIRST_OPSET) {
     throw new OnnxLoraError(
@@ -106,10 +109,12 @@ export function requirePrecision(model: ModelProto, asked: BasePrecision, name: 
       `"${name}" has opset ${opset}, which cannot round values as precision "${precision}" needs. Export it with opset ${FIRST_OPSET} or later, or leave precision out.`,
     );
   }
-  if (productsIn(asked, model.graph).size > 0) return;
+  if (productsIn(asked, model.graph).size > 0) return asked;
+  const all = { ...asked, smallest: 1 };
+  if (smallest === undefined && productsIn(all, model.graph).size > 0) return all;
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `"${name}" has no product with a float32 weight of at least ${smallest} numbers, so that precision "${precision}" would change nothing. Take the file in float32, or leave precision out.`,
+    `"${name}" has no product with a float32 weight${smallest === undefined ? '' : ` of at least ${smallest} numbers`}, so that precision "${precision}" would change nothing. Take the file in float32, or leave precision out.`,
   );
 }
 

@@ -11,6 +11,7 @@ import type { ModelProto } from '../../graph/proto.ts';
 import { withTensors } from '../../graph/tensors.ts';
 import type { SessionSource } from '../../runtime/session.ts';
 import { mappedWeights } from './mappedWeights.ts';
+import { packedProducts } from './packedProducts.ts';
 import { withoutShapes } from './withoutShapes.ts';
 
 /**
@@ -25,7 +26,8 @@ export function sessionModel(given: ModelProto): Omit<SessionSource, 'name'> {
   const folder = commonFolder([...new Set(slices.map((slice) => path.dirname(slice.path)))]);
   const onCpu: SessionSource['onCpu'] = (options) => {
     const mapped = mappedWeights(model, options);
-    const own = withoutShapes(mapped?.model ?? model) ?? mapped?.model;
+    const parts = packedProducts(mapped?.model ?? model) ?? mapped?.model;
+    const own = withoutShapes(parts ?? model) ?? parts;
     return own && { bytes: encoded(own, folder), widens: mapped?.widens ?? false };
   };
   const bytes = encoded(model, folder);

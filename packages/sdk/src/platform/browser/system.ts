@@ -73,3 +73,8 @@ export function isDeepStrictEqual(a: unknown, b: unknown): boolean {
     keys.every((key) => key in b && isDeepStrictEqual(a[key as keyof typeof a], b[key as keyof typeof b]))
   );
 }
+
+/** Unknown on a page. */
+export function arrayBytes(): number {
+  return 0;
+}

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from '../../platform/files.ts';
 import * as path from '../../platform/path.ts';
 import { tmpdir } from '../../platform/system.ts';
 import { OnnxLoraError } from '../../errors.ts';
+import { collectGarbage } from '../garbage.ts';
 import type { Engine, LoadedGraph, NativeOptions } from '../engine.ts';
 import type { BoundFeeds } from '../boundFeeds.ts';
 import type { TransferableBuffers } from '../transferableBuffers.ts';
@@ -40,8 +41,13 @@ export async function openSession(engine: Engine, source: SessionSource, options
   const chosen = providersToTry(options.provider ?? 'auto', here);
   const others = (options.fallback ?? []).flatMap((provider) => providersToTry(provider, here));
   const tries = [...new Set([...chosen, ...others])];
+  // Building the graph left objects behind, and ONNX Runtime needs as much memory now.
+  collectGarbage(source.bytes.byteLength * GARBAGE_PER_BYTE);
   return new ProviderSession(request, await loadFirst(request, options.strict ? tries.slice(0, 1) : tries));
 }
+
+/** Bytes of JavaScript's heap that building leaves behind per encoded byte of a graph, measured. */
+const GARBAGE_PER_BYTE = 60;
 
 interface Request {
   readonly engine: Engine;

@@ -48,7 +48,14 @@ export class WorkerThread {
   constructor(ort: string) {
     const shared: WorkerShared = { state: this.#state, identity: fromBase64(identityModel) };
     // The main thread's loaders and flags do not suit a program that imports one library.
-    const worker = new Worker(program, { eval: true, workerData: { ort, ...shared }, execArgv: [], name: 'onnx-lora' });
+    const worker = new Worker(program, {
+      eval: true,
+      workerData: { ort, ...shared },
+      execArgv: [],
+      name: 'onnx-lora',
+      // Tensors lie outside of the heap, and other objects are few; V8 would keep up to 48 MB for them.
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
+    });
     this.#worker = worker;
     this.#client = new GraphClient({
       copied,

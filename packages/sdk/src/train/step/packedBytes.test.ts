@@ -31,3 +31,15 @@ it('counts a weight behind a Transpose or a Cast, in float32', () => {
   g.MatMul(x, g.Transpose(g.Cast(half, 1), [1, 0]));
   expect(packedBytes({ node: g.nodes, initializer: g.initializers })).toBe(3 * 4 * 32);
 });
+
+it('leaves the codes of MatMulNBits out, which are packed in any case', () => {
+  const g = new WeightBuilder(17, '/');
+  const codes = g.constant({ type: 'uint8', dims: [8, 1, 8], data: new Uint8Array(64) });
+  const operands = [
+    g.floats(new Array<number>(32).fill(1), [2, 16]),
+    codes,
+    g.floats(new Array<number>(8).fill(1), [8]),
+  ];
+  g.emit('MatMulNBits', operands, { K: 16, N: 8, bits: 4, block_size: 16 }, 'com.microsoft');
+  expect(packedBytes({ node: g.nodes, initializer: g.initializers })).toBe(0);
+});

@@ -8,7 +8,10 @@ import { attributeOf } from '../../ops/schema.ts';
 import { frozenWeight } from '../../ops/frozenWeight.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 
-/** Operators whose second operand is packed if it is a weight. */
+/**
+ * Operators whose second operand is packed if it is a weight. MatMulNBits is not among them: without a copy of its 4 bits it
+ * unpacks the whole weight to float32 at each run.
+ */
 const products = new Set([
   'MatMul',
   'Gemm',
@@ -16,7 +19,6 @@ const products = new Set([
   'MatMulInteger',
   'MatMulIntegerToFloat',
   'DynamicQuantizeMatMul',
-  'MatMulNBits',
 ]);
 
 /** Bytes of packed copies: one per weight and orientation. Forward and backward products use two; embeddings none. */

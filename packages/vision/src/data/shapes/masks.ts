@@ -1,6 +1,6 @@
 /** @file Masks of a record, from a file or outlines: one object, all objects, or a class per pixel. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk/data';
 import type { Mask } from '../../augment/sample.ts';
 import { decodeNumbers } from '../../image/numbersFile.ts';
 import type { Size } from '../../preprocess/imagePlan.ts';

@@ -1,6 +1,6 @@
 /** @file COCO's outlines: polygons and run-length encoding. @see https://github.com/cocodataset/cocoapi */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk/data';
 import type { Mask } from '../../augment/sample.ts';
 import type { Shape } from '../imageRecord.ts';
 

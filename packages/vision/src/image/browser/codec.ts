@@ -148,11 +148,22 @@ export async function greyThumbnail(file: string, edge: number): Promise<Uint8Ar
   }
 }
 
-export async function webp({ width, height, data }: Image): Promise<Uint8Array> {
+export function webp(image: Image): Promise<Uint8Array> {
+  return encoded(image, { type: 'image/webp', quality: 0.8 });
+}
+
+export function png(image: Image): Promise<Uint8Array> {
+  return encoded(image, { type: 'image/png' });
+}
+
+async function encoded(
+  { width, height, data }: Image,
+  options: { readonly type: string; readonly quality?: number },
+): Promise<Uint8Array> {
   const rgba = new Uint8ClampedArray(width * height * 4).fill(255);
   for (let at = 0, from = 0; from < data.length; at += 4, from += 3) rgba.set(data.subarray(from, from + 3), at);
   const canvas = new page.OffscreenCanvas(width, height);
   canvas.getContext('2d', {}).putImageData(new page.ImageData(rgba, width), 0, 0);
-  const blob = await canvas.convertToBlob({ type: 'image/webp', quality: 0.8 });
+  const blob = await canvas.convertToBlob(options);
   return new Uint8Array(await blob.arrayBuffer());
 }

@@ -12,11 +12,13 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import type { FoundObject } from '../../metrics/cocoEvaluation.ts';
 import type { ImageLike } from '../../image/image.ts';
-import { checkBatch } from '../imagePorts.ts';
+import { checkBatch, imagePort } from '../imagePorts.ts';
 import { FedImages, type ImageReading, openImages } from '../imageTask.ts';
-import { cocoAnswers, cocoEndings, type DetectedObject } from './cocoAnswers.ts';
+import { cocoAnswers, cocoEndings, type DetectedObject, type SegmentedObject, segmentationOf } from './cocoAnswers.ts';
+import { decodeRle } from '../../data/shapes/outlines.ts';
+import { polygonsOf } from './masks.ts';
 import { feedsOf, foundObjects } from './detectionData.ts';
-import { type Detector, detectorOf } from './detector.ts';
+import { type Detector, detectorOf, type ObjectKind, requireNumberedClasses } from './detector.ts';
 import { mergedTiles, tilesOf } from './tiles.ts';
 
 /** Options of {@link objectDetector}. */
@@ -31,6 +33,14 @@ export type DetectionPrediction = Readonly<{
   label: string;
   /** By falling score. */
   objects: readonly DetectedObject[];
+}>;
+
+/** The objects of an image with their pixels. */
+export type InstancePrediction = Readonly<{
+  /** Classes with their numbers of objects, as text. */
+  label: string;
+  /** By falling score. */
+  objects: readonly SegmentedObject[];
 }>;
 
 /** Threshold where none was chosen on held-out images. */
@@ -51,17 +61,31 @@ export async function objectDetector(model: TaskModel, options: ObjectDetectorOp
   };
 }
 
+/**
+ * As {@link objectDetector}, for models whose queries give masks: objects also have their pixels.
+ * @throws OnnxLoraError as {@link objectDetector}
+ */
+export async function instanceSegmenter(model: TaskModel, options: ObjectDetectorOptions = {}): Promise<Processor> {
+  const { feeds, found, labels } = await openDetector(model, options, 'masks');
+  return {
+    feeds,
+    decode: (outputs, inputs) => found(outputs, inputs).map((objects) => predictionOf(objects, labels)),
+  };
+}
+
 /** Preprocessing and decoding of a detector. */
-async function openDetector(model: TaskModel, options: ObjectDetectorOptions) {
-  const known = detectorOf(model);
+async function openDetector(model: TaskModel, options: ObjectDetectorOptions, kind: ObjectKind = 'boxes') {
+  requireNumberedClasses(model);
+  // Each image is read once.
+  const reading = { ...options, cacheBytes: 0 };
+  const { images: loader, decoder, preprocessor } = await openImages(model, imagePort(model).name, reading);
+  const known = detectorOf(model, { kind, size: preprocessor?.outputSize });
   const { threshold: learned, labels: named } = model.learned ?? {};
   // A dense head keeps its places: new classes took the first of them.
   const isNamed = Array.isArray(named) && (known.head.kind !== 'queries' || named.length === known.labels.length);
   const names = isNamed ? named.map(String) : known.labels;
   const detector: Detector = { ...known, labels: names };
   const { threshold = typeof learned === 'number' ? learned : USUAL_THRESHOLD } = options;
-  // Each image is read once.
-  const { images: loader, decoder } = await openImages(model, detector.input.name, { ...options, cacheBytes: 0 });
   const fed = new FedImages();
   const { head } = detector;
   return {
@@ -85,6 +109,8 @@ async function openDetector(model: TaskModel, options: ObjectDetectorOptions) {
 export interface DetectionPredictorOptions extends ObjectDetectorOptions {
   /** Edge in pixels of the tiles of larger pictures; without it pictures are looked at as a whole. */
   readonly tile?: number | undefined;
+  /** Whether objects have masks; boxes alone by default. */
+  readonly kind?: ObjectKind | undefined;
 }
 
 /** A part of a picture, or all of it, and the place of its first pixel. */
@@ -101,10 +127,10 @@ interface View {
  */
 export async function detectionPredictor(
   model: RunnableModel,
-  { tile, ...own }: DetectionPredictorOptions,
+  { tile, kind, ...own }: DetectionPredictorOptions,
   options: RecordPredictorOptions,
 ): Promise<Predictor> {
-  const { outputs: inner, decoder, feeds, found, labels } = await openDetector(model, own);
+  const { outputs: inner, decoder, feeds, found, labels } = await openDetector(model, own, kind);
   const viewsOf = async (file: Source): Promise<readonly View[]> => {
     if (typeof file !== 'string')
       throw new OnnxLoraError('INPUT_INVALID', 'A detector reads files, not streams of bytes. Give it paths.');
@@ -128,7 +154,12 @@ export async function detectionPredictor(
 
 function predictionOf(found: readonly FoundObject[], labels: readonly string[]): DetectionPrediction {
   const objects = found
-    .map(({ label, score, box }): DetectedObject => ({ label: labels[label]!, score, box }))
+    .map(({ label, score, box, mask }): DetectedObject | SegmentedObject => ({
+      label: labels[label]!,
+      score,
+      box,
+      ...(mask && { segmentation: segmentationOf(mask), polygons: polygonsOf(decodeRle(mask)) }),
+    }))
     .sort((a, b) => b.score - a.score);
   const counts = new Map<string, number>();
   for (const { label } of objects) counts.set(label, (counts.get(label) ?? 0) + 1);

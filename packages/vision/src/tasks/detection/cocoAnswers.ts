@@ -4,6 +4,7 @@ import { basename, extname } from '@onnx-lora/sdk/platform';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import type { AnswerWriter, Prediction } from '@onnx-lora/sdk/tasks';
+import { formatCocoCounts, parseCocoCounts, type Rle } from '../../data/shapes/outlines.ts';
 
 /** An object in an answer. */
 export interface DetectedObject {
@@ -13,6 +14,19 @@ export interface DetectedObject {
   readonly score: number;
   /** Left, top, width and height in pixels of the image, as in COCO. */
   readonly box: readonly [x: number, y: number, width: number, height: number];
+}
+
+/** An object in an answer, with its pixels. */
+export interface SegmentedObject extends DetectedObject {
+  /** COCO's compressed run-length encoding of its pixels; `size` is `[height, width]`. */
+  readonly segmentation: { readonly size: readonly [height: number, width: number]; readonly counts: string };
+  /** Its outlines as rings of alternating x and y in pixels, without its holes; for drawing. */
+  readonly polygons: readonly (readonly number[])[];
+}
+
+/** COCO's form of a mask. */
+export function segmentationOf({ height, width, counts }: Rle): SegmentedObject['segmentation'] {
+  return { size: [height, width], counts: formatCocoCounts(counts) };
 }
 
 /** Endings of files that {@link cocoAnswers} writes. */
@@ -32,13 +46,14 @@ export function cocoAnswers(path: string, labels: readonly string[]): AnswerWrit
     write: (prediction) => {
       const { file, objects } = answerOf(prediction);
       images.push({ id: images.length + 1, file_name: basename(file) });
-      for (const { label, score, box } of objects)
+      for (const { label, score, box, segmentation } of objects)
         annotations.push({
           id: annotations.length + 1,
           image_id: images.length,
           category_id: labels.indexOf(label) + 1,
           bbox: box,
-          area: box[2] * box[3],
+          ...(segmentation && { segmentation }),
+          area: segmentation ? areaOf(segmentation) : box[2] * box[3],
           iscrowd: 0,
           score,
         });
@@ -50,7 +65,14 @@ export function cocoAnswers(path: string, labels: readonly string[]): AnswerWrit
 }
 
 /** @throws OnnxLoraError `INPUT_INVALID` for a prediction of another task */
-function answerOf({ file, objects }: Prediction): { file: string; objects: readonly DetectedObject[] } {
+function answerOf({ file, objects }: Prediction): {
+  file: string;
+  objects: readonly (DetectedObject & Partial<SegmentedObject>)[];
+} {
   if (typeof file === 'string' && Array.isArray(objects)) return { file, objects };
   throw new OnnxLoraError('INPUT_INVALID', 'Only answers { file, objects } can be written as a COCO file.');
+}
+
+function areaOf({ counts }: SegmentedObject['segmentation']): number {
+  return parseCocoCounts(counts, 'an answer').reduce((sum, count, i) => sum + (i % 2 === 1 ? count : 0), 0);
 }

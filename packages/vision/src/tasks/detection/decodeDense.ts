@@ -22,12 +22,12 @@ export function decodeDense(
     let start = 0;
     for (const { stride, parts } of levels) {
       const [, , height = 0, width = 0] = parts[0]!.dims;
-      const channels = channelsOf(parts, row);
+      const channels = channelsOf(parts, row, head);
       for (let at = 0; at < height * width; at++) {
         const place = { stride, at, x: at % width, y: Math.floor(at / width) };
         const scores = scoresAt(channels, at, head);
         if (!scores.some((score) => score > threshold)) continue;
-        const box = (head.kind === 'distances' ? byDistances : byOffsets)(channels, place, head);
+        const box = (head.kind === 'offsets' ? byOffsets : byDistances)(channels, place, head);
         [...box, ...scores].forEach((value, i) => (table[i * places + start + at] = value));
       }
       start += height * width;
@@ -42,12 +42,13 @@ function partOf(outputs: Readonly<Record<string, Tensor>>, name: string): Tensor
   throw new OnnxLoraError('MODEL_UNSUPPORTED', `The value "${name}" is not that of a grid. Export the model again.`);
 }
 
-/** Planes of all channels of an image. */
-function channelsOf(parts: readonly Tensor[], row: number): Float32Array[] {
-  return parts.flatMap(({ data, dims: [, channels = 0, height = 0, width = 0] }) => {
+/** Planes of all channels of an image, classes last. */
+function channelsOf(parts: readonly Tensor[], row: number, { kind, classes }: DenseHead): Float32Array[] {
+  const all = parts.flatMap(({ data, dims: [, channels = 0, height = 0, width = 0] }) => {
     const size = height * width;
     return Array.from({ length: channels }, (_, i) => (data as Float32Array).subarray((row * channels + i) * size, (row * channels + i + 1) * size)); // prettier-ignore
   });
+  return kind === 'qualities' ? [...all.slice(classes), ...all.slice(0, classes)] : all;
 }
 
 interface Place {
@@ -59,7 +60,7 @@ interface Place {
 
 /** The probability of each class. */
 function scoresAt(channels: readonly Float32Array[], at: number, { kind, bins, classes }: DenseHead): number[] {
-  const [first, any] = kind === 'distances' ? [4 * bins, 1] : [5, sigmoid(channels[4]![at]!)];
+  const [first, any] = kind === 'offsets' ? [5, sigmoid(channels[4]![at]!)] : [4 * bins, 1];
   return Array.from({ length: classes }, (_, i) => any * sigmoid(channels[first + i]![at]!));
 }
 

@@ -1,9 +1,13 @@
 /** @file Objects of records as examples: checked boxes, classes, images with their truth. */
 
-import { OnnxLoraError, stack, tensor, type Feeds, type Tensor } from '@onnx-lora/sdk';
+import { float32, OnnxLoraError, stack, tensor, type Feeds, type Tensor } from '@onnx-lora/sdk';
+import { withoutUndefined } from '@onnx-lora/sdk/data';
 import { type Batch, differentLabels, quotedNames, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
+import type { Mask } from '../../augment/sample.ts';
 import type { Box, ImageObject, ImageRecord } from '../../data/imageRecord.ts';
+import { boxOfMask, maskOfObject } from '../../data/shapes/masks.ts';
+import { decodeRle, encodeRle, type Rle } from '../../data/shapes/outlines.ts';
 import type { FoundObject, TrueObject } from '../../metrics/cocoEvaluation.ts';
 import type { Extent } from '../../metrics/objectOverlaps.ts';
 import { boxToImage, type Geometry } from '../../preprocess/geometry.ts';
@@ -14,6 +18,8 @@ import { checkBatch } from '../imagePorts.ts';
 import { decodeBoxes, type FoundBox } from './decodeBoxes.ts';
 import { decodeDense } from './decodeDense.ts';
 import type { Detector, QueryHead } from './detector.ts';
+import { type Frame, framesOf, frameTensor } from './frames.ts';
+import { certaintyOf, maskInImage, masksOfRuns, maskTargets, runsOf } from './masks.ts';
 import { detectionTargets } from './targets.ts';
 
 /** A preprocessed image with its objects. */
@@ -28,6 +34,8 @@ export interface DetectionExample {
   readonly labels: readonly number[];
   /** Their boxes, in pixels of the model's input. */
   readonly boxes: readonly Box[];
+  /** Their masks, of the model's input, where masks are learned. */
+  readonly masks?: readonly Mask[];
   /** All objects, in pixels of the image; absent for an image drawn for training. */
   readonly truth?: readonly TrueObject[];
 }
@@ -43,6 +51,7 @@ export interface DetectionClasses {
 export interface Learnable {
   readonly label: number;
   readonly box: Box;
+  readonly object: ImageObject;
 }
 
 /**
@@ -129,7 +138,8 @@ export function checkedBoxes(records: readonly ImageRecord[], root: string): Box
 
 /** The box of an object, or of its outline. */
 function boxOfObject({ box, shape }: ImageObject): Box | undefined {
-  if (box || shape?.kind !== 'polygons') return box;
+  if (box || !shape) return box;
+  if (shape.kind === 'runs') return boxOfMask(decodeRle(shape));
   const [xs, ys] = [0, 1].map((axis) => shape.rings.flatMap((ring) => ring.filter((_, i) => i % 2 === axis)));
   const around: Box = [Math.min(...xs!), Math.min(...ys!), Math.max(...xs!), Math.max(...ys!)];
   return around[2] > around[0] && around[3] > around[1] ? around : undefined;
@@ -140,16 +150,17 @@ export function learnable({ objects = [] }: ImageRecord, labels: readonly string
   return objects.flatMap((object) => {
     const box = boxOfObject(object);
     if (!box || object.crowd === true) return [];
-    return [{ label: labels.indexOf(object.category!), box }];
+    return [{ label: labels.indexOf(object.category!), box, object }];
   });
 }
 
 /**
- * An example from a loaded image. Boxes are clipped to the image, as transformers does.
+ * An example from a loaded image. Boxes are clipped to the image, as transformers does; objects of whose mask no pixel is left
+ * are dropped.
  * @throws OnnxLoraError `DATA_INVALID` for a box outside of its image, naming both
  */
 export function exampleOf(
-  { pixels, geometry, boxes = [], boxIndices }: LoadedImage,
+  { pixels, geometry, boxes = [], boxIndices, masks }: LoadedImage,
   record: ImageRecord,
   labels: readonly string[],
   { isDrawn, isChanged }: { readonly isDrawn: boolean; readonly isChanged: boolean },
@@ -164,8 +175,11 @@ export function exampleOf(
       Math.min(Math.max(box[2], left), left + content.width),
       Math.min(Math.max(box[3], top), top + content.height),
     ];
-    const object = own[boxIndices?.[i] ?? i]!;
-    if (clipped[2] > clipped[0] && clipped[3] > clipped[1]) return [{ label: object.label, box: clipped }];
+    const index = boxIndices?.[i] ?? i;
+    const [object, mask] = [own[index]!, masks?.[index]];
+    const isEmpty = mask?.data.every((each) => each === 0) ?? false;
+    if (clipped[2] > clipped[0] && clipped[3] > clipped[1])
+      return isEmpty ? [] : [{ label: object.label, box: clipped, mask }];
     if (isChanged) return [];
     throw new OnnxLoraError(
       'DATA_INVALID',
@@ -178,16 +192,24 @@ export function exampleOf(
     geometry,
     labels: kept.map(({ label }) => label),
     boxes: kept.map(({ box }) => box),
-    ...(isDrawn ? {} : { truth: truthOf(record, labels) }),
+    ...(masks && { masks: kept.map(({ mask }) => mask!) }),
+    ...(isDrawn ? {} : { truth: truthOf(record, labels, masks && geometry.input) }),
   };
 }
 
-function truthOf({ objects = [] }: ImageRecord, labels: readonly string[]): TrueObject[] {
+/** @param size of the image, where masks are learned */
+function truthOf(
+  { objects = [], place }: ImageRecord,
+  labels: readonly string[],
+  size: Size | undefined,
+): TrueObject[] {
   return objects.flatMap((object): TrueObject[] => {
     const box = boxOfObject(object);
     if (!box) return [];
-    const { crowd = false, area } = object;
-    return [{ label: labels.indexOf(object.category!), box: extentOf(box), crowd, ...(area === undefined ? {} : { area }) }]; // prettier-ignore
+    const pixels = size && maskOfObject(object, size, place);
+    const mask = pixels && encodeRle(pixels);
+    const { crowd = false, area = mask && pixels.data.reduce((sum, each) => sum + each, 0) } = object;
+    return [{ label: labels.indexOf(object.category!), box: extentOf(box), crowd, ...withoutUndefined({ area, mask }) }]; // prettier-ignore
   });
 }
 
@@ -197,13 +219,11 @@ function extentOf([x0, y0, x1, y1]: Box): Extent {
 
 /** Numbers per true object: class, crowd, area, and left, top, width and height. */
 const TRUTH = 7;
-/** Numbers per image: size of the model's input, scale and shift from the image to it. */
-const FRAME = 6;
 
 /** Feeds of a batch, and targets: of the loss, and of the metrics unless images were drawn for training. */
 export function collateDetection(
   examples: readonly DetectionExample[],
-  { input, mask: maskInput }: Detector,
+  { input, mask: maskInput, head }: Detector,
   model: TaskModel,
   slots: number,
 ): Batch {
@@ -221,7 +241,13 @@ export function collateDetection(
     })),
     slots,
   );
-  return { inputs, targets: { ...targets, ...truthTargets(examples, { width, height }) } };
+  const masks = learnsMasks(head) && { masks: maskTargets(examples.map((each) => each.masks ?? []), targets['labels']!.dims[1]!, { width, height }) }; // prettier-ignore
+  return { inputs, targets: { ...targets, ...masks, ...truthTargets(examples, { width, height }) } };
+}
+
+/** Whether a head's masks are learned and answered. */
+export function learnsMasks(head: Detector['head']): boolean {
+  return head.kind === 'queries' && head.ports.masks !== undefined;
 }
 
 /** Images as feeds, padded to the largest. */
@@ -261,25 +287,29 @@ function truthTargets(
     const numbers = objects.flatMap(({ label, crowd, area, box }) => [label, crowd === true ? 1 : 0, area ?? box[2] * box[3], ...box]); // prettier-ignore
     return [...numbers, ...new Array<number>((most - objects.length) * TRUTH).fill(-1)];
   });
-  const frames = examples.flatMap(({ geometry: { scale, shift } }) => [width, height, scale.x, scale.y, shift.x, shift.y]); // prettier-ignore
   return {
     truth: tensor('float64', Float64Array.from(rows), [examples.length, most, TRUTH]),
-    frames: tensor('float64', Float64Array.from(frames), [examples.length, FRAME]),
+    frames: frameTensor(examples.map(({ geometry }) => ({ width, height, geometry }))),
+    ...(examples.some(({ masks }) => masks) && {
+      runs: runsOf(truths.map((own) => own.flatMap(({ mask }) => mask ?? []))),
+    }),
   };
 }
 
 /** The true objects of a batch's images. */
-export function trueObjects({ truth }: Feeds): TrueObject[][] {
+export function trueObjects(targets: Feeds): TrueObject[][] {
+  const { truth, runs } = targets;
   if (!truth)
     throw new OnnxLoraError(
       'INPUT_INVALID',
       'Examples drawn for training cannot be measured. Get them without a draw.',
     );
   const [rows = 0, most = 0] = truth.dims;
+  const masks = runs && masksOfRuns(targets, framesOf(targets).map(({ geometry }) => geometry.input)); // prettier-ignore
   return Array.from({ length: rows }, (_, row) =>
-    Array.from({ length: most }, (__, i) => (row * most + i) * TRUTH).flatMap((at): TrueObject[] => {
+    Array.from({ length: most }, (__, i) => (row * most + i) * TRUTH).flatMap((at, i): TrueObject[] => {
       const [label, crowd, area, ...box] = Array.from(truth.data.subarray(at, at + TRUTH), Number) as [number, number, number, number, number, number, number]; // prettier-ignore
-      return label < 0 ? [] : [{ label, crowd: crowd === 1, area, box }];
+      return label < 0 ? [] : [{ label, crowd: crowd === 1, area, box, ...(masks && { mask: masks[row]![i]! }) }];
     }),
   );
 }
@@ -296,6 +326,8 @@ export function foundObjects(
   { head, labels }: Pick<Detector, 'head' | 'labels'>,
   threshold = 0,
 ): FoundObject[][] {
+  if (learnsMasks(head))
+    return masksOfQueries(outputs, frames, head as QueryHead, { threshold, classes: labels.length });
   const found =
     head.kind === 'queries'
       ? boxesOfQueries(outputs, frames, head, threshold)
@@ -321,10 +353,12 @@ function boxesOfQueries(
   { ports, scores }: QueryHead,
   threshold: number,
 ): FoundBox[][] {
-  const [logits, boxes] = [outputs[ports.logits], outputs[ports.boxes]];
+  const logits = outputs[ports.logits];
   const [rows = 0, queries = 0, classes = 0] = logits?.dims ?? [];
+  // Where masks stand alone, boxes are those around them.
+  const boxes = ports.boxes === undefined ? float32(new Float32Array(rows * queries * 4), [rows, queries, 4]) : outputs[ports.boxes]; // prettier-ignore
   if (!logits || boxes?.dims.join() !== [rows, queries, 4].join() || rows !== frames.length)
-    throw unrelated([ports.logits, ports.boxes]);
+    throw unrelated([ports.logits, ports.boxes ?? ports.masks!]);
   return frames.map(({ width, height }, row) =>
     decodeBoxes(
       {
@@ -340,24 +374,41 @@ function boxesOfQueries(
   );
 }
 
+/** Objects with masks in pixels of the image; those without a pixel are left out. */
+function masksOfQueries(
+  outputs: Readonly<Record<string, Tensor>>,
+  frames: readonly Frame[],
+  head: QueryHead,
+  { threshold, classes }: { readonly threshold: number; readonly classes: number },
+): FoundObject[][] {
+  const { ports } = head;
+  const masks = outputs[ports.masks!];
+  const [images = 0, queries = 0, rows = 0, columns = 0] = masks?.dims ?? [];
+  if (!masks || images !== frames.length) throw unrelated([ports.logits, ports.masks!]);
+  const found = boxesOfQueries(outputs, frames, head, threshold);
+  const size = rows * columns;
+  return frames.map((frame, image) => {
+    // A query may answer with several classes.
+    const known = new Map<number, { mask: Mask; rle: Rle }>();
+    return found[image]!.flatMap(({ label, query, box, score }): FoundObject[] => {
+      const start = (image * queries + query) * size;
+      const scores = { rows, columns, data: (masks.data as Float32Array).subarray(start, start + size) };
+      const sure = ports.boxes === undefined ? score * certaintyOf(scores) : score;
+      if (label >= classes || sure <= threshold) return [];
+      const mask = known.get(query)?.mask ?? maskInImage(scores, frame);
+      const rle = known.get(query)?.rle ?? encodeRle(mask);
+      known.set(query, { mask, rle });
+      const around = boxOfMask(mask);
+      if (!around) return [];
+      const own = ports.boxes === undefined ? around : boxToImage(frame.geometry, box);
+      return [{ label, score: sure, box: extentOf(own), mask: rle }];
+    });
+  });
+}
+
 function unrelated(names: readonly string[]): OnnxLoraError {
   return new OnnxLoraError(
     'MODEL_UNSUPPORTED',
     `The outputs ${quotedNames(names, 20)} do not belong together. Export the model again.`,
   );
-}
-
-/** Size of a batch's images, and how an image lies in it. */
-export interface Frame {
-  readonly width: number;
-  readonly height: number;
-  readonly geometry: Pick<Geometry, 'scale' | 'shift'>;
-}
-
-/** The frames of a batch's images. */
-export function framesOf({ frames }: Feeds): Frame[] {
-  return Array.from({ length: frames!.dims[0]! }, (_, row) => {
-    const [width, height, sx, sy, dx, dy] = Array.from(frames!.data.subarray(row * FRAME, (row + 1) * FRAME), Number) as [number, number, number, number, number, number]; // prettier-ignore
-    return { width, height, geometry: { scale: { x: sx, y: sy }, shift: { x: dx, y: dy } } };
-  });
 }

@@ -5,9 +5,10 @@ import { RecordDataset } from '@onnx-lora/sdk/tasks';
 import type { Augmentation } from '../../augment/augment.ts';
 import { mosaic } from '../../augment/mosaic.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
+import { maskOfObject } from '../../data/shapes/masks.ts';
 import type { ImageDecoder } from '../../image/image.ts';
 import type { ImageLoader } from '../../preprocess/imageLoader.ts';
-import type { ImageRequest } from '../../preprocess/imageThread.ts';
+import type { ImageRequest, MaskSource } from '../../preprocess/imageThread.ts';
 import { exampleOf, learnable } from './detectionData.ts';
 import type { DetectionDataset } from './detectionReport.ts';
 
@@ -25,6 +26,8 @@ export interface DetectionDatasetOptions {
   readonly decoder: ImageDecoder;
   readonly seed: number;
   readonly changes?: Changes;
+  /** Whether masks are loaded with the boxes; false by default. */
+  readonly withMasks?: boolean;
 }
 
 /** Separates the draw of mosaics from augmentations with the same seed. */
@@ -38,6 +41,7 @@ export function detectionDataset({
   decoder,
   seed,
   changes,
+  withMasks = false,
 }: DetectionDatasetOptions): DetectionDataset {
   const { augment = [], mosaic: mixed = 0 } = changes ?? {};
   const isFixed = augment.length === 0 && mixed === 0;
@@ -45,20 +49,23 @@ export function detectionDataset({
   const drawn = async (
     record: ImageRecord,
     draw: number,
-  ): Promise<{ record: ImageRecord; image?: ImageRequest['image'] }> => {
+  ): Promise<{ record: ImageRecord; image?: ImageRequest['image']; masks?: MaskSource[] }> => {
     const random = new Random(drawSeed(seed, draw) ^ OWN_DRAWS);
     if (random.next() >= mixed) return { record };
     const four = [record, ...Array.from({ length: 3 }, () => records[random.index(records.length)]!)];
     const samples = await Promise.all(
-      four.map(async (each) => ({
-        image: await withSourceLocation(each, () => decoder.decode(each.file)),
-        boxes: learnable(each, labels).map(({ box }) => box),
-      })),
+      four.map(async (each) => {
+        const image = await withSourceLocation(each, () => decoder.decode(each.file));
+        const own = learnable(each, labels);
+        const masks = withMasks && { masks: own.map(({ object }) => maskOfObject(object, image, each.place)!) };
+        return { image, boxes: own.map(({ box }) => box), ...masks };
+      }),
     );
-    const { image, boxes, boxIndices } = mosaic(samples, random);
+    const { image, boxes, boxIndices, masks } = mosaic(samples, random);
     const objects = four.flatMap((each) => learnable(each, labels));
     const own = boxes.map((box, i) => ({ box, category: labels[objects[boxIndices[i]!]!.label]! }));
-    return { record: { ...record, objects: own }, image };
+    const sources = masks?.map((mask): MaskSource => ({ kind: 'mask', mask }));
+    return { record: { ...record, objects: own }, image, ...(sources && { masks: sources }) };
   };
   return new RecordDataset(records, [], {
     isDeterministic: isFixed,
@@ -66,10 +73,13 @@ export function detectionDataset({
     keyOf: ({ file }) => contentKey(file),
     load: async (given, draw) => {
       const isChanged = draw !== undefined && !isFixed;
-      const { record, image = given.file } = isChanged ? await drawn(given, draw) : { record: given };
+      const { record, image = given.file, masks } = isChanged ? await drawn(given, draw) : { record: given };
+      const own = learnable(record, labels);
+      const shapes = (): MaskSource[] => own.map(({ object }) => ({ kind: 'shape', object, place: record.place }));
       const request: ImageRequest = {
         image,
-        boxes: learnable(record, labels).map(({ box }) => box),
+        boxes: own.map(({ box }) => box),
+        ...(withMasks && { masks: masks ?? shapes() }),
         ...(isChanged && augment.length > 0 && { augmentations: augment, seed: drawSeed(seed, draw) }),
       };
       const loaded = await withSourceLocation(record, () => loader.load(request));

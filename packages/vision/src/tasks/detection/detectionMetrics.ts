@@ -3,13 +3,14 @@
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import { bootstrapDraws, type Draws, drawsFor, type MetricCollector } from '@onnx-lora/sdk/tasks';
 import { CocoEvaluation, type DetectionScores } from '../../metrics/cocoEvaluation.ts';
-import { foundObjects, framesOf, trueObjects } from './detectionData.ts';
+import { foundObjects, learnsMasks, trueObjects } from './detectionData.ts';
+import { framesOf } from './frames.ts';
 import type { Detector } from './detector.ts';
 
 /** Most resamples: each sorts nothing anew, but looks at every box ten times. */
 const MOST_DRAWS = 200;
 
-/** COCO's metrics of boxes: `map`, the mean average precision over ten overlaps, first. */
+/** COCO's metrics of boxes, or of masks where they are learned: `map`, the mean average precision over ten overlaps, first. */
 export class DetectionMetrics implements MetricCollector<DetectionScores> {
   readonly #detector: Detector;
   /** The images so far, for more than the metrics. */
@@ -17,7 +18,7 @@ export class DetectionMetrics implements MetricCollector<DetectionScores> {
 
   constructor(detector: Detector, classes: number) {
     this.#detector = detector;
-    this.evaluation = new CocoEvaluation('boxes', classes);
+    this.evaluation = new CocoEvaluation(learnsMasks(detector.head) ? 'masks' : 'boxes', classes);
   }
 
   update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {

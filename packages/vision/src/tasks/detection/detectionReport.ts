@@ -11,17 +11,20 @@ import {
   type ReportSection,
 } from '@onnx-lora/sdk/tasks';
 import type { Box, ImageRecord } from '../../data/imageRecord.ts';
-import type { ImageDecoder } from '../../image/image.ts';
+import type { Image, ImageDecoder } from '../../image/image.ts';
 import {
   CocoEvaluation,
   type ClassPrecision,
   type FoundObject,
   type TrueObject,
 } from '../../metrics/cocoEvaluation.ts';
-import { boxOverlaps, type Extent } from '../../metrics/objectOverlaps.ts';
-import { classColor, galleries, joinHorizontally, paintBoxes, shrunk } from '../../report/overlay.ts';
+import { boxOverlaps, maskOverlaps } from '../../metrics/objectOverlaps.ts';
+import { decodeRle, type Rle } from '../../data/shapes/outlines.ts';
 import { webp } from '../../image/codec.ts';
-import { type DetectionExample, foundObjects, framesOf, trueObjects } from './detectionData.ts';
+import { resizeNearest } from '../../preprocess/resize/resize.ts';
+import { classColor, galleries, joinHorizontally, paintBoxes, paintMask, shrunk } from '../../report/overlay.ts';
+import { type DetectionExample, foundObjects, learnsMasks, trueObjects } from './detectionData.ts';
+import { framesOf } from './frames.ts';
 import type { Detector } from './detector.ts';
 
 export type DetectionDataset = RecordDataset<ImageRecord, DetectionExample, undefined>;
@@ -64,11 +67,12 @@ interface Result {
   readonly mistakes: Mistakes;
 }
 
-/** Sorts what was found in an image into right and wrong, in falling order of scores. */
+/** Sorts what was found in an image into right and wrong, in falling order of scores; by masks where there are any. */
 export function mistakesIn(truths: readonly TrueObject[], found: readonly FoundObject[]): Mistakes {
   const counted = truths.filter(({ crowd }) => crowd !== true);
   const sorted = [...found].sort((a, b) => b.score - a.score);
-  const overlaps = boxOverlaps(sorted, counted);
+  const hasMasks = counted.every(({ mask }) => mask) && sorted.every(({ mask }) => mask);
+  const overlaps = (hasMasks ? maskOverlaps : boxOverlaps)(sorted, counted);
   const taken = new Set<number>();
   const left = new Set(sorted.keys());
   /** Takes the pairs that overlap enough, the best for each object found. */
@@ -97,8 +101,9 @@ export async function detectionReport(
   options: DetectionReportOptions,
 ): Promise<readonly ReportSection[]> {
   const { detector, labels, isNew, dataset } = options;
-  const adapted = new CocoEvaluation('boxes', labels.length);
-  const base = isNew ? undefined : new CocoEvaluation('boxes', labels.length);
+  const kind = learnsMasks(detector.head) ? 'masks' : 'boxes';
+  const adapted = new CocoEvaluation(kind, labels.length);
+  const base = isNew ? undefined : new CocoEvaluation(kind, labels.length);
   const images: Omit<Result, 'mistakes'>[] = [];
   const chosen = evenlySpaced(dataset.length, MOST_IMAGES);
   for await (const { indices, batch } of batchesOf(options, request.batchSize, chosen)) {
@@ -124,7 +129,7 @@ export async function detectionReport(
     curves(labels, adapted.byClass()),
     ...(await galleries(sorted, {
       noun: 'results',
-      text: `On the left the true boxes, on the right those with a score above ${threshold.toFixed(2)}. Out of ${results.length} held-out images.`,
+      text: `On the left the true objects, on the right those with a score above ${threshold.toFixed(2)}. Out of ${results.length} held-out images.`,
       worst: WORST,
       usual: USUAL,
       picture: (each) => picture(each, options),
@@ -199,9 +204,9 @@ async function picture(
   const whole = await decoder.decode(file);
   const image = shrunk(whole, EDGE);
   const scale = image.width / whole.width;
-  const drawn = (objects: readonly { readonly label: number; readonly box: Extent }[]): typeof image =>
+  const drawn = (objects: readonly (TrueObject | FoundObject)[]): typeof image =>
     paintBoxes(
-      image,
+      objects.reduce((painted, { label, mask }) => (mask ? tinted(painted, mask, label) : painted), image),
       objects.map(({ label, box: [x, y, w, h] }) => ({
         box: [x, y, x + w, y + h].map((edge) => edge * scale) as unknown as Box,
         color: classColor(label + 1),
@@ -213,8 +218,15 @@ async function picture(
   const { right, confused, misplaced, invented, missed } = mistakes;
   return {
     image: await webp(joinHorizontally([drawn(truths), drawn(found)])),
-    alt: `${name}: its true boxes (${named(truths)}), and those that were found (${named(found)})`,
+    alt: `${name}: its true objects (${named(truths)}), and those that were found (${named(found)})`,
     caption: `${name}: ${right} right, ${confused} confused, ${misplaced} badly placed, ${invented} invented, ${missed} missed\ntrue: ${named(truths)}\nfound: ${named(found)}`,
     isWide: true,
   };
+}
+
+/** The image with an object's pixels in the colour of its class. */
+function tinted(image: Image, rle: Rle, label: number): Image {
+  const { height, width } = image;
+  const mask = resizeNearest(decodeRle(rle), 1, height, width);
+  return paintMask(image, mask, { color: (number) => (number === 0 ? undefined : classColor(label + 1)) });
 }

@@ -8,8 +8,10 @@ import type { DetectorOutputs, Predictions } from './losses/detectionLoss.ts';
 export interface DetectorPorts {
   /** Class scores `[batch, queries, classes]`. */
   readonly logits: string;
-  /** Boxes `[batch, queries, 4]`: center, width and height in shares of the image. */
-  readonly boxes: string;
+  /** Boxes `[batch, queries, 4]`: center, width and height in shares of the image; absent for masks alone. */
+  readonly boxes?: string;
+  /** Masks of objects before the sigmoid, where they are learned: `[batch, queries, rows, columns]`. */
+  readonly masks?: string;
   /** Scores of the decoder layers but the last: `[batch, layers, queries, classes]`. */
   readonly auxLogits?: string;
   /** Their boxes: `[batch, layers, queries, 4]`. */
@@ -36,7 +38,7 @@ export function detectorOutputs(
 ): DetectorOutputs {
   const value = (name: string): Value => sized(outputs[name], name);
   const layer = (name: string, i: number): Value => g.Gather(value(name), g.constant(int64([i], [])), 1);
-  const sets: Predictions[] = [{ logits: value(ports.logits), boxes: value(ports.boxes) }];
+  const sets: Predictions[] = [{ logits: value(ports.logits), ...(ports.boxes !== undefined && { boxes: value(ports.boxes) }) }]; // prettier-ignore
   const { auxLogits, auxBoxes, encoderLogits, encoderBoxes } = ports;
   const { intermediateLogits, intermediateBoxes, corners, references } = ports;
   const stacked = auxLogits && auxBoxes ? { logits: auxLogits, boxes: auxBoxes } : undefined;
@@ -50,9 +52,11 @@ export function detectorOutputs(
   const learning = isRefined ? Array.from({ length: layers(corners) - 1 }, (_, i) => i) : [];
   for (const i of learning) sets.push({ logits: layer(intermediateLogits!, i), boxes: layer(intermediateBoxes!, i) });
   if (encoderLogits && encoderBoxes) sets.push({ logits: value(encoderLogits), boxes: value(encoderBoxes) });
-  if (learning.length === 0) return { sets };
+  const masks = ports.masks === undefined ? {} : { masks: value(ports.masks) };
+  if (learning.length === 0) return { sets, ...masks };
   return {
     sets,
+    ...masks,
     edges: {
       corners: learning.map((i) => layer(corners!, i)),
       references: learning.map((i) => layer(references!, i)),
@@ -66,7 +70,7 @@ function sized(value: Value | undefined, name: string): Value {
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
     value
-      ? `The shape of the output "${name}" is not known from the graph, so that its boxes cannot be matched. Export the model with a fixed number of queries.`
+      ? `The shape of the output "${name}" is not known from the graph, so that its queries cannot be matched. Export the model with a fixed number of queries, and masks of a fixed size.`
       : `The model has no output "${name}". Check its export.`,
   );
 }

@@ -1,4 +1,4 @@
-/** @file The task `object-detection`. */
+/** @file The tasks `object-detection` and `instance-segmentation`. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { withoutUndefined } from '@onnx-lora/sdk/data';
@@ -10,18 +10,27 @@ import type { ImageDataOptions, ImageRecord, ImageSource } from '../../data/imag
 import { nearDuplicateWarnings } from '../../data/nearDuplicates.ts';
 import { readImageData } from '../../data/readImageData.ts';
 import type { DetectionScores } from '../../metrics/cocoEvaluation.ts';
+import { imagePort } from '../imagePorts.ts';
 import { type ImageReading, openImages, type ImageTask, imageTask } from '../imageTask.ts';
-import { detectionPredictor, type DetectionPredictorOptions, objectDetector } from './answers.ts';
+import {
+  detectionPredictor,
+  type DetectionPredictorOptions,
+  instanceSegmenter,
+  objectDetector,
+  type ObjectDetectorOptions,
+} from './answers.ts';
 import { checkedBoxes, collateDetection, detectionClasses, type DetectionExample, learnable } from './detectionData.ts';
 import { DetectionMetrics } from './detectionMetrics.ts';
 import { type Changes, detectionDataset, withAllObjects } from './detectionDataset.ts';
 import { type DetectionDataset, detectionReport } from './detectionReport.ts';
 import { type DenseHead, denseLevels } from './denseHead.ts';
-import { type Detector, detectorOf, type QueryHead } from './detector.ts';
+import { type Detector, detectorOf, type ObjectKind, type QueryHead, requireNumberedClasses } from './detector.ts';
+import { requireOutlines } from './masks.ts';
 import { type DetectorPorts, detectorOutputs } from './detectorPorts.ts';
 import { detectionLoss, type DetectionTargets } from './losses/detectionLoss.ts';
 import { gridLoss } from './losses/gridLoss.ts';
 import { offsetLoss } from './losses/offsetLoss.ts';
+import { qualityLoss } from './losses/qualityLoss.ts';
 import { bestThreshold } from './threshold.ts';
 
 /** Options of {@link objectDetection}. */
@@ -46,14 +55,16 @@ const trainingSettings = {
   ...dataSettings,
 } as const;
 
+const threshold = {
+  kind: 'number',
+  min: 0,
+  max: 1,
+  description: 'Least score of an answer; the best one on held-out images by default.',
+} as const;
+
 const settings = settingsOf<ObjectDetectionOptions & DetectionPredictorOptions>({
   ...trainingSettings,
-  threshold: {
-    kind: 'number',
-    min: 0,
-    max: 1,
-    description: 'Least score of an answer; the best one on held-out images by default.',
-  },
+  threshold,
   tile: {
     kind: 'number',
     whole: true,
@@ -61,6 +72,7 @@ const settings = settingsOf<ObjectDetectionOptions & DetectionPredictorOptions>(
     description: 'Edge in pixels of the tiles that larger pictures are looked at in, to find small objects.',
   },
 });
+const maskSettings = settingsOf<ObjectDetectionOptions & ObjectDetectorOptions>({ ...trainingSettings, threshold });
 const ownSettings = settingsOf<ObjectDetectionOptions>(trainingSettings);
 
 /**
@@ -79,7 +91,28 @@ export function objectDetection(
 ): Task<DetectionExample, DetectionScores> {
   return checkedTask(ownSettings, options, {
     name: 'object-detection',
-    prepare: (model) => prepare(model, data, options),
+    prepare: (model) => prepare(model, data, options, 'boxes'),
+  });
+}
+
+/**
+ * Instance segmentation: boxes with classes, and the pixels of each object. `data` as for {@link objectDetection}, with an
+ * outline for each object: polygons or run lengths of a COCO file, outlines of YOLO, CVAT or Label Studio. For models whose
+ * queries give masks: DETR's with a mask head, RF-DETR's, MaskFormer, Mask2Former. Needs `preprocessor_config.json` in
+ * the model's folder.
+ * @example
+ * ```ts
+ * const task = instanceSegmentation('screws', { validation: 0.2 });
+ * const { adapter } = await (await train(model, { task })).done;
+ * ```
+ */
+export function instanceSegmentation(
+  data: ImageSource,
+  options: ObjectDetectionOptions = {},
+): Task<DetectionExample, DetectionScores> {
+  return checkedTask(ownSettings, options, {
+    name: 'instance-segmentation',
+    prepare: (model) => prepare(model, data, options, 'masks'),
   });
 }
 
@@ -92,35 +125,53 @@ export const objectDetectionTask: ImageTask = imageTask({
     const { threshold: _t, tile: _e, ...options } = given;
     return objectDetection(data, options);
   },
-  predictor: (model, { decoder, preprocessors, threshold, tile }, options) =>
-    detectionPredictor(model, { decoder, preprocessors, threshold, tile }, options),
-  processor: (model, { decoder, preprocessors, threshold }) =>
-    objectDetector(model, { decoder, preprocessors, threshold }),
+  predictor: (model, { decoder, preprocessors, threshold: least, tile }, options) =>
+    detectionPredictor(model, { decoder, preprocessors, threshold: least, tile }, options),
+  processor: (model, { decoder, preprocessors, threshold: least }) =>
+    objectDetector(model, { decoder, preprocessors, threshold: least }),
+});
+
+/** The task `instance-segmentation`. */
+export const instanceSegmentationTask: ImageTask = imageTask({
+  name: 'instance-segmentation',
+  description: 'Objects with classes, boxes and pixels; the data is that of object-detection with an outline of each object.', // prettier-ignore
+  settings: maskSettings,
+  task: (data, given) => {
+    const { threshold: _t, ...options } = given;
+    return instanceSegmentation(data, options);
+  },
+  predictor: (model, { decoder, preprocessors, threshold: least }, options) =>
+    detectionPredictor(model, { decoder, preprocessors, threshold: least, kind: 'masks' }, options),
+  processor: (model, { decoder, preprocessors, threshold: least }) =>
+    instanceSegmenter(model, { decoder, preprocessors, threshold: least }),
 });
 
 async function prepare(
   model: TaskModel,
   source: ImageSource,
   options: ObjectDetectionOptions,
+  kind: ObjectKind,
 ): Promise<PreparedTask<DetectionExample, DetectionScores>> {
   const { seed = 0, augment = [], mosaic: mixed = 0, labels: given } = options;
-  const detector = detectorOf(model);
-  const { images: loader, decoder, preprocessor, path } = await openImages(model, detector.input.name, options);
+  requireNumberedClasses(model);
+  const { images: loader, decoder, preprocessor, path } = await openImages(model, imagePort(model).name, options);
   if (!preprocessor) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `"${path}": a preprocessor of your own cannot move boxes along with images. Describe the preprocessing in preprocessor_config.json.`,
     );
   }
+  const detector = detectorOf(model, { kind, size: preprocessor.outputSize });
   const { train: first, validation: held, ...data } = await readImageData(source, options);
   const own = { train: withAllObjects(first), ...(held && { validation: withAllObjects(held) }) };
   const all = [...own.train, ...(own.validation ?? [])];
   const { labels, isNew } = detectionClasses(detector, all, data.root, given);
   if (isNew) requireRoom(detector, labels, model);
+  if (kind === 'masks') requireOutlines(all);
   const { warnings } = checkedBoxes(all, data.root);
   const near = own.validation && options.findDuplicates !== false ? await nearDuplicateWarnings(own.train, own.validation) : []; // prettier-ignore
   const dataset = (records: readonly ImageRecord[], changes?: Changes): DetectionDataset =>
-    detectionDataset({ records, labels, loader, decoder, seed, ...(changes && { changes }) });
+    detectionDataset({ records, labels, loader, decoder, seed, withMasks: kind === 'masks', ...(changes && { changes }) }); // prettier-ignore
   const train = dataset(own.train, { augment, mosaic: mixed });
   const validation = own.validation && dataset(own.validation);
   const most = Math.max(1, ...all.map((record) => learnable(record, labels).length));
@@ -155,6 +206,7 @@ function targetsIn(targets: Readonly<Record<string, Value>>): DetectionTargets {
     boxes: targets['boxes']!,
     counts: targets['counts']!,
     batchCounts: targets['batchCounts']!,
+    ...(targets['masks'] && { masks: targets['masks'] }),
   };
 }
 
@@ -187,10 +239,9 @@ function denseParts(head: DenseHead): HeadParts {
   return {
     outputs: head.levels.flatMap(({ values }) => values),
     loss: (g, outputs, targets) => {
-      const levels = denseLevels(g, head, outputs);
-      return head.kind === 'distances'
-        ? gridLoss(g, levels, targetsIn(targets), { strides, bins: head.bins })
-        : offsetLoss(g, levels, targetsIn(targets), strides);
+      const [levels, { bins }] = [denseLevels(g, head, outputs), head];
+      if (head.kind === 'offsets') return offsetLoss(g, levels, targetsIn(targets), strides);
+      return (head.kind === 'distances' ? gridLoss : qualityLoss)(g, levels, targetsIn(targets), { strides, bins });
     },
   };
 }
@@ -216,7 +267,9 @@ function portsOfNewHead(
   { encoderLogits: _l, encoderBoxes: _b, ...ports }: DetectorPorts,
   model: TaskModel,
 ): DetectorPorts {
-  const { logits, boxes } = ports;
+  const { logits, boxes, masks } = ports;
   const earlier = ports.auxLogits ?? ports.intermediateLogits;
-  return earlier !== undefined && model.headInput?.(earlier) ? ports : { logits, boxes };
+  return earlier !== undefined && model.headInput?.(earlier)
+    ? ports
+    : { logits, ...withoutUndefined({ boxes, masks }) };
 }

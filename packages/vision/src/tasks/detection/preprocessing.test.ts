@@ -61,7 +61,8 @@ describe.each(processors)('%s', (name) => {
         return exampleOf(loaded, record, labels, { isDrawn: false, isChanged: false });
       }),
     );
-    const detector = { input: { name: 'pixel_values' }, mask: 'pixel_mask' } as Detector;
+    const head = { kind: 'queries', ports: {} };
+    const detector = { input: { name: 'pixel_values' }, mask: 'pixel_mask', head } as Detector;
     const { inputs, targets } = collateDetection(examples, detector, { name, inputs: {}, outputs: {} }, 1);
     const pixels = expected.get('pixel_values')!;
     expect(inputs['pixel_values']!.dims).toEqual(pixels.dims);

@@ -11,6 +11,7 @@ import type { Memory } from '../../../train/forward/index.ts';
 import type { LoraOptions } from '../../planning/loraOptions.ts';
 import type { BadLossPolicy } from '../badLoss.ts';
 import type { BadSamplePolicy } from '../batchQueue.ts';
+import type { GradientExchange } from '../gradientExchange.ts';
 import type { EarlyStopping } from '../objective.ts';
 import type { CachePrefix } from './keptPrefix.ts';
 import { oneOfOrPlugin, type OptionRows } from './optionRow.ts';
@@ -91,6 +92,11 @@ export interface TrainingRunOptions<During extends Metrics = Metrics> extends Pi
    * `cause`. The run can be resumed from `checkpoints`. To end early with a result, call `run.stop()`.
    */
   readonly signal?: AbortSignal;
+  /**
+   * Shares each step with other processes of the same run: each computes some of its `accumulationSteps` batches, and
+   * all apply the same mean. The result is that of one process.
+   */
+  readonly exchange?: GradientExchange;
 }
 
 /** The options that have a default. */
@@ -149,4 +155,5 @@ export const runRows: OptionRows<TrainingRunOptions, DefaultedRun> = {
   threads: { kind: 'number', whole: true, min: 1, max: 256, onResume: 'noResult', group: 'Hardware', description: 'CPU threads (default: all cores)' },
   onBegin: { onResume: 'noResult' },
   signal: { onResume: 'noResult' },
+  exchange: { onResume: 'noResult' },
 };

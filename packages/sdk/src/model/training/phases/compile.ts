@@ -64,13 +64,18 @@ export async function compile(prepared: Prepared, planned: Planned): Promise<Com
   const sampler = state?.position
     ? ShuffledBatches.at(state.position, length, batchSize, order)
     : new ShuffledBatches(length, batchSize, seed, order);
+  const { accumulationSteps, exchange } = options;
+  const isOwn = (batch: number): boolean =>
+    exchange!.computes((from?.step ?? 0) + Math.floor(batch / accumulationSteps), batch % accumulationSteps);
   const queue = new BatchQueue({
     data,
     sampler,
     ahead: options.prefetch,
     // At least one: the graph is built for the shapes of a batch.
-    batches: options.accumulationSteps * Math.max(1, steps - (from?.step ?? 0)),
+    batches: accumulationSteps * Math.max(1, steps - (from?.step ?? 0)),
     onBadSample,
+    // The graph is built for the first one.
+    loads: exchange && ((batch) => batch === 0 || isOwn(batch)),
   });
   const first = await queue.first();
   const { inputs, targets, rows } = first;

@@ -22,11 +22,8 @@ export function bnb4Numbers(quantType: number): readonly number[] | undefined {
 /** `A · Wᵀ` with W `[N, K]`. Not: `transB` 0, for backward passes; sizes that are no multiple of the block size. */
 export const matMulBnb4: Rule = (site) => blockwiseProduct(site, bnb4Weight(site));
 
-/**
- * The weight as float32 `[N, K]`; undefined for uncovered forms. `shape` computes the shape of the codes, one per byte,
- * and so defers dequantizing.
- */
-export function bnb4Weight(site: ExpansionSite, shape?: (dims: readonly number[]) => Value): Value | undefined {
+/** The weight as float32 `[N, K]`; undefined for uncovered forms. */
+function bnb4Weight(site: ExpansionSite): Value | undefined {
   const [a, packed, largest] = site.inputs;
   const [K, N, size] = [site.int('K', 0), site.int('N', 0), site.of('block_size')];
   const values = bnb4Numbers(site.of('quant_type'));
@@ -34,13 +31,11 @@ export function bnb4Weight(site: ExpansionSite, shape?: (dims: readonly number[]
   if (site.of('transB') !== 1) return undefined;
   const { g } = site;
   const byte = (value: number): Value => g.scalar(value, 'uint8');
-  const inBytes = [(N * K) / 2];
-  const bytes = g.Reshape(packed, shape?.(inBytes) ?? inBytes);
   const pairs = Float32Array.from({ length: 512 }, (_, i) => values[i % 2 === 0 ? i >> 5 : (i >> 1) & 15]!);
   const table = g.constant({ type: 'float32', dims: [256, 2], data: pairs });
   // Multiplying by 1 from an operator that ONNX Runtime does not fold keeps it from storing the weight as floats.
   const one = g.emit('DequantizeLinear', [byte(1), g.scalar(1), byte(0)]);
-  const numbers = g.Reshape(g.Gather(g.Mul(table, one), site.cast(bytes, 'int32'), 0), [-1, size]);
+  const numbers = g.Reshape(g.Gather(g.Mul(table, one), site.cast(packed, 'int32'), 0), [-1, size]);
   return g.Reshape(g.Mul(numbers, g.Reshape(site.cast(largest, 'float32'), [-1, 1])), [N, K]);
 }
 
@@ -57,6 +52,13 @@ function unpacked(site: ExpansionSite, packed: Value, bits: number, leading: rea
   return g.Reshape(g.Gather(table, site.cast(packed, 'int32'), 0), [...leading, -1]);
 }
 
+/** The low halves of bytes `[rows, n]`, then the high ones: `[rows, 2n]`. */
+function halves({ g }: ExpansionSite, bytes: Value): Value {
+  const shifted = (value: Value, direction: string): Value =>
+    g.emit('BitShift', [value, g.scalar(4, 'uint8')], { direction });
+  return g.Concat([shifted(shifted(bytes, 'LEFT'), 'RIGHT'), shifted(bytes, 'RIGHT')], 1);
+}
+
 /**
  * `A · dequantized(B)ᵀ + bias` with B `[N, blocks, block_size·bits/8]`; zero points packed, floats, or absent (the
  * middle of the range). Not: `g_idx`, prepacked weights.
@@ -70,9 +72,10 @@ function blockwiseProduct(site: ExpansionSite, rows: Value | undefined): Value |
 
 /**
  * The weight as float32 `[N, K]`; undefined for uncovered forms. It ends in a DequantizeLinear, which ONNX Runtime does
- * not fold, so that it keeps a byte per element. `shape` computes the shape of these bytes, and so defers dequantizing.
+ * not fold, so that it keeps a byte per element.
+ * @param inHalves of 4 bits: each block has its even elements before its odd ones, and padding stays
  */
-export function nBitsWeight(site: ExpansionSite, shape?: (dims: readonly number[]) => Value): Value | undefined {
+export function nBitsWeight(site: ExpansionSite, inHalves = false): Value | undefined {
   const [a, packed, scales, zeroPoints, order] = site.inputs;
   const [K, N, bits, size] = [site.int('K', 0), site.int('N', 0), site.of('bits'), site.of('block_size')];
   if (!a || !packed || !scales || order || packed.type !== 'uint8' || site.int('weight_prepacked', 0) !== 0)
@@ -81,9 +84,8 @@ export function nBitsWeight(site: ExpansionSite, shape?: (dims: readonly number[
   const { g } = site;
   const blocks = Math.ceil(K / size);
   const dims = [N * blocks, size];
-  const inBytes = [N * blocks, (size * bits) / 8];
-  const bytes = unpacked(site, g.Reshape(packed, shape?.(inBytes) ?? inBytes), bits, [N * blocks]);
-  const codes = g.Reshape(bytes, dims);
+  const rows = g.Reshape(packed, [N * blocks, (size * bits) / 8]);
+  const codes = inHalves ? halves(site, rows) : g.Reshape(unpacked(site, rows, bits, [N * blocks]), dims);
   const scale = site.cast(g.Reshape(scales, [N * blocks]), 'float32');
   const zero = zeroPoint(site, zeroPoints, { N, blocks, bits });
   // com.microsoft has the axis at every opset.
@@ -94,7 +96,7 @@ export function nBitsWeight(site: ExpansionSite, shape?: (dims: readonly number[
       ? g.Reshape(g.Mul(scale, site.cast(g.Reshape(zeroPoints, [N * blocks]), 'float32')), [N * blocks, 1])
       : undefined;
   const weight = g.Reshape(shift ? g.Sub(floats, shift) : floats, [N, blocks * size]);
-  return blocks * size === K ? weight : g.Slice(weight, [0], [K], [1]);
+  return inHalves || blocks * size === K ? weight : g.Slice(weight, [0], [K], [1]);
 }
 
 /** A zero point per block, as bytes; undefined for floats. */

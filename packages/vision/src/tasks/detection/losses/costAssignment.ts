@@ -9,15 +9,24 @@
 import { int64 } from '@onnx-lora/sdk';
 import { dataTypeNumber } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
-import { type Edges, overlapsOf } from './boxes.ts';
-import type { GridAssignmentRequest } from './gridAssignment.ts';
+import { type Edges, type Overlaps, overlapsOf } from './boxes.ts';
+import { bestPlaces } from './places.ts';
 
-/** Request of {@link assignByCost}. */
-export interface CostAssignmentRequest extends GridAssignmentRequest {
-  /** Score of any object before the sigmoid: `[batch, places, 1]`. */
-  readonly any: Value;
+/** Request of {@link assignByCost}; boxes are in pixels, and nothing has a gradient. */
+export interface CostAssignmentRequest {
+  /** Edges of the boxes that were found, each `[batch, 1, places]`. */
+  readonly found: Edges;
+  /** Edges of the objects, each `[batch, objects, 1]`. */
+  readonly truth: Edges;
+  /** Objects that count, bool `[batch, objects, 1]`. */
+  readonly counts: Value;
+  /** Centers of the places in pixels: `[1, 1, places]`. */
+  readonly x: Value;
+  readonly y: Value;
   /** Pixels per place: `[1, 1, places]`. */
   readonly stride: Value;
+  /** Costs of all places for all objects by their overlaps: `[batch, objects, places]`. */
+  readonly costs: (overlaps: Overlaps) => Value;
 }
 
 /** The object of each place. */
@@ -34,8 +43,6 @@ export interface CostAssignment {
 const MOST = 10;
 /** Places within so many strides of an object's center are tried, even outside of its box. */
 const RADIUS = 2.5;
-/** Weight of the overlap's cost beside that of the class. */
-const BALANCE = 3;
 /** Cost of a place that is not both in the box and near the center. */
 const OUTSIDE = 1e5;
 /** Cost of a place that is neither. */
@@ -43,26 +50,15 @@ const NEVER = 1e9;
 
 /** Gives each object the places of least cost; a place that several would take goes to the one it costs least. */
 export function assignByCost(g: GraphBuilder, request: CostAssignmentRequest): CostAssignment {
-  const { logits, any, found, truth, labels, counts, x, y, stride } = request;
-  const [batch, places, classes] = logits.shape as [number, number, number];
-  const objects = labels.shape![1] as number;
+  const { found, truth, counts, x, y, stride } = request;
   const float = (value: Value): Value => g.Cast(value, dataTypeNumber('float32'));
   const isInside = isBetween(g, { x, y }, truth);
   const isNear = isBetween(g, { x, y }, around(g, truth, g.Mul(stride, RADIUS)));
   const isTried = g.And(counts, g.emit('Or', [isInside, isNear]));
-  const { iou } = overlapsOf(g, truth, found);
-  const overlap = g.Where(isTried, iou, 0);
-
-  // Cross-entropy of all classes with the one that is wanted: a place's sum of log(1 − p) is taken once.
-  const score = g.Sqrt(g.Mul(g.Sigmoid(logits), g.Sigmoid(any)));
-  const bounded = g.Max(g.Min(score, 1 - 1e-7), 1e-12);
-  const missed = g.Neg(g.Log(g.Sub(g.scalar(1), bounded)));
-  const starts = g.constant(int64(Array.from({ length: batch }, (_, i) => i * classes), [batch, 1])); // prettier-ignore
-  const ofLabel = (value: Value): Value => g.Gather(g.Reshape(g.Transpose(value, [0, 2, 1]), [batch * classes, places]), g.Add(labels, starts), 0); // prettier-ignore
-  const others = g.Sub(g.Unsqueeze(g.ReduceSum(missed, [2], false), [1]), ofLabel(missed));
-  const classCost = g.Sub(others, ofLabel(g.Log(bounded)));
-  const boxCost = g.Neg(g.Log(g.Add(iou, 1e-8)));
-  const known = g.Add(classCost, g.Mul(boxCost, BALANCE));
+  const overlaps = overlapsOf(g, truth, found);
+  const overlap = g.Where(isTried, overlaps.iou, 0);
+  const [batch, objects, places] = overlap.shape as [number, number, number];
+  const known = request.costs(overlaps);
   const within = g.Where(g.And(isInside, isNear), known, g.Add(known, OUTSIDE));
   const cost = g.Where(isTried, within, NEVER);
 
@@ -72,10 +68,7 @@ export function assignByCost(g: GraphBuilder, request: CostAssignmentRequest): C
   const sums = g.ReduceSum({ ...best!, type: 'float32', shape }, [2], true);
   // Truncated, 1 at least.
   const number = g.Max(g.Cast(g.Cast(sums, dataTypeNumber('int64')), dataTypeNumber('float32')), 1);
-  const [least] = g.emitMany('TopK', [cost, g.ints([most])], 2, { axis: 2, largest: 0 });
-  const last = g.Cast(g.Sub(number, 1), dataTypeNumber('int64'));
-  const bound = g.GatherElements({ ...least!, type: 'float32', shape }, last, 2);
-  const taken = g.And(isTried, g.LessOrEqual(cost, bound));
+  const taken = g.And(isTried, bestPlaces(g, cost, { most, largest: false, number }));
   const takers = g.ReduceSum(float(taken), [1], true);
   const numbers = g.constant(int64(Array.from({ length: objects }, (_, i) => i), [1, objects, 1])); // prettier-ignore
   const cheapest = { ...g.emit('ArgMin', [cost], { axis: 1, keepdims: 1 }), type: 'int64', shape: [batch, 1, places] } as const; // prettier-ignore

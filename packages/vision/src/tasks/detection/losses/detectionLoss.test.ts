@@ -1,12 +1,14 @@
 /** @file The loss of a batch is the mean of its parts' losses, whatever objects they hold, and no padding counts. */
 
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { type Feeds, float32, int64 } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/data';
 import { inferNode } from '@onnx-lora/sdk/plugin';
 import { GraphBuilder, type Value } from '@onnx-lora/sdk/tasks';
 import { expect, test } from 'vitest';
 import { modelOf, runOnce } from '../../../../../../test/support/graphs.ts';
-import { detectorOutputs } from '../detectorPorts.ts';
+import { detectorOutputs, type DetectorPorts } from '../detectorPorts.ts';
 import { detectionTargets, type ImageObjects } from '../targets.ts';
 import { type DetectionLoss, detectionLoss } from './detectionLoss.ts';
 
@@ -52,6 +54,11 @@ const settings: Record<string, DetectionLoss> = {
     cost: { class: 2, bbox: 5, giou: 2, focal: { alpha: 0.25, gamma: 2 } },
     weights: { class: 1, bbox: 5, giou: 2 },
   },
+  aligned: {
+    classes: { kind: 'aligned', alpha: 0.25 },
+    cost: { class: 2, bbox: 5, giou: 2, focal: { alpha: 0.25, gamma: 2 } },
+    weights: { class: 1, bbox: 5, giou: 2 },
+  },
   'varifocal and edges': {
     classes: { kind: 'varifocal', alpha: 0.75, gamma: 2 },
     cost: { class: 2, bbox: 5, giou: 2, focal: { alpha: 0.25, gamma: 2 } },
@@ -61,12 +68,17 @@ const settings: Record<string, DetectionLoss> = {
   },
 };
 
-async function lossOf(feeds: Feeds, targets: Feeds, loss: DetectionLoss): Promise<number> {
+async function lossOf(
+  feeds: Feeds,
+  targets: Feeds,
+  loss: DetectionLoss,
+  names: DetectorPorts = ports,
+): Promise<number> {
   const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: 'loss/' });
   const named = (given: Feeds, prefix: string): Record<string, Value> =>
     Object.fromEntries(Object.entries(given).map(([name, { type, dims }]) => [name, { name: prefix + name, type, shape: dims }])); // prettier-ignore
   const [values, wanted] = [named(feeds, ''), named(targets, 'target/') as Record<'labels' | 'boxes' | 'counts' | 'batchCounts', Value>]; // prettier-ignore
-  const value = detectionLoss(g, detectorOutputs(g, values, ports), wanted, loss);
+  const value = detectionLoss(g, detectorOutputs(g, values, names), wanted, loss);
   const inputs = [...Object.values(values), ...Object.values(wanted)];
   const model = modelOf({ opset: 17, inputs, outputs: [value.name], nodes: g.nodes, initializers: g.initializers });
   const fed = Object.fromEntries(Object.entries(targets).map(([name, tensor]) => [`target/${name}`, tensor]));
@@ -107,4 +119,22 @@ test('targets are numbered by image, and padded with a sound box', () => {
   expect(Array.from(boxes!.data as Float32Array).slice(0, 4)).toEqual([0.5, 0.5, 1, 1]);
   expect(counts).toEqual(int64([0, 1, 3], [3]));
   expect(batchCounts).toEqual(int64([0, 1, 3, 0, 1, 3, 0, 1, 3], [3, 3]));
+});
+
+test('the loss of RF-DETR is that of transformers', async () => {
+  const { logits, boxes, objects, alpha, loss } = JSON.parse(
+    readFileSync(path.join(import.meta.dirname, '../../../../fixtures/lw-detr.json'), 'utf8'),
+  ) as { logits: number[][][][]; boxes: number[][][][]; objects: ImageObjects[]; alpha: number; loss: number };
+  const tensor = (sets: readonly number[][][][], dims: readonly number[]) => float32(sets.flat(3), dims);
+  const feeds: Feeds = {
+    logits: tensor([logits[0]!], [2, 6, 3]),
+    boxes: tensor([boxes[0]!], [2, 6, 4]),
+    aux_logits: tensor([logits[1]!], [2, 1, 6, 3]),
+    aux_boxes: tensor([boxes[1]!], [2, 1, 6, 4]),
+    enc_logits: tensor([logits[2]!], [2, 6, 3]),
+    enc_boxes: tensor([boxes[2]!], [2, 6, 4]),
+  };
+  const names = { logits: 'logits', boxes: 'boxes', auxLogits: 'aux_logits', auxBoxes: 'aux_boxes', encoderLogits: 'enc_logits', encoderBoxes: 'enc_boxes' }; // prettier-ignore
+  const setting: DetectionLoss = { ...settings['aligned']!, classes: { kind: 'aligned', alpha } };
+  expect(await lossOf(feeds, detectionTargets(objects), setting, names)).toBeCloseTo(loss, 4);
 });

@@ -12,6 +12,7 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import { edgesOf, overlapsOf } from './boxes.ts';
 import { type EdgeBins, type EdgeHeads, edgeLosses } from './edgeLosses.ts';
+import { maskCosts, maskPairCosts, type PixelLoss } from './maskLoss.ts';
 import { match, type MatchingCost } from './matching.ts';
 
 /** The loss of the classes. */
@@ -21,7 +22,9 @@ export type ClassLoss =
   /** Sigmoid focal loss (Deformable and Conditional DETR). */
   | { readonly kind: 'focal'; readonly alpha: number; readonly gamma: number }
   /** Varifocal loss: the target of a matched query is its IoU (RT-DETR, D-FINE; arXiv 2008.13367). */
-  | { readonly kind: 'varifocal'; readonly alpha: number; readonly gamma: number };
+  | { readonly kind: 'varifocal'; readonly alpha: number; readonly gamma: number }
+  /** Cross-entropy whose target is aligned with score and IoU, `p^alpha · IoU^(1 − alpha)` (LW-DETR, RF-DETR; arXiv 2406.03459). */
+  | { readonly kind: 'aligned'; readonly alpha: number };
 
 /** Settings of {@link detectionLoss}. */
 export interface DetectionLoss {
@@ -36,7 +39,13 @@ export interface DetectionLoss {
     readonly giou: number;
     readonly fgl?: number;
     readonly ddf?: number;
+    /** The masks' pixels. */
+    readonly mask?: number;
+    /** The masks' shapes: one minus the Dice coefficient. */
+    readonly dice?: number;
   };
+  /** The loss of masks' pixels; focal by default. */
+  readonly pixels?: PixelLoss;
   /** Whether predicted boxes' numbers are clipped to 0 and 1 (D-FINE); false by default. */
   readonly clipped?: boolean;
   /** For boxes as distributions of edges (D-FINE). */
@@ -47,8 +56,8 @@ export interface DetectionLoss {
 export interface Predictions {
   /** `[batch, queries, classes]`. */
   readonly logits: Value;
-  /** `[batch, queries, 4]`: center, width and height in shares of the image. */
-  readonly boxes: Value;
+  /** `[batch, queries, 4]`: center, width and height in shares of the image; absent where a model gives masks alone. */
+  readonly boxes?: Value;
 }
 
 /** Outputs of a detector. */
@@ -57,6 +66,8 @@ export interface DetectorOutputs {
   readonly sets: readonly Predictions[];
   /** Distributions of edges of the sets from the second on, as many as there are. */
   readonly edges?: EdgeHeads;
+  /** Masks of the final set, before the sigmoid: `[batch, queries, rows, columns]`. */
+  readonly masks?: Value;
 }
 
 /** Targets of a batch; see `detectionTargets`. */
@@ -69,6 +80,8 @@ export interface DetectionTargets {
   readonly counts: Value;
   /** int64 `[batch, images]`: in each row those of all images of the whole batch, also where this is a part. */
   readonly batchCounts: Value;
+  /** The objects' pixels, 0 and 1, for a model with masks: uint8 `[batch, objects, height, width]`. */
+  readonly masks?: Value;
 }
 
 /**
@@ -78,9 +91,9 @@ export interface DetectionTargets {
  */
 export function detectionLoss(
   g: GraphBuilder,
-  { sets, edges }: DetectorOutputs,
+  { sets, edges, masks }: DetectorOutputs,
   targets: DetectionTargets,
-  { classes: classLoss, cost, weights, clipped = false, bins }: DetectionLoss,
+  { classes: classLoss, cost, weights, clipped = false, bins, pixels = 'focal' }: DetectionLoss,
 ): Value {
   const [rows, queries, classes] = sets[0]!.logits.shape as [number, number, number];
   const images = targets.batchCounts.shape![1] as number;
@@ -89,10 +102,14 @@ export function detectionLoss(
   const joined = (values: readonly Value[]): Value => (values.length === 1 ? values[0]! : g.Concat(values, 0));
   const again = (value: Value): Value => joined(sets.map(() => value));
   const logits = joined(sets.map((each) => each.logits));
-  const all = joined(sets.map((each) => each.boxes));
-  const boxes = clipped ? g.emit('Clip', [all, g.scalar(0), g.scalar(1)]) : all;
+  const given = sets.flatMap((each) => each.boxes ?? []);
+  const all = given.length === sets.length ? joined(given) : undefined;
+  const boxes = all && clipped ? g.emit('Clip', [all, g.scalar(0), g.scalar(1)]) : all;
   const [labels, objects, counts] = [again(targets.labels), again(targets.boxes), again(targets.counts)];
-  const { objectOf, queryOf, isPair } = match(g, { logits, boxes, labels, objects, counts }, cost);
+  const outlines = masks && targets.masks ? { masks, truth: targets.masks } : undefined;
+  const more = outlines && (cost.mask ?? cost.dice) !== undefined ? maskPairCosts(g, outlines, { mask: cost.mask ?? 0, dice: cost.dice ?? 0 }, pixels) : undefined; // prettier-ignore
+  const problem = { logits, labels, objects, counts, ...(boxes && { boxes }), ...(more && { more }) };
+  const { objectOf, queryOf, isPair } = match(g, problem, cost);
 
   const inBatch = g.Slice(targets.batchCounts, [0], [1], [0]);
   const total = (value: Value): Value => g.ReduceSum(value, range(value.shape!.length), false);
@@ -107,12 +124,9 @@ export function detectionLoss(
   const firstQueries = starts(g, problems, queries);
   const chosen = g.Reshape(g.Add(queryOf, firstQueries), [problems * slots]);
   const paired = (value: Value, width: number): Value => g.Gather(g.Reshape(value, [problems * queries, width]), chosen, 0); // prettier-ignore
-  const found = g.Where(isTrue, paired(boxes, 4), nothing);
   const truth = g.Where(isTrue, g.Reshape(objects, [problems * slots, 4]), nothing);
+  const found = boxes ? g.Where(isTrue, paired(boxes, 4), nothing) : truth;
   const { iou, giou } = overlapsOf(g, edgesOf(g, found), edgesOf(g, truth));
-  const pairs = float(isTrue);
-  const distance = total(g.Abs(g.Sub(found, truth)));
-  const apart = total(g.Mul(g.Sub(g.scalar(1), giou), pairs));
 
   // Targets of each query.
   const isMatched = g.Not(g.Less(objectOf, g.constant(int64([0], []))));
@@ -134,6 +148,14 @@ export function detectionLoss(
       const share = g.Add(g.Mul(matched, 1 - noObject), noObject * images * queries);
       return per(crossEntropy(g, logits, label, { weight, reduction: 'sum' }), share);
     }
+    if (classLoss.kind === 'aligned') {
+      const { alpha } = classLoss;
+      const score = g.Sigmoid(logits);
+      const fit = g.Mul(g.Pow(g.stopGradient(score), alpha), g.Unsqueeze(g.Pow(quality, 1 - alpha), [2]));
+      const target = g.Where(isClass, g.Max(fit, 0.01), 0);
+      const weight = g.Where(isClass, 1, g.Mul(score, score));
+      return per(binaryCrossEntropy(g, logits, target, { weight, reduction: 'sum' }), number);
+    }
     const { alpha, gamma } = classLoss;
     if (classLoss.kind === 'focal')
       return per(sigmoidFocal(g, logits, float(isClass), { alpha, gamma, reduction: 'sum' }), number);
@@ -144,11 +166,16 @@ export function detectionLoss(
     const target = g.Where(isClass, quality3, 0);
     return per(binaryCrossEntropy(g, logits, target, { weight, reduction: 'sum' }), number);
   };
-  const terms: [number, Value][] = [
-    [weights.class, classCost()],
-    [weights.bbox, per(distance, number)],
-    [weights.giou, per(apart, number)],
-  ];
+  const terms: [number, Value][] = [[weights.class, classCost()]];
+  if (boxes) {
+    const apart = total(g.Mul(g.Sub(g.scalar(1), giou), float(isTrue)));
+    terms.push([weights.bbox, per(total(g.Abs(g.Sub(found, truth))), number)], [weights.giou, per(apart, number)]);
+  }
+  if (outlines) {
+    const ofFinal = (value: Value): Value => (sets.length === 1 ? value : g.Slice(value, [0], [rows], [0]));
+    const costs = maskCosts(g, { ...outlines, queryOf: ofFinal(queryOf), isPair: ofFinal(isPair) }, pixels);
+    terms.push([weights.mask ?? 0, per(costs.pixels, number)], [weights.dice ?? 0, per(costs.dice, number)]);
+  }
   if (edges && bins) {
     const { fgl, ddf } = edgeLosses(g, {
       edges,

@@ -8,6 +8,7 @@ import { int64 } from '@onnx-lora/sdk';
 import { dataTypeNumber } from '@onnx-lora/sdk/plugin';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { completeIou, type Edges } from './boxes.ts';
+import { bestPlaces, ofLabels } from './places.ts';
 
 /** Request of {@link assignPlaces}; boxes are in pixels, and nothing has a gradient. */
 export interface GridAssignmentRequest {
@@ -57,7 +58,7 @@ export function assignPlaces(
   { logits, found, truth, labels, counts, x, y }: GridAssignmentRequest,
   { most = 10, alpha = 0.5, beta = 6 }: GridAssignmentOptions = {},
 ): GridAssignment {
-  const [batch, places, classes] = logits.shape as [number, number, number];
+  const [batch, places] = logits.shape as [number, number, number];
   const objects = labels.shape![1] as number;
   const float = (value: Value): Value => g.Cast(value, dataTypeNumber('float32'));
   const inside = g.And(
@@ -65,14 +66,11 @@ export function assignPlaces(
     g.And(isBetween(g, x, truth.left, truth.right), isBetween(g, y, truth.top, truth.bottom)),
   );
   const overlap = g.Where(inside, g.Relu(completeIou(g, truth, found)), 0);
-  const starts = g.constant(int64(Array.from({ length: batch }, (_, i) => i * classes), [batch, 1])); // prettier-ignore
-  const columns = g.Reshape(g.Transpose(g.Sigmoid(logits), [0, 2, 1]), [batch * classes, places]);
-  const score = g.Gather(columns, g.Add(labels, starts), 0);
+  const score = ofLabels(g, g.Sigmoid(logits), labels);
   const fit = g.Where(inside, g.Mul(g.Pow(score, alpha), g.Pow(overlap, beta)), 0);
 
-  const [best] = g.emitMany('TopK', [fit, g.ints([Math.min(most, places)])], 2, { axis: 2 });
-  const least = g.ReduceMin({ ...best!, type: 'float32', shape: [batch, objects, Math.min(most, places)] }, [2], true);
-  const taken = g.And(g.GreaterOrEqual(fit, least), g.Greater(fit, 0));
+  const best = bestPlaces(g, fit, { most: Math.min(most, places), largest: true });
+  const taken = g.And(best, g.Greater(fit, 0));
   const takers = g.ReduceSum(float(taken), [1], true);
   const numbers = g.constant(int64(Array.from({ length: objects }, (_, i) => i), [1, objects, 1])); // prettier-ignore
   const closest = { ...g.emit('ArgMax', [overlap], { axis: 1, keepdims: 1 }), type: 'int64', shape: [batch, 1, places] } as const; // prettier-ignore

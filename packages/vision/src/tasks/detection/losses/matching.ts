@@ -14,6 +14,10 @@ export interface MatchingCost {
   readonly bbox: number;
   /** Cost of the negative generalised IoU. */
   readonly giou: number;
+  /** Cost of the masks' pixels; 0 by default. */
+  readonly mask?: number;
+  /** Cost of one minus the Dice coefficient of the masks; 0 by default. */
+  readonly dice?: number;
   /** Settings of the focal cost of a class; without them the cost is the negative softmax. */
   readonly focal?: { readonly alpha: number; readonly gamma: number };
 }
@@ -22,14 +26,16 @@ export interface MatchingCost {
 export interface MatchingRequest {
   /** `[problems, queries, classes]`. */
   readonly logits: Value;
-  /** `[problems, queries, 4]`: center, width and height. */
-  readonly boxes: Value;
+  /** `[problems, queries, 4]`: center, width and height; absent where a model gives none. */
+  readonly boxes?: Value;
   /** int64 `[problems, objects]`. */
   readonly labels: Value;
   /** `[problems, objects, 4]`. */
   readonly objects: Value;
   /** int64 `[problems]`: objects that count; others are padding. */
   readonly counts: Value;
+  /** Further costs `[some problems, objects, queries]`, of the first problems. */
+  readonly more?: Value;
 }
 
 /** Which query answers for which object. */
@@ -44,8 +50,8 @@ export interface Matching {
 
 /** Matches at the least cost, without gradients. @throws OnnxLoraError `MODEL_UNSUPPORTED` for an opset below 13 */
 export function match(g: GraphBuilder, request: MatchingRequest, cost: MatchingCost): Matching {
-  const { labels, counts } = request;
-  const [logits, boxes, objects] = [request.logits, request.boxes, request.objects].map((each) => g.stopGradient(each)) as [Value, Value, Value]; // prettier-ignore
+  const { labels, counts, boxes, more } = request;
+  const logits = g.stopGradient(request.logits);
   const [problems, queries, classes] = logits.shape as [number, number, number];
   const slots = labels.shape![1] as number;
   // [problems, objects, queries]
@@ -54,13 +60,18 @@ export function match(g: GraphBuilder, request: MatchingRequest, cost: MatchingC
   const columns = g.Reshape(g.Transpose(byClass, [0, 2, 1]), [problems * classes, queries]);
   const picked = g.Gather(columns, g.Add(labels, starts), 0);
   const classCost = cost.focal ? focalCost(g, picked, cost.focal) : g.Neg(picked);
-  const [found, truth] = [g.Unsqueeze(boxes, [1]), g.Unsqueeze(objects, [2])];
-  const distance = g.ReduceSum(g.Abs(g.Sub(found, truth)), [3], false);
-  const { giou } = overlapsOf(g, edgesOf(g, found), edgesOf(g, truth));
-  const costs = g.Sub(
-    g.Add(g.Mul(classCost, cost.class), g.Mul(distance, cost.bbox)),
-    g.Mul(g.Squeeze(giou, [3]), cost.giou),
-  );
+  const parts = [g.Mul(classCost, cost.class)];
+  if (boxes) {
+    const [found, truth] = [g.Unsqueeze(g.stopGradient(boxes), [1]), g.Unsqueeze(g.stopGradient(request.objects), [2])];
+    const distance = g.ReduceSum(g.Abs(g.Sub(found, truth)), [3], false);
+    const { giou } = overlapsOf(g, edgesOf(g, found), edgesOf(g, truth));
+    parts.push(g.Mul(distance, cost.bbox), g.Mul(g.Squeeze(giou, [3]), -cost.giou));
+  }
+  if (more) {
+    const rest = problems - (more.shape![0] as number);
+    parts.push(rest === 0 ? more : g.Concat([more, g.Expand(g.scalar(0), [rest, slots, queries])], 0));
+  }
+  const costs = parts.reduce((a, b) => g.Add(a, b));
   const objectOf = assign(g, costs, counts);
   const places = g.constant(int64(Array.from({ length: slots }, (_, i) => i), [1, slots, 1])); // prettier-ignore
   const pairs = g.Cast(g.Equal(g.Unsqueeze(objectOf, [1]), places), dataTypeNumber('int32'));

@@ -1,12 +1,11 @@
 /** @file The loss of dense heads as YOLOX's: boxes as offsets from places, assigned by least cost. */
 
-import { float32, int64 } from '@onnx-lora/sdk';
-import { dataTypeNumber } from '@onnx-lora/sdk/plugin';
+import { float32 } from '@onnx-lora/sdk';
 import { binaryCrossEntropy, type GraphBuilder, type Value, weightedSum } from '@onnx-lora/sdk/tasks';
 import { type Edges, edgesOf, overlapsOf } from './boxes.ts';
 import { assignByCost } from './costAssignment.ts';
 import type { DetectionTargets } from './detectionLoss.ts';
-import { flattened, mapEdges, objectRows, placesOf } from './places.ts';
+import { countedObjects, flattened, mapEdges, objectRows, ofLabels, oneHot, placesOf, total } from './places.ts';
 
 /** Weight of the boxes' term, as the paper's. */
 const BOX = 5;
@@ -24,7 +23,7 @@ export function offsetLoss(
   targets: Pick<DetectionTargets, 'labels' | 'boxes' | 'counts'>,
   strides: readonly number[],
 ): Value {
-  const { all, sizes, batch, channels } = flattened(g, levels);
+  const { all, sizes, channels } = flattened(g, levels);
   const classes = channels - 5;
   const { x, y, stride, count } = placesOf(sizes, strides);
   const places = x.length;
@@ -44,22 +43,17 @@ export function offsetLoss(
   };
 
   const pixels = g.Mul(targets.boxes, g.constant(float32([...count, ...count], [1, 1, 4])));
-  const order = g.constant(int64(Array.from({ length: objects }, (_, i) => i), [1, objects])); // prettier-ignore
-  const counts = g.Unsqueeze(g.Less(order, g.Reshape(targets.counts, [batch, 1])), [2]);
   const { object, isObject, overlap } = assignByCost(g, {
-    logits: g.stopGradient(logits),
-    any: g.stopGradient(any),
     found: mapEdges(found, (edge) => g.stopGradient(edge)),
     truth: edgesOf(g, pixels),
-    labels: targets.labels,
-    counts,
+    counts: countedObjects(g, targets.counts, objects),
     x: row(x.map((each, i) => each * stride[i]!)),
     y: row(y.map((each, i) => each * stride[i]!)),
     stride: row(stride),
+    costs: ({ iou }) => entropyCosts(g, { logits, any, labels: targets.labels, iou }),
   });
   const [weight, quality] = [g.stopGradient(isObject), g.stopGradient(overlap)];
-  const total = (value: Value): Value => g.ReduceSum(value, value.shape!.map((_, i) => i), false); // prettier-ignore
-  const norm = g.Max(total(weight), 1);
+  const norm = g.Max(total(g, weight), 1);
 
   const { label, box } = objectRows(g, object, { labels: targets.labels, pixels });
   const own = edgesOf(g, box);
@@ -73,14 +67,30 @@ export function offsetLoss(
     bottom: g.Where(isTaken, found.bottom, columns.bottom),
   };
   const { iou } = overlapsOf(g, kept, columns);
-  const boxCost = total(g.Mul(g.Sub(g.scalar(1), g.Mul(iou, iou)), g.Unsqueeze(weight, [1])));
+  const boxCost = total(g, g.Mul(g.Sub(g.scalar(1), g.Mul(iou, iou)), g.Unsqueeze(weight, [1])));
   const anyCost = binaryCrossEntropy(g, any, g.Unsqueeze(weight, [2]), { reduction: 'sum' });
-  const isClass = g.Equal(label, g.constant(int64(Array.from({ length: classes }, (_, i) => i), [1, 1, classes]))); // prettier-ignore
-  const target = g.Mul(g.Cast(isClass, dataTypeNumber('float32')), g.Unsqueeze(quality, [2]));
+  const target = g.Mul(oneHot(g, label, classes), g.Unsqueeze(quality, [2]));
   const classCosts = binaryCrossEntropy(g, logits, target, { weight: g.Unsqueeze(weight, [2]), reduction: 'sum' });
   return weightedSum(g, [
     [BOX, g.Div(boxCost, norm)],
     [1, g.Div(anyCost, norm)],
     [1, g.Div(classCosts, norm)],
   ]);
+}
+
+/** Weight of the overlap's cost beside that of the class. */
+const BALANCE = 3;
+
+/** Cross-entropy of all classes with the one that is wanted, and the negative logarithm of the overlap. */
+function entropyCosts(
+  g: GraphBuilder,
+  { logits, any, labels, iou }: { readonly logits: Value; readonly any: Value; readonly labels: Value; readonly iou: Value }, // prettier-ignore
+): Value {
+  const score = g.Sqrt(g.Mul(g.Sigmoid(g.stopGradient(logits)), g.Sigmoid(g.stopGradient(any))));
+  const bounded = g.Max(g.Min(score, 1 - 1e-7), 1e-12);
+  // A place's sum of log(1 − p) is taken once.
+  const missed = g.Neg(g.Log(g.Sub(g.scalar(1), bounded)));
+  const others = g.Sub(g.Unsqueeze(g.ReduceSum(missed, [2], false), [1]), ofLabels(g, missed, labels));
+  const byClass = g.Sub(others, ofLabels(g, g.Log(bounded), labels));
+  return g.Add(byClass, g.Mul(g.Neg(g.Log(g.Add(iou, 1e-8))), BALANCE));
 }

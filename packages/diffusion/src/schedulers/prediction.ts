@@ -1,0 +1,54 @@
+/** @file A network's prediction as the clean sample and its noise. */
+
+import type { Fields } from './schedule.ts';
+
+/** A network's target. */
+export type Target = 'epsilon' | 'sample' | 'v_prediction';
+
+/** The target that a config names. @throws OnnxLoraError `CONFIG_INVALID` for another */
+export function targetOf(fields: Fields): Target {
+  return fields.word('prediction_type', 'epsilon', ['epsilon', 'sample', 'v_prediction']);
+}
+
+/** Elementwise combination of samples. */
+export function combine(x: Float32Array, y: Float32Array, with_: (x: number, y: number) => number): Float32Array {
+  return x.map((value, i) => with_(value, y[i]!));
+}
+
+/**
+ * The clean sample of a noisy one: x = signal · clean + noise · ε.
+ * @see https://arxiv.org/abs/2202.00512, appendix D, for v
+ */
+export function cleanOf(
+  target: Target,
+  sample: Float32Array,
+  output: Float32Array,
+  signal: number,
+  noise: number,
+): Float32Array {
+  if (target === 'sample') return output;
+  return target === 'epsilon'
+    ? combine(sample, output, (x, eps) => (x - noise * eps) / signal)
+    : combine(sample, output, (x, v) => signal * x - noise * v);
+}
+
+/** The noise of a noisy sample. */
+export function noiseOf(
+  target: Target,
+  sample: Float32Array,
+  output: Float32Array,
+  signal: number,
+  noise: number,
+): Float32Array {
+  if (target === 'epsilon') return output;
+  return target === 'sample'
+    ? combine(sample, output, (x, clean) => (x - signal * clean) / noise)
+    : combine(sample, output, (x, v) => signal * v + noise * x);
+}
+
+/** Clips clean samples if the config says so; what it returns is used in place of the sample. */
+export function clipper(fields: Fields, usual: boolean): (clean: Float32Array) => Float32Array {
+  if (!fields.flag('clip_sample', usual)) return (clean) => clean;
+  const range = fields.number('clip_sample_range', 1);
+  return (clean) => clean.map((value) => Math.min(Math.max(value, -range), range));
+}
