@@ -74,6 +74,9 @@ async function stepTime(
 ): Promise<number> {
   progress.showLive(0, 1, `timing steps in ${given.precision}`);
   const { model, task, settings, start } = await planRun(given, context, { named: undefined, progress, shared });
+  const { precision } = model;
+  if (precision && 'smallest' in precision)
+    throw new OnnxLoraError('MODEL_UNSUPPORTED', `all weights of "${model.name}" are small, for which integers are no faster. Ask for --precision ${given.precision} to take them all the same.`); // prettier-ignore
   const { checkpoints: _, ...options } = trainOptions(settings, '');
   const ends: number[] = [];
   const run = await train(model, { task, ...start, ...options, stopAfter: STEPS });
