@@ -54,7 +54,7 @@ export class ChannelExchange implements GradientExchange {
   #waiting: (Waiting & { readonly step: number }) | undefined;
   #isLost = false;
 
-  /** @param job what the task asks for */
+  /** Waits for the means of a job over a channel. @param job what the task asks for */
   constructor(job: PartJob, channel: Channel = process) {
     this.job = job;
     this.#channel = channel;

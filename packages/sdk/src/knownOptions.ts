@@ -12,7 +12,7 @@ const everywhere = new Map<string, object>();
 
 const MOST_TOLD = 3;
 
-/** Makes the check of a function's options, see {@link requireKnownOptions}; `taker` is its public name, such as `train`. */
+/** Makes the check of a function's options, see `requireKnownOptions`; `taker` is its public name, such as `train`. */
 export function knownOptions<Options>(taker: string, names: OptionNames<Options>): (given: unknown) => void {
   everywhere.set(taker, names);
   return (given) => requireKnownOptions(taker, given, names);

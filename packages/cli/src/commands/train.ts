@@ -92,7 +92,7 @@ export function trainCommand(context: Context): Command {
   });
 }
 
-/** What the cluster's driver is to know. @throws OnnxLoraError `CONFIG_INVALID` for what workers cannot share */
+/** Flags for the driver on the cluster. @throws OnnxLoraError `CONFIG_INVALID` for what workers cannot share */
 function driverOf({ out, accumulationSteps = 1, precision, threads = 1 }: Settings, { workers }: TrainFlags): string[] {
   const count = numberFlag('workers', workers) ?? 1;
   if (!Number.isInteger(count) || count < 1)

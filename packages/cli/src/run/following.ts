@@ -30,7 +30,7 @@ export interface Work {
   /** Before the first step, in training, or after the adapter is saved. */
   stage: 'before' | 'during' | 'after';
   readonly onEvent?: (event: TrainEvent) => void;
-  /** What the process shares with other workers of the training. */
+  /** Shares gradients with other workers of the training. */
   readonly part?: ChannelExchange;
 }
 

@@ -37,7 +37,7 @@ class Meeting {
   readonly #given: Map<number, LossAndGradients>[] = [];
   readonly #come: ((mean: LossAndGradients) => void)[] = [];
 
-  /** What the worker takes part with, from a step on. */
+  /** The exchange of a worker that takes part from a step on. */
   of(worker: number, from = 0): GradientExchange {
     return {
       computes: (step, batch) => step >= from && batch % workers === worker,

@@ -19,7 +19,7 @@ export interface GradientExchange {
   computes(step: number, batch: number): boolean;
   /**
    * Gives the batches that this process has computed, by number, and takes the mean over all batches of the step. To
-   * the last digit that of one process is {@link GradientMean} over the batches in their order.
+   * the last digit that of one process is `GradientMean` over the batches in their order.
    */
   exchange(step: number, own: ReadonlyMap<number, LossAndGradients>): Promise<LossAndGradients>;
 }

@@ -775,7 +775,9 @@ describe('an option that is another when a run continues', () => {
     provider: ['auto'],
     onBegin: [() => undefined],
     signal: [new AbortController().signal],
-    exchange: [{ computes: () => true, exchange: (_: number, own: ReadonlyMap<number, unknown>) => Promise.resolve(own.get(0)) }],
+    exchange: [
+      { computes: () => true, exchange: (_: number, own: ReadonlyMap<number, unknown>) => Promise.resolve(own.get(0)) },
+    ],
   };
   const names = (Object.keys(trainOptionRows) as (keyof TrainOptions)[]).filter((name) => name !== 'resume');
   const places = new Map<Partial<TrainOptions> | undefined, string>();
