@@ -70,14 +70,6 @@ ${tasks.join() === usual.join() ? '' : `- tasks: ${tasks.length === 0 ? 'one of 
 ${targetsOf(family)}`;
 }
 
-/** The heading's anchor, as GitHub and VitePress spell it. */
-export function anchorOf({ title }: DescribedFamily): string {
-  return title
-    .toLowerCase()
-    .replaceAll(/[(),.]/g, '')
-    .replaceAll(' ', '-');
-}
-
 function markOf(mark: readonly string[]): string {
   const wanted = mark.filter((each) => !each.startsWith('!'));
   const never = mark.filter((each) => each.startsWith('!')).map((each) => each.slice(1));

@@ -6,7 +6,8 @@ import { scienceFamilies } from '@onnx-lora/science';
 import { speechFamilies } from '@onnx-lora/speech';
 import { textFamilies } from '@onnx-lora/text';
 import { visionFamilies } from '@onnx-lora/vision';
-import { anchorOf, codes } from './familyPage.ts';
+import { codes } from './familyPage.ts';
+import { slugify } from './.vitepress/slugify.ts';
 
 const families: readonly DescribedFamily[] = [
   ...new Set([...visionFamilies, ...diffusionFamilies, ...speechFamilies, ...scienceFamilies, ...textFamilies]),
@@ -39,7 +40,7 @@ ${families.map(row).join('\n')}
 function row(family: DescribedFamily): string {
   const { title, name, domain, names, defaultTargets, tasks, generations = [], files } = family;
   const cells = [
-    `[${title}](../guides/${domain}-families.md#${anchorOf(family)})`,
+    `[${title}](../guides/${domain}-families.md#${slugify(title)})`,
     `\`${name}\``,
     domain,
     codes(defaultTargets.filter((role) => role in names)),

@@ -140,6 +140,10 @@ const otherGroups: Readonly<Record<string, Heading | undefined>> = {
   json: 'The run and its folder',
   quiet: 'The run and its folder',
   debug: 'The run and its folder',
+  on: 'Hardware',
+  attach: 'Hardware',
+  sharedFolder: 'Hardware',
+  workers: 'Hardware',
 };
 
 /** Groups many flags under headings. */

@@ -14,7 +14,7 @@ import type { SettingName, Settings } from './setting.ts';
 import { decimals, short } from '../terminal/table.ts';
 
 /** Flags that say how the command talks, or which run it is, and nothing about its numbers. */
-const aside = ['config', 'resume', 'overwrite', 'json', 'quiet', 'debug'];
+const aside = ['config', 'resume', 'overwrite', 'json', 'quiet', 'debug', 'on', 'attach', 'sharedFolder', 'workers'];
 
 /** A value for each setting, as flags give them. */
 function samples(): Settings {
