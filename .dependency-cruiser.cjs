@@ -98,7 +98,18 @@ module.exports = {
     packageRule('openvino', ['sdk']),
     packageRule('cluster', ['sdk']),
     packageRule('serve', ['sdk']),
-    packageRule('cli', ['sdk', 'vision', 'speech', 'science', 'text', 'diffusion', 'methods', 'build', 'serve', 'cluster']),
+    packageRule('cli', [
+      'sdk',
+      'vision',
+      'speech',
+      'science',
+      'text',
+      'diffusion',
+      'methods',
+      'build',
+      'serve',
+      'cluster',
+    ]),
     // Its template is a plugin, which imports the SDK; the generator itself imports none of the packages.
     packageRule('create-onnx-lora-plugin', ['sdk']),
     {

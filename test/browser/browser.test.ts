@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadAdapter, openModel } from '@onnx-lora/sdk';
 import { readDigits } from '../../docs/examples/support/digits.ts';
 import { forPages } from '../../packages/sdk/forPages.mjs';
+import { isNightly } from '../support/nightly.ts';
 import { sources } from '../support/sources.ts';
 import { type Digit, type Learned, learnDigits, type Lesson } from './learnDigits.ts';
 import { executablePath, noNode, PageServer, worked } from './pageServer.ts';
@@ -87,7 +88,7 @@ describe.skipIf(executablePath === undefined)('on a page', () => {
   const onPage = (on: Page, asked: Partial<Lesson> & { readonly threads: number }): Promise<There> =>
     worked(on, { kind: 'digits', ...order, ...asked });
 
-  test.each([1, 2])(
+  test.each(isNightly ? [1, 2] : [2])(
     'digits are learned as in Node, with %i threads, and the adapter goes home',
     async (threads) => {
       const there = await onPage(page, { threads });
