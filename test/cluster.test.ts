@@ -104,7 +104,7 @@ describe.runIf(rayPython !== undefined && isNightly)('on three nodes', { timeout
     expect((await new RayJobs(ray.address).status(id!)).exitCode).toBe(0);
   });
 
-  it('a training by three workers, killed at twenty moments, is that of one machine bit for bit', async () => {
+  it('a training by three workers, killed at random moments, is that of one machine bit for bit', async () => {
     const settings = ['--data', 'digits', '--batch-size', '4', '--accumulation-steps', '4', '--checkpoint-every', '20'];
     const words = ['train', model, ...settings, '--threads', '1', '--clip-norm', '1', '--json', '--steps', '400'];
     const far = call([...words, '--out', 'runs/shared', '--on', ray.address, '--workers', '3']);

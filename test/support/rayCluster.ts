@@ -43,6 +43,8 @@ export async function startRay({ nodes, cpus }: { nodes: number; cpus: number })
     PATH: [bin, path.dirname(process.execPath), process.env['PATH']].join(path.delimiter),
     PYTHONPATH: sources,
     ONNX_LORA_THREADS: '1',
+    // With 0 or 1, bash would take a job for a remote shell, and have ~/.bashrc change the PATH.
+    SHLVL: '5',
   };
   const words = [path.join(sources, 'tests/loopback.py'), folder, String(nodes), String(cpus)];
   const child = spawn(python, words, { env, stdio: ['pipe', 'pipe', 'pipe'] });
