@@ -1,14 +1,8 @@
 /** @file DDIM and DDPM. */
 
-import { clipper, cleanOf, combine, noiseOf, targetOf } from './prediction.ts';
+import { clipper, cleanOf, combine, noiseOf, targetOf, variancePreserving } from './prediction.ts';
 import { cumulativeAlphas, type Fields, spacedTimesteps } from './schedule.ts';
 import type { Scheduler, SchedulerRun } from './scheduler.ts';
-
-/** √ᾱ · clean + √(1 − ᾱ) · noise. */
-export function diffused(clean: Float32Array, noise: Float32Array, alpha: number): Float32Array {
-  const [signal, deviation] = [Math.sqrt(alpha), Math.sqrt(1 - alpha)];
-  return combine(clean, noise, (x, eps) => signal * x + deviation * eps);
-}
 
 /** @see https://arxiv.org/abs/2010.02502, equations 12 and 16 */
 export function ddim(fields: Fields, { steps, eta = 0 }: SchedulerRun): Scheduler {
@@ -19,9 +13,7 @@ export function ddim(fields: Fields, { steps, eta = 0 }: SchedulerRun): Schedule
   const final = fields.flag('set_alpha_to_one', true) ? 1 : alphas[0]!;
   const ratio = Math.floor(fields.number('num_train_timesteps', 1000) / steps);
   return {
-    timesteps,
-    initialDeviation: 1,
-    scaleInput: (sample) => sample,
+    ...variancePreserving(timesteps, alphas),
     step: (output, step, sample, noise) => {
       const t = timesteps[step]!;
       const [alpha, before] = [alphas[t]!, t - ratio >= 0 ? alphas[t - ratio]! : final];
@@ -33,7 +25,6 @@ export function ddim(fields: Fields, { steps, eta = 0 }: SchedulerRun): Schedule
       const next = combine(clean, epsilon, (x, eps) => kept * x + direction * eps);
       return eta > 0 ? combine(next, noise(), (x, z) => x + added * z) : next;
     },
-    addNoise: (clean, noise, step) => diffused(clean, noise, alphas[timesteps[step]!]!),
   };
 }
 
@@ -45,9 +36,7 @@ export function ddpm(fields: Fields, { steps }: SchedulerRun): Scheduler {
   const clip = clipper(fields, true);
   const variance = fields.word('variance_type', 'fixed_small', ['fixed_small', 'fixed_small_log', 'fixed_large']);
   return {
-    timesteps,
-    initialDeviation: 1,
-    scaleInput: (sample) => sample,
+    ...variancePreserving(timesteps, alphas),
     step: (output, step, sample, noise) => {
       const t = timesteps[step]!;
       const [alpha, before] = [alphas[t]!, step + 1 < timesteps.length ? alphas[timesteps[step + 1]!]! : 1];
@@ -60,6 +49,5 @@ export function ddpm(fields: Fields, { steps }: SchedulerRun): Scheduler {
       const deviation = Math.sqrt(variance === 'fixed_large' ? beta : small);
       return combine(next, noise(), (x, z) => x + deviation * z);
     },
-    addNoise: (clean, noise, step) => diffused(clean, noise, alphas[timesteps[step]!]!),
   };
 }

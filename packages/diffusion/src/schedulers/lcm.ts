@@ -1,7 +1,6 @@
 /** @file Latent consistency models. */
 
-import { diffused } from './ddim.ts';
-import { cleanOf, clipper, combine, targetOf } from './prediction.ts';
+import { cleanOf, clipper, combine, diffused, targetOf, variancePreserving } from './prediction.ts';
 import { cumulativeAlphas, type Fields } from './schedule.ts';
 import type { Scheduler, SchedulerRun } from './scheduler.ts';
 
@@ -22,9 +21,7 @@ export function lcm(fields: Fields, { steps }: SchedulerRun): Scheduler {
   const clip = clipper(fields, false);
   const scaling = fields.number('timestep_scaling', 10);
   return {
-    timesteps,
-    initialDeviation: 1,
-    scaleInput: (sample) => sample,
+    ...variancePreserving(timesteps, alphas),
     step: (output, step, sample, noise) => {
       const t = timesteps[step]!;
       const alpha = alphas[t]!;
@@ -34,6 +31,5 @@ export function lcm(fields: Fields, { steps }: SchedulerRun): Scheduler {
       const denoised = combine(clean, sample, (x, own) => out * x + skip * own);
       return step === steps - 1 ? denoised : diffused(denoised, noise(), alphas[timesteps[step + 1]!]!);
     },
-    addNoise: (clean, noise, step) => diffused(clean, noise, alphas[timesteps[step]!]!),
   };
 }

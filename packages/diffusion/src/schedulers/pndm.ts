@@ -1,7 +1,6 @@
 /** @file PNDM without its Runge-Kutta steps (PLMS), the scheduler that Stable Diffusion 1 is published with. */
 
-import { diffused } from './ddim.ts';
-import { combine } from './prediction.ts';
+import { combine, variancePreserving } from './prediction.ts';
 import { cumulativeAlphas, type Fields, spacedTimesteps } from './schedule.ts';
 import type { Scheduler, SchedulerRun } from './scheduler.ts';
 
@@ -27,9 +26,7 @@ export function pndm(fields: Fields, { steps }: SchedulerRun): Scheduler {
   let kept: Float32Array[] = [];
   let begin: Float32Array | undefined;
   return {
-    timesteps,
-    initialDeviation: 1,
-    scaleInput: (sample) => sample,
+    ...variancePreserving(timesteps, alphas),
     step: (output, step, sample) => {
       const isSecond = calls === 1;
       const from = timesteps[step]! + (isSecond ? ratio : 0);
@@ -48,6 +45,5 @@ export function pndm(fields: Fields, { steps }: SchedulerRun): Scheduler {
       const divisor = alpha * Math.sqrt(1 - before) + Math.sqrt(alpha * (1 - alpha) * before);
       return combine(own, epsilon, (x, eps) => scale * x - ((before - alpha) * eps) / divisor);
     },
-    addNoise: (clean, noise, step) => diffused(clean, noise, alphas[timesteps[step]!]!),
   };
 }

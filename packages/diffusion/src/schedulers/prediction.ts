@@ -1,6 +1,7 @@
 /** @file A network's prediction as the clean sample and its noise. */
 
 import type { Fields } from './schedule.ts';
+import type { Scheduler } from './scheduler.ts';
 
 /** A network's target. */
 export type Target = 'epsilon' | 'sample' | 'v_prediction';
@@ -13,6 +14,25 @@ export function targetOf(fields: Fields): Target {
 /** Elementwise combination of samples. */
 export function combine(x: Float32Array, y: Float32Array, with_: (x: number, y: number) => number): Float32Array {
   return x.map((value, i) => with_(value, y[i]!));
+}
+
+/** √ᾱ · clean + √(1 − ᾱ) · noise. */
+export function diffused(clean: Float32Array, noise: Float32Array, alpha: number): Float32Array {
+  const [signal, deviation] = [Math.sqrt(alpha), Math.sqrt(1 - alpha)];
+  return combine(clean, noise, (x, eps) => signal * x + deviation * eps);
+}
+
+/** The parts of a scheduler whose samples keep the variance of one: pure noise at first, and no scaling. */
+export function variancePreserving(
+  timesteps: readonly number[],
+  alphas: Float32Array,
+): Pick<Scheduler, 'timesteps' | 'initialDeviation' | 'scaleInput' | 'addNoise'> {
+  return {
+    timesteps,
+    initialDeviation: 1,
+    scaleInput: (sample) => sample,
+    addNoise: (clean, noise, step) => diffused(clean, noise, alphas[timesteps[step]!]!),
+  };
 }
 
 /**
