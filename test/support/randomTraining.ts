@@ -138,11 +138,10 @@ export class RandomTraining {
     return this.#run(this.build(trainingRewrites, 'auto'));
   }
 
-  /** Where gradients are not the slopes of the loss along a random direction of each tensor; nothing of DoRA, whose norm is a constant. */
+  /** Where gradients are not the slopes of the loss along a random direction of each tensor. */
   async offDifferences({ gradients }: Computed): Promise<string[]> {
-    if (this.#drawn.variant === 'dora') return [];
     const parameters = initial(this.build().inputs);
-    const request = { ...this.#request, without: new Set(trainingRewrites), name: 'random' };
+    const request = { ...this.#request, without: new Set(trainingRewrites), name: 'random', holdsStopped: this.#drawn.variant === 'dora' }; // prettier-ignore
     const { session, precision, lossAt } = await wideLoss(request, parameters);
     if (precision !== 'float64') return ['ONNX Runtime has no kernel in double precision for one of the steps'];
     const random = new Random(3);

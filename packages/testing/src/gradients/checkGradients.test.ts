@@ -92,8 +92,13 @@ it('a loss that is no number is told', async () => {
   ).rejects.toMatchObject({ code: 'LOSS_NOT_FINITE' });
 });
 
-it('DoRA, whose norm has no gradient on purpose, is refused', async () => {
-  await expect(check('lora-linear', () => ({ lora: { useDora: true, targetModules: ['up'] } }))).rejects.toMatchObject({
-    code: 'CONFIG_INVALID',
-  });
-});
+it.each(['lora-linear', 'vit-dora-v4', 'lora-conv2d-dilated'])(
+  'DoRA takes the norm of the weight as a constant: %s',
+  async (name) => {
+    const found = await check(name, () => ({
+      lora: { r: 2, useDora: true, targetModules: ({ kind }: ModuleInfo) => /linear|conv/.test(kind) },
+    }));
+    expect(found.filter(({ name: each }) => each.includes('magnitude')).length).toBeGreaterThan(0);
+    expect(problems(found)).toEqual(found.map(() => undefined));
+  },
+);

@@ -34,28 +34,22 @@ const tolerances = { float64: { ofLargest: 1e-3 }, float32: { ofLargest: 5e-3 } 
  * differences of the loss, in double precision where ONNX Runtime has the kernels. The adapter has random values, since
  * B = 0 would make gradients zero.
  *
- * A loss that stops gradients on purpose and a graph that rounds rightly differ. Tensors of tuners with `ownGradient`
- * are not checked.
+ * DoRA's norms are constants in the differences, as they are in its gradients. A loss that stops gradients on purpose and
+ * a graph that rounds rightly differ. Tensors of tuners with `ownGradient` are not checked.
  * @example
  * const data = await task.prepare(model);
  * const batch = await data.collate([await data.train.get(0), await data.train.get(1)]);
  * const found = await checkGradients(model, { loss: data.loss, ...batch });
  * assert.deepEqual(found.filter(({ problem }) => problem), []);
  * @returns a comparison per tensor, by the name of its graph input
- * @throws OnnxLoraError `TARGET_NOT_FOUND`, `NO_GRADIENT`; `CONFIG_INVALID` for DoRA; `LOSS_NOT_FINITE` if the loss of
- *   the batch is not finite; `MODEL_UNSUPPORTED` for models in 16-bit floats
+ * @throws OnnxLoraError `TARGET_NOT_FOUND`, `NO_GRADIENT`; `LOSS_NOT_FINITE` if the loss of the batch is not finite;
+ *   `MODEL_UNSUPPORTED` for models in 16-bit floats
  */
 export async function checkGradients(
   model: Model,
   { lora, loss, inputs, targets, elements = 8, seed = 1 }: CheckGradientsOptions,
 ): Promise<Difference[]> {
   const { plan, config } = planAdapter(model, lora);
-  if (config.useDora) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      'DoRA takes the norm of the weight as a constant, as in PEFT, so its gradients are not the differences of the loss. Leave useDora out.',
-    );
-  }
   const random = new Random(seed);
   const trainer = randomTrainer(model, plan, loss, seed);
   return released(trainer, async () => {
@@ -67,7 +61,15 @@ export async function checkGradients(
       );
     }
     const scale = largest([...found.gradients.values()].map((each) => float32(each, [each.length])));
-    const request = { base: model.onnx.model, name: model.name, plan, loss, inputs, targets };
+    const request = {
+      base: model.onnx.model,
+      name: model.name,
+      plan,
+      loss,
+      inputs,
+      targets,
+      holdsStopped: config.useDora,
+    };
     const { session, precision, lossAt } = await wideLoss(request, trainer.parameters!);
     return released(session, async () => {
       const differences: Difference[] = [];
