@@ -102,17 +102,21 @@ export class ParameterFinder {
   }
 }
 
+/** The modules that are a Conv1D in transformers (GPT-2, OpenAI GPT, ImageGPT, Decision Transformer). */
+const CONV_1D = /(?:^|\.)(?:c_attn|q_attn|c_proj|c_fc)$/;
+
 /**
- * The layout relative to torch's. transformers' Conv1D keeps `[in, out]`: unlike Linear, its Gemm reads the parameter
- * by name.
+ * The layout relative to torch's. transformers' Conv1D keeps `[in, out]`, and its Gemm reads the parameter by name. So
+ * does the Gemm that an optimiser makes of a Linear, whose parameter is `[out, in]` in torch all the same.
  */
-function layoutOf({ kind, node, weight: { layout, stored } }: Site): WeightLayout {
+function layoutOf({ kind, path, node, weight: { layout, stored } }: Site): WeightLayout {
   const isConv1D =
     kind === 'linear' &&
     layout === 'in-out' &&
     node.opType === 'Gemm' &&
     stored.chain.length === 0 &&
-    pathFromParameter(stored.name, 'weight') !== undefined;
+    pathFromParameter(stored.name, 'weight') !== undefined &&
+    CONV_1D.test(path);
   return isConv1D ? 'torch' : layout;
 }
 

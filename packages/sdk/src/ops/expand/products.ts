@@ -4,6 +4,8 @@ import type { Value } from '../../graph/builder.ts';
 import { activate, geluTanh } from './activation.ts';
 import { type ExpansionSite, rankOf, type Rule, staticShape } from './site.ts';
 import type { Attributes } from '../../graph/attributes.ts';
+import type { NodeProto } from '../../graph/proto.ts';
+import { attributeOf } from '../schema.ts';
 
 /** `alpha · op(A) · op(B)`, of unknown rank only without transposes; FusedMatMulActivation has an activation. */
 export const fusedMatMul: Rule = (site) => {
@@ -60,6 +62,25 @@ export const fusedGemm: Rule = (site) => {
     ...(site.has('beta') ? { beta: site.of('beta') } : {}),
   });
   return activate(site, site.of('activation'), site.layer(product), activationParameters(site));
+};
+
+/** Gemm with attributes that no linear layer has: a transposed input, a scaled product or bias. */
+export function isScaledGemm(node: NodeProto): boolean {
+  return attributeOf(node, 'transA') === 1 || attributeOf(node, 'alpha') !== 1 || attributeOf(node, 'beta') !== 1;
+}
+
+/** `alpha · op(A) · op(B) + beta · C` as a linear layer of `op(A)`, scaled behind. */
+export const scaledGemm: Rule = (site) => {
+  const { g } = site;
+  const [a, b, c] = site.inputs;
+  if (!a || !b) return undefined;
+  const x = site.of('transA') === 1 ? g.Transpose(a, [1, 0]) : a;
+  const transB = site.of('transB') === 1;
+  const [alpha, beta] = [site.of('alpha'), site.of('beta')];
+  if (alpha === 1 && beta === 1) return site.layer(g.Gemm(x, b, c, { transB }));
+  const product = site.layer(g.Gemm(x, b, undefined, { transB }));
+  const scaled = alpha === 1 ? product : g.Mul(product, site.scalar(alpha));
+  return c ? g.Add(scaled, beta === 1 ? c : g.Mul(c, site.scalar(beta))) : scaled;
 };
 
 /** Tanh approximation of Gelu of `X·W + bias`, the bias optional. */

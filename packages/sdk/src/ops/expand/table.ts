@@ -34,7 +34,7 @@ import {
 } from './quantized/qLinear.ts';
 import { rotaryEmbedding, standardRotaryEmbedding } from './attention/rotary.ts';
 import { standardAttention } from './attention/standardAttention.ts';
-import { fusedConv, fusedGemm, fusedMatMul, gemmFastGelu, nhwcConv } from './products.ts';
+import { fusedConv, fusedGemm, fusedMatMul, gemmFastGelu, isScaledGemm, nhwcConv, scaledGemm } from './products.ts';
 import { decoderMaskedMultiHeadAttention, multiHeadAttention } from './attention/multiHeadAttention.ts';
 import { splitHeads } from './attention/scaledDotProduct.ts';
 import { rankOf, type Rule, staticDim } from './site.ts';
@@ -71,6 +71,8 @@ export interface ExpansionRow {
   readonly expand: Rule;
   /** Attributes that the rule reads or may ignore; a node with others is not expanded. */
   readonly attributes: ReadonlySet<string>;
+  /** Which of the operator's nodes have the row; all of them by default. */
+  readonly covers?: (node: NodeProto) => boolean;
 }
 
 const row = (expand: Rule, ...attributes: string[]): ExpansionRow => ({ expand, attributes: new Set(attributes) });
@@ -152,6 +154,7 @@ const quantized: Readonly<Record<string, ExpansionRow>> = {
 
 const standard: Readonly<Record<string, ExpansionRow>> = {
   Gelu: row(gelu, 'approximate'),
+  Gemm: { ...row(scaledGemm, 'alpha', 'beta', 'transA', 'transB'), covers: isScaledGemm },
   Mish: row(mish),
   Swish: row(swish, 'alpha'),
   HardSwish: row(({ g, inputs: [x] }) => x && hardSwish(g, x)),
@@ -174,7 +177,9 @@ export const expansionRows: Readonly<Record<string, Readonly<Record<string, Expa
 };
 
 /** The row of a node's operator, if any. */
-export function rowOf({ opType = '', domain = '' }: NodeProto): ExpansionRow | undefined {
+export function rowOf(node: NodeProto): ExpansionRow | undefined {
+  const { opType = '', domain = '' } = node;
   const rows = Object.hasOwn(expansionRows, domain) ? expansionRows[domain]! : {};
-  return Object.hasOwn(rows, opType) ? rows[opType] : undefined;
+  const found = Object.hasOwn(rows, opType) ? rows[opType] : undefined;
+  return found?.covers?.(node) === false ? undefined : found;
 }
