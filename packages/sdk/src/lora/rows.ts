@@ -52,8 +52,12 @@ export class RowFold {
     if (rank === 2 && aligned) return g.Squeeze(product(g.Unsqueeze(x, [1])), [1]);
     const read = width === OPEN ? g.Slice(g.Shape(x), [-1], [LAST], [0]) : g.ints([width!]);
     const folded = g.Reshape(x, g.Concat([this.#batchSize(), g.ints([-1]), read], 0));
+    const last = isOpen ? OPEN : out!;
+    const known = x.shape?.slice(0, -1);
+    // ONNX Runtime's fusion of Reshape fails on sizes that it folds to constants itself.
+    if (known?.every((size) => typeof size === 'number')) return g.Reshape(product(folded), [...known, last]);
     const leading = g.Slice(g.Shape(x), [0], [-1], [0]);
-    return g.Reshape(product(folded), g.Concat([leading, g.ints([isOpen ? OPEN : out!])], 0));
+    return g.Reshape(product(folded), g.Concat([leading, g.ints([last])], 0));
   }
 
   /** `value · factor`, with a factor `[out]` for all rows, or `[batch, 1, out]`. */

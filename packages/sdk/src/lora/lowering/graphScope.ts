@@ -192,7 +192,9 @@ export class GraphScope {
 
   /** A layer's product, without bias, after the other adapters. */
   adapted(site: Site, product: Value): Value {
-    return this.#lowerings.reduce((value, each) => each.adapted?.(site, value) ?? value, product);
+    const value = this.#lowerings.reduce((before, each) => each.adapted?.(site, before) ?? before, product);
+    // Factors of open sizes leave the sum without an inferred shape.
+    return { ...value, shape: product.shape ?? value.shape };
   }
 
   /** A value of the base. */

@@ -10,6 +10,7 @@ import { commonFolder, externalised } from '../../graph/file/stagedFiles.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { withTensors } from '../../graph/tensors.ts';
 import type { SessionSource } from '../../runtime/session.ts';
+import { withoutGeneratedNames } from './generatedNames.ts';
 import { mappedWeights } from './mappedWeights.ts';
 import { packedProducts } from './packedProducts.ts';
 import { withoutShapes } from './withoutShapes.ts';
@@ -20,7 +21,7 @@ import { withoutShapes } from './withoutShapes.ts';
  * @throws OnnxLoraError `FILE_INVALID` for a file that changed after opening
  */
 export function sessionModel(given: ModelProto): Omit<SessionSource, 'name'> {
-  const model = scratchWeights(given);
+  const model = scratchWeights(withoutGeneratedNames(given));
   const slices = slicesOf(model);
   requireUnchanged(slices);
   const folder = commonFolder([...new Set(slices.map((slice) => path.dirname(slice.path)))]);
