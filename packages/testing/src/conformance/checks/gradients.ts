@@ -57,7 +57,7 @@ async function gradientsOf(
     });
     return {
       loss: float32([loss], []),
-      actual: new ParameterSet(asParameters).tensors(),
+      actual: new ParameterSet(asParameters).gradients(),
       ...(measured && { measured }),
     };
   });
