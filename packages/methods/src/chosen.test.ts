@@ -15,6 +15,8 @@ import {
 } from '@onnx-lora/sdk';
 import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { injectAdapters, ParameterSet, planAdapter } from '@onnx-lora/sdk/core';
+import { Random } from '@onnx-lora/sdk/data';
 import { matrix, svd } from '@onnx-lora/sdk/plugin';
 import { methodsPlugin } from './plugin.ts';
 
@@ -163,6 +165,42 @@ describe('UniLoRA', () => {
     const alone = new Adapter(adapter.config, new Map([...adapter.tensors].filter(([name]) => name.includes('theta'))));
     await expect(model.place(alone)).rejects.toThrow(
       "The adapter's file has only what all its layers share (base_model.unilora_theta_d), and PEFT draws the rest of UNILORA again",
+    );
+  });
+});
+
+describe('VB-LoRA with save_only_topk_weights', () => {
+  const lora = { tuner: { name: 'vblora', r: 2, num_vectors: 6, vector_length: 2, topk: 3, save_only_topk_weights: true }, targetModules }; // prettier-ignore
+
+  it('saves the places of the largest logits, and the softmax of these but the last', async () => {
+    const { plan } = planAdapter(model, lora);
+    const { inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'training' });
+    const set = ParameterSet.initial(inputs, new Random(3));
+    const found = set.tensors();
+    const name = 'base_model.model.encoder.0.vblora_logits_B';
+    expect(found.has(name)).toBe(false);
+    const logits = set.gradients().get(name)!.data as Float32Array;
+    for (let row = 0; row < 6; row++) {
+      const own = [...logits.subarray(6 * row, 6 * row + 6)];
+      const order = [...own.keys()].sort((a, b) => own[b]! - own[a]!).slice(0, 3);
+      expect(Array.from(found.get(`${name}_topk_indices`)!.data.slice(3 * row, 3 * row + 3), Number)).toEqual(order);
+      const sum = order.reduce((total, at) => total + Math.exp(own[at]!), 0);
+      [0, 1].forEach((i) => {
+        expect(found.get(`${name}_topk_weights`)!.data[2 * row + i]).toBeCloseTo(Math.exp(own[order[i]!]!) / sum, 6);
+      });
+    }
+  });
+
+  it('refuses a file without the weights, and places of no vector', async () => {
+    const adapter = await randomAdapter(model, { lora });
+    const name = 'base_model.model.encoder.0.vblora_logits_A_topk';
+    await expect(model.place(changed(adapter, { [`${name}_weights`]: undefined }))).rejects.toThrow(
+      'The adapter holds only part of module "encoder.0": vblora_logits_A_topk_weights is missing. Copy or save it again.',
+    );
+    const places = adapter.tensors.get(`${name}_indices`)!;
+    const data = Uint8Array.from(places.data as Uint8Array).fill(6, 0, 1);
+    await expect(model.place(changed(adapter, { [`${name}_indices`]: { ...places, data } as Tensor }))).rejects.toThrow(
+      'vblora_logits_A_topk_indices of "encoder.0" must hold numbers of type int32 from 0 to 5, and has 6. Copy or save the adapter again.',
     );
   });
 });

@@ -26,18 +26,13 @@ const wrongInPeft: Readonly<Record<string, readonly string[]>> = { 'peft-c3a': [
 /** Also variants of LoRA, whose type is LORA, and its optimizers. */
 const held = /^peft-|^methods-|^lora-(?:bdlora|kasa|mica|monteclora|velora|loraplus|lorafa|riemannian)/;
 
-/** Adapters that are served and cannot be trained, so that fewer checks apply. */
-const servedAlone = new Set(['peft-vblora-topk']);
-
 describe("PEFT's numbers", () => {
   it.each(folders.filter(([name]) => held.test(name)))('%s', async (name, folder) => {
     const { checks } = await conformance(folder, { plugins: [methodsPlugin] });
     const wrong = wrongInPeft[name] ?? [];
     const failed = checks.filter(({ status }) => status === 'failed');
     expect(failed.map(({ check, detail }) => `${check}: ${detail}`).filter((each) => wrong.every((check) => !each.startsWith(check)))).toEqual([]); // prettier-ignore
-    expect(checks.filter(({ status }) => status === 'passed').length).toBeGreaterThan(
-      wrong.length > 0 || servedAlone.has(name) ? 4 : 6,
-    );
+    expect(checks.filter(({ status }) => status === 'passed').length).toBeGreaterThan(wrong.length > 0 ? 4 : 6);
   });
 });
 

@@ -3,9 +3,11 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type LoraOptions, openModel, train, type TrainOptions } from '@onnx-lora/sdk';
-import { afterAll, expect, it } from 'vitest';
-import { memorising } from '../fixtures/memorise.ts';
+import { float32, type LoraOptions, openModel, train, type TrainOptions } from '@onnx-lora/sdk';
+import { afterAll, describe, expect, it } from 'vitest';
+import { memorising, taskOf } from '../fixtures/memorise.ts';
+import { linearNet, publishModel, randomAdapter } from '@onnx-lora/testing';
+import { checkedTuners } from '../fixtures/checkedTuners.ts';
 import { methodsPlugin, optimizers, tuners } from './plugin.ts';
 
 const folder = path.join(import.meta.dirname, '../../../test/fixtures/cases/methods-sora');
@@ -60,6 +62,20 @@ it.each(rows)('%j', async ({ tuner, ...own }) => {
   await run.done;
   const again = await train(model, { ...all, checkpoints: { ...checkpoints, folder: stopped }, resume: true });
   expect([...(await again.done).adapter.tensors]).toEqual([...whole.tensors]);
+});
+
+describe('a run of no steps gives back the adapter that it starts from', () => {
+  it.each(checkedTuners)('%s', async (_, tuner, own) => {
+    const published = await publishModel(path.join(scratch, 'linear'), { model: linearNet() });
+    const model = await openModel(published, { plugins: [methodsPlugin] });
+    const lora = { tuner: { name: tuner.name, ...own }, targetModules: ['encoder.0', 'encoder.1'] };
+    // With another seed than the run's, so that what the run draws itself is other numbers.
+    const from = await randomAdapter(model, { lora, seed: 5 });
+    const x = float32(new Float32Array(16).fill(1), [2, 8]);
+    const task = taskOf(2, { x }, {}, (g, { logits }) => g.ReduceMean(logits!, [0, 1], false), true);
+    const { adapter } = await (await train(model, { task, from, steps: 0, seed: 1 })).done;
+    expect(new Map(adapter.tensors)).toEqual(new Map(from.tensors));
+  });
 });
 
 it('is held of every tuner that does something around steps', () => {

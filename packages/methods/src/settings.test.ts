@@ -44,7 +44,6 @@ it.each<[name: string, settings: object, message: RegExp]>([
     /wavelet_family must be one of db1, .* sym10, and is "coif1"/,
   ],
   ['vblora', { vector_length: 4 }, /vector_length must be a divisor of the 8 inputs and 6 outputs/],
-  ['vblora', { vector_length: 2, save_only_topk_weights: true }, /save_only_topk_weights must be false, all that/],
   ['relora', { prune_ratio: 1.1 }, /prune_ratio must be from 0 to 1, and is 1\.1/],
   ['periodic-lora', { momentum_ratio: 0 }, /momentum_ratio must be above 0, and at most 1, and is 0/],
   ['cola', { restart_every: 0.5 }, /restart_every must be a whole number of at least 1/],

@@ -100,6 +100,7 @@ export {
   scheduleNames,
 } from './train/schedules/schedule.ts';
 export { type OrderOptions, ShuffledBatches, type SamplerState } from './train/sampling/sampler.ts';
+export { ParameterFinder } from './adapter/merging/findParameter.ts';
 export { transposedMatrix } from './runtime/layout.ts';
 export { scaleRows } from './linalg/matrix.ts';
 export { collectGarbage } from './runtime/garbage.ts';

@@ -56,6 +56,8 @@ export interface TensorSpec {
   readonly integers?: { readonly type: 'int32' | 'int64'; readonly below: number | readonly number[] };
   /** Whether files include it; by default only `trained` and `frozen` tensors. */
   readonly saved?: boolean;
+  /** Other tensors that replace a float32 tensor of the layer alone in files. */
+  readonly inFile?: TensorInFile;
   /**
    * Initial values, flat. A tensor that is `seeded` or not saved is recomputed on demand and must not draw from
    * `random`.
@@ -66,6 +68,16 @@ export interface TensorSpec {
   readonly identity: () => TensorNumbers;
   /** Whether the gradient deliberately differs from the loss's, as by a projection; `checkTuner` then skips it. */
   readonly ownGradient?: boolean;
+}
+
+/** Tensors of a file from which another tensor is computed. */
+export interface TensorInFile {
+  /** They, by the last part of their name in PEFT's file. */
+  readonly tensors: ByTensor<Pick<TensorSpec, 'dims' | 'integers'>>;
+  /** Computes the tensor's values, flat. */
+  readonly read: (tensors: ByTensor<Tensor>) => Float32Array;
+  /** Computes the tensors of a file from the values. */
+  readonly write: (values: Float32Array) => ByTensor<Tensor>;
 }
 
 /** Values of a tensor: float32, or its {@link TensorSpec.integers} type. */

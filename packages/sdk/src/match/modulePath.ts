@@ -125,6 +125,11 @@ export function scopeOf(node: NodeProto): string | undefined {
   return pathOfScopes(node.name.slice(1).split('/').slice(0, -1));
 }
 
+/** An exporter's node outside all modules, which gives another parameter of equal values the same tensor. */
+export function copiesParameter(node: NodeProto): boolean {
+  return node.opType === 'Identity' && scopeOf(node) === undefined;
+}
+
 function pathOfScopes(scopes: readonly string[]): string | undefined {
   const parts = scopes.filter((scope, i) => {
     const next = scopes[i + 1];

@@ -1,6 +1,6 @@
 /** @file Trained parameters: initial values, feeds, and export as an adapter. */
 
-import type { AdapterInput, InLayout } from '../lora/methods/moduleAdapter.ts';
+import type { AdapterInput, AdapterTensor, InLayout } from '../lora/methods/moduleAdapter.ts';
 import type { PlacedAdapter } from '../adapter/naming/place.ts';
 import { transposed } from '../runtime/layout.ts';
 import type { Random } from '../runtime/random.ts';
@@ -123,12 +123,28 @@ export class ParameterSet {
     );
   }
 
-  /** The tensors with PEFT's names and layout, copied. */
+  /** The tensors of a file, with PEFT's names and layout, copied. */
   tensors(): Map<string, Tensor> {
+    return this.#inPeft(({ tensor, values }) => tensor.inFile?.(values));
+  }
+
+  /** As {@link ParameterSet.tensors}, of gradients: each trained tensor itself, where others replace it in files. */
+  gradients(): Map<string, Tensor> {
+    return this.#inPeft(() => undefined);
+  }
+
+  #inPeft(
+    replaced: (own: {
+      readonly tensor: AdapterTensor;
+      readonly values: InLayout;
+    }) => ReadonlyMap<string, Tensor> | undefined,
+  ): Map<string, Tensor> {
     const saved = [...this.all, ...this.buffers].filter(({ input }) => !input.tensor.unsaved);
     return new Map(
-      saved.flatMap(({ input: { tensor, tuning, others }, ...values }) => {
-        const copies = tensor.inEach ? [tuning, ...others].map((own) => own.tensor(tensor.role).inEach!) : [];
+      saved.flatMap(({ input: { tensor, tuning, others: sharers }, ...values }) => {
+        const others = replaced({ tensor, values });
+        if (others) return [...others];
+        const copies = tensor.inEach ? [tuning, ...sharers].map((own) => own.tensor(tensor.role).inEach!) : [];
         const written = tensor.toSaved(values);
         return [tensor.savedAs, ...copies].map((name) => [name, written] as const);
       }),

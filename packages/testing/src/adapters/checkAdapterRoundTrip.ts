@@ -205,7 +205,7 @@ function opposite({ config, tensors, baseDigest, notes }: Adapter): Adapter {
   const isB = (name: string): boolean => /lora(_embedding)?_B/.test(name);
   const by = [...tensors.keys()].some(isB) ? (name: string) => (isB(name) ? -1 : 1) : () => 0.75;
   const turned = [...tensors].map(([name, tensor]): [string, Tensor] => {
-    if (tensor.type === 'int32' || tensor.type === 'int64') return [name, tensor];
+    if (tensor.type.includes('int')) return [name, tensor];
     return [
       name,
       float32(

@@ -18,11 +18,16 @@ export const lily: Tuner = {
     // PEFT shares between layers of one shape whose names end alike.
     const alike = layers.filter((each) => kindOf(each) === kindOf(layer));
     const own = alike.findIndex(({ path }) => path === layer.path);
-    /** The layer that owns a shared tensor: the first of those that share; in a file, the first with equal numbers. */
+    /**
+     * The layer that owns a shared tensor: the first of those that share. A file shows them by equal numbers: PEFT also
+     * shares between other names, where one pattern targets them. Zeros, from which every B starts, show nothing.
+     */
     const ownerOf = (name: string, first: number): string => {
-      if (!read) return alike[first]!.path;
-      const wanted = read(name);
-      return alike.find(({ path }) => isSame(read(name, path), wanted))!.path;
+      const wanted = read?.(name);
+      if (!read || !wanted) return alike[first]!.path;
+      const isZero = wanted.data.every((each) => each === 0);
+      const mayShare = isZero ? alike : layers.filter(({ weightShape }) => shapeOf(weightShape) === shapeOf(layer.weightShape)); // prettier-ignore
+      return mayShare.find(({ path }) => isSame(read(name, path), wanted))!.path;
     };
     const shared = (tensor: TensorSpec, name: string, first: number): TensorSpec => ({
       ...tensor,
@@ -49,7 +54,11 @@ export const lily: Tuner = {
 };
 
 function kindOf({ path, weightShape }: TargetLayer): string {
-  return `${path.slice(path.lastIndexOf('.') + 1)} ${weightShape.join('x')}`;
+  return `${path.slice(path.lastIndexOf('.') + 1)} ${shapeOf(weightShape)}`;
+}
+
+function shapeOf(dims: readonly number[]): string {
+  return dims.join('x');
 }
 
 function isSame(one: Tensor | undefined, other: Tensor | undefined): boolean {

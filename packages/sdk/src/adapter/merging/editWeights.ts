@@ -63,9 +63,10 @@ export function editWeights(model: ModelProto, edits: readonly WeightEdit[]): Ed
     const { stored, module } = edit;
     const isCopied = !isExclusive(edit, index);
     const [{ name }] = stored.tensors;
-    const [{ node }] = edit.readers as [ParameterReader];
-    if (!owners.has(node)) owners.set(node, owners.size);
-    const key = isCopied ? `${name} ${owners.get(node)!}` : name;
+    const [reader] = edit.readers as [ParameterReader];
+    if (!owners.has(reader.node)) owners.set(reader.node, owners.size);
+    // One node may read equal parameters, stored once, by several names.
+    const key = isCopied ? `${name} ${owners.get(reader.node)!} ${reader.name}` : name;
     const chain = [...(chains.get(key) ?? []), edit];
     chains.set(key, chain);
     const { tensors, relativeError } = edited(chain);
@@ -180,11 +181,14 @@ class Changes {
   /** Nodes to insert after others, and renamed inputs of readers. */
   readonly #after = new Map<NodeProto, NodeProto[]>();
   readonly #renames = new Map<NodeProto, Map<string, string>>();
+  /** Names of the copies of tensors, by the node and the input that they are for. */
+  readonly #copied = new Map<NodeProto, Map<string, ReadonlyMap<string, string>>>();
   #copies = 0;
 
   /** Gives the readers a copy of the weight, or updates the one they have. */
   copy({ stored, readers, module }: WeightEdit, written: readonly NamedTensor[]): void {
-    const known = this.#renames.get(readers[0]!.node);
+    const [first] = readers as [ParameterReader];
+    const known = this.#copied.get(first.node)?.get(first.name);
     if (written.every(({ name }) => known?.has(name))) {
       for (const { name, tensor } of written) {
         const at = this.#added.findIndex((each) => each.name === known!.get(name));
@@ -216,10 +220,12 @@ class Changes {
       };
       this.#after.set(each, [...(this.#after.get(each) ?? []), copy]);
     }
-    for (const { node, name } of readers) {
+    for (const { node, name, chain = stored.chain } of readers) {
       const own = this.#renames.get(node) ?? new Map<string, string>();
-      for (const [from, to] of names) own.set(from, to);
+      // Behind a chain, the node reads its end alone; the same tensors may be other parameters of the node.
+      if (chain.length === 0) for (const [from, to] of names) own.set(from, to);
       this.#renames.set(node, own.set(name, renamed(name)));
+      this.#copied.set(node, (this.#copied.get(node) ?? new Map<string, ReadonlyMap<string, string>>()).set(name, names)); // prettier-ignore
     }
   }
 

@@ -4,7 +4,7 @@ import type { GraphProto, NodeProto } from '../../graph/proto.ts';
 import { allGraphs, append, type GraphIndex, indexWhole } from '../../graph/walk.ts';
 import type { ParameterReader, TrainedParameter } from '../../lora/methods/trainedParameter.ts';
 import { occurrencesOf, type Site, type WeightLayout } from '../../match/sites.ts';
-import { pathFromParameter, scopeOf } from '../../match/modulePath.ts';
+import { copiesParameter, pathFromParameter, scopeOf } from '../../match/modulePath.ts';
 import { constantWeight, type StoredWeight } from '../../match/weights/index.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 
@@ -14,6 +14,7 @@ export class ParameterFinder {
   readonly #index: GraphIndex;
   readonly #graph: GraphProto;
   #scopes: ReadonlyMap<string, readonly NodeProto[]> | undefined;
+  #merged: ReadonlyMap<string, readonly string[]> | undefined;
 
   constructor(graph: GraphProto, sites: readonly Site[]) {
     this.#graph = graph;
@@ -45,9 +46,38 @@ export class ParameterFinder {
       };
     }
     const stored = constantWeight(name, this.#index);
-    const readers = (this.#index.uses.get(name) ?? []).map(({ node }) => ({ node, name }));
-    if (stored) return { name, modulePath: module, layout: 'torch', stored, readers };
-    return this.#anonymous(name, module, parameter);
+    if (!stored) return this.#anonymous(name, module, parameter);
+    const { of, uses } = this.#places(name);
+    const readers = uses.map((node) => ({ node, name: of }));
+    return {
+      name,
+      modulePath: module,
+      layout: 'torch',
+      stored: of === name ? stored : constantWeight(of, this.#index)!,
+      readers,
+    };
+  }
+
+  /** Where a parameter's module reads it: under its name or that of a copy, which merging gives to one module of several. */
+  #places(name: string): { readonly of: string; readonly uses: readonly NodeProto[] } {
+    const usesOf = (of: string): readonly NodeProto[] => (this.#index.uses.get(of) ?? []).map(({ node }) => node);
+    for (const of of [...(this.#copies().get(name) ?? []), name]) {
+      const uses = usesOf(of).filter((node) => !copiesParameter(node));
+      if (uses.length > 0) return { of, uses };
+    }
+    return { of: name, uses: usesOf(name) };
+  }
+
+  #copies(): ReadonlyMap<string, readonly string[]> {
+    if (!this.#merged) {
+      const merged = new Map<string, string[]>();
+      for (const of of [...this.#index.constants.keys(), ...this.#index.producer.keys()]) {
+        const name = /^(.+)\/merged_\d+$/.exec(of)?.[1];
+        if (name !== undefined && this.#index.uses.has(of)) append(merged, name, of);
+      }
+      this.#merged = merged;
+    }
+    return this.#merged;
   }
 
   /** All of torch's parameters called `bias`: of layers, of named values, then of decomposed normalisations. */

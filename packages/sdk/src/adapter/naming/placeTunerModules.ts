@@ -36,36 +36,37 @@ export function placeTunerModules(
   return ByTuner.all(modules, chosen).map((tuning) => {
     const own = words.get(tuning.layer.path)!;
     const parts = tuning.tensors().map((each) => {
+      const spec = tuning.math.tensors[each.role]!;
+      const { dims, inFile } = spec;
+      const check = (name: string, role: string, own: TensorSpecInFile): Tensor => {
+        const what = `${role} of "${tuning.path}"`;
+        requireShape(what, tensors.get(name)!.dims, own.dims, model);
+        const found = widened(tensors.get(name)!, own);
+        requirePlaces(what, found, own);
+        return found;
+      };
+      const missing = (role: string): OnnxLoraError => missingTensor(chosen, tuning, role);
+      if (inFile) {
+        const found = Object.entries(inFile.tensors).map(([role, part]) => {
+          const name = own.get(role);
+          if (name === undefined) throw missing(role);
+          return { role, name, tensor: check(name, role, part) };
+        });
+        const read = (): InLayout => ({ value: inFile.read(Object.fromEntries(found.map(({ role, tensor }) => [role, tensor]))), dims }); // prettier-ignore
+        return { ...each, dims, make: read, names: found.map(({ name }) => name) };
+      }
       // Some tuners' PEFT files repeat shared tensors for each layer.
       const names = [...(each.shared ? [each.savedAs] : []), own.get(each.role)].flatMap((name) =>
         name !== undefined && tensors.has(name) ? [name] : [],
       );
-      const { dims } = tuning.math.tensors[each.role]!;
-      for (const name of names) {
-        requireShape(`${each.role} of "${tuning.path}"`, tensors.get(name)!.dims, dims, model);
-        requirePlaces(
-          `${each.role} of "${tuning.path}"`,
-          widened(tensors.get(name)!, tuning.math.tensors[each.role]!),
-          tuning.math.tensors[each.role]!,
-        );
-      }
-      const saved = names.length > 0 ? widened(tensors.get(names[0]!)!, tuning.math.tensors[each.role]!) : undefined;
-      if (saved || each.unsaved) return { ...each, dims, saved, names };
-      const { notInPeft = [], peftType } = chosen.tuner;
-      throw new OnnxLoraError(
-        'ADAPTER_INVALID',
-        notInPeft.includes(each.role)
-          ? `The adapter has no ${each.role} for "${tuning.path}", which PEFT leaves out of files of ${peftType} and which only the machine that trained it can make. Add it to the file there: layer.${each.role}[adapter] as "${PEFT_PREFIX}${tuning.layer.path}.${each.role}", and so ${notInPeft.join(', ')} of all layers.`
-          : `The adapter holds only part of module "${tuning.path}": ${each.role} is missing. Copy or save it again.`,
-      );
+      const [saved] = names.map((name) => check(name, each.role, spec));
+      if (!saved && !each.unsaved) throw missing(each.role);
+      const make = (): InLayout => each.first(new Random(0), (other) => inLayout(made.get(other)!));
+      return { ...each, dims, make, names, ...(saved && { saved }) };
     });
     // Only after the file's shapes agree with the config is anything of the config's size allocated.
-    const found = parts.map((each) => {
-      const { role, name, dims, names: inFile } = each;
-      const tensor =
-        each.saved ??
-        made.get(name) ??
-        remade(tuning.path, role, dims, () => each.first(new Random(0), (other) => inLayout(made.get(other)!)));
+    const found = parts.map(({ role, name, dims, saved, make, names: inFile }) => {
+      const tensor = saved ?? made.get(name) ?? remade(tuning.path, role, dims, make);
       made.set(name, tensor);
       return { role, tensor, names: inFile };
     });
@@ -75,6 +76,21 @@ export function placeTunerModules(
       names: found.flatMap(({ names }) => names),
     };
   });
+}
+
+type TensorSpecInFile = Pick<TensorSpec, 'dims' | 'integers'>;
+
+function missingTensor(
+  { tuner: { notInPeft = [], peftType } }: ChosenTuner,
+  { path, layer }: ByTuner,
+  role: string,
+): OnnxLoraError {
+  return new OnnxLoraError(
+    'ADAPTER_INVALID',
+    notInPeft.includes(role)
+      ? `The adapter has no ${role} for "${path}", which PEFT leaves out of files of ${peftType} and which only the machine that trained it can make. Add it to the file there: layer.${role}[adapter] as "${PEFT_PREFIX}${layer.path}.${role}", and so ${notInPeft.join(', ')} of all layers.`
+      : `The adapter holds only part of module "${path}": ${role} is missing. Copy or save it again.`,
+  );
 }
 
 /**
@@ -106,13 +122,13 @@ export function requireLayers({ tensors, config }: Adapter): void {
 const SHARED_PREFIX = 'base_model.';
 
 /** Widens indices that PEFT saved in fewer bits to the tuner's type. */
-function widened({ type, dims, data }: Tensor, { integers }: TensorSpec): Tensor {
+function widened({ type, dims, data }: Tensor, { integers }: TensorSpecInFile): Tensor {
   if (integers?.type !== 'int32' || !/^u?int(8|16)$/.test(type)) return { type, dims, data };
   return { type: 'int32', dims, data: Int32Array.from(data as Int16Array) };
 }
 
 /** @throws OnnxLoraError `ADAPTER_INVALID` for indices out of range */
-function requirePlaces(what: string, { type, data, dims }: Tensor, { integers }: TensorSpec): void {
+function requirePlaces(what: string, { type, data, dims }: Tensor, { integers }: TensorSpecInFile): void {
   const isFloat = type.startsWith('float') || type === 'bfloat16';
   if (!integers && isFloat) return;
   const each = data.length / (dims[0] ?? 1);

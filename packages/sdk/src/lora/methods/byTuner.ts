@@ -16,12 +16,14 @@ import type {
   LoraFactors,
   TensorNumbers,
   TargetLayer,
+  TensorInFile,
   Tuner,
   AdapterLayer,
 } from '../tuner.ts';
 import { LowRank } from './lora.ts';
 import {
   type Edits,
+  type InLayout,
   inLayout,
   type ModuleAdapter,
   type SavedTensors,
@@ -155,6 +157,7 @@ export class ByTuner implements ModuleAdapter {
       role: use = own.integers ? 'frozen' : 'trained',
       share = 'site',
       saved,
+      inFile,
       integers,
       init: first,
       identity: idle,
@@ -189,9 +192,15 @@ export class ByTuner implements ModuleAdapter {
       },
       fromSaved: (saved) => inLayout(saved.get(role)!),
       toSaved: ({ value, dims, integers: kept }) => kept ?? float32(value.slice(), dims),
+      ...(inFile && { inFile: ({ value }: InLayout) => this.#inFileOf(inFile, value) }),
       idle: () => asTensor(own, idle(), dims),
       blend: (parts, base) => this.#blended(role, parts, base),
     };
+  }
+
+  #inFileOf({ write }: TensorInFile, value: Float32Array): ReadonlyMap<string, Tensor> {
+    const named = ([role, own]: [string, Tensor]) => [tensorName(this.layer.path, 'parameter', role), own] as const;
+    return new Map(Object.entries(write(value)).map(named));
   }
 
   #blended(role: string, parts: readonly Weighted[], base: Tensor): Tensor {

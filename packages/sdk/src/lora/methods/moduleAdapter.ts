@@ -76,6 +76,8 @@ export interface AdapterTensor {
   fromSaved(saved: SavedTensors): InLayout;
   /** Values in PEFT's layout, copied. */
   toSaved(values: InLayout): Tensor;
+  /** The tensors that replace it in a file, by name. */
+  inFile?(values: InLayout): ReadonlyMap<string, Tensor>;
   /** For inference, values that make the module equal the base; factors have the given rank. */
   idle(rank: 0 | 1): Tensor;
   /** For inference, several adapters at once. @throws OnnxLoraError `INPUT_INVALID` if they have no sum */

@@ -17,6 +17,11 @@ import {
 } from './moduleAdapter.ts';
 import type { TrainedParameter } from './trainedParameter.ts';
 
+/** Whether torch has it as a buffer, which no optimizer moves: PEFT's files have those of a BatchNorm, too. */
+function isBuffer(word: string): boolean {
+  return word === 'running_mean' || word === 'running_var';
+}
+
 /** A replaced parameter; in training in the base's layout, for inference `[in, out]` if linear, else torch's. */
 export class WholeParameter implements ModuleAdapter {
   /** The parameter, and where the graph has it. */
@@ -60,6 +65,7 @@ export class WholeParameter implements ModuleAdapter {
       savedAs: savedAs ?? tensorName(modulePath, 'parameter', word),
       scale: 1,
       count: sizeOf(stored.dims),
+      ...(isBuffer(word) ? { use: 'frozen' } : {}),
       first: () => ({ value: stored.read().slice(), dims: stored.dims }),
       fromSaved: (saved): InLayout => {
         const own = saved.get('parameter')!;
@@ -78,7 +84,8 @@ export class WholeParameter implements ModuleAdapter {
   }
 
   trained(): readonly AdapterTensor[] {
-    return [this.tensor()];
+    const own = this.tensor();
+    return own.use === undefined ? [own] : [];
   }
 
   join(other: ModuleAdapter = this): ModuleAdapter | undefined {

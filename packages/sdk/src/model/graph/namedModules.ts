@@ -8,6 +8,7 @@ import {
   type PathConfidence,
   pathFromParameter,
   type PathSource,
+  copiesParameter,
   scopeOf,
 } from '../../match/modulePath.ts';
 import type { Site, SiteKind } from '../../match/sites.ts';
@@ -66,7 +67,11 @@ const norms: ReadonlySet<string> = new Set(['InstanceNormalization', 'GroupNorma
 /** Layers in order, including parts, then other modules whose parameters keep torch's names, such as norms. */
 export function namedModules(graph: GraphProto, layers: readonly Site[]): NamedModule[] {
   const adaptable = new Set(layers.map(({ path }) => path));
-  const names = (graph.initializer ?? []).map(({ name = '' }) => name).filter((name) => !isOfBranch(name));
+  const stored = (graph.initializer ?? []).map(({ name = '' }) => name).filter((name) => !isOfBranch(name));
+  const isStored = new Set(stored);
+  // Equal parameters are stored once, under the name of one of them.
+  const equal = (graph.node ?? []).filter((node) => copiesParameter(node) && isStored.has(node.input?.[0] ?? ''));
+  const names = [...stored, ...equal.map(({ output }) => output![0]!)];
   const paths = names.flatMap((name) => pathFromParameter(name, 'weight') ?? pathFromParameter(name, 'bias') ?? []);
   // Exporters fold the weight of a group normalisation, so that only its node's scope names the module.
   const scopes = (graph.node ?? []).flatMap((node) => (norms.has(node.opType ?? '') ? (scopeOf(node) ?? []) : []));

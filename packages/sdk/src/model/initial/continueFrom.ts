@@ -45,9 +45,11 @@ export async function continueFrom(model: Model, given: Adapter, newHead: readon
     finish: (trained, base) => new Adapter(config, trained, base),
     parameters: (inputs, seed) => {
       const own = inputs.filter(({ tuning }) => begun.has(tuning.slot));
-      const { all, buffers: still } = ParameterSet.of(placed, own);
-      const values = new Map([...all, ...still].map(({ input, value }) => [input.name, value]));
-      return ParameterSet.initial(inputs, new Random(seed)).withValues(values);
+      // Copies: the adapter keeps its numbers. Integers are the adapter's too, never drawn anew.
+      const copies = ParameterSet.of(placed, own).withValues(new Map());
+      const kept = new Map([...copies.all, ...copies.buffers].map((each) => [each.input.name, each]));
+      const { all, buffers } = ParameterSet.initial(inputs, new Random(seed));
+      return new ParameterSet([...all, ...buffers].map((each) => kept.get(each.input.name) ?? each));
     },
   };
 }

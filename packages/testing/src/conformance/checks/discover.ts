@@ -38,7 +38,8 @@ export const load: Check = {
     const homeless = placed.unused.filter((name) => {
       const { module, role } = parseTensorName(name);
       const isBase = role === 'base_layer.weight' || module.split('.').includes('original_module');
-      return !isBase && !mayBeAbsent(subject, module);
+      // How many batches a BatchNorm has seen, which no graph reads.
+      return !isBase && !name.endsWith('.num_batches_tracked') && !mayBeAbsent(subject, module);
     });
     if (homeless.length > 0) return failed(homeless.map((name) => `${name} has no place`));
     // Trained rows of a table have a place in each layer that shares the table.
