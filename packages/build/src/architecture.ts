@@ -8,7 +8,10 @@ import type { Module } from './layers/module.ts';
 /** Emits a graph: declares inputs, computes, declares outputs. */
 export type Emit = (model: Module) => void;
 
-/** A class's graphs by file name without extension: `model`, `vision_encoder`. */
+/**
+ * A class's graphs by file name without extension: `model`, or for a part of a model the name that it has beside the
+ * others, `vision_encoder`. A part has it alone too.
+ */
 export type Graphs = Readonly<Record<string, Emit>>;
 
 /** A model with its transformers heads. */
@@ -28,14 +31,15 @@ export interface Architecture {
 /** A class: reads its config and gives its graphs. */
 export type ReadClass = Architecture['classes'][string];
 
-/** A class of one graph, emitted from what `read` takes of the config. */
+/** A class of one graph, emitted from what `read` takes of the config. @param name of the graph, of a part its own */
 export function modelClass<S>(
   read: (c: Config, checkpoint: Checkpoint) => S,
   emit: (m: Module, s: S) => void,
+  name = 'model',
 ): ReadClass {
   return (c, checkpoint) => {
     const s = read(c, checkpoint);
-    return { model: (m) => emit(m, s) };
+    return { [name]: (m) => emit(m, s) };
   };
 }
 

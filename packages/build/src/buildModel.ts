@@ -20,7 +20,8 @@ export interface BuiltModel extends Omit<BuiltGraphs, 'graphs'> {
 
 /**
  * Writes a checkpoint in the layout of published ONNX models: `onnx/model.onnx`, or the files of a model of several,
- * and next to `onnx` the config, tokenizer and preprocessor. Writes all files or none.
+ * and next to `onnx` the config, tokenizer and preprocessor. A part that is built alone has the name that it has beside
+ * the others: `onnx/text_model.onnx`. Writes all files or none.
  * @throws OnnxLoraError as {@link buildGraphs}; `FILE_INVALID` for the checkpoint's own folder and for existing files
  */
 export async function buildModel(folder: string, out: string, options: BuildModelOptions = {}): Promise<BuiltModel> {

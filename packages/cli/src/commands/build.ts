@@ -47,7 +47,7 @@ export function buildCommand(context: Context): Command {
   return commandOf({
     name: 'build',
     description:
-      "Builds an ONNX model from a Hugging Face checkpoint, without Python, in the layout of published ONNX models: onnx/model.onnx, or several files, and the checkpoint's other files. Unknown fields of config.json and missing or superfluous tensors are errors. Other commands also take a checkpoint in place of a model.",
+      "Builds an ONNX model from a Hugging Face checkpoint, without Python, in the layout of published ONNX models: onnx/model.onnx, or a file for each part of the model, and the checkpoint's other files. A part has one name, alone or beside others: a tower of CLIP or SigLIP is text_model.onnx or vision_model.onnx. Unknown fields of config.json and missing or superfluous tensors are errors. Other commands also take a checkpoint in place of a model.",
     words: { '<checkpoint>': 'folder with config.json and model.safetensors, or its shards and their index' },
     flags: [
       ['out', 'the folder to write'],

@@ -5,7 +5,7 @@ import { describedFamily, type DescribedFamily, type FamilyFiles, type RoleNames
 /** Text encoder and UNet of a pipeline's folder, joined for training. */
 export const denoiserFiles: FamilyFiles = {
   parts: [
-    { name: 'text_encoder/model', prefix: 'text_encoder' },
+    { name: 'text_encoder/model', alsoNamed: ['text_encoder/text_model'], prefix: 'text_encoder' },
     { name: 'unet/model', prefix: 'unet', reads: { encoder_hidden_states: 'last_hidden_state' } },
   ],
   outputs: ['out_sample'],

@@ -1,6 +1,6 @@
 /** @file A pipeline of Stable Diffusion: its networks, its adapters, and pictures from prompts. */
 
-import { int64, type Model, OnnxLoraError, type RowAdapter, type Tensor, tensor } from '@onnx-lora/sdk';
+import { type Model, OnnxLoraError, type RowAdapter, type Tensor, tensor } from '@onnx-lora/sdk';
 import { didYouMean, numberTensor, TorchRandom } from '@onnx-lora/sdk/plugin';
 import { componentModules } from '../files/componentModules.ts';
 import type { Components } from '../files/moduleNames.ts';
@@ -12,6 +12,7 @@ import type { Scheduler } from '../schedulers/scheduler.ts';
 import type { PromptTokenizer } from './clipTokenizer.ts';
 import { factsOf, type PipelineFacts } from './facts.ts';
 import { maskOf, type Picture, picturesOf, pixelsOf } from './pictures.ts';
+import { promptFeeds } from './promptFeeds.ts';
 import { checkedRequest, type GenerateRequest, type Plan } from './request.ts';
 import { joined } from './rows.ts';
 import { type PipelineRun, PipelineSessions } from './sessions.ts';
@@ -122,12 +123,13 @@ export class DiffusionPipeline implements AsyncDisposable {
   }
 
   async #encode(run: PipelineRun, prompts: readonly string[]): Promise<Tensor> {
-    const ids = prompts.flatMap((prompt) => this.#tokenizer.encode(prompt));
-    const isInt32 = this.models['text_encoder']!.inputs['input_ids']?.type === 'int32';
-    const dims = [prompts.length, this.#tokenizer.length];
-    const own = isInt32 ? tensor('int32', Int32Array.from(ids), dims) : int64(ids, dims);
+    const { inputs } = this.models['text_encoder']!;
+    const feeds = promptFeeds(
+      inputs,
+      prompts.map((prompt) => this.#tokenizer.encode(prompt)),
+    );
     const name = 'last_hidden_state';
-    const outputs = await run.call({ component: 'text_encoder', feeds: { input_ids: own }, fetches: [name] });
+    const outputs = await run.call({ component: 'text_encoder', feeds, fetches: [name] });
     return outputs[name]!;
   }
 

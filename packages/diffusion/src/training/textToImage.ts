@@ -2,7 +2,7 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { int64, OnnxLoraError, type Feeds, type Tensor, tensor } from '@onnx-lora/sdk';
+import { OnnxLoraError, type Feeds, type Tensor, tensor } from '@onnx-lora/sdk';
 import { decodeText, drawSeed, nameOfRecord, Random, readJsonObject } from '@onnx-lora/sdk/data';
 import { numberTensor, settingsOf, type TaskFactory } from '@onnx-lora/sdk/plugin';
 import { checkedTask, type PreparedTask, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
@@ -14,6 +14,7 @@ import {
   readImageData,
 } from '@onnx-lora/vision';
 import { openClipTokenizer } from '../pipeline/clipTokenizer.ts';
+import { promptFeeds } from '../pipeline/promptFeeds.ts';
 import { targetOf } from '../schedulers/prediction.ts';
 import { cumulativeAlphas, Fields, type SchedulerConfig } from '../schedulers/schedule.ts';
 import { encodeMoments, type Moments } from './latents.ts';
@@ -148,8 +149,8 @@ async function prepare(
       const weights = times.map((t) => weightOf(alphas[t]!, target, minSnr));
       return {
         inputs: {
-          input_ids: idsTensor(
-            model,
+          ...promptFeeds(
+            model.inputs,
             examples.map(({ ids }) => ids),
           ),
           sample: perRow(noisy, rows),
@@ -272,11 +273,6 @@ async function jsonIn(folder: string, name: string): Promise<JsonObject> {
   const json = await readJsonObject(file, MOST_BYTES, 'a pipeline');
   if (json) return json;
   throw new OnnxLoraError('FILE_NOT_FOUND', `There is no "${file}", which training needs. Export the pipeline with all its parts.`); // prettier-ignore
-}
-
-function idsTensor({ inputs }: TaskModel, rows: readonly (readonly number[])[]): Tensor {
-  const dims = [rows.length, rows[0]!.length];
-  return inputs['input_ids']!.type === 'int32' ? tensor('int32', Int32Array.from(rows.flat()), dims) : int64(rows.flat(), dims); // prettier-ignore
 }
 
 function timestepTensor({ inputs }: TaskModel, times: readonly number[], isScalar: boolean): Tensor {

@@ -136,7 +136,7 @@ function withStructure(found: readonly Found[], index: GraphIndex): readonly Fou
   };
   return found.map(({ site, branch }) => {
     const root = site.weight.stored.tensors[0].name;
-    const packed = site.pathSource === 'value-name' ? packedProjection(site.node, root, pathOfReader) : undefined;
+    const packed = packedProjection(site.node, root, index, pathOfReader);
     if (!packed) return { site, branch };
     const { projection, attention, output } = packed;
     const path = projectionPath(packed, pathOfReader(output));

@@ -20,6 +20,9 @@ const conventions: readonly (readonly [output: RegExp, names: Readonly<Record<Pr
 const unknown = { q: 'query', k: 'key', v: 'value' };
 const separate = { q: 'q_proj', k: 'k_proj', v: 'v_proj' };
 
+/** Norms before the attention in layers of ViT and DINOv2, whose projections are in `attention.attention`. */
+const firstNorms = ['layernorm_before', 'norm1'];
+
 /** Matches the names of a projection in torch models: its letter or word, with or without an affix for a layer. */
 function namesFor(words: string): RegExp {
   return new RegExp(`^(?:(?:to|linear|attn|w)_?)?(?:${words})(?:_(?:proj|projection|lin|linear|attn|layer|net|map))?$`, 'i'); // prettier-ignore
@@ -45,13 +48,14 @@ export interface PackedProjection {
 
 /**
  * Identifies a layer unpacked from a fused attention by the names of the attention's output, node and packed weight, or
- * by the output projection; undefined otherwise.
+ * by the output projection; undefined otherwise. A path that the layer has from the node is the attention's.
  * @param weight name of the packed weight
  * @param pathOfReader path of the layer that reads a value, if any
  */
 export function packedProjection(
   node: NodeProto,
   weight: string,
+  { constants }: Pick<GraphIndex, 'constants'>,
   pathOfReader: (value: string) => string | undefined,
 ): PackedProjection | undefined {
   const fused = fusedFrom(node);
@@ -63,7 +67,7 @@ export function packedProjection(
   const attention =
     pathFromValueName(output) ??
     scopeOf(fused) ??
-    (packed === undefined ? attentionBefore(outputPath) : parentOf(packed, outputPath));
+    (packed === undefined ? attentionBefore(outputPath, constants) : parentOf(packed, outputPath));
   return attention === undefined ? undefined : { projection, attention, output };
 }
 
@@ -79,22 +83,30 @@ export function projectionPath({ projection, attention }: PackedProjection, outp
  * @param layer.path path of the fused layer, if named
  * @param layer.attended the attention's outputs
  * @param layer.outputPath path of the output projection, if any
+ * @param layer.constants names of the graph's parameters
  */
 export function partPaths({
   path,
   attended,
   outputPath,
+  constants,
 }: {
   readonly path: string | undefined;
   readonly attended: readonly string[];
   readonly outputPath: string | undefined;
+  readonly constants: GraphIndex['constants'];
 }): { readonly attention: string; readonly names: Readonly<Record<Projection, string>> } | undefined {
   const attention =
     path === undefined
-      ? (pathFromValueName(attended[0] ?? '') ?? attentionBefore(outputPath))
+      ? (pathFromValueName(attended[0] ?? '') ?? attentionBefore(outputPath, constants))
       : parentOf(path, outputPath);
   if (attention === undefined) return undefined;
   return { attention, names: namesBeside(outputPath, separate) };
+}
+
+/** Names of the three projections in the convention that calls one of them `name`. */
+export function projectionNamesLike(name: string, as: Projection): Readonly<Record<Projection, string>> | undefined {
+  return conventions.find(([, names]) => names[as] === name)?.[1];
 }
 
 function namesBeside(outputPath = '', otherwise: typeof unknown): Readonly<Record<Projection, string>> {
@@ -108,10 +120,15 @@ function parentOf(path: string, outputPath: string | undefined): string {
   return parent === '' ? path : parent;
 }
 
-/** `encoder.layer.0.attention` has its projections in `.self` if the output projection is in `.output.dense`. */
-function attentionBefore(outputPath: string | undefined): string | undefined {
+/**
+ * `encoder.layer.0.attention` has its projections in `.self` if the output projection is in `.output.dense`, or in
+ * `.attention` if the layer's norms are called as in ViT and its kin. Swin has such norms too, in `blocks`, and `.self`.
+ */
+function attentionBefore(outputPath: string | undefined, constants: GraphIndex['constants']): string | undefined {
   if (outputPath === undefined) return undefined;
-  if (outputPath.endsWith('.output.dense')) return outputPath.replace(/output\.dense$/, 'self');
+  const layer = /^(.*)\.attention\.output\.dense$/.exec(outputPath)?.[1];
+  const isVits = layer !== undefined && !/\.blocks\.\d+$/.test(layer) && firstNorms.some((norm) => constants.has(`${layer}.${norm}.weight`)); // prettier-ignore
+  if (outputPath.endsWith('.output.dense')) return outputPath.replace(/output\.dense$/, isVits ? 'attention' : 'self');
   return outputPath.replace(/\.(?:to_out\.0|[^.]+)$/, '');
 }
 

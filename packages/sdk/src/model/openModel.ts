@@ -113,8 +113,9 @@ async function openInFewerBits(
   precision: WeightPrecision,
 ): Promise<Model> {
   const graphs = await quantizedGraphs(await openAsItIs(source, given), precision, given.onLayer);
-  return openAsItIs(source, given, ({ has, open }) => ({
+  return openAsItIs(source, given, ({ has, open, list }) => ({
     has,
+    list,
     open: (file) => {
       const model = graphs.get(realFile(file));
       return model ? { path: file, model } : open(file);
@@ -147,7 +148,7 @@ async function openAsItIs(
 function openFolder(source: string, located: string, options: Opening): Model {
   const { at, families = [], variant } = options;
   const published = options.files ? [options.files] : publishedAs(families, readModelConfig(located));
-  const wanted = { folder: located, has: at.has, published, variant };
+  const wanted = { folder: located, has: at.has, list: at.list, published, variant };
   const single = (file: string): Model => modelOf({ name: source, onnx: at.open(file), folder: located }, options);
   const joined = (found: FilesToJoin): Model =>
     needsNoJoin(found, at.open) ? single(found.parts[0]!.file) : joinedModel(source, found, located, options);
@@ -172,7 +173,7 @@ function openFile(name: string, file: string, options: Opening): Model {
   for (const each of new Set([folder, path.dirname(file)])) settle(each);
   const own = { name, onnx: options.at.open(file), folder };
   const published = publishedAs(options.families ?? [], readModelConfig(folder));
-  const found = joinableFiles({ folder, has: options.at.has, published }, options.at);
+  const found = joinableFiles({ folder, ...options.at, published }, options.at);
   const at = found?.parts.findIndex((part) => realFile(part.file) === realFile(file)) ?? -1;
   if (!found || at < 0) return modelOf(own, options);
   let whole: PartOf | undefined;

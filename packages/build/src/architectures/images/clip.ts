@@ -109,9 +109,10 @@ function outputs(m: Module, tower: Tower, name: string, embeds: (m: Module, towe
   m.graph.output('last_hidden_state', tower.states);
 }
 
+/** A tower's graph is called as beside the other's, after the module that it is. */
 function towerClasses(
   name: string,
-  path: string,
+  path: 'text_model' | 'vision_model',
   embeds: readonly [projection: string, output: string],
   read: (c: Config) => (m: Module) => Tower,
 ): Architecture['classes'] {
@@ -119,14 +120,14 @@ function towerClasses(
     [name]: (c) => {
       const tower = read(c);
       c.skip('projection_dim');
-      return { model: (m) => outputs(m, tower(m.at(path)), 'pooler_output', (_, { pooled }) => pooled) };
+      return { [path]: (m) => outputs(m, tower(m.at(path)), 'pooler_output', (_, { pooled }) => pooled) };
     },
     [`${name}WithProjection`]: (c) => {
       const tower = read(c);
       const out = c.size('projection_dim', 512);
       const [projection, output] = embeds;
       const project = (m: Module, { pooled }: Tower): Value => m.linear(projection, pooled, out, { bias: false });
-      return { model: (m) => outputs(m, tower(m.at(path)), output, project) };
+      return { [path]: (m) => outputs(m, tower(m.at(path)), output, project) };
     },
   };
 }

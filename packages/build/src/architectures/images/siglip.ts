@@ -104,13 +104,14 @@ function both(c: Config): Graphs {
 const others = /^(?:text_model|vision_model|classifier|head)\.|^logit_(?:scale|bias)$/;
 
 const textClasses: Architecture['classes'] = {
-  SiglipTextModel: modelClass(textSizes, (m, s) => textGraph(m, 'text_model', s)),
+  SiglipTextModel: modelClass(textSizes, (m, s) => textGraph(m, 'text_model', s), 'text_model'),
 };
 
 const visionClasses: Architecture['classes'] = {
   SiglipVisionModel: modelClass(
     (c) => ({ s: visionSizes(c), hasHead: c.flag('vision_use_head', true) }),
     (m, { s, hasHead }) => visionGraph(m, 'vision_model', s, hasHead),
+    'vision_model',
   ),
 };
 

@@ -70,15 +70,17 @@ function mayBeJoined({ weightShape: [out = 0, width = 0] }: Layer): boolean {
   return out === 3 * width;
 }
 
-/** The projection that an attention uses all outputs of a linear layer for; undefined for none or several. */
+/** The projection that one attention uses all outputs of a linear layer for; undefined for none or several. */
 export function attentionRole(
   layer: Layer,
   index: GraphIndex,
   typeOf: (value: string) => ValueType | undefined,
-): { readonly as: Projection; readonly attended: readonly string[] } | undefined {
-  const { columns, attended } = partRoles(sinksOf(layer, index, typeOf) ?? [], index, typeOf);
+): { readonly as: Projection; readonly output: string } | undefined {
+  const { columns, products } = partRoles(sinksOf(layer, index, typeOf) ?? [], index, typeOf);
   const [as, another] = columns.keys();
-  return as === undefined || another !== undefined ? undefined : { as, attended };
+  const [output, ...others] = products;
+  const isOne = another === undefined && others.length === 0;
+  return as !== undefined && output !== undefined && isOne ? { as, output } : undefined;
 }
 
 /** The computations that read a linear layer's outputs; undefined if unknown. */
@@ -153,18 +155,20 @@ class Follower {
   /** Adds one sink per part for operators that read packed queries, keys and values as one input. */
   #packedInputs({ node, index }: Use, { axes, offset }: Followed): [] | undefined {
     const [, key, value] = node.input ?? [];
-    if (index !== 0 || key || value || node.domain !== 'com.microsoft') return undefined;
-    const split = (axis: number, sizes: readonly number[]): [] | undefined => {
+    if (value || node.domain !== 'com.microsoft') return undefined;
+    const split = (axis: number, sizes: readonly number[], first = 0): [] | undefined => {
       let start = 0;
       const parts = sizes.map((size) => afterSlice(axes, axis, (start += size) - size, size));
       if (parts.some((each) => each === undefined)) return undefined;
       parts.forEach((part, at) => {
         const own = this.#columns({ value: '', axes: part!.axes, offset: offset + part!.offset });
-        this.#sinks.push({ node, index: at, columns: own });
+        this.#sinks.push({ node, index: first + at, columns: own });
       });
       return [];
     };
-    if (node.opType === 'MultiHeadAttention') return axes.length === 5 ? split(3, [1, 1, 1]) : undefined;
+    if (node.opType === 'MultiHeadAttention' && axes.length === 5 && index < 2)
+      return index === 0 ? split(3, [1, 1, 1]) : split(3, [1, 1], 1);
+    if (index !== 0 || key) return undefined;
     const [heads, shared] = [attributeOf(node, 'num_heads'), attributeOf(node, 'kv_num_heads')];
     const width = this.#total / (heads + 2 * shared);
     if (node.opType !== 'GroupQueryAttention' || axes.length !== 3 || !(width > 0)) return undefined;

@@ -17,8 +17,11 @@ const projections: readonly Projection[] = ['q', 'k', 'v'];
 /** Fused attention operators with queries, keys and values as their first inputs. */
 const attentions: ReadonlySet<string> = new Set(['MultiHeadAttention', 'GroupQueryAttention', 'Attention']);
 
+/** Products of two computed values, as in an attention by itself. */
+const products: ReadonlySet<string> = new Set(['MatMul', 'FusedMatMul', 'Einsum']);
+
 /** Operators that end the search: their outputs are sums over the elements, or none of them. */
-const barriers: ReadonlySet<string> = new Set(['Shape', 'Size', 'MatMul', 'Gemm', 'Conv', 'Einsum', 'Softmax', 'MatMulNBits', 'MatMulInteger', ...attentions]); // prettier-ignore
+const barriers: ReadonlySet<string> = new Set(['Shape', 'Size', 'Gemm', 'FusedGemm', 'Conv', 'Softmax', 'MatMulNBits', 'MatMulInteger', ...products, ...attentions]); // prettier-ignore
 
 /** Limit of the search: an attention has fewer nodes. */
 const MOST_NODES = 128;
@@ -28,17 +31,28 @@ export function partRoles(
   sinks: readonly Sink[],
   index: GraphIndex,
   typeOf: (value: string) => ValueType | undefined,
-): { readonly columns: ReadonlyMap<Projection, Uint8Array>; readonly attended: readonly string[] } {
+): {
+  readonly columns: ReadonlyMap<Projection, Uint8Array>;
+  readonly attended: readonly string[];
+  /** Products that read the outputs: scores for queries and keys. */
+  readonly products: readonly string[];
+} {
   const columns = new Map<Projection, Uint8Array>();
   const attended = new Set<string>();
+  const read = new Set<string>();
   for (const sink of sinks) {
     for (const { role, output } of rolesFrom(sink, index, typeOf)) {
       const before = columns.get(role);
       columns.set(role, before ? before.map((own, at) => own | sink.columns[at]!) : sink.columns);
+      read.add(output);
       if (role === 'v') attended.add(output);
     }
   }
-  return { columns: new Map(projections.flatMap((as) => (columns.has(as) ? [[as, columns.get(as)!]] : []))), attended: [...attended] }; // prettier-ignore
+  return {
+    columns: new Map(projections.flatMap((as) => (columns.has(as) ? [[as, columns.get(as)!]] : []))),
+    attended: [...attended],
+    products: [...read],
+  };
 }
 
 interface Role {
@@ -66,11 +80,11 @@ function roleAt(
   const { opType = '', input = [] } = node;
   if (attentions.has(opType)) return projections[at];
   const other = input[1 - at];
-  if ((opType !== 'MatMul' && opType !== 'Einsum') || input.length !== 2 || !other) return undefined;
+  if (!products.has(opType) || input.length !== 2 || !other) return undefined;
   if (isFromSoftmax(other, index)) return 'v';
   if (!isWeighed(node.output![0]!, index, typeOf)) return undefined;
   // Softmax normalizes scores along the last axis, that of the keys.
-  if (opType === 'MatMul') return at === 0 ? 'q' : 'k';
+  if (opType !== 'Einsum') return at === 0 ? 'q' : 'k';
   const [terms = '', y = ''] = stringAttribute(node, 'equation', '').replaceAll(' ', '').split('->');
   return terms.split(',')[at]?.includes(y.at(-1) ?? '?') ? 'k' : 'q';
 }
@@ -85,6 +99,19 @@ function isWeighed(value: string, index: GraphIndex, typeOf: (value: string) => 
       found ||= axis === -1 || axis + 1 === rank;
     }
     return !barriers.has(node.opType ?? '');
+  });
+  return found;
+}
+
+/** The attention's output behind one of its products, which may be the scores; undefined for other products. */
+export function attendedBy(product: string, index: GraphIndex): string | undefined {
+  const maker = index.producer.get(product);
+  if (attentions.has(maker?.opType ?? '') || maker?.input?.some((name) => isFromSoftmax(name, index))) return product;
+  let found: string | undefined;
+  forward(index.uses.get(product) ?? [], index, ({ node }) => {
+    const { opType = '', output = [] } = node;
+    if (products.has(opType) && node.input?.some((name) => isFromSoftmax(name, index))) found ??= output[0]; // prettier-ignore
+    return opType === 'Softmax' || !barriers.has(opType);
   });
   return found;
 }

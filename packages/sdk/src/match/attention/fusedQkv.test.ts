@@ -59,3 +59,39 @@ test.each([
     { pattern: 'fused QKV', at: '/attn/qkv/MatMul (MatMul)', reason: expect.stringMatching(reason) },
   ]);
 });
+
+/** MultiHeadAttention of two heads that reads layers as packed values: of queries, keys and values, or of the last two. */
+function multiHead(form: 'qkv' | 'kv'): Record<string, unknown> {
+  const g = new WeightBuilder(18, '/attn/');
+  const layer = (name: string, of: number): Value => {
+    const product = g.MatMul(x, g.floats(randomFloats([8, 8 * of], new Random(of)), [8, 8 * of]));
+    g.nodes.at(-1)!.name = `/attn/${name}/MatMul`;
+    return product;
+  };
+  const packed = (name: string, of: number): Value => g.Reshape(layer(name, of), [2, 5, 2, of, 4]);
+  const inputs = form === 'qkv' ? [packed('qkv', 3)] : [layer('q_proj', 1), packed('kv', 2)];
+  const attended = g.emit('MultiHeadAttention', inputs, { num_heads: 2 }, 'com.microsoft');
+  g.MatMul(attended, g.floats(randomFloats([8, 8], new Random(1)), [8, 8]));
+  g.nodes.at(-1)!.name = '/attn/proj/MatMul';
+  const model = prepareForMatching(modelOf({ opset: 18, inputs: [x], outputs: [g.nodes.at(-1)!.output![0]!], nodes: g.nodes, initializers: g.initializers }) as Parameters<typeof prepareForMatching>[0]); // prettier-ignore
+  const types = inferGraph(model);
+  const sites = withParts(findSites(model.graph, { typeOf: (value) => types.get(value) }));
+  return Object.fromEntries(sites.map(({ path, part }) => [path, part && [part.first, part.size, part.step, part.count]])); // prettier-ignore
+}
+
+test('packed inputs of MultiHeadAttention hold their parts head by head', () => {
+  expect(multiHead('qkv')).toEqual({
+    'attn.qkv': undefined,
+    'attn.q_proj': [0, 4, 12, 2],
+    'attn.k_proj': [4, 4, 12, 2],
+    'attn.v_proj': [8, 4, 12, 2],
+    'attn.proj': undefined,
+  });
+  expect(multiHead('kv')).toEqual({
+    'attn.q_proj': undefined,
+    'attn.kv': undefined,
+    'attn.k_proj': [0, 4, 8, 2],
+    'attn.v_proj': [4, 4, 8, 2],
+    'attn.proj': undefined,
+  });
+});

@@ -1,13 +1,12 @@
 /** @file Sites for the queries, keys and values of a fused layer. */
 
-import type { NodeProto } from '../../graph/proto.ts';
 import type { ValueType } from '../../graph/value.ts';
-import type { GraphIndex } from '../../graph/walk.ts';
+import { append, type GraphIndex } from '../../graph/walk.ts';
 import { attentionParts, attentionRole } from './attentionParts.ts';
-import { nextAmong } from './attentionRoles.ts';
+import { attendedBy, nextAmong } from './attentionRoles.ts';
 import { type NonMatch, nodeLabel } from '../mismatch.ts';
 import type { Site } from '../site.ts';
-import { partPaths, type Projection } from '../structuralPath.ts';
+import { partPaths, type Projection, projectionNamesLike } from '../structuralPath.ts';
 import { fusedFrom } from '../view.ts';
 import { type Runs, runsOf } from '../weights/index.ts';
 
@@ -29,7 +28,9 @@ export function findParts(
     const explain = (reason: string): void => unsplit?.(site, reason);
     const found = site.foldedScale ? undefined : attentionParts(site, unsplit ? { ...index, explain } : index, typeOf);
     const path = site.pathSource === 'value-name' ? undefined : site.path;
-    const named = found && partPaths({ path, attended: found.attended, outputPath: pathBehind(found.attended) });
+    const named =
+      found &&
+      partPaths({ path, attended: found.attended, outputPath: pathBehind(found.attended), constants: index.constants });
     if (found && !named) explain('neither it nor the layer behind its attention has a name that its parts could take');
     if (!named) return site;
     const { attention, names } = named;
@@ -66,33 +67,62 @@ function pathsBehind(sites: readonly Site[], index: GraphIndex): (values: readon
   };
 }
 
-/** The sites, with unnamed unpacked projections renamed by the role they have in the attention. */
+/**
+ * The sites, with unnamed projections renamed by the role they have in the attention. Layers that an optimizer has
+ * joined are unpacked before and have no names; others have lost theirs, such as one without a bias.
+ */
 export function withProjections(
   sites: readonly Site[],
   index: GraphIndex,
   typeOf: (value: string) => ValueType | undefined,
 ): Site[] {
-  const joined = new Map<NodeProto, Site[]>();
+  const isUnnamed = ({ pathSource, kind }: Site): boolean => pathSource === 'value-name' && kind === 'linear';
+  if (!sites.some(isUnnamed)) return [...sites];
+  const attentions = new Map<string, Member[]>();
   for (const site of sites) {
-    const fused = site.pathSource === 'value-name' ? fusedFrom(site.node) : undefined;
-    if (fused?.opType === 'MatMul') joined.set(fused, [...(joined.get(fused) ?? []), site]);
+    const role = attentionRole(site, index, typeOf);
+    const attended = role && attendedBy(role.output, index);
+    if (attended !== undefined) append(attentions, attended, { site, as: role!.as });
   }
   const paths = new Set(sites.map(({ path }) => path));
   const pathBehind = pathsBehind(sites, index);
   const renamed = new Map<Site, Site>();
-  for (const group of joined.values()) {
-    const roles = group.map((site) => attentionRole(site, index, typeOf));
-    const attended = roles.flatMap((role) => role?.attended ?? []);
-    const named = partPaths({ path: undefined, attended, outputPath: pathBehind(attended) });
-    const own = roles.flatMap((role) => (role && named ? [`${named.attention}.${named.names[role.as]}`] : []));
-    if (new Set(own).size < group.length || own.some((path) => paths.has(path))) continue;
+  for (const [attended, members] of attentions) {
+    const unnamed = members.filter(({ site }) => isUnnamed(site));
+    // Layers that compute queries together with something else, or twice, would need another name each.
+    if (unnamed.length === 0 || new Set(members.map(({ as }) => as)).size < members.length) continue;
+    const named =
+      namedBeside(members.filter(({ site }) => !isUnnamed(site))) ??
+      (members.length === 3 || members.every(({ site }) => fusedFrom(site.node)?.opType === 'MatMul')
+        ? partPaths({ path: undefined, attended: [attended], outputPath: pathBehind([attended]), constants: index.constants }) // prettier-ignore
+        : undefined);
+    const own = unnamed.flatMap(({ as }) => (named ? [`${named.attention}.${named.names[as]}`] : []));
+    if (own.length === 0 || own.some((path) => paths.has(path))) continue;
     for (const path of own) paths.add(path);
-    group.forEach((site, i) => {
-      const name = { path: own[i]!, pathSource: 'structure', projection: { of: named!.attention, as: roles[i]!.as } } as const; // prettier-ignore
+    unnamed.forEach(({ site, as }, i) => {
+      const name = { path: own[i]!, pathSource: 'structure', projection: { of: named!.attention, as } } as const;
       renamed.set(site, { ...site, ...name, alsoAt: site.alsoAt.map((place) => ({ ...place, ...name })) });
     });
   }
   return sites.map((site) => renamed.get(site) ?? site);
+}
+
+/** A layer with its role in an attention. */
+interface Member {
+  readonly site: Site;
+  readonly as: Projection;
+}
+
+/** Names in the attention of projections that have one. */
+function namedBeside(members: readonly Member[]): ReturnType<typeof partPaths> {
+  const [first, ...others] = members.map(({ site: { path }, as }) => {
+    const at = path.lastIndexOf('.');
+    return { attention: path.slice(0, Math.max(0, at)), names: projectionNamesLike(path.slice(at + 1), as) };
+  });
+  const { attention, names } = first ?? {};
+  if (!attention || !names) return undefined;
+  const areAlike = others.every((other) => other.attention === attention && other.names?.q === names.q);
+  return areAlike ? { attention, names } : undefined;
 }
 
 function partOf(

@@ -15,6 +15,7 @@ import { mergeInto } from './mergeInto.ts';
 import { mergeCheckpoint } from './mergeCheckpoint.ts';
 import type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 import type { Model } from '../loaded/model.ts';
+import { publishedName } from '../opening/modelFiles.ts';
 import { withOwnConfig } from '../opening/readModelConfig.ts';
 import { requireAdapters, requireModel, requirePath } from '../loaded/argumentChecks.ts';
 import { writeMerged } from './writeMerged.ts';
@@ -31,7 +32,7 @@ const requireKnownOfUnmerge = knownOptions<Pick<MergeOptions, 'overwrite'>>('unm
  * Folds adapters into the base's weights, in order, and writes plain .onnx files that any runtime opens: completely or
  * not at all. If `place` ends in `.onnx`, only that file is written: models of several files become the joined one, and
  * labels go into the file's metadata. Otherwise `place` is a folder, created if missing, that opens like the base's:
- * `model.onnx`, or a model's several files under their published names, with config.json, tokenizer.json and other
+ * `model.onnx`, or a tower or a model's several files under their published names, with config.json, tokenizer.json and other
  * companions that tasks need.
  * @example
  * await merge(model, [{ adapter: polite, weight: 0.7 }, { adapter: brief, weight: 0.3 }], 'both.onnx');
@@ -88,7 +89,9 @@ async function write(
   }
   if (isFolder && model.parts.length > 0) return mergeParts(model, all, place, options, isUnmerge);
   // In the base's subfolder (`onnx`), without the variant's suffix.
-  const file = isFolder ? path.join(place, path.dirname(placeOf(model, model)), 'model.onnx') : place;
+  const file = isFolder
+    ? path.join(place, path.dirname(placeOf(model, model)), `${publishedName(model.file)}.onnx`)
+    : place;
   requireWritable(model, file);
   refuseOverwrite([file], options);
   if (!isUnmerge) requireSameHeads(all);

@@ -5,12 +5,13 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { FamilyFiles, FamilyPart, ModelFamily } from '../../plugin/families/family.ts';
 import type { FilesToJoin } from '../graph/joinFiles.ts';
 import { TO_ONNX } from './hub.ts';
-import { type ModelFiles, onnxFilesIn, onnxFolders } from './modelFiles.ts';
+import { type ModelFiles, onnxFolders, plainName } from './modelFiles.ts';
 
 /** Search for files in a folder. */
 export interface FileSearch {
   readonly folder: string;
   readonly has: ModelFiles['has'];
+  readonly list: ModelFiles['list'];
   readonly published: readonly FamilyFiles[];
   /** Suffix of file names: `fp16` for `model_fp16.onnx`. */
   readonly variant?: string | undefined;
@@ -83,14 +84,17 @@ function namesOf({ name, alsoNamed = [] }: FamilyPart): readonly string[] {
 }
 
 /**
- * The only .onnx file of a folder.
+ * The only .onnx file of a folder, such as one tower of a model, or the wanted one of its variants.
  * @param isIncomplete true if parts of a model of several files are missing
  * @throws OnnxLoraError `FILE_NOT_FOUND` if there are none or several
  */
 export function onlyFile(wanted: FileSearch, isIncomplete: boolean): string {
-  const { folder, variant } = wanted;
-  const found = onnxFilesIn(folder);
+  const { folder, variant, list } = wanted;
+  const found = list(folder);
   if (found.length === 1 && variant === undefined && !isIncomplete) return found[0]!;
+  const [name, ...others] = new Set(found.map(plainName));
+  const chosen = name === undefined || others.length > 0 || isIncomplete ? undefined : placed(wanted, name);
+  if (chosen !== undefined) return chosen;
   throw new OnnxLoraError('FILE_NOT_FOUND', problemOf(wanted, found));
 }
 

@@ -12,9 +12,11 @@ export interface ModelFiles {
   readonly has: (file: string) => boolean;
   /** @throws OnnxLoraError as `openOnnx` */
   readonly open: (file: string) => OnnxFile;
+  /** The .onnx files of a model's folder. */
+  readonly list: (folder: string) => string[];
 }
 
-export const filesOnDisk: ModelFiles = { has: existsSync, open: openOnnx };
+export const filesOnDisk: ModelFiles = { has: existsSync, open: openOnnx, list: onnxFilesIn };
 
 /** Subfolders of published repositories with .onnx files, in order of preference. */
 export const onnxFolders: readonly string[] = ['onnx', '.'];
@@ -28,6 +30,19 @@ export function onnxFilesIn(folder: string): string[] {
       .filter((name) => name.endsWith('.onnx'))
       .map((name) => path.join(inside, name));
   });
+}
+
+const variants = /_(?:fp16|bf16|quantized|u?int8|q[248]|q4f16|bnb4)$/;
+
+/** A file's name without folder, ending and variant: `text_model` for `onnx/text_model_fp16.onnx`. */
+export function plainName(file: string): string {
+  return path.basename(file, '.onnx').replace(variants, '');
+}
+
+/** Name of a single file in a model's folder: `model`, or that of a part, such as `text_model`. */
+export function publishedName(file: string): string {
+  const name = plainName(file);
+  return /^\w+_model$/.test(name) ? name : 'model';
 }
 
 /** The builder for a folder without .onnx files; undefined if it has some, or no builder fits. */
@@ -45,6 +60,7 @@ export async function builtFiles(
   const models = new Map([...graphs].map(([name, model]) => [path.join(folder, `${name}.onnx`), model]));
   return {
     has: (file) => models.has(path.normalize(file)),
+    list: () => [...models.keys()],
     open: (file) => {
       const model = models.get(path.normalize(file))!;
       return { path: file, model: { ...model, graph: model.graph! } };

@@ -14,6 +14,7 @@ import { Random } from '../../runtime/random.ts';
 import { requireWritable } from '../merging/merge.ts';
 import { companionsOf, placeOf, requireOtherFolder } from '../merging/mergeParts.ts';
 import type { Model } from '../loaded/model.ts';
+import { publishedName } from '../opening/modelFiles.ts';
 import { withOwnConfig } from '../opening/readModelConfig.ts';
 import { loftqAdapter } from './loftq.ts';
 import { checkedOptions, type QuantizeOptions, type QuantizeResult } from './quantizeOptions.ts';
@@ -74,7 +75,9 @@ function partsFor(model: Model, place: string): readonly PartFile[] {
     requireOtherFolder(model, place);
     return partsOf(model).map((part) => ({ ...part, file: path.join(place, placeOf(part.model, model)) }));
   }
-  const file = isFolder ? path.join(place, path.dirname(placeOf(model, model)), 'model.onnx') : place;
+  const file = isFolder
+    ? path.join(place, path.dirname(placeOf(model, model)), `${publishedName(model.file)}.onnx`)
+    : place;
   requireWritable(model, file);
   return [{ file, model, prefix: '', onlyServes: false }];
 }
