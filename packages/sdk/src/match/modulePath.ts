@@ -157,7 +157,7 @@ export function pathFromParameter(name: string, parameter: 'weight' | 'bias'): s
 function withoutEndings(name: string): string {
   // Strip open-ended suffixes first: nested repetition would backtrack exponentially.
   const plain = name.replace(/(?:_Q[248]|_Bnb4|_DequantizeLinear)\w*$/, '');
-  const short = plain.replace(/_(?:merged_\d+|quantized|transposed|fp16)$/, '');
+  const short = plain.replace(/(?:[_/]merged_\d+|_quantized|_transposed|_fp16)$/, '');
   return short === name ? name : withoutEndings(short);
 }
 

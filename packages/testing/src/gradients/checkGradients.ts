@@ -35,7 +35,8 @@ const tolerances = { float64: { ofLargest: 1e-3 }, float32: { ofLargest: 5e-3 } 
  * B = 0 would make gradients zero.
  *
  * DoRA's norms are constants in the differences, as they are in its gradients. A loss that stops gradients on purpose and
- * a graph that rounds rightly differ. Tensors of tuners with `ownGradient` are not checked.
+ * a graph that rounds rightly differ. Tensors of tuners with `ownGradient` are not checked, nor the output layer inside a
+ * MultiheadAttention, of whose two changes PEFT differentiates one.
  * @example
  * const data = await task.prepare(model);
  * const batch = await data.collate([await data.train.get(0), await data.train.get(1)]);
@@ -71,16 +72,18 @@ export async function checkGradients(
       holdsStopped: config.useDora,
     };
     const { session, precision, lossAt } = await wideLoss(request, trainer.parameters!);
+    // In singles, the rounding of the loss alone makes differences of this size.
+    const noise = precision === 'float32' ? Math.abs(found.loss) / (8 * modelSteps.float32) : 0;
     return released(session, async () => {
       const differences: Difference[] = [];
       for (const { input, value } of trainer.parameters!.all) {
-        if (input.tensor.ownGradient) continue;
+        if (input.tensor.ownGradient || isMergedTwice(input.tensor.savedAs)) continue;
         const gradient = found.gradients.get(input.name) ?? new Float32Array(value.length);
         const picked = pick(gradient, elements, random);
         const at = lossAt.values.get(input.name)!;
         const actual = float32(Float32Array.from(picked, (i) => gradient[i]!), [picked.length]); // prettier-ignore
         const compared = (data: Float64Array): Difference =>
-          compareGradients(input.name, actual, { type: 'float64', dims: [picked.length], data }, tolerances[precision], scale); // prettier-ignore
+          compareGradients(input.name, actual, { type: 'float64', dims: [picked.length], data }, tolerances[precision], Math.max(scale, noise)); // prettier-ignore
         const slopesAt = (step: number): Promise<Float64Array> => slopes(at, picked, step, () => lossAt.run());
         let expected = await slopesAt(modelSteps[precision]);
         let difference = compared(expected);
@@ -97,6 +100,8 @@ export async function checkGradients(
     });
   });
 }
+
+const isMergedTwice = (savedAs: string): boolean => savedAs.includes('.base_layer.out_proj.lora_');
 
 /** Indices of the element with the largest gradient and of random others. */
 function pick(gradient: Float32Array, count: number, random: Random): number[] {

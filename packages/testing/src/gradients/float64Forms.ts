@@ -60,6 +60,7 @@ const forms: Readonly<Record<string, Form>> = {
   Conv: (g, node, [x, w, b]) => x && w && convolution(g, node, x, w, b),
   ConvTranspose: (g, node, [x, w, b]) => x && w && tiles(g, node, x, w, b),
   AveragePool: (g, node, [x]) => x && average(g, node, x),
+  InstanceNormalization: (g, node, [x, scale, shift]) => x && scale && shift && normalized(g, node, x, scale, shift),
   Resize: (g, node, [x], shape) => x && repeated(g, node, x, shape),
   HardSigmoid: (g, node, [x]) =>
     x && g.emit('Clip', [g.Add(g.Mul(x, floatAttribute(node, 'alpha', 0.2)), floatAttribute(node, 'beta', 0.5)), g.scalar(0, 'float64'), g.scalar(1, 'float64')]), // prettier-ignore
@@ -159,4 +160,16 @@ function repeated(g: GraphBuilder, node: NodeProto, x: Value, shape: ValueType['
   const apart = g.Reshape(x, from.flatMap((each) => [each, 1])); // prettier-ignore
   const repeats = g.ints(from.flatMap((each, i) => [each, factors[i]!])); // prettier-ignore
   return g.Reshape(g.emit('Expand', [apart, repeats]), [...(shape as readonly number[])]);
+}
+
+/** Normalises each channel of each image; x's rank must be known. */
+function normalized(g: GraphBuilder, node: NodeProto, x: Value, scale: Value, shift: Value): Value | undefined {
+  const rank = x.shape?.length;
+  if (rank === undefined) return undefined;
+  const places = Array.from({ length: rank - 2 }, (_, i) => i + 2);
+  const ofChannel = (each: Value): Value => g.Unsqueeze(each, places.map((axis) => axis - 1)); // prettier-ignore
+  const centred = g.Sub(x, g.ReduceMean(x, places, true));
+  const variance = g.ReduceMean(g.Mul(centred, centred), places, true);
+  const normed = g.Div(centred, g.Sqrt(g.Add(variance, floatAttribute(node, 'epsilon', 1e-5))));
+  return g.Add(g.Mul(normed, ofChannel(scale)), ofChannel(shift));
 }

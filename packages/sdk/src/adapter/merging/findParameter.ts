@@ -49,13 +49,11 @@ export class ParameterFinder {
     if (!stored) return this.#anonymous(name, module, parameter);
     const { of, uses } = this.#places(name);
     const readers = uses.map((node) => ({ node, name: of }));
-    return {
-      name,
-      modulePath: module,
-      layout: 'torch',
-      stored: of === name ? stored : constantWeight(of, this.#index)!,
-      readers,
-    };
+    const held = of === name ? stored : constantWeight(of, this.#index)!;
+    // Optimisers add dimensions of size 1 to the weight and bias of a normalisation.
+    const isNorm = parameter === 'weight' || parameter === 'bias';
+    const torchDims = isNorm && held.dims.length > 1 && isVector(held) ? { torchDims: [sizeOf(held.dims)] } : {};
+    return { name, modulePath: module, layout: 'torch', stored: held, readers, ...torchDims };
   }
 
   /** Where a parameter's module reads it: under its name or that of a copy, which merging gives to one module of several. */
@@ -84,7 +82,9 @@ export class ParameterFinder {
   biases(): TrainedParameter[] {
     // Equal parameters may be stored once and copied by nodes.
     const values = [...this.#index.constants.keys(), ...this.#index.producer.keys()];
-    const named = values.flatMap((name) => pathFromParameter(name, 'bias') ?? []);
+    // A fused attention stores the biases of three layers as one.
+    const ofLayers = new Set([...this.#sites.values()].flatMap(({ bias }) => bias?.stored.tensors.map(({ name }) => name) ?? [])); // prettier-ignore
+    const named = values.flatMap((name) => (ofLayers.has(name) ? [] : (pathFromParameter(name, 'bias') ?? [])));
     const inParts = [...this.#scopesOfSums().keys()].filter((scope) => this.#anonymous('', scope, 'weight'));
     const found = [...this.#sites.keys(), ...named, ...inParts].flatMap((module) => {
       // The bias of a MultiheadAttention's first product is torch's `in_proj_bias`.
