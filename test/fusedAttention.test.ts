@@ -48,6 +48,7 @@ const graphs = [
   ['vit-v5-onnxscript-attention', recent, 'Attention'],
   ['bert-onnxscript-attention', words, 'Attention'],
   ['no-bias', recent, undefined],
+  ['equal-biases', recent, undefined],
   ['keys-without-bias', ['k_proj', 'q_proj', 'v_proj'].map((name) => `self_attn.${name}`), undefined],
 ] as const;
 

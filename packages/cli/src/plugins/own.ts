@@ -1,6 +1,6 @@
 /** @file Built-in plugins, loaded as a call needs them. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import type { Plugin } from '@onnx-lora/sdk/plugin';
@@ -66,7 +66,9 @@ function own(name: string, load: BuiltinPackage['load']): BuiltinPackage {
 
 /** Whether a folder has an ONNX graph, so that none needs building. */
 export function holdsGraph(folder: string): boolean {
-  return ['onnx', 'model.onnx'].some((name) => existsSync(path.join(folder, name)));
+  if (existsSync(path.join(folder, 'onnx'))) return true;
+  const isFolder = statSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  return isFolder && readdirSync(folder).some((name) => name.endsWith('.onnx'));
 }
 
 /** Opening the model reports errors of the file. */

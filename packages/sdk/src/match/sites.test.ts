@@ -7,6 +7,7 @@ import { vitModel } from '../../../../test/fixtures/vit.ts';
 import { caseFolders } from '../../../../test/support/caseFolders.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { openOnnx } from '../graph/file/onnxFile.ts';
+import { tensorProto } from '../graph/tensorData.ts';
 import { inferNode } from '../ops/infer.ts';
 import { float32 } from '../runtime/tensor.ts';
 import { findSites, type Site } from './sites.ts';
@@ -165,5 +166,50 @@ describe('cases', () => {
       if (kind !== 'Linear' || path.includes('contact_head')) continue;
       expect(sites.get(path)?.weightShape, path).toEqual(Array.isArray(shape?.[0]) ? shape[0] : shape);
     }
+  });
+});
+
+describe('names of biases that an optimizer has kept', () => {
+  const paths = (build: (g: GraphBuilder, x: Value, named: (name: string, ...dims: number[]) => Value) => Value) =>
+    found((g, x) => {
+      let salt = 0;
+      const own = (name: string, ...dims: number[]): Value => {
+        const value = float32(new Float32Array(dims.reduce((a, b) => a * b, 1)).fill(++salt), dims);
+        const known = g.initializers.some((each) => each.name === name);
+        if (!known) g.initializers.push(tensorProto(name, value));
+        return { name, type: 'float32', shape: dims };
+      };
+      return build(g, x, own);
+    }).map(({ path, pathSource }) => `${pathSource} ${path}`);
+  const skip = (g: GraphBuilder, inputs: readonly Value[], own: (name: string, ...dims: number[]) => Value): Value =>
+    g.emit('SkipLayerNormalization', [...inputs, own('norm.weight', 4), own('norm.bias', 4), own('a.dense.bias', 4)], {}, 'com.microsoft'); // prettier-ignore
+
+  test('a bias of one layer names it, in a fused norm on either side', () => {
+    expect(paths((g, x, own) => skip(g, [g.MatMul(x, own('val_1', 4, 4)), x], own))).toEqual(['bias-name a.dense']);
+    expect(paths((g, x, own) => skip(g, [x, g.MatMul(x, own('val_1', 4, 4))], own))).toEqual(['bias-name a.dense']);
+    const both = paths((g, x, own) => skip(g, [g.MatMul(x, own('val_1', 4, 4)), g.MatMul(x, own('val_2', 4, 4))], own));
+    expect(both.map((each) => each.split(' ')[0])).toEqual(['bias-name', 'scope-name']);
+  });
+
+  test('one that layers share, or a norm, names none', () => {
+    const shared = paths((g, x, own) => {
+      const first = g.Add(g.MatMul(x, own('val_1', 4, 4)), own('q_proj.bias', 4));
+      return g.Add(g.MatMul(first, own('val_2', 4, 4)), own('q_proj.bias', 4));
+    });
+    expect(shared).toHaveLength(2);
+    expect(shared.filter((each) => each.startsWith('bias-name'))).toEqual([]);
+    const ofNorm = paths((g, x, own) => {
+      const normal = g.emit('LayerNormalization', [x, own('norm.weight', 4), own('norm.bias', 4)]);
+      return g.Add(g.MatMul(normal, own('val_1', 4, 4)), own('norm.bias', 4));
+    });
+    expect(ofNorm.map((each) => each.split(' ')[0])).toEqual(['scope-name']);
+  });
+
+  test('one of a layer that is computed twice names it', () => {
+    const twice = paths((g, x, own) => {
+      const layer = (value: Value): Value => g.Add(g.MatMul(value, own('val_1', 4, 4)), own('ffn.bias', 4));
+      return layer(g.Relu(layer(x)));
+    });
+    expect(twice).toEqual(['bias-name ffn']);
   });
 });

@@ -23,7 +23,7 @@ import {
 } from './modulePath.ts';
 import { findParts, withProjections } from './attention/fusedQkv.ts';
 import type { Site } from './site.ts';
-import { packedProjection, pathFromFusedBias, projectionPath } from './structuralPath.ts';
+import { isNormalized, packedProjection, pathFromFusedBias, projectionPath } from './structuralPath.ts';
 import { areTied, haveOneWeight, isTransposed } from './tiedWeights.ts';
 import { isOfExpansion } from './view.ts';
 import { constantWeight } from './weights/index.ts';
@@ -57,7 +57,9 @@ export function findSites(graph: GraphProto, { typeOf = () => undefined, parts =
       break;
     }
   }
-  const sites = withProjections(grouped(withRepeatedCalls(withExperts(withStructure(found, index)))), index, typeOf);
+  const unnamed = (site: Site): Site => named(site, index, complete, false);
+  const own = withoutSharedBiases(found, index, unnamed);
+  const sites = withProjections(grouped(withRepeatedCalls(withExperts(withStructure(own, index)))), index, typeOf);
   return parts ? findParts(sites, index, typeOf) : sites;
 }
 
@@ -89,6 +91,24 @@ function recurrentSites(
     pathSource,
     alsoAt: [],
   }));
+}
+
+/**
+ * Renames layers called after a bias that is another's too: optimizers keep equal tensors once, such as biases of zeros.
+ * @param unnamed names a layer without its bias
+ */
+function withoutSharedBiases(
+  found: readonly Found[],
+  index: GraphIndex,
+  unnamed: (site: Site) => Site,
+): readonly Found[] {
+  const places = byPath(found.filter(({ site }) => site.pathSource === 'bias-name'));
+  const isShared = ({ site }: Found): boolean => {
+    const [first, ...others] = places.get(site.path) ?? [];
+    if (!first) return false;
+    return others.some((other) => !isSameModule(first, other)) || isNormalized(site.path, index);
+  };
+  return found.map((each) => (isShared(each) ? { ...each, site: unnamed(each.site) } : each));
 }
 
 const expertNames = ['gate_up_proj', 'down_proj'];
@@ -233,7 +253,8 @@ function freePath(site: Site, taken: Set<string>): string {
   return free;
 }
 
-function named(layer: Layer, index: GraphIndex, complete: (scope: string) => string): Site {
+/** @param hasOwnBias false if the bias is another layer's too, and tells no name */
+function named(layer: Layer, index: GraphIndex, complete: (scope: string) => string, hasOwnBias = true): Site {
   const { weight, bias, kind } = layer;
   const node = { ...layer.node, name: nameInBase(layer.node.name ?? '') };
   const root = weight.stored.tensors[0].name;
@@ -250,7 +271,8 @@ function named(layer: Layer, index: GraphIndex, complete: (scope: string) => str
   // torch's exporter begins names with a slash; others come from other exporters or optimizers.
   const isTorchs = node.name?.startsWith('/') ?? false;
   const scopes = pathFromScopes(node);
-  const biasPath = bias && !bias.stored.isPart ? pathFromParameter(bias.stored.tensors[0].name, 'bias') : undefined;
+  const biasPath =
+    bias && hasOwnBias && !bias.stored.isPart ? pathFromParameter(bias.stored.tensors[0].name, 'bias') : undefined;
   // A module with parameters read by another, such as MultiheadAttention's out_proj, has no scope.
   const inScopes = (inner: string | undefined): string | undefined =>
     !shared && scopes !== undefined && inner?.startsWith(`${scopes}.`) ? inner : undefined;
@@ -265,7 +287,7 @@ function named(layer: Layer, index: GraphIndex, complete: (scope: string) => str
     ['node-name', scope !== undefined && isTorchs ? complete(scope) : undefined],
     ['weight-name', weight.stored.isPart ? undefined : weightPath],
     ['bias-name', biasPath],
-    ['bias-name', pathFromFusedBias(layer.product, index)],
+    ['bias-name', hasOwnBias ? pathFromFusedBias(layer.product, index) : undefined],
     ['scope-name', isTorchs ? undefined : scope],
     ['output-name', pathFromValueName(nameInBase(layer.output))],
     ['tensor-name', shared || !isCalledByOperator(node) ? undefined : pathFromTensorName(root)],

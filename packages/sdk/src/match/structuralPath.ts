@@ -10,7 +10,7 @@ export type Projection = 'q' | 'k' | 'v';
 
 /** Names of the three projections in torch models, by the name of the output projection. */
 const conventions: readonly (readonly [output: RegExp, names: Readonly<Record<Projection, string>>])[] = [
-  [/\.output\.dense$/, { q: 'query', k: 'key', v: 'value' }],
+  [/(?:\.output|albert_layers\.\d+\.attention)\.dense$/, { q: 'query', k: 'key', v: 'value' }],
   [/\.out_lin$/, { q: 'q_lin', k: 'k_lin', v: 'v_lin' }],
   [/\.to_out(?:\.0)?$/, { q: 'to_q', k: 'to_k', v: 'to_v' }],
   [/\.(?:o|wo)$/, { q: 'q', k: 'k', v: 'v' }],
@@ -135,17 +135,24 @@ function attentionBefore(outputPath: string | undefined, constants: GraphIndex['
 /** The module of the bias that a fused operator adds to a product: `BiasGelu(x·W, dense.bias)`. */
 export function pathFromFusedBias(product: string, index: GraphIndex): string | undefined {
   for (const { node, index: at } of index.uses.get(product) ?? []) {
-    const bias = biasInput(node, at);
+    const bias = biasInput(node, at, index);
     const path = bias && index.constants.has(bias) ? pathFromParameter(bias, 'bias') : undefined;
     if (path !== undefined) return path;
   }
   return undefined;
 }
 
-function biasInput(node: NodeProto, at: number): string | undefined {
-  const { opType = '', input = [] } = node;
-  if (at === 0 && /^(?:BiasGelu|FastGelu|BiasSplitGelu)$/.test(opType)) return input[1];
-  if (at === 0 && opType === 'SkipLayerNormalization') return input[4];
-  if (at === 0 && opType === 'SkipSimplifiedLayerNormalization') return input[3];
-  return at === 0 && opType === 'BiasAdd' ? input[1] : undefined;
+/** Whether a normalization has a module's bias as its own, as where an optimizer keeps equal tensors once. */
+export function isNormalized(path: string, index: GraphIndex): boolean {
+  const uses = index.uses.get(`${path}.bias`) ?? [];
+  return uses.some(({ node: { opType = '' }, index: at }) => at === (opType === 'SkipLayerNormalization' ? 3 : 2) && opType.endsWith('Normalization')); // prettier-ignore
+}
+
+function biasInput({ opType = '', input = [] }: NodeProto, at: number, index: GraphIndex): string | undefined {
+  if (/^Skip(?:Simplified)?LayerNormalization$/.test(opType)) {
+    const bias = input[opType === 'SkipLayerNormalization' ? 4 : 3];
+    // The bias is added to the sum of both; where both are products, it was the first one's.
+    return at === 0 || (at === 1 && index.producer.get(input[0] ?? '')?.opType !== 'MatMul') ? bias : undefined;
+  }
+  return at === 0 && /^(?:BiasGelu|FastGelu|BiasSplitGelu|BiasAdd)$/.test(opType) ? input[1] : undefined;
 }

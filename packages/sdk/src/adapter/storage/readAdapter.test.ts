@@ -3,6 +3,7 @@
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -240,3 +241,18 @@ describe('what is no adapter', () => {
     await expect(readAdapter(folder)).rejects.toThrow(message);
   });
 });
+
+it.each(['onnx/model.onnx', 'text_model.onnx', 'onnx/encoder_model.onnx'])(
+  'a model in place of an adapter is named: %s',
+  async (file) => {
+    const folder = temporaryFolder();
+    mkdirSync(path.join(folder, path.dirname(file)), { recursive: true });
+    writeFileSync(path.join(folder, file), '');
+    await expect(readAdapter(folder)).rejects.toMatchObject({
+      code: 'ADAPTER_INVALID',
+      message: expect.stringContaining(
+        `is a model and no adapter: it holds ${file}, and no adapter_config.json`,
+      ) as string,
+    });
+  },
+);

@@ -1,6 +1,6 @@
 /** @file Reads adapters from disk. */
 
-import { existsSync, readFile, statSync } from '../../platform/files.ts';
+import { existsSync, readdirSync, readFile, statSync } from '../../platform/files.ts';
 import * as path from '../../platform/path.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { decodeText } from '../../files/decodeText.ts';
@@ -89,10 +89,21 @@ function filesNow(folder: string): string {
     .join();
 }
 
+/** A model's file in a folder, such as `onnx/text_model.onnx`. */
+function graphIn(folder: string): string | undefined {
+  const within = (place: string): string[] => {
+    const inside = path.join(folder, place);
+    const names = existsSync(inside) && statSync(inside).isDirectory() ? readdirSync(inside) : [];
+    return names.filter((name) => name.endsWith('.onnx')).map((name) => `${place}${name}`);
+  };
+  const found = [...within('onnx/'), ...within('')];
+  return found.find((name) => path.basename(name) === 'model.onnx') ?? found[0];
+}
+
 async function readFiles(folder: string, maxTensors: number | undefined): Promise<Adapter> {
   const configFile = path.join(folder, CONFIG_FILE);
   if (!existsSync(configFile)) {
-    const model = ['onnx/model.onnx', 'model.onnx'].find((name) => existsSync(path.join(folder, name)));
+    const model = graphIn(folder);
     if (model !== undefined) throw isModel(folder, `it holds ${model}, and no ${CONFIG_FILE}`);
     throw new OnnxLoraError(
       'ADAPTER_INVALID',

@@ -22,7 +22,7 @@ export const filesOnDisk: ModelFiles = { has: existsSync, open: openOnnx, list: 
 export const onnxFolders: readonly string[] = ['onnx', '.'];
 
 /** The .onnx files of a folder: first at its top, then in `onnx`. */
-export function onnxFilesIn(folder: string): string[] {
+function onnxFilesIn(folder: string): string[] {
   return onnxFolders.toReversed().flatMap((place) => {
     const inside = path.join(folder, place);
     if (!existsSync(inside)) return [];
