@@ -1,9 +1,7 @@
 /** @file Drawn combinations of layers, formats and methods keep the laws; and the drawing finds what is broken. */
 
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { isNightly } from '../support/nightly.ts';
-import { combinationsCommand } from './command.ts';
-import { outcomeOf } from './laws.ts';
 import { otherMethods } from './methods.ts';
 import { search } from './search.ts';
 

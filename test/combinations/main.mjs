@@ -6,6 +6,8 @@ const server = await createServer({
   configFile: 'vitest.config.ts',
   appType: 'custom',
   logLevel: 'error',
+  // Without the newest syntax, such as `await using`.
+  oxc: { target: 'es2022' },
   server: { middlewareMode: true, hmr: false, ws: false },
   optimizeDeps: { noDiscovery: true },
 });
