@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 import {
   Adapter,
   type Feeds,
+  float32,
+  int64,
   loadAdapter,
   type LoraOptions,
   merge,
@@ -18,6 +20,8 @@ import {
 } from '@onnx-lora/sdk';
 import { crossEntropy, type Task } from '@onnx-lora/sdk/tasks';
 import { readSafetensors } from '@onnx-lora/sdk/data';
+import { readTensor, tensorProto, writeOnnx } from '@onnx-lora/sdk/plugin';
+import { linearNet } from '@onnx-lora/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 
 const cases = fileURLToPath(new URL('fixtures/cases', import.meta.url));
@@ -344,4 +348,24 @@ describe('what cannot be done is an error that says what can', () => {
       expect.objectContaining({ code, message: expect.stringMatching(message) as string }),
     );
   });
+});
+
+it('DoRA leaves an output without weights alone, as a padding token in a tied table has', async () => {
+  const net = linearNet({ hidden: 6 });
+  const initializer = net.graph.initializer!.map((tensor) => {
+    if (tensor.name !== 'encoder.1.weight' && tensor.name !== 'encoder.1.bias') return tensor;
+    const { dims, data } = readTensor(tensor);
+    const row = data.length / dims[0]!;
+    return tensorProto(tensor.name, float32((data as Float32Array).map((value, i) => (i < row ? 0 : value)), dims)); // prettier-ignore
+  });
+  const file = path.join(folder, 'padding.onnx');
+  writeOnnx(file, { ...net, graph: { ...net.graph, initializer } });
+  const feeds = { x: float32(Array.from({ length: 16 }, (_, i) => Math.sin(i)), [2, 8]) }; // prettier-ignore
+  const each = { model: await openModel(file), feeds, labels: int64([0, 2], [2]) };
+  const { losses, adapter } = await trained(each, { r: 2, targetModules: ['encoder.1'], useDora: true }, 4);
+  expect(losses.at(-1)).toBeLessThan(losses[0]! - 0.005);
+  const unmerged = await logitsOf(each.model, feeds, adapter);
+  const { files } = await merge(each.model, adapter, path.join(folder, 'padding-merged.onnx'));
+  expect(furthest(await logitsOf(await openModel(files[0]!), feeds), unmerged)).toBeLessThan(1e-5);
+  expect([...unmerged].every(Number.isFinite)).toBe(true);
 });

@@ -71,7 +71,7 @@ export async function trainerFor(
   precision?: BasePrecision,
 ): Promise<{ trainer: Trainer; placed: PlacedAdapter; measured?: MeasuredPrecision }> {
   const { placed, plan } = await placeFor(subject, await trainableAdapter(subject), {
-    drops: drawMask !== undefined,
+    drops: drawMask !== undefined && subject.masks.size > 0,
     hooks,
   });
   const request = {

@@ -69,7 +69,7 @@ export function adaptedNorm(
   return Float32Array.from(norms);
 }
 
-/** magnitude ÷ ‖W + s·B·A‖ per output: `[out]`. */
+/** magnitude ÷ ‖W + s·B·A‖ per output: `[out]`; 0 for an output without weights. */
 export function doraGain(site: Site, factors: FactorValues, magnitude: Float32Array, W?: Float32Array): Float32Array {
-  return adaptedNorm(site, factors, W).map((norm, o) => magnitude[o]! / norm);
+  return adaptedNorm(site, factors, W).map((norm, o) => (norm === 0 ? 0 : magnitude[o]! / norm));
 }

@@ -11,6 +11,9 @@ import { rankAxisOf } from '../methods/loraTensors.ts';
 import type { GraphScope } from './graphScope.ts';
 import { type AdaptedLayer, ProductForm, type ProductAdapter } from './productForm.ts';
 
+/** In place of the norm 0 of an output without weights, such as a padding token's: its magnitude is 0, and stays so. */
+const NO_NORM = 1e-30;
+
 /** Linear layers with one input, such as queries, keys and values, share one product with concatenated A's. */
 export class ProductTraining extends ProductForm {
   /** Linear layers by their input. */
@@ -94,7 +97,8 @@ export class ProductTraining extends ProductForm {
       ? g.Div(folded, this.#perOutput(site, [site.foldedScale.length, ...ones(site)]))
       : folded;
     const norm = kindOf(site).adaptedNorm(g, site, weight, A, B);
-    return scope.as(this.onOutputs(g.Div(magnitude, g.stopGradient(norm)), site, 1, 1), typeOfLayer);
+    const positive = g.Max(g.stopGradient(norm), NO_NORM);
+    return scope.as(this.onOutputs(g.Div(magnitude, positive), site, 1, 1), typeOfLayer);
   }
 
   /** With dropout, as in PEFT, DoRA's part reads the dropped x̃: product + (gain − 1)·x̃·W + gain·(x̃·A)·B. */

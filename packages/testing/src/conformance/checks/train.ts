@@ -51,9 +51,14 @@ async function isWhole(subject: ConformanceCase, settings: CaseTraining): Promis
 const described: ReadonlySet<string> = new Set(['optimizer', 'lr', 'steps', 'losses', 'rule', 'note']);
 
 /** The case's dropout masks: `dropout.<module>.<step>`. Cases are trained without noise. */
-function masksOf({ masks }: ConformanceCase): DrawMask {
-  return ({ module, keep, dims }, run) =>
-    keep === 'noise' ? new Float32Array(sizeOf(dims)) : (masks.get(`${module}.${run}`)!.data as Uint8Array);
+function masksOf({ id, masks }: ConformanceCase): DrawMask {
+  return ({ module, keep, dims }, run) => {
+    if (keep === 'noise') return new Float32Array(sizeOf(dims));
+    const mask = masks.get(`${module}.${run}`);
+    if (mask) return mask.data as Uint8Array;
+    const has = [...masks.keys()].slice(0, 3).map((name) => `"dropout.${name}"`).join(', '); // prettier-ignore
+    throw new OnnxLoraError('FILE_INVALID', `The case "${id}" has no dropout mask "dropout.${module}.${run}" among its inputs, which have ${has}. Save a mask for each adapted module and step.`); // prettier-ignore
+  };
 }
 
 async function finalLoss(subject: ConformanceCase, runtime: Runtime, trained: Trainer): Promise<number> {
