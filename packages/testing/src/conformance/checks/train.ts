@@ -14,7 +14,7 @@ import { released } from '../../scratch.ts';
 import type { CaseTraining, ConformanceCase } from '../case.ts';
 import { type Check, judge, notApplicable } from '../check.ts';
 import { compareNumbers, compareTensors } from '../compare.ts';
-import { expectedOutputs, outputsOf, toleranceOf } from '../outputs.ts';
+import { caseAdapter, expectedOutputs, outputsOf, toleranceOf } from '../outputs.ts';
 import { adapterOf, trainableAdapter, trainerFor } from '../trainable.ts';
 
 export const train: Check = {
@@ -23,7 +23,7 @@ export const train: Check = {
     const { train: settings } = subject;
     if (!settings) return notApplicable('the case was not trained');
     const optimizer = optimizerFor(settings, subject);
-    const { trainer, placed } = await trainerFor(subject, runtime, optimizer, masksOf(subject), await isWhole(subject, settings)); // prettier-ignore
+    const { trainer, placed } = await trainerFor(subject, runtime, optimizer, await masksOf(subject), await isWhole(subject, settings)); // prettier-ignore
     return released(trainer, async () => {
       const losses: number[] = [];
       for (let step = 0; step < settings.steps; step++)
@@ -50,8 +50,13 @@ async function isWhole(subject: ConformanceCase, settings: CaseTraining): Promis
 
 const described: ReadonlySet<string> = new Set(['optimizer', 'lr', 'steps', 'losses', 'rule', 'note']);
 
-/** The case's dropout masks: `dropout.<module>.<step>`. Cases are trained without noise. */
-function masksOf({ masks }: ConformanceCase): DrawMask {
+/**
+ * The case's dropout masks: `dropout.<module>.<step>`. Cases are trained without noise, and, where they have no masks,
+ * without LoRA's dropout.
+ */
+async function masksOf(subject: ConformanceCase): Promise<DrawMask | undefined> {
+  const { masks } = subject;
+  if (masks.size === 0 && (await caseAdapter(subject)).config.loraDropout > 0) return undefined;
   return ({ module, keep, dims }, run) =>
     keep === 'noise' ? new Float32Array(sizeOf(dims)) : (masks.get(`${module}.${run}`)!.data as Uint8Array);
 }
