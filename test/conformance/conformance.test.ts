@@ -437,6 +437,16 @@ describe('the command', () => {
     ]);
   });
 
+  it('trains a case without masks as PEFT in evaluation mode, whose dropout does nothing', async () => {
+    const folder = path.join(mkdtempSync(path.join(scratch, 'case-')), 'in-evaluation-mode');
+    cpSync(path.join(cases, 'lora-linear'), folder, { recursive: true });
+    const config = path.join(folder, 'adapter', 'adapter_config.json');
+    writeFileSync(config, JSON.stringify({ ...(JSON.parse(readFileSync(config, 'utf8')) as object), lora_dropout: 0.4 })); // prettier-ignore
+    const { code, lines } = await command(folder, '--check', 'train');
+    expect(lines).toEqual([expect.stringMatching(/^in-evaluation-mode train passed /), '1 passed, 0 failed']);
+    expect(code).toBe(0);
+  });
+
   it('counts what a case does not hold by the word that its line has', async () => {
     const folder = path.join(mkdtempSync(path.join(scratch, 'case-')), 'untrained');
     cpSync(path.join(cases, 'lora-linear'), folder, { recursive: true });

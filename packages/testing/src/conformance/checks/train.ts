@@ -50,7 +50,10 @@ async function isWhole(subject: ConformanceCase, settings: CaseTraining): Promis
 
 const described: ReadonlySet<string> = new Set(['optimizer', 'lr', 'steps', 'losses', 'rule', 'note']);
 
-/** The case's dropout masks: `dropout.<module>.<step>`. Cases are trained without noise. */
+/**
+ * The case's dropout masks: `dropout.<module>.<step>`. Cases are trained without noise, and, where they have no masks,
+ * without LoRA's dropout.
+ */
 function masksOf({ id, masks }: ConformanceCase): DrawMask {
   return ({ module, keep, dims }, run) => {
     if (keep === 'noise') return new Float32Array(sizeOf(dims));
