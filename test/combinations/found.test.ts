@@ -84,21 +84,15 @@ const found: readonly Found[] = [
   ],
   [
     'a normalisation whose weight has more dimensions in an optimised file',
-    [{ linear: 'weight first', norm: 'layer norm in parts' }],
-    { optimiser: 'extended', opset: 13, dynamic: true },
-    { saved: 'norms', form: 'all-linear' },
+    [{ linear: 'weight first' }, { linear: 'weight first', norm: 'layer norm in parts' }],
+    { optimiser: 'extended', opset: 13 },
+    { saved: 'norms' },
   ],
   [
     'a table that is tied to the output layer keeps its name in the merged file',
     [{}],
     { start: 'tokens', head: 'tied', dialect: 'weights' },
     { targets: 1 },
-  ],
-  [
-    'gradients of DoRA are differences with a constant norm',
-    [{ kind: 'mlp', activation: 'gelu in parts' }],
-    { dynamic: true },
-    { targets: 6, variant: 'dora', dropout: 0.3 },
   ],
 ];
 

@@ -121,7 +121,7 @@ export function tableOfPairs(pairs: ReadonlyMap<string, number>): string {
     });
   }
   const rows = [...byKinds]
-    .sort()
+    .sort(([one], [other]) => (one < other ? -1 : 1))
     .map(
       ([kinds, { pairs: number, draws, rarest, least }]) =>
         `${kinds.padEnd(24)} ${String(number).padStart(6)} ${String(draws).padStart(8)}   ${least} of ${rarest}`,
