@@ -1,13 +1,22 @@
 /** @file Attention of a drawn network: projections apart, joined into one layer, or inside of one operator. */
 
 import type { Value } from '@onnx-lora/sdk/tasks';
-import type { NetworkBuilder } from './buildNetwork.ts';
+import type { ModelBuilder } from '@onnx-lora/testing';
 import type { AttentionForm, LinearForm } from './network.ts';
 
 const HEADS = 2;
 
-/** What attention gives before its output layer, `[batch, length, width]`. */
-export function attended(m: NetworkBuilder, form: AttentionForm, linear: LinearForm, path: string, x: Value): Value {
+/** The parts of a network's builder that attention needs. */
+interface LayerBuilder {
+  readonly g: ModelBuilder['g'];
+  readonly width: number;
+  linear(path: string, x: Value, inputs: number, outputs: number, form: LinearForm): Value;
+  weight(name: string, dims: readonly number[], range?: number): Value;
+  named(path: string, value: Value): Value;
+}
+
+/** The attention's result before its output layer, `[batch, length, width]`. */
+export function attended(m: LayerBuilder, form: AttentionForm, linear: LinearForm, path: string, x: Value): Value {
   const { g, width } = m;
   const size = width / HEADS;
   const heads = (value: Value): Value => g.Transpose(g.Reshape(value, [0, 0, HEADS, size]), [0, 2, 1, 3]);

@@ -58,7 +58,7 @@ function inStorage(tensor: TensorProto, storage: DrawnNetwork['storage']): Tenso
 }
 
 /** The graph while it grows. */
-export class NetworkBuilder {
+class NetworkBuilder {
   readonly layers: BuiltLayer[] = [];
   readonly norms: string[] = [];
   readonly #drawn: DrawnNetwork;
@@ -246,7 +246,7 @@ export class NetworkBuilder {
       return this.named(path, g.emit('BatchNormalization', [x, scale, shift, ...moments]));
     }
     if (form === 'InstanceNormalization') return this.named(path, g.emit('InstanceNormalization', [x, scale, shift]));
-    // Of two groups, as the TorchScript exporter writes it.
+    // The TorchScript exporter's form, with two groups.
     const [, , height, width] = x.shape as number[];
     const ones = [1, 0].map((value) => g.constant(float32([value, value], [2])));
     const normed = g.emit('InstanceNormalization', [g.Reshape(x, [0, 2, -1]), ...ones]);

@@ -39,16 +39,16 @@ export interface Draw {
   readonly method: DrawnMethod;
 }
 
-/** What came of a draw: the laws that it breaks, or the error with which the SDK refuses it. */
+/** Result of a draw: the laws that it breaks, or the error with which the SDK refuses it. */
 export interface Outcome {
   readonly problems: readonly string[];
   readonly refused?: { readonly code: string; readonly message: string };
 }
 
-/** Of sums in single precision over a small network, relative to its largest output. */
+/** Rounding of a small network in single precision, relative to its largest output. */
 const SINGLE = 2e-5;
 
-/** Of gradients that normalisations make zero, where the loss is about 1. */
+/** Rounding of gradients that normalisations make zero; the loss is about 1. */
 const NOISE = 1e-5;
 
 /** How far later layers may amplify the rounding of weights in 16 bits, beyond what the test kit allows. */
@@ -121,7 +121,7 @@ function keepsNames({ dialect, storage, blocks, start, head, optimiser }: DrawnN
       (isNamed || storage === 'float32')
     );
   if (start === 'tokens' && head === 'tied' && dialect === 'weights') return false;
-  // Of a bias that two calls share behind a Transpose it makes two constants.
+  // A bias that two calls share behind a Transpose becomes two constants.
   if (blocks.some(({ kind, linear }) => linear === 'weight first' && (kind === 'twice' || kind === 'shared')))
     return false;
   return isNamed || (storage === 'float32' && blocks.every(({ linear }) => linear !== 'MatMul transposed'));

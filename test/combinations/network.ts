@@ -21,9 +21,9 @@ export const imageNorms = ['none', 'group norm', 'BatchNormalization', 'Instance
 export const activations = ['none', 'Relu', 'Tanh', 'gelu in parts', 'Gelu', 'silu', 'Sigmoid', 'LeakyRelu', 'HardSwish'] as const; // prettier-ignore
 /** Blocks of features. */
 export const featureBlocks = ['linear', 'mlp', 'attention', 'twice', 'shared', 'residual'] as const;
-/** Who wrote the file, and so where the names of the modules are. */
+/** Exporters, which differ in where they write the names of modules; `weights` names weights alone. */
 export const dialects = ['torchscript', 'dynamo', 'weights'] as const;
-/** What happened to the file afterwards. */
+/** Levels of ONNX Runtime's optimiser, which rewrites the exported file. */
 export const optimisers = ['plain', 'basic', 'extended', 'all'] as const;
 /** How weights are stored. */
 export const storages = ['float32', 'float16', 'bfloat16'] as const;

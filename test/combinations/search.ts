@@ -5,7 +5,7 @@ import { type Draw, outcomeOf } from './laws.ts';
 import { drawnMethods } from './methods.ts';
 import { drawnNetworks } from './network.ts';
 
-/** What a search found. */
+/** Result of a search. */
 export interface SearchReport {
   /** Draws until the first that broke a law. */
   readonly count: number;
@@ -57,7 +57,7 @@ function add(counts: Map<string, number>, key: string): void {
 }
 
 /** The choices of a draw that count in it: a convolution's form only in a network of images. */
-export function choicesOf({ network, method }: Draw): string[] {
+function choicesOf({ network, method }: Draw): string[] {
   const { start, blocks, head, dialect, optimiser, storage, opset, dynamic } = network;
   const isImage = start === 'image';
   const ofBlocks = blocks.flatMap(({ kind, linear, conv, attention, norm, imageNorm, activation }) =>
