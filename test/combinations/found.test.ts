@@ -94,6 +94,12 @@ const found: readonly Found[] = [
     { start: 'tokens', head: 'tied', dialect: 'weights' },
     { targets: 1 },
   ],
+  [
+    'joined queries, keys and values in 16 bits have the name of their weight',
+    [{ kind: 'attention', linear: 'no bias', attention: 'joined' }],
+    { dialect: 'weights', storage: 'float16' },
+    {},
+  ],
 ];
 
 it.each(found)('%s', async (_, blocks, network, method) => {

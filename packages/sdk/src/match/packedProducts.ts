@@ -36,8 +36,10 @@ export function unpackProduct(
   },
 ): PackedProduct | undefined {
   const [x, weight] = node.input ?? [];
-  if (node.opType !== 'MatMul' || node.domain || opset < 10 || hasPath(node, weight)) return undefined;
+  if (node.opType !== 'MatMul' || node.domain || opset < 10) return undefined;
   const stored = constantWeight(weight, index);
+  // A weight in 16 bits has its name before the cast.
+  if (hasPath(node, stored?.tensors[0].name)) return undefined;
   const product = node.output![0]!;
   const [use, ...others] = index.uses.get(product) ?? [];
   if (stored?.dims.length !== 2 || use?.node.opType !== 'Split' || others.length > 0 || index.outputs.has(product))

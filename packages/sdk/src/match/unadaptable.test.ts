@@ -28,8 +28,6 @@ describe('is named with its reason', () => {
   const codes = (g: WeightBuilder): Value => g.codes('int8', new Int8Array(8).fill(3), [4, 2]);
   const cases: Readonly<Record<string, readonly [Build, Partial<UnadaptableLayer>, Value?]>> = {
     'a stacked weight': [(g, w) => g.MatMul(x, w(2, 4, 5)), { operator: 'MatMul', shape: [2, 4, 5], reason: 'has a weight of 3 dimensions' }],
-    'a transposed input': [(g, w) => g.Gemm(rows, w(3, 5), undefined, { transA: true }), { operator: 'Gemm', shape: [3, 5], reason: 'transposes its input' }, rows],
-    'a scaled product': [(g, w) => g.Gemm(rows, w(4, 5), undefined, { alpha: 0.5 }), { reason: 'scales its product or its bias (alpha, beta)' }, rows],
     'a constant as the first operand of Gemm': [(g, w) => g.Gemm(w(5, 3), rows), { reason: 'has the constant as its first operand' }, rows],
     'a constant from the left': [
       (g, w) => { g.MatMul(w(5, 3), x); g.nodes.at(-1)!.name = ''; },
