@@ -16,6 +16,7 @@ export class ParameterFinder {
   #scopes: ReadonlyMap<string, readonly NodeProto[]> | undefined;
   #merged: ReadonlyMap<string, readonly string[]> | undefined;
 
+  /** Indexes a graph with its layers. */
   constructor(graph: GraphProto, sites: readonly Site[]) {
     this.#graph = graph;
     this.#index = indexWhole(graph);
