@@ -28,10 +28,10 @@ export interface DrawnMethod {
   readonly loraBias: boolean;
   /** Whether the first target has a rank, or an alpha, of its own. */
   readonly patterns: 'none' | 'rank' | 'alpha' | 'both';
-  /** What else is trained in full. */
+  /** Modules that are trained in full beside the adapter. */
   readonly saved: 'nothing' | 'head' | 'norms';
   readonly init: 'default' | 'gaussian' | 'orthogonal' | 'pissa' | 'olora';
-  /** Which of the method's settings. */
+  /** Index among the method's settings. */
   readonly settings: number;
 }
 

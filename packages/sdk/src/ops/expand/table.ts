@@ -71,7 +71,7 @@ export interface ExpansionRow {
   readonly expand: Rule;
   /** Attributes that the rule reads or may ignore; a node with others is not expanded. */
   readonly attributes: ReadonlySet<string>;
-  /** Which of the operator's nodes have the row; all of them by default. */
+  /** Selects the operator's nodes that have the row; all of them by default. */
   readonly covers?: (node: NodeProto) => boolean;
 }
 
