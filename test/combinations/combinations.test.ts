@@ -17,7 +17,8 @@ it(
     // Most of the draws are things that the SDK does.
     expect([...refused.values()].reduce((sum, each) => sum + each, 0)).toBeLessThan(count / 6);
     const drawn = new Set([...pairs.keys()].flatMap((pair) => pair.split(' × ')));
-    expect(otherMethods.filter((name) => !drawn.has(`method ${name}`))).toHaveLength(0);
+    const missing = otherMethods.filter((name) => !drawn.has(`method ${name}`));
+    expect(missing.length).toBeLessThan(isNightly ? 1 : otherMethods.length / 4);
   },
   isNightly ? 5_400_000 : 240_000,
 );
